@@ -1,0 +1,25 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings for every test and doctest, of the package and of ``tests/`` alike."""
+
+import matplotlib
+
+matplotlib.use("agg")  # before anything opens a window
+
+import hyperspy.api as hs  # noqa: E402
+import pytest  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def quiet_hyperspy(monkeypatch):
+    """No progress bars; the user's own preference is left alone."""
+    monkeypatch.setattr(hs.preferences.General, "show_progressbar", False)
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    """Close what a test has drawn."""
+    yield
+    import matplotlib.pyplot as plt
+
+    plt.close("all")

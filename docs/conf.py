@@ -1,0 +1,71 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Configuration of the documentation. Build it with ``sphinx-build docs docs/_build/html``.
+
+No network is needed. With ``HS_RVAE_DOCS_INTERSPHINX=1`` in the environment, names of HyperSpy,
+NumPy and others become links to their own documentation, which is looked up online.
+"""
+
+import os
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import hs_rvae  # noqa: E402
+
+project = "hs_rvae"
+author = "the hs_rvae developers"
+copyright = "the hs_rvae developers"
+release = version = hs_rvae.__version__
+
+extensions = [
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx_gallery.gen_gallery",
+]
+templates_path = ["_templates"]
+exclude_patterns = ["_build"]
+default_role = "autolink"
+nitpicky = False
+
+# Reference pages
+autosummary_generate = True
+autosummary_ignore_module_all = False  # a room shows its public names, from whichever file
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # types stand in the docstrings
+numpydoc_show_class_members = False
+
+# Examples: only scripts whose name begins with plot_ are run.
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"[\\/]plot_",
+    "download_all_examples": False,
+    "remove_config_comments": True,
+    "show_memory": False,
+    "copyfile_regex": r".*\.rst",
+}
+
+if os.environ.get("HS_RVAE_DOCS_INTERSPHINX"):
+    extensions.append("sphinx.ext.intersphinx")
+    intersphinx_mapping = {
+        "dask": ("https://docs.dask.org/en/stable", None),
+        "hyperspy": ("https://hyperspy.org/hyperspy-doc/current", None),
+        "matplotlib": ("https://matplotlib.org/stable", None),
+        "numpy": ("https://numpy.org/doc/stable", None),
+        "pandas": ("https://pandas.pydata.org/docs", None),
+        "python": ("https://docs.python.org/3", None),
+    }
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"hs_rvae {version}"
+html_static_path = ["_static"]
+html_show_sourcelink = False
+html_theme_options = {
+    "navigation_with_keys": False,
+    "show_prev_next": False,
+    "secondary_sidebar_items": ["page-toc"],
+}
+html_sidebars = {"index": [], "changes": []}

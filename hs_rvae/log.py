@@ -1,0 +1,45 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How much the package says about its work."""
+
+import logging
+
+__all__ = ["set_log_level"]
+
+
+def set_log_level(level):
+    """Choose how much hs_rvae tells about its work.
+
+    HyperSpy's own `hyperspy.api.set_log_level` reaches HyperSpy only. Python shows warnings and
+    errors without this call; ``"INFO"`` adds the choices the package makes from the data, such as
+    window sizes, dropped sites and the scales of a model.
+
+    Parameters
+    ----------
+    level : int or str
+        ``"DEBUG"``, ``"INFO"``, ``"WARNING"``, ``"ERROR"``, ``"CRITICAL"`` or a number of `logging`.
+
+    Raises
+    ------
+    ValueError
+        If `level` is a word that `logging` does not know.
+
+    Examples
+    --------
+    >>> import hs_rvae
+    >>> hs_rvae.set_log_level("INFO")
+    >>> hs_rvae.set_log_level("WARNING")
+    """
+    logger = logging.getLogger("hs_rvae")
+    try:
+        logger.setLevel(level.upper() if isinstance(level, str) else level)
+    except ValueError:
+        raise ValueError(
+            f"level={level!r} is not a log level; use 'DEBUG', 'INFO', 'WARNING', 'ERROR' or "
+            "'CRITICAL'."
+        ) from None
+    # A program that has set up logging itself keeps its own handlers and formats.
+    if not logger.hasHandlers():
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(levelname)s | hs_rvae | %(message)s"))
+        logger.addHandler(handler)

@@ -1,0 +1,157 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How many sites point where."""
+
+import numpy as np
+
+from . import frame, layout, markers
+from .color import ANGLE_COLORMAP, angle_colors
+
+
+def plot_angle_histogram(
+    sites,
+    column="angle",
+    *,
+    bins=72,
+    polar=False,
+    fold=1,
+    variants=None,
+    cmap=ANGLE_COLORMAP,
+    color=None,
+    title=None,
+    font_size=None,
+    ax=None,
+):
+    """Draw the histogram of an angle over all sites, in degrees.
+
+    Sites without a finite angle are left out and counted in the axis label.
+
+    Parameters
+    ----------
+    sites : SiteTable
+        Sites of one or more images.
+    column : str
+        Column with angles in radians.
+    bins : int
+        Number of bins over the whole turn, or over one `fold`.
+    polar : bool
+        Whether to draw the histogram around a circle, 0 to the right and 90 degrees
+        pointing down as on the map. The area of a bar is proportional to its count.
+    fold : int
+        Fold angles modulo ``360 / fold`` degrees, for a motif of that symmetry.
+    variants : int or sequence of float, optional
+        Draw dashed lines at these angles (radians), or at so many equally spaced directions that
+        fit the angles best (the mean phase of ``exp(i variants angle)``).
+    cmap : str or matplotlib.colors.Colormap
+        Cyclic map that gives the bars the colours of the map.
+    color : str, optional
+        One colour for all bars instead.
+    title, font_size
+        As in `hs_rvae.plots.plot_site_map`.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw into, with polar projection if `polar`; by default those of a new figure,
+        85 mm wide.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    KeyError
+        If there is no such column.
+    ValueError
+        If no angle is finite, or an option does not fit.
+    TypeError
+        If `ax` is not one Axes of the right projection.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hs_rvae import SiteTable
+    >>> from hs_rvae.plots import plot_angle_histogram
+    >>> angle = np.random.default_rng(0).normal([[0.0, 1.57]], 0.1, (50, 2)).ravel()
+    >>> sites = SiteTable.from_columns({"x": angle, "y": angle, "angle": angle},
+    ...                                units={"angle": "rad"})
+    >>> ax = plot_angle_histogram(sites, variants=4)
+    >>> ax.get_xlabel()
+    'angle (°)'
+    """
+    values = markers.column_values(sites, column)
+    for name, number in (("bins", bins), ("fold", fold)):
+        if not isinstance(number, (int, np.integer)) or number < 1:
+            raise ValueError(f"{name}={number!r} must be a whole number from 1 on")
+    finite = values[np.isfinite(values)]
+    half = 180.0 / fold
+    degrees = half - np.mod(half - np.rad2deg(finite), 2 * half)  # (-half, half]
+    counts, edges = np.histogram(degrees, bins=bins, range=(-half, half))
+    centres = (edges[:-1] + edges[1:]) / 2
+    colors = angle_colors(np.deg2rad(centres * fold), cmap) if color is None else color
+    lines = _variant_lines(variants, finite, half)
+
+    new = ax is None
+    font_size = frame.font_size_for(font_size, ax)
+    if new:
+        height = layout.COLUMN_WIDTH if polar else 0.62 * layout.COLUMN_WIDTH
+        ax = frame.new_axes(layout.COLUMN_WIDTH, height, "polar" if polar else None)
+    frame.check_axes(ax, polar=polar)
+    ax.tick_params(labelsize=font_size - 1)
+    undefined = len(values) - len(finite)
+    note = f", {undefined} undefined" if undefined else ""
+    label = f"{column} (°){note}" if fold == 1 else f"{column} modulo {2 * half:g}°{note}"
+    width = 2 * half / bins
+    if polar:
+        _draw_polar(ax, counts, edges, colors, lines, fold, font_size)
+        ax.set_xlabel(f"{label}; rings: sites per {width:.3g}°", fontsize=font_size)
+    else:
+        ax.bar(centres, counts, width=np.diff(edges), color=colors, linewidth=0)
+        for line in lines:
+            ax.axvline(line, color="0.3", linewidth=0.8, linestyle="--", zorder=0)
+        ax.set_xlim(-half, half)
+        ax.set_xticks(np.linspace(-half, half, 5))
+        ax.set_xticks(np.linspace(-half, half, 9), minor=True)
+        ax.set_xlabel(label, fontsize=font_size)
+        ax.set_ylabel(f"sites per {width:.3g}°", fontsize=font_size)
+    if title is not None:
+        ax.set_title(title, fontsize=font_size)
+    return ax
+
+
+def _variant_lines(variants, angles, half):
+    """Degrees of the marked directions in (-half, half]."""
+    if variants is None:
+        return np.empty(0)
+    if isinstance(variants, (int, np.integer)):
+        if variants < 1:
+            raise ValueError(f"variants={variants!r} must be a number of directions from 1 on")
+        offset = np.angle(np.exp(1j * variants * angles).mean()) / variants
+        wells = offset + 2 * np.pi * np.arange(variants) / variants
+    else:
+        wells = np.asarray(variants, dtype=float)
+        if wells.ndim != 1 or not np.isfinite(wells).all():
+            raise ValueError(f"variants={variants!r} must be a number, or angles in radians")
+    folded = half - np.mod(half - np.rad2deg(wells), 2 * half)
+    return np.unique(folded.round(9))
+
+
+def _draw_polar(ax, counts, edges, colors, lines, fold, font_size):
+    """Bars around the circle; the radius is the root of the count, so that area is count."""
+    ax.set_theta_zero_location("E")
+    ax.set_theta_direction(-1)
+    widths = np.deg2rad(np.diff(edges) * fold)
+    centres = np.deg2rad((edges[:-1] + edges[1:]) / 2 * fold)
+    ax.bar(centres, np.sqrt(counts), width=widths, color=colors, linewidth=0)
+    highest = max(counts.max(), 1)
+    for line in np.deg2rad(lines * fold):
+        ax.plot([line, line], [0, np.sqrt(highest)], color="0.3", linewidth=0.8, linestyle="--")
+    ax.set_rlim(0, np.sqrt(highest))
+    rings = np.unique([frame.nice_length(max(highest / 5, 1)), frame.nice_length(highest)])
+    ax.set_rticks(np.sqrt(rings), [f"{ring:g}" for ring in rings])
+    ax.set_rlabel_position(-112.5)
+    ax.set_thetagrids(
+        np.arange(0, 360, 45),
+        [f"{a:g}°".replace("-", "−") for a in (180 - np.mod(180 - np.arange(0, 360, 45), 360)) / fold],
+        fontsize=font_size - 1,
+    )
+    ax.grid(linewidth=0.5, color="0.85")
+    ax.set_axisbelow(True)

@@ -1,0 +1,203 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The frame of a figure: axes of a sensible size, the parent image, a scale bar.
+
+Maps use the calibrated axes of the parent image, x = offset + pixel size * column index and
+likewise y with the row index, y down: as ``image.plot()`` shows it.
+"""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties
+from matplotlib.projections.polar import PolarAxes
+
+from .layout import MM_PER_INCH
+
+_FONT_SIZE = 8.0  # points, at column width
+_CORNERS = ("lower left", "lower right", "upper left", "upper right")
+
+
+def font_size_for(font_size, ax):
+    """Font size in points: as given, else 8 in our own figures and the user's in theirs."""
+    if font_size is not None:
+        return float(font_size)
+    if ax is None:
+        return _FONT_SIZE
+    return FontProperties(size="medium").get_size_in_points()
+
+
+def new_axes(width, height, projection=None):
+    """Axes alone in a new figure of `width` x `height` mm."""
+    import matplotlib.pyplot as plt
+
+    _, ax = plt.subplots(
+        figsize=(width / MM_PER_INCH, height / MM_PER_INCH),
+        layout="constrained",
+        subplot_kw={"projection": projection},
+    )
+    return ax
+
+
+def check_axes(ax, polar=False):
+    """Raise TypeError unless `ax` is one Axes, polar if it must be."""
+    if not isinstance(ax, Axes):
+        raise TypeError(
+            f"ax must be one matplotlib Axes or None, not {type(ax).__name__}: "
+            "of several axes from plt.subplots give one, such as ax=axes[0]"
+        )
+    if isinstance(ax, PolarAxes) != polar:
+        have, need = ("rectilinear", "polar") if polar else ("polar", "rectilinear")
+        raise TypeError(
+            f"ax has a {have} projection where a {need} one is needed: make it with "
+            f"plt.subplots(subplot_kw={{'projection': '{need}'}})"
+        )
+
+
+def check_image(image, sites):
+    """Parent image as a 2-D float array that holds all sites.
+
+    Raises
+    ------
+    ValueError
+        If it is not a 2-D real image, or if sites lie outside.
+    """
+    image = np.asarray(image)
+    if image.ndim != 2 or image.dtype.kind not in "biuf":
+        raise ValueError(
+            f"image must be a 2-D array of real numbers, not {image.ndim}-D {image.dtype}: "
+            "give the image that the sub-images were cut from, or image=False"
+        )
+    beyond = np.nanmax(sites.xy, axis=0) > np.array(image.shape[::-1]) - 0.5
+    if beyond.any():
+        x, y = np.nanmax(sites.xy, axis=0)
+        raise ValueError(
+            f"image has {image.shape[1]} x {image.shape[0]} pixels but sites reach "
+            f"x = {x:.0f}, y = {y:.0f}: give the image that the sub-images were cut from"
+        )
+    return image
+
+
+def calibrated(sites, xy):
+    """Pixel positions (n, 2) in the units of the image's axes."""
+    return np.asarray(xy, dtype=float) * sites.pixel_size + sites.pixel_offset
+
+
+def map_limits(sites, image, margin):
+    """((left, right), (bottom, top)) of a map in calibrated units; bottom > top."""
+    if image is not None:
+        low, high = calibrated(sites, [[-0.5, -0.5], np.array(image.shape[::-1]) - 0.5])
+    else:
+        xy = calibrated(sites, sites.xy)
+        low, high = np.nanmin(xy, axis=0) - margin, np.nanmax(xy, axis=0) + margin
+    return (low[0], high[0]), (high[1], low[1])
+
+
+def draw_map_frame(ax, sites, image, limits, *, scale_bar, font_size):
+    """Image, limits, orientation and either a scale bar or labelled axes."""
+    unit = unit_name(sites.pixel_units)
+    if image is not None:
+        finite = image[np.isfinite(image)]
+        vmin, vmax = np.percentile(finite, (0.5, 99.5)) if finite.size else (0, 1)
+        ax.imshow(
+            image,
+            cmap="gray",
+            vmin=vmin,
+            vmax=vmax,
+            origin="upper",
+            extent=(*limits[0], *limits[1]),
+            # Resampled before it is coloured: a large image needs no RGBA copy.
+            interpolation_stage="data",
+            zorder=0,
+        )
+        ax.set_xticks([])
+        ax.set_yticks([])
+    else:
+        ax.set_xlabel(f"x ({unit})", fontsize=font_size)
+        ax.set_ylabel(f"y ({unit})", fontsize=font_size)
+        ax.tick_params(labelsize=font_size - 1)
+    ax.set_xlim(*limits[0])
+    ax.set_ylim(*limits[1])
+    ax.set_aspect("equal")
+    if scale_bar is None:
+        scale_bar = image is not None
+    if scale_bar:
+        corner = scale_bar if isinstance(scale_bar, str) else None
+        add_scale_bar(ax, unit, corner, calibrated(sites, sites.xy), font_size)
+
+
+def add_scale_bar(ax, unit, corner=None, avoid=None, font_size=_FONT_SIZE):
+    """White scale bar on a dark box, which reads on any image.
+
+    Parameters
+    ----------
+    ax : Axes
+        With calibrated x limits.
+    unit : str
+        Unit of the x axis.
+    corner : str, optional
+        ``"lower left"`` and so on; by default the corner that covers the fewest of `avoid`.
+    avoid : numpy.ndarray, optional
+        (n, 2) points in data units.
+    font_size : float
+        Points.
+    """
+    from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
+
+    left, right = ax.get_xlim()
+    bottom, top = ax.get_ylim()
+    length = nice_length(0.28 * abs(right - left))
+    if corner is None:
+        corner = _CORNERS[0] if avoid is None else _emptiest_corner(ax, avoid)
+    elif corner not in _CORNERS:
+        raise ValueError(f"scale_bar={corner!r} is no corner: take True, False or one of {_CORNERS}")
+    bar = AnchoredSizeBar(
+        ax.transData,
+        length,
+        f"{length:g} {unit}",
+        corner,
+        pad=0.3,
+        borderpad=0.3,
+        sep=2,
+        color="white",
+        # A sixth of the length would be a block on a flat strip: bound it by both sides.
+        size_vertical=min(0.07 * length, 0.02 * abs(top - bottom)),
+        fill_bar=True,
+        fontproperties=FontProperties(size=font_size - 1),
+    )
+    bar.patch.set(facecolor="black", alpha=0.65, linewidth=0)
+    bar.set_zorder(6)
+    bar.set_gid("scale bar")
+    ax.add_artist(bar)
+    return bar
+
+
+def nice_length(longest):
+    """Largest 1, 2 or 5 times a power of ten that is not above `longest`.
+
+    Examples
+    --------
+    >>> from hs_rvae.plots.frame import nice_length
+    >>> nice_length(7.9), nice_length(0.4)
+    (5.0, 0.2)
+    """
+    power = np.floor(np.log10(longest))
+    mantissa = longest / 10.0**power
+    step = next((k for k in (5, 2) if mantissa >= k * (1 - 1e-9)), 1)
+    return float(f"{step}e{int(power)}")
+
+
+def unit_name(unit):
+    """Unit for a label: HyperSpy's undefined unit is a pixel."""
+    unit = str(unit)
+    return "px" if unit in ("", "<undefined>", "None") else unit.replace("um", "µm")
+
+
+def _emptiest_corner(ax, points):
+    """Corner of the axes with the fewest points under a scale bar."""
+    fraction = ax.transAxes.inverted().transform(ax.transData.transform(points))
+    counts = []
+    for corner in _CORNERS:
+        x = fraction[:, 0] if "left" in corner else 1 - fraction[:, 0]
+        y = fraction[:, 1] if "lower" in corner else 1 - fraction[:, 1]
+        counts.append(np.count_nonzero((x < 0.35) & (y < 0.16)))
+    return _CORNERS[int(np.argmin(counts))]

@@ -1,0 +1,116 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How the fit of a model went."""
+
+import numpy as np
+
+from . import frame, layout
+
+# Okabe and Ito's colours; the validation curve is dashed, so that it also differs in grey.
+_CONTENT = {
+    "loss": ("loss", "black", "-"),
+    "validation_loss": ("loss, validation", "black", "--"),
+    "reconstruction": ("reconstruction", "#0072B2", "-"),
+    "kl": ("KL divergence", "#D55E00", "-"),
+}
+
+
+def plot_history(history, *, title=None, font_size=None, ax=None):
+    """Draw how the angles and the content of a model were fitted, in two panels.
+
+    Left: the log-likelihood after each iteration of the angle fit. Right: loss, reconstruction,
+    KL divergence and validation loss after each epoch of the content network. All in nat per
+    site. A panel without data is left out.
+
+    Parameters
+    ----------
+    history : mapping of str to array_like
+        Any of ``"pose_log_likelihood"`` (one value an iteration), ``"loss"``,
+        ``"reconstruction"``, ``"kl"``, ``"validation_loss"`` (one value an epoch).
+    title : str, optional
+        Title of the figure.
+    font_size : float, optional
+        Points; by default 8 in a new figure, the size set in Matplotlib in given axes.
+    ax : sequence of matplotlib.axes.Axes, optional
+        As many Axes as there are panels; by default those of a new figure, 130 mm wide for two.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If the history holds none of these, or `ax` has another number of Axes.
+    TypeError
+        If an element of `ax` is not a rectilinear Axes.
+
+    Examples
+    --------
+    >>> from hs_rvae.plots import plot_history
+    >>> figure = plot_history({"pose_log_likelihood": [-3.0, -1.0], "loss": [5.0, 4.0]})
+    >>> [ax.get_xlabel() for ax in figure.axes]
+    ['iteration', 'epoch']
+    """
+    pose = _curve(history, "pose_log_likelihood")
+    content = {name: _curve(history, name) for name in _CONTENT}
+    content = {name: values for name, values in content.items() if values is not None}
+    panels = (pose is not None) + bool(content)
+    if not panels:
+        raise ValueError(
+            f"the history has {sorted(history)} and none of "
+            f"{['pose_log_likelihood', *_CONTENT]}: fit a model with stack.rvae() first"
+        )
+    axes = _panels(ax, panels)
+    font_size = frame.font_size_for(font_size, ax)
+    if pose is not None:
+        _draw(axes[0], pose, label=None, color="black", linestyle="-")
+        axes[0].set_xlabel("iteration", fontsize=font_size)
+        axes[0].set_ylabel("log-likelihood (nat per site)", fontsize=font_size)
+        axes[0].set_title("angles", fontsize=font_size)
+    if content:
+        last = axes[-1]
+        for name, values in content.items():
+            label, color, linestyle = _CONTENT[name]
+            _draw(last, values, label=label, color=color, linestyle=linestyle)
+        last.set_xlabel("epoch", fontsize=font_size)
+        last.set_ylabel("nat per site", fontsize=font_size)
+        last.set_title("content", fontsize=font_size)
+        last.legend(fontsize=font_size - 1, frameon=False)
+    for panel in axes:
+        panel.tick_params(labelsize=font_size - 1)
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.spines[["top", "right"]].set_visible(False)
+    figure = axes[0].figure
+    if title is not None:
+        figure.suptitle(title, fontsize=font_size)
+    return figure
+
+
+def _curve(history, name):
+    """Values of one curve; None when they are missing or none is finite."""
+    values = np.asarray(history.get(name, ()), dtype=float).ravel()
+    return values if np.isfinite(values).any() else None
+
+
+def _panels(ax, n):
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        width = 65.0 * n if n > 1 else layout.COLUMN_WIDTH
+        _, axes = plt.subplots(
+            1, n, figsize=(width / layout.MM_PER_INCH, 55 / layout.MM_PER_INCH), layout="constrained", squeeze=False
+        )
+        return list(axes[0])
+    axes = list(np.ravel(ax))
+    for panel in axes:
+        frame.check_axes(panel)
+    if len(axes) != n:
+        raise ValueError(f"ax has {len(axes)} Axes but there are {n} panels to draw")
+    return axes
+
+
+def _draw(ax, values, **style):
+    """A curve over 1, 2, ...; a single value as a dot, which a line would not show."""
+    steps = np.arange(1, len(values) + 1)
+    ax.plot(steps, values, linewidth=1.2, marker="o" if len(values) == 1 else None, **style)

@@ -1,0 +1,138 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Room beside axes of fixed aspect: figures that fit, colour bars and wheels that follow a map.
+
+Colour bars and wheels are inset axes placed in mm from the edge of the map, so that they follow it
+wherever its aspect or a layout engine puts it.
+"""
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.transforms import Bbox, ScaledTranslation, blended_transform_factory
+
+MM_PER_INCH = 25.4
+COLUMN_WIDTH = 85.0  # mm, one column of most journals
+_TALLEST = 120.0  # mm
+
+
+def fit_figure(ax, width=COLUMN_WIDTH, tallest=_TALLEST):
+    """Give our own figure the size at which axes of fixed aspect fill `width` mm.
+
+    A layout engine alone would leave bands beside or above a map, as it does not know the shape
+    of what it arranges. A map that would be higher than `tallest` mm gets a narrower figure.
+    """
+    figure = ax.figure
+    pad = 0.6  # mm
+    figure.set_layout_engine("none")
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    aspect = abs((top - bottom) / (right - left))
+    aspect *= 1.0 if ax.get_aspect() == "equal" else ax.get_aspect()
+    # Labels depend on the size a little: the second pass has them right.
+    for _ in range(2):
+        around = ax.get_tightbbox().get_points() * MM_PER_INCH / figure.dpi
+        inside = ax.get_window_extent().get_points() * MM_PER_INCH / figure.dpi
+        low, high = np.maximum(inside[0] - around[0], 0), np.maximum(around[1] - inside[1], 0)
+        low, high = low + pad, high + pad
+        wide = min(width - low[0] - high[0], tallest / aspect)
+        size = low + (wide, wide * aspect) + high
+        figure.set_size_inches(size / MM_PER_INCH)
+        ax.set_position([*(low / size), wide / size[0], wide * aspect / size[1]])
+    ax.set_in_layout(True)
+
+
+def reserve(ax, side=0.0, below=0.0):
+    """Make room in the user's figure for what will stand `side` mm beside and `below` mm under it.
+
+    Without a layout engine the axes are shrunk, else things would fall on the neighbours. Layout
+    engines (and ``tight_layout`` later on) are told of the margins by an invisible artist.
+    """
+    figure = ax.figure
+    if figure.get_layout_engine() is None:
+        size = np.array(figure.bbox.size) / figure.dpi * MM_PER_INCH
+        box = ax.get_position(original=True)
+        dx, dy = np.minimum(np.array([side, below]) / size, (0.6 * box.width, 0.6 * box.height))
+        ax.set_position([box.x0, box.y0 + dy, box.width - dx, box.height - dy])
+        ax.set_in_layout(True)
+    ax.add_artist(_Margins())
+
+
+class _Margins(Artist):
+    """Tells a layout engine the margins that axes of fixed aspect need.
+
+    An engine measures from the box it allots, whereas bars and labels stand around the smaller
+    box that the aspect leaves: it would reserve too little, and cut them when the box shrinks.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.set_clip_on(False)
+        self.set_gid("margins")
+        self._measuring = False
+
+    def draw(self, renderer):
+        """Draw nothing."""
+
+    def get_window_extent(self, renderer=None):
+        """Allotted box grown by the margins around the drawn box; None while measuring those."""
+        if self._measuring:
+            return None
+        ax = self.axes
+        self._measuring = True
+        try:
+            around = ax.get_tightbbox(renderer).get_points()
+        finally:
+            self._measuring = False
+        drawn = ax.get_window_extent().get_points()
+        allotted = ax.get_position(original=True).transformed(ax.figure.transSubfigure)
+        return Bbox(allotted.get_points() + around - drawn)
+
+    def get_tightbbox(self, renderer=None):
+        """Extent without clipping."""
+        return self.get_window_extent(renderer)
+
+
+def side_axes(ax, x, width, *, y=None, height=None):
+    """Axes right of `ax`: `x` mm from its right edge, `width` mm wide.
+
+    As high as `ax`, or `height` mm with the upper edge `y` mm below that of `ax`. They follow `ax`
+    wherever a layout or an aspect puts it.
+    """
+    mm = ax.figure.dpi_scale_trans
+    from_right = mm + ScaledTranslation(1, 0, ax.transAxes)
+    if height is None:
+        bounds = (x / MM_PER_INCH, 0, width / MM_PER_INCH, 1)
+        transform = blended_transform_factory(from_right, ax.transAxes)
+    else:
+        bounds = (x / MM_PER_INCH, -(y + height) / MM_PER_INCH, width / MM_PER_INCH, height / MM_PER_INCH)
+        from_corner = mm + ScaledTranslation(1, 1, ax.transAxes)
+        transform = blended_transform_factory(from_corner, from_corner)
+    return ax.inset_axes(bounds, transform=transform)
+
+
+def axes_below(ax, y, height):
+    """Axes as wide as `ax`, `y` mm below it and `height` mm high."""
+    from_bottom = ax.figure.dpi_scale_trans
+    bounds = (0, -(y + height) / MM_PER_INCH, 1, height / MM_PER_INCH)
+    return ax.inset_axes(
+        bounds,
+        transform=blended_transform_factory(
+            ax.transAxes, from_bottom + ScaledTranslation(0, 0, ax.transAxes)
+        ),
+    )
+
+
+def add_colorbar(ax, mappable, label, font_size, *, extend="neither", ticks=None, below=None):
+    """Colour bar right of `ax`, or `below` mm below it; as long as `ax` itself."""
+    grow = font_size / 8
+    if below is None:
+        cax, orientation = side_axes(ax, 1.5 * grow, 2.5 * grow), "vertical"
+    else:
+        cax, orientation = axes_below(ax, below * grow, 2.5 * grow), "horizontal"
+    cax.set_gid("colorbar")
+    bar = ax.figure.colorbar(
+        mappable, cax=cax, orientation=orientation, extend=extend, ticks=ticks
+    )
+    bar.outline.set_linewidth(0.5)
+    cax.tick_params(labelsize=font_size - 1, length=2, width=0.5)
+    bar.set_label(label, fontsize=font_size)
+    return bar

@@ -1,0 +1,202 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sub-images decoded on a grid of latents, as one mosaic."""
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from . import frame, layout, markers
+
+
+def plot_manifold(
+    images,
+    values_y,
+    values_x,
+    *,
+    label_x="latent_0",
+    label_y="latent_1",
+    intensity_label="intensity",
+    normalise="common",
+    limits=None,
+    percentiles=(0.5, 99.5),
+    cmap="gray",
+    gap=0.06,
+    colorbar=True,
+    title=None,
+    font_size=None,
+    ax=None,
+):
+    """Draw decoded sub-images as a mosaic over one or two latents.
+
+    The latents grow to the right and upwards, as in a scatter plot, which can be drawn upon
+    the same axes; every sub-image keeps its own orientation, y down.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        (ny, nx, h, w); ``images[i, j]`` belongs to ``values_y[i]`` and ``values_x[j]``.
+    values_y, values_x : numpy.ndarray
+        (ny,) and (nx,) values of the latents. ny = 1 draws a row without a vertical axis.
+    label_x, label_y : str
+        Names of the latents.
+    intensity_label : str
+        Label of the colour bar: quantity and unit of the sub-images.
+    normalise : {"common", "each"}
+        One grey scale for all, or one for each sub-image (then without a colour bar).
+    limits : tuple of float, optional
+        Intensities at black and white of the common scale.
+    percentiles : tuple of float
+        Percentiles at black and white when there are no `limits`.
+    cmap : str
+        Colour map.
+    gap : float
+        Width of the gaps in units of a sub-image.
+    colorbar : bool
+        Whether to draw the colour bar.
+    title, font_size
+        As in `hs_rvae.plots.plot_site_map`.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw into; by default those of a new figure, 85 mm wide.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or an option does not.
+    TypeError
+        If `ax` is not one rectilinear Axes.
+
+    Notes
+    -----
+    Fig. 1(e) of the reference below.
+
+    References
+    ----------
+    AIP Advances 12, 105122 (2022), https://doi.org/10.1063/5.0105406
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hs_rvae.plots import plot_manifold
+    >>> images = np.random.default_rng(0).random((3, 4, 16, 16))
+    >>> ax = plot_manifold(images, np.linspace(-2, 2, 3), np.linspace(-2, 2, 4))
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('latent_0', 'latent_1')
+    """
+    images, values_y, values_x = _checked(images, values_y, values_x)
+    if normalise not in ("common", "each"):
+        raise ValueError(f"normalise={normalise!r} is unknown: take 'common' or 'each'")
+    low = high = None
+    if normalise == "each":
+        low, high = np.array(
+            [[markers.percentile_limits(image, percentiles) for image in row] for row in images]
+        ).transpose(2, 0, 1)[..., np.newaxis, np.newaxis]
+        images = (images - low) / np.where(high > low, high - low, 1)
+        low, high = 0.0, 1.0
+        colorbar = False
+    elif limits is not None:
+        low, high = markers.given_limits(limits)
+    else:
+        low, high = markers.percentile_limits(images, percentiles)
+
+    ny, nx, h, w = images.shape
+    # Latents grow upwards: the row of the largest comes first.
+    mosaic = _mosaic(images[np.argsort(-values_y)][:, np.argsort(values_x)], gap)
+    font_size = frame.font_size_for(font_size, ax)
+    row = ny == 1
+    new = ax is None
+    if new:
+        ax = frame.new_axes(layout.COLUMN_WIDTH, layout.COLUMN_WIDTH)
+    else:
+        frame.check_axes(ax)
+        if colorbar:
+            grow = font_size / 8
+            layout.reserve(ax, **({"below": 20 * grow} if row else {"side": 15 * grow}))
+    x, y = _edges(values_x), _edges(values_y)
+    shown = ax.imshow(
+        mosaic,
+        cmap=cmap,
+        vmin=low,
+        vmax=high,
+        extent=(*x, *y),
+        aspect=(mosaic.shape[0] / (y[1] - y[0])) / (mosaic.shape[1] / (x[1] - x[0])),
+        interpolation="antialiased",
+    )
+    _set_ticks(ax.xaxis, np.sort(values_x))
+    ax.set_xlabel(label_x, fontsize=font_size)
+    if row:
+        ax.set_yticks([])
+    else:
+        _set_ticks(ax.yaxis, np.sort(values_y))
+        ax.set_ylabel(label_y, fontsize=font_size)
+    ax.tick_params(labelsize=font_size - 1, length=2)
+    ax.spines[:].set_visible(False)
+    if colorbar:
+        layout.add_colorbar(
+            ax,
+            shown,
+            intensity_label,
+            font_size,
+            extend=_extend(images, low, high),
+            below=11.0 if row else None,
+        )
+    if title is not None:
+        ax.set_title(title, fontsize=font_size)
+    if new:
+        layout.fit_figure(ax)
+    return ax
+
+
+def _checked(images, values_y, values_x):
+    images = np.asarray(images, dtype=float)
+    values_y, values_x = (np.atleast_1d(np.asarray(v, dtype=float)) for v in (values_y, values_x))
+    if images.ndim != 4 or images.shape[:2] != (len(values_y), len(values_x)):
+        raise ValueError(
+            f"images of shape {images.shape} do not fit {len(values_y)} values_y and "
+            f"{len(values_x)} values_x: (ny, nx, h, w) is needed"
+        )
+    if not np.isfinite(images).any():
+        raise ValueError("images has no finite value: there is nothing to draw")
+    return images, values_y, values_x
+
+
+def _mosaic(images, gap):
+    """(ny, nx, h, w) to one image with transparent (NaN) gaps around every sub-image."""
+    ny, nx, h, w = images.shape
+    edge = max(1, int(round(gap * max(h, w) / 2)))
+    padded = np.full((ny, nx, h + 2 * edge, w + 2 * edge), np.nan)
+    padded[:, :, edge : edge + h, edge : edge + w] = images
+    return padded.transpose(0, 2, 1, 3).reshape(ny * (h + 2 * edge), nx * (w + 2 * edge))
+
+
+def _is_even(values):
+    """Whether values have one distance, so that the axis can carry the latent itself."""
+    steps = np.diff(np.sort(values))
+    return len(values) > 1 and steps[0] > 0 and np.allclose(steps, steps[0])
+
+
+def _edges(values):
+    """Ends of the axis: half a sub-image beyond the first and the last one.
+
+    An even grid is drawn on the scale of the latent, so that sites can be drawn upon it; any
+    other one (or a single value) on the number of the sub-image.
+    """
+    if not _is_even(values):
+        return -0.5, len(values) - 0.5
+    half = np.ptp(values) / (len(values) - 1) / 2
+    return values.min() - half, values.max() + half
+
+
+def _set_ticks(axis, values):
+    if _is_even(values):
+        axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    else:
+        axis.set_ticks(np.arange(len(values)), [f"{v:.2g}".replace("-", "−") for v in values])
+
+
+def _extend(images, low, high):
+    below, above = np.nanmin(images) < low, np.nanmax(images) > high
+    return "both" if below and above else "min" if below else "max" if above else "neither"

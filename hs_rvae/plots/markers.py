@@ -1,0 +1,177 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sites as markers: their values, their size in data units, their collection."""
+
+import re
+
+import numpy as np
+from matplotlib.collections import EllipseCollection
+
+from . import frame
+from .color import UNDEFINED_COLOR
+
+# Which call writes a column, for the message when it is missing.
+_WRITTEN_BY = {
+    r"angle(_std)?|latent_\d+(_std)?|log_likelihood|shift_[xy]|order_amplitude": (
+        "run stack.rvae() or stack.apply_rvae(path) first"
+    ),
+    r"variant(_residual)?": "run stack.assign_variants() first",
+    r"cluster": "run stack.cluster_analysis() first",
+    r"displacement(_[xy])?": (
+        "make the stack with the positions of the other sublattice, or set it with "
+        "stack.sites.set(name, values, units)"
+    ),
+}
+
+
+def column_values(sites, name):
+    """Values of a column as float64, with a message that helps when there are none.
+
+    Raises
+    ------
+    KeyError
+        If there is no such column; names those there are and the call that writes it.
+    ValueError
+        If no value is finite.
+    """
+    if name not in sites.columns:
+        raise KeyError(missing_column(sites, name))
+    values = np.asarray(sites[name], dtype=float)
+    if not np.isfinite(values).any():
+        raise ValueError(
+            f"column {name!r} has no finite value in {len(values)} sites: there is nothing to draw"
+        )
+    return values
+
+
+def missing_column(sites, name):
+    """Say which columns there are and which call writes `name`."""
+    hint = next((f"; {v}" for k, v in _WRITTEN_BY.items() if re.fullmatch(k, str(name))), "")
+    return f"no column {name!r} in the site table, which has {', '.join(sites.columns)}{hint}"
+
+
+def site_points(sites):
+    """(n, 2) calibrated positions of the sites of one image.
+
+    Raises
+    ------
+    ValueError
+        If the table is empty or joins several images.
+    """
+    if len(sites) == 0:
+        raise ValueError("the site table is empty: there is nothing to draw")
+    if "image" in sites.columns:
+        images = np.unique(sites["image"])
+        if images.size > 1:
+            raise ValueError(
+                f"the table holds sites of {images.size} images, which would fall upon each other: "
+                f"choose one with stack.select_sites(stack.sites['image'] == {images[0]:g})"
+            )
+    return frame.calibrated(sites, sites.xy)
+
+
+def marker_diameter(points, otherwise=1.0):
+    """Diameter in data units at which markers nearly touch.
+
+    0.95 times the lower 5th percentile of the nearest-neighbour distances, so that markers stay
+    apart where the lattice is compressed, and a few double detections do not shrink them all.
+    `otherwise` when there is but one site.
+    """
+    from scipy.spatial import cKDTree
+
+    points = points[np.isfinite(points).all(axis=1)]
+    if len(points) > 1:
+        distance = cKDTree(points).query(points, k=2)[0][:, 1]
+        distance = distance[distance > 0]
+        if distance.size:
+            return 0.95 * float(np.percentile(distance, 5))
+    return otherwise
+
+
+def draw_markers(ax, points, diameter, undefined, **style):
+    """Filled circles for defined sites, hollow grey ones for undefined sites.
+
+    Parameters
+    ----------
+    ax : Axes
+        With its limits set.
+    points : numpy.ndarray
+        (n, 2) in data units.
+    diameter : float
+        Data units: markers keep touching at any figure size or zoom.
+    undefined : numpy.ndarray
+        (n,) bool.
+    **style
+        Passed to `matplotlib.collections.EllipseCollection`, for the defined sites.
+
+    Returns
+    -------
+    matplotlib.collections.EllipseCollection
+        The filled markers, in the order of the table.
+    """
+    if undefined.any():
+        hollow = EllipseCollection(
+            diameter * 0.8,
+            diameter * 0.8,
+            0,
+            units="xy",
+            offsets=points[undefined],
+            offset_transform=ax.transData,
+            facecolors="none",
+            edgecolors=[UNDEFINED_COLOR],
+            linewidths=0.5,
+            zorder=2,
+        )
+        hollow.set_gid("undefined sites")
+        ax.add_collection(hollow, autolim=False)
+    filled = EllipseCollection(
+        diameter,
+        diameter,
+        0,
+        units="xy",
+        offsets=points[~undefined],
+        offset_transform=ax.transData,
+        linewidths=0,
+        zorder=3,
+        **style,
+    )
+    filled.set_gid("sites")
+    ax.add_collection(filled, autolim=False)
+    return filled
+
+
+def percentile_limits(values, percentiles):
+    """(low, high) of finite values at two percentiles.
+
+    Raises
+    ------
+    ValueError
+        If the percentiles are not two rising numbers in [0, 100].
+    """
+    try:
+        low, high = (float(p) for p in percentiles)
+    except (TypeError, ValueError):
+        low, high = np.nan, np.nan
+    if not 0 <= low < high <= 100:
+        raise ValueError(
+            f"percentiles={percentiles!r} must be two rising numbers between 0 and 100, "
+            "such as (1, 99)"
+        )
+    return tuple(np.percentile(values[np.isfinite(values)], (low, high)))
+
+
+def given_limits(limits):
+    """(low, high) as the user gave them.
+
+    Raises
+    ------
+    ValueError
+        If they are not two rising finite numbers.
+    """
+    try:
+        low, high = (float(v) for v in limits)
+    except (TypeError, ValueError):
+        low, high = np.nan, np.nan
+    if not low < high or not np.isfinite([low, high]).all():
+        raise ValueError(f"limits={limits!r} must be two rising numbers, or None")
+    return low, high

@@ -1,0 +1,324 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Direction and amplitude of every site in one colour, with the wheel that explains it."""
+
+import numpy as np
+
+from . import frame, layout, markers
+from .color import polar_colors
+
+_SIDE = 28.0  # mm kept beside a map for the wheel and its caption
+_WHEEL = (25.0, 21.0)  # mm, width and height of the wheel with its marks at 8 point
+_HOLE = 0.22  # inner radius of a signed wheel, so that hues are told apart there too
+
+
+def plot_polar_map(
+    sites,
+    angle="angle",
+    amplitude="auto",
+    *,
+    signed=None,
+    limits=None,
+    percentiles=(1, 99),
+    cmap=None,
+    image=None,
+    arrows=False,
+    wheel=True,
+    marker_size=None,
+    scale_bar=None,
+    title=None,
+    font_size=None,
+    ax=None,
+):
+    """Draw the sites as markers coloured by direction and amplitude.
+
+    Hue is the direction on screen. An amplitude that is never negative, such as the length of a
+    displacement, runs from dark grey (0) to full colour. A signed amplitude, such as a latent,
+    is scaled to [-1, 1] with zero at 0 and sets the lightness: dark hues are negative, light hues
+    positive. The wheel beside the map shows the colours at their directions on the map (y down,
+    so that 90 degrees points down), and states the limits in its caption.
+
+    Parameters
+    ----------
+    sites : SiteTable
+        Sites of one image.
+    angle : str
+        Column with the direction in radians, or name of a vector: ``"displacement"`` reads the
+        columns displacement_x and displacement_y.
+    amplitude : str or None
+        Column with the amplitude, or name of a vector of which the length is taken. ``"auto"``
+        is the length if `angle` names a vector, else the column latent_0. None: direction alone.
+    signed : bool, optional
+        Whether the sign of the amplitude has a meaning; by default if any value is negative.
+        With False the modulus is shown.
+    limits : tuple of float, optional
+        Amplitudes (low, high) at -1 and 1, or at 0 and 1 if not signed. By default high is the
+        upper one of `percentiles` and low is 0; for a signed amplitude high is the larger modulus
+        of both percentiles and low is -high.
+    percentiles : tuple of float
+        Percentiles that scale the amplitude when there are no `limits`.
+    cmap : str or matplotlib.colors.Colormap, optional
+        Cyclic map for the directions, only without sign (see
+        `hs_rvae.plots.polar_colors`); ``"cet_CET_CBC1"`` suits colour-blind readers.
+    image : numpy.ndarray, optional
+        (ny, nx) parent image, drawn in grey below the sites.
+    arrows : bool
+        Whether to draw arrows along the direction as well: of the vector's length, longest at
+        the upper limit, or all of one length when `angle` is a column.
+    wheel : bool
+        Whether to draw the colour wheel.
+    marker_size, scale_bar, title, font_size
+        As in `hs_rvae.plots.plot_site_map`.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw into; by default those of a new figure, 85 mm wide.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The map; its wheel is the first of ``ax.child_axes``.
+
+    Raises
+    ------
+    KeyError
+        If a column is missing.
+    ValueError
+        If no value is finite, or an option does not fit.
+    TypeError
+        If `ax` is not one rectilinear Axes.
+
+    Notes
+    -----
+    The amplitude-phase colours of the reference below, Fig. 2, in a perceptually uniform form.
+
+    References
+    ----------
+    AIP Advances 12, 105122 (2022), https://doi.org/10.1063/5.0105406
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hs_rvae import SiteTable
+    >>> from hs_rvae.plots import plot_polar_map
+    >>> y, x = np.indices((5, 5)) * 20.0
+    >>> sites = SiteTable.from_columns(
+    ...     {"x": x.ravel(), "y": y.ravel(), "displacement_x": (x - 40).ravel() / 20,
+    ...      "displacement_y": (y - 40).ravel() / 20},
+    ...     units={"displacement_x": "px", "displacement_y": "px"})
+    >>> ax = plot_polar_map(sites, "displacement", arrows=True)
+    >>> len(ax.child_axes)
+    1
+    """
+    direction, length, unit, vector = _direction(sites, angle)
+    if amplitude == "auto":
+        amplitude = angle if vector else "latent_0"
+    if amplitude is None:
+        name, size, unit = None, np.ones(len(sites)), ""
+    elif amplitude == angle and vector:
+        name, size = f"|{angle}|", length
+    else:
+        name, size, unit = _amplitude(sites, amplitude)
+    points = markers.site_points(sites)
+    defined = np.isfinite(direction) & np.isfinite(size)
+    if not defined.any():
+        raise ValueError(f"no site has both a finite {angle!r} and a finite {amplitude!r}")
+    if signed is None:
+        signed = bool(size[defined].min() < 0)
+    scaled, low, high = _scaled(size, amplitude, signed, limits, percentiles)
+    colors = polar_colors(direction[defined], scaled[defined], signed=signed, cmap=cmap)
+
+    if image is not None:
+        image = frame.check_image(image, sites)
+    diameter = markers.marker_diameter(points) if marker_size is None else float(marker_size)
+    view = frame.map_limits(sites, image, margin=0.75 * diameter)
+    font_size = frame.font_size_for(font_size, ax)
+    new = ax is None
+    if new:
+        ax = frame.new_axes(layout.COLUMN_WIDTH, layout.COLUMN_WIDTH)
+    else:
+        frame.check_axes(ax)
+        layout.reserve(ax, side=_SIDE * font_size / 8 if wheel else 0)
+    frame.draw_map_frame(ax, sites, image, view, scale_bar=scale_bar, font_size=font_size)
+    markers.draw_markers(ax, points, diameter, ~defined, facecolors=colors)
+    if arrows:
+        lengths = np.clip(length / high, 0, 1) if vector and high > 0 else np.ones(len(sites))
+        _draw_arrows(ax, points[defined], direction[defined], lengths[defined], diameter)
+    if wheel:
+        grow = font_size / 8
+        width, height = _WHEEL[0] * grow, _WHEEL[1] * grow
+        wheel_ax = layout.side_axes(ax, 0.8 * grow, width, y=0, height=height)
+        wheel_ax.set_gid("color wheel")
+        caption = None
+        if name is not None:
+            note = None if limits is not None else percentiles
+            caption = _caption(name, unit, low, high, signed, note)
+        style = "direction" if amplitude is None else "signed" if signed else "unsigned"
+        plot_color_wheel(wheel_ax, style, cmap=cmap, caption=caption, font_size=font_size - 1)
+    if title is not None:
+        ax.set_title(title, fontsize=font_size)
+    if new:
+        layout.fit_figure(ax)
+    return ax
+
+
+def plot_color_wheel(ax, style="unsigned", *, cmap=None, caption=None, font_size=7.0):
+    """Draw the colours of `polar_colors` at their directions on a map with y down.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Its ticks and frame are removed.
+    style : {"unsigned", "signed", "direction"}
+        A disk with amplitude 0 in the centre; a ring from -1 (inside, dark) over 0 (line) to 1
+        (outside, light); or a ring of directions alone.
+    cmap : str or matplotlib.colors.Colormap, optional
+        As in `polar_colors`.
+    caption : str, optional
+        Text below the wheel.
+    font_size : float
+        Points, of marks and caption.
+
+    Returns
+    -------
+    matplotlib.image.AxesImage
+
+    Raises
+    ------
+    ValueError
+        If `style` is unknown.
+    """
+    holes = {"unsigned": 0.0, "signed": _HOLE, "direction": 0.55}
+    if style not in holes:
+        raise ValueError(f"style={style!r} is unknown: take one of {', '.join(map(repr, holes))}")
+    frame.check_axes(ax)
+    hole = holes[style]
+    n = 501
+    at = (np.arange(n) + 0.5) / n * 2 - 1
+    radius = np.hypot(at[np.newaxis, :], at[:, np.newaxis])
+    angle = np.arctan2(at[:, np.newaxis], at[np.newaxis, :])
+    signed = style == "signed"
+    if signed:
+        amplitude = 2 * (radius - hole) / (1 - hole) - 1
+    else:
+        amplitude = radius if style == "unsigned" else 1.0
+    rgba = np.ones((n, n, 4))
+    rgba[..., :3] = polar_colors(angle, amplitude, signed=signed, cmap=cmap)
+    # Edges fade over two of the 501 pixels instead of showing steps.
+    inner = (radius - hole) * n / 4 if hole else 1.0
+    rgba[..., 3] = np.clip(np.minimum((1 - radius) * n / 4, inner), 0, 1)
+    # Rows run from y = -1 at the top to y = 1 at the bottom, like those of the map.
+    artist = ax.imshow(rgba, extent=(-1, 1, 1, -1), origin="upper", interpolation="antialiased")
+    if signed:
+        turn = np.linspace(0, 2 * np.pi, 181)
+        zero = (1 + hole) / 2
+        ax.plot(zero * np.cos(turn), zero * np.sin(turn), color="white", linewidth=0.5)
+    for mark, x, y, ha, va in (
+        ("0°", 1.12, 0, "left", "center"),
+        ("90°", 0, 1.12, "center", "top"),
+        ("180°", -1.12, 0, "right", "center"),
+        ("−90°", 0, -1.12, "center", "bottom"),
+    ):
+        ax.text(x, y, mark, ha=ha, va=va, fontsize=font_size)
+    if caption:
+        ax.annotate(
+            caption,
+            (0, 0),
+            (0, -1),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            fontsize=font_size,
+            linespacing=1.25,
+        )
+    # Room for the marks, the longest of them on the left.
+    ax.set(xlim=(-2.02, 1.55), ylim=(1.5, -1.5), aspect="equal")
+    ax.set_axis_off()
+    return artist
+
+
+def _direction(sites, name):
+    """Direction, length, unit of the length, and whether `name` is a vector."""
+    if name in sites.columns:
+        return markers.column_values(sites, name), None, "", False
+    if not _is_vector(sites, name):
+        raise KeyError(
+            markers.missing_column(sites, name) + f" (nor the vector {name}_x, {name}_y)"
+        )
+    x, y = (markers.column_values(sites, f"{name}_{k}") for k in "xy")
+    return np.arctan2(y, x), np.hypot(x, y), sites.units.get(f"{name}_x", ""), True
+
+
+def _amplitude(sites, name):
+    """Label, values and unit of an amplitude column or of the length of a vector."""
+    if name not in sites.columns and _is_vector(sites, name):
+        return f"|{name}|", *_direction(sites, name)[1:3]
+    return name, markers.column_values(sites, name), sites.units.get(name, "")
+
+
+def _is_vector(sites, name):
+    return f"{name}_x" in sites.columns and f"{name}_y" in sites.columns
+
+
+def _scaled(size, name, signed, limits, percentiles):
+    """Amplitudes in [0, 1] or [-1, 1], and the amplitudes at the ends."""
+    if name is None:
+        return size, 0.0, 1.0
+    if not signed:
+        size = np.abs(size)
+    if limits is not None:
+        low, high = markers.given_limits(limits)
+    else:
+        low, high = markers.percentile_limits(size, percentiles)
+        if signed:
+            high = max(abs(low), abs(high))
+            low = -high
+        else:
+            low = 0.0
+        if high <= low:
+            high = low + 1.0
+    scaled = (size - low) / (high - low)
+    if signed:
+        scaled = 2 * scaled - 1
+    return np.clip(scaled, -1 if signed else 0, 1), low, high
+
+
+def _caption(name, unit, low, high, signed, percentiles):
+    """Name of the amplitude and what the rim, the line and the centre stand for."""
+    unit = f" {unit}" if unit else ""
+    if signed:
+        note = "" if percentiles is None else f"\n({percentiles[0]:g}–{percentiles[1]:g} %)"
+        middle = (low + high) / 2
+        return f"{name}{unit and f' ({unit.strip()})'}\n" + "\n".join(
+            f"{where} {_number(value)}"
+            for where, value in (("inner, dark", low), ("line", middle), ("outer, light", high))
+        ) + note
+    note = "" if percentiles is None else f"\n({percentiles[1]:g} %)"
+    return f"{name}\ncentre {_number(low)}\nrim {_number(high)}{unit}{note}"
+
+
+def _number(value):
+    """Three figures, with a true minus sign."""
+    return f"{float(f'{value:.3g}'):g}".replace("-", "−")
+
+
+def _draw_arrows(ax, points, direction, lengths, diameter):
+    """Arrows centred on the sites, in data units: right on axes with y down."""
+    step = lengths * diameter
+    ax.quiver(
+        points[:, 0],
+        points[:, 1],
+        step * np.cos(direction),
+        step * np.sin(direction),
+        angles="xy",
+        scale_units="xy",
+        scale=1,
+        units="xy",
+        width=0.09 * diameter,
+        headwidth=4,
+        headlength=4,
+        headaxislength=3.6,
+        minlength=0,
+        pivot="mid",
+        color="black",
+        zorder=4,
+    )

@@ -1,0 +1,252 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A column of the site table as colours in real space."""
+
+import numpy as np
+from matplotlib.colors import BoundaryNorm, ListedColormap, Normalize
+
+from . import frame, layout, markers
+from .color import ANGLE_COLORMAP, UNDEFINED_COLOR, class_colors, get_colormap
+
+KINDS = ("angle", "signed", "sequential", "labels")
+_MOST_CLASSES = 24
+_DEFAULT_COLORMAPS = {"angle": ANGLE_COLORMAP, "signed": "coolwarm", "sequential": "viridis"}
+
+
+def plot_site_map(
+    sites,
+    column,
+    *,
+    image=None,
+    kind=None,
+    cmap=None,
+    limits=None,
+    percentiles=(1, 99),
+    marker_size=None,
+    scale_bar=None,
+    colorbar=True,
+    title=None,
+    font_size=None,
+    ax=None,
+):
+    """Draw the sites as markers coloured by a column.
+
+    The map has the orientation of ``image.plot()``: x to the right, y down. Sites without a
+    finite value are hollow and grey.
+
+    Parameters
+    ----------
+    sites : SiteTable
+        Sites of one image.
+    column : str
+        Name of the column.
+    image : numpy.ndarray, optional
+        (ny, nx) parent image, drawn in grey below the sites with a scale bar; without it the
+        axes carry calibrated ticks.
+    kind : {"angle", "signed", "sequential", "labels"}, optional
+        How values become colours. By default integer columns of few different values are labels
+        (-1, undefined, in grey), columns named angle are angles (cyclic map), columns of both
+        signs are signed (diverging map, zero in the middle), all others sequential.
+    cmap : str or matplotlib.colors.Colormap, optional
+        Colour map of Matplotlib, or of colorcet with its ``"cet_"`` name. By default
+        ``"cet_colorwheel"`` for angles, ``"coolwarm"`` for signed and ``"viridis"`` for
+        sequential columns. ``"cet_CET_CBC1"`` or ``"twilight"`` for angles, ``"cividis"``
+        for the others, are made for colour-blind readers.
+    limits : tuple of float, optional
+        Values at the ends of the colour map in the units of the column (radians for angles).
+        Angles are folded into the limits, which are one period: (-pi, pi) by default,
+        (-pi/4, pi/4) for a motif with four-fold symmetry.
+    percentiles : tuple of float
+        Percentiles at the ends of the colour map when there are no `limits` (not used for angles
+        and labels). The colour bar states them, and points beyond the limits.
+    marker_size : float, optional
+        Diameter of the markers in calibrated units; by default they nearly touch.
+    scale_bar : bool or str, optional
+        Whether to draw a scale bar, or its corner such as ``"upper left"``. By default one is
+        drawn upon an image, in the corner that hides the fewest sites.
+    colorbar : bool
+        Whether to draw the colour bar, with name and unit of the column.
+    title : str, optional
+        Title of the axes.
+    font_size : float, optional
+        Points; by default 8 in a new figure, the size set in Matplotlib in a given `ax`.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw into; by default those of a new figure, 85 mm wide.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The map; its colour bar is the first of ``ax.child_axes``.
+
+    Raises
+    ------
+    KeyError
+        If there is no such column.
+    ValueError
+        If no value is finite, or an option does not fit.
+    TypeError
+        If `ax` is not one rectilinear Axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hs_rvae import SiteTable
+    >>> from hs_rvae.plots import plot_site_map
+    >>> y, x = np.indices((5, 5)) * 20.0
+    >>> sites = SiteTable.from_columns(
+    ...     {"x": x.ravel(), "y": y.ravel(), "angle": np.arctan2(y - 40, x - 40).ravel()},
+    ...     units={"angle": "rad"}, pixel_size=(0.02, 0.02), pixel_units="nm")
+    >>> ax = plot_site_map(sites, "angle")
+    >>> ax.get_xlabel()
+    'x (nm)'
+    """
+    values = markers.column_values(sites, column)
+    points = markers.site_points(sites)
+    if kind is None:
+        kind = infer_kind(column, sites[column], sites.units.get(column, ""))
+    elif kind not in KINDS:
+        raise ValueError(f"kind={kind!r} is unknown: take one of {', '.join(map(repr, KINDS))}")
+    scale = color_scale(
+        column, values, sites.units.get(column, ""), kind, cmap, limits, percentiles
+    )
+
+    if image is not None:
+        image = frame.check_image(image, sites)
+    diameter = markers.marker_diameter(points) if marker_size is None else float(marker_size)
+    view = frame.map_limits(sites, image, margin=0.75 * diameter)
+    font_size = frame.font_size_for(font_size, ax)
+    flat = abs(view[1][0] - view[1][1]) < 0.35 * abs(view[0][0] - view[0][1])
+    side, below = (0.0, 12.0) if flat else (15.0, 0.0)
+    if not colorbar:
+        side = below = 0.0
+    new = ax is None
+    if new:
+        ax = frame.new_axes(layout.COLUMN_WIDTH, layout.COLUMN_WIDTH)
+    else:
+        frame.check_axes(ax)
+        layout.reserve(ax, side * font_size / 8, below * font_size / 8)
+
+    frame.draw_map_frame(ax, sites, image, view, scale_bar=scale_bar, font_size=font_size)
+    shown = scale["values"]
+    undefined = ~np.isfinite(shown)
+    mappable = markers.draw_markers(
+        ax,
+        points,
+        diameter,
+        undefined,
+        array=shown[~undefined],
+        cmap=scale["cmap"],
+        norm=scale["norm"],
+    )
+    if colorbar:
+        bar = layout.add_colorbar(
+            ax,
+            mappable,
+            scale["label"],
+            font_size,
+            extend=scale["extend"],
+            ticks=scale["ticks"],
+            below=(11.0 if image is None else 1.5) if flat else None,
+        )
+        if "tick_labels" in scale:
+            bar.set_ticks(scale["ticks"], labels=scale["tick_labels"])
+            bar.ax.minorticks_off()
+            bar.ax.tick_params(length=0)
+    if title is not None:
+        ax.set_title(title, fontsize=font_size)
+    if new:
+        layout.fit_figure(ax)
+    return ax
+
+
+def infer_kind(column, values, unit):
+    """Kind of a column: from its type and name, then from its signs."""
+    finite = values[np.isfinite(values)]
+    if np.issubdtype(values.dtype, np.integer):
+        few = np.unique(values).size <= _MOST_CLASSES and finite.min() >= -1
+        return "labels" if few and column != "site_index" else "sequential"
+    if column == "angle" or (unit == "rad" and column.endswith("_angle")):
+        return "angle"
+    if column.endswith("_std") or column == "log_likelihood":
+        return "sequential"
+    return "signed" if finite.min() < 0 < finite.max() else "sequential"
+
+
+def color_scale(column, values, unit, kind, cmap, limits, percentiles):
+    """What a collection and its colour bar need: values, cmap, norm, ticks, label, extend.
+
+    Angles and other columns in radians are shown in degrees.
+    """
+    if kind == "labels":
+        return _label_scale(column, values, cmap)
+    factor = 1.0
+    if unit == "rad" or kind == "angle":
+        unit, factor = "°", 180 / np.pi
+    scale = {
+        "values": values * factor,
+        "cmap": get_colormap(_DEFAULT_COLORMAPS[kind] if cmap is None else cmap),
+        "ticks": None,
+        "extend": "neither",
+    }
+    label = f"{column} ({unit})" if unit else column
+    if limits is not None:
+        low, high = np.array(markers.given_limits(limits)) * factor
+    elif kind == "angle":
+        low, high = -180.0, 180.0
+    else:
+        low, high = markers.percentile_limits(scale["values"], percentiles)
+        if kind == "signed":
+            high = max(abs(low), abs(high))
+            low = -high
+        if low == high:
+            low, high = low - 0.5, high + 0.5
+    if kind == "angle":
+        scale["values"] = low + np.mod(scale["values"] - low, high - low)
+        scale["ticks"] = np.linspace(low, high, 5)
+    else:
+        finite = values[np.isfinite(values)] * factor
+        below, above = finite.min() < low, finite.max() > high
+        scale["extend"] = {
+            (False, False): "neither",
+            (True, False): "min",
+            (False, True): "max",
+            (True, True): "both",
+        }[bool(below), bool(above)]
+        if limits is None and scale["extend"] != "neither":
+            label += f", {percentiles[0]:g}–{percentiles[1]:g} %"
+    return scale | {"norm": Normalize(low, high), "label": label}
+
+
+def _label_scale(column, values, cmap):
+    """Classes in their own colours, drawn by their place among the classes that occur."""
+    finite = values[np.isfinite(values)]
+    if (finite != np.rint(finite)).any() or finite.min() < -1:
+        raise ValueError(
+            f"kind='labels' needs whole numbers from -1 on in column {column!r}; "
+            "take kind='sequential' or 'signed'"
+        )
+    classes = np.unique(finite).astype(int)
+    if classes.size > _MOST_CLASSES:
+        raise ValueError(
+            f"column {column!r} has {classes.size} classes, more than the {_MOST_CLASSES} that "
+            "colours can tell apart; take kind='sequential'"
+        )
+    positive = classes[classes >= 0]
+    if cmap is None:
+        colors = class_colors(positive)
+    else:
+        colors = get_colormap(cmap)(np.linspace(0, 1, max(positive.size, 2)))[: positive.size, :3]
+    if classes[0] == -1:
+        colors = np.vstack([[UNDEFINED_COLOR], colors])
+    shown = np.full(values.shape, np.nan)
+    known = np.isfinite(values)
+    shown[known] = np.searchsorted(classes, values[known])
+    return {
+        "values": shown,
+        "cmap": ListedColormap(colors),
+        "norm": BoundaryNorm(np.arange(classes.size + 1) - 0.5, classes.size),
+        "ticks": np.arange(classes.size),
+        "tick_labels": ["undef." if k == -1 else str(k) for k in classes],
+        "label": column,
+        "extend": "neither",
+    }

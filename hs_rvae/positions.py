@@ -1,0 +1,328 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Column positions: arrays or Atomap objects in, ``(n, 2)`` arrays of ``(x, y)`` out.
+
+Positions are in pixels, ``(x, y)`` = (column index, row index) of the image, pixel centres at
+integers, y down. Atomap objects are recognised by their attributes; Atomap is never imported.
+"""
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+#: Units of the columns that positions and sublattices bring.
+POSITION_UNITS = {
+    "x": "px",
+    "y": "px",
+    "sigma_x": "px",
+    "sigma_y": "px",
+    "rotation": "rad",
+    "amplitude": "",
+}
+
+# Neighbours that leave a gap of this angle or more stand on one side of a site: an edge of the
+# image or a missing column. Four neighbours of a square cell leave 90 degrees, three leave 120.
+_LARGEST_GAP = np.deg2rad(150)
+
+
+def as_positions(positions, order="xy"):
+    """
+    Positions as an ``(n, 2)`` array of ``(x, y)`` in pixels.
+
+    Parameters
+    ----------
+    positions : array-like of shape (n, 2), or table with the columns ``x`` and ``y``
+        Positions in pixels. A table is a pandas ``DataFrame`` or a
+        :class:`~hs_rvae.sites.SiteTable`.
+    order : {"xy", "rc"}
+        What the two numbers of a row are: ``(x, y)``, or ``(row, column)`` = ``(y, x)``.
+        Not used for a table, which names its columns.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, 2), float64, ``(x, y)``. Non-finite values are kept.
+
+    Raises
+    ------
+    ValueError
+        If the shape is not (n, 2), or `order` is unknown.
+    TypeError
+        If the positions are not real numbers.
+
+    Examples
+    --------
+    >>> as_positions([[3, 5], [4, 6]], order="rc")
+    array([[5., 3.],
+           [6., 4.]])
+    """
+    if order not in ("xy", "rc"):
+        raise ValueError(f"order={order!r} is unknown: use 'xy' or 'rc' (row, column).")
+    names = getattr(positions, "columns", None)
+    if names is not None and "x" in names and "y" in names:
+        array = np.stack([np.asarray(positions["x"]), np.asarray(positions["y"])], axis=1)
+        order = "xy"
+    else:
+        array = np.asarray(positions)
+    if array.dtype.kind not in "iufb" and array.size:
+        raise TypeError(f"positions must be real numbers, not {array.dtype}.")
+    if array.size == 0:
+        array = np.empty((0, 2))
+    if array.ndim != 2 or array.shape[1] != 2:
+        raise ValueError(
+            f"positions must have the shape (n, 2), one (x, y) per column, not {array.shape}; "
+            "write a single position as [[x, y]]."
+        )
+    array = array.astype(np.float64)
+    return array[:, ::-1].copy() if order == "rc" else array
+
+
+def is_sublattice(candidate):
+    """Whether the object looks like an Atomap ``Sublattice``."""
+    return hasattr(candidate, "atom_list") and hasattr(candidate, "x_position")
+
+
+def sublattice_positions(sublattice):
+    """
+    Positions and fitted shapes of the columns of an Atomap sublattice.
+
+    Parameters
+    ----------
+    sublattice : atomap.sublattice.Sublattice
+        Or any object with ``atom_list``, ``x_position`` and ``y_position``.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+        ``x`` and ``y`` in pixels and, where at least one column was fitted, ``sigma_x`` and
+        ``sigma_y`` (px), ``rotation`` (rad, of the ``sigma_x`` axis, in [0, pi)) and
+        ``amplitude`` (volume of the Gaussian). Atomap's placeholders for columns without a
+        successful fit are NaN. :data:`POSITION_UNITS` has the units.
+
+    Raises
+    ------
+    TypeError
+        If the object does not look like a sublattice.
+    """
+    if not is_sublattice(sublattice):
+        raise TypeError(
+            f"sublattice is a {type(sublattice).__name__}; an Atomap Sublattice (with atom_list "
+            "and x_position) is needed. Use from_positions for arrays, from_atom_lattice for "
+            "an Atom_Lattice."
+        )
+    columns = {
+        "x": np.asarray(sublattice.x_position, dtype=np.float64),
+        "y": np.asarray(sublattice.y_position, dtype=np.float64),
+    }
+    return columns | _fitted_shapes(sublattice, len(columns["x"]))
+
+
+def _fitted_shapes(sublattice, count):
+    """Columns of the Gaussian fit, NaN where Atomap left its placeholders; {} without a fit."""
+    names = {
+        "sigma_x": "sigma_x",
+        "sigma_y": "sigma_y",
+        "rotation": "rotation",
+        "amplitude": "atom_amplitude_gaussian2d",
+    }
+    shapes = {}
+    for name, attribute in names.items():
+        values = getattr(sublattice, attribute, None)
+        if values is not None and len(values) == count:
+            shapes[name] = np.array(values, dtype=np.float64)
+    if "sigma_x" not in shapes or "sigma_y" not in shapes:
+        return {}
+    missing = (shapes["sigma_x"] == 1) & (shapes["sigma_y"] == 1)
+    if "amplitude" in shapes:
+        # 1 is the value before any fit, 0 marks a fit that failed; files keep no amplitude.
+        missing |= shapes["amplitude"] == 0
+        shapes["amplitude"][shapes["amplitude"] == 1] = np.nan
+    for values in shapes.values():
+        values[missing] = np.nan
+    return {name: values for name, values in shapes.items() if np.isfinite(values).any()}
+
+
+def pick_sublattice(atom_lattice, sublattice=None):
+    """
+    One sublattice of an Atomap lattice.
+
+    Parameters
+    ----------
+    atom_lattice : atomap.atom_lattice.Atom_Lattice
+        Or any object with ``sublattice_list``.
+    sublattice : int, str, Sublattice or None
+        Index, name, or the sublattice itself. None is allowed if there is only one.
+
+    Returns
+    -------
+    sublattice : atomap.sublattice.Sublattice
+        The chosen one.
+    others : list
+        All other sublattices of the lattice.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no such lattice or sublattice; the message lists the names there are.
+    """
+    if not hasattr(atom_lattice, "sublattice_list"):
+        raise TypeError(
+            f"lattice is a {type(atom_lattice).__name__}; an Atomap Atom_Lattice (with "
+            "sublattice_list) is needed. Use from_sublattice for a single Sublattice."
+        )
+    members = list(atom_lattice.sublattice_list)
+    names = [getattr(member, "name", "") for member in members]
+    listing = ", ".join(f"{i}: {name!r}" for i, name in enumerate(names)) or "none"
+    if not members:
+        raise ValueError("The lattice has no sublattices.")
+    if sublattice is None:
+        matches = list(range(len(members)))
+        problem = f"The lattice has {len(members)} sublattices: say which with sublattice="
+    elif isinstance(sublattice, str):
+        matches = [i for i, name in enumerate(names) if name == sublattice]
+        problem = f"sublattice={sublattice!r} names {len(matches)} sublattices; there are"
+    elif is_sublattice(sublattice):
+        matches = [i for i, member in enumerate(members) if member is sublattice]
+        problem = "The given sublattice is not part of the lattice; there are"
+    else:
+        try:
+            matches = [range(len(members))[sublattice]]
+        except (IndexError, TypeError):
+            matches = []
+        problem = f"There is no sublattice={sublattice!r}; there are"
+    if len(matches) != 1:
+        raise ValueError(f"{problem} ({listing}).")
+    return members[matches[0]], [m for i, m in enumerate(members) if i != matches[0]]
+
+
+def check_positions_fit(positions, image_shape):
+    """
+    Refuse positions that fit the image only if x and y are swapped.
+
+    Single positions outside the image are no error here: their windows are dropped later.
+
+    Parameters
+    ----------
+    positions : numpy.ndarray of shape (n, 2)
+        ``(x, y)`` in pixels.
+    image_shape : tuple of int
+        ``(rows, columns)``.
+
+    Raises
+    ------
+    ValueError
+        If the positions do not fit as given but do when swapped.
+    """
+    finite = positions[np.isfinite(positions).all(axis=1)]
+    outside = int((~inside_image(finite, image_shape)).sum())
+    outside_swapped = int((~inside_image(finite[:, ::-1], image_shape)).sum())
+    # All fit when swapped, or nearly all and far more than as given.
+    if outside > 0 and outside_swapped <= min(0.02 * len(finite), outside / 5):
+        rows, columns = image_shape
+        raise ValueError(
+            f"positions fit the image ({columns} columns, {rows} rows) only if swapped: "
+            f"{outside} of {len(finite)} lie outside as (x, y), {outside_swapped} as "
+            "(row, column). Pass order='rc', or swap the two numbers."
+        )
+
+
+def inside_image(positions, image_shape):
+    """Which ``(x, y)`` lie on a pixel of an image of shape ``(rows, columns)``."""
+    rows, columns = image_shape
+    with np.errstate(invalid="ignore"):
+        return ((positions >= -0.5) & (positions <= (columns - 0.5, rows - 0.5))).all(axis=1)
+
+
+def nearest_neighbour_distance(positions):
+    """
+    Median distance of a column to its nearest neighbour, in pixels.
+
+    Parameters
+    ----------
+    positions : numpy.ndarray of shape (n, 2)
+        ``(x, y)`` in pixels; non-finite positions are left out.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        With fewer than two positions.
+    """
+    finite = positions[np.isfinite(positions).all(axis=1)]
+    if len(finite) < 2:
+        raise ValueError(
+            f"{len(finite)} position(s) have no nearest-neighbour distance: give window_size "
+            "as an int (pixels) or a float (units of the axis)."
+        )
+    return float(np.median(cKDTree(finite).query(finite, k=2)[0][:, 1]))
+
+
+def nearest_shell_distance(positions, neighbours):
+    """
+    Distance to the nearest columns of another sublattice, in pixels.
+
+    For every position the farthest of its (up to four) nearest `neighbours` counts, so that a
+    displaced site is judged by the columns it moves away from; neighbours 1.4 times farther
+    than the nearest belong to the next shell. The median over the positions is returned.
+    """
+    near = min(4, len(neighbours))
+    distances = cKDTree(neighbours).query(positions, k=[*range(1, near + 1)])[0]
+    shell = np.where(distances <= 1.4 * distances[:, :1], distances, 0.0)
+    return float(np.median(shell.max(axis=1)))
+
+
+def displacement(positions, neighbours=None, k=4):
+    """
+    Non-centrosymmetry vectors: each position minus the mean of its nearest neighbours.
+
+    Parameters
+    ----------
+    positions : numpy.ndarray of shape (n, 2)
+        ``(x, y)`` in pixels, for example of the B columns of a perovskite.
+    neighbours : numpy.ndarray of shape (m, 2), optional
+        Positions of the other sublattice, for example A. None takes the neighbours from
+        `positions` themselves.
+    k : int
+        Number of neighbours.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (n, 2), pixels. NaN unless the neighbours enclose the position (largest angular
+        gap below 150 degrees), as at edges and beside missing columns.
+
+    Notes
+    -----
+    This is the vector of AIP Advances 12, 105122 (2022), Fig. 1b. It points along the movement
+    of the column; its sign against the polarization depends on the material.
+
+    Examples
+    --------
+    >>> corners = np.array([[0.0, 0.0], [8.0, 0.0], [0.0, 8.0], [8.0, 8.0]])
+    >>> displacement(np.array([[4.5, 4.0]]), corners)
+    array([[0.5, 0. ]])
+    """
+    positions = np.asarray(positions, dtype=np.float64)
+    own = neighbours is None
+    others = positions if own else np.asarray(neighbours, dtype=np.float64)
+    result = np.full(positions.shape, np.nan)
+    usable = np.flatnonzero(np.isfinite(positions).all(axis=1))
+    sources = np.flatnonzero(np.isfinite(others).all(axis=1))
+    if len(sources) < k + own or not len(usable):
+        return result
+    tree = cKDTree(others[sources])
+    _, index = tree.query(positions[usable], k=k + own)
+    index = sources[index.reshape(len(usable), -1)]
+    if own:
+        # A site is its own nearest neighbour, but not first among exact duplicates.
+        itself = index == usable[:, None]
+        itself[~itself.any(axis=1), -1] = True
+        index = index[~itself].reshape(len(usable), k)
+    vectors = others[index] - positions[usable, None, :]
+    angles = np.sort(np.arctan2(vectors[..., 1], vectors[..., 0]), axis=1)
+    gaps = np.diff(angles, axis=1, append=angles[:, :1] + 2 * np.pi)
+    enclosed = gaps.max(axis=1) < _LARGEST_GAP
+    result[usable[enclosed]] = -vectors[enclosed].mean(axis=1)
+    return result

@@ -1,0 +1,225 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sub-images in polar Fourier space, where a rotation is a phase.
+
+With ``c`` the column, ``W`` a soft disk around it and ``u`` a unit vector at azimuth ``phi``::
+
+    F(q, phi) = sqrt(q dq dphi) sum_r W(r) x(r) exp(-2 pi i q u.(r - c))
+    H(q, m)   = mean_phi F(q, phi) exp(-i m phi) * sqrt(weight_m),   m = 0 .. M
+
+so that the sum of ``|H|**2`` over ``m >= 0`` is about half the sum of ``|W x|**2`` (a real image has
+``F(phi + pi) = conj(F(phi))``: the other half plane says nothing new). Turning the content by
+``theta`` (from +x towards +y, clockwise on screen) multiplies ``H(q, m)`` by ``exp(-i m theta)``.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class HarmonicGrid:
+    """Radial frequencies, orders and disk of one window size.
+
+    Attributes
+    ----------
+    window_size : int
+        Width of the sub-images in px.
+    q_max : float
+        Highest radial frequency, in cycles/px.
+    n_q : int
+        Number of radial frequencies, at the midpoints of equal steps.
+    max_order : int
+        Highest angular order M.
+    """
+
+    window_size: int
+    q_max: float
+    n_q: int
+    max_order: int
+    _cache: dict = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def radius(self):
+        """Radius in px where the disk has fallen to one half."""
+        return self.window_size / 2 - 1.5 * self.edge
+
+    @property
+    def edge(self):
+        """Width in px over which the disk falls."""
+        return max(0.6, 0.025 * self.window_size)
+
+    @property
+    def n_phi(self):
+        """Number of azimuths: twice the Nyquist rate of the highest order, even."""
+        return 4 * (self.max_order + 1)
+
+    @property
+    def n_orders(self):
+        return self.max_order + 1
+
+    @property
+    def q(self):
+        return (np.arange(self.n_q) + 0.5) * self.q_max / self.n_q
+
+    def disk(self, offset=None):
+        """Soft disk W around the column.
+
+        Parameters
+        ----------
+        offset : torch.Tensor, shape (n, 2), optional
+            Column minus window centre, (x, y) in px. None = 0.
+
+        Returns
+        -------
+        torch.Tensor, shape (w, w) or (n, w, w)
+        """
+        x, y = self._pixels()
+        if offset is not None:
+            x = x - offset[:, 0, None, None]
+            y = y - offset[:, 1, None, None]
+        return 0.5 * (1 - torch.tanh((torch.hypot(x, y) - self.radius) / self.edge))
+
+    def harmonics(self, images, offset=None):
+        """Polar harmonics of sub-images.
+
+        Parameters
+        ----------
+        images : torch.Tensor, shape (n, w, w)
+            Row index first, as in the image.
+        offset : torch.Tensor, shape (n, 2), optional
+            Column minus window centre, (x, y) in px; None when windows are centred exactly.
+
+        Returns
+        -------
+        torch.Tensor of complex64, shape (n, n_q, M + 1)
+        """
+        n = len(images)
+        if offset is None:
+            matrix = self._matrix("pixels_to_harmonics", images.device)
+            flat = images.reshape(n, -1) @ matrix
+        else:
+            polar = self.polar(images * self.disk(offset.cpu()).to(images.device))
+            return self._orders(polar * torch.exp(2j * torch.pi * self._phase(offset)))
+        return torch.view_as_complex(flat.reshape(n, self.n_q, self.n_orders, 2))
+
+    def polar(self, windowed):
+        """F(q, phi) on half of the azimuths, of sub-images that carry their disk already.
+
+        Parameters
+        ----------
+        windowed : torch.Tensor, shape (n, w, w)
+
+        Returns
+        -------
+        torch.Tensor of complex64, shape (n, n_q, n_phi / 2)
+        """
+        flat = windowed.reshape(len(windowed), -1) @ self._matrix("pixels_to_polar", windowed.device)
+        return torch.view_as_complex(flat.reshape(len(windowed), self.n_q, self.n_phi // 2, 2))
+
+    def images(self, harmonics):
+        """Disk-shaped sub-images from polar harmonics, the inverse of :meth:`harmonics`.
+
+        Parameters
+        ----------
+        harmonics : torch.Tensor of complex64, shape (n, n_q, M + 1)
+
+        Returns
+        -------
+        torch.Tensor of float32, shape (n, w, w)
+            Band-limited, about 0 outside the disk.
+        """
+        n = len(harmonics)
+        flat = torch.view_as_real(harmonics.contiguous()).reshape(n, -1)
+        matrix = self._matrix("harmonics_to_pixels", harmonics.device)
+        return (flat @ matrix).reshape(n, self.window_size, self.window_size)
+
+    def turn(self, harmonics, angle):
+        """Turn the content by `angle` (rad, shape (n,)), from +x towards +y."""
+        m = torch.arange(self.n_orders, device=harmonics.device, dtype=angle.dtype)
+        phase = torch.polar(torch.ones_like(angle)[:, None], -angle[:, None] * m)
+        return harmonics * phase[:, None, :]
+
+    def shift(self, harmonics, shift):
+        """Move the content by `shift` ((x, y) in px, shape (n, 2)), exact but for the disk's edge."""
+        polar = self._polar(harmonics)
+        return self._orders(polar * torch.exp(-2j * torch.pi * self._phase(shift)))
+
+    def _pixels(self):
+        """x and y of the pixels about the window's centre, each (w, w)."""
+        line = torch.arange(self.window_size, dtype=torch.float32) - (self.window_size - 1) / 2
+        return line[None, :].expand(len(line), -1), line[:, None].expand(-1, len(line))
+
+    def _azimuths(self):
+        return 2 * np.pi * np.arange(self.n_phi // 2) / self.n_phi
+
+    def _phase(self, vector):
+        """q u.vector for every frequency and azimuth of the half plane, (n, n_q, n_phi / 2)."""
+        q = torch.as_tensor(self.q, dtype=torch.float32, device=vector.device)
+        phi = torch.as_tensor(self._azimuths(), dtype=torch.float32, device=vector.device)
+        along = vector[:, :1] * torch.cos(phi) + vector[:, 1:] * torch.sin(phi)
+        return q[None, :, None] * along[:, None, :]
+
+    def _orders(self, polar):
+        """Azimuths of the half plane to orders 0 .. M."""
+        return polar @ self._to_orders(polar.device) + polar.conj() @ self._to_orders(polar.device, True)
+
+    def _to_orders(self, device, opposite=False):
+        key = ("orders", str(device), opposite)
+        if key not in self._cache:
+            phi = self._azimuths()[:, None] + np.pi * opposite
+            matrix = np.exp(-1j * phi * np.arange(self.n_orders)) / self.n_phi * self._weight()
+            self._cache[key] = torch.as_tensor(matrix.astype(np.complex64), device=device)
+        return self._cache[key]
+
+    def _weight(self):
+        """Root of the number of azimuths of the half plane that each order stands for."""
+        return np.sqrt(np.where(np.arange(self.n_orders) == 0, self.n_phi / 2, self.n_phi))
+
+    def _polar(self, harmonics):
+        """Orders 0 .. M to azimuths of the half plane."""
+        m = np.arange(self.n_orders)
+        there = np.exp(1j * m[:, None] * self._azimuths()) / self._weight()[:, None]
+        there = torch.as_tensor(there.astype(np.complex64), device=harmonics.device)
+        back = there.conj().clone()
+        back[0] = 0  # order 0 is its own negative
+        # For a real image H(q, -m) = (-1)^m conj(H(q, m)).
+        sign = torch.as_tensor((-1.0) ** m, dtype=torch.complex64, device=harmonics.device)
+        return harmonics @ there + (harmonics.conj() * sign) @ back
+
+    def _matrix(self, name, device):
+        """Matrices between pixels and harmonics, built once per device."""
+        key = (name, str(device))
+        if key not in self._cache:
+            self._cache[key] = torch.as_tensor(getattr(self, "_" + name)(), device=device)
+        return self._cache[key]
+
+    def _waves(self):
+        """sqrt(2 q dq dphi) exp(-2 pi i q u.r), shape (w * w, n_q, n_phi / 2), complex128."""
+        x, y = (p.numpy().astype(float).ravel() for p in self._pixels())
+        phi = self._azimuths()
+        along = x[:, None] * np.cos(phi) + y[:, None] * np.sin(phi)
+        density = np.sqrt(self.q * (self.q_max / self.n_q) * 2 * np.pi / self.n_phi)
+        waves = np.exp(-2j * np.pi * self.q[None, :, None] * along[:, None, :])
+        return waves * density[None, :, None]
+
+    def _pixels_to_polar(self):
+        """Real and imaginary parts interleaved, (w * w, 2 n_q n_phi / 2), without the disk."""
+        waves = self._waves().reshape(self.window_size**2, -1)
+        return np.stack([waves.real, waves.imag], -1).reshape(len(waves), -1).astype(np.float32)
+
+    def _pixels_to_harmonics(self):
+        """(w * w, 2 n_q (M + 1)), disk included."""
+        waves = self._waves() * self.disk().numpy().ravel()[:, None, None]
+        here, there = (self._to_orders("cpu", o).numpy().astype(complex) for o in (False, True))
+        matrix = (waves @ here + waves.conj() @ there).reshape(len(waves), -1)
+        return np.stack([matrix.real, matrix.imag], -1).reshape(len(waves), -1).astype(np.float32)
+
+    def _harmonics_to_pixels(self):
+        """(2 n_q (M + 1), w * w): the adjoint, twice for the half plane that is not kept."""
+        waves = self._waves()
+        here, there = (self._to_orders("cpu", o).numpy().astype(complex) for o in (False, True))
+        matrix = 2 * (waves.conj() @ here.conj() + waves @ there.conj()).reshape(len(waves), -1)
+        basis = np.stack([matrix.real, -matrix.imag], -1).reshape(len(waves), -1)
+        return np.ascontiguousarray(basis.T).astype(np.float32)

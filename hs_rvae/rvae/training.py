@@ -1,0 +1,190 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Settings, device, progress, interruption and the loop that trains the content network."""
+
+import logging
+import signal
+import threading
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from .batches import shuffled_batches
+from .loss import content_loss
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How the content network is trained.
+
+    Attributes
+    ----------
+    epochs, batch_size : int
+    learning_rate : float
+        Peak of a one-cycle schedule of Adam.
+    content_nats : float
+        Half the initial squared error of the content, in nats: sets how hard content is squeezed.
+    validation_fraction : float
+        Share of the sites held out of training, whose loss is reported.
+    """
+
+    epochs: int = 15
+    batch_size: int = 256
+    learning_rate: float = 2e-3
+    content_nats: float = 100.0
+    validation_fraction: float = 0.1
+
+    @property
+    def noise_fraction(self):
+        """Noise variance as a share of the summed variance of the content."""
+        return 1 / (2 * self.content_nats)
+
+
+def pick_device(device=None):
+    """The torch device to work on.
+
+    Parameters
+    ----------
+    device : str or torch.device, optional
+        None takes CUDA where there is one, else the CPU.
+
+    Returns
+    -------
+    torch.device
+
+    Raises
+    ------
+    ValueError
+        If the device is not there.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(device)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"device={str(device)!r} cannot be used here ({error}); give 'cpu', or None to choose."
+        ) from error
+    return device
+
+
+class Progress:
+    """One progress bar for a fit, and a stop that Ctrl-C asks for.
+
+    The first Ctrl-C lets the current iteration finish: the model stays usable. A second one
+    interrupts at once, as usual.
+
+    Parameters
+    ----------
+    total : int
+        Steps announced.
+    show : bool
+        Whether to draw the bar.
+    """
+
+    def __init__(self, total, show, description="rVAE"):
+        self.stopped = False
+        self._bar = tqdm(total=total, disable=not show, desc=description, leave=True)
+        self._previous = None
+
+    def __enter__(self):
+        if threading.current_thread() is threading.main_thread():
+            self._previous = signal.getsignal(signal.SIGINT)
+            if self._previous is not None:
+                signal.signal(signal.SIGINT, self._stop)
+        return self
+
+    def __exit__(self, *error):
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+        self._bar.close()
+
+    def _stop(self, *arguments):
+        if self.stopped:
+            raise KeyboardInterrupt
+        self.stopped = True
+
+    def step(self, description=None, **values):
+        """One step further; values are shown beside the bar."""
+        if description:
+            self._bar.set_description(description, refresh=False)
+        if values:
+            self._bar.set_postfix({k: f"{v:.4g}" for k, v in values.items()}, refresh=False)
+        self._bar.update()
+
+
+def train_content(network, radial, others, settings, generator, progress):
+    """Train the content network on the harmonics in the pose frame.
+
+    Parameters
+    ----------
+    network : ContentNetwork
+    radial, others : torch.Tensor, shapes (n, n_radial), (n, n_other)
+        On the device of the network.
+    settings : TrainingSettings
+    generator : torch.Generator
+        Of the held-out sites, the order of the batches and the latents' noise.
+    progress : Progress
+
+    Returns
+    -------
+    history : dict of str to numpy.ndarray
+        ``loss``, ``reconstruction``, ``kl`` and ``validation_loss`` (loss of the held-out sites), in
+        nats per site, one number per epoch; the loss is reconstruction plus kl.
+    """
+    n = len(radial)
+    order = torch.randperm(n, generator=generator)
+    n_held = int(settings.validation_fraction * n) if n >= 50 else 0
+    held, kept = order[:n_held].to(radial.device), order[n_held:].to(radial.device)
+    noise_variance = settings.noise_fraction * radial.shape[1]  # standardised: unit variance each
+    network.start_from_components(radial[kept], others[kept], noise_variance)
+
+    optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+    n_batches = len(list(shuffled_batches(len(kept), settings.batch_size, torch.Generator())))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, settings.learning_rate, total_steps=settings.epochs * n_batches + 1
+    )
+    history = {"loss": [], "reconstruction": [], "kl": [], "validation_loss": []}
+
+    def loss(rows):
+        noise = torch.randn((len(rows), network.n_latents), generator=generator).to(radial.device)
+        return content_loss(network, radial[rows], others[rows], noise, noise_variance)
+
+    for epoch in range(settings.epochs):
+        if progress.stopped:
+            break
+        sums = torch.zeros(2, device=radial.device)
+        for batch in shuffled_batches(len(kept), settings.batch_size, generator):
+            terms = loss(kept[batch.to(kept.device)])
+            optimiser.zero_grad(set_to_none=True)
+            terms.total.backward()
+            optimiser.step()
+            schedule.step()
+            sums += torch.stack([terms.reconstruction.detach(), terms.kl.detach()])
+        reconstruction, kl = (float(s) for s in sums / n_batches)
+        history["reconstruction"].append(reconstruction)
+        history["kl"].append(kl)
+        history["loss"].append(reconstruction + kl)
+        with torch.no_grad():
+            terms = loss(held) if n_held else None
+        validation = float(terms.reconstruction + terms.kl) if terms else np.nan
+        history["validation_loss"].append(validation)
+        progress.step("rVAE content", loss=reconstruction + kl, validation=validation)
+    return {name: np.array(values) for name, values in history.items()}
+
+
+def warn_if_stopped(progress, stage):
+    """Say that a fit was cut short, and what is left."""
+    if progress.stopped:
+        warnings.warn(
+            f"The rVAE fit was interrupted during its {stage}; the model as it stood is kept and can "
+            "be used, but it is not the result of a complete fit.",
+            UserWarning,
+            stacklevel=4,
+        )

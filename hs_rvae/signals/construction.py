@@ -1,0 +1,319 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From an image and positions to the parts of a stack: data, axes, metadata, site table."""
+
+import logging
+
+import numpy as np
+from hyperspy.signal import BaseSignal
+from hyperspy.signals import Signal2D
+
+from hs_rvae import positions as _positions
+from hs_rvae import windows as _windows
+from hs_rvae.sites import SiteTable
+
+_logger = logging.getLogger(__name__)
+
+#: Columns that every stack has from the start.
+OWN_COLUMNS = ("site_index", "x", "y", "offset_x", "offset_y")
+
+
+def parent_image(image):
+    """
+    The image as a 2-D HyperSpy signal that windows can be cut from.
+
+    Parameters
+    ----------
+    image : Signal2D or 2-D array
+        An array becomes an uncalibrated signal.
+
+    Returns
+    -------
+    hyperspy.api.signals.Signal2D
+
+    Raises
+    ------
+    TypeError
+        If it is neither, or its values are not real numbers.
+    ValueError
+        If it is not one two-dimensional image with uniform axes.
+    """
+    if not isinstance(image, BaseSignal):
+        if not hasattr(image, "dtype") or not hasattr(image, "ndim"):
+            raise TypeError(
+                f"image is a {type(image).__name__}: pass a HyperSpy signal, for example from "
+                "hyperspy.api.load."
+            )
+        if image.ndim != 2:
+            raise ValueError(f"image has {image.ndim} dimensions: pass one 2-D image.")
+        signal = Signal2D(image)
+        image = signal.as_lazy() if hasattr(image, "dask") else signal
+    axes = image.axes_manager
+    if axes.signal_dimension != 2:
+        raise ValueError(
+            f"image has {axes.signal_dimension} signal dimension(s): pass a 2-D image; "
+            "as_signal2D or transpose makes one from a signal with other axes."
+        )
+    if axes.navigation_dimension:
+        raise ValueError(
+            f"image has navigation axes {axes.navigation_shape}: pass a single image, for "
+            "example image.inav[0] or image.mean()."
+        )
+    if image.data.dtype.kind not in "iufb":
+        remedy = (
+            "take its real part, amplitude or phase first"
+            if image.data.dtype.kind == "c"
+            else "convert it to real numbers with change_dtype first"
+        )
+        raise TypeError(f"image has the dtype {image.data.dtype}: {remedy}.")
+    if not all(axis.is_uniform for axis in axes.signal_axes):
+        raise ValueError("image has a non-uniform axis: interpolate_on_axis makes it uniform.")
+    if len({_unit(axis) for axis in axes.signal_axes}) != 1:
+        units = " and ".join(_unit(axis) or "none" for axis in axes.signal_axes)
+        raise ValueError(
+            f"image has axes with different units ({units}): bring them to one unit with "
+            "axes_manager.convert_units."
+        )
+    return image
+
+
+def cut_stack(image, positions, window_size, lazy, centring, edge, columns, units, progress):
+    """
+    Cut the windows of all usable positions and list what is known about them.
+
+    Parameters
+    ----------
+    image : Signal2D
+        From :func:`parent_image`.
+    positions : numpy.ndarray of shape (n, 2)
+        ``(x, y)`` in pixels.
+    window_size : int, float or None
+    lazy : bool
+    centring, edge : str
+    columns, units : dict
+        Further columns of all positions, and units by name.
+    progress : callable
+        Wraps the blocks of windows cut in memory.
+
+    Returns
+    -------
+    data : numpy.ndarray or dask.array.Array of shape (m, w, w)
+    axes : list of dict
+    metadata : dict
+    table : SiteTable
+    """
+    _check_options(positions, edge, columns)
+    shape = image.data.shape
+    _positions.check_positions_fit(positions, shape)
+    scale = pixel_size(image)
+    window_size = _windows.resolve_window_size(window_size, positions, scale)
+    _windows.check_window_fits(window_size, shape)
+    kept = _usable_sites(image, positions, window_size, centring)
+    positions = positions[kept]
+    if lazy:
+        data = _windows.cut_windows_lazy(image.data, positions, window_size, centring)
+    else:
+        in_memory = image.data.compute() if image._lazy else image.data
+        data = _windows.cut_windows(in_memory, positions, window_size, centring, progress)
+    offsets = _windows.window_offsets(positions, window_size, shape, centring)
+    own = (kept, *positions.T, *offsets.T)
+    table = SiteTable.from_columns(
+        dict(zip(OWN_COLUMNS, own, strict=True))
+        | {name: np.asarray(values)[kept] for name, values in columns.items()},
+        units=dict.fromkeys(OWN_COLUMNS[1:], "px") | units,
+        pixel_size=scale,
+        pixel_units=pixel_units(image),
+        pixel_offset=pixel_offset(image),
+    )
+    metadata = _metadata(image, window_size, centring, edge)
+    return data, _axes(image, len(kept), window_size), metadata, table
+
+
+def warn_small_window(window_size, positions, neighbours):
+    """Warn if the inscribed disk of the window leaves out the nearest other columns."""
+    distance = _positions.nearest_shell_distance(positions, neighbours)
+    if distance > window_size / 2:
+        _logger.warning(
+            "The disk inscribed in a window of %d px (radius %.1f px), which is what a model "
+            "sees, leaves out the nearest columns of the other sublattice, %.1f px away: "
+            "window_size=%d would take them in.",
+            window_size,
+            window_size / 2,
+            distance,
+            int(np.ceil(2.4 * distance)),
+        )
+
+
+def pixel_size(image):
+    """Scales (x, y) of the image's axes."""
+    return tuple(float(axis.scale) for axis in image.axes_manager.signal_axes)
+
+
+def pixel_offset(image):
+    """Calibrated coordinates (x, y) of the image's first pixel."""
+    return tuple(float(axis.offset) for axis in image.axes_manager.signal_axes)
+
+
+def pixel_units(image):
+    """Units of the image's axes; "px" if they have neither units nor a scale."""
+    unit = _unit(image.axes_manager.signal_axes[0])
+    return unit or ("px" if pixel_size(image) == (1.0, 1.0) else "")
+
+
+def _unit(axis):
+    """The axis' units as text; HyperSpy has a special object for "not defined"."""
+    return axis.units if isinstance(axis.units, str) else ""
+
+
+def _check_options(positions, edge, columns):
+    if edge != "drop":
+        raise ValueError(
+            f"edge={edge!r} is unknown: there is 'drop', which leaves out windows that leave "
+            "the image."
+        )
+    if not len(positions):
+        raise ValueError("positions is empty: at least one column position is needed.")
+    for name, values in columns.items():
+        if name in OWN_COLUMNS:
+            raise ValueError(f"columns must not contain {name!r}: every stack has its own.")
+        if len(values) != len(positions):
+            raise ValueError(
+                f"columns[{name!r}] has {len(values)} values for {len(positions)} positions."
+            )
+
+
+def _usable_sites(image, positions, window_size, centring):
+    """Indices of the positions that get a window; the others are counted in the log."""
+    hidden = _windows.nonfinite_pixels(image.data)
+    if hidden is not None and hidden.all():
+        raise ValueError("image has no finite pixel: all values are NaN or infinite.")
+    reasons = {}
+    usable = np.isfinite(positions).all(axis=1)
+    reasons["have a non-finite position"] = ~usable
+    repeated = usable & _repeated(positions)
+    reasons["repeat another position"] = repeated
+    usable &= ~repeated
+    inside = _windows.window_is_inside(positions, window_size, image.data.shape, centring)
+    reasons["have a window that leaves the image"] = usable & ~inside
+    usable &= inside
+    if hidden is not None:
+        touching = usable.copy()
+        touching[usable] = _windows.window_touches(
+            hidden, positions[usable], window_size, centring
+        )
+        reasons["have a window with non-finite pixels"] = touching
+        usable &= ~touching
+    counts = {reason: int(sites.sum()) for reason, sites in reasons.items()}
+    _report(counts, len(positions), int(usable.sum()), window_size)
+    return np.flatnonzero(usable)
+
+
+def _repeated(positions):
+    """Positions that agree with an earlier one to a thousandth of a pixel."""
+    _, first = np.unique(np.round(positions, 3), axis=0, return_index=True)
+    repeated = np.ones(len(positions), dtype=bool)
+    repeated[first] = False
+    return repeated
+
+
+def _report(counts, total, kept, window_size):
+    """Say how many sites were dropped and why; loudly if it is most of them."""
+    dropped = "; ".join(f"{count} {reason}" for reason, count in counts.items() if count)
+    if not kept:
+        raise ValueError(
+            f"None of the {total} positions gets a window of {window_size} pixels: {dropped}. "
+            "Check the positions, or choose a smaller window_size."
+        )
+    if dropped:
+        loud = kept < total / 2 or counts["repeat another position"]
+        _logger.log(
+            logging.WARNING if loud else logging.INFO,
+            "%d of %d sites are kept, %d dropped: %s. The column site_index has the original "
+            "indices.",
+            kept,
+            total,
+            total - kept,
+            dropped,
+        )
+    if kept == 1:
+        _logger.warning("The stack has a single site: models and maps need more.")
+
+
+def _axes(image, count, window_size):
+    """Axes of the stack: sites, then the image's own y and x with the column at zero."""
+    axes = [{"name": "site", "size": count, "navigate": True}]
+    for axis in reversed(image.axes_manager.signal_axes):
+        axes.append(
+            {
+                "name": axis.name if isinstance(axis.name, str) else "",
+                "units": axis.units,
+                "scale": axis.scale,
+                "offset": -(window_size - 1) / 2 * axis.scale,
+                "size": window_size,
+                "navigate": False,
+            }
+        )
+    for axis, name in zip(axes[1:], "yx", strict=True):
+        axis["name"] = axis["name"] or name
+    return axes
+
+
+def _metadata(image, window_size, centring, edge):
+    """What the stack keeps from the image, and how it was cut."""
+    title = image.metadata.get_item("General.title", "")
+    metadata = {
+        "General": {"title": f"Sub-images of {title}" if title else "Sub-images"},
+        "Sub_images": {
+            "window_size": window_size,
+            "centring": centring,
+            "edge": edge,
+            "image_title": title,
+        },
+    }
+    for node in ("Acquisition_instrument", "Sample"):
+        if image.metadata.has_item(node):
+            metadata[node] = image.metadata[node].deepcopy().as_dictionary()
+    return metadata
+
+
+def image_of_sublattice(sublattice, image):
+    """The named image, or a sublattice's original image with a warning."""
+    original = getattr(sublattice, "original_image", None)
+    if image is not None:
+        if np.ndim(original) == 2 and original.shape != getattr(image, "data", image).shape:
+            _logger.warning(
+                "The image has the shape %s, the sublattice was found on one of %s: check that "
+                "the positions belong to it.",
+                getattr(image, "data", image).shape,
+                original.shape,
+            )
+        return image
+    if original is None:
+        raise ValueError("image is needed: the sublattice holds none. Pass image=.")
+    _logger.warning(
+        "No image was given: sub-images are cut from the sublattice's original_image, from which "
+        "another sublattice may have been subtracted. Pass image= to be sure."
+    )
+    return _calibrated(original, sublattice)
+
+
+def image_of_lattice(lattice, sublattice, image):
+    """The named image, or the image of the lattice."""
+    if image is not None:
+        return image
+    if getattr(lattice, "image", None) is None:
+        raise ValueError("image is needed: the lattice holds none. Pass image=.")
+    _logger.info("No image was given: sub-images are cut from the image of the lattice.")
+    return _calibrated(lattice.image, sublattice)
+
+
+def _calibrated(array, sublattice):
+    """An array as a signal with the calibration that Atomap keeps with a sublattice."""
+    image = Signal2D(np.asarray(array))
+    unit = getattr(sublattice, "units", None)
+    scale = getattr(sublattice, "pixel_size", None) or 1.0
+    for axis in image.axes_manager.signal_axes:
+        axis.scale = scale
+        if isinstance(unit, str) and unit != "pixel":
+            axis.units = unit
+    return image

@@ -1,0 +1,232 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a stack carries along: its site table, its parent image and its model.
+
+The one place that hooks into the internals of HyperSpy (written for 2.4 and 2.5). HyperSpy slices
+the signals named in ``_additional_slicing_targets`` with the navigation axes; everything else that
+changes the sites, or the class of the signal, is overridden here so that the table follows, or is
+left behind where it has no meaning. Sites are counted again at every access: a table that does not
+match is refused.
+"""
+
+import logging
+
+from hyperspy.signals import Signal2D
+
+from hs_rvae.sites import SiteTable
+
+_logger = logging.getLogger(__name__)
+
+_NODE = "Sub_images"
+_SITES = "Sub_images.sites"
+# Held by reference: they follow slices and copies, and are neither copied nor saved.
+_REFERENCES = ("_image", "_rvae_model")
+
+
+class FollowingMixin:
+    """Site table, parent image and model follow the sites of a stack."""
+
+    _additional_slicing_targets = Signal2D._additional_slicing_targets + ["metadata." + _SITES]
+    _image = None
+    _rvae_model = None
+
+    @property
+    def sites(self):
+        """
+        The site table, one row per sub-image: a :class:`~hs_rvae.sites.SiteTable` or None.
+
+        A table that does not belong to the sites of this stack any more (after ``mean``, ``sum``
+        or ``rebin`` over the sites, for example) is refused with a warning in the log.
+
+        Examples
+        --------
+        >>> s.sites["x"].shape  # doctest: +SKIP
+        (400,)
+        """
+        signal = self._sites_signal()
+        if signal is None:
+            if self.metadata.has_item(_NODE):
+                _logger.warning(
+                    "The site table does not match the sites of this stack any more (they were "
+                    "merged or rearranged); it is ignored."
+                )
+            return None
+        return SiteTable(signal)
+
+    @property
+    def image(self):
+        """
+        The image that the sub-images were cut from, or None if it is not at hand.
+
+        A list of images in a stack that joins several. It is held by reference and not saved;
+        assign it after loading.
+        """
+        return self._image
+
+    @image.setter
+    def image(self, image):
+        from hs_rvae.signals.construction import parent_image
+
+        if isinstance(image, list | tuple):
+            image = [one if one is None else parent_image(one) for one in image]
+        elif image is not None:
+            image = parent_image(image)
+            table = self.sites
+            if table is not None:
+                rows, columns = image.data.shape
+                x, y = table.xy.max(axis=0)
+                if x > columns or y > rows:
+                    raise ValueError(
+                        f"image has {columns} columns and {rows} rows, but the sites reach to "
+                        f"x = {x:.0f}, y = {y:.0f}: it is not the image of this stack."
+                    )
+        self._image = image
+
+    def _sites_signal(self):
+        """The signal of the site table, or None if there is none or it does not match."""
+        signal = self.metadata.get_item(_SITES)
+        axes = self.axes_manager
+        if signal is None or axes.navigation_dimension > 1:
+            return None
+        sites = axes.navigation_size if axes.navigation_dimension else 1
+        rows = signal.data.size // signal.data.shape[-1]
+        transposed = "site" in [axis.name for axis in axes.signal_axes]
+        return signal if rows == sites and not transposed else None
+
+    def _set_sites(self, table):
+        """Make `table` the site table, with the stack's own navigation axis."""
+        self.metadata.set_item(_SITES, table.signal)
+        self._align_sites()
+
+    def _align_sites(self):
+        """Calibrate the table's axis as the stack's, so that HyperSpy slices both alike."""
+        signal = self._sites_signal()
+        if signal is None or not self.axes_manager.navigation_dimension:
+            return
+        site = self.axes_manager.navigation_axes[0]
+        for axis in signal.axes_manager.navigation_axes:
+            axis.scale, axis.offset, axis.units = site.scale, site.offset, site.units
+
+    def _leave_sites(self):
+        """Leave the table behind; what remains of the node tells that there was one."""
+        if self.metadata.has_item(_SITES):
+            delattr(self.metadata.get_item(_NODE), "sites")
+
+    def _slicer(self, slices, isNavigation=None, out=None):
+        matches = self._sites_signal() is not None
+        if isNavigation and matches:
+            self._align_sites()
+        else:
+            # The table shares the site axis only: nothing to slice for isig.
+            self._additional_slicing_targets = Signal2D._additional_slicing_targets
+        try:
+            result = super()._slicer(slices, isNavigation, out=out)
+        finally:
+            self.__dict__.pop("_additional_slicing_targets", None)
+        sliced = result if out is None else out
+        if isinstance(sliced, FollowingMixin):
+            if isNavigation is False:
+                sliced._move_offsets(_window_middles(self))
+            elif not matches:
+                sliced._leave_sites()
+        return result
+
+    def _remove_axis(self, axes):
+        had_sites = self.axes_manager.navigation_dimension
+        super()._remove_axis(axes)
+        if had_sites and not self.axes_manager.navigation_dimension:
+            # mean, sum, ... over the sites; a single site taken out gets its row back.
+            FollowingMixin._leave_sites(self)
+
+    def _assign_subclass(self, *args, **kwargs):
+        super()._assign_subclass(*args, **kwargs)
+        folding = self.metadata.get_item("_HyperSpy.Folding")
+        unfolded = folding is not None and folding.unfolded
+        if not isinstance(self, FollowingMixin) and not unfolded:
+            # Transposed, complex, another signal type: no stack of sub-images any more.
+            if self.metadata.has_item(_NODE):
+                delattr(self.metadata, _NODE)
+            for name in _REFERENCES:
+                self.__dict__.pop(name, None)
+
+    def __deepcopy__(self, memo):
+        copied = super().__deepcopy__(memo)
+        self._hand_references_to(copied)
+        return copied
+
+    def _hand_references_to(self, other):
+        for name in _REFERENCES:
+            if getattr(self, name) is not None:
+                setattr(other, name, getattr(self, name))
+
+    def crop(self, axis, start=None, end=None, convert_units=False):  # noqa: D102
+        axis = self.axes_manager[axis]
+        table = self._sites_signal() if axis.navigate else None
+        self._align_sites()
+        middles = _window_middles(self)
+        super().crop(axis, start, end, convert_units=False)
+        if table is not None:
+            table.crop(table.axes_manager.navigation_axes[0], start, end)
+        elif not axis.navigate:
+            self._move_offsets(middles)
+        if convert_units:
+            self.axes_manager.convert_units(axis)
+
+    crop.__doc__ = Signal2D.crop.__doc__
+
+    def rebin(self, *args, **kwargs):  # noqa: D102
+        result = super().rebin(*args, **kwargs)
+        rebinned = kwargs.get("out") or result
+        if isinstance(rebinned, FollowingMixin):
+            rebinned._move_offsets(_window_middles(self))
+        return result
+
+    rebin.__doc__ = Signal2D.rebin.__doc__
+
+    def split(self, axis="auto", number_of_parts="auto", step_sizes="auto"):  # noqa: D102
+        parts = super().split(axis, number_of_parts, step_sizes)
+        table = None if self._sites_signal() is None else self.sites
+        along_sites = axis == "auto" or self.axes_manager[axis].navigate
+        start = 0
+        for part in parts:
+            if not isinstance(part, FollowingMixin):
+                continue
+            self._hand_references_to(part)
+            if table is not None and along_sites:
+                count = max(part.axes_manager.navigation_size, 1)
+                part._set_sites(table.take(range(start, start + count)))
+                start += count
+        return parts
+
+    split.__doc__ = Signal2D.split.__doc__
+
+    def get_current_signal(self, *args, **kwargs):  # noqa: D102
+        current = super().get_current_signal(*args, **kwargs)
+        if isinstance(current, FollowingMixin):
+            self._hand_references_to(current)
+            current._leave_sites()
+            if self._sites_signal() is not None:
+                current._set_sites(self.sites.take(self.axes_manager.indices or (0,)))
+        return current
+
+    get_current_signal.__doc__ = Signal2D.get_current_signal.__doc__
+
+    def _move_offsets(self, before):
+        """Columns offset_x, offset_y after the windows changed from middles `before`."""
+        signal = self._sites_signal()
+        if signal is None:
+            return
+        table = SiteTable(signal)
+        after = _window_middles(self)
+        for name, old, new in zip(("offset_x", "offset_y"), before, after, strict=True):
+            if name in table and old != new:
+                column = old[0] + table[name] * old[1]
+                table[name] = (column - new[0]) / new[1]
+
+
+def _window_middles(stack):
+    """Coordinate of the window's middle, and scale, for the signal axes x and y."""
+    return [
+        (axis.offset + (axis.size - 1) / 2 * axis.scale, axis.scale)
+        for axis in stack.axes_manager.signal_axes
+    ]

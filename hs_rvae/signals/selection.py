@@ -1,0 +1,94 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which sites a mask, indices or a region of interest choose."""
+
+import numpy as np
+from hyperspy.roi import BaseROI, CircleROI, PolygonROI, RectangularROI
+
+
+def site_indices(selection, count):
+    """
+    Site numbers chosen by a mask or by indices.
+
+    Parameters
+    ----------
+    selection : array-like
+        Boolean mask of length `count`, or integers (negative ones count from the end).
+        HyperSpy signals are accepted.
+    count : int
+        Number of sites.
+
+    Returns
+    -------
+    numpy.ndarray of int
+
+    Raises
+    ------
+    TypeError, ValueError, IndexError
+        If it is neither, has another length, names sites that do not exist, or is empty.
+    """
+    values = np.asarray(selection.data if hasattr(selection, "axes_manager") else selection)
+    if values.ndim != 1:
+        raise ValueError(
+            f"sites has the shape {values.shape}: pass a mask with one value per site, or a list "
+            "of site numbers."
+        )
+    if values.dtype.kind == "b":
+        if len(values) != count:
+            raise ValueError(f"sites is a mask of {len(values)} values for {count} sites.")
+        chosen = np.flatnonzero(values)
+    elif values.size and values.dtype.kind in "iu":
+        values = values.astype(np.int64)
+        wrong = (values < -count) | (values >= count)
+        if wrong.any():
+            raise IndexError(f"sites names site {values[wrong][0]}, but there are {count} sites.")
+        chosen = values % count
+    elif values.size:
+        raise TypeError(
+            f"sites has the dtype {values.dtype}: pass a boolean mask, integers, or a HyperSpy "
+            "ROI in coordinates of the image."
+        )
+    else:
+        chosen = values
+    if not len(chosen):
+        raise ValueError("sites chooses no site: a stack needs at least one.")
+    return chosen
+
+
+def is_roi(selection):
+    """Whether it is a region of interest of HyperSpy."""
+    return isinstance(selection, BaseROI)
+
+
+def inside_roi(roi, xy):
+    """
+    Which points lie inside a region of interest.
+
+    Parameters
+    ----------
+    roi : RectangularROI, CircleROI or PolygonROI
+        In calibrated coordinates of the image.
+    xy : numpy.ndarray of shape (n, 2)
+        Points in the same coordinates.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (n,)
+        Left and top edges belong to a rectangle, right and bottom edges do not.
+    """
+    if isinstance(roi, RectangularROI | CircleROI | PolygonROI) and not roi.is_valid():
+        raise ValueError(f"The {type(roi).__name__} has no defined region yet.")
+    x, y = xy.T
+    if isinstance(roi, RectangularROI):
+        return (x >= roi.left) & (x < roi.right) & (y >= roi.top) & (y < roi.bottom)
+    if isinstance(roi, CircleROI):
+        distance = np.hypot(x - roi.cx, y - roi.cy)
+        return (distance <= roi.r) & (distance >= roi.r_inner)
+    if isinstance(roi, PolygonROI):
+        from matplotlib.path import Path
+
+        return Path(roi.vertices).contains_points(xy)
+    raise TypeError(
+        f"A {type(roi).__name__} does not enclose sites: use a RectangularROI, CircleROI or "
+        "PolygonROI."
+    )

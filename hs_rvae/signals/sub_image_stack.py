@@ -1,0 +1,324 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The stack of sub-images: a HyperSpy signal ``(site | x, y)`` that carries its site table."""
+
+import logging
+from functools import partial
+
+import numpy as np
+from hyperspy.api import preferences
+from hyperspy.docstrings.signal import LAZYSIGNAL_DOC
+from hyperspy.external.progressbar import progressbar
+from hyperspy.signals import LazySignal2D, Signal2D
+
+from hs_rvae import positions as _positions
+from hs_rvae.signals import construction as _construction
+from hs_rvae.signals import selection as _selection
+from hs_rvae.signals.following import FollowingMixin
+from hs_rvae.signals.plotting import PlottingMixin
+from hs_rvae.signals.rvae import RVAEMixin
+
+_logger = logging.getLogger(__name__)
+
+
+class SubImageStack(RVAEMixin, PlottingMixin, FollowingMixin, Signal2D):
+    """
+    Sub-images around the columns of one sublattice, with what is known about each site.
+
+    The navigation axis is ``site``; the signal axes have the names, units and scales of the
+    image, with the column at zero. :attr:`sites` is the table of named columns; it follows
+    slicing, copies, selection and saving. Make a stack with :meth:`from_positions`,
+    :meth:`from_sublattice` or :meth:`from_atom_lattice`.
+
+    Examples
+    --------
+    >>> import hyperspy.api as hs
+    >>> image = hs.data.atomic_resolution_image(size=512, spacing=0.4, pixel_size=0.015)
+    >>> x, y = np.meshgrid(np.arange(50, 450, 26.7), np.arange(50, 450, 26.7))
+    >>> stack = SubImageStack.from_positions(
+    ...     image, np.stack([x.ravel(), y.ravel()], axis=1), window_size=32
+    ... )
+    >>> stack.sites["x"][:2]
+    array([50. , 76.7])
+    >>> stack.inav[:10].sites
+    <SiteTable, 10 sites, columns: site_index, x (px), y (px), offset_x (px), offset_y (px)>
+    """
+
+    _signal_type = "sub_image_stack"
+    _signal_dimension = 2
+    _alias_signal_types = ["SubImageStack"]
+
+    @classmethod
+    def from_positions(
+        cls,
+        image,
+        positions_xy,
+        window_size=None,
+        *,
+        lazy=None,
+        centring="subpixel",
+        edge="drop",
+        order="xy",
+        neighbours=None,
+        columns=None,
+        units=None,
+        show_progressbar=None,
+    ):
+        """
+        Cut a window around every position.
+
+        Positions that are not finite or repeat another one, and windows that leave the image or
+        contain non-finite pixels, are dropped and counted in the log; the column ``site_index``
+        keeps the row of `positions_xy`.
+
+        Parameters
+        ----------
+        image : hyperspy.api.signals.Signal2D
+            One image, eager or lazy. The stack holds it by reference (:attr:`image`). Of a lazy
+            image with floating values, the pixels are checked for NaN once, block by block.
+        positions_xy : array-like of shape (n, 2)
+            Refined column positions ``(x, y)`` in pixels: x counts columns and y rows of the
+            image, pixel centres are integers. A table with the columns x and y is accepted.
+        window_size : int, float or None
+            int: pixels. float: units of the image's axes. None: 1.85 nearest-neighbour distances
+            of the positions. At least 8 pixels.
+        lazy : bool, optional
+            Cut the windows when they are asked for. None: as the image is.
+        centring : {"subpixel", "nearest"}
+            "subpixel" puts each column exactly on the window's centre ``(w - 1) / 2`` by cubic
+            interpolation. "nearest" copies pixels; what remains of the position is in the columns
+            ``offset_x`` and ``offset_y`` (column minus window centre, in pixels).
+        edge : {"drop"}
+            Windows that leave the image are dropped.
+        order : {"xy", "rc"}
+            "rc" if `positions_xy` are ``(row, column)``.
+        neighbours : array-like of shape (m, 2) or Sublattice, optional
+            Columns of the other sublattice, only used to warn if the disk inscribed in the
+            window, which is what a model sees, leaves out the nearest of them.
+        columns : Mapping of str to array-like of shape (n,), optional
+            Further columns of the site table, one value for each of `positions_xy`.
+        units : Mapping of str to str, optional
+            Units of `columns`; dimensionless if not given.
+        show_progressbar : bool, optional
+            None: HyperSpy's preference.
+
+        Returns
+        -------
+        SubImageStack or LazySubImageStack
+            Sub-images are float32.
+
+        Raises
+        ------
+        ValueError
+            If the image is not two-dimensional, has navigation axes or no finite pixel; if no
+            position is given or none gets a window; if the positions fit the image only when
+            swapped; if the window is below 8 pixels or larger than the image.
+        TypeError
+            If the values of the image are not real numbers.
+        """
+        image = _construction.parent_image(image)
+        positions = _positions.as_positions(positions_xy, order)
+        if lazy is None:
+            lazy = image._lazy or issubclass(cls, LazySignal2D)
+        if show_progressbar is None:
+            show_progressbar = preferences.General.show_progressbar
+        progress = partial(
+            progressbar, disable=not show_progressbar, leave=True, desc="Cutting sub-images"
+        )
+        data, axes, metadata, table = _construction.cut_stack(
+            image,
+            positions,
+            window_size,
+            lazy,
+            centring,
+            edge,
+            dict(columns or {}),
+            dict(units or {}),
+            progress,
+        )
+        stack = (LazySubImageStack if lazy else SubImageStack)(data, axes=axes, metadata=metadata)
+        stack._set_sites(table)
+        stack._image = image
+        if neighbours is not None:
+            _construction.warn_small_window(data.shape[-1], table.xy, neighbours)
+        return stack
+
+    @classmethod
+    def from_sublattice(
+        cls,
+        sublattice,
+        image=None,
+        window_size=None,
+        neighbours=None,
+        *,
+        lazy=None,
+        centring="subpixel",
+        edge="drop",
+        columns=None,
+        units=None,
+        show_progressbar=None,
+    ):
+        """
+        Cut a window around every column of an Atomap sublattice.
+
+        Parameters
+        ----------
+        sublattice : atomap.sublattice.Sublattice
+            Its fitted shapes become columns: ``sigma_x``, ``sigma_y``, ``rotation``,
+            ``amplitude``.
+        image : hyperspy.api.signals.Signal2D
+            The image to cut from; its calibration holds. Without it, the sublattice's
+            ``original_image`` is used with a warning, because Atomap may have subtracted another
+            sublattice from it.
+        window_size : int, float or None
+            int: pixels. float: units of the image's axes. None: 1.85 nearest-neighbour distances.
+        neighbours : Sublattice or array-like of shape (m, 2), optional
+            The other sublattice.
+        lazy, centring, edge, columns, units, show_progressbar
+            As in :meth:`from_positions`.
+
+        Returns
+        -------
+        SubImageStack or LazySubImageStack
+        """
+        shapes = _positions.sublattice_positions(sublattice)
+        image = _construction.image_of_sublattice(sublattice, image)
+        positions = np.stack([shapes.pop("x"), shapes.pop("y")], axis=1)
+        return cls.from_positions(
+            image,
+            positions,
+            window_size,
+            neighbours=neighbours,
+            lazy=lazy,
+            centring=centring,
+            edge=edge,
+            columns=shapes | dict(columns or {}),
+            units=_positions.POSITION_UNITS | dict(units or {}),
+            show_progressbar=show_progressbar,
+        )
+
+    @classmethod
+    def from_atom_lattice(
+        cls,
+        lattice,
+        image=None,
+        sublattice=None,
+        window_size=None,
+        *,
+        lazy=None,
+        centring="subpixel",
+        edge="drop",
+        columns=None,
+        units=None,
+        show_progressbar=None,
+    ):
+        """
+        Cut a window around every column of one sublattice of an Atomap lattice.
+
+        Parameters
+        ----------
+        lattice : atomap.atom_lattice.Atom_Lattice
+            In a lattice of two sublattices, the one that is not chosen gives the `neighbours`.
+        image : hyperspy.api.signals.Signal2D
+            The image to cut from; its calibration holds. Without it, ``lattice.image`` is used.
+        sublattice : int, str or Sublattice, optional
+            Index or name, for example "B". None if there is only one.
+        window_size : int, float or None
+            int: pixels. float: units of the image's axes. None: 1.85 nearest-neighbour distances.
+        lazy, centring, edge, columns, units, show_progressbar
+            As in :meth:`from_positions`.
+
+        Returns
+        -------
+        SubImageStack or LazySubImageStack
+        """
+        chosen, others = _positions.pick_sublattice(lattice, sublattice)
+        return cls.from_sublattice(
+            chosen,
+            _construction.image_of_lattice(lattice, chosen, image),
+            window_size,
+            neighbours=others[0] if len(others) == 1 else None,
+            lazy=lazy,
+            centring=centring,
+            edge=edge,
+            columns=columns,
+            units=units,
+            show_progressbar=show_progressbar,
+        )
+
+    def select_sites(self, sites):
+        """
+        A new stack with some of the sites.
+
+        Parameters
+        ----------
+        sites : array-like or HyperSpy ROI
+            A boolean mask with one value per site; site numbers (in the order wanted); or a
+            ``RectangularROI``, ``CircleROI`` or ``PolygonROI`` in calibrated coordinates of the
+            image, as drawn on it.
+
+        Returns
+        -------
+        SubImageStack or LazySubImageStack
+            Its sites are numbered from 0; ``sites["site_index"]`` keeps the original index.
+
+        Examples
+        --------
+        >>> s.select_sites(s.sites["x"] > 100)  # doctest: +SKIP
+        >>> s.select_sites(hs.roi.CircleROI(cx=3.2, cy=4.0, r=1.5))  # doctest: +SKIP
+        """
+        if self.axes_manager.navigation_dimension != 1:
+            raise ValueError(
+                f"sites can be selected from a stack with one navigation axis, not "
+                f"{self.axes_manager.navigation_dimension}."
+            )
+        if _selection.is_roi(sites):
+            sites = self._sites_in_roi(sites)
+        index = _selection.site_indices(sites, self.axes_manager.navigation_size)
+        chosen = self._deepcopy_with_new_data(self.data[index])
+        chosen.get_dimensions_from_data()
+        axis = chosen.axes_manager.navigation_axes[0]
+        axis.offset, axis.scale = 0, 1
+        table = self.sites
+        if table is not None:
+            chosen._set_sites(table.take(index))
+        return chosen
+
+    def _sites_in_roi(self, roi):
+        """Mask of the sites inside a region of interest on the image."""
+        table = self.sites
+        if table is None:
+            raise ValueError("A ROI needs the site table, and this stack has none.")
+        offset, image = table.pixel_offset, self._image
+        if "image" in table:
+            number = np.unique(table["image"])
+            if len(number) > 1:
+                raise ValueError(
+                    f"The stack joins {len(number)} images: choose one before a ROI on it, for "
+                    "example select_sites(stack.sites['image'] == 0)."
+                )
+            image = image[number[0]] if isinstance(image, list) else image
+        if image is not None:
+            offset = _construction.pixel_offset(image)
+        return _selection.inside_roi(roi, table.xy * table.pixel_size + np.array(offset))
+
+    def __repr__(self):
+        text = super().__repr__()
+        signal = self._sites_signal()
+        if signal is None:
+            return text
+        x, y = self.axes_manager.signal_axes
+        pixels = f"{x.size}" if x.size == y.size else f"{x.size} x {y.size}"
+        extent = f" ({x.size * x.scale:.4g} {x.units})" if isinstance(x.units, str) else ""
+        count = self.axes_manager.navigation_size or 1
+        names = ", ".join(signal.metadata.Sites.columns)
+        return (
+            f"{text[:-1]}, {count} {'site' if count == 1 else 'sites'}, "
+            f"window: {pixels} px{extent}, columns: {names}>"
+        )
+
+
+class LazySubImageStack(SubImageStack, LazySignal2D):
+    """Lazy counterpart of :class:`SubImageStack`."""
+
+    __doc__ += LAZYSIGNAL_DOC.replace("__BASECLASS__", "SubImageStack")

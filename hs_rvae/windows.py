@@ -1,0 +1,398 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sub-images: windows around column positions, cut from an image with numpy or dask.
+
+The centre ``(w - 1) / 2`` of a window of w pixels coincides with the column, for odd and even w.
+Between pixels the image is a cubic B-spline. Its coefficients are computed once for the image;
+the sub-pixel shift is the same for all pixels of a window, so that a window is two passes of four
+weights (rows, then columns) over its coefficients.
+"""
+
+import numbers
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from scipy import ndimage
+
+from hs_rvae.positions import nearest_neighbour_distance
+
+#: Smaller windows hold no motif that could be oriented.
+SMALLEST_WINDOW = 8
+
+#: Window size in nearest-neighbour distances of the sublattice when none is given.
+DEFAULT_NEIGHBOUR_DISTANCES = 1.85
+
+# Spline coefficients reach one pixel before and two pixels after a window; the image is mirrored.
+_MARGIN = 2
+# Windows worked on at a time: their patches (51 x 51 for w = 48) stay in the processor's cache.
+_WINDOWS_AT_ONCE = 48
+# Bytes of windows in one dask task.
+_BLOCK_BYTES = 2**24
+# Positions that miss the edge by rounding still have their window inside the image.
+_ROUNDING = 1e-6
+
+
+def resolve_window_size(window_size, positions, scale):
+    """
+    Window size in pixels.
+
+    Parameters
+    ----------
+    window_size : int, float or None
+        int (also numpy integers): pixels. float: units of the image's axes, rounded to pixels.
+        None: 1.85 nearest-neighbour distances of the positions.
+    positions : numpy.ndarray of shape (n, 2)
+        ``(x, y)`` in pixels; only used if `window_size` is None.
+    scale : float or tuple of float
+        Size of a pixel in units of the axes; of two sizes the geometric mean is used.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    TypeError
+        If `window_size` is not a number.
+    ValueError
+        If the window is smaller than 8 pixels.
+
+    Examples
+    --------
+    >>> resolve_window_size(48, None, 0.02), resolve_window_size(0.8, None, 0.02)
+    (48, 40)
+    """
+    if window_size is None:
+        pixels = DEFAULT_NEIGHBOUR_DISTANCES * nearest_neighbour_distance(positions)
+        source = "1.85 nearest-neighbour distances"
+    elif isinstance(window_size, bool | np.bool_) or not isinstance(window_size, numbers.Real):
+        raise TypeError(
+            f"window_size={window_size!r} must be an int (pixels), a float (units of the axis) "
+            "or None."
+        )
+    elif isinstance(window_size, numbers.Integral):
+        pixels = window_size
+        source = f"window_size={int(window_size)} (pixels)"
+    else:
+        pixel = float(np.sqrt(np.prod(np.abs(np.broadcast_to(scale, 2)))))
+        pixels = window_size / pixel
+        source = f"window_size={float(window_size):g} (axis units, {pixel:g} per pixel)"
+    if not np.isfinite(pixels):
+        raise ValueError(f"{source} is no window size.")
+    pixels = int(np.rint(pixels))
+    if pixels < SMALLEST_WINDOW:
+        raise ValueError(
+            f"{source} makes a window of {pixels} pixels; the smallest is {SMALLEST_WINDOW}. "
+            "An int counts pixels, a float units of the axis."
+        )
+    return pixels
+
+
+def check_window_fits(window_size, image_shape):
+    """Refuse a window larger than the image ``(rows, columns)``."""
+    rows, columns = image_shape
+    if window_size > min(rows, columns):
+        raise ValueError(
+            f"A window of {window_size} pixels is larger than the image ({columns} columns, "
+            f"{rows} rows): choose a smaller window_size."
+        )
+
+
+def window_is_inside(positions, window_size, image_shape, centring="subpixel"):
+    """
+    Which windows lie inside the image.
+
+    Parameters
+    ----------
+    positions : numpy.ndarray of shape (n, 2)
+        ``(x, y)`` in pixels. Non-finite positions are not inside.
+    window_size : int
+        In pixels.
+    image_shape : tuple of int
+        ``(rows, columns)``.
+    centring : {"subpixel", "nearest"}
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (n,)
+    """
+    check_centring(centring)
+    start = positions - (window_size - 1) / 2
+    if centring == "nearest":
+        start = np.rint(start)
+    last = np.array(image_shape[::-1]) - window_size
+    with np.errstate(invalid="ignore"):
+        return ((start >= -_ROUNDING) & (start <= last + _ROUNDING)).all(axis=1)
+
+
+def check_centring(centring):
+    """Refuse a centring that does not exist."""
+    if centring not in ("subpixel", "nearest"):
+        raise ValueError(f"centring={centring!r} is unknown: use 'subpixel' or 'nearest'.")
+
+
+def nonfinite_pixels(image):
+    """
+    Mask of the pixels that are NaN or infinite, or None if there are none.
+
+    Parameters
+    ----------
+    image : numpy.ndarray or dask.array.Array of shape (rows, columns)
+        A dask array is read once, block by block.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (rows, columns), or None
+    """
+    if image.dtype.kind in "iub":
+        return None
+    finite = np.isfinite(image)
+    if bool(finite.all()):
+        return None
+    return ~np.asarray(finite)
+
+
+def window_touches(mask, positions, window_size, centring="subpixel"):
+    """
+    Which windows contain a masked pixel.
+
+    Parameters
+    ----------
+    mask : numpy.ndarray of bool, shape (rows, columns)
+    positions : numpy.ndarray of shape (n, 2)
+        ``(x, y)`` in pixels, of windows inside the image.
+    window_size : int
+    centring : {"subpixel", "nearest"}
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (n,)
+    """
+    # Sums over rectangles from a summed-area table: as fast for large windows as for small ones.
+    area = np.zeros((mask.shape[0] + 1, mask.shape[1] + 1), dtype=np.int64)
+    area[1:, 1:] = mask.cumsum(axis=0, dtype=np.int64).cumsum(axis=1)
+    first, fraction = _first_pixels(positions, window_size, mask.shape, centring)
+    # A window between pixels also uses the pixel after its last one.
+    last = first + window_size + (fraction > 0)
+    (x0, y0), (x1, y1) = first.T, last.T
+    return area[y1, x1] - area[y0, x1] - area[y1, x0] + area[y0, x0] > 0
+
+
+def window_offsets(positions, window_size, image_shape, centring="subpixel"):
+    """
+    Column position minus window centre, in pixels, shape (n, 2): zero unless "nearest".
+
+    Parameters
+    ----------
+    positions : numpy.ndarray of shape (n, 2)
+        ``(x, y)`` in pixels, of windows inside the image.
+    window_size : int
+    image_shape : tuple of int
+    centring : {"subpixel", "nearest"}
+
+    Returns
+    -------
+    numpy.ndarray of shape (n, 2)
+    """
+    if centring == "subpixel":
+        return np.zeros(positions.shape)
+    first, _ = _first_pixels(positions, window_size, image_shape, centring)
+    return positions - first - (window_size - 1) / 2
+
+
+def cut_windows(image, positions, window_size, centring="subpixel", progress=iter):
+    """
+    Cut windows from an image.
+
+    Parameters
+    ----------
+    image : numpy.ndarray of shape (rows, columns)
+        Real numbers. Windows that touch non-finite pixels are not meaningful.
+    positions : numpy.ndarray of shape (n, 2)
+        ``(x, y)`` in pixels; all windows must lie inside the image.
+    window_size : int
+        In pixels.
+    centring : {"subpixel", "nearest"}
+        "subpixel" puts the column exactly on the window's centre ``(w - 1) / 2`` by cubic
+        interpolation; "nearest" copies the pixels of the nearest whole-pixel window.
+    progress : callable
+        Wraps the list of blocks, for example in a progress bar.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n, w, w), float32
+
+    Raises
+    ------
+    ValueError
+        If a window leaves the image.
+
+    Examples
+    --------
+    >>> ramp = np.arange(20.0) + np.zeros((16, 1))
+    >>> windows = cut_windows(ramp, np.array([[9.25, 8.0]]), window_size=9)
+    >>> windows.shape, float(windows[0, 4, 4])
+    ((1, 9, 9), 9.25)
+    """
+    positions = _windows_inside(positions, window_size, image.shape, centring)
+    source = _source(image, centring)
+    windows = np.empty((len(positions), window_size, window_size), dtype=np.float32)
+    block = windows_per_block(window_size)
+    for start in progress(range(0, len(positions), block)):
+        some = slice(start, start + block)
+        windows[some] = _cut_block(positions[some], source, image.shape, window_size, centring)
+    return windows
+
+
+def cut_windows_lazy(image, positions, window_size, centring="subpixel"):
+    """
+    Cut windows from an image when they are asked for.
+
+    Parameters
+    ----------
+    image : numpy.ndarray or dask.array.Array of shape (rows, columns)
+    positions, window_size, centring
+        As in :func:`cut_windows`.
+
+    Returns
+    -------
+    dask.array.Array of shape (n, w, w), float32
+        One task per block of windows, and one for the spline coefficients, which all blocks of
+        one computation share. For an image in memory they are kept for the next computation.
+    """
+    import dask
+    import dask.array as da
+
+    positions = _windows_inside(positions, window_size, image.shape, centring)
+    if isinstance(image, da.Array):
+        whole = image.rechunk(image.shape).to_delayed().item()
+        source = dask.delayed(_source, pure=False)(whole, centring)
+    else:
+        source = dask.delayed(_InMemory.source, pure=False)(_InMemory(image, centring))
+    block = windows_per_block(window_size)
+    blocks = [
+        da.from_delayed(
+            dask.delayed(_cut_block, pure=False)(
+                positions[start : start + block], source, image.shape, window_size, centring
+            ),
+            shape=(len(positions[start : start + block]), window_size, window_size),
+            dtype=np.float32,
+        )
+        for start in range(0, len(positions), block)
+    ]
+    return da.concatenate(blocks)
+
+
+def windows_per_block(window_size):
+    """Number of windows in one dask task, or one step of the progress bar."""
+    return int(np.clip(_BLOCK_BYTES // (4 * window_size**2), 16, 4096))
+
+
+class _InMemory:
+    """An image in memory, and what windows are cut from once it has been computed."""
+
+    def __init__(self, image, centring):
+        self.image, self.centring = image, centring
+        self._source = None
+
+    def source(self):
+        if self._source is None:
+            self._source = _source(self.image, self.centring)
+        return self._source
+
+    def __getstate__(self):
+        # Another process computes its own: half as much to send.
+        return self.__dict__ | {"_source": None}
+
+    def __dask_tokenize__(self):
+        return type(self).__name__, id(self)
+
+
+def _windows_inside(positions, window_size, image_shape, centring):
+    """The positions as float64, or an error if a window leaves the image."""
+    positions = np.asarray(positions, dtype=np.float64)
+    outside = ~window_is_inside(positions, window_size, image_shape, centring)
+    if outside.any():
+        raise ValueError(
+            f"{outside.sum()} of {len(positions)} windows leave the image: leave those "
+            "positions out (see window_is_inside)."
+        )
+    return positions
+
+
+def _first_pixels(positions, window_size, image_shape, centring):
+    """First pixel (x, y) of each window, and how far the window starts behind it (0 to 1)."""
+    start = positions - (window_size - 1) / 2
+    if centring == "nearest":
+        start = np.rint(start)
+    start = np.clip(start, 0, np.array(image_shape[::-1]) - window_size)
+    first = np.floor(start)
+    return first.astype(np.intp), start - first
+
+
+def _source(image, centring):
+    """What windows are cut from: the image, or its padded spline coefficients; float32."""
+    if centring == "nearest":
+        return np.asarray(image)
+    image = np.asarray(image, dtype=np.float32)
+    image = _filled(image, nonfinite_pixels(image))
+    # Filtered at double precision line by line; what is kept is as precise as the windows.
+    coefficients = ndimage.spline_filter(image, order=3, output=np.float32, mode="mirror")
+    return np.pad(coefficients, _MARGIN, mode="reflect")
+
+
+def _filled(image, mask):
+    """The image with masked pixels replaced by their nearest neighbours.
+
+    The spline filter is recursive: a single NaN would spread over the whole image.
+    """
+    if mask is None or mask.all():
+        return image
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    # Only around the masked pixels, with a border of at least one pixel that is finite.
+    box = tuple(slice(max(found[0] - 1, 0), found[-1] + 2) for found in (rows, columns))
+    part, hidden = image[box], mask[box]
+    nearest = ndimage.distance_transform_edt(hidden, return_distances=False, return_indices=True)
+    image = image.copy()
+    image[box] = part[tuple(nearest)]
+    return image
+
+
+def _cut_block(positions, source, image_shape, window_size, centring):
+    """Windows (n, w, w) around one block of positions; the same work in memory and in dask."""
+    first, fraction = _first_pixels(positions, window_size, image_shape, centring)
+    if centring == "nearest":
+        return sliding_window_view(source, (window_size, window_size))[
+            first[:, 1], first[:, 0]
+        ].astype(np.float32)
+    size = window_size + 3
+    # The first coefficient that a window needs lies one pixel before it.
+    patches = sliding_window_view(source, (size, size))
+    x, y = (first + _MARGIN - 1).T
+    weights_x, weights_y = (_spline_weights(f)[..., None, None] for f in fraction.T)
+    windows = np.empty((len(positions), window_size, window_size), dtype=np.float32)
+    for start in range(0, len(positions), _WINDOWS_AT_ONCE):
+        some = slice(start, start + _WINDOWS_AT_ONCE)
+        patch = patches[y[some], x[some]]
+        rows = _weighted(weights_y[:, some], [patch[:, k : k + window_size] for k in range(4)])
+        windows[some] = _weighted(
+            weights_x[:, some], [rows[:, :, k : k + window_size] for k in range(4)]
+        )
+    return windows
+
+
+def _weighted(weights, shifted):
+    """Weighted sum of four shifted arrays."""
+    total = weights[0] * shifted[0]
+    term = np.empty_like(total)
+    for weight, array in zip(weights[1:], shifted[1:], strict=True):
+        np.multiply(weight, array, out=term)
+        total += term
+    return total
+
+
+def _spline_weights(fraction):
+    """Cubic B-spline weights of the pixels before, at, after and two after; shape (4, n)."""
+    t = fraction
+    weights = [(1 - t) ** 3, 4 - 6 * t**2 + 3 * t**3, 1 + 3 * t + 3 * t**2 - 3 * t**3, t**3]
+    return (np.array(weights) / 6).astype(np.float32)

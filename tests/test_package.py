@@ -1,0 +1,323 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The package as a whole: what importing it costs, which module may import which, what is shipped."""
+
+import ast
+import importlib.metadata
+import json
+import logging
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import hyperspy.api as hs
+import numpy as np
+import pytest
+import yaml
+
+import hs_rvae
+
+PACKAGE = Path(hs_rvae.__file__).parent
+REPOSITORY = PACKAGE.parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+HEADER = "# SPDX-FileCopyrightText: the hs_rvae developers\n# SPDX-License-Identifier: GPL-3.0-or-later\n"
+
+# Along the flow of the work: a step may import the steps above it.
+STEPS = ["positions", "columns", "windows", "sites", "simulation", "data"]
+LEARNING = {"rvae", "decomposition", "embedding", "clustering"}
+ALLOWED = {step: set(STEPS[:i]) for i, step in enumerate(STEPS)}
+ALLOWED |= {room: {"sites"} for room in LEARNING}
+ALLOWED |= {
+    "": set(),
+    "log": set(),
+    "plots": {"sites"},
+    "signals": {*STEPS, "plots"},
+    "cli": {*STEPS, "log", "plots", "signals", "package"},
+    "__main__": {"cli"},
+}
+# Inside a function, when somebody asks for it, more may be loaded.
+ALLOWED_IN_FUNCTIONS = {"signals": LEARNING, "cli": LEARNING}
+
+
+def run_python(code):
+    """Run `code` in an interpreter of its own; what it prints, read as JSON."""
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY
+    )
+    return json.loads(result.stdout.strip().splitlines()[-1])
+
+
+def room_of(path):
+    """First name below the package: 'rvae' for hs_rvae/rvae/pose.py; '' for hs_rvae/__init__.py."""
+    first = path.relative_to(PACKAGE).parts[0]
+    return "" if first == "__init__.py" else first.removesuffix(".py")
+
+
+def imports(source, package):
+    """Yield (dotted name, inside a function) of all that `source`, a module of `package`, imports."""
+
+    def visit(node, in_function):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            return
+        in_function |= isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, in_function
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[: len(package.split(".")) - node.level + 1] * bool(node.level)
+            prefix = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                yield f"{prefix}.{alias.name}", in_function
+        for child in ast.iter_child_nodes(node):
+            yield from visit(child, in_function)
+
+    yield from visit(ast.parse(source), False)
+
+
+def package_of(path):
+    """Dotted name of the package that holds the module at `path`."""
+    return ".".join(path.parent.relative_to(REPOSITORY).parts)
+
+
+def forbidden_imports(source, room, package):
+    """What a module of `room` imports from rooms that it must not know."""
+    found = []
+    for name, in_function in imports(source, package):
+        if name != "hs_rvae" and not name.startswith("hs_rvae."):
+            continue
+        if name == "hs_rvae.__version__":
+            continue
+        # `import hs_rvae` opens every door at once.
+        target = name.split(".")[1] if "." in name else "package"
+        allowed = ALLOWED[room] | {room}
+        if in_function:
+            allowed = allowed | ALLOWED_IN_FUNCTIONS.get(room, set())
+        if target not in allowed:
+            found.append(name)
+    return found
+
+
+# Cost of importing ---------------------------------------------------------------------------------
+
+
+def test_import_is_light():
+    runs = [
+        run_python(
+            "import json, sys, time\n"
+            "import hyperspy.api\n"
+            "before = set(sys.modules)\n"
+            "start = time.perf_counter()\n"
+            "import hs_rvae\n"
+            "seconds = time.perf_counter() - start\n"
+            "print(json.dumps([seconds, sorted(set(sys.modules) - before)]))"
+        )
+        for _ in range(3)
+    ]
+    seconds, modules = min(runs)  # the quickest: other programs only ever add
+    assert seconds < 0.3
+    assert not {"torch", "sklearn", "atomap", "hs_rvae.data", "hs_rvae.sites"} & set(modules)
+
+
+def test_import_alone_loads_no_large_library():
+    loaded = run_python(
+        "import json, sys\n"
+        "import hs_rvae\n"
+        "print(json.dumps([m for m in ('torch', 'sklearn', 'atomap', 'hyperspy') if m in sys.modules]))"
+    )
+    assert loaded == []
+
+
+def test_only_the_model_needs_torch():
+    """Every public name but RVAE, and the signals of the extension, come without torch and atomap."""
+    loaded = run_python(
+        "import json, sys\n"
+        "import hs_rvae\n"
+        "names = [getattr(hs_rvae, name) for name in hs_rvae.__all__ if name != 'RVAE']\n"
+        "print(json.dumps([m for m in ('torch', 'atomap') if m in sys.modules]))"
+    )
+    assert loaded == []
+
+
+# Direction of imports ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_one_way(path):
+    room = room_of(path)
+    assert room in ALLOWED, f"say in this test what the new room {room!r} may import"
+    found = forbidden_imports(path.read_text(encoding="utf-8"), room, package_of(path))
+    assert found == [], f"{room} must not import these"
+
+
+@pytest.mark.parametrize(
+    "room, package, line",
+    [
+        ("positions", "hs_rvae", "from .windows import cut_windows"),
+        ("windows", "hs_rvae", "from hs_rvae import sites"),
+        ("rvae", "hs_rvae.rvae", "from ..signals.sub_image_stack import SubImageStack"),
+        ("rvae", "hs_rvae.rvae", "def f():\n    from hs_rvae.plots import plot_site_map"),
+        ("plots", "hs_rvae.plots", "from .. import simulation"),
+        ("signals", "hs_rvae.signals", "from ..rvae.model import RVAE"),
+        ("signals", "hs_rvae.signals", "class A:\n    import hs_rvae.rvae"),
+        ("sites", "hs_rvae", "def f():\n    import hs_rvae"),
+    ],
+)
+def test_an_import_against_the_direction_is_found(room, package, line):
+    assert len(forbidden_imports(line, room, package)) == 1
+
+
+@pytest.mark.parametrize(
+    "room, package, line",
+    [
+        ("windows", "hs_rvae", "from .positions import as_positions"),
+        ("rvae", "hs_rvae.rvae", "from . import geometry\nfrom .pose import fit"),
+        ("rvae", "hs_rvae.rvae", "from .. import __version__"),
+        ("signals", "hs_rvae.signals", "def f():\n    from ..rvae.model import RVAE"),
+        ("signals", "hs_rvae.signals", "if TYPE_CHECKING:\n    from ..rvae.model import RVAE"),
+        ("positions", "hs_rvae", "import numpy as np\nimport hs_rvae_other"),
+    ],
+)
+def test_an_import_along_the_direction_passes(room, package, line):
+    assert forbidden_imports(line, room, package) == []
+
+
+def test_the_model_knows_no_hyperspy():
+    for path in (PACKAGE / "rvae").glob("*.py"):
+        for name, _ in imports(path.read_text(encoding="utf-8"), package_of(path)):
+            assert name.split(".")[0] != "hyperspy", path.name
+
+
+def test_what_is_imported_is_declared():
+    """No module leans on a library that is installed by chance."""
+    declared = {
+        re.match(r"[\w.-]+", requirement)[0].lower().replace("_", "-")
+        for requirement in importlib.metadata.requires("hs_rvae")
+        if "extra ==" not in requirement
+    }
+    distributions = importlib.metadata.packages_distributions()
+    for path in MODULES:
+        for name, _ in imports(path.read_text(encoding="utf-8"), package_of(path)):
+            top = name.split(".")[0]
+            if top == "hs_rvae" or top in sys.stdlib_module_names:
+                continue
+            names = {dist.lower().replace("_", "-") for dist in distributions.get(top, [top])}
+            assert names & declared, f"{path.name} imports {top}"
+
+
+# Public names, registration, metadata --------------------------------------------------------------
+
+
+def test_every_public_name_resolves():
+    assert {"RVAE", "SubImageStack", "LazySubImageStack", "SiteTable"} <= set(hs_rvae.__all__)
+    assert {"stack", "data", "plots", "simulation", "set_log_level"} <= set(hs_rvae.__all__)
+    for name in hs_rvae.__all__:
+        value = getattr(hs_rvae, name)
+        assert name == "__version__" or value.__doc__
+
+
+def test_the_installed_version_is_that_of_the_package():
+    assert importlib.metadata.version("hs_rvae") == hs_rvae.__version__
+
+
+def test_hyperspy_knows_the_extension(capsys):
+    (entry,) = importlib.metadata.entry_points(group="hyperspy.extensions", name="hs_rvae")
+    assert entry.value == "hs_rvae"
+    hs.print_known_signal_types()
+    line = next(line for line in capsys.readouterr().out.splitlines() if "sub_image_stack" in line)
+    assert "SubImageStack" in line
+    assert "hs_rvae" in line
+
+
+def test_the_extension_file_names_classes_that_exist():
+    text = (PACKAGE / "hyperspy_extension.yaml").read_text(encoding="utf-8")
+    signals = yaml.safe_load(text)["signals"]
+    assert set(signals) == {"SubImageStack", "LazySubImageStack"}
+    for name, entry in signals.items():
+        assert getattr(hs_rvae, name).__module__ == entry["module"]
+        assert getattr(hs_rvae, name)._signal_type == entry["signal_type"]
+        assert getattr(hs_rvae, name)._lazy is entry["lazy"]
+
+
+@pytest.mark.parametrize("signal_type", ["sub_image_stack", "SubImageStack"])
+def test_set_signal_type_gives_a_stack(signal_type):
+    signal = hs.signals.Signal2D(np.zeros((3, 8, 10), dtype="float32"))
+    lazy = signal.as_lazy()
+    for each, expected in ((signal, hs_rvae.SubImageStack), (lazy, hs_rvae.LazySubImageStack)):
+        each.set_signal_type(signal_type)
+        assert type(each) is expected
+        assert each.metadata.Signal.signal_type == "sub_image_stack"
+
+
+def test_the_command_is_installed():
+    (entry,) = importlib.metadata.entry_points(group="console_scripts", name="hs-rvae")
+    assert callable(entry.load())
+
+
+def test_set_log_level_reaches_the_loggers_of_the_package():
+    logger = logging.getLogger("hs_rvae")
+    before, handlers = logger.level, list(logger.handlers)
+    try:
+        hs_rvae.set_log_level("info")  # as HyperSpy's, in either case
+        assert logging.getLogger("hs_rvae.windows").isEnabledFor(logging.INFO)
+        assert not logging.getLogger("hs_rvae.windows").isEnabledFor(logging.DEBUG)
+        assert logging.getLogger("hs_rvae.windows").hasHandlers()
+        with pytest.raises(ValueError, match="level='LOUD' is not a log level; use 'DEBUG'"):
+            hs_rvae.set_log_level("LOUD")
+    finally:
+        logger.setLevel(before)
+        logger.handlers = handlers
+
+
+# Files ---------------------------------------------------------------------------------------------
+
+
+def test_every_module_carries_the_licence_and_says_what_it_is():
+    for path in MODULES:
+        text = path.read_text(encoding="utf-8")
+        assert text.startswith(HEADER), path.name
+        assert ast.get_docstring(ast.parse(text)), path.name
+
+
+in_a_checkout = pytest.mark.skipif(
+    not (REPOSITORY / "pyproject.toml").exists(), reason="needs the source tree"
+)
+
+
+@in_a_checkout
+def test_tests_and_scripts_carry_the_licence():
+    folders = ["tests", "examples"]
+    paths = [path for folder in folders for path in (REPOSITORY / folder).rglob("*.py")]
+    for path in [*paths, REPOSITORY / "conftest.py", REPOSITORY / "docs" / "conf.py"]:
+        assert path.read_text(encoding="utf-8").startswith(HEADER), path
+
+
+@in_a_checkout
+def test_the_wheel_holds_the_whole_package(tmp_path):
+    pytest.importorskip("setuptools", minversion="77")
+    result = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, setuptools\n"
+            "sys.argv = ['setup.py', '--quiet', 'egg_info', '--egg-base', sys.argv[1],\n"
+            "            'build', '--build-base', sys.argv[1], 'bdist_wheel', '-d', sys.argv[1]]\n"
+            "setuptools.setup()",
+            str(tmp_path),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+    )
+    assert result.returncode == 0, result.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    packed = {name for name in names if name.startswith("hs_rvae/")}
+    present = {
+        path.relative_to(REPOSITORY).as_posix()
+        for path in PACKAGE.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert packed == present
+    assert any(name.endswith("licenses/LICENSE") for name in names)
