@@ -12,6 +12,8 @@ import matplotlib
 
 matplotlib.use("agg")
 
+from hyperspy.signals import Signal2D  # noqa: E402
+
 import hs_rvae  # noqa: E402
 
 project = "hs_rvae"
@@ -32,7 +34,9 @@ nitpicky = False
 
 # Reference pages
 autosummary_generate = True
-autosummary_ignore_module_all = False  # a room shows its public names, from whichever file
+# A room shows the names in its __all__, from whichever file.
+autosummary_ignore_module_all = False
+autosummary_imported_members = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # types stand in the docstrings
 numpydoc_show_class_members = False
@@ -69,3 +73,18 @@ html_theme_options = {
     "secondary_sidebar_items": ["page-toc"],
 }
 html_sidebars = {"index": [], "changes": []}
+
+
+def skip_inherited(app, what, name, obj, skip, options):
+    """Leave out what a stack has from HyperSpy: its documentation is HyperSpy's."""
+    function = getattr(obj, "fget", None) or getattr(obj, "__func__", obj)
+    module = getattr(function, "__module__", None) or ""
+    if module.startswith("hyperspy"):
+        return True
+    if module.startswith("hs_rvae.signals") and hasattr(Signal2D, name):
+        return True
+    return None
+
+
+def setup(app):
+    app.connect("autodoc-skip-member", skip_inherited)

@@ -9,9 +9,9 @@ downloading anything.
 """
 
 # %%
-# The first one is an orthoperovskite, probably DyScO3. Its A columns shift up and down by turns, which
-# makes two variants of the same motif, turned by 180 degrees. For this image the fitted columns are
-# known as well, and how far each stands off its four neighbours.
+# The first one is an orthoperovskite, probably DyScO3. Its A columns shift up and down by turns,
+# which makes two variants of the same motif, turned by 180 degrees. For this image the fitted
+# columns are known as well, and how far each stands off its four neighbours.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -43,9 +43,9 @@ ax.imshow(strip.data, cmap="gray", extent=extent)
 _ = ax.set(xlabel="x (nm)", ylabel="y (nm)")
 
 # %%
-# The third one was simulated with multislice. Four variants of BiFeO3, a non-polar patch and a strip of
-# another material are known cell by cell. Angles count from the right towards the bottom: 45 degrees
-# points to the lower right.
+# The third one was simulated with multislice. Four variants of BiFeO3, a non-polar patch and a
+# strip of another material are known cell by cell. Angles count from the right towards the bottom:
+# 45 degrees points to the lower right.
 
 film, truth = hs_rvae.data.bfo_multislice()
 label, (dx, dy) = truth["label"], truth["B_shift_angstrom_xy"].T

@@ -1,7 +1,8 @@
 from . import data, plots, simulation
 from .log import set_log_level
 from .rvae.model import RVAE
-from .signals.sub_image_stack import LazySubImageStack, SubImageStack, stack
+from .signals.joining import stack
+from .signals.sub_image_stack import LazySubImageStack, SubImageStack
 from .sites import SiteTable
 
 __version__: str

@@ -17,7 +17,8 @@ def set_log_level(level):
     Parameters
     ----------
     level : int or str
-        ``"DEBUG"``, ``"INFO"``, ``"WARNING"``, ``"ERROR"``, ``"CRITICAL"`` or a number of `logging`.
+        ``"DEBUG"``, ``"INFO"``, ``"WARNING"``, ``"ERROR"``, ``"CRITICAL"``, or a number as in
+        `logging`.
 
     Raises
     ------

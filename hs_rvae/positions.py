@@ -30,12 +30,12 @@ def as_positions(positions, order="xy"):
 
     Parameters
     ----------
-    positions : array-like of shape (n, 2), or table with the columns ``x`` and ``y``
+    positions : array-like of shape (n, 2), table with the columns ``x`` and ``y``, or Sublattice
         Positions in pixels. A table is a pandas ``DataFrame`` or a
-        :class:`~hs_rvae.sites.SiteTable`.
+        :class:`~hs_rvae.sites.SiteTable`; a sublattice is Atomap's.
     order : {"xy", "rc"}
         What the two numbers of a row are: ``(x, y)``, or ``(row, column)`` = ``(y, x)``.
-        Not used for a table, which names its columns.
+        Not used for tables and sublattices, which name their columns.
 
     Returns
     -------
@@ -58,7 +58,10 @@ def as_positions(positions, order="xy"):
     if order not in ("xy", "rc"):
         raise ValueError(f"order={order!r} is unknown: use 'xy' or 'rc' (row, column).")
     names = getattr(positions, "columns", None)
-    if names is not None and "x" in names and "y" in names:
+    if is_sublattice(positions):
+        array = np.stack([positions.x_position, positions.y_position], axis=1)
+        order = "xy"
+    elif names is not None and "x" in names and "y" in names:
         array = np.stack([np.asarray(positions["x"]), np.asarray(positions["y"])], axis=1)
         order = "xy"
     else:
@@ -301,8 +304,8 @@ def displacement(positions, neighbours=None, k=4):
     Examples
     --------
     >>> corners = np.array([[0.0, 0.0], [8.0, 0.0], [0.0, 8.0], [8.0, 8.0]])
-    >>> displacement(np.array([[4.5, 4.0]]), corners)
-    array([[0.5, 0. ]])
+    >>> displacement(np.array([[4.5, 3.0]]), corners)
+    array([[ 0.5, -1. ]])
     """
     positions = np.asarray(positions, dtype=np.float64)
     own = neighbours is None

@@ -207,9 +207,7 @@ class SiteTable:
         columns = {name: _checked(name, values) for name, values in dict(columns).items()}
         for name, values in columns.items():
             if len(values) != len(self):
-                raise ValueError(
-                    f"Column {name!r} has {len(values)} values for {len(self)} sites."
-                )
+                raise ValueError(f"Column {name!r} has {len(values)} values for {len(self)} sites.")
         names, all_units = list(self.columns), self.units | dict(units or {})
         integer = dict(zip(names, self._node.integer, strict=True))
         names += [name for name in columns if name not in names]
@@ -244,7 +242,7 @@ class SiteTable:
 
     def take(self, sites):
         """
-        A new table with some of the sites.
+        Make a new table with some of the sites.
 
         Parameters
         ----------
@@ -267,7 +265,7 @@ class SiteTable:
 
     def to_dataframe(self):
         """
-        The table as a :class:`pandas.DataFrame`.
+        Make a :class:`pandas.DataFrame` of the table.
 
         Returns
         -------
@@ -314,7 +312,7 @@ class SiteTable:
 
 
 def _checked(name, values):
-    """A column's values as a 1-D real array; HyperSpy signals and dask arrays are accepted."""
+    """Make a 1-D real array of a column's values (also of a HyperSpy signal or dask array)."""
     if not isinstance(name, str) or not name.strip() or "\n" in name:
         raise ValueError(f"A column's name must be a line of text, not {name!r}.")
     if isinstance(values, Mapping):

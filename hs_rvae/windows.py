@@ -284,7 +284,7 @@ def cut_windows_lazy(image, positions, window_size, centring="subpixel"):
 
 
 def windows_per_block(window_size):
-    """Number of windows in one dask task, or one step of the progress bar."""
+    """Count the windows of one dask task, or of one step of the progress bar."""
     return int(np.clip(_BLOCK_BYTES // (4 * window_size**2), 16, 4096))
 
 
@@ -309,7 +309,7 @@ class _InMemory:
 
 
 def _windows_inside(positions, window_size, image_shape, centring):
-    """The positions as float64, or an error if a window leaves the image."""
+    """Turn positions into float64; refuse windows that leave the image."""
     positions = np.asarray(positions, dtype=np.float64)
     outside = ~window_is_inside(positions, window_size, image_shape, centring)
     if outside.any():
@@ -331,7 +331,7 @@ def _first_pixels(positions, window_size, image_shape, centring):
 
 
 def _source(image, centring):
-    """What windows are cut from: the image, or its padded spline coefficients; float32."""
+    """Prepare what windows are cut from: the image, or its padded spline coefficients."""
     if centring == "nearest":
         return np.asarray(image)
     image = np.asarray(image, dtype=np.float32)
@@ -342,7 +342,7 @@ def _source(image, centring):
 
 
 def _filled(image, mask):
-    """The image with masked pixels replaced by their nearest neighbours.
+    """Replace masked pixels by their nearest neighbours.
 
     The spline filter is recursive: a single NaN would spread over the whole image.
     """

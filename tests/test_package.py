@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The package as a whole: what importing it costs, which module may import which, what is shipped."""
+"""The package as a whole: the cost of importing it, the direction of imports, what is shipped."""
 
 import ast
 import importlib.metadata
@@ -9,6 +9,7 @@ import logging
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -22,7 +23,10 @@ import hs_rvae
 PACKAGE = Path(hs_rvae.__file__).parent
 REPOSITORY = PACKAGE.parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
-HEADER = "# SPDX-FileCopyrightText: the hs_rvae developers\n# SPDX-License-Identifier: GPL-3.0-or-later\n"
+HEADER = (
+    "# SPDX-FileCopyrightText: the hs_rvae developers\n"
+    "# SPDX-License-Identifier: GPL-3.0-or-later\n"
+)
 
 # Along the flow of the work: a step may import the steps above it.
 STEPS = ["positions", "columns", "windows", "sites", "simulation", "data"]
@@ -40,6 +44,10 @@ ALLOWED |= {
 # Inside a function, when somebody asks for it, more may be loaded.
 ALLOWED_IN_FUNCTIONS = {"signals": LEARNING, "cli": LEARNING}
 
+in_a_checkout = pytest.mark.skipif(
+    not (REPOSITORY / "pyproject.toml").exists(), reason="needs the source tree"
+)
+
 
 def run_python(code):
     """Run `code` in an interpreter of its own; what it prints, read as JSON."""
@@ -56,7 +64,7 @@ def room_of(path):
 
 
 def imports(source, package):
-    """Yield (dotted name, inside a function) of all that `source`, a module of `package`, imports."""
+    """Yield (dotted name, in a function?) of what `source`, a module of `package`, imports."""
 
     def visit(node, in_function):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
@@ -99,7 +107,7 @@ def forbidden_imports(source, room, package):
     return found
 
 
-# Cost of importing ---------------------------------------------------------------------------------
+# Cost of importing -----------------------------------------------------------
 
 
 def test_import_is_light():
@@ -124,13 +132,14 @@ def test_import_alone_loads_no_large_library():
     loaded = run_python(
         "import json, sys\n"
         "import hs_rvae\n"
-        "print(json.dumps([m for m in ('torch', 'sklearn', 'atomap', 'hyperspy') if m in sys.modules]))"
+        "large = {'torch', 'sklearn', 'atomap', 'hyperspy'}\n"
+        "print(json.dumps(sorted(large & set(sys.modules))))"
     )
     assert loaded == []
 
 
 def test_only_the_model_needs_torch():
-    """Every public name but RVAE, and the signals of the extension, come without torch and atomap."""
+    """Every public name but RVAE comes without torch and atomap."""
     loaded = run_python(
         "import json, sys\n"
         "import hs_rvae\n"
@@ -140,7 +149,7 @@ def test_only_the_model_needs_torch():
     assert loaded == []
 
 
-# Direction of imports ------------------------------------------------------------------------------
+# Direction of imports --------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -189,12 +198,13 @@ def test_the_model_knows_no_hyperspy():
             assert name.split(".")[0] != "hyperspy", path.name
 
 
+@in_a_checkout
 def test_what_is_imported_is_declared():
     """No module leans on a library that is installed by chance."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {
         re.match(r"[\w.-]+", requirement)[0].lower().replace("_", "-")
-        for requirement in importlib.metadata.requires("hs_rvae")
-        if "extra ==" not in requirement
+        for requirement in project["dependencies"]
     }
     distributions = importlib.metadata.packages_distributions()
     for path in MODULES:
@@ -206,7 +216,7 @@ def test_what_is_imported_is_declared():
             assert names & declared, f"{path.name} imports {top}"
 
 
-# Public names, registration, metadata --------------------------------------------------------------
+# Public names, registration, metadata ----------------------------------------
 
 
 def test_every_public_name_resolves():
@@ -270,7 +280,7 @@ def test_set_log_level_reaches_the_loggers_of_the_package():
         logger.handlers = handlers
 
 
-# Files ---------------------------------------------------------------------------------------------
+# Files -----------------------------------------------------------------------
 
 
 def test_every_module_carries_the_licence_and_says_what_it_is():
@@ -278,11 +288,6 @@ def test_every_module_carries_the_licence_and_says_what_it_is():
         text = path.read_text(encoding="utf-8")
         assert text.startswith(HEADER), path.name
         assert ast.get_docstring(ast.parse(text)), path.name
-
-
-in_a_checkout = pytest.mark.skipif(
-    not (REPOSITORY / "pyproject.toml").exists(), reason="needs the source tree"
-)
 
 
 @in_a_checkout
@@ -321,3 +326,29 @@ def test_the_wheel_holds_the_whole_package(tmp_path):
     }
     assert packed == present
     assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+@in_a_checkout
+def test_the_guide_uses_names_that_exist():
+    pages = [REPOSITORY / "README.md", *(REPOSITORY / "docs" / "user_guide").glob("*.rst")]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    owners = {
+        r"(?<![\w/.])hs_rvae\.([A-Za-z]\w*)": hs_rvae,
+        r"(?<![\w.])(?:SubImageStack|stack)\.(\w+)": hs_rvae.SubImageStack(np.zeros((2, 8, 8))),
+        r"stack\.sites\.(\w+)": hs_rvae.SiteTable,
+        r"hs_rvae\.data\.(\w+)": hs_rvae.data,
+        r"hs_rvae\.simulation\.(\w+)": hs_rvae.simulation,
+        r"RVAE\.(\w+)": hs_rvae.RVAE,
+    }
+    for pattern, owner in owners.items():
+        names = set(re.findall(pattern, text))
+        assert names, f"nothing found for {pattern}"
+        assert {name for name in names if name not in dir(owner)} == set()
+
+
+@in_a_checkout
+def test_ruff_has_one_version():
+    constraints = (REPOSITORY / ".ci" / "constraints.txt").read_text(encoding="utf-8")
+    hooks = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    (hook,) = (repo for repo in hooks["repos"] if "ruff" in repo["repo"])
+    assert f"ruff=={hook['rev'].removeprefix('v')}\n" in constraints

@@ -126,7 +126,7 @@ def pto_sro():
     <Signal2D, title: PbTiO3/SrRuO3 superlattice (HAADF), dimensions: (|1312, 224)>
     """
     name = "Cropped_PTO-SRO_Aligned.hspy"
-    # Read below HyperSpy's `load`: the file is of an old version, and `load` would say so each time.
+    # Not through HyperSpy's `load`: the file is of an old version, and `load` warns about it.
     stored = rsciio.hspy.file_reader(_HERE / "pto_sro" / name)[0]
     return _image(
         stored["data"],
@@ -154,11 +154,11 @@ def bfo_multislice():
     truth : dict of numpy.ndarray
         One entry per cell, in rows from the top left, unless the shape says otherwise:
 
-        ========================= ========= ============================================================
+        ========================= ========= =====================================================
         key                       shape     meaning
-        ========================= ========= ============================================================
+        ========================= ========= =====================================================
         ``label``                 (2304,)   0 to 3 variant, 4 non-polar, 5 (La,Sr)MnO3
-        ``B_shift_angstrom_xy``   (2304, 2) shift of the B column off its cell's centre, x right, y down
+        ``B_shift_angstrom_xy``   (2304, 2) shift of the B column off the centre, x right, y down
         ``cell_centre_xy_warped`` (2304, 2) centre of the cell in the image, ``(x, y)`` in px
         ``A_xy_warped``           (2304, 2) A column at the cell's upper left, likewise
         ``cell_centre_xy``        (2304, 2) centre of the cell before scan jitter
@@ -167,7 +167,7 @@ def bfo_multislice():
         ``row_shift_px``          (960,)    scan jitter: pixel x of row y shows x + row_shift_px[y]
         ``px_per_cell``           ()        20
         ``px_angstrom``           ()        pixel size in angstrom
-        ========================= ========= ============================================================
+        ========================= ========= =====================================================
 
         The B column itself stands at
         ``cell_centre_xy_warped + B_shift_angstrom_xy / px_angstrom``.

@@ -2,21 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Figures: site tables and arrays in, matplotlib objects out."""
 
-from .angle_histogram import plot_angle_histogram
-from .color import angle_colors, class_colors, polar_colors
-from .history import plot_history
-from .manifold import plot_manifold
-from .polar import plot_color_wheel, plot_polar_map
-from .site_map import plot_site_map
+import lazy_loader
 
-__all__ = [
-    "angle_colors",
-    "class_colors",
-    "plot_angle_histogram",
-    "plot_color_wheel",
-    "plot_history",
-    "plot_manifold",
-    "plot_polar_map",
-    "plot_site_map",
-    "polar_colors",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -16,7 +16,7 @@ def plot_angle_histogram(
     polar=False,
     fold=1,
     variants=None,
-    cmap=ANGLE_COLORMAP,
+    cmap=None,
     color=None,
     title=None,
     font_size=None,
@@ -24,7 +24,8 @@ def plot_angle_histogram(
 ):
     """Draw the histogram of an angle over all sites, in degrees.
 
-    Sites without a finite angle are left out and counted in the axis label.
+    Sites without a finite angle are left out and counted in the axis label. One bin is centred
+    on 180 degrees; half of it is drawn at either end of the axis, with the count of the whole.
 
     Parameters
     ----------
@@ -42,8 +43,8 @@ def plot_angle_histogram(
     variants : int or sequence of float, optional
         Draw dashed lines at these angles (radians), or at so many equally spaced directions that
         fit the angles best (the mean phase of ``exp(i variants angle)``).
-    cmap : str or matplotlib.colors.Colormap
-        Cyclic map that gives the bars the colours of the map.
+    cmap : str or matplotlib.colors.Colormap, optional
+        Cyclic map of the bars; by default that of `hs_rvae.plots.plot_site_map`.
     color : str, optional
         One colour for all bars instead.
     title, font_size
@@ -83,28 +84,33 @@ def plot_angle_histogram(
             raise ValueError(f"{name}={number!r} must be a whole number from 1 on")
     finite = values[np.isfinite(values)]
     half = 180.0 / fold
-    degrees = half - np.mod(half - np.rad2deg(finite), 2 * half)  # (-half, half]
-    counts, edges = np.histogram(degrees, bins=bins, range=(-half, half))
-    centres = (edges[:-1] + edges[1:]) / 2
-    colors = angle_colors(np.deg2rad(centres * fold), cmap) if color is None else color
+    width = 2 * half / bins
+    # A bin is centred on -half, hence others on 0 and +-half / 2: variants tend to lie there.
+    centres = -half + width * np.arange(bins)
+    number = np.rint((np.rad2deg(finite) + half) / width).astype(int)
+    counts = np.bincount(number % bins, minlength=bins)
+    if color is None:
+        color = angle_colors(np.deg2rad(centres * fold), cmap or ANGLE_COLORMAP)
     lines = _variant_lines(variants, finite, half)
 
     new = ax is None
     font_size = frame.font_size_for(font_size, ax)
     if new:
-        height = layout.COLUMN_WIDTH if polar else 0.62 * layout.COLUMN_WIDTH
-        ax = frame.new_axes(layout.COLUMN_WIDTH, height, "polar" if polar else None)
+        across = layout.column_width(font_size)
+        ax = frame.new_axes(across, across if polar else 0.62 * across, "polar" if polar else None)
     frame.check_axes(ax, polar=polar)
     ax.tick_params(labelsize=font_size - 1)
     undefined = len(values) - len(finite)
     note = f", {undefined} undefined" if undefined else ""
     label = f"{column} (°){note}" if fold == 1 else f"{column} modulo {2 * half:g}°{note}"
-    width = 2 * half / bins
     if polar:
-        _draw_polar(ax, counts, edges, colors, lines, fold, font_size)
+        _draw_polar(ax, counts, centres, color, lines, fold, font_size)
         ax.set_xlabel(f"{label}; rings: sites per {width:.3g}°", fontsize=font_size)
     else:
-        ax.bar(centres, counts, width=np.diff(edges), color=colors, linewidth=0)
+        ax.bar(centres, counts, width=width, color=color, linewidth=0)
+        # The other half of the bin that the cut divides.
+        cut = color[0] if isinstance(color, np.ndarray) else color
+        ax.bar(half, counts[0], width=width, color=cut, linewidth=0)
         for line in lines:
             ax.axvline(line, color="0.3", linewidth=0.8, linestyle="--", zorder=0)
         ax.set_xlim(-half, half)
@@ -134,13 +140,12 @@ def _variant_lines(variants, angles, half):
     return np.unique(folded.round(9))
 
 
-def _draw_polar(ax, counts, edges, colors, lines, fold, font_size):
+def _draw_polar(ax, counts, centres, color, lines, fold, font_size):
     """Bars around the circle; the radius is the root of the count, so that area is count."""
     ax.set_theta_zero_location("E")
     ax.set_theta_direction(-1)
-    widths = np.deg2rad(np.diff(edges) * fold)
-    centres = np.deg2rad((edges[:-1] + edges[1:]) / 2 * fold)
-    ax.bar(centres, np.sqrt(counts), width=widths, color=colors, linewidth=0)
+    width = 2 * np.pi / len(counts)
+    ax.bar(np.deg2rad(centres * fold), np.sqrt(counts), width=width, color=color, linewidth=0)
     highest = max(counts.max(), 1)
     for line in np.deg2rad(lines * fold):
         ax.plot([line, line], [0, np.sqrt(highest)], color="0.3", linewidth=0.8, linestyle="--")
@@ -148,10 +153,8 @@ def _draw_polar(ax, counts, edges, colors, lines, fold, font_size):
     rings = np.unique([frame.nice_length(max(highest / 5, 1)), frame.nice_length(highest)])
     ax.set_rticks(np.sqrt(rings), [f"{ring:g}" for ring in rings])
     ax.set_rlabel_position(-112.5)
-    ax.set_thetagrids(
-        np.arange(0, 360, 45),
-        [f"{a:g}°".replace("-", "−") for a in (180 - np.mod(180 - np.arange(0, 360, 45), 360)) / fold],
-        fontsize=font_size - 1,
-    )
+    spokes = np.arange(-135, 181, 45)
+    names = [f"{angle:g}°".replace("-", "−") for angle in spokes / fold]
+    ax.set_thetagrids(spokes % 360, names, fontsize=font_size - 1)
     ax.grid(linewidth=0.5, color="0.85")
     ax.set_axisbelow(True)

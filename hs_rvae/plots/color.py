@@ -106,7 +106,7 @@ def angle_colors(angle, cmap=ANGLE_COLORMAP):
         (..., 3) sRGB in [0, 1].
     """
     angle = np.asarray(angle, dtype=float)
-    return get_colormap(cmap)(np.mod(angle / (2 * np.pi) + 0.5, 1.0))[..., :3]
+    return np.asarray(get_colormap(cmap)(np.mod(angle / (2 * np.pi) + 0.5, 1.0)))[..., :3]
 
 
 def polar_colors(angle, amplitude=1.0, *, signed=False, cmap=None):

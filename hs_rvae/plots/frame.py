@@ -6,12 +6,14 @@ Maps use the calibrated axes of the parent image, x = offset + pixel size * colu
 likewise y with the row index, y down: as ``image.plot()`` shows it.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
 from matplotlib.projections.polar import PolarAxes
 
-from .layout import MM_PER_INCH
+from . import layout, markers
 
 _FONT_SIZE = 8.0  # points, at column width
 _CORNERS = ("lower left", "lower right", "upper left", "upper right")
@@ -31,7 +33,7 @@ def new_axes(width, height, projection=None):
     import matplotlib.pyplot as plt
 
     _, ax = plt.subplots(
-        figsize=(width / MM_PER_INCH, height / MM_PER_INCH),
+        figsize=(width / layout.MM_PER_INCH, height / layout.MM_PER_INCH),
         layout="constrained",
         subplot_kw={"projection": projection},
     )
@@ -53,7 +55,7 @@ def check_axes(ax, polar=False):
         )
 
 
-def check_image(image, sites):
+def _checked_image(image, sites):
     """Parent image as a 2-D float array that holds all sites.
 
     Raises
@@ -65,7 +67,7 @@ def check_image(image, sites):
     if image.ndim != 2 or image.dtype.kind not in "biuf":
         raise ValueError(
             f"image must be a 2-D array of real numbers, not {image.ndim}-D {image.dtype}: "
-            "give the image that the sub-images were cut from, or image=False"
+            "give the image that the sub-images were cut from"
         )
     beyond = np.nanmax(sites.xy, axis=0) > np.array(image.shape[::-1]) - 0.5
     if beyond.any():
@@ -77,52 +79,100 @@ def check_image(image, sites):
     return image
 
 
-def calibrated(sites, xy):
-    """Pixel positions (n, 2) in the units of the image's axes."""
-    return np.asarray(xy, dtype=float) * sites.pixel_size + sites.pixel_offset
+@dataclass
+class MapFrame:
+    """Axes ready for the sites: image, limits and scale bar are drawn."""
+
+    ax: Axes
+    points: np.ndarray  # (n, 2), calibrated
+    diameter: float  # of markers, calibrated
+    font_size: float  # points
+    flat: bool  # bars belong below
+    new: bool  # the figure is ours
+
+    def finish(self, title):
+        """Title, and the size of our own figure, which needs all else to be in place."""
+        if title is not None:
+            self.ax.set_title(title, fontsize=self.font_size)
+        if self.new:
+            layout.fit_figure(self.ax, layout.column_width(self.font_size))
+        return self.ax
 
 
-def map_limits(sites, image, margin):
-    """((left, right), (bottom, top)) of a map in calibrated units; bottom > top."""
-    if image is not None:
-        low, high = calibrated(sites, [[-0.5, -0.5], np.array(image.shape[::-1]) - 0.5])
+def open_map(sites, *, image, marker_size, scale_bar, font_size, ax, side=0.0, below_flat=None):
+    """Draw what lies below the sites.
+
+    Parameters
+    ----------
+    sites : SiteTable
+        Sites of one image.
+    image, marker_size, scale_bar, font_size, ax
+        As in `hs_rvae.plots.plot_site_map`.
+    side : float
+        mm to keep free beside the map, at 8 point.
+    below_flat : float, optional
+        mm to keep free below a flat map instead.
+
+    Returns
+    -------
+    MapFrame
+    """
+    points = markers.site_points(sites)
+    if marker_size is not None and not marker_size > 0:
+        raise ValueError(f"marker_size={marker_size!r} must be above 0, in calibrated units")
+    if isinstance(scale_bar, str) and scale_bar not in _CORNERS:
+        raise ValueError(f"scale_bar={scale_bar!r} is no corner: take one of {_CORNERS}, or True")
+    if image is None:
+        diameter = marker_size or markers.marker_diameter(points)
+        low = np.nanmin(points, axis=0) - 0.75 * diameter
+        high = np.nanmax(points, axis=0) + 0.75 * diameter
     else:
-        xy = calibrated(sites, sites.xy)
-        low, high = np.nanmin(xy, axis=0) - margin, np.nanmax(xy, axis=0) + margin
-    return (low[0], high[0]), (high[1], low[1])
+        image = _checked_image(image, sites)
+        size = np.array(image.shape[::-1])
+        low, high = markers.calibrated(sites, [[-0.5, -0.5], size - 0.5])
+        diameter = marker_size or markers.marker_diameter(points, 0.03 * (high - low).max())
+    flat = below_flat is not None and high[1] - low[1] < 0.35 * (high[0] - low[0])
+    new = ax is None
+    font_size = font_size_for(font_size, ax)
+    if new:
+        ax = new_axes(layout.COLUMN_WIDTH, layout.COLUMN_WIDTH)  # until all is drawn
+    else:
+        check_axes(ax)
+        grow = font_size / 8
+        layout.reserve(ax, 0.0 if flat else side * grow, below_flat * grow if flat else 0.0)
 
-
-def draw_map_frame(ax, sites, image, limits, *, scale_bar, font_size):
-    """Image, limits, orientation and either a scale bar or labelled axes."""
     unit = unit_name(sites.pixel_units)
     if image is not None:
-        finite = image[np.isfinite(image)]
-        vmin, vmax = np.percentile(finite, (0.5, 99.5)) if finite.size else (0, 1)
-        ax.imshow(
-            image,
-            cmap="gray",
-            vmin=vmin,
-            vmax=vmax,
-            origin="upper",
-            extent=(*limits[0], *limits[1]),
-            # Resampled before it is coloured: a large image needs no RGBA copy.
-            interpolation_stage="data",
-            zorder=0,
-        )
-        ax.set_xticks([])
-        ax.set_yticks([])
+        _draw_image(ax, image, low, high)
     else:
         ax.set_xlabel(f"x ({unit})", fontsize=font_size)
         ax.set_ylabel(f"y ({unit})", fontsize=font_size)
         ax.tick_params(labelsize=font_size - 1)
-    ax.set_xlim(*limits[0])
-    ax.set_ylim(*limits[1])
-    ax.set_aspect("equal")
+    ax.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), aspect="equal")
     if scale_bar is None:
         scale_bar = image is not None
     if scale_bar:
         corner = scale_bar if isinstance(scale_bar, str) else None
-        add_scale_bar(ax, unit, corner, calibrated(sites, sites.xy), font_size)
+        add_scale_bar(ax, unit, corner, points, font_size)
+    return MapFrame(ax, points, float(diameter), font_size, flat, new)
+
+
+def _draw_image(ax, image, low, high):
+    finite = image[np.isfinite(image)]
+    vmin, vmax = np.percentile(finite, (0.5, 99.5)) if finite.size else (0, 1)
+    ax.imshow(
+        image,
+        cmap="gray",
+        vmin=vmin,
+        vmax=vmax,
+        origin="upper",
+        extent=(low[0], high[0], high[1], low[1]),
+        # Resampled before it is coloured: a large image needs no RGBA copy.
+        interpolation_stage="data",
+        zorder=0,
+    )
+    ax.set_xticks([])
+    ax.set_yticks([])
 
 
 def add_scale_bar(ax, unit, corner=None, avoid=None, font_size=_FONT_SIZE):
@@ -145,11 +195,11 @@ def add_scale_bar(ax, unit, corner=None, avoid=None, font_size=_FONT_SIZE):
 
     left, right = ax.get_xlim()
     bottom, top = ax.get_ylim()
-    length = nice_length(0.28 * abs(right - left))
+    width, height = abs(right - left), abs(top - bottom)
+    # On a flat strip a bar of a share of the width would hide much of the map.
+    length = nice_length(min(0.28 * width, 0.4 * np.sqrt(width * height)))
     if corner is None:
         corner = _CORNERS[0] if avoid is None else _emptiest_corner(ax, avoid)
-    elif corner not in _CORNERS:
-        raise ValueError(f"scale_bar={corner!r} is no corner: take True, False or one of {_CORNERS}")
     bar = AnchoredSizeBar(
         ax.transData,
         length,
@@ -159,8 +209,8 @@ def add_scale_bar(ax, unit, corner=None, avoid=None, font_size=_FONT_SIZE):
         borderpad=0.3,
         sep=2,
         color="white",
-        # A sixth of the length would be a block on a flat strip: bound it by both sides.
-        size_vertical=min(0.07 * length, 0.02 * abs(top - bottom)),
+        # Bound by both sides: a share of the length alone would be a block on a flat strip.
+        size_vertical=min(0.07 * length, 0.02 * height),
         fill_bar=True,
         fontproperties=FontProperties(size=font_size - 1),
     )

@@ -9,9 +9,9 @@ from . import frame, layout
 # Okabe and Ito's colours; the validation curve is dashed, so that it also differs in grey.
 _CONTENT = {
     "loss": ("loss", "black", "-"),
-    "validation_loss": ("loss, validation", "black", "--"),
+    "validation_loss": ("validation", "black", "--"),
     "reconstruction": ("reconstruction", "#0072B2", "-"),
-    "kl": ("KL divergence", "#D55E00", "-"),
+    "kl": ("KL", "#D55E00", "-"),
 }
 
 
@@ -61,8 +61,8 @@ def plot_history(history, *, title=None, font_size=None, ax=None):
             f"the history has {sorted(history)} and none of "
             f"{['pose_log_likelihood', *_CONTENT]}: fit a model with stack.rvae() first"
         )
-    axes = _panels(ax, panels)
     font_size = frame.font_size_for(font_size, ax)
+    axes = _panels(ax, panels, layout.column_width(font_size))
     if pose is not None:
         _draw(axes[0], pose, label=None, color="black", linestyle="-")
         axes[0].set_xlabel("iteration", fontsize=font_size)
@@ -76,7 +76,16 @@ def plot_history(history, *, title=None, font_size=None, ax=None):
         last.set_xlabel("epoch", fontsize=font_size)
         last.set_ylabel("nat per site", fontsize=font_size)
         last.set_title("content", fontsize=font_size)
-        last.legend(fontsize=font_size - 1, frameon=False)
+        low, high = last.get_ylim()
+        last.set_ylim(low, high + 0.35 * (high - low))  # room for the legend above the curves
+        last.legend(
+            fontsize=font_size - 1,
+            frameon=False,
+            loc="upper right",
+            ncols=2,
+            handlelength=1.5,
+            columnspacing=1.0,
+        )
     for panel in axes:
         panel.tick_params(labelsize=font_size - 1)
         panel.xaxis.get_major_locator().set_params(integer=True)
@@ -93,14 +102,13 @@ def _curve(history, name):
     return values if np.isfinite(values).any() else None
 
 
-def _panels(ax, n):
+def _panels(ax, n, width):
     if ax is None:
         import matplotlib.pyplot as plt
 
-        width = 65.0 * n if n > 1 else layout.COLUMN_WIDTH
-        _, axes = plt.subplots(
-            1, n, figsize=(width / layout.MM_PER_INCH, 55 / layout.MM_PER_INCH), layout="constrained", squeeze=False
-        )
+        size = (1.53 * width if n > 1 else width, 0.65 * width)
+        figsize = np.array(size) / layout.MM_PER_INCH
+        _, axes = plt.subplots(1, n, figsize=figsize, layout="constrained", squeeze=False)
         return list(axes[0])
     axes = list(np.ravel(ax))
     for panel in axes:

@@ -8,6 +8,7 @@ wherever its aspect or a layout engine puts it.
 
 import numpy as np
 from matplotlib.artist import Artist
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.transforms import Bbox, ScaledTranslation, blended_transform_factory
 
 MM_PER_INCH = 25.4
@@ -15,14 +16,20 @@ COLUMN_WIDTH = 85.0  # mm, one column of most journals
 _TALLEST = 120.0  # mm
 
 
-def fit_figure(ax, width=COLUMN_WIDTH, tallest=_TALLEST):
+def column_width(font_size):
+    """Width of a new figure in mm: one column at 8 point, and in proportion for larger letters."""
+    return COLUMN_WIDTH * max(1.0, font_size / 8)
+
+
+def fit_figure(ax, width):
     """Give our own figure the size at which axes of fixed aspect fill `width` mm.
 
     A layout engine alone would leave bands beside or above a map, as it does not know the shape
-    of what it arranges. A map that would be higher than `tallest` mm gets a narrower figure.
+    of what it arranges. A map much higher than wide gets a narrower figure.
     """
     figure = ax.figure
     pad = 0.6  # mm
+    tallest = _TALLEST * width / COLUMN_WIDTH
     figure.set_layout_engine("none")
     (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
     aspect = abs((top - bottom) / (right - left))
@@ -33,7 +40,8 @@ def fit_figure(ax, width=COLUMN_WIDTH, tallest=_TALLEST):
         inside = ax.get_window_extent().get_points() * MM_PER_INCH / figure.dpi
         low, high = np.maximum(inside[0] - around[0], 0), np.maximum(around[1] - inside[1], 0)
         low, high = low + pad, high + pad
-        wide = min(width - low[0] - high[0], tallest / aspect)
+        # However long the labels, something of the map remains.
+        wide = min(max(width - low[0] - high[0], 0.3 * width), tallest / aspect)
         size = low + (wide, wide * aspect) + high
         figure.set_size_inches(size / MM_PER_INCH)
         ax.set_position([*(low / size), wide / size[0], wide * aspect / size[1]])
@@ -73,17 +81,26 @@ class _Margins(Artist):
         """Draw nothing."""
 
     def get_window_extent(self, renderer=None):
-        """Allotted box grown by the margins around the drawn box; None while measuring those."""
-        if self._measuring:
-            return None
+        """Allotted box grown by the margins around the drawn box.
+
+        None while measuring those, and when no engine asks: a figure saved with
+        ``bbox_inches="tight"`` is cropped to what can be seen.
+        """
         ax = self.axes
+        engine = ax.figure.get_layout_engine()
+        if self._measuring or engine is None:
+            return None
         self._measuring = True
         try:
             around = ax.get_tightbbox(renderer).get_points()
         finally:
             self._measuring = False
         drawn = ax.get_window_extent().get_points()
-        allotted = ax.get_position(original=True).transformed(ax.figure.transSubfigure)
+        allotted = ax.get_position(original=True)
+        constrained = isinstance(engine, ConstrainedLayoutEngine)
+        if ax.get_subplotspec() is not None and not constrained:
+            allotted = ax.get_subplotspec().get_position(ax.figure)  # what tight_layout allots
+        allotted = allotted.transformed(ax.figure.transSubfigure)
         return Bbox(allotted.get_points() + around - drawn)
 
     def get_tightbbox(self, renderer=None):
@@ -103,7 +120,7 @@ def side_axes(ax, x, width, *, y=None, height=None):
         bounds = (x / MM_PER_INCH, 0, width / MM_PER_INCH, 1)
         transform = blended_transform_factory(from_right, ax.transAxes)
     else:
-        bounds = (x / MM_PER_INCH, -(y + height) / MM_PER_INCH, width / MM_PER_INCH, height / MM_PER_INCH)
+        bounds = np.array([x, -(y + height), width, height]) / MM_PER_INCH
         from_corner = mm + ScaledTranslation(1, 1, ax.transAxes)
         transform = blended_transform_factory(from_corner, from_corner)
     return ax.inset_axes(bounds, transform=transform)
@@ -129,10 +146,14 @@ def add_colorbar(ax, mappable, label, font_size, *, extend="neither", ticks=None
     else:
         cax, orientation = axes_below(ax, below * grow, 2.5 * grow), "horizontal"
     cax.set_gid("colorbar")
-    bar = ax.figure.colorbar(
-        mappable, cax=cax, orientation=orientation, extend=extend, ticks=ticks
-    )
+    bar = ax.figure.colorbar(mappable, cax=cax, orientation=orientation, extend=extend, ticks=ticks)
     bar.outline.set_linewidth(0.5)
     cax.tick_params(labelsize=font_size - 1, length=2, width=0.5)
     bar.set_label(label, fontsize=font_size)
     return bar
+
+
+def extend_beyond(values, low, high):
+    """Which ends of a colour bar need an arrow, in the words of Matplotlib."""
+    below, above = np.nanmin(values) < low, np.nanmax(values) > high
+    return "both" if below and above else "min" if below else "max" if above else "neither"

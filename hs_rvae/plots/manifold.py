@@ -17,7 +17,7 @@ def plot_manifold(
     label_y="latent_1",
     intensity_label="intensity",
     normalise="common",
-    limits=None,
+    intensity_limits=None,
     percentiles=(0.5, 99.5),
     cmap="gray",
     gap=0.06,
@@ -43,10 +43,10 @@ def plot_manifold(
         Label of the colour bar: quantity and unit of the sub-images.
     normalise : {"common", "each"}
         One grey scale for all, or one for each sub-image (then without a colour bar).
-    limits : tuple of float, optional
+    intensity_limits : tuple of float, optional
         Intensities at black and white of the common scale.
     percentiles : tuple of float
-        Percentiles at black and white when there are no `limits`.
+        Percentiles at black and white when there are no `intensity_limits`.
     cmap : str
         Colour map.
     gap : float
@@ -89,18 +89,14 @@ def plot_manifold(
     images, values_y, values_x = _checked(images, values_y, values_x)
     if normalise not in ("common", "each"):
         raise ValueError(f"normalise={normalise!r} is unknown: take 'common' or 'each'")
-    low = high = None
+    low, high = markers.percentile_limits(images, percentiles)
     if normalise == "each":
-        low, high = np.array(
-            [[markers.percentile_limits(image, percentiles) for image in row] for row in images]
-        ).transpose(2, 0, 1)[..., np.newaxis, np.newaxis]
-        images = (images - low) / np.where(high > low, high - low, 1)
+        dark, bright = np.nanpercentile(images, percentiles, axis=(2, 3), keepdims=True)
+        images = (images - dark) / np.where(bright > dark, bright - dark, 1)
         low, high = 0.0, 1.0
         colorbar = False
-    elif limits is not None:
-        low, high = markers.given_limits(limits)
-    else:
-        low, high = markers.percentile_limits(images, percentiles)
+    elif intensity_limits is not None:
+        low, high = markers.given_limits(intensity_limits, "intensity_limits")
 
     ny, nx, h, w = images.shape
     # Latents grow upwards: the row of the largest comes first.
@@ -121,6 +117,7 @@ def plot_manifold(
         cmap=cmap,
         vmin=low,
         vmax=high,
+        origin="upper",
         extent=(*x, *y),
         aspect=(mosaic.shape[0] / (y[1] - y[0])) / (mosaic.shape[1] / (x[1] - x[0])),
         interpolation="antialiased",
@@ -140,13 +137,13 @@ def plot_manifold(
             shown,
             intensity_label,
             font_size,
-            extend=_extend(images, low, high),
+            extend=layout.extend_beyond(images, low, high),
             below=11.0 if row else None,
         )
     if title is not None:
         ax.set_title(title, fontsize=font_size)
     if new:
-        layout.fit_figure(ax)
+        layout.fit_figure(ax, layout.column_width(font_size))
     return ax
 
 
@@ -195,8 +192,3 @@ def _set_ticks(axis, values):
         axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     else:
         axis.set_ticks(np.arange(len(values)), [f"{v:.2g}".replace("-", "−") for v in values])
-
-
-def _extend(images, low, high):
-    below, above = np.nanmin(images) < low, np.nanmax(images) > high
-    return "both" if below and above else "min" if below else "max" if above else "neither"

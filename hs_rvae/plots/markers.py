@@ -7,19 +7,15 @@ import re
 import numpy as np
 from matplotlib.collections import EllipseCollection
 
-from . import frame
 from .color import UNDEFINED_COLOR
 
 # Which call writes a column, for the message when it is missing.
 _WRITTEN_BY = {
-    r"angle(_std)?|latent_\d+(_std)?|log_likelihood|shift_[xy]|order_amplitude": (
+    r"angle(_std)?|latent_\d+(_std)?|log_likelihood|shift_[xy]": (
         "run stack.rvae() or stack.apply_rvae(path) first"
     ),
-    r"variant(_residual)?": "run stack.assign_variants() first",
-    r"cluster": "run stack.cluster_analysis() first",
     r"displacement(_[xy])?": (
-        "make the stack with the positions of the other sublattice, or set it with "
-        "stack.sites.set(name, values, units)"
+        "compute it with hs_rvae.positions.displacement and write it with stack.sites.set"
     ),
 }
 
@@ -50,6 +46,11 @@ def missing_column(sites, name):
     return f"no column {name!r} in the site table, which has {', '.join(sites.columns)}{hint}"
 
 
+def calibrated(sites, xy):
+    """Pixel positions (n, 2) in the units of the image's axes."""
+    return np.asarray(xy, dtype=float) * sites.pixel_size + sites.pixel_offset
+
+
 def site_points(sites):
     """(n, 2) calibrated positions of the sites of one image.
 
@@ -67,7 +68,7 @@ def site_points(sites):
                 f"the table holds sites of {images.size} images, which would fall upon each other: "
                 f"choose one with stack.select_sites(stack.sites['image'] == {images[0]:g})"
             )
-    return frame.calibrated(sites, sites.xy)
+    return calibrated(sites, sites.xy)
 
 
 def marker_diameter(points, otherwise=1.0):
@@ -160,7 +161,7 @@ def percentile_limits(values, percentiles):
     return tuple(np.percentile(values[np.isfinite(values)], (low, high)))
 
 
-def given_limits(limits):
+def given_limits(limits, name="limits"):
     """(low, high) as the user gave them.
 
     Raises
@@ -173,5 +174,5 @@ def given_limits(limits):
     except (TypeError, ValueError):
         low, high = np.nan, np.nan
     if not low < high or not np.isfinite([low, high]).all():
-        raise ValueError(f"limits={limits!r} must be two rising numbers, or None")
+        raise ValueError(f"{name}={limits!r} must be two rising numbers, or None")
     return low, high

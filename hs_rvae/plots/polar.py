@@ -117,7 +117,6 @@ def plot_polar_map(
         name, size = f"|{angle}|", length
     else:
         name, size, unit = _amplitude(sites, amplitude)
-    points = markers.site_points(sites)
     defined = np.isfinite(direction) & np.isfinite(size)
     if not defined.any():
         raise ValueError(f"no site has both a finite {angle!r} and a finite {amplitude!r}")
@@ -126,38 +125,34 @@ def plot_polar_map(
     scaled, low, high = _scaled(size, amplitude, signed, limits, percentiles)
     colors = polar_colors(direction[defined], scaled[defined], signed=signed, cmap=cmap)
 
-    if image is not None:
-        image = frame.check_image(image, sites)
-    diameter = markers.marker_diameter(points) if marker_size is None else float(marker_size)
-    view = frame.map_limits(sites, image, margin=0.75 * diameter)
-    font_size = frame.font_size_for(font_size, ax)
-    new = ax is None
-    if new:
-        ax = frame.new_axes(layout.COLUMN_WIDTH, layout.COLUMN_WIDTH)
-    else:
-        frame.check_axes(ax)
-        layout.reserve(ax, side=_SIDE * font_size / 8 if wheel else 0)
-    frame.draw_map_frame(ax, sites, image, view, scale_bar=scale_bar, font_size=font_size)
-    markers.draw_markers(ax, points, diameter, ~defined, facecolors=colors)
+    base = frame.open_map(
+        sites,
+        image=image,
+        marker_size=marker_size,
+        scale_bar=scale_bar,
+        font_size=font_size,
+        ax=ax,
+        side=_SIDE if wheel else 0.0,
+    )
+    markers.draw_markers(base.ax, base.points, base.diameter, ~defined, facecolors=colors)
     if arrows:
-        lengths = np.clip(length / high, 0, 1) if vector and high > 0 else np.ones(len(sites))
-        _draw_arrows(ax, points[defined], direction[defined], lengths[defined], diameter)
+        lengths = np.ones(len(sites))
+        if vector:
+            longest = high if amplitude == angle else np.nanpercentile(length, percentiles[1])
+            lengths = np.clip(length / (longest or 1.0), 0, 1)
+        _draw_arrows(
+            base.ax, base.points[defined], direction[defined], lengths[defined], base.diameter
+        )
     if wheel:
-        grow = font_size / 8
-        width, height = _WHEEL[0] * grow, _WHEEL[1] * grow
-        wheel_ax = layout.side_axes(ax, 0.8 * grow, width, y=0, height=height)
+        width, height = np.array(_WHEEL) * base.font_size / 8
+        wheel_ax = layout.side_axes(base.ax, 0.03 * width, width, y=0, height=height)
         wheel_ax.set_gid("color wheel")
+        style = "direction" if name is None else "signed" if signed else "unsigned"
         caption = None
         if name is not None:
-            note = None if limits is not None else percentiles
-            caption = _caption(name, unit, low, high, signed, note)
-        style = "direction" if amplitude is None else "signed" if signed else "unsigned"
-        plot_color_wheel(wheel_ax, style, cmap=cmap, caption=caption, font_size=font_size - 1)
-    if title is not None:
-        ax.set_title(title, fontsize=font_size)
-    if new:
-        layout.fit_figure(ax)
-    return ax
+            caption = _caption(name, unit, low, high, signed, limits, percentiles)
+        plot_color_wheel(wheel_ax, style, cmap=cmap, caption=caption, font_size=base.font_size - 1)
+    return base.finish(title)
 
 
 def plot_color_wheel(ax, style="unsigned", *, cmap=None, caption=None, font_size=7.0):
@@ -282,18 +277,19 @@ def _scaled(size, name, signed, limits, percentiles):
     return np.clip(scaled, -1 if signed else 0, 1), low, high
 
 
-def _caption(name, unit, low, high, signed, percentiles):
-    """Name of the amplitude and what the rim, the line and the centre stand for."""
-    unit = f" {unit}" if unit else ""
+def _caption(name, unit, low, high, signed, limits, percentiles):
+    """Name of the amplitude, the values at rim, line and centre, and where they come from."""
     if signed:
-        note = "" if percentiles is None else f"\n({percentiles[0]:g}–{percentiles[1]:g} %)"
-        middle = (low + high) / 2
-        return f"{name}{unit and f' ({unit.strip()})'}\n" + "\n".join(
-            f"{where} {_number(value)}"
-            for where, value in (("inner, dark", low), ("line", middle), ("outer, light", high))
-        ) + note
-    note = "" if percentiles is None else f"\n({percentiles[1]:g} %)"
-    return f"{name}\ncentre {_number(low)}\nrim {_number(high)}{unit}{note}"
+        places = [("inner, dark", low), ("line", (low + high) / 2), ("outer, light", high)]
+        source = f"{percentiles[0]:g}–{percentiles[1]:g} %"
+    else:
+        places = [("centre", low), ("rim", high)]
+        source = f"{percentiles[1]:g} %"
+    lines = [f"{name} ({unit})" if unit else name]
+    lines += [f"{place} {_number(value)}" for place, value in places]
+    if limits is None:
+        lines.append(f"({source})")
+    return "\n".join(lines)
 
 
 def _number(value):

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A column of the site table as colours in real space."""
 
+from dataclasses import dataclass
+
 import numpy as np
-from matplotlib.colors import BoundaryNorm, ListedColormap, Normalize
+from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
 
 from . import frame, layout, markers
 from .color import ANGLE_COLORMAP, UNDEFINED_COLOR, class_colors, get_colormap
@@ -69,7 +71,8 @@ def plot_site_map(
     title : str, optional
         Title of the axes.
     font_size : float, optional
-        Points; by default 8 in a new figure, the size set in Matplotlib in a given `ax`.
+        Points; by default 8 in a new figure (a larger one widens the figure), the size set in
+        Matplotlib in a given `ax`.
     ax : matplotlib.axes.Axes, optional
         Axes to draw into; by default those of a new figure, 85 mm wide.
 
@@ -101,62 +104,51 @@ def plot_site_map(
     'x (nm)'
     """
     values = markers.column_values(sites, column)
-    points = markers.site_points(sites)
+    unit = sites.units[column]
     if kind is None:
-        kind = infer_kind(column, sites[column], sites.units.get(column, ""))
+        kind = infer_kind(column, sites[column], unit)
     elif kind not in KINDS:
         raise ValueError(f"kind={kind!r} is unknown: take one of {', '.join(map(repr, KINDS))}")
-    scale = color_scale(
-        column, values, sites.units.get(column, ""), kind, cmap, limits, percentiles
-    )
-
-    if image is not None:
-        image = frame.check_image(image, sites)
-    diameter = markers.marker_diameter(points) if marker_size is None else float(marker_size)
-    view = frame.map_limits(sites, image, margin=0.75 * diameter)
-    font_size = frame.font_size_for(font_size, ax)
-    flat = abs(view[1][0] - view[1][1]) < 0.35 * abs(view[0][0] - view[0][1])
-    side, below = (0.0, 12.0) if flat else (15.0, 0.0)
-    if not colorbar:
-        side = below = 0.0
-    new = ax is None
-    if new:
-        ax = frame.new_axes(layout.COLUMN_WIDTH, layout.COLUMN_WIDTH)
+    if kind == "labels":
+        scale = _label_scale(column, values, cmap)
     else:
-        frame.check_axes(ax)
-        layout.reserve(ax, side * font_size / 8, below * font_size / 8)
+        scale = _value_scale(column, values, unit, kind, cmap, limits, percentiles)
 
-    frame.draw_map_frame(ax, sites, image, view, scale_bar=scale_bar, font_size=font_size)
-    shown = scale["values"]
-    undefined = ~np.isfinite(shown)
+    base = frame.open_map(
+        sites,
+        image=image,
+        marker_size=marker_size,
+        scale_bar=scale_bar,
+        font_size=font_size,
+        ax=ax,
+        side=15.0 if colorbar else 0.0,
+        below_flat=12.0 if colorbar else 0.0,
+    )
+    undefined = ~np.isfinite(scale.values)
     mappable = markers.draw_markers(
-        ax,
-        points,
-        diameter,
+        base.ax,
+        base.points,
+        base.diameter,
         undefined,
-        array=shown[~undefined],
-        cmap=scale["cmap"],
-        norm=scale["norm"],
+        array=scale.values[~undefined],
+        cmap=scale.cmap,
+        norm=scale.norm,
     )
     if colorbar:
         bar = layout.add_colorbar(
-            ax,
+            base.ax,
             mappable,
-            scale["label"],
-            font_size,
-            extend=scale["extend"],
-            ticks=scale["ticks"],
-            below=(11.0 if image is None else 1.5) if flat else None,
+            scale.label,
+            base.font_size,
+            extend=scale.extend,
+            ticks=scale.ticks,
+            below=(11.0 if image is None else 1.5) if base.flat else None,
         )
-        if "tick_labels" in scale:
-            bar.set_ticks(scale["ticks"], labels=scale["tick_labels"])
+        if scale.tick_labels is not None:
+            bar.set_ticks(scale.ticks, labels=scale.tick_labels)
             bar.ax.minorticks_off()
             bar.ax.tick_params(length=0)
-    if title is not None:
-        ax.set_title(title, fontsize=font_size)
-    if new:
-        layout.fit_figure(ax)
-    return ax
+    return base.finish(title)
 
 
 def infer_kind(column, values, unit):
@@ -172,49 +164,47 @@ def infer_kind(column, values, unit):
     return "signed" if finite.min() < 0 < finite.max() else "sequential"
 
 
-def color_scale(column, values, unit, kind, cmap, limits, percentiles):
-    """What a collection and its colour bar need: values, cmap, norm, ticks, label, extend.
+@dataclass
+class _ColorScale:
+    """What the markers and their colour bar need."""
 
-    Angles and other columns in radians are shown in degrees.
-    """
-    if kind == "labels":
-        return _label_scale(column, values, cmap)
+    values: np.ndarray  # what the colours stand for, in the units of the colour bar
+    cmap: Colormap
+    norm: Normalize
+    label: str
+    ticks: np.ndarray | None = None
+    tick_labels: list[str] | None = None
+    extend: str = "neither"
+
+
+def _value_scale(column, values, unit, kind, cmap, limits, percentiles):
+    """Scale of continuous values; those in radians are shown in degrees."""
     factor = 1.0
     if unit == "rad" or kind == "angle":
         unit, factor = "°", 180 / np.pi
-    scale = {
-        "values": values * factor,
-        "cmap": get_colormap(_DEFAULT_COLORMAPS[kind] if cmap is None else cmap),
-        "ticks": None,
-        "extend": "neither",
-    }
+    values = values * factor
     label = f"{column} ({unit})" if unit else column
+    ticks, extend = None, "neither"
     if limits is not None:
         low, high = np.array(markers.given_limits(limits)) * factor
     elif kind == "angle":
         low, high = -180.0, 180.0
     else:
-        low, high = markers.percentile_limits(scale["values"], percentiles)
+        low, high = markers.percentile_limits(values, percentiles)
         if kind == "signed":
             high = max(abs(low), abs(high))
             low = -high
         if low == high:
             low, high = low - 0.5, high + 0.5
     if kind == "angle":
-        scale["values"] = low + np.mod(scale["values"] - low, high - low)
-        scale["ticks"] = np.linspace(low, high, 5)
+        values = low + np.mod(values - low, high - low)
+        ticks = np.linspace(low, high, 5)
     else:
-        finite = values[np.isfinite(values)] * factor
-        below, above = finite.min() < low, finite.max() > high
-        scale["extend"] = {
-            (False, False): "neither",
-            (True, False): "min",
-            (False, True): "max",
-            (True, True): "both",
-        }[bool(below), bool(above)]
-        if limits is None and scale["extend"] != "neither":
+        extend = layout.extend_beyond(values, low, high)
+        if limits is None and extend != "neither":
             label += f", {percentiles[0]:g}–{percentiles[1]:g} %"
-    return scale | {"norm": Normalize(low, high), "label": label}
+    cmap = get_colormap(_DEFAULT_COLORMAPS[kind] if cmap is None else cmap)
+    return _ColorScale(values, cmap, Normalize(low, high), label, ticks=ticks, extend=extend)
 
 
 def _label_scale(column, values, cmap):
@@ -241,12 +231,11 @@ def _label_scale(column, values, cmap):
     shown = np.full(values.shape, np.nan)
     known = np.isfinite(values)
     shown[known] = np.searchsorted(classes, values[known])
-    return {
-        "values": shown,
-        "cmap": ListedColormap(colors),
-        "norm": BoundaryNorm(np.arange(classes.size + 1) - 0.5, classes.size),
-        "ticks": np.arange(classes.size),
-        "tick_labels": ["undef." if k == -1 else str(k) for k in classes],
-        "label": column,
-        "extend": "neither",
-    }
+    return _ColorScale(
+        shown,
+        ListedColormap(colors),
+        BoundaryNorm(np.arange(classes.size + 1) - 0.5, classes.size),
+        column,
+        ticks=np.arange(classes.size),
+        tick_labels=["undef." if k == -1 else str(k) for k in classes],
+    )

@@ -23,20 +23,31 @@ def iterate_blocks(images, rows=None):
         Position of the block's sub-images in `images`.
     block : numpy.ndarray of float32, shape (k, w, w)
     """
-    chunks = images.chunks[0] if hasattr(images, "dask") else (BLOCK,) * -(-len(images) // BLOCK)
+    for start, stop, wanted in _chunks(images, rows):
+        block = images[start:stop]
+        if hasattr(block, "compute"):
+            block = block.compute()
+        if len(wanted) < len(block):
+            block = block[wanted - start]
+        for part in range(0, len(wanted), BLOCK):
+            piece = slice(part, part + BLOCK)
+            yield wanted[piece], np.ascontiguousarray(block[piece], dtype=np.float32)
+
+
+def n_blocks(images, rows=None):
+    """Number of blocks that :func:`iterate_blocks` yields."""
+    return sum(-(-len(wanted) // BLOCK) for _, _, wanted in _chunks(images, rows))
+
+
+def _chunks(images, rows):
+    """Start and stop of the chunks that hold wanted rows, and these rows."""
     rows = np.arange(len(images)) if rows is None else np.asarray(rows)
+    sizes = images.chunks[0] if hasattr(images, "dask") else (BLOCK,) * -(-len(images) // BLOCK)
     start = 0
-    for size in chunks:
+    for size in sizes:
         wanted = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + size)]
         if len(wanted):
-            block = images[start : start + size]
-            if hasattr(block, "compute"):
-                block = block.compute()
-            if len(wanted) < len(block):
-                block = block[wanted - start]
-            for part in range(0, len(wanted), BLOCK):
-                piece = slice(part, part + BLOCK)
-                yield wanted[piece], np.ascontiguousarray(block[piece], dtype=np.float32)
+            yield start, start + size, wanted
         start += size
 
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from tqdm.auto import tqdm
 
 from . import pose
-from .batches import BLOCK, iterate_blocks, spread_rows
+from .batches import iterate_blocks, n_blocks, spread_rows
 from .geometry import HarmonicGrid
 from .networks import ContentNetwork
 from .scales import choose_grid, intensity_scale
@@ -180,9 +181,9 @@ class RVAE:
         generator = torch.Generator().manual_seed(seed)
         rows = self._fit_rows(len(images), generator)
         settings = TrainingSettings(self.epochs, self.batch_size, self.learning_rate)
-        n_blocks = -(-len(rows) // BLOCK)
-        n_pose = self.n_init * pose.N_ANNEAL + pose.N_BLIND + pose.N_POSE
-        with Progress(n_blocks + n_pose + self.epochs, bool(self.show_progressbar)) as progress:
+        n_steps = n_blocks(images, rows) + pose.N_POSE + self.epochs
+        n_steps += (self.n_init * pose.N_ANNEAL + pose.N_BLIND) * self.rotation
+        with Progress(n_steps, bool(self.show_progressbar)) as progress:
             sample = np.concatenate([b for _, b in iterate_blocks(images, spread_rows(rows, 512))])
             sample = sample[np.isfinite(sample).all((1, 2))]
             level, scale = intensity_scale(sample)
@@ -207,7 +208,7 @@ class RVAE:
         warn_if_stopped(progress, stage)
         return self
 
-    def transform(self, images, offsets=None):
+    def transform(self, images, offsets=None, *, show_progressbar=None):
         """Angles and latents of sub-images under the fitted model.
 
         Parameters
@@ -215,6 +216,8 @@ class RVAE:
         images : numpy.ndarray or dask.array.Array, shape (n, w, w)
         offsets : numpy.ndarray, shape (n, 2), optional
             Column minus window centre, (x, y) in px.
+        show_progressbar : bool or None
+            None = as the model's own setting.
 
         Returns
         -------
@@ -238,8 +241,12 @@ class RVAE:
         latent, latent_std = (np.full((n, k), np.nan, np.float32) for _ in range(2))
         device = pick_device(self.device)
         self._to(device)
+        show = self.show_progressbar if show_progressbar is None else show_progressbar
+        blocks = tqdm(
+            iterate_blocks(images), "rVAE encoding", n_blocks(images), disable=not show, leave=True
+        )
         with torch.no_grad():
-            for index, block in iterate_blocks(images):
+            for index, block in blocks:
                 good = np.isfinite(block).all((1, 2))
                 index, block = index[good], block[good]
                 if not len(index):
@@ -292,7 +299,7 @@ class RVAE:
                 part = slice(start, start + 2048)
                 inner = self._content.from_user(torch.as_tensor(latent[part], device=device))
                 radial, others = self._content.decode(inner)
-                x = _from_blocks(radial, others, self._grid)
+                x = pose.to_complex(torch.cat([radial, others], 1), (self._grid.n_q, self._grid.n_orders))
                 x = self._grid.turn(x, torch.as_tensor(angle[part].copy(), device=device))
                 images[part] = self._grid.images(x).cpu()
         return images * self.scale_ + self.level_
@@ -462,7 +469,7 @@ class RVAE:
     def _fit_content(self, harmonics, model, grid, settings, generator, progress):
         """Train the content network on the harmonics in the pose frame."""
         angle = model.posterior(harmonics).angle
-        radial, others = _to_blocks(grid.turn(harmonics, -angle))
+        radial, others = _to_blocks(pose.align(harmonics, angle), grid)
         network = _content_network(grid, self.output_dimension, generator).to(radial.device)
         history = train_content(network, radial, others, settings, generator, progress)
         _order_latents(network, radial, others)
@@ -529,16 +536,9 @@ def _harmonics(block, offsets, index, grid, level, scale, device):
     return grid.harmonics(x, offset)
 
 
-def _to_blocks(harmonics):
+def _to_blocks(harmonics, grid):
     """Order 0 (n, n_q), and the other orders as real numbers (n, 2 n_q M)."""
-    others = torch.view_as_real(harmonics[:, :, 1:].contiguous()).reshape(len(harmonics), -1)
-    return harmonics[:, :, 0].real.contiguous(), others
-
-
-def _from_blocks(radial, others, grid):
-    """The inverse of :func:`_to_blocks`."""
-    others = torch.view_as_complex(others.reshape(len(others), grid.n_q, grid.max_order, 2))
-    return torch.cat([torch.complex(radial, torch.zeros_like(radial))[:, :, None], others], 2)
+    return pose.to_real(harmonics).split([grid.n_q, 2 * grid.n_q * grid.max_order], 1)
 
 
 def _content_network(grid, n_latents, generator):

@@ -17,6 +17,7 @@ Fourier transform over the orders m.
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.linalg
 import torch
 
 N_ANNEAL, N_BLIND, N_POSE = 26, 10, 8  # iterations: per restart, on all sites, in the pose frame
@@ -96,13 +97,16 @@ class PoseModel:
         Returns
         -------
         score : torch.Tensor, shape (n, n_angles)
-        functionals : torch.Tensor of complex64, shape (n, J + 1, M + 1)
-            What :meth:`refine` needs to evaluate the score anywhere.
+            At the angles 2 pi k / n_angles.
+        functionals : torch.Tensor, shape (n, J + 1, 2 (M + 1))
+            Amplitudes of the functionals' waves over the angle, real and imaginary.
         """
-        functionals = torch.einsum("jqm,nqm->njm", self._weights.conj(), harmonics)
-        grid = _grid(n_angles, harmonics.device)
-        wave = torch.exp(1j * grid[None, :] * torch.arange(harmonics.shape[2], device=grid.device)[:, None])
-        values = functionals.real @ wave.real - functionals.imag @ wave.imag
+        n, _, n_m = harmonics.shape
+        # One product per order: (M + 1, n, n_q) with (M + 1, n_q, J + 1).
+        functionals = _by_order(harmonics) @ self._weights.conj().permute(2, 1, 0)
+        functionals = torch.cat([functionals.real, -functionals.imag]).permute(1, 2, 0).contiguous()
+        waves = _waves(2 * torch.pi / n_angles * torch.arange(n_angles, device=harmonics.device), n_m)
+        values = (functionals.reshape(-1, 2 * n_m) @ waves[..., 0].T).reshape(n, -1, n_angles)
         deviation = values[:, 1:] - self._offset[:, None]
         return values[:, 0] + 0.5 * (deviation**2).sum(1), functionals
 
@@ -131,8 +135,15 @@ class PoseModel:
         n_angles = n_angles or max(64, 4 * harmonics.shape[2])
         score, functionals = self.score(harmonics, n_angles)
         modes, found = _local_maxima(score, n_modes)
-        modes, height, width = self._refine(functionals, modes, 2 * np.pi / n_angles)
-        evidence = torch.where(found, height + torch.log(width), -torch.inf)
+        rows, columns = torch.nonzero(found, as_tuple=True)
+        angle, height, std = self._refine(
+            functionals[rows], modes[rows, columns], 2 * np.pi / n_angles
+        )
+        modes[rows, columns] = angle
+        width = torch.ones_like(modes)
+        width[rows, columns] = std
+        evidence = torch.full_like(modes, -torch.inf)
+        evidence[rows, columns] = height + torch.log(std)
         norm = torch.logsumexp(evidence, 1, keepdim=True)
         order = torch.argsort(evidence, dim=1, descending=True, stable=True)
         weights, modes, width = (t.gather(1, order) for t in (torch.exp(evidence - norm), modes, width))
@@ -153,22 +164,57 @@ class PoseModel:
         return (self._constant - 0.5 * _quadratic(self._precision, harmonics)).float()
 
     def _refine(self, functionals, angle, step, n_iterations=4):
-        """Newton steps from the grid to the local maximum, and its width."""
-        m = torch.arange(functionals.shape[2], device=angle.device, dtype=angle.dtype)
+        """Newton steps from the grid to the local maximum; its height and width.
+
+        Parameters
+        ----------
+        functionals : torch.Tensor, shape (k, J + 1, 2 (M + 1))
+        angle : torch.Tensor, shape (k,)
+        step : float
+            The maximum is searched within this distance.
+        n_iterations : int
+
+        Returns
+        -------
+        angle, height, width : torch.Tensor, shape (k,)
+        """
         start = angle
+        n_m = functionals.shape[2] // 2
         for i in range(n_iterations + 1):
-            wave = torch.exp(1j * angle[:, :, None] * m)  # (n, C, M + 1)
-            value = torch.einsum("njm,ncm->ncj", functionals, wave).real
-            first = -torch.einsum("njm,ncm->ncj", functionals, wave * m).imag
-            second = -torch.einsum("njm,ncm->ncj", functionals, wave * m**2).real
-            deviation = value[..., 1:] - self._offset
-            slope = first[..., 0] + (deviation * first[..., 1:]).sum(-1)
-            bend = second[..., 0] + (first[..., 1:] ** 2 + deviation * second[..., 1:]).sum(-1)
+            value, first, second = (functionals @ _waves(angle, n_m)).unbind(2)  # (k, J + 1) each
+            deviation = value[:, 1:] - self._offset
+            slope = first[:, 0] + (deviation * first[:, 1:]).sum(1)
+            bend = second[:, 0] + (first[:, 1:] ** 2 + deviation * second[:, 1:]).sum(1)
             bend = bend.clamp(max=-3 / np.pi**2)  # no broader than a uniform angle
             if i < n_iterations:
                 angle = start + (angle - start - slope / bend).clamp(-step, step)
-        height = value[..., 0] + 0.5 * (deviation**2).sum(-1)
+        height = value[:, 0] + 0.5 * (deviation**2).sum(1)
         return wrap(angle), height, (-bend).rsqrt()
+
+
+def _waves(angle, n_m):
+    """exp(i m angle) and its first two derivatives by the angle, as real numbers.
+
+    Returns
+    -------
+    torch.Tensor, shape (k, 2 (M + 1), 3)
+        Real parts of all orders, then imaginary parts.
+    """
+    m = torch.arange(n_m, device=angle.device, dtype=torch.float32)
+    cos, sin = torch.cos(angle[:, None] * m), torch.sin(angle[:, None] * m)
+    derivatives = [torch.cat([cos, sin], 1), torch.cat([-m * sin, m * cos], 1)]
+    return torch.stack([*derivatives, -torch.cat([m**2 * cos, m**2 * sin], 1)], 2)
+
+
+def _by_order(harmonics):
+    """(n, n_q, M + 1) to contiguous (M + 1, n, n_q)."""
+    return harmonics.permute(2, 0, 1).contiguous()
+
+
+def align(harmonics, angle):
+    """Turn sites back by their angles, (n,) in radians: into the pose frame."""
+    m = torch.arange(harmonics.shape[2], device=harmonics.device)
+    return harmonics * torch.exp(1j * angle[:, None] * m)[:, None, :]
 
 
 def wrap(angle):
@@ -187,7 +233,7 @@ def without_angles(harmonics):
     -------
     PoseModel
     """
-    return _isotropic_model(harmonics, harmonics.mean(0), rotation=False)
+    return _isotropic_model(_Sites(harmonics), harmonics.mean(0), rotation=False)
 
 
 def fit_blind(harmonics, generator, *, n_restarts=3, n_angles=64, n_subset=2000, report=None):
@@ -212,25 +258,25 @@ def fit_blind(harmonics, generator, *, n_restarts=3, n_angles=64, n_subset=2000,
     subset = harmonics
     if len(harmonics) > n_subset:
         subset = harmonics[_permutation(len(harmonics), generator)[:n_subset]]
-    best = None
+    some, best = _Sites(subset), None
     for _ in range(n_restarts):
         start = subset[_permutation(len(subset), generator)[0]]
-        template, value, stopped = _anneal(subset, 0.7 * start, n_angles, report)
+        template, value, stopped = _anneal(some, 0.7 * start, n_angles, report)
         if best is None or value > best[1]:
             best = (template, value)
         if stopped:
             break
     template = best[0]
+    sites = _Sites(harmonics)
     for _ in range(N_BLIND):
-        noise = _isotropic_noise(harmonics, template)
-        template, value = _em_step(harmonics, template, noise, n_angles)
+        template, value = sites.step(template, sites.noise(template), n_angles)
         if report(value):
             break
-    return _isotropic_model(harmonics, template)
+    return _isotropic_model(sites, template)
 
 
-def _isotropic_model(harmonics, template, rotation=True):
-    noise = _isotropic_noise(harmonics, template)
+def _isotropic_model(sites, template, rotation=True):
+    noise = sites.noise(template)
     noise[1:] /= 2  # from complex numbers to their real and imaginary parts
     no_factors = torch.zeros((0, *template.shape), dtype=torch.complex64, device=template.device)
     return PoseModel(template, noise, no_factors, rotation)
@@ -253,6 +299,7 @@ def fit_pose(harmonics, model, *, n_factors=16, n_iterations=N_POSE, report=None
     -------
     PoseModel
     """
+    n_factors = min(n_factors, len(harmonics) - 1)
     for _ in range(n_iterations):
         posterior = model.posterior(harmonics)
         mean, covariance = _aligned_moments(harmonics, posterior)
@@ -263,59 +310,66 @@ def fit_pose(harmonics, model, *, n_factors=16, n_iterations=N_POSE, report=None
     return model
 
 
-def _anneal(x, template, n_angles, report):
+def _anneal(sites, template, n_angles, report):
     """Iterations with scalar noise that falls, then with a noise covariance per order."""
-    total = (x[:, :, 1:].abs() ** 2).sum((1, 2)).mean()
-    eye = torch.eye(x.shape[1], dtype=torch.complex64, device=x.device)
+    eye = torch.eye(len(template), dtype=torch.complex64, device=template.device)
     for i in range(20):
         nats = 10 * 10 ** min(1.0, i / 13)  # 10 to 100 nats over the first two thirds
-        residual = total - (template[:, 1:].abs() ** 2).sum()
-        variance = torch.maximum(residual, 0.05 * total) / (2 * nats)
-        noise = (eye * variance).expand(x.shape[2], -1, -1)
-        template, value = _em_step(x, template, noise, n_angles)
+        residual = sites.power - (template[:, 1:].abs() ** 2).sum()
+        variance = torch.maximum(residual, 0.05 * sites.power) / (2 * nats)
+        noise = (eye * variance).expand(template.shape[1], -1, -1)
+        template, value = sites.step(template, noise, n_angles)
         if report(value):
             return template, -np.inf, True
     for _ in range(N_ANNEAL - 20):
-        template, value = _em_step(x, template, _isotropic_noise(x, template), n_angles)
+        template, value = sites.step(template, sites.noise(template), n_angles)
         if report(value):
             return template, value, True
     return template, value, False
 
 
-def _em_step(x, template, noise, n_angles):
-    """One iteration over a grid of angles; returns the template and the mean log-likelihood."""
-    precision = torch.linalg.inv(noise)
-    weighted = torch.einsum("mqp,pm->qm", precision, template)
-    linear = torch.einsum("qm,nqm->nm", weighted[:, 1:].conj(), x[:, :, 1:])
-    m = torch.arange(1, x.shape[2], device=x.device)
-    wave = torch.exp(1j * _grid(n_angles, x.device)[None, :] * m[:, None])
-    score = 2 * (linear.real @ wave.real - linear.imag @ wave.imag)
-    norm = torch.logsumexp(score, 1, keepdim=True)
-    weight = torch.exp(score - norm)
-    rho = torch.complex(weight @ wave.real.T, weight @ wave.imag.T)
-    new = template.clone()
-    new[:, 1:] = torch.einsum("nm,nqm->qm", rho, x[:, :, 1:]) / len(x)
-    new[:, 0] = x[:, :, 0].real.mean(0)
-    log_det = torch.linalg.slogdet(precision)[1][1:].sum()
-    energy = (template[:, 1:].conj() * weighted[:, 1:]).real.sum()
-    power = torch.einsum("mqp,mpq->", precision[1:], _second_moment(x)[1:]).real
-    return new, float((norm.mean() - np.log(n_angles) - energy - power + log_det).cpu())
+class _Sites:
+    """Sites with what all iterations of the blind stage need of them, computed once."""
 
+    def __init__(self, harmonics):
+        self.x = _by_order(harmonics)
+        self.second = self.x.transpose(1, 2) @ self.x.conj() / len(harmonics)
+        self.mean = self.x[0].real.mean(0)
+        self.power = torch.diagonal(self.second[1:], dim1=1, dim2=2).real.sum()
 
-def _second_moment(x):
-    """mean_n x_q conj(x_p) per order, (M + 1, n_q, n_q)."""
-    columns = x.permute(2, 1, 0)
-    return columns @ columns.conj().transpose(1, 2) / x.shape[0]
+    def noise(self, template):
+        """Covariance per order of what the template leaves, with a floor, (M + 1, n_q, n_q)."""
+        columns = template.T.clone()
+        columns[0] = self.mean
+        return _with_floor(self.second - columns[:, :, None] * columns[:, None, :].conj())
 
+    def step(self, template, noise, n_angles):
+        """One iteration over a grid of angles.
 
-def _isotropic_noise(x, template):
-    """Covariance per order of what the template leaves, with a floor."""
-    columns = template.T
-    second = _second_moment(x)
-    mean0 = x[:, :, 0].mean(0)
-    outer = columns[:, :, None] * columns[:, None, :].conj()
-    outer[0] = mean0[:, None] * mean0[None, :].conj()
-    return _with_floor(second - outer)
+        Returns
+        -------
+        template : torch.Tensor of complex64, shape (n_q, M + 1)
+        value : float
+            Mean log-likelihood of the orders above 0, in nats up to a constant.
+        """
+        n_m, n, _ = self.x.shape
+        columns = template.T[:, :, None]
+        weighted = torch.linalg.solve(noise, columns)  # (M + 1, n_q, 1)
+        linear = (self.x[1:] @ weighted[1:].conj())[..., 0]  # (M, n)
+        grid = 2 * torch.pi / n_angles * torch.arange(n_angles, device=self.x.device)
+        waves = _waves(grid, n_m)[..., 0].T  # (2 (M + 1), n_angles)
+        cos, sin = waves[1:n_m], waves[n_m + 1 :]
+        score = 2 * (linear.real.T @ cos - linear.imag.T @ sin)
+        norm = torch.logsumexp(score, 1, keepdim=True)
+        weight = torch.exp(score - norm)
+        turn = torch.complex(cos @ weight.T, sin @ weight.T)  # (M, n): mean of exp(i m angle)
+        new = template.clone()
+        new[:, 1:] = (turn[:, None, :] @ self.x[1:])[:, 0].T / n
+        new[:, 0] = self.mean
+        energy = (columns[1:].conj() * weighted[1:]).real.sum()
+        power = torch.diagonal(torch.linalg.solve(noise, self.second)[1:], dim1=1, dim2=2).real.sum()
+        log_det = torch.linalg.slogdet(noise)[1][1:].sum()
+        return new, float(norm.mean() - np.log(n_angles) - energy - power - log_det)
 
 
 def _with_floor(noise):
@@ -334,92 +388,97 @@ def _aligned_moments(x, posterior, least=1e-3, block=4096):
     weight = posterior.weights[rows, modes]
     weight = weight / weight.sum()
     angle = posterior.modes[rows, modes]
-    m = torch.arange(x.shape[2], device=x.device)
     n_real = x.shape[1] * (2 * x.shape[2] - 1)
     mean = torch.zeros(n_real, dtype=torch.float64, device=x.device)
     second = torch.zeros((n_real, n_real), dtype=torch.float64, device=x.device)
     for start in range(0, len(rows), block):
         part = slice(start, start + block)
-        turned = x[rows[part]] * torch.exp(1j * angle[part, None] * m)[:, None, :]
-        flat = to_real(turned)
+        flat = to_real(align(x[rows[part]], angle[part]))
         weighted = flat * weight[part, None]
         mean += weighted.sum(0).double()
         second += (flat.T @ weighted).double()
     return to_complex(mean[None].float(), x.shape[1:])[0], second - mean[:, None] * mean
 
 
-def _factor_analysis(covariance, shape, n_factors, n_iterations=4):
+def _factor_analysis(covariance, shape, n_factors, n_iterations=3):
     """Split a pose-frame covariance into isotropic noise and factors.
+
+    Parameters
+    ----------
+    covariance : torch.Tensor of float64, shape (D, D)
+        In the order of :func:`to_real`.
+    shape : tuple of int
+        (n_q, M + 1).
+    n_factors, n_iterations : int
 
     Returns
     -------
     noise : torch.Tensor of complex64, shape (M + 1, n_q, n_q)
     factors : torch.Tensor of complex64, shape (J, n_q, M + 1)
     """
-    n_factors = min(n_factors, len(covariance) - 1)
     noise = _project_isotropic(covariance, shape)
     for _ in range(n_iterations):
-        root = torch.linalg.cholesky(_real_blocks(noise))
-        white = torch.linalg.solve_triangular(root, covariance, upper=False)
-        white = torch.linalg.solve_triangular(root, white.T, upper=False)
-        value, vector = torch.linalg.eigh(0.5 * (white + white.T))
-        value, vector = value[-n_factors:], vector[:, -n_factors:]
-        factors = root @ vector * (value - 1).clamp(min=0).sqrt()
+        value, root = torch.linalg.eigh(noise)
+        half = (root * value.sqrt()[:, None, :]) @ root.conj().transpose(1, 2)
+        inverse = (root * value.rsqrt()[:, None, :]) @ root.conj().transpose(1, 2)
+        white = _apply_blocks(inverse, _apply_blocks(inverse, covariance).T)
+        value, vector = _leading(0.5 * (white + white.T), n_factors)
+        factors = _apply_blocks(half, vector * (value - 1).clamp(min=0).sqrt())
         noise = _project_isotropic(covariance - factors @ factors.T, shape)
     return noise.to(torch.complex64), to_complex(factors.T.float(), shape)
+
+
+def _leading(matrix, k):
+    """The k largest eigenvalues of a symmetric matrix and their vectors."""
+    last = len(matrix) - 1
+    value, vector = scipy.linalg.eigh(matrix.cpu().numpy(), subset_by_index=[last - k + 1, last])
+    return (torch.as_tensor(part, device=matrix.device) for part in (value, vector))
 
 
 def _project_isotropic(covariance, shape):
     """Nearest covariance that commutes with every rotation: a Hermitian block per order."""
     n_q, n_m = shape
-    split = n_q * n_m
-    real = covariance[:split, :split].reshape(n_q, n_m, n_q, n_m)
-    cross = covariance[split:, :split].reshape(n_q, n_m - 1, n_q, n_m)
-    imaginary = covariance[split:, split:].reshape(n_q, n_m - 1, n_q, n_m - 1)
-    blocks = torch.zeros((n_m, n_q, n_q), dtype=torch.complex128, device=covariance.device)
-    blocks[0] = real[:, 0, :, 0]
-    for m in range(1, n_m):
-        half = cross[:, m - 1, :, m]  # imaginary part of one with the real part of another
-        even = (real[:, m, :, m] + imaginary[:, m - 1, :, m - 1]) / 2
-        blocks[m] = torch.complex(even, (half - half.T) / 2)
-    diagonal = torch.diagonal(covariance)
-    least = 1e-4 * diagonal.mean()
-    value, vector = torch.linalg.eigh(blocks)
+    order_0 = covariance[:n_q, :n_q].to(torch.complex128)
+    pairs = covariance[n_q:, n_q:].reshape(n_m - 1, 2, n_q, n_m - 1, 2, n_q)
+    pairs = torch.diagonal(pairs, dim1=0, dim2=3)  # (2, n_q, 2, n_q, M)
+    even = (pairs[0, :, 0] + pairs[1, :, 1]) / 2
+    odd = (pairs[1, :, 0] - pairs[0, :, 1]) / 2
+    blocks = torch.complex(even, odd).permute(2, 0, 1)
+    blocks = torch.cat([order_0[None], blocks])
+    least = 1e-4 * torch.diagonal(covariance).mean()
+    value, vector = torch.linalg.eigh(0.5 * (blocks + blocks.conj().transpose(1, 2)))
     value = value.clamp(min=least).to(vector.dtype)
-    blocks = (vector * value[:, None, :]) @ vector.conj().transpose(1, 2)
-    return _with_floor(blocks)
+    return _with_floor((vector * value[:, None, :]) @ vector.conj().transpose(1, 2))
 
 
-def _real_blocks(noise):
-    """The isotropic noise as one real covariance matrix in the order of :func:`to_real`."""
-    n_m, n_q, _ = noise.shape
-    split = n_q * n_m
-    full = torch.zeros((split + n_q * (n_m - 1),) * 2, dtype=torch.float64, device=noise.device)
-    rows = torch.arange(n_q, device=noise.device)
-    for m in range(n_m):
-        re = rows * n_m + m
-        full[re[:, None], re[None, :]] = noise[m].real
-        if m:
-            im = split + rows * (n_m - 1) + m - 1
-            full[im[:, None], im[None, :]] = noise[m].real
-            full[im[:, None], re[None, :]] = noise[m].imag
-            full[re[:, None], im[None, :]] = -noise[m].imag
-    return full
+def _apply_blocks(blocks, x):
+    """Apply a complex matrix per order, (M + 1, n_q, n_q), to real columns (D, k)."""
+    n_m, n_q, _ = blocks.shape
+    order_0 = blocks[0].real @ x[:n_q]
+    pairs = x[n_q:].reshape(n_m - 1, 2, n_q, -1)
+    real, imaginary = blocks[1:].real, blocks[1:].imag
+    pairs = torch.stack(
+        [
+            real @ pairs[:, 0] - imaginary @ pairs[:, 1],
+            imaginary @ pairs[:, 0] + real @ pairs[:, 1],
+        ],
+        1,
+    )
+    return torch.cat([order_0, pairs.reshape(len(x) - n_q, -1)])
 
 
 def to_real(harmonics):
-    """Complex (n, n_q, M + 1) to real (n, n_q (2 M + 1)): real parts, then imaginary ones of m > 0."""
-    n = len(harmonics)
-    return torch.cat([harmonics.real.reshape(n, -1), harmonics.imag[:, :, 1:].reshape(n, -1)], 1)
+    """Complex (n, n_q, M + 1) to real (n, n_q (2 M + 1)): order 0, then real, imaginary per order."""
+    pairs = torch.view_as_real(harmonics[:, :, 1:].contiguous()).permute(0, 2, 3, 1)
+    return torch.cat([harmonics[:, :, 0].real, pairs.reshape(len(harmonics), -1)], 1)
 
 
 def to_complex(real, shape):
     """The inverse of :func:`to_real`."""
     n_q, n_m = shape
-    split = n_q * n_m
-    imaginary = torch.zeros((len(real), n_q, n_m), dtype=real.dtype, device=real.device)
-    imaginary[:, :, 1:] = real[:, split:].reshape(-1, n_q, n_m - 1)
-    return torch.complex(real[:, :split].reshape(-1, n_q, n_m), imaginary)
+    pairs = real[:, n_q:].reshape(-1, n_m - 1, 2, n_q).permute(0, 3, 1, 2).contiguous()
+    order_0 = torch.complex(real[:, :n_q], torch.zeros_like(real[:, :n_q]))
+    return torch.cat([order_0[:, :, None], torch.view_as_complex(pairs)], 2)
 
 
 def _weigh(precision, x):
@@ -439,17 +498,16 @@ def _quadratic(precision, x):
     return (half.abs() ** 2).sum((1, 2))
 
 
-def _grid(n, device):
-    return 2 * torch.pi * torch.arange(n, device=device, dtype=torch.float32) / n
+def _local_maxima(score, n_modes, reach=25.0):
+    """Angles of the highest local maxima of a periodic score, and which of them count.
 
-
-def _local_maxima(score, n_modes):
-    """Angles of the highest local maxima of a periodic score, and which of them exist."""
+    A maximum counts if it exists and lies within `reach` nats of the highest.
+    """
     left, right = torch.roll(score, 1, 1), torch.roll(score, -1, 1)
     peak = (score >= left) & (score > right)
     peak.scatter_(1, score.argmax(1, keepdim=True), True)  # a flat score has no peak
     height, index = torch.topk(torch.where(peak, score, -torch.inf), n_modes, dim=1)
-    return index * (2 * np.pi / score.shape[1]), torch.isfinite(height)
+    return index * (2 * np.pi / score.shape[1]), height > height[:, :1] - reach
 
 
 def _permutation(n, generator):

@@ -12,8 +12,8 @@ from .geometry import HarmonicGrid
 _logger = logging.getLogger(__name__)
 
 _HIGHEST_Q = 0.42  # cycles/px: beyond, cubic interpolation of the windows damps the noise
-_NOISE_BAND = (0.33, 0.42)
-_SHARE_KEPT = 0.995  # of the power above the noise
+_SHARE_KEPT = 0.995  # of the variance that sites have in common
+_COMMON = 0.2  # least share of the power of order 0 that is common to the sites
 
 
 def intensity_scale(images):
@@ -46,9 +46,11 @@ def intensity_scale(images):
 def choose_grid(images, q_max=None):
     """Frequencies and orders that hold what stands above the noise.
 
-    Columns are smooth, so their power falls quickly with frequency; counting noise does not. The
-    highest frequency is the one below which 99.5 % of the power above the noise lies. Steps and
-    orders follow from it and from the window: a disk of radius R carries orders up to 2 pi q R.
+    Columns are smooth: what the sites have in common ends at some frequency, beyond which each has
+    noise of its own. Order 0, which no rotation changes, tells them apart without knowing an angle:
+    the power of its mean over the sites against its mean power. The highest frequency is the one
+    below which 99.5 % of the common variance lies. Steps and orders follow from it and from the
+    window: a disk of radius R carries orders up to 2 pi q R.
 
     Parameters
     ----------
@@ -65,29 +67,31 @@ def choose_grid(images, q_max=None):
     """
     w = images.shape[1]
     fine = HarmonicGrid(w, _HIGHEST_Q, int(np.ceil(1.5 * _HIGHEST_Q * w)), 11)
-    q, power = _radial_power(images, fine)
-    noise = np.median(power[q > _NOISE_BAND[0]])
-    # 1.5 times the noise keeps frequencies that a thousand sites together still resolve.
-    rises = np.flatnonzero(power > 1.5 * noise)
-    last = rises[-1] + 1 if len(rises) else len(q)
-    signal = np.clip(power - noise, 0, None) * q
+    power, common = _radial_power(images, fine)
+    step = _HIGHEST_Q / fine.n_q
+    shared = np.flatnonzero(common > _COMMON)
+    last = shared[-1] + 1 if len(shared) else fine.n_q
+    # Common power: the mean power less the noise, taken to continue at the level of its end.
+    signal = np.clip(power - power[last - 1 : last + 2].min(), 0, None)
     signal[last:] = 0
     kept = np.cumsum(signal) / max(signal.sum(), 1e-30)
+    edges = fine.q + step / 2
     if q_max is None:
-        q_max = float(q[min(np.searchsorted(kept, _SHARE_KEPT), len(q) - 1)] + (q[1] - q[0]) / 2)
+        q_max = float(edges[min(np.searchsorted(kept, _SHARE_KEPT), len(edges) - 1)])
         q_max = min(max(q_max, 3.0 / w), _HIGHEST_Q)  # three periods across the window at least
-    dropped = float(1 - np.interp(q_max, q, kept))
+    dropped = float(1 - np.interp(q_max, edges, kept))
     n_q = int(np.clip(np.ceil(1.6 * q_max * w), 6, 24))
-    radius = fine.radius
-    max_order = int(np.clip(np.ceil(2 * np.pi * q_max * radius * 0.85), 8, 28))
+    max_order = int(np.clip(np.ceil(2 * np.pi * q_max * fine.radius * 0.85), 8, 28))
     return HarmonicGrid(w, q_max, n_q, max_order), dropped
 
 
 def _radial_power(images, grid):
-    """Mean spectral density of the sub-images inside the disk, without their mean, by frequency."""
+    """By frequency: mean power in the disk, and the share of order 0 that is common to the sites."""
     x = torch.as_tensor(np.ascontiguousarray(images, dtype=np.float32))
     disk = grid.disk()
     x = x - (x * disk).sum((1, 2), keepdim=True) / disk.sum()
-    harmonics = grid.polar(x * disk)
-    power = (harmonics.abs() ** 2).sum(2)
-    return grid.q, np.median(power.numpy(), axis=0) / grid.q
+    polar = grid.polar(x * disk)
+    power = (polar.abs() ** 2).sum(2).median(0).values
+    order_0 = polar.real.mean(2)  # the imaginary parts of opposite azimuths cancel
+    common = order_0.mean(0) ** 2 / (order_0**2).mean(0).clamp(min=1e-30)
+    return power.numpy(), common.numpy()

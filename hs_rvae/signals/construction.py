@@ -20,7 +20,7 @@ OWN_COLUMNS = ("site_index", "x", "y", "offset_x", "offset_y")
 
 def parent_image(image):
     """
-    The image as a 2-D HyperSpy signal that windows can be cut from.
+    Make sure that it is one 2-D image that windows can be cut from.
 
     Parameters
     ----------
@@ -68,8 +68,9 @@ def parent_image(image):
         raise TypeError(f"image has the dtype {image.data.dtype}: {remedy}.")
     if not all(axis.is_uniform for axis in axes.signal_axes):
         raise ValueError("image has a non-uniform axis: interpolate_on_axis makes it uniform.")
-    if len({_unit(axis) for axis in axes.signal_axes}) != 1:
-        units = " and ".join(_unit(axis) or "none" for axis in axes.signal_axes)
+    units = [_unit(axis) for axis in axes.signal_axes]
+    if len(set(units)) != 1:
+        units = " and ".join(unit or "none" for unit in units)
         raise ValueError(
             f"image has axes with different units ({units}): bring them to one unit with "
             "axes_manager.convert_units."
@@ -131,6 +132,7 @@ def cut_stack(image, positions, window_size, lazy, centring, edge, columns, unit
 
 def warn_small_window(window_size, positions, neighbours):
     """Warn if the inscribed disk of the window leaves out the nearest other columns."""
+    neighbours = _positions.as_positions(neighbours)
     distance = _positions.nearest_shell_distance(positions, neighbours)
     if distance > window_size / 2:
         _logger.warning(
@@ -161,7 +163,7 @@ def pixel_units(image):
 
 
 def _unit(axis):
-    """The axis' units as text; HyperSpy has a special object for "not defined"."""
+    """Give the axis' units as text; HyperSpy has a special object for "not defined"."""
     return axis.units if isinstance(axis.units, str) else ""
 
 
@@ -183,7 +185,7 @@ def _check_options(positions, edge, columns):
 
 
 def _usable_sites(image, positions, window_size, centring):
-    """Indices of the positions that get a window; the others are counted in the log."""
+    """Find the positions that get a window; count the others in the log."""
     hidden = _windows.nonfinite_pixels(image.data)
     if hidden is not None and hidden.all():
         raise ValueError("image has no finite pixel: all values are NaN or infinite.")
@@ -193,14 +195,15 @@ def _usable_sites(image, positions, window_size, centring):
     repeated = usable & _repeated(positions)
     reasons["repeat another position"] = repeated
     usable &= ~repeated
+    outside = ~_positions.inside_image(positions, image.data.shape)
+    reasons["lie outside the image"] = usable & outside
+    usable &= ~outside
     inside = _windows.window_is_inside(positions, window_size, image.data.shape, centring)
     reasons["have a window that leaves the image"] = usable & ~inside
     usable &= inside
     if hidden is not None:
         touching = usable.copy()
-        touching[usable] = _windows.window_touches(
-            hidden, positions[usable], window_size, centring
-        )
+        touching[usable] = _windows.window_touches(hidden, positions[usable], window_size, centring)
         reasons["have a window with non-finite pixels"] = touching
         usable &= ~touching
     counts = {reason: int(sites.sum()) for reason, sites in reasons.items()}
@@ -259,7 +262,7 @@ def _axes(image, count, window_size):
 
 
 def _metadata(image, window_size, centring, edge):
-    """What the stack keeps from the image, and how it was cut."""
+    """Note what the stack keeps from the image, and how it was cut."""
     title = image.metadata.get_item("General.title", "")
     metadata = {
         "General": {"title": f"Sub-images of {title}" if title else "Sub-images"},
@@ -277,7 +280,7 @@ def _metadata(image, window_size, centring, edge):
 
 
 def image_of_sublattice(sublattice, image):
-    """The named image, or a sublattice's original image with a warning."""
+    """Take the named image, or a sublattice's original image with a warning."""
     original = getattr(sublattice, "original_image", None)
     if image is not None:
         if np.ndim(original) == 2 and original.shape != getattr(image, "data", image).shape:
@@ -298,7 +301,7 @@ def image_of_sublattice(sublattice, image):
 
 
 def image_of_lattice(lattice, sublattice, image):
-    """The named image, or the image of the lattice."""
+    """Take the named image, or the image of the lattice."""
     if image is not None:
         return image
     if getattr(lattice, "image", None) is None:
@@ -308,7 +311,7 @@ def image_of_lattice(lattice, sublattice, image):
 
 
 def _calibrated(array, sublattice):
-    """An array as a signal with the calibration that Atomap keeps with a sublattice."""
+    """Turn an array into a signal, with the calibration that Atomap keeps with a sublattice."""
     image = Signal2D(np.asarray(array))
     unit = getattr(sublattice, "units", None)
     scale = getattr(sublattice, "pixel_size", None) or 1.0

@@ -40,8 +40,14 @@ class FollowingMixin:
 
         Examples
         --------
-        >>> s.sites["x"].shape  # doctest: +SKIP
-        (400,)
+        >>> import hs_rvae, numpy as np
+        >>> stack = hs_rvae.SubImageStack.from_positions(
+        ...     np.ones((64, 64)), [[30.5, 20.0], [12.0, 40.0]], window_size=16
+        ... )
+        >>> stack.sites["x"]
+        array([30.5, 12. ])
+        >>> stack.inav[1:].sites["site_index"]
+        array([1])
         """
         signal = self._sites_signal()
         if signal is None:
@@ -83,7 +89,7 @@ class FollowingMixin:
         self._image = image
 
     def _sites_signal(self):
-        """The signal of the site table, or None if there is none or it does not match."""
+        """Find the signal of the site table; None if there is none or it does not match."""
         signal = self.metadata.get_item(_SITES)
         axes = self.axes_manager
         if signal is None or axes.navigation_dimension > 1:
@@ -159,7 +165,18 @@ class FollowingMixin:
             if getattr(self, name) is not None:
                 setattr(other, name, getattr(self, name))
 
-    def crop(self, axis, start=None, end=None, convert_units=False):  # noqa: D102
+    def crop(self, axis, start=None, end=None, convert_units=False):
+        """
+        Crop an axis in place, as :meth:`~hyperspy.api.signals.BaseSignal.crop` does.
+
+        Parameters
+        ----------
+        axis : int, str or axis
+        start, end : int, float or None
+            int: index; float: value on the axis; None: the end of the axis.
+        convert_units : bool
+            Convert the units of the axis afterwards.
+        """
         axis = self.axes_manager[axis]
         table = self._sites_signal() if axis.navigate else None
         self._align_sites()
@@ -172,18 +189,42 @@ class FollowingMixin:
         if convert_units:
             self.axes_manager.convert_units(axis)
 
-    crop.__doc__ = Signal2D.crop.__doc__
+    def rebin(self, *args, **kwargs):
+        """
+        Rebin, as :meth:`~hyperspy.api.signals.BaseSignal.rebin` does.
 
-    def rebin(self, *args, **kwargs):  # noqa: D102
+        Parameters
+        ----------
+        *args, **kwargs
+            Of HyperSpy. Sites that were binned have no site table.
+
+        Returns
+        -------
+        SubImageStack or LazySubImageStack
+        """
         result = super().rebin(*args, **kwargs)
-        rebinned = kwargs.get("out") or result
+        rebinned = result if kwargs.get("out") is None else kwargs["out"]
         if isinstance(rebinned, FollowingMixin):
             rebinned._move_offsets(_window_middles(self))
         return result
 
-    rebin.__doc__ = Signal2D.rebin.__doc__
+    def split(self, axis="auto", number_of_parts="auto", step_sizes="auto"):
+        """
+        Split into several stacks, as :meth:`~hyperspy.api.signals.BaseSignal.split` does.
 
-    def split(self, axis="auto", number_of_parts="auto", step_sizes="auto"):  # noqa: D102
+        Parameters
+        ----------
+        axis : int, str or axis
+            "auto" splits the sites.
+        number_of_parts : int
+        step_sizes : int or list of int
+            Sites in each part.
+
+        Returns
+        -------
+        list of SubImageStack or LazySubImageStack
+            Each with its rows of the site table.
+        """
         parts = super().split(axis, number_of_parts, step_sizes)
         table = None if self._sites_signal() is None else self.sites
         along_sites = axis == "auto" or self.axes_manager[axis].navigate
@@ -192,15 +233,29 @@ class FollowingMixin:
             if not isinstance(part, FollowingMixin):
                 continue
             self._hand_references_to(part)
-            if table is not None and along_sites:
-                count = max(part.axes_manager.navigation_size, 1)
-                part._set_sites(table.take(range(start, start + count)))
+            if table is None:
+                continue
+            count = max(part.axes_manager.navigation_size, 1) if along_sites else len(table)
+            part._set_sites(table.take(range(start, start + count)))
+            if along_sites:
                 start += count
+            else:
+                part._move_offsets(_window_middles(self))
         return parts
 
-    split.__doc__ = Signal2D.split.__doc__
+    def get_current_signal(self, *args, **kwargs):
+        """
+        Take out the site that is shown, as HyperSpy's ``get_current_signal`` does.
 
-    def get_current_signal(self, *args, **kwargs):  # noqa: D102
+        Parameters
+        ----------
+        *args, **kwargs
+            Of :meth:`~hyperspy.api.signals.BaseSignal.get_current_signal`.
+
+        Returns
+        -------
+        SubImageStack or LazySubImageStack
+        """
         current = super().get_current_signal(*args, **kwargs)
         if isinstance(current, FollowingMixin):
             self._hand_references_to(current)
@@ -208,8 +263,6 @@ class FollowingMixin:
             if self._sites_signal() is not None:
                 current._set_sites(self.sites.take(self.axes_manager.indices or (0,)))
         return current
-
-    get_current_signal.__doc__ = Signal2D.get_current_signal.__doc__
 
     def _move_offsets(self, before):
         """Columns offset_x, offset_y after the windows changed from middles `before`."""

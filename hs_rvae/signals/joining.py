@@ -37,8 +37,16 @@ def stack(stacks):
 
     Examples
     --------
-    >>> both = hs_rvae.stack([film_1, film_2])  # doctest: +SKIP
-    >>> both.select_sites(both.sites["image"] == 1)  # doctest: +SKIP
+    >>> import hs_rvae
+    >>> films = [
+    ...     hs_rvae.SubImageStack.from_positions(np.ones((64, 64)), xy, window_size=16)
+    ...     for xy in ([[30.0, 20.0], [12.0, 40.0]], [[25.5, 31.0], [40.0, 16.0]])
+    ... ]
+    >>> both = stack(films)
+    >>> both.sites["image"]
+    array([0, 0, 1, 1])
+    >>> both.select_sites(both.sites["image"] == 1).sites["x"]
+    array([25.5, 40. ])
     """
     stacks = list(stacks)
     _check_joinable(stacks)
@@ -77,7 +85,9 @@ def _check_joinable(stacks):
                 f"stacks[{i}] has windows of {windows[1]} pixels, stacks[0] of {windows[0]}: cut "
                 "them with the same window_size."
             )
-        scales = [[axis.scale for axis in part.axes_manager.signal_axes] for part in (stacks[0], one)]
+        scales = [
+            [axis.scale for axis in part.axes_manager.signal_axes] for part in (stacks[0], one)
+        ]
         units = [part.sites.pixel_units for part in (stacks[0], one)]
         if units[0] != units[1] or not np.allclose(*scales, rtol=_SAME_PIXEL, atol=0):
             raise ValueError(
@@ -93,7 +103,7 @@ def _sizes(scales, unit):
 
 
 def _number_images(stacks, tables):
-    """Number of the image of every site, and the list of parent images."""
+    """Give every site the number of its image, and list the parent images."""
     numbers, images = [], []
     for one, table in zip(stacks, tables, strict=True):
         own = table["image"] if "image" in table else np.zeros(len(table), dtype=np.int64)
@@ -123,7 +133,7 @@ def _joined_columns(tables):
 
 
 def _joined_signal(stacks):
-    """The sub-images one after another, with the axes and metadata of the first stack."""
+    """Put the sub-images one after another, with axes and metadata of the first stack."""
     import dask.array as da
 
     first = stacks[0]
@@ -145,5 +155,7 @@ def _joined_settings(nodes):
     for name in ("window_size", "centring", "edge"):
         values = {node.get_item(name) for node in nodes}
         settings[name] = values.pop() if len(values) == 1 else "mixed"
-    settings["image_title"] = "; ".join(dict.fromkeys(node.get_item("image_title", "") for node in nodes))
+    settings["image_title"] = "; ".join(
+        dict.fromkeys(node.get_item("image_title", "") for node in nodes)
+    )
     return settings

@@ -2,12 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The stack of sub-images: a HyperSpy signal ``(site | x, y)`` that carries its site table."""
 
-import logging
 from functools import partial
 
 import numpy as np
 from hyperspy.api import preferences
-from hyperspy.docstrings.signal import LAZYSIGNAL_DOC
 from hyperspy.external.progressbar import progressbar
 from hyperspy.signals import LazySignal2D, Signal2D
 
@@ -15,10 +13,11 @@ from hs_rvae import positions as _positions
 from hs_rvae.signals import construction as _construction
 from hs_rvae.signals import selection as _selection
 from hs_rvae.signals.following import FollowingMixin
+from hs_rvae.signals.joining import stack
 from hs_rvae.signals.plotting import PlottingMixin
 from hs_rvae.signals.rvae import RVAEMixin
 
-_logger = logging.getLogger(__name__)
+__all__ = ["LazySubImageStack", "SubImageStack", "stack"]
 
 
 class SubImageStack(RVAEMixin, PlottingMixin, FollowingMixin, Signal2D):
@@ -248,7 +247,7 @@ class SubImageStack(RVAEMixin, PlottingMixin, FollowingMixin, Signal2D):
 
     def select_sites(self, sites):
         """
-        A new stack with some of the sites.
+        Make a new stack with some of the sites.
 
         Parameters
         ----------
@@ -264,8 +263,13 @@ class SubImageStack(RVAEMixin, PlottingMixin, FollowingMixin, Signal2D):
 
         Examples
         --------
-        >>> s.select_sites(s.sites["x"] > 100)  # doctest: +SKIP
-        >>> s.select_sites(hs.roi.CircleROI(cx=3.2, cy=4.0, r=1.5))  # doctest: +SKIP
+        >>> import hyperspy.api as hs
+        >>> xy = np.array([[20.0, 20.0], [30.0, 20.0], [40.0, 40.0]])
+        >>> stack = SubImageStack.from_positions(np.ones((64, 64)), xy, window_size=16)
+        >>> stack.select_sites(stack.sites["x"] > 25).sites["site_index"]
+        array([1, 2])
+        >>> stack.select_sites(hs.roi.CircleROI(cx=25, cy=20, r=10)).sites["site_index"]
+        array([0, 1])
         """
         if self.axes_manager.navigation_dimension != 1:
             raise ValueError(
@@ -319,6 +323,9 @@ class SubImageStack(RVAEMixin, PlottingMixin, FollowingMixin, Signal2D):
 
 
 class LazySubImageStack(SubImageStack, LazySignal2D):
-    """Lazy counterpart of :class:`SubImageStack`."""
+    """
+    A stack whose sub-images are cut, or read, when they are asked for.
 
-    __doc__ += LAZYSIGNAL_DOC.replace("__BASECLASS__", "SubImageStack")
+    :meth:`compute` turns it into a :class:`SubImageStack`; ``as_lazy`` does the opposite. The
+    site table is always in memory.
+    """

@@ -1,0 +1,18 @@
+from .angle_histogram import plot_angle_histogram
+from .color import angle_colors, class_colors, polar_colors
+from .history import plot_history
+from .manifold import plot_manifold
+from .polar import plot_color_wheel, plot_polar_map
+from .site_map import plot_site_map
+
+__all__ = [
+    "angle_colors",
+    "class_colors",
+    "plot_angle_histogram",
+    "plot_color_wheel",
+    "plot_history",
+    "plot_manifold",
+    "plot_polar_map",
+    "plot_site_map",
+    "polar_colors",
+]

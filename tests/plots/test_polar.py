@@ -1,0 +1,183 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from hs_rvae.plots import plot_color_wheel, plot_polar_map, polar_colors
+from hs_rvae.sites import SiteTable
+
+# Directions as seen on the screen, y up in Matplotlib's display coordinates.
+SCREEN = {
+    "right": (1, 0),
+    "right-down": (1, -1),
+    "down": (0, -1),
+    "left-down": (-1, -1),
+    "left": (-1, 0),
+    "left-up": (-1, 1),
+    "up": (0, 1),
+    "right-up": (1, 1),
+}
+
+
+def wheel_of(ax):
+    return next(a for a in ax.child_axes if a.get_gid() == "color wheel")
+
+
+def caption_of(ax):
+    return next(t.get_text() for t in wheel_of(ax).texts if "\n" in t.get_text())
+
+
+def pixel(figure, at):
+    """RGB of a rendered figure at display coordinates (y up)."""
+    figure.canvas.draw()
+    buffer = np.asarray(figure.canvas.buffer_rgba())
+    x, y = np.rint(at).astype(int)
+    return buffer[buffer.shape[0] - 1 - y, x, :3] / 255
+
+
+@pytest.mark.parametrize("amplitude", [0.9, -0.6])
+@pytest.mark.parametrize("direction", SCREEN)
+def test_the_wheel_shows_a_direction_where_it_points_on_the_screen(direction, amplitude):
+    """The colour of a site equals that of the wheel in the direction in which the site points."""
+    dx, dy = SCREEN[direction]
+    columns = {
+        "x": [0.0, 40.0, 0.0],
+        "y": [0.0, 0.0, 40.0],
+        "angle": [np.arctan2(-dy, dx)] * 3,  # y of the table points down
+        "latent_0": [amplitude] * 3,
+    }
+    sites = SiteTable.from_columns(columns, units={"angle": "rad"})
+    signed = amplitude < 0
+    ax = plot_polar_map(sites, limits=(-1, 1) if signed else (0, 1))
+    figure = ax.figure
+    figure.set_dpi(400)
+    site = pixel(figure, ax.transData.transform([0, 0]))
+    wheel = wheel_of(ax)
+    # The signed ring runs from -1 at radius 0.22 to 1 at radius 1.
+    radius = 0.22 + 0.78 * (amplitude + 1) / 2 if signed else amplitude
+    centre, rim = wheel.transData.transform([[0, 0], [1, 0]])
+    step = np.array([dx, dy]) / np.hypot(dx, dy) * (rim - centre)[0]
+    # One pixel of the wheel is up to 0.01 in amplitude and 8-bit colours differ by 0.004.
+    np.testing.assert_allclose(pixel(figure, centre + radius * step), site, atol=0.03)
+
+
+def test_the_marks_of_the_wheel_stand_where_the_angles_point_on_the_screen():
+    _, ax = plt.subplots()
+    plot_color_wheel(ax)
+    at = {t.get_text(): ax.transData.transform(t.get_position()) for t in ax.texts}
+    centre = ax.transData.transform([0, 0])
+    assert at["0°"][0] > centre[0] and at["180°"][0] < centre[0]
+    assert at["90°"][1] < centre[1] < at["−90°"][1]
+
+
+def test_markers_have_the_polar_colours_of_their_vectors(sites, artist_by_gid):
+    ax = plot_polar_map(sites, "displacement", limits=(0, 4))
+    colors = artist_by_gid(ax, "sites").get_facecolors()[:, :3]
+    angle = np.arctan2(sites["displacement_y"], sites["displacement_x"])
+    np.testing.assert_allclose(colors, polar_colors(angle, 0.5))
+    assert len(colors) == len(sites)
+
+
+def test_a_signed_latent_is_scaled_symmetrically_between_percentiles(sites, artist_by_gid):
+    ax = plot_polar_map(sites, percentiles=(5, 95))
+    defined = np.isfinite(sites["angle"])
+    latent = sites["latent_0"][defined]
+    bound = np.abs(np.percentile(latent, (5, 95))).max()
+    expected = polar_colors(sites["angle"][defined], latent / bound, signed=True)
+    np.testing.assert_allclose(artist_by_gid(ax, "sites").get_facecolors()[:, :3], expected)
+    assert caption_of(ax) == (
+        f"latent_0\ninner, dark −{bound:.3g}\nline 0\nouter, light {bound:.3g}\n(5–95 %)"
+    )
+
+
+def test_the_caption_of_a_vector_states_unit_and_percentile(sites):
+    ax = plot_polar_map(sites, "displacement")
+    assert caption_of(ax) == "|displacement| (px)\ncentre 0\nrim 2\n(99 %)"
+
+
+def test_given_limits_are_stated_without_percentiles(sites):
+    assert caption_of(plot_polar_map(sites, limits=(-1, 3))) == (
+        "latent_0\ninner, dark −1\nline 1\nouter, light 3"
+    )
+
+
+def test_without_sign_the_modulus_is_shown(sites, artist_by_gid):
+    ax = plot_polar_map(sites, signed=False, limits=(0, 1))
+    defined = np.isfinite(sites["angle"])
+    expected = polar_colors(sites["angle"][defined], np.abs(sites["latent_0"][defined]))
+    np.testing.assert_allclose(artist_by_gid(ax, "sites").get_facecolors()[:, :3], expected)
+
+
+def test_a_vector_gives_the_amplitude_of_an_angle(sites):
+    ax = plot_polar_map(sites, amplitude="displacement")
+    assert caption_of(ax).startswith("|displacement| (px)")
+
+
+def test_directions_alone_have_full_colour_and_no_caption(sites, artist_by_gid):
+    ax = plot_polar_map(sites, amplitude=None)
+    defined = np.isfinite(sites["angle"])
+    np.testing.assert_allclose(
+        artist_by_gid(ax, "sites").get_facecolors()[:, :3], polar_colors(sites["angle"][defined])
+    )
+    assert all("\n" not in t.get_text() for t in wheel_of(ax).texts)
+
+
+def test_sites_without_angle_or_amplitude_are_hollow(sites, artist_by_gid):
+    sites.set("latent_0", np.where(np.arange(len(sites)) == 0, np.nan, sites["latent_0"]))
+    ax = plot_polar_map(sites)
+    assert len(artist_by_gid(ax, "undefined sites").get_offsets()) == 4
+    assert len(artist_by_gid(ax, "sites").get_offsets()) == len(sites) - 4
+
+
+def test_arrows_point_along_the_vectors_on_the_screen(sites):
+    ax = plot_polar_map(sites, "displacement", arrows=True)
+    quiver = next(c for c in ax.collections if isinstance(c, matplotlib.quiver.Quiver))
+    ax.figure.canvas.draw()
+    x, y = sites["displacement_x"], sites["displacement_y"]
+    # The tip is the vertex furthest along the arrow; the paths are in the display's orientation.
+    for k in (0, 60, 120, len(sites) - 1):
+        shape = quiver.get_transform().transform(quiver.get_paths()[k].vertices)
+        screen = np.array([x[k], -y[k]]) / np.hypot(x[k], y[k])
+        along, across = shape @ screen, shape @ [-screen[1], screen[0]]
+        assert np.ptp(along) > 2 * np.ptp(across)
+        tip, tail = across[along > along.max() - 1e-6], across[along < along.min() + 0.01]
+        assert np.ptp(tip) < 1e-6 < np.ptp(tail)  # pointed end first
+
+
+def test_the_wheel_stands_beside_the_map_and_hides_no_site(sites, image):
+    ax = plot_polar_map(sites, image=image)
+    ax.figure.canvas.draw()
+    wheel = wheel_of(ax)
+    texts = [t.get_window_extent() for t in wheel.texts]
+    assert min(t.x0 for t in texts) > ax.get_window_extent().x1
+    assert max(t.x1 for t in texts) < ax.figure.bbox.x1
+    assert not any(a.overlaps(b) for i, a in enumerate(texts) for b in texts[:i])
+    assert not plot_polar_map(sites, image=image, wheel=False).child_axes
+
+
+def test_a_wheel_can_be_drawn_alone():
+    _, ax = plt.subplots()
+    rgba = plot_color_wheel(ax, "unsigned").get_array()
+    assert rgba[0, 0, 3] == 0  # outside the disk
+    np.testing.assert_allclose(rgba[250, 450, :3], polar_colors(0.0, 400 / 501), atol=0.01)
+    with pytest.raises(ValueError, match="style='flat'"):
+        plot_color_wheel(ax, "flat")
+
+
+def test_missing_columns_are_answered_with_what_would_write_them(sites):
+    sites.remove("latent_0")
+    with pytest.raises(KeyError, match=r"'latent_0'.*stack\.rvae\(\)"):
+        plot_polar_map(sites)
+    sites.remove("displacement_x")
+    with pytest.raises(KeyError, match="positions.displacement.*displacement_x, displacement_y"):
+        plot_polar_map(sites, "displacement")
+
+
+def test_angles_and_amplitudes_that_never_meet_are_refused(sites):
+    half = np.arange(len(sites)) < 50
+    sites.set("angle", np.where(half, 1.0, np.nan), "rad")
+    sites.set("latent_0", np.where(half, np.nan, 1.0))
+    with pytest.raises(ValueError, match="no site has both"):
+        plot_polar_map(sites)

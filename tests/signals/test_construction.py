@@ -1,0 +1,346 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Making a stack: what comes in, what is dropped, what is refused."""
+
+import logging
+from types import SimpleNamespace
+
+import dask.array as da
+import hyperspy.api as hs
+import numpy as np
+import pandas as pd
+import pytest
+
+from hs_rvae import LazySubImageStack, SubImageStack
+
+INFO = {"level": logging.INFO, "logger": "hs_rvae"}
+
+
+def sublattice(xy, image=None, **attributes):
+    """Anything with the attributes of an Atomap Sublattice."""
+    return SimpleNamespace(
+        atom_list=[None] * len(xy),
+        x_position=xy[:, 0],
+        y_position=xy[:, 1],
+        original_image=None if image is None else image.data.copy(),
+        image=None if image is None else np.zeros_like(image.data),
+        pixel_size=0.02,
+        units="nm",
+        **attributes,
+    )
+
+
+def test_axes_are_those_of_the_image_with_the_column_at_zero(stack):
+    (site,), (x, y) = stack.axes_manager.navigation_axes, stack.axes_manager.signal_axes
+    assert (site.name, site.size) == ("site", 54)
+    assert [(a.name, a.units, a.scale, a.size) for a in (x, y)] == [
+        ("x", "nm", 0.02, 24),
+        ("y", "nm", 0.02, 24),
+    ]
+    assert x.offset == y.offset == pytest.approx(-11.5 * 0.02)
+    assert stack.data.dtype == np.float32
+
+
+def test_every_column_is_on_the_middle_of_its_window(stack):
+    stack.compute() if stack._lazy else None
+    middle = stack.data[:, 10:14, 10:14]
+    # The profile of a column centred at 11.5, its neighbours 20 px away included; 1e-3: spline.
+    expected = 0.1 + np.exp(-(np.add.outer(*2 * [(np.arange(4) - 1.5) ** 2])) / (2 * 2.5**2))
+    np.testing.assert_allclose(middle, np.broadcast_to(expected, middle.shape), atol=1e-3)
+
+
+def test_the_table_starts_with_index_and_position(stack, xy):
+    sites = stack.sites
+    assert sites.columns == ("site_index", "x", "y", "offset_x", "offset_y")
+    assert sites.units == dict.fromkeys(sites.columns, "px") | {"site_index": ""}
+    np.testing.assert_array_equal(sites.xy, xy[sites["site_index"]])
+    assert not sites[["offset_x", "offset_y"]].any()
+    assert (sites.pixel_size, sites.pixel_units) == ((0.02, 0.02), "nm")
+    assert sites.pixel_offset == (3.0, -1.0)
+
+
+def test_lazy_follows_the_image_unless_told(image, xy):
+    lazy_image = image.as_lazy()
+    made = {
+        (source._lazy, lazy): SubImageStack.from_positions(source, xy, 24, lazy=lazy)
+        for source in (image, lazy_image)
+        for lazy in (None, True, False)
+    }
+    for (of_lazy, lazy), stack in made.items():
+        expected = of_lazy if lazy is None else lazy
+        assert type(stack) is (LazySubImageStack if expected else SubImageStack)
+        np.testing.assert_array_equal(np.asarray(stack.data), made[False, None].data)
+        np.testing.assert_array_equal(stack.sites.xy, made[False, None].sites.xy)
+    assert isinstance(LazySubImageStack.from_positions(image, xy, 24), LazySubImageStack)
+
+
+def test_a_lazy_image_is_read_when_the_stack_is_computed():
+    reads = []
+
+    def read(block):
+        reads.append(block.shape)
+        return block
+
+    # Whole numbers are finite: nothing to look at before.
+    data = da.ones((100, 120), chunks=50, dtype=np.uint8).map_blocks(read, dtype=np.uint8)
+    image = hs.signals.Signal2D(data).as_lazy()
+    reads.clear()
+    stack = SubImageStack.from_positions(image, [[40.0, 40.0], [60.0, 50.0]], 16)
+    assert not reads
+    stack.compute()
+    assert reads and stack.data.shape == (2, 16, 16)
+
+
+def test_nearest_keeps_what_remains_of_the_position(image, xy):
+    stack = SubImageStack.from_positions(image, xy, 24, centring="nearest")
+    sites = stack.sites
+    x, y = (sites["x"] - 11.5 - sites["offset_x"])[7], (sites["y"] - 11.5 - sites["offset_y"])[7]
+    assert x == round(x) and y == round(y) and sites["offset_x"].any()
+    x, y = int(x), int(y)
+    np.testing.assert_array_equal(stack.data[7], image.data[y : y + 24, x : x + 24])
+    assert stack.metadata.Sub_images.centring == "nearest"
+
+
+def test_window_size_in_units_and_from_the_lattice(image, xy):
+    assert SubImageStack.from_positions(image, xy, 0.5).data.shape[-2:] == (25, 25)
+    default = SubImageStack.from_positions(image, xy)
+    # Positions jitter by 0.5 px about a spacing of 20 px: nearest neighbours are a little closer.
+    assert 34 <= default.data.shape[-1] <= 37
+    assert default.metadata.Sub_images.window_size == default.data.shape[-1]
+
+
+def test_positions_as_table_and_as_row_and_column(image, xy):
+    frame = pd.DataFrame(xy, columns=["x", "y"])
+    for stack in (
+        SubImageStack.from_positions(image, frame, 24),
+        SubImageStack.from_positions(image, xy[:, ::-1], 24, order="rc"),
+    ):
+        np.testing.assert_array_equal(stack.sites.xy, xy[stack.sites["site_index"]])
+
+
+def test_further_columns_follow_their_sites(image, xy):
+    stack = SubImageStack.from_positions(
+        image, xy, 24, columns={"row": np.arange(len(xy)), "q": xy[:, 0] * 2}, units={"q": "e"}
+    )
+    np.testing.assert_array_equal(stack.sites["row"], stack.sites["site_index"])
+    np.testing.assert_array_equal(stack.sites["q"], stack.sites["x"] * 2)
+    assert stack.sites.units["q"] == "e" and stack.sites["row"].dtype == np.int64
+
+
+def test_an_array_is_an_uncalibrated_image(image, xy):
+    stack = SubImageStack.from_positions(image.data, xy, 24.0)
+    assert stack.data.shape[-1] == 24 and stack.sites.pixel_units == "px"
+    assert isinstance(stack.image, hs.signals.Signal2D)
+    lazy = SubImageStack.from_positions(da.from_array(image.data), xy, 24)
+    assert isinstance(lazy, LazySubImageStack)
+
+
+def test_the_stack_knows_its_image_and_how_it_was_cut(image, xy):
+    image.metadata.set_item("Acquisition_instrument.TEM.beam_energy", 300.0)
+    stack = SubImageStack.from_positions(image, xy, 24)
+    assert stack.image is image
+    assert stack.metadata.General.title == "Sub-images of film"
+    node = stack.metadata.Sub_images
+    assert (node.window_size, node.centring, node.edge, node.image_title) == (
+        24,
+        "subpixel",
+        "drop",
+        "film",
+    )
+    assert stack.metadata.Acquisition_instrument.TEM.beam_energy == 300.0
+
+
+# What is dropped
+
+
+def test_dropped_sites_are_counted_by_reason(image, xy, caplog):
+    image.data[60:70, 60:70] = np.nan
+    strange = [[np.nan, 40.0], [500.0, 40.0], xy[20]]
+    with caplog.at_level(**INFO):
+        stack = SubImageStack.from_positions(image, np.vstack([xy, strange]), 24)
+    kept = stack.sites["site_index"]
+    assert len(stack.data) == len(kept) == len(stack.sites)
+    assert kept.max() < len(xy)
+    assert np.isfinite(stack.data).all()
+    gone = np.setdiff1d(np.arange(len(xy)), kept)
+    at_border = ((xy < 11.5) | (xy > np.array([199, 149]) - 11.5)).any(axis=1)
+    on_nan = (np.abs(xy - 64.5) < 4.5 + 12.5).all(axis=1)
+    np.testing.assert_array_equal(gone, np.flatnonzero(at_border | on_nan))
+    (record,) = caplog.records
+    message = record.getMessage()
+    for part in (
+        f"{len(kept)} of {len(xy) + 3} sites are kept",
+        f"{at_border.sum()} have a window that leaves the image",
+        f"{on_nan.sum()} have a window with non-finite pixels",
+        "1 have a non-finite position",
+        "1 lie outside the image",
+        "1 repeat another position",
+        "site_index",
+    ):
+        assert part in message
+
+
+def test_nan_pixels_drop_the_same_sites_lazily(image, xy):
+    image.data[60:70, 60:70] = np.nan
+    eager = SubImageStack.from_positions(image, xy, 24)
+    lazy = SubImageStack.from_positions(image.as_lazy(), xy, 24)
+    np.testing.assert_array_equal(eager.sites["site_index"], lazy.sites["site_index"])
+    lazy.compute()
+    np.testing.assert_array_equal(eager.data, lazy.data)
+
+
+def test_few_dropped_sites_are_no_warning_most_are(image, xy, caplog):
+    SubImageStack.from_positions(image, xy, 24)
+    assert not caplog.records
+    SubImageStack.from_positions(image, xy, 100)
+    assert "have a window that leaves the image" in caplog.text
+
+
+def test_repeated_positions_are_dropped_with_a_warning(image, xy, caplog):
+    stack = SubImageStack.from_positions(image, np.vstack([xy, xy[10:13]]), 24)
+    assert len(stack.sites) == 54 and "3 repeat another position" in caplog.text
+    assert caplog.records[0].levelno == logging.WARNING
+
+
+def test_a_single_site_makes_a_stack_with_a_warning(image, caplog):
+    stack = SubImageStack.from_positions(image, [[80.0, 60.0]], 24)
+    assert stack.axes_manager.navigation_shape == (1,) and len(stack.sites) == 1
+    assert "a single site: models and maps need more" in caplog.text
+
+
+def test_a_small_window_is_warned_of_if_neighbours_are_known(image, xy, caplog):
+    others = xy + 10.0  # 14 px away along the diagonal
+    SubImageStack.from_positions(image, xy, 32, neighbours=others)
+    SubImageStack.from_positions(image, xy, 24)
+    assert not caplog.records
+    SubImageStack.from_positions(image, xy, 24, neighbours=sublattice(others))
+    assert "(radius 12.0 px)" in caplog.text and "window_size=35 would" in caplog.text
+
+
+# Atomap
+
+
+def test_sublattice_is_cut_from_the_named_image(image, xy):
+    given = sublattice(xy, image)
+    given.original_image[:] = 7  # subtracted, filtered: never trusted
+    stack = SubImageStack.from_sublattice(given, image=image, window_size=24)
+    expected = SubImageStack.from_positions(image, xy, 24)
+    np.testing.assert_array_equal(stack.data, expected.data)
+    assert stack.image is image
+
+
+def test_fitted_shapes_become_columns(image, xy):
+    given = sublattice(xy, sigma_x=np.full(len(xy), 2.5), sigma_y=np.full(len(xy), 2.4))
+    given.rotation = np.linspace(0, 1, len(xy))
+    sites = SubImageStack.from_sublattice(given, image, 24).sites
+    assert sites.columns[5:] == ("sigma_x", "sigma_y", "rotation")
+    assert (sites.units["sigma_x"], sites.units["rotation"]) == ("px", "rad")
+    np.testing.assert_allclose(sites["rotation"], given.rotation[sites["site_index"]])
+
+
+def test_a_lone_sublattice_without_image_is_cut_from_its_original_with_a_warning(image, xy, caplog):
+    stack = SubImageStack.from_sublattice(sublattice(xy, image), window_size=0.48)
+    assert "another sublattice may have been subtracted" in caplog.text
+    np.testing.assert_array_equal(stack.data, SubImageStack.from_positions(image, xy, 24).data)
+    assert stack.sites.pixel_units == "nm"
+    with pytest.raises(ValueError, match="Pass image="):
+        SubImageStack.from_sublattice(sublattice(xy))
+
+
+def test_an_image_of_another_shape_than_the_sublattice_s_is_warned_of(image, xy, caplog):
+    SubImageStack.from_sublattice(sublattice(xy, image), image.isig[:180, :], 24)
+    assert "check that the positions belong to it" in caplog.text
+
+
+def test_lattice_gives_the_chosen_sublattice_and_its_neighbours(image, xy, caplog):
+    a, b = sublattice(xy, name="A"), sublattice(xy[20:] + 10.0, name="B")
+    lattice = SimpleNamespace(sublattice_list=[a, b], image=image.data)
+    stack = SubImageStack.from_atom_lattice(lattice, image=image, sublattice="B", window_size=24)
+    np.testing.assert_array_equal(stack.sites.xy, (xy[20:] + 10.0)[stack.sites["site_index"]])
+    assert "window_size=35 would" in caplog.text
+    caplog.clear()
+    from_lattice = SubImageStack.from_atom_lattice(lattice, sublattice=1, window_size=40)
+    assert from_lattice.sites.pixel_units == "nm" and not caplog.records
+    with pytest.raises(ValueError, match="say which"):
+        SubImageStack.from_atom_lattice(lattice, image=image)
+    lattice.image = None
+    with pytest.raises(ValueError, match="the lattice holds none"):
+        SubImageStack.from_atom_lattice(lattice, sublattice="A")
+
+
+def test_atomap_objects_make_a_stack(image, xy):
+    am = pytest.importorskip("atomap.api")
+    fitted = am.Sublattice(xy[((xy > 20) & (xy < 90)).all(axis=1)], image, name="A")
+    fitted.find_nearest_neighbors(nearest_neighbors=3)
+    fitted.refine_atom_positions_using_2d_gaussian(percent_to_nn=0.4)
+    bare = am.Sublattice(xy + 10.0, image, name="B")
+    lattice = am.Atom_Lattice(image, sublattice_list=[fitted, bare])
+    stack = SubImageStack.from_atom_lattice(lattice, image=image, sublattice="A", window_size=32)
+    assert len(stack.sites) == 16
+    # Columns were rendered with sigma = 2.5 px.
+    np.testing.assert_allclose(stack.sites[["sigma_x", "sigma_y"]], 2.5, rtol=0.1)
+    assert {"rotation", "amplitude"} <= set(stack.sites.columns)
+    without_image = SubImageStack.from_atom_lattice(lattice, sublattice="B", window_size=32)
+    assert "sigma_x" not in without_image.sites
+    np.testing.assert_array_equal(
+        without_image.data, SubImageStack.from_positions(image, xy + 10.0, 32).data
+    )
+
+
+# What is refused
+
+
+def bad_images():
+    good = np.ones((60, 80))
+    cube = hs.signals.Signal2D(np.ones((3, 60, 80)))
+    nonuniform = hs.signals.Signal2D(
+        good, axes=[{"axis": np.arange(60) ** 2.0}, {"size": 80, "scale": 1.0}]
+    )
+    two_units = hs.signals.Signal2D(good)
+    two_units.axes_manager[0].units = "nm"
+    return [
+        ([[1, 2], [3, 4]], TypeError, "image is a list"),
+        (np.ones(60), ValueError, "image has 1 dimensions"),
+        (hs.signals.Signal1D(np.ones(60)), ValueError, "1 signal dimension.* pass a 2-D image"),
+        (cube, ValueError, r"navigation axes \(3,\): pass a single image"),
+        (hs.signals.ComplexSignal2D(good * 1j), TypeError, "complex128: take its real part"),
+        (hs.signals.Signal2D(good.astype(object)), TypeError, "object: convert it to real"),
+        (hs.signals.Signal2D(good * np.nan), ValueError, "no finite pixel"),
+        (hs.signals.Signal2D(good * np.nan).as_lazy(), ValueError, "no finite pixel"),
+        (nonuniform, ValueError, "non-uniform axis"),
+        (two_units, ValueError, r"different units \(nm and none\)"),
+    ]
+
+
+@pytest.mark.parametrize(("image", "error", "match"), bad_images())
+def test_what_is_no_single_real_image_is_refused(image, error, match):
+    with pytest.raises(error, match=match):
+        SubImageStack.from_positions(image, [[40.0, 30.0]], 16)
+
+
+@pytest.mark.parametrize(
+    ("positions", "options", "error", "match"),
+    [
+        ([], {}, ValueError, "positions is empty"),
+        ([[80.0, 60.0]], {"window_size": None}, ValueError, "give window_size"),
+        ([[500.0, 400.0]], {}, ValueError, "None of the 1 .* 1 lie outside the image"),
+        ([[3.0, 3.0]], {}, ValueError, "1 have a window that leaves the image"),
+        ([[60.0, 180.0], [30.0, 120.0]], {}, ValueError, "only if swapped"),
+        ([[80.0, 60.0]], {"window_size": 151}, ValueError, "larger than the image"),
+        ([[80.0, 60.0]], {"window_size": 7}, ValueError, "the smallest is 8"),
+        ([[80.0, 60.0]], {"edge": "pad"}, ValueError, "edge='pad' is unknown: there is 'drop'"),
+        ([[80.0, 60.0]], {"centring": "pixel"}, ValueError, "use 'subpixel' or 'nearest'"),
+        ([[80.0, 60.0]], {"columns": {"x": [1.0]}}, ValueError, "must not contain 'x'"),
+        ([[80.0, 60.0]], {"columns": {"q": [1, 2]}}, ValueError, "has 2 values for 1 positions"),
+    ],
+)
+def test_impossible_positions_and_options_are_refused(image, positions, options, error, match):
+    with pytest.raises(error, match=match):
+        SubImageStack.from_positions(image, positions, **{"window_size": 24} | options)
+
+
+def test_a_progress_bar_is_shown_on_request(image, xy, capsys):
+    SubImageStack.from_positions(image, xy, 24, show_progressbar=True)
+    assert "Cutting sub-images" in capsys.readouterr().err
+    SubImageStack.from_positions(image, xy, 24)
+    assert not capsys.readouterr().err

@@ -1,0 +1,187 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The site table by itself."""
+
+import dask.array as da
+import hyperspy.api as hs
+import numpy as np
+import pandas as pd
+import pytest
+
+from hs_rvae.sites import SiteTable
+
+
+@pytest.fixture
+def table():
+    return SiteTable.from_columns(
+        {"site_index": np.arange(4), "x": [1.0, 2.0, 3.5, 4.0], "y": [9.0, 8.0, 7.0, np.nan]},
+        units={"x": "px", "y": "px"},
+        pixel_size=(0.1, 0.2),
+        pixel_units="Å",
+        pixel_offset=(5, -5),
+    )
+
+
+def test_columns_are_read_by_name(table):
+    assert table.columns == ("site_index", "x", "y")
+    assert table.units == {"site_index": "", "x": "px", "y": "px"}
+    assert len(table) == 4 and "x" in table and "z" not in table
+    np.testing.assert_array_equal(table["x"], [1.0, 2.0, 3.5, 4.0])
+    np.testing.assert_array_equal(table[["y", "x"]][0], [9.0, 1.0])
+    np.testing.assert_array_equal(table.xy, table[["x", "y"]])
+    assert (table.pixel_size, table.pixel_units) == ((0.1, 0.2), "Å")
+    assert table.pixel_offset == (5.0, -5.0)
+
+
+def test_integers_stay_integers(table):
+    table.set("variant", np.array([0, 3, -1, 2], dtype=np.int8))
+    table.set("defined", np.array([True, False, True, True]))
+    assert table["site_index"].dtype == table["variant"].dtype == table["defined"].dtype == np.int64
+    np.testing.assert_array_equal(table["variant"], [0, 3, -1, 2])
+    assert table["x"].dtype == np.float64
+    table.set("variant", [0.5, 1.0, 2.0, 3.0])
+    assert table["variant"].dtype == np.float64
+
+
+def test_an_unknown_column_is_refused_with_the_names_there_are(table):
+    for ask in (
+        lambda: table["angle"],
+        lambda: table[["x", "angle"]],
+        lambda: table.remove("angle"),
+    ):
+        with pytest.raises(KeyError, match="no column 'angle'; it has site_index, x, y"):
+            ask()
+
+
+def test_a_table_is_a_view_of_its_signal(table):
+    table.set("angle", [0.0, 1.0, 2.0, 3.0], units="rad")
+    again = SiteTable(table.signal)
+    np.testing.assert_array_equal(again["angle"], [0.0, 1.0, 2.0, 3.0])
+    assert again.units["angle"] == "rad"
+    assert table.signal.axes_manager.signal_shape == (4,)
+
+
+def test_reading_gives_copies(table):
+    table["x"][:] = 0
+    table.xy[:] = 0
+    assert table["x"][0] == 1.0
+
+
+def test_setting_an_item_keeps_the_unit_and_set_replaces_it(table):
+    table["x"] = np.arange(4.0)
+    assert table.units["x"] == "px"
+    table.set("x", np.arange(4.0), units="nm")
+    assert table.units["x"] == "nm" and table.columns == ("site_index", "x", "y")
+
+
+def test_many_columns_are_written_at_once_or_not_at_all(table):
+    table.set_many({"a": [1, 2, 3, 4], "y": np.ones(4)}, units={"a": "nat"})
+    assert table.units == {"site_index": "", "x": "px", "y": "px", "a": "nat"}
+    with pytest.raises(ValueError, match="Column 'c' has 3 values for 4 sites"):
+        table.set_many({"b": np.ones(4), "c": np.ones(3)})
+    assert "b" not in table
+
+
+def test_columns_are_removed(table):
+    table.set("variant", [0, 1, 2, 3])
+    table.remove("x", "y")
+    assert table.columns == ("site_index", "variant") and table["variant"].dtype == np.int64
+    with pytest.raises(ValueError, match="last column"):
+        table.remove("site_index", "variant")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "error", "match"),
+    [
+        ("z", np.ones(4) * 1j, TypeError, "needs real numbers, not complex128"),
+        ("z", ["a", "b", "c", "d"], TypeError, "needs real numbers"),
+        ("z", np.ones((4, 1)), ValueError, r"one value per site, not the shape \(4, 1\)"),
+        ("z", 1.0, ValueError, "one value per site"),
+        ("", np.ones(4), ValueError, "name must be a line of text"),
+        (3, np.ones(4), ValueError, "name must be a line of text, not 3"),
+    ],
+)
+def test_what_is_no_column_is_refused(table, name, values, error, match):
+    with pytest.raises(error, match=match):
+        table.set(name, values)
+
+
+def test_signals_and_dask_arrays_make_columns(table):
+    table["a"] = hs.signals.BaseSignal(np.arange(4.0)).T
+    table["b"] = da.arange(4)
+    np.testing.assert_array_equal(table["a"], table["b"])
+
+
+@pytest.mark.parametrize("chosen", [[2, 0], np.array([True, False, True, False])])
+def test_taken_sites_are_a_table_of_their_own(table, chosen):
+    taken = table.take(chosen)
+    np.testing.assert_array_equal(taken["x"], table["x"][chosen])
+    assert taken["site_index"].dtype == np.int64
+    assert (taken.units, taken.pixel_size, taken.pixel_units, taken.pixel_offset) == (
+        table.units,
+        table.pixel_size,
+        table.pixel_units,
+        table.pixel_offset,
+    )
+    taken["x"] = [0.0, 0.0]
+    assert table["x"][0] == 1.0
+
+
+def test_one_row_left_by_an_index_is_a_table(table):
+    row = SiteTable(table.signal.inav[2])
+    assert len(row) == 1 and row["x"] == [3.5]
+    row.set("angle", [1.0])
+    row.remove("y")
+    assert row.signal.data.shape == (3,) and row["angle"] == [1.0] and len(row.take([0])) == 1
+
+
+def test_dataframe_has_units_and_dtypes(table):
+    frame = table.to_dataframe()
+    assert frame.index.name == "site" and frame.attrs["units"] == table.units
+    assert frame["site_index"].dtype == np.int64 and frame["x"].tolist() == [1.0, 2.0, 3.5, 4.0]
+
+
+def test_saved_table_is_read_by_pandas(table, tmp_path):
+    path = tmp_path / "sites.csv"
+    table["x"] = np.array([1 / 3, np.pi, 1e-300, -2.0])
+    table.save(path)
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert lines[:4] == ["# site_index: ", "# x: px", "# y: px", "site,site_index,x,y"]
+    frame = pd.read_csv(path, comment="#", index_col="site")
+    pd.testing.assert_frame_equal(frame, table.to_dataframe())
+
+
+def test_a_table_is_never_half_written(table, tmp_path, monkeypatch):
+    path = tmp_path / "sites.csv"
+    path.write_text("old")
+    monkeypatch.setattr(pd.DataFrame, "to_csv", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        table.save(path)
+    assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["sites.csv"]
+
+
+def test_a_folder_that_does_not_exist_is_named(table, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere.*choose a folder that exists"):
+        table.save(tmp_path / "nowhere" / "sites.csv")
+
+
+def test_columns_of_different_lengths_make_no_table():
+    with pytest.raises(ValueError, match=r"one common length, not \[2, 3\]"):
+        SiteTable.from_columns({"x": np.ones(2), "y": np.ones(3)})
+
+
+def test_a_signal_without_columns_is_no_table():
+    with pytest.raises(ValueError, match="no site table"):
+        SiteTable(hs.signals.Signal1D(np.ones((3, 2))))
+
+
+def test_a_lazy_signal_becomes_a_table_in_memory(table):
+    lazy = SiteTable(table.signal.as_lazy())
+    assert isinstance(lazy.signal.data, np.ndarray)
+    np.testing.assert_array_equal(lazy["x"], table["x"])
+
+
+def test_the_table_says_what_it_holds(table):
+    assert repr(table) == "<SiteTable, 4 sites, columns: site_index, x (px), y (px)>"
+    with pytest.raises(TypeError, match="not iterable"):
+        iter(table)
