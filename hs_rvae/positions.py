@@ -242,7 +242,7 @@ def nearest_neighbour_distance(positions):
     Parameters
     ----------
     positions : numpy.ndarray of shape (n, 2)
-        ``(x, y)`` in pixels; non-finite positions are left out.
+        ``(x, y)`` in pixels; non-finite positions are left out, repeated ones count once.
 
     Returns
     -------
@@ -254,6 +254,7 @@ def nearest_neighbour_distance(positions):
         With fewer than two positions.
     """
     finite = positions[np.isfinite(positions).all(axis=1)]
+    finite = np.unique(np.round(finite, 3), axis=0)
     if len(finite) < 2:
         raise ValueError(
             f"{len(finite)} position(s) have no nearest-neighbour distance: give window_size "
@@ -268,8 +269,12 @@ def nearest_shell_distance(positions, neighbours):
 
     For every position the farthest of its (up to four) nearest `neighbours` counts, so that a
     displaced site is judged by the columns it moves away from; neighbours 1.4 times farther
-    than the nearest belong to the next shell. The median over the positions is returned.
+    than the nearest belong to the next shell. The median over the positions is returned, NaN if
+    there are no neighbours.
     """
+    neighbours = neighbours[np.isfinite(neighbours).all(axis=1)]
+    if not len(neighbours):
+        return np.nan
     near = min(4, len(neighbours))
     distances = cKDTree(neighbours).query(positions, k=[*range(1, near + 1)])[0]
     shell = np.where(distances <= 1.4 * distances[:, :1], distances, 0.0)

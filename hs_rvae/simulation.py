@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Ferroic images with known variant, angle, displacement, chemistry and noise.
 
-The images are sums of elliptical Gaussian columns with a broad tail, scanned row by row and counted
-with Poisson statistics. They are not multislice simulations: they know which displacement, chemistry
-and tilt each column was given, which is what a figure of merit needs.
+The images are sums of elliptical Gaussian columns with a broad tail, scanned row by row and
+counted with Poisson statistics. They are not multislice simulations: they know which displacement,
+chemistry and tilt each column was given, which is what a figure of merit needs.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,9 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 __all__ = ["SimulatedTruth", "compare_angles", "simulate_hexagonal", "simulate_perovskite"]
 
-_TAIL_WIDTH = 2.4  # of the probe's tail, in column widths (7 px for 2.9 px in measured HAADF images)
+_TAIL_WIDTH = (
+    2.4  # of the probe's tail, in column widths (7 px for 2.9 px in measured HAADF images)
+)
 _A_PEAK, _B_PEAK = 1.0, 0.35  # HAADF peak heights of the heavy and the light column
 
 
@@ -57,7 +59,9 @@ class SimulatedTruth:
         numpy.ndarray of bool, shape (n_sites,)
         """
         b = self.b_sites
-        return ((b.variant >= 0) & (b.wall_distance > distance) & (b.edge_distance > distance)).to_numpy()
+        return (
+            (b.variant >= 0) & (b.wall_distance > distance) & (b.edge_distance > distance)
+        ).to_numpy()
 
 
 def simulate_perovskite(
@@ -188,9 +192,11 @@ def simulate_hexagonal(shape=(1200, 1200), *, cell=26.0, n_variants=6, direction
     Examples
     --------
     >>> import hs_rvae
-    >>> image, truth = hs_rvae.simulation.simulate_hexagonal((256, 256), n_variants=3, random_state=0)
-    >>> sorted(set(truth.b_sites.variant[truth.interior(1)])) <= [0, 1, 2]
-    True
+    >>> image, truth = hs_rvae.simulation.simulate_hexagonal(
+    ...     (256, 256), n_variants=3, random_state=0
+    ... )
+    >>> truth.n_variants, set(truth.b_sites.variant) <= {0, 1, 2}
+    (3, True)
     """
     if n_variants not in (3, 6):
         raise ValueError(f"n_variants={n_variants}: a hexagonal lattice has 3 or 6 variants here.")
@@ -221,8 +227,9 @@ def compare_angles(angle, true_angle, n_variants):
     Returns
     -------
     dict
-        ``ari`` (adjusted Rand index of nearest well against true variant), ``mean_error`` (degrees,
-        mean absolute difference), ``share_right`` (share of sites in the right well), ``offset`` (rad).
+        ``ari`` (adjusted Rand index of nearest well against true variant), ``mean_error``
+        (degrees, mean absolute difference), ``share_right`` (share of sites in the right well),
+        ``offset`` (rad).
 
     Examples
     --------
@@ -241,7 +248,10 @@ def compare_angles(angle, true_angle, n_variants):
     # be drawn away by sites in the wrong well.
     inside = np.angle(np.mean(difference**n_variants)) / n_variants
     wells = inside + 2 * np.pi * np.arange(n_variants) / n_variants
-    votes = [(np.cos(np.angle(difference * np.exp(-1j * w))) > np.cos(np.pi / n_variants)).sum() for w in wells]
+    votes = [
+        (np.cos(np.angle(difference * np.exp(-1j * w))) > np.cos(np.pi / n_variants)).sum()
+        for w in wells
+    ]
     offset = wells[int(np.argmax(votes))]
     width = 2 * np.pi / n_variants
     origin = np.angle(np.mean(np.exp(1j * n_variants * true_angle))) / n_variants
@@ -291,7 +301,9 @@ def _simulate(title, shape, lattice, motif, *, cell, rotation, random_state, **p
 
     xy, peak = np.vstack([a_xy, b_xy]), np.concatenate([a_peak, b_peak])
     sigma = p["column_width"] * cell
-    image = _render(shape, xy, peak, sigma, p["tilt"] * tilt_size(xy), tilt_angle(xy), p["scan_jitter"], rng)
+    image = _render(
+        shape, xy, peak, sigma, p["tilt"] * tilt_size(xy), tilt_angle(xy), p["scan_jitter"], rng
+    )
     image += 0.2  # thermal diffuse background between the columns, in units of an A column
     if np.isfinite(p["dose"]):
         image = rng.poisson(image * p["dose"]).astype(np.float32)
@@ -345,7 +357,11 @@ def _order_parameter(xy, size, cell, rotation, rng, p):
 
     # The wall is where the nearest seed of another variant is as near as the nearest seed.
     distance = np.stack(
-        [np.linalg.norm(xy[:, None] - seeds[seed_variant == v], axis=2).min(1) for v in range(n_variants)], 1
+        [
+            np.linalg.norm(xy[:, None] - seeds[seed_variant == v], axis=2).min(1)
+            for v in range(n_variants)
+        ],
+        1,
     )
     ranked = np.argsort(distance, 1)
     rows = np.arange(len(xy))
@@ -380,10 +396,14 @@ class _FieldMaker:
         self.n = np.ceil((size + 2 * margin) / self.grid).astype(int)[::-1] + 1
 
     def __call__(self, length, uniform=False):
-        noise = gaussian_filter(self.rng.standard_normal(self.n), length / self.grid / 2, mode="reflect")
+        noise = gaussian_filter(
+            self.rng.standard_normal(self.n), length / self.grid / 2, mode="reflect"
+        )
         noise = (noise - noise.mean()) / (noise.std() + 1e-12)
         if uniform:
-            noise = 2 * noise.ravel().argsort().argsort().reshape(noise.shape) / (noise.size - 1) - 1
+            noise = (
+                2 * noise.ravel().argsort().argsort().reshape(noise.shape) / (noise.size - 1) - 1
+            )
         return _Field(noise, self.margin, self.grid)
 
 

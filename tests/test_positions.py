@@ -167,7 +167,7 @@ def test_stray_positions_do_not_count_as_swapped():
 
 
 def test_nearest_neighbour_distance_is_the_lattice_parameter():
-    positions = np.vstack([square_lattice(), [[np.nan, 3.0]]])
+    positions = np.vstack([square_lattice(), square_lattice(), [[np.nan, 3.0]]])
     assert nearest_neighbour_distance(positions) == pytest.approx(10.0)
 
 
@@ -182,8 +182,9 @@ def test_nearest_shell_is_the_corner_distance_of_a_square_cell():
     assert nearest_shell_distance(b, a) == pytest.approx(5 * np.sqrt(2))
     # A displaced site is judged by the columns it moves away from.
     assert nearest_shell_distance(b + [1.0, 0.0], a) == pytest.approx(np.hypot(6, 5))
-    # Three neighbours at most: no invented fourth.
+    # Two neighbours at most: no invented third.
     assert nearest_shell_distance(np.array([[5.0, 5.0]]), a[:2]) == pytest.approx(5 * np.sqrt(2))
+    assert np.isnan(nearest_shell_distance(b, np.array([[np.nan, 1.0]])))
 
 
 def test_displacement_is_the_movement_of_the_site():

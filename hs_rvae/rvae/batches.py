@@ -8,51 +8,78 @@ import torch
 BLOCK = 2048  # sub-images per block: 19 MB of 48 x 48 float32
 
 
-def iterate_blocks(images, rows=None):
-    """Blocks of sub-images as float32 arrays, a dask array one chunk at a time.
+def map_blocks(function, images, offsets=None, rows=None, *, width, dtype=np.float32):
+    """Apply a function to sub-images block by block; of a dask array only blocks are in memory.
+
+    A dask array is computed once as a whole, its blocks in threads, so that what they share (the
+    image that windows are cut from) is read once.
 
     Parameters
     ----------
+    function : callable
+        ``function(block, offsets) -> (k, width)`` for ``block`` (k, w, w), float32 and finite, and
+        ``offsets`` (k, 2) or None.
     images : numpy.ndarray or dask.array.Array, shape (n, w, w)
+    offsets : numpy.ndarray, shape (n, 2), optional
     rows : numpy.ndarray of int, optional
-        Ascending indices of the sub-images wanted; default all.
+        Sub-images wanted; default all.
+    width : int
+        Columns of the result.
+    dtype : numpy.dtype
+        Of the result.
 
-    Yields
-    ------
-    index : numpy.ndarray of int, shape (k,)
-        Position of the block's sub-images in `images`.
-    block : numpy.ndarray of float32, shape (k, w, w)
+    Returns
+    -------
+    numpy.ndarray, shape (len(rows), width)
+        NaN for sub-images with pixels that are not finite.
     """
-    for start, stop, wanted in _chunks(images, rows):
-        block = images[start:stop]
-        if hasattr(block, "compute"):
-            block = block.compute()
-        if len(wanted) < len(block):
-            block = block[wanted - start]
-        for part in range(0, len(wanted), BLOCK):
-            piece = slice(part, part + BLOCK)
-            yield wanted[piece], np.ascontiguousarray(block[piece], dtype=np.float32)
+
+    def of_block(block, offset=None):
+        result = np.full((len(block), width), np.nan, dtype)
+        for start in range(0, len(block), BLOCK):
+            part = np.ascontiguousarray(block[start : start + BLOCK], dtype=np.float32)
+            good = np.isfinite(part).all((1, 2))
+            if good.any():
+                shift = None if offset is None else offset[start : start + BLOCK][good]
+                result[start : start + BLOCK][good] = function(part[good], shift)
+        return result
+
+    if rows is not None and len(rows) < len(images):
+        offsets = None if offsets is None else offsets[rows]
+        if hasattr(images, "dask"):
+            images = images[rows]
+    else:
+        rows = np.arange(len(images))
+    if not hasattr(images, "dask"):
+        pieces = [slice(start, start + BLOCK) for start in range(0, len(rows), BLOCK)]
+        parts = (None if offsets is None else offsets[piece] for piece in pieces)
+        return np.concatenate(
+            [of_block(images[rows[p]], part) for p, part in zip(pieces, parts, strict=True)]
+        )
+    images = images.rechunk({1: -1, 2: -1})
+    arrays = []
+    if offsets is not None:
+        import dask.array as da
+
+        # A third axis, so that blocks of both arrays pair up.
+        arrays.append(da.from_array(offsets[:, :, None], chunks=(images.chunks[0], 2, 1)))
+
+    def of_blocks(block, offset=None):
+        return of_block(block, None if offset is None else offset[:, :, 0])[:, :, None]
+
+    empty, chunks = np.empty((0, 0, 0), dtype), (images.chunks[0], width, 1)
+    result = images.map_blocks(of_blocks, *arrays, dtype=dtype, chunks=chunks, meta=empty)
+    return result.compute(scheduler="threads")[:, :, 0]
 
 
 def n_blocks(images, rows=None):
-    """Number of blocks that :func:`iterate_blocks` yields."""
-    return sum(-(-len(wanted) // BLOCK) for _, _, wanted in _chunks(images, rows))
-
-
-def _chunks(images, rows):
-    """Start and stop of the chunks that hold wanted rows, and these rows."""
-    rows = np.arange(len(images)) if rows is None else np.asarray(rows)
-    sizes = images.chunks[0] if hasattr(images, "dask") else (BLOCK,) * -(-len(images) // BLOCK)
-    start = 0
-    for size in sizes:
-        wanted = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + size)]
-        if len(wanted):
-            yield start, start + size, wanted
-        start += size
+    """Number of times that :func:`map_blocks` calls its function, about."""
+    n = len(images) if rows is None else len(rows)
+    return max(-(-n // BLOCK), len(images.chunks[0]) if hasattr(images, "dask") else 1)
 
 
 def spread_rows(rows, n, n_runs=8):
-    """About n of the rows, in a few runs spread evenly over all: few chunks to read, no corner left out.
+    """About n of the rows, in a few runs spread evenly over all: few chunks to read.
 
     Parameters
     ----------

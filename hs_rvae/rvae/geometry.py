@@ -7,8 +7,8 @@ With ``c`` the column, ``W`` a soft disk around it and ``u`` a unit vector at az
     F(q, phi) = sqrt(q dq dphi) sum_r W(r) x(r) exp(-2 pi i q u.(r - c))
     H(q, m)   = mean_phi F(q, phi) exp(-i m phi) * sqrt(weight_m),   m = 0 .. M
 
-so that the sum of ``|H|**2`` over ``m >= 0`` is about half the sum of ``|W x|**2`` (a real image has
-``F(phi + pi) = conj(F(phi))``: the other half plane says nothing new). Turning the content by
+so that the sum of ``|H|**2`` over ``m >= 0`` is about half the sum of ``|W x|**2`` (a real image
+has ``F(phi + pi) = conj(F(phi))``: the other half plane says nothing new). Turning the content by
 ``theta`` (from +x towards +y, clockwise on screen) multiplies ``H(q, m)`` by ``exp(-i m theta)``.
 """
 
@@ -57,10 +57,12 @@ class HarmonicGrid:
 
     @property
     def n_orders(self):
+        """Number of orders from 0, M + 1."""
         return self.max_order + 1
 
     @property
     def q(self):
+        """Radial frequencies in cycles/px, shape (n_q,)."""
         return (np.arange(self.n_q) + 0.5) * self.q_max / self.n_q
 
     def disk(self, offset=None):
@@ -115,7 +117,9 @@ class HarmonicGrid:
         -------
         torch.Tensor of complex64, shape (n, n_q, n_phi / 2)
         """
-        flat = windowed.reshape(len(windowed), -1) @ self._matrix("pixels_to_polar", windowed.device)
+        flat = windowed.reshape(len(windowed), -1) @ self._matrix(
+            "pixels_to_polar", windowed.device
+        )
         return torch.view_as_complex(flat.reshape(len(windowed), self.n_q, self.n_phi // 2, 2))
 
     def images(self, harmonics):
@@ -142,12 +146,12 @@ class HarmonicGrid:
         return harmonics * phase[:, None, :]
 
     def shift(self, harmonics, shift):
-        """Move the content by `shift` ((x, y) in px, shape (n, 2)), exact but for the disk's edge."""
+        """Move the content by `shift` ((x, y) in px, shape (n, 2)), exact but for the edge."""
         polar = self._polar(harmonics)
         return self._orders(polar * torch.exp(-2j * torch.pi * self._phase(shift)))
 
     def _pixels(self):
-        """x and y of the pixels about the window's centre, each (w, w)."""
+        """X and y of the pixels about the window's centre, each (w, w)."""
         line = torch.arange(self.window_size, dtype=torch.float32) - (self.window_size - 1) / 2
         return line[None, :].expand(len(line), -1), line[:, None].expand(-1, len(line))
 
@@ -155,7 +159,7 @@ class HarmonicGrid:
         return 2 * np.pi * np.arange(self.n_phi // 2) / self.n_phi
 
     def _phase(self, vector):
-        """q u.vector for every frequency and azimuth of the half plane, (n, n_q, n_phi / 2)."""
+        """Q u.vector for every frequency and azimuth of the half plane, (n, n_q, n_phi / 2)."""
         q = torch.as_tensor(self.q, dtype=torch.float32, device=vector.device)
         phi = torch.as_tensor(self._azimuths(), dtype=torch.float32, device=vector.device)
         along = vector[:, :1] * torch.cos(phi) + vector[:, 1:] * torch.sin(phi)
@@ -163,7 +167,9 @@ class HarmonicGrid:
 
     def _orders(self, polar):
         """Azimuths of the half plane to orders 0 .. M."""
-        return polar @ self._to_orders(polar.device) + polar.conj() @ self._to_orders(polar.device, True)
+        return polar @ self._to_orders(polar.device) + polar.conj() @ self._to_orders(
+            polar.device, True
+        )
 
     def _to_orders(self, device, opposite=False):
         key = ("orders", str(device), opposite)
@@ -195,7 +201,7 @@ class HarmonicGrid:
             self._cache[key] = torch.as_tensor(getattr(self, "_" + name)(), device=device)
         return self._cache[key]
 
-    def _waves(self):
+    def _plane_waves(self):
         """sqrt(2 q dq dphi) exp(-2 pi i q u.r), shape (w * w, n_q, n_phi / 2), complex128."""
         x, y = (p.numpy().astype(float).ravel() for p in self._pixels())
         phi = self._azimuths()
@@ -206,20 +212,59 @@ class HarmonicGrid:
 
     def _pixels_to_polar(self):
         """Real and imaginary parts interleaved, (w * w, 2 n_q n_phi / 2), without the disk."""
-        waves = self._waves().reshape(self.window_size**2, -1)
+        waves = self._plane_waves().reshape(self.window_size**2, -1)
         return np.stack([waves.real, waves.imag], -1).reshape(len(waves), -1).astype(np.float32)
 
     def _pixels_to_harmonics(self):
         """(w * w, 2 n_q (M + 1)), disk included."""
-        waves = self._waves() * self.disk().numpy().ravel()[:, None, None]
+        waves = self._plane_waves() * self.disk().numpy().ravel()[:, None, None]
         here, there = (self._to_orders("cpu", o).numpy().astype(complex) for o in (False, True))
         matrix = (waves @ here + waves.conj() @ there).reshape(len(waves), -1)
         return np.stack([matrix.real, matrix.imag], -1).reshape(len(waves), -1).astype(np.float32)
 
     def _harmonics_to_pixels(self):
         """(2 n_q (M + 1), w * w): the adjoint, twice for the half plane that is not kept."""
-        waves = self._waves()
+        waves = self._plane_waves()
         here, there = (self._to_orders("cpu", o).numpy().astype(complex) for o in (False, True))
         matrix = 2 * (waves.conj() @ here.conj() + waves @ there.conj()).reshape(len(waves), -1)
         basis = np.stack([matrix.real, -matrix.imag], -1).reshape(len(waves), -1)
         return np.ascontiguousarray(basis.T).astype(np.float32)
+
+
+def align(harmonics, angle):
+    """Turn sites back by their angles, (n,) in radians: into the pose frame."""
+    m = torch.arange(harmonics.shape[2], device=harmonics.device)
+    return harmonics * torch.exp(1j * angle[:, None] * m)[:, None, :]
+
+
+def waves(angle, n_m):
+    """exp(i m angle) and its first two derivatives by the angle, as real numbers.
+
+    Returns
+    -------
+    torch.Tensor, shape (k, 2 (M + 1), 3)
+        Real parts of all orders, then imaginary parts.
+    """
+    m = torch.arange(n_m, device=angle.device, dtype=torch.float32)
+    cos, sin = torch.cos(angle[:, None] * m), torch.sin(angle[:, None] * m)
+    derivatives = [torch.cat([cos, sin], 1), torch.cat([-m * sin, m * cos], 1)]
+    return torch.stack([*derivatives, -torch.cat([m**2 * cos, m**2 * sin], 1)], 2)
+
+
+def by_order(harmonics):
+    """(n, n_q, M + 1) to contiguous (M + 1, n, n_q)."""
+    return harmonics.permute(2, 0, 1).contiguous()
+
+
+def to_real(harmonics):
+    """Complex (n, n_q, M + 1) to real (n, n_q (2 M + 1)): order 0, then pairs per order."""
+    pairs = torch.view_as_real(harmonics[:, :, 1:].contiguous()).permute(0, 2, 3, 1)
+    return torch.cat([harmonics[:, :, 0].real, pairs.reshape(len(harmonics), -1)], 1)
+
+
+def to_complex(real, shape):
+    """The inverse of :func:`to_real`."""
+    n_q, n_m = shape
+    pairs = real[:, n_q:].reshape(-1, n_m - 1, 2, n_q).permute(0, 3, 1, 2).contiguous()
+    order_0 = torch.complex(real[:, :n_q], torch.zeros_like(real[:, :n_q]))
+    return torch.cat([order_0[:, :, None], torch.view_as_complex(pairs)], 2)

@@ -47,7 +47,7 @@ class ContentNetwork(nn.Module):
         self.register_buffer("sign", torch.ones(n_latents))
 
     def start_from_components(self, radial, others, noise_variance):
-        """Start as the principal components of the training set, so that training only improves them.
+        """Start as the principal components of the training set; training improves them.
 
         Parameters
         ----------
@@ -66,7 +66,10 @@ class ContentNetwork(nn.Module):
         # A latent beyond the rank of the data starts small rather than absent.
         signal = (value - noise_variance).clamp(min=0.01 * float(value[0]) + 1e-12)
         gain = vector * signal.sqrt()
-        inner = torch.eye(len(value), dtype=gain.dtype, device=gain.device) + gain.T @ gain / noise_variance
+        inner = (
+            torch.eye(len(value), dtype=gain.dtype, device=gain.device)
+            + gain.T @ gain / noise_variance
+        )
         solve = torch.linalg.solve(inner, gain.T / noise_variance)
         with torch.no_grad():
             self.decode_linear.weight.copy_(gain)
@@ -76,7 +79,9 @@ class ContentNetwork(nn.Module):
             for network in (self.encode_mlp, self.decode_mlp, self.others_mlp):
                 network[-1].weight.zero_()
                 network[-1].bias.zero_()
-            self.encode_mlp[-1].bias[self.n_latents :] = torch.log(1 / torch.diagonal(inner)).float()
+            self.encode_mlp[-1].bias[self.n_latents :] = torch.log(
+                1 / torch.diagonal(inner)
+            ).float()
             y = (others - self.other_mean) / self.other_scale
             latent = x @ solve.float().T
             self.others_linear.weight.copy_(torch.linalg.lstsq(latent, y).solution.T)
@@ -86,7 +91,9 @@ class ContentNetwork(nn.Module):
         """Mean and log variance of the latents, in the internal order, each (n, n_latents)."""
         x = (radial - self.radial_mean) / self.radial_scale
         mean, log_variance = self.encode_mlp(x).chunk(2, 1)
-        return self.encode_linear(x) + mean, log_variance.clamp(-_MAX_LOG_VARIANCE, _MAX_LOG_VARIANCE)
+        return self.encode_linear(x) + mean, log_variance.clamp(
+            -_MAX_LOG_VARIANCE, _MAX_LOG_VARIANCE
+        )
 
     def decode_standard(self, latent):
         """Both blocks in standard units; the latents learn from the first one only."""

@@ -17,12 +17,12 @@ Fourier transform over the orders m.
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 import torch
 
-N_ANNEAL, N_BLIND, N_POSE = 26, 10, 8  # iterations: per restart, on all sites, in the pose frame
+from .covariance import factor_analysis
+from .geometry import align, by_order, to_complex, to_real, waves
 
-_FLOOR = (0.05, 1e-3)  # of the noise per order: share of that order's mean power, of the overall mean
+N_POSE = 8  # iterations in the pose frame
 
 
 @dataclass
@@ -86,6 +86,11 @@ class PoseModel:
         energy = _inner(mean[None], weighted_mean[None])[0, 0]
         self._constant = -0.5 * (energy + log_det + n_real * np.log(2 * np.pi))
 
+    def to(self, device):
+        """The same model on another device."""
+        parts = (t.to(device) for t in (self.mean, self.noise, self.factors))
+        return PoseModel(*parts, rotation=self.rotation)
+
     def score(self, harmonics, n_angles):
         """Log posterior of the angle, up to a constant of the site, on a regular grid.
 
@@ -103,10 +108,12 @@ class PoseModel:
         """
         n, _, n_m = harmonics.shape
         # One product per order: (M + 1, n, n_q) with (M + 1, n_q, J + 1).
-        functionals = _by_order(harmonics) @ self._weights.conj().permute(2, 1, 0)
+        functionals = by_order(harmonics) @ self._weights.conj().permute(2, 1, 0)
         functionals = torch.cat([functionals.real, -functionals.imag]).permute(1, 2, 0).contiguous()
-        waves = _waves(2 * torch.pi / n_angles * torch.arange(n_angles, device=harmonics.device), n_m)
-        values = (functionals.reshape(-1, 2 * n_m) @ waves[..., 0].T).reshape(n, -1, n_angles)
+        grid = 2 * torch.pi / n_angles * torch.arange(n_angles, device=harmonics.device)
+        values = (functionals.reshape(-1, 2 * n_m) @ waves(grid, n_m)[..., 0].T).reshape(
+            n, -1, n_angles
+        )
         deviation = values[:, 1:] - self._offset[:, None]
         return values[:, 0] + 0.5 * (deviation**2).sum(1), functionals
 
@@ -146,7 +153,9 @@ class PoseModel:
         evidence[rows, columns] = height + torch.log(std)
         norm = torch.logsumexp(evidence, 1, keepdim=True)
         order = torch.argsort(evidence, dim=1, descending=True, stable=True)
-        weights, modes, width = (t.gather(1, order) for t in (torch.exp(evidence - norm), modes, width))
+        weights, modes, width = (
+            t.gather(1, order) for t in (torch.exp(evidence - norm), modes, width)
+        )
         angle = modes[:, 0]
         spread = (weights * (wrap(modes - angle[:, None]) ** 2 + width**2)).sum(1)
         # The integral over a mode is sqrt(2 pi) width exp(height), over a range of 2 pi.
@@ -181,7 +190,7 @@ class PoseModel:
         start = angle
         n_m = functionals.shape[2] // 2
         for i in range(n_iterations + 1):
-            value, first, second = (functionals @ _waves(angle, n_m)).unbind(2)  # (k, J + 1) each
+            value, first, second = (functionals @ waves(angle, n_m)).unbind(2)  # (k, J + 1) each
             deviation = value[:, 1:] - self._offset
             slope = first[:, 0] + (deviation * first[:, 1:]).sum(1)
             bend = second[:, 0] + (first[:, 1:] ** 2 + deviation * second[:, 1:]).sum(1)
@@ -192,94 +201,9 @@ class PoseModel:
         return wrap(angle), height, (-bend).rsqrt()
 
 
-def _waves(angle, n_m):
-    """exp(i m angle) and its first two derivatives by the angle, as real numbers.
-
-    Returns
-    -------
-    torch.Tensor, shape (k, 2 (M + 1), 3)
-        Real parts of all orders, then imaginary parts.
-    """
-    m = torch.arange(n_m, device=angle.device, dtype=torch.float32)
-    cos, sin = torch.cos(angle[:, None] * m), torch.sin(angle[:, None] * m)
-    derivatives = [torch.cat([cos, sin], 1), torch.cat([-m * sin, m * cos], 1)]
-    return torch.stack([*derivatives, -torch.cat([m**2 * cos, m**2 * sin], 1)], 2)
-
-
-def _by_order(harmonics):
-    """(n, n_q, M + 1) to contiguous (M + 1, n, n_q)."""
-    return harmonics.permute(2, 0, 1).contiguous()
-
-
-def align(harmonics, angle):
-    """Turn sites back by their angles, (n,) in radians: into the pose frame."""
-    m = torch.arange(harmonics.shape[2], device=harmonics.device)
-    return harmonics * torch.exp(1j * angle[:, None] * m)[:, None, :]
-
-
 def wrap(angle):
     """Angles in (-pi, pi]."""
     return -torch.remainder(-angle + np.pi, 2 * np.pi) + np.pi
-
-
-def without_angles(harmonics):
-    """The model whose angles are all 0, without factors.
-
-    Parameters
-    ----------
-    harmonics : torch.Tensor of complex64, shape (n, n_q, M + 1)
-
-    Returns
-    -------
-    PoseModel
-    """
-    return _isotropic_model(_Sites(harmonics), harmonics.mean(0), rotation=False)
-
-
-def fit_blind(harmonics, generator, *, n_restarts=3, n_angles=64, n_subset=2000, report=None):
-    """Blind stage: one template, isotropic deviations, annealed from an arbitrary site.
-
-    Parameters
-    ----------
-    harmonics : torch.Tensor of complex64, shape (n, n_q, M + 1)
-    generator : torch.Generator
-        Chooses the subset and the starting sites.
-    n_restarts, n_angles, n_subset : int
-        Starts, angles of the grid, sites used before the last iterations.
-    report : callable, optional
-        Called with the mean log-likelihood after every iteration; answers True to stop.
-
-    Returns
-    -------
-    PoseModel
-        Without factors.
-    """
-    report = report or (lambda value: False)
-    subset = harmonics
-    if len(harmonics) > n_subset:
-        subset = harmonics[_permutation(len(harmonics), generator)[:n_subset]]
-    some, best = _Sites(subset), None
-    for _ in range(n_restarts):
-        start = subset[_permutation(len(subset), generator)[0]]
-        template, value, stopped = _anneal(some, 0.7 * start, n_angles, report)
-        if best is None or value > best[1]:
-            best = (template, value)
-        if stopped:
-            break
-    template = best[0]
-    sites = _Sites(harmonics)
-    for _ in range(N_BLIND):
-        template, value = sites.step(template, sites.noise(template), n_angles)
-        if report(value):
-            break
-    return _isotropic_model(sites, template)
-
-
-def _isotropic_model(sites, template, rotation=True):
-    noise = sites.noise(template)
-    noise[1:] /= 2  # from complex numbers to their real and imaginary parts
-    no_factors = torch.zeros((0, *template.shape), dtype=torch.complex64, device=template.device)
-    return PoseModel(template, noise, no_factors, rotation)
 
 
 def fit_pose(harmonics, model, *, n_factors=16, n_iterations=N_POSE, report=None):
@@ -303,83 +227,11 @@ def fit_pose(harmonics, model, *, n_factors=16, n_iterations=N_POSE, report=None
     for _ in range(n_iterations):
         posterior = model.posterior(harmonics)
         mean, covariance = _aligned_moments(harmonics, posterior)
-        noise, factors = _factor_analysis(covariance, harmonics.shape[1:], n_factors)
+        noise, factors = factor_analysis(covariance, harmonics.shape[1:], n_factors)
         model = PoseModel(mean, noise, factors, model.rotation)
         if report is not None and report(float(posterior.log_likelihood.mean())):
             break
     return model
-
-
-def _anneal(sites, template, n_angles, report):
-    """Iterations with scalar noise that falls, then with a noise covariance per order."""
-    eye = torch.eye(len(template), dtype=torch.complex64, device=template.device)
-    for i in range(20):
-        nats = 10 * 10 ** min(1.0, i / 13)  # 10 to 100 nats over the first two thirds
-        residual = sites.power - (template[:, 1:].abs() ** 2).sum()
-        variance = torch.maximum(residual, 0.05 * sites.power) / (2 * nats)
-        noise = (eye * variance).expand(template.shape[1], -1, -1)
-        template, value = sites.step(template, noise, n_angles)
-        if report(value):
-            return template, -np.inf, True
-    for _ in range(N_ANNEAL - 20):
-        template, value = sites.step(template, sites.noise(template), n_angles)
-        if report(value):
-            return template, value, True
-    return template, value, False
-
-
-class _Sites:
-    """Sites with what all iterations of the blind stage need of them, computed once."""
-
-    def __init__(self, harmonics):
-        self.x = _by_order(harmonics)
-        self.second = self.x.transpose(1, 2) @ self.x.conj() / len(harmonics)
-        self.mean = self.x[0].real.mean(0)
-        self.power = torch.diagonal(self.second[1:], dim1=1, dim2=2).real.sum()
-
-    def noise(self, template):
-        """Covariance per order of what the template leaves, with a floor, (M + 1, n_q, n_q)."""
-        columns = template.T.clone()
-        columns[0] = self.mean
-        return _with_floor(self.second - columns[:, :, None] * columns[:, None, :].conj())
-
-    def step(self, template, noise, n_angles):
-        """One iteration over a grid of angles.
-
-        Returns
-        -------
-        template : torch.Tensor of complex64, shape (n_q, M + 1)
-        value : float
-            Mean log-likelihood of the orders above 0, in nats up to a constant.
-        """
-        n_m, n, _ = self.x.shape
-        columns = template.T[:, :, None]
-        weighted = torch.linalg.solve(noise, columns)  # (M + 1, n_q, 1)
-        linear = (self.x[1:] @ weighted[1:].conj())[..., 0]  # (M, n)
-        grid = 2 * torch.pi / n_angles * torch.arange(n_angles, device=self.x.device)
-        waves = _waves(grid, n_m)[..., 0].T  # (2 (M + 1), n_angles)
-        cos, sin = waves[1:n_m], waves[n_m + 1 :]
-        score = 2 * (linear.real.T @ cos - linear.imag.T @ sin)
-        norm = torch.logsumexp(score, 1, keepdim=True)
-        weight = torch.exp(score - norm)
-        turn = torch.complex(cos @ weight.T, sin @ weight.T)  # (M, n): mean of exp(i m angle)
-        new = template.clone()
-        new[:, 1:] = (turn[:, None, :] @ self.x[1:])[:, 0].T / n
-        new[:, 0] = self.mean
-        energy = (columns[1:].conj() * weighted[1:]).real.sum()
-        power = torch.diagonal(torch.linalg.solve(noise, self.second)[1:], dim1=1, dim2=2).real.sum()
-        log_det = torch.linalg.slogdet(noise)[1][1:].sum()
-        return new, float(norm.mean() - np.log(n_angles) - energy - power - log_det)
-
-
-def _with_floor(noise):
-    """Add the floor that keeps orders without signal from being trusted."""
-    trace = torch.diagonal(noise, dim1=1, dim2=2).real.sum(1) / noise.shape[1]
-    floor = _FLOOR[0] * trace + _FLOOR[1] * trace.mean()
-    eye = torch.eye(noise.shape[1], dtype=noise.dtype, device=noise.device)
-    noise = noise + floor[:, None, None] * eye
-    noise[0] = noise[0].real.to(noise.dtype)
-    return noise
 
 
 def _aligned_moments(x, posterior, least=1e-3, block=4096):
@@ -398,87 +250,6 @@ def _aligned_moments(x, posterior, least=1e-3, block=4096):
         mean += weighted.sum(0).double()
         second += (flat.T @ weighted).double()
     return to_complex(mean[None].float(), x.shape[1:])[0], second - mean[:, None] * mean
-
-
-def _factor_analysis(covariance, shape, n_factors, n_iterations=3):
-    """Split a pose-frame covariance into isotropic noise and factors.
-
-    Parameters
-    ----------
-    covariance : torch.Tensor of float64, shape (D, D)
-        In the order of :func:`to_real`.
-    shape : tuple of int
-        (n_q, M + 1).
-    n_factors, n_iterations : int
-
-    Returns
-    -------
-    noise : torch.Tensor of complex64, shape (M + 1, n_q, n_q)
-    factors : torch.Tensor of complex64, shape (J, n_q, M + 1)
-    """
-    noise = _project_isotropic(covariance, shape)
-    for _ in range(n_iterations):
-        value, root = torch.linalg.eigh(noise)
-        half = (root * value.sqrt()[:, None, :]) @ root.conj().transpose(1, 2)
-        inverse = (root * value.rsqrt()[:, None, :]) @ root.conj().transpose(1, 2)
-        white = _apply_blocks(inverse, _apply_blocks(inverse, covariance).T)
-        value, vector = _leading(0.5 * (white + white.T), n_factors)
-        factors = _apply_blocks(half, vector * (value - 1).clamp(min=0).sqrt())
-        noise = _project_isotropic(covariance - factors @ factors.T, shape)
-    return noise.to(torch.complex64), to_complex(factors.T.float(), shape)
-
-
-def _leading(matrix, k):
-    """The k largest eigenvalues of a symmetric matrix and their vectors."""
-    last = len(matrix) - 1
-    value, vector = scipy.linalg.eigh(matrix.cpu().numpy(), subset_by_index=[last - k + 1, last])
-    return (torch.as_tensor(part, device=matrix.device) for part in (value, vector))
-
-
-def _project_isotropic(covariance, shape):
-    """Nearest covariance that commutes with every rotation: a Hermitian block per order."""
-    n_q, n_m = shape
-    order_0 = covariance[:n_q, :n_q].to(torch.complex128)
-    pairs = covariance[n_q:, n_q:].reshape(n_m - 1, 2, n_q, n_m - 1, 2, n_q)
-    pairs = torch.diagonal(pairs, dim1=0, dim2=3)  # (2, n_q, 2, n_q, M)
-    even = (pairs[0, :, 0] + pairs[1, :, 1]) / 2
-    odd = (pairs[1, :, 0] - pairs[0, :, 1]) / 2
-    blocks = torch.complex(even, odd).permute(2, 0, 1)
-    blocks = torch.cat([order_0[None], blocks])
-    least = 1e-4 * torch.diagonal(covariance).mean()
-    value, vector = torch.linalg.eigh(0.5 * (blocks + blocks.conj().transpose(1, 2)))
-    value = value.clamp(min=least).to(vector.dtype)
-    return _with_floor((vector * value[:, None, :]) @ vector.conj().transpose(1, 2))
-
-
-def _apply_blocks(blocks, x):
-    """Apply a complex matrix per order, (M + 1, n_q, n_q), to real columns (D, k)."""
-    n_m, n_q, _ = blocks.shape
-    order_0 = blocks[0].real @ x[:n_q]
-    pairs = x[n_q:].reshape(n_m - 1, 2, n_q, -1)
-    real, imaginary = blocks[1:].real, blocks[1:].imag
-    pairs = torch.stack(
-        [
-            real @ pairs[:, 0] - imaginary @ pairs[:, 1],
-            imaginary @ pairs[:, 0] + real @ pairs[:, 1],
-        ],
-        1,
-    )
-    return torch.cat([order_0, pairs.reshape(len(x) - n_q, -1)])
-
-
-def to_real(harmonics):
-    """Complex (n, n_q, M + 1) to real (n, n_q (2 M + 1)): order 0, then real, imaginary per order."""
-    pairs = torch.view_as_real(harmonics[:, :, 1:].contiguous()).permute(0, 2, 3, 1)
-    return torch.cat([harmonics[:, :, 0].real, pairs.reshape(len(harmonics), -1)], 1)
-
-
-def to_complex(real, shape):
-    """The inverse of :func:`to_real`."""
-    n_q, n_m = shape
-    pairs = real[:, n_q:].reshape(-1, n_m - 1, 2, n_q).permute(0, 3, 1, 2).contiguous()
-    order_0 = torch.complex(real[:, :n_q], torch.zeros_like(real[:, :n_q]))
-    return torch.cat([order_0[:, :, None], torch.view_as_complex(pairs)], 2)
 
 
 def _weigh(precision, x):
@@ -508,7 +279,3 @@ def _local_maxima(score, n_modes, reach=25.0):
     peak.scatter_(1, score.argmax(1, keepdim=True), True)  # a flat score has no peak
     height, index = torch.topk(torch.where(peak, score, -torch.inf), n_modes, dim=1)
     return index * (2 * np.pi / score.shape[1]), height > height[:, :1] - reach
-
-
-def _permutation(n, generator):
-    return torch.randperm(n, generator=generator)

@@ -86,7 +86,7 @@ def choose_grid(images, q_max=None):
 
 
 def _radial_power(images, grid):
-    """By frequency: mean power in the disk, and the share of order 0 that is common to the sites."""
+    """By frequency: power in the disk, and the share of order 0 common to the sites."""
     x = torch.as_tensor(np.ascontiguousarray(images, dtype=np.float32))
     disk = grid.disk()
     x = x - (x * disk).sum((1, 2), keepdim=True) / disk.sum()

@@ -80,8 +80,8 @@ def read_model(path, expected_format):
         raise ValueError(f"path={str(path)!r} is not a safetensors file: {error}.") from error
     if header.get("format") != expected_format:
         raise ValueError(
-            f"path={str(path)!r} holds {header.get('format', 'no model of hs_rvae')!r}; this version "
-            f"reads {expected_format!r}."
+            f"path={str(path)!r} holds {header.get('format', 'no model of hs_rvae')!r}; this "
+            f"version reads {expected_format!r}."
         )
     return tensors, header
 

@@ -6,6 +6,7 @@ import logging
 import signal
 import threading
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +25,9 @@ class TrainingSettings:
 
     Attributes
     ----------
-    epochs, batch_size : int
+    epochs : int
+    batch_size : int or None
+        None: 1/32 of the sites, between 128 and 1024.
     learning_rate : float
         Peak of a one-cycle schedule of Adam.
     content_nats : float
@@ -34,7 +37,7 @@ class TrainingSettings:
     """
 
     epochs: int = 15
-    batch_size: int = 256
+    batch_size: int | None = None
     learning_rate: float = 2e-3
     content_nats: float = 100.0
     validation_fraction: float = 0.1
@@ -43,6 +46,10 @@ class TrainingSettings:
     def noise_fraction(self):
         """Noise variance as a share of the summed variance of the content."""
         return 1 / (2 * self.content_nats)
+
+    def batch(self, n):
+        """Size of the batches of n sites."""
+        return self.batch_size or int(np.clip(n // 32, 128, 1024))
 
 
 def pick_device(device=None):
@@ -74,6 +81,17 @@ def pick_device(device=None):
     return device
 
 
+@contextmanager
+def one_thread():
+    """Torch on one thread: on matrices this small, threads cost more than they bring."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class Progress:
     """One progress bar for a fit, and a stop that Ctrl-C asks for.
 
@@ -90,6 +108,7 @@ class Progress:
 
     def __init__(self, total, show, description="rVAE"):
         self.stopped = False
+        self.description = description
         self._bar = tqdm(total=total, disable=not show, desc=description, leave=True)
         self._previous = None
 
@@ -110,15 +129,17 @@ class Progress:
             raise KeyboardInterrupt
         self.stopped = True
 
-    def step(self, description=None, **values):
+    def step(self, description, **values):
         """One step further; values are shown beside the bar."""
-        if description:
-            self._bar.set_description(description, refresh=False)
+        if not self.stopped:
+            self.description = description
+        self._bar.set_description(description, refresh=False)
         if values:
             self._bar.set_postfix({k: f"{v:.4g}" for k, v in values.items()}, refresh=False)
         self._bar.update()
 
 
+@one_thread()
 def train_content(network, radial, others, settings, generator, progress):
     """Train the content network on the harmonics in the pose frame.
 
@@ -135,8 +156,8 @@ def train_content(network, radial, others, settings, generator, progress):
     Returns
     -------
     history : dict of str to numpy.ndarray
-        ``loss``, ``reconstruction``, ``kl`` and ``validation_loss`` (loss of the held-out sites), in
-        nats per site, one number per epoch; the loss is reconstruction plus kl.
+        ``loss``, ``reconstruction``, ``kl`` and ``validation_loss`` (loss of the held-out sites),
+        in nats per site, one number per epoch; the loss is reconstruction plus kl.
     """
     n = len(radial)
     order = torch.randperm(n, generator=generator)
@@ -146,7 +167,8 @@ def train_content(network, radial, others, settings, generator, progress):
     network.start_from_components(radial[kept], others[kept], noise_variance)
 
     optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
-    n_batches = len(list(shuffled_batches(len(kept), settings.batch_size, torch.Generator())))
+    batch_size = settings.batch(len(kept))
+    n_batches = len(list(shuffled_batches(len(kept), batch_size, torch.Generator())))
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, settings.learning_rate, total_steps=settings.epochs * n_batches + 1
     )
@@ -156,11 +178,11 @@ def train_content(network, radial, others, settings, generator, progress):
         noise = torch.randn((len(rows), network.n_latents), generator=generator).to(radial.device)
         return content_loss(network, radial[rows], others[rows], noise, noise_variance)
 
-    for epoch in range(settings.epochs):
+    for _ in range(settings.epochs):
         if progress.stopped:
             break
         sums = torch.zeros(2, device=radial.device)
-        for batch in shuffled_batches(len(kept), settings.batch_size, generator):
+        for batch in shuffled_batches(len(kept), batch_size, generator):
             terms = loss(kept[batch.to(kept.device)])
             optimiser.zero_grad(set_to_none=True)
             terms.total.backward()
@@ -179,12 +201,12 @@ def train_content(network, radial, others, settings, generator, progress):
     return {name: np.array(values) for name, values in history.items()}
 
 
-def warn_if_stopped(progress, stage):
+def warn_if_stopped(progress):
     """Say that a fit was cut short, and what is left."""
     if progress.stopped:
         warnings.warn(
-            f"The rVAE fit was interrupted during its {stage}; the model as it stood is kept and can "
-            "be used, but it is not the result of a complete fit.",
+            f"The fit was interrupted ({progress.description}); the model as it stood is kept and "
+            "can be used, but it is not the result of a complete fit.",
             UserWarning,
             stacklevel=4,
         )

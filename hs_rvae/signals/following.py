@@ -11,8 +11,10 @@ match is refused.
 
 import logging
 
+import numpy as np
 from hyperspy.signals import Signal2D
 
+from hs_rvae.signals.construction import parent_image
 from hs_rvae.sites import SiteTable
 
 _logger = logging.getLogger(__name__)
@@ -71,8 +73,6 @@ class FollowingMixin:
 
     @image.setter
     def image(self, image):
-        from hs_rvae.signals.construction import parent_image
-
         if isinstance(image, list | tuple):
             image = [one if one is None else parent_image(one) for one in image]
         elif image is not None:
@@ -119,11 +119,11 @@ class FollowingMixin:
             delattr(self.metadata.get_item(_NODE), "sites")
 
     def _slicer(self, slices, isNavigation=None, out=None):
-        matches = self._sites_signal() is not None
-        if isNavigation and matches:
-            self._align_sites()
-        else:
-            # The table shares the site axis only: nothing to slice for isig.
+        table = self._sites_signal()
+        self._align_sites()
+        if table is None or not isNavigation or out is not None:
+            # The table shares the site axis only: nothing to slice for isig. HyperSpy would not
+            # bring the names of new columns into an existing signal.
             self._additional_slicing_targets = Signal2D._additional_slicing_targets
         try:
             result = super()._slicer(slices, isNavigation, out=out)
@@ -132,16 +132,19 @@ class FollowingMixin:
         sliced = result if out is None else out
         if isinstance(sliced, FollowingMixin):
             if isNavigation is False:
-                sliced._move_offsets(_window_middles(self))
-            elif not matches:
+                sliced._set_columns_at(self._columns_at())
+            elif table is None:
                 sliced._leave_sites()
+            elif out is not None:
+                sliced._set_sites(SiteTable(table._slicer(slices, True)))
         return result
 
     def _remove_axis(self, axes):
         had_sites = self.axes_manager.navigation_dimension
         super()._remove_axis(axes)
         if had_sites and not self.axes_manager.navigation_dimension:
-            # mean, sum, ... over the sites; a single site taken out gets its row back.
+            # mean, sum, ... over the sites; a single site taken out gets its row back. Unbound:
+            # the class may have changed with the axes.
             FollowingMixin._leave_sites(self)
 
     def _assign_subclass(self, *args, **kwargs):
@@ -180,12 +183,12 @@ class FollowingMixin:
         axis = self.axes_manager[axis]
         table = self._sites_signal() if axis.navigate else None
         self._align_sites()
-        middles = _window_middles(self)
+        columns_at = self._columns_at()
         super().crop(axis, start, end, convert_units=False)
         if table is not None:
             table.crop(table.axes_manager.navigation_axes[0], start, end)
         elif not axis.navigate:
-            self._move_offsets(middles)
+            self._set_columns_at(columns_at)
         if convert_units:
             self.axes_manager.convert_units(axis)
 
@@ -205,7 +208,7 @@ class FollowingMixin:
         result = super().rebin(*args, **kwargs)
         rebinned = result if kwargs.get("out") is None else kwargs["out"]
         if isinstance(rebinned, FollowingMixin):
-            rebinned._move_offsets(_window_middles(self))
+            rebinned._set_columns_at(self._columns_at())
         return result
 
     def split(self, axis="auto", number_of_parts="auto", step_sizes="auto"):
@@ -240,7 +243,7 @@ class FollowingMixin:
             if along_sites:
                 start += count
             else:
-                part._move_offsets(_window_middles(self))
+                part._set_columns_at(self._columns_at())
         return parts
 
     def get_current_signal(self, *args, **kwargs):
@@ -264,22 +267,32 @@ class FollowingMixin:
                 current._set_sites(self.sites.take(self.axes_manager.indices or (0,)))
         return current
 
-    def _move_offsets(self, before):
-        """Columns offset_x, offset_y after the windows changed from middles `before`."""
+    def _columns_at(self):
+        """Find the columns on the axes x and y: window's middle plus offset, one array each."""
         signal = self._sites_signal()
-        if signal is None:
+        if signal is None or "offset_x" not in signal.metadata.Sites.columns:
+            return None
+        offsets = SiteTable(signal)[["offset_x", "offset_y"]]
+        axes = self.axes_manager.signal_axes
+        return [
+            _middle(axis) + offset * axis.scale
+            for axis, offset in zip(axes, offsets.T, strict=True)
+        ]
+
+    def _set_columns_at(self, columns_at):
+        """Write offset_x and offset_y of windows that were cropped or binned."""
+        signal = self._sites_signal()
+        if signal is None or columns_at is None or len(columns_at[0]) != len(SiteTable(signal)):
             return
-        table = SiteTable(signal)
-        after = _window_middles(self)
-        for name, old, new in zip(("offset_x", "offset_y"), before, after, strict=True):
-            if name in table and old != new:
-                column = old[0] + table[name] * old[1]
-                table[name] = (column - new[0]) / new[1]
+        offsets = [
+            (column - _middle(axis)) / axis.scale
+            for column, axis in zip(columns_at, self.axes_manager.signal_axes, strict=True)
+        ]
+        # Coordinates carry rounding errors of 1e-16: what was on the middle stays there exactly.
+        offsets = np.where(np.abs(offsets) < 1e-9, 0.0, offsets)
+        SiteTable(signal).set_many({"offset_x": offsets[0], "offset_y": offsets[1]})
 
 
-def _window_middles(stack):
-    """Coordinate of the window's middle, and scale, for the signal axes x and y."""
-    return [
-        (axis.offset + (axis.size - 1) / 2 * axis.scale, axis.scale)
-        for axis in stack.axes_manager.signal_axes
-    ]
+def _middle(axis):
+    """Coordinate of the middle of a signal axis."""
+    return axis.offset + (axis.size - 1) / 2 * axis.scale

@@ -42,7 +42,7 @@ class RVAEMixin:
         *,
         n_init=3,
         epochs=15,
-        batch_size=256,
+        batch_size=None,
         learning_rate=2e-3,
         max_fit_sites=20_000,
         navigation_mask=None,
@@ -69,7 +69,7 @@ class RVAEMixin:
         n_init : int
             Random starts of the search for angles; the likeliest is kept.
         epochs, batch_size, learning_rate
-            Training of the content network.
+            Training of the content network; ``batch_size=None`` grows with the number of sites.
         max_fit_sites : int
             The model is fitted to a random subset of this many sites if there are more; all sites
             are encoded.
@@ -158,8 +158,8 @@ class RVAEMixin:
         x, y = self.axes_manager.signal_axes
         if x.size != y.size:
             raise ValueError(
-                f"The windows are {x.size} x {y.size} px; an rVAE needs square ones: crop them with "
-                "isig."
+                f"The windows are {x.size} x {y.size} px; an rVAE needs square ones: crop them "
+                "with isig."
             )
         images, offsets, rows = self.data, sites[["offset_x", "offset_y"]], np.arange(len(sites))
         if self.axes_manager.navigation_dimension == 0:

@@ -13,11 +13,8 @@ from hs_rvae import positions as _positions
 from hs_rvae.signals import construction as _construction
 from hs_rvae.signals import selection as _selection
 from hs_rvae.signals.following import FollowingMixin
-from hs_rvae.signals.joining import stack
 from hs_rvae.signals.plotting import PlottingMixin
 from hs_rvae.signals.rvae import RVAEMixin
-
-__all__ = ["LazySubImageStack", "SubImageStack", "stack"]
 
 
 class SubImageStack(RVAEMixin, PlottingMixin, FollowingMixin, Signal2D):

@@ -75,10 +75,17 @@ def test_float_slices_agree_when_the_site_axis_is_calibrated(stack):
     assert_rows_match(sliced, stack)
 
 
-def test_inav_into_an_existing_signal(stack):
-    out = stack.inav[:10]
-    stack.inav.__getitem__(slice(20, 30), out=out)
-    np.testing.assert_array_equal(out.sites["site_index"], stack.sites["site_index"][20:30])
+def test_a_slice_can_be_renewed_as_interactive_regions_do(stack):
+    sites, window = stack.inav[:10], stack.isig[:10, :10]
+    stack.sites.set("angle", np.arange(54.0), units="rad")
+    for _ in range(2):
+        stack.inav.__getitem__(slice(20, 30), out=sites)
+        stack.isig.__getitem__((slice(4, 14), slice(0, 10)), out=window)
+    assert sites.sites["angle"].tolist() == list(range(20, 30))
+    assert_rows_match(sites, stack)
+    # 24 px with the column at 11.5; of columns 4 to 13 the middle is 8.5, of rows 0 to 9 it is 4.5.
+    np.testing.assert_allclose(window.sites["offset_x"], 3.0, atol=1e-9)
+    np.testing.assert_allclose(window.sites["offset_y"], 7.0, atol=1e-9)
 
 
 def test_a_change_of_the_slice_leaves_the_stack_alone(stack):

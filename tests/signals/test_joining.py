@@ -9,6 +9,8 @@ import pytest
 import hs_rvae
 from hs_rvae import LazySubImageStack, SubImageStack
 
+pytestmark = pytest.mark.filterwarnings("ignore:The NestedDirectoryStore:FutureWarning")
+
 
 @pytest.fixture
 def make_stack(make_image):

@@ -1,0 +1,144 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The blind stage: a template and angles from nothing, by expectation-maximisation.
+
+All deviations from the template are taken to be isotropic, and the noise is annealed, so that an
+arbitrary site is start enough.
+"""
+
+import numpy as np
+import torch
+
+from .covariance import with_floor
+from .geometry import by_order, waves
+from .pose import PoseModel
+
+N_ANNEAL, N_BLIND = 26, 10  # iterations per restart, and on all sites
+
+
+def without_angles(harmonics):
+    """The model whose angles are all 0, without factors.
+
+    Parameters
+    ----------
+    harmonics : torch.Tensor of complex64, shape (n, n_q, M + 1)
+
+    Returns
+    -------
+    PoseModel
+    """
+    return _isotropic_model(_Sites(harmonics), harmonics.mean(0), rotation=False)
+
+
+def fit_blind(harmonics, generator, *, n_restarts=3, n_angles=64, n_subset=2000, report=None):
+    """Blind stage: one template, isotropic deviations, annealed from an arbitrary site.
+
+    Parameters
+    ----------
+    harmonics : torch.Tensor of complex64, shape (n, n_q, M + 1)
+    generator : torch.Generator
+        Chooses the subset and the starting sites.
+    n_restarts, n_angles, n_subset : int
+        Starts, angles of the grid, sites used before the last iterations.
+    report : callable, optional
+        Called with the mean log-likelihood after every iteration; answers True to stop.
+
+    Returns
+    -------
+    PoseModel
+        Without factors.
+    """
+    report = report or (lambda value: False)
+    subset = harmonics
+    if len(harmonics) > n_subset:
+        subset = harmonics[_permutation(len(harmonics), generator)[:n_subset]]
+    some, best = _Sites(subset), None
+    for _ in range(n_restarts):
+        start = subset[_permutation(len(subset), generator)[0]]
+        template, value, stopped = _anneal(some, 0.7 * start, n_angles, report)
+        if best is None or value > best[1]:
+            best = (template, value)
+        if stopped:
+            break
+    template = best[0]
+    sites = _Sites(harmonics)
+    for _ in range(N_BLIND):
+        template, value = sites.step(template, sites.noise(template), n_angles)
+        if report(value):
+            break
+    return _isotropic_model(sites, template)
+
+
+def _isotropic_model(sites, template, rotation=True):
+    noise = sites.noise(template)
+    noise[1:] /= 2  # from complex numbers to their real and imaginary parts
+    no_factors = torch.zeros((0, *template.shape), dtype=torch.complex64, device=template.device)
+    return PoseModel(template, noise, no_factors, rotation)
+
+
+def _anneal(sites, template, n_angles, report):
+    """Iterations with scalar noise that falls, then with a noise covariance per order."""
+    eye = torch.eye(len(template), dtype=torch.complex64, device=template.device)
+    for i in range(20):
+        nats = 10 * 10 ** min(1.0, i / 13)  # 10 to 100 nats over the first two thirds
+        residual = sites.power - (template[:, 1:].abs() ** 2).sum()
+        variance = torch.maximum(residual, 0.05 * sites.power) / (2 * nats)
+        noise = (eye * variance).expand(template.shape[1], -1, -1)
+        template, value = sites.step(template, noise, n_angles)
+        if report(value):
+            return template, -np.inf, True
+    for _ in range(N_ANNEAL - 20):
+        template, value = sites.step(template, sites.noise(template), n_angles)
+        if report(value):
+            return template, value, True
+    return template, value, False
+
+
+class _Sites:
+    """Sites with what all iterations of the blind stage need of them, computed once."""
+
+    def __init__(self, harmonics):
+        self.x = by_order(harmonics)
+        self.second = self.x.transpose(1, 2) @ self.x.conj() / len(harmonics)
+        self.mean = self.x[0].real.mean(0)
+        self.power = torch.diagonal(self.second[1:], dim1=1, dim2=2).real.sum()
+
+    def noise(self, template):
+        """Covariance per order of what the template leaves, with a floor, (M + 1, n_q, n_q)."""
+        columns = template.T.clone()
+        columns[0] = self.mean
+        return with_floor(self.second - columns[:, :, None] * columns[:, None, :].conj())
+
+    def step(self, template, noise, n_angles):
+        """One iteration over a grid of angles.
+
+        Returns
+        -------
+        template : torch.Tensor of complex64, shape (n_q, M + 1)
+        value : float
+            Mean log-likelihood of the orders above 0, in nats up to a constant.
+        """
+        n_m, n, _ = self.x.shape
+        columns = template.T[:, :, None]
+        weighted = torch.linalg.solve(noise, columns)  # (M + 1, n_q, 1)
+        linear = (self.x[1:] @ weighted[1:].conj())[..., 0]  # (M, n)
+        grid = 2 * torch.pi / n_angles * torch.arange(n_angles, device=self.x.device)
+        wave = waves(grid, n_m)[..., 0].T  # (2 (M + 1), n_angles)
+        cos, sin = wave[1:n_m], wave[n_m + 1 :]
+        score = 2 * (linear.real.T @ cos - linear.imag.T @ sin)
+        norm = torch.logsumexp(score, 1, keepdim=True)
+        weight = torch.exp(score - norm)
+        turn = torch.complex(cos @ weight.T, sin @ weight.T)  # (M, n): mean of exp(i m angle)
+        new = template.clone()
+        new[:, 1:] = (turn[:, None, :] @ self.x[1:])[:, 0].T / n
+        new[:, 0] = self.mean
+        energy = (columns[1:].conj() * weighted[1:]).real.sum()
+        power = torch.diagonal(
+            torch.linalg.solve(noise, self.second)[1:], dim1=1, dim2=2
+        ).real.sum()
+        log_det = torch.linalg.slogdet(noise)[1][1:].sum()
+        return new, float(norm.mean() - np.log(n_angles) - energy - power - log_det)
+
+
+def _permutation(n, generator):
+    return torch.randperm(n, generator=generator)

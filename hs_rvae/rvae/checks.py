@@ -1,0 +1,44 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an RVAE accepts: errors that name the argument, the value and the remedy."""
+
+import numpy as np
+
+SMALLEST_WINDOW = 8  # px: below, the disk holds no motif
+
+
+def check_settings(model):
+    """Refuse settings of an RVAE that cannot be used."""
+    if model.architecture != "harmonic":
+        raise ValueError(f"architecture={model.architecture!r}: there is 'harmonic'.")
+    if model.translation:
+        raise ValueError("translation=True: this version has no shifts; leave it False.")
+    for name in ("output_dimension", "n_init", "epochs", "batch_size", "max_fit_sites"):
+        value = getattr(model, name)
+        if name == "batch_size" and value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise ValueError(f"{name}={value!r}: give a whole number of 1 or more.")
+    if model.q_max is not None and not 0 < model.q_max <= 0.5:
+        raise ValueError(f"q_max={model.q_max!r}: give cycles/px between 0 and 0.5, or None.")
+
+
+def check_images(images, offsets):
+    """Check shape and type of sub-images; returns offsets as an array or None."""
+    if not (hasattr(images, "shape") and hasattr(images, "dtype")):
+        raise TypeError(f"images is a {type(images).__name__}; give a numpy or dask array.")
+    if len(images.shape) != 3 or images.shape[1] != images.shape[2]:
+        raise ValueError(f"images has shape {images.shape}; (n, w, w) is expected.")
+    if images.dtype.kind not in "fiub":
+        raise TypeError(f"images has dtype {images.dtype}; real numbers are expected.")
+    n, w = images.shape[:2]
+    if w < SMALLEST_WINDOW:
+        raise ValueError(f"images has windows of {w} px; {SMALLEST_WINDOW} px is the least.")
+    if n < 1:
+        raise ValueError("images holds no sub-image.")
+    if offsets is None:
+        return None
+    offsets = np.asarray(offsets, np.float32)
+    if offsets.shape != (n, 2):
+        raise ValueError(f"offsets has shape {offsets.shape}; ({n}, 2) is expected.")
+    return offsets if np.any(offsets) else None
