@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from .covariance import with_floor
+from .device import one_thread
 from .geometry import by_order, waves
 from .pose import PoseModel
 
@@ -55,7 +56,8 @@ def fit_blind(harmonics, generator, *, n_restarts=3, n_angles=64, n_subset=2000,
     some, best = _Sites(subset), None
     for _ in range(n_restarts):
         start = subset[_permutation(len(subset), generator)[0]]
-        template, value, stopped = _anneal(some, 0.7 * start, n_angles, report)
+        with one_thread():
+            template, value, stopped = _anneal(some, 0.7 * start, n_angles, report)
         if best is None or value > best[1]:
             best = (template, value)
         if stopped:

@@ -8,6 +8,7 @@ Vectors are in the order of :func:`~hs_rvae.rvae.geometry.to_real`.
 import scipy.linalg
 import torch
 
+from .device import one_thread
 from .geometry import to_complex
 
 _FLOOR = (
@@ -16,6 +17,7 @@ _FLOOR = (
 )  # of the noise per order: share of that order's mean power, of the overall mean
 
 
+@one_thread()
 def factor_analysis(covariance, shape, n_factors, n_iterations=3):
     """Split a pose-frame covariance into isotropic noise and factors.
 

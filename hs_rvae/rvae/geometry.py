@@ -202,33 +202,37 @@ class HarmonicGrid:
         return self._cache[key]
 
     def _plane_waves(self):
-        """sqrt(2 q dq dphi) exp(-2 pi i q u.r), shape (w * w, n_q, n_phi / 2), complex128."""
+        """For each q: sqrt(2 q dq dphi) exp(-2 pi i q u.r), shape (w * w, n_phi / 2)."""
         x, y = (p.numpy().astype(float).ravel() for p in self._pixels())
         phi = self._azimuths()
         along = x[:, None] * np.cos(phi) + y[:, None] * np.sin(phi)
-        density = np.sqrt(self.q * (self.q_max / self.n_q) * 2 * np.pi / self.n_phi)
-        waves = np.exp(-2j * np.pi * self.q[None, :, None] * along[:, None, :])
-        return waves * density[None, :, None]
+        step = (self.q_max / self.n_q) * 2 * np.pi / self.n_phi
+        for q in self.q:
+            yield np.sqrt(q * step) * np.exp(-2j * np.pi * q * along)
 
     def _pixels_to_polar(self):
         """Real and imaginary parts interleaved, (w * w, 2 n_q n_phi / 2), without the disk."""
-        waves = self._plane_waves().reshape(self.window_size**2, -1)
-        return np.stack([waves.real, waves.imag], -1).reshape(len(waves), -1).astype(np.float32)
+        return _interleaved(self._plane_waves(), self.window_size**2)
 
     def _pixels_to_harmonics(self):
         """(w * w, 2 n_q (M + 1)), disk included."""
-        waves = self._plane_waves() * self.disk().numpy().ravel()[:, None, None]
+        disk = self.disk().numpy().ravel()[:, None]
         here, there = (self._to_orders("cpu", o).numpy().astype(complex) for o in (False, True))
-        matrix = (waves @ here + waves.conj() @ there).reshape(len(waves), -1)
-        return np.stack([matrix.real, matrix.imag], -1).reshape(len(waves), -1).astype(np.float32)
+        orders = (disk * (wave @ here + wave.conj() @ there) for wave in self._plane_waves())
+        return _interleaved(orders, self.window_size**2)
 
     def _harmonics_to_pixels(self):
         """(2 n_q (M + 1), w * w): the adjoint, twice for the half plane that is not kept."""
-        waves = self._plane_waves()
         here, there = (self._to_orders("cpu", o).numpy().astype(complex) for o in (False, True))
-        matrix = 2 * (waves.conj() @ here.conj() + waves @ there.conj()).reshape(len(waves), -1)
-        basis = np.stack([matrix.real, -matrix.imag], -1).reshape(len(waves), -1)
-        return np.ascontiguousarray(basis.T).astype(np.float32)
+        # The conjugate, because Re(a b) = Re a Re b - Im a Im b.
+        orders = (2 * (wave @ here + wave.conj() @ there) for wave in self._plane_waves())
+        return np.ascontiguousarray(_interleaved(orders, self.window_size**2).T)
+
+
+def _interleaved(columns, n_rows):
+    """Complex columns for each q as one real matrix: (n_rows, n_q * k * 2)."""
+    columns = [np.stack([c.real, c.imag], -1).astype(np.float32) for c in columns]
+    return np.concatenate([c.reshape(n_rows, -1) for c in columns], 1)
 
 
 def align(harmonics, angle):
@@ -259,12 +263,12 @@ def by_order(harmonics):
 def to_real(harmonics):
     """Complex (n, n_q, M + 1) to real (n, n_q (2 M + 1)): order 0, then pairs per order."""
     pairs = torch.view_as_real(harmonics[:, :, 1:].contiguous()).permute(0, 2, 3, 1)
-    return torch.cat([harmonics[:, :, 0].real, pairs.reshape(len(harmonics), -1)], 1)
+    return torch.cat([harmonics[:, :, 0].real, pairs.flatten(1)], 1)
 
 
 def to_complex(real, shape):
     """The inverse of :func:`to_real`."""
     n_q, n_m = shape
-    pairs = real[:, n_q:].reshape(-1, n_m - 1, 2, n_q).permute(0, 3, 1, 2).contiguous()
+    pairs = real[:, n_q:].reshape(len(real), n_m - 1, 2, n_q).permute(0, 3, 1, 2).contiguous()
     order_0 = torch.complex(real[:, :n_q], torch.zeros_like(real[:, :n_q]))
     return torch.cat([order_0[:, :, None], torch.view_as_complex(pairs)], 2)

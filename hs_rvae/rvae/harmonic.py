@@ -3,6 +3,7 @@
 """The harmonic rVAE: angles by ``pose``, content by ``networks``, in polar Fourier space."""
 
 import logging
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from tqdm.auto import tqdm
 
 from . import blind, pose
 from .batches import map_blocks, n_blocks, spread_rows
+from .device import one_thread
 from .geometry import HarmonicGrid, align, to_complex, to_real
 from .networks import ContentNetwork
 from .scales import choose_grid, intensity_scale
@@ -19,7 +21,9 @@ from .training import train_content
 _logger = logging.getLogger(__name__)
 
 _FEWEST_SITES = 10
-# Sites outside this range of the median power are left out of a fit: empty, or far brighter.
+_FEW_SITES = 5000  # below, threads bring nothing
+# Sites outside this range of the median power (orders above 0: structure, not level) are left out
+# of a fit: empty, or far brighter.
 _POWER_RANGE = (1e-4, 30.0)
 
 
@@ -121,8 +125,9 @@ class HarmonicModel:
             100 * dropped,
         )
         harmonics = _read(images, offsets, rows, grid, level, scale, device, progress)
-        pose_model, log_likelihood = _fit_pose(harmonics, options, generator, progress)
-        angle = pose_model.posterior(harmonics).angle
+        with one_thread() if len(harmonics) < _FEW_SITES else nullcontext():
+            pose_model, log_likelihood = _fit_pose(harmonics, options, generator, progress)
+            angle = pose_model.posterior(harmonics).angle
         radial, others = _blocks(align(harmonics, angle), grid)
         content = _network(grid, options.output_dimension, generator).to(device)
         history = train_content(content, radial, others, settings, generator, progress)
@@ -217,7 +222,7 @@ def _read(images, offsets, rows, grid, level, scale, device, progress):
     flat = map_blocks(transform, images, offsets, rows, width=width, dtype=np.complex64)
     n_seen, flat = len(flat), flat[np.isfinite(flat[:, 0])]
     harmonics = torch.as_tensor(flat, device=device).reshape(-1, grid.n_q, grid.n_orders)
-    power = (harmonics.abs() ** 2).sum((1, 2))
+    power = (harmonics[:, :, 1:].abs() ** 2).sum((1, 2))
     low, high = (power.median() * factor for factor in _POWER_RANGE)
     harmonics = harmonics[(power > low) & (power < high)]
     if len(harmonics) < n_seen:

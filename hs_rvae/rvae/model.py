@@ -11,10 +11,11 @@ import torch
 from .batches import n_blocks
 from .blind import N_ANNEAL, N_BLIND
 from .checks import check_images, check_settings
+from .device import pick_device
 from .harmonic import HarmonicModel
 from .pose import N_POSE
 from .storage import read_model, write_model
-from .training import Progress, TrainingSettings, pick_device, warn_if_stopped
+from .training import Progress, TrainingSettings, warn_if_stopped
 
 _logger = logging.getLogger(__name__)
 

@@ -5,7 +5,8 @@
 import logging
 
 import numpy as np
-import torch
+import scipy.fft
+import scipy.sparse
 
 from .geometry import HarmonicGrid
 
@@ -31,8 +32,10 @@ def intensity_scale(images):
     Raises
     ------
     ValueError
-        If most sub-images are constant.
+        If most sub-images are constant, or there is none.
     """
+    if not len(images):
+        raise ValueError("images: no finite sub-image to be found; check the image for NaN.")
     flat = np.asarray(images, np.float64).reshape(len(images), -1)
     level, scale = float(np.median(flat.mean(1))), float(np.median(flat.std(1)))
     if not scale > 1e-9 * abs(level):
@@ -66,32 +69,52 @@ def choose_grid(images, q_max=None):
         Share of the variance above the noise that lies beyond the highest frequency.
     """
     w = images.shape[1]
-    fine = HarmonicGrid(w, _HIGHEST_Q, int(np.ceil(1.5 * _HIGHEST_Q * w)), 11)
-    power, common = _radial_power(images, fine)
-    step = _HIGHEST_Q / fine.n_q
+    edges, power, common = _radial_power(images)
     shared = np.flatnonzero(common > _COMMON)
-    last = shared[-1] + 1 if len(shared) else fine.n_q
+    last = shared[-1] + 1 if len(shared) else len(power)
     # Common power: the mean power less the noise, taken to continue at the level of its end.
-    signal = np.clip(power - power[last - 1 : last + 2].min(), 0, None)
+    signal = np.clip(power - power[last - 1 : last + 2].min(), 0, None) * edges
     signal[last:] = 0
     kept = np.cumsum(signal) / max(signal.sum(), 1e-30)
-    edges = fine.q + step / 2
     if q_max is None:
         q_max = float(edges[min(np.searchsorted(kept, _SHARE_KEPT), len(edges) - 1)])
         q_max = min(max(q_max, 3.0 / w), _HIGHEST_Q)  # three periods across the window at least
     dropped = float(1 - np.interp(q_max, edges, kept))
     n_q = int(np.clip(np.ceil(1.6 * q_max * w), 6, 24))
-    max_order = int(np.clip(np.ceil(2 * np.pi * q_max * fine.radius * 0.85), 8, 28))
+    radius = HarmonicGrid(w, q_max, n_q, 8).radius
+    max_order = int(np.clip(np.ceil(2 * np.pi * q_max * radius * 0.85), 8, 28))
     return HarmonicGrid(w, q_max, n_q, max_order), dropped
 
 
-def _radial_power(images, grid):
-    """By frequency: power in the disk, and the share of order 0 common to the sites."""
-    x = torch.as_tensor(np.ascontiguousarray(images, dtype=np.float32))
-    disk = grid.disk()
-    x = x - (x * disk).sum((1, 2), keepdim=True) / disk.sum()
-    polar = grid.polar(x * disk)
-    power = (polar.abs() ** 2).sum(2).median(0).values
-    order_0 = polar.real.mean(2)  # the imaginary parts of opposite azimuths cancel
-    common = order_0.mean(0) ** 2 / (order_0**2).mean(0).clamp(min=1e-30)
-    return power.numpy(), common.numpy()
+def _radial_power(images):
+    """Power in the disk by frequency, and the share of order 0 common to the sites.
+
+    Returns
+    -------
+    edges : numpy.ndarray, shape (k,)
+        Upper edges of bins of frequency, in cycles/px.
+    power, common : numpy.ndarray, shape (k,)
+        Median over the sites of the mean power; share of the power of the azimuthal mean that the
+        mean site has.
+    """
+    w = images.shape[1]
+    size = scipy.fft.next_fast_len(int(1.5 * w), real=True)  # finer than 1 / w
+    disk = HarmonicGrid(w, _HIGHEST_Q, 6, 8).disk().numpy()
+    y, x = np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None, :]
+    step = 1 / (1.5 * w)
+    bins = (np.hypot(x, y) / step).astype(int)
+    n_bins = int(_HIGHEST_Q / step)
+    used = bins < n_bins
+    centre = np.exp(2j * np.pi * (x + y) * (w - 1) / 2)[used]  # phases about the column
+    share = scipy.sparse.coo_array((np.ones(used.sum()), (bins[used], np.arange(used.sum()))))
+    share = scipy.sparse.diags_array(1 / share.sum(1)) @ share.tocsr()
+    power, order_0 = [], []
+    for block in np.array_split(images, max(1, len(images) // 64)):
+        level = (block * disk).sum((1, 2), keepdims=True) / disk.sum()
+        wave = scipy.fft.rfft2(((block - level) * disk).astype(np.float32), (size, size))
+        wave = (wave[:, used] * centre).T
+        power.append(share @ np.abs(wave) ** 2)
+        order_0.append(share @ wave.real)
+    power, order_0 = np.concatenate(power, 1), np.concatenate(order_0, 1)
+    common = order_0.mean(1) ** 2 / np.maximum((order_0**2).mean(1), 1e-30)
+    return step * np.arange(1, n_bins + 1), np.median(power, 1), common

@@ -6,7 +6,6 @@ import logging
 import signal
 import threading
 import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch
 from tqdm.auto import tqdm
 
 from .batches import shuffled_batches
+from .device import one_thread
 from .loss import content_loss
 
 _logger = logging.getLogger(__name__)
@@ -50,46 +50,6 @@ class TrainingSettings:
     def batch(self, n):
         """Size of the batches of n sites."""
         return self.batch_size or int(np.clip(n // 32, 128, 1024))
-
-
-def pick_device(device=None):
-    """The torch device to work on.
-
-    Parameters
-    ----------
-    device : str or torch.device, optional
-        None takes CUDA where there is one, else the CPU.
-
-    Returns
-    -------
-    torch.device
-
-    Raises
-    ------
-    ValueError
-        If the device is not there.
-    """
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(device)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(
-            f"device={str(device)!r} cannot be used here ({error}); give 'cpu', or None to choose."
-        ) from error
-    return device
-
-
-@contextmanager
-def one_thread():
-    """Torch on one thread: on matrices this small, threads cost more than they bring."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class Progress:

@@ -1,0 +1,52 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the model computes: the device, and the threads of the CPU."""
+
+from contextlib import contextmanager
+
+import torch
+from threadpoolctl import threadpool_limits
+
+
+def pick_device(device=None):
+    """The torch device to work on.
+
+    Parameters
+    ----------
+    device : str or torch.device, optional
+        None takes CUDA where there is one, else the CPU.
+
+    Returns
+    -------
+    torch.device
+
+    Raises
+    ------
+    ValueError
+        If the device is not there.
+    """
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(device)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"device={str(device)!r} cannot be used here ({error}); give 'cpu', or None to choose."
+        ) from error
+    return device
+
+
+@contextmanager
+def one_thread():
+    """Compute on one thread: on small matrices threads cost more than they bring.
+
+    On a busy machine they cost far more, because the others wait for the one that is not running.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)

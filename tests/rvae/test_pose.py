@@ -1,0 +1,147 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The posterior of the angle: exact, refined, honest."""
+
+import numpy as np
+import pytest
+import torch
+
+from hs_rvae.rvae.blind import fit_blind
+from hs_rvae.rvae.covariance import factor_analysis
+from hs_rvae.rvae.geometry import align, to_real
+from hs_rvae.rvae.pose import PoseModel, fit_pose, wrap
+
+N_Q, N_M = 5, 9
+
+
+def random_model(seed=0, strength=1.0, n_factors=3):
+    """A template, an isotropic noise and factors, all arbitrary."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def numbers(*shape):
+        return torch.complex(*(torch.randn(shape, generator=generator) for _ in range(2)))
+
+    mean = strength * numbers(N_Q, N_M)
+    mean[:, 0] = mean[:, 0].real.to(mean.dtype)
+    root = 0.3 * numbers(N_M, N_Q, N_Q)
+    noise = root @ root.conj().transpose(1, 2) + 0.2 * torch.eye(N_Q)
+    noise[0] = noise[0].real.to(noise.dtype)
+    factors = 0.3 * numbers(n_factors, N_Q, N_M)
+    factors[:, :, 0] = factors[:, :, 0].real.to(factors.dtype)
+    return PoseModel(mean, noise, factors)
+
+
+def dense_covariance(model):
+    """The covariance of the pose frame as one real matrix, built entry by entry."""
+    basis = torch.eye(N_Q * (2 * N_M - 1))
+    columns = []
+    for unit in basis:
+        block = torch.zeros(N_Q, N_M, dtype=torch.complex64)
+        order_0, rest = unit[:N_Q], unit[N_Q:].reshape(N_M - 1, 2, N_Q)
+        block[:, 0] = order_0.to(block.dtype)
+        block[:, 1:] = torch.complex(rest[:, 0], rest[:, 1]).T
+        columns.append(torch.einsum("mqp,pm->qm", model.noise, block))
+    noise = to_real(torch.stack(columns)).T
+    factors = to_real(model.factors).T
+    return (noise + factors @ factors.T).double()
+
+
+def sample(model, n, seed=1):
+    """Sites drawn from the model, with their angles."""
+    generator = np.random.default_rng(seed)
+    covariance = dense_covariance(model).numpy()
+    mean = to_real(model.mean[None]).numpy()[0]
+    flat = generator.multivariate_normal(mean, covariance, n)
+    angle = generator.uniform(-np.pi, np.pi, n).astype(np.float32)
+    from hs_rvae.rvae.geometry import to_complex
+
+    x = to_complex(torch.as_tensor(flat.astype(np.float32)), (N_Q, N_M))
+    return align(x, -torch.as_tensor(angle)), angle
+
+
+def test_the_score_is_the_log_density_of_the_turned_site():
+    model = random_model()
+    x, _ = sample(model, 4)
+    score, _ = model.score(x, 32)
+    normal = torch.distributions.MultivariateNormal(
+        to_real(model.mean[None])[0].double(), dense_covariance(model)
+    )
+    angles = 2 * np.pi * torch.arange(32) / 32
+    dense = torch.stack(
+        [normal.log_prob(to_real(align(x, a.expand(4))).double()) for a in angles], 1
+    )
+    difference = dense - score
+    # Equal but for a constant of the site.
+    assert (difference - difference.mean(1, keepdim=True)).abs().max() < 1e-2
+
+
+def test_the_log_likelihood_is_the_evidence_over_all_angles():
+    model = random_model()
+    x, _ = sample(model, 5)
+    normal = torch.distributions.MultivariateNormal(
+        to_real(model.mean[None])[0].double(), dense_covariance(model)
+    )
+    n = 2048
+    angles = 2 * np.pi * torch.arange(n) / n
+    dense = torch.stack(
+        [normal.log_prob(to_real(align(x, a.expand(5))).double()) for a in angles], 1
+    )
+    evidence = torch.logsumexp(dense, 1) - np.log(n)
+    # 0.1 nat: modes are taken as Gaussian.
+    assert (model.posterior(x).log_likelihood.double() - evidence).abs().max() < 0.1
+
+
+def test_refined_angles_beat_the_grid():
+    model = random_model(strength=3.0)
+    x, angle = sample(model, 300)
+    error = wrap(model.posterior(x).angle - torch.as_tensor(angle)).abs()
+    step = 2 * np.pi / 64
+    assert float(error.median()) < step / 10
+
+
+@pytest.mark.parametrize("strength", [0.5, 1.0, 3.0])
+def test_intervals_cover_as_often_as_they_say(strength):
+    model = random_model(strength=strength)
+    x, angle = sample(model, 2000)
+    posterior = model.posterior(x)
+    deviation = wrap(posterior.angle - torch.as_tensor(angle)).abs()
+    inside = float((deviation < posterior.std).float().mean())
+    if strength == 3.0:  # narrow: Gaussian, 68 % within one standard deviation (binomial sd 1 %)
+        assert 0.64 < inside < 0.73
+    # The mean square must agree, whatever the shape of the posterior (8 % from 2000 sites).
+    assert float(posterior.std.square().mean().sqrt()) == pytest.approx(
+        float(deviation.square().mean().sqrt()), rel=0.12
+    )
+
+
+def test_a_flat_score_has_the_width_of_a_uniform_angle():
+    model = random_model(strength=0.0, n_factors=0)
+    x, _ = sample(model, 10)
+    posterior = model.posterior(x)
+    assert torch.allclose(
+        posterior.std, torch.tensor(np.pi / np.sqrt(3), dtype=torch.float32), 0.02
+    )
+
+
+def test_blind_search_finds_template_and_angles_in_every_seed():
+    model = random_model(strength=1.0)
+    x, angle = sample(model, 600)
+    for seed in range(5):
+        fitted = fit_pose(x, fit_blind(x, torch.Generator().manual_seed(seed)), n_factors=3)
+        difference = np.exp(1j * (fitted.posterior(x).angle.numpy() - angle))
+        assert np.abs(difference.mean()) > 0.97  # the exact posterior itself reaches 0.98
+
+
+def test_factor_analysis_recovers_the_covariance():
+    model = random_model(n_factors=2)
+    covariance = dense_covariance(model)
+    noise, factors = factor_analysis(covariance, (N_Q, N_M), 2, n_iterations=20)
+    again = dense_covariance(PoseModel(model.mean, noise, factors))
+    # The floor adds 5 % to the noise.
+    assert float((again - covariance).abs().max()) < 0.1 * float(covariance.abs().max())
+
+
+def test_wrap_gives_minus_pi_excluded_pi_included():
+    angles = torch.tensor([np.pi, -np.pi, 3 * np.pi, 0.0, -0.5])
+    assert torch.allclose(wrap(angles), torch.tensor([np.pi, np.pi, np.pi, 0.0, -0.5]), atol=1e-6)
+    assert float(wrap(angles).max()) <= np.float32(np.pi)

@@ -1,0 +1,128 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the simulator says it made is what is in the image."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import map_coordinates
+
+from hs_rvae.simulation import compare_angles, simulate_hexagonal, simulate_perovskite
+
+
+def test_the_image_is_calibrated_and_in_counts():
+    image, truth = simulate_perovskite((200, 260), pixel_size=0.02, random_state=0)
+    assert image.data.shape == (200, 260)
+    x, y = image.axes_manager.signal_axes
+    assert (x.name, x.units, x.scale) == ("x", "nm", 0.02) and y.scale == 0.02
+    assert np.array_equal(image.data, np.round(image.data))
+    assert truth.b_sites.x.max() <= 259 and truth.b_sites.y.max() <= 199
+
+
+def test_columns_are_where_the_truth_says():
+    image, truth = simulate_perovskite(
+        (300, 400), dose=np.inf, scan_jitter=0, tilt=0, rotation=11, random_state=3
+    )
+    for table in (truth.a_sites, truth.b_sites):
+        inner = table[table.x.between(10, 389) & table.y.between(10, 289)]
+        # The gradient of the image vanishes on a column, but for its neighbours' tails.
+        here = inner[["y", "x"]].to_numpy().T
+        step = 0.5
+        for axis in (0, 1):
+            move = np.zeros((2, 1))
+            move[axis] = step
+            after, before = (map_coordinates(image.data, here + s * move, order=3) for s in (1, -1))
+            curvature = 2 * map_coordinates(image.data, here, order=3) - after - before
+            off = (after - before) / (2 * step) / (curvature / step**2)
+            assert np.abs(off).max() < 0.35
+            assert np.abs(off).mean() < 0.12
+
+
+def test_dose_is_the_counts_at_the_peak_of_an_a_column():
+    image, truth = simulate_perovskite(
+        (400, 400), dose=500, thickness_gradient=0, tilt=0, random_state=0
+    )
+    inner = truth.a_sites[truth.a_sites.x.between(5, 394) & truth.a_sites.y.between(5, 394)]
+    peak = image.data[inner.y.round().astype(int), inner.x.round().astype(int)]
+    # Background 0.2 and the tails of the neighbours come on top.
+    assert 1.1 * 500 < np.median(peak) < 1.35 * 500
+
+
+def test_displacements_have_the_length_and_the_directions_asked_for():
+    shift = 2.0
+    _, truth = simulate_perovskite((900, 900), shift=shift, rotation=20, random_state=1)
+    b = truth.b_sites[truth.interior()]
+    length = np.hypot(b.displacement_x, b.displacement_y)
+    assert np.allclose(length, shift, rtol=0.02)
+    assert np.allclose(
+        np.exp(1j * np.arctan2(b.displacement_y, b.displacement_x)), np.exp(1j * b.angle), atol=0.03
+    )
+    wells = np.sort(np.degrees(np.unique(b.angle)) % 360)
+    assert np.allclose(wells, [65, 155, 245, 335])
+
+
+def test_b_stands_off_its_neighbours_by_the_displacement():
+    from hs_rvae.positions import displacement
+
+    _, truth = simulate_perovskite((500, 500), strain=0, disorder=0, random_state=2)
+    inner = truth.b_sites[truth.b_sites.edge_distance > 1.5]
+    measured = displacement(inner[["x", "y"]].to_numpy(), truth.a_sites[["x", "y"]].to_numpy())
+    assert np.allclose(measured, inner[["displacement_x", "displacement_y"]], atol=1e-6)
+
+
+def test_the_non_polar_disk_has_the_share_asked_for():
+    _, truth = simulate_perovskite((1000, 1000), nonpolar=0.25, random_state=0)
+    b = truth.b_sites
+    assert (b.variant == -1).mean() == pytest.approx(0.25, abs=0.02)
+    assert b.angle[b.variant == -1].isna().all()
+    core = (b.variant == -1) & (b.wall_distance > 2)
+    assert b.order[core].max() < 0.05
+
+
+def test_seeds_decide():
+    one, two, other = (simulate_perovskite((150, 150), random_state=s)[0].data for s in (0, 0, 1))
+    assert np.array_equal(one, two) and not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("n_variants", [3, 6])
+def test_hexagonal_variants_are_equally_spaced(n_variants):
+    _, truth = simulate_hexagonal((700, 700), n_variants=n_variants, domain_size=7, random_state=0)
+    wells = np.sort(np.degrees(truth.b_sites.angle.unique()) % 360)
+    assert np.allclose(np.diff(wells), 360 / n_variants)
+    from scipy.spatial import cKDTree
+
+    inner = truth.b_sites[truth.b_sites.edge_distance > 1.5]
+    distance, _ = cKDTree(truth.a_sites[["x", "y"]]).query(inner[["x", "y"]], k=7)
+    assert distance[:, 5].max() < 1.25 * 26 / np.sqrt(3) < distance[:, 6].min()  # six A around B
+
+
+def test_compare_angles_is_blind_to_one_offset_and_sees_everything_else():
+    rng = np.random.default_rng(0)
+    true = rng.integers(0, 4, 400) * np.pi / 2 - 0.3
+    found = true + 2.0 + np.radians(3) * rng.standard_normal(400)
+    result = compare_angles(found, true, 4)
+    assert result["ari"] == 1 and result["share_right"] == 1
+    assert result["mean_error"] == pytest.approx(3 * np.sqrt(2 / np.pi), rel=0.15)
+    wrong = found.copy()
+    wrong[:40] += np.pi / 2
+    result = compare_angles(wrong, true, 4)
+    assert result["share_right"] == pytest.approx(0.9) and result["ari"] < 0.85
+    assert compare_angles(rng.uniform(-3, 3, 400), true, 4)["ari"] < 0.05
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: simulate_perovskite(n_variants=3), "n_variants=3: a square lattice has 2 or 4"),
+        (lambda: simulate_hexagonal(n_variants=4), "n_variants=4: a hexagonal lattice has 3 or 6"),
+        (lambda: simulate_perovskite(cell=0), "cell=0: give a positive number"),
+        (lambda: simulate_perovskite(dose=-1), "dose=-1"),
+    ],
+)
+def test_impossible_crystals_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_unknown_parameters_of_the_hexagonal_crystal_are_refused():
+    with pytest.raises(TypeError, match="unknown parameters.*colour"):
+        simulate_hexagonal(colour="red")
