@@ -224,14 +224,20 @@ def fit_pose(harmonics, model, *, n_factors=16, n_iterations=N_POSE, report=None
     PoseModel
     """
     n_factors = min(n_factors, len(harmonics) - 1)
-    for _ in range(n_iterations):
+    best, best_value = model, -np.inf
+    for i in range(n_iterations + 1):
         posterior = model.posterior(harmonics)
+        value = float(posterior.log_likelihood.mean())
+        stopped = report is not None and report(value)
+        if value <= best_value:
+            break  # the projections make no promise to climb, and from here on they drift
+        best, best_value = model, value
+        if stopped or i == n_iterations:
+            break
         mean, covariance = _aligned_moments(harmonics, posterior)
         noise, factors = factor_analysis(covariance, harmonics.shape[1:], n_factors)
         model = PoseModel(mean, noise, factors, model.rotation)
-        if report is not None and report(float(posterior.log_likelihood.mean())):
-            break
-    return model
+    return best
 
 
 def _aligned_moments(x, posterior, least=1e-3, block=4096):

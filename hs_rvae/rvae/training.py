@@ -82,6 +82,8 @@ class Progress:
     def __exit__(self, *error):
         if self._previous is not None:
             signal.signal(signal.SIGINT, self._previous)
+        if not self.stopped and error[0] is None:
+            self._bar.update(self._bar.total - self._bar.n)  # iterations that were not needed
         self._bar.close()
 
     def _stop(self, *arguments):
