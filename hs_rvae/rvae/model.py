@@ -95,7 +95,7 @@ class RVAE:
         epochs=15,
         batch_size=None,
         learning_rate=2e-3,
-        max_fit_sites=20_000,
+        max_fit_sites=10_000,
         q_max=None,
         random_state=None,
         device=None,

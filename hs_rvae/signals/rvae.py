@@ -44,7 +44,7 @@ class RVAEMixin:
         epochs=15,
         batch_size=None,
         learning_rate=2e-3,
-        max_fit_sites=20_000,
+        max_fit_sites=10_000,
         navigation_mask=None,
         random_state=None,
         device=None,
