@@ -67,12 +67,13 @@ def _check_folder(folder):
 
 def _demo(folder, seed):
     """Both samples, their files and the table."""
+    import warnings
+
     import matplotlib
 
     matplotlib.use("agg")
-    import logging
-
-    logging.getLogger("hyperspy").setLevel(logging.ERROR)
+    # Of other packages about each other: nothing a user of this command can mend.
+    warnings.filterwarnings("ignore", module="(hyperspy|rsciio|atomap)")
     rows = []
     for name, analyse in {"dysco3": _real_image, "film": _simulated_film}.items():
         start = time.perf_counter()

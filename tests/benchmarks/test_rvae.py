@@ -5,8 +5,8 @@
     pytest tests/benchmarks/test_rvae.py -s
 
 24,000 sub-images of 48 x 48 are cut, fitted and encoded in a process of their own, whose peak
-memory the operating system reports. A few training steps of the network of AIP Advances 12, 105122 (2022)
-are timed before and after, and extrapolated to its 100 epochs of 19,839 images in batches of 32.
+memory the operating system reports. A few training steps of the network of AIP Advances 12, 105122
+(2022) are timed before and after, and extrapolated to 100 epochs of 19,839 images in batches of 32.
 """
 
 import json
