@@ -29,7 +29,17 @@ HEADER = (
 )
 
 # Along the flow of the work: a step may import the steps above it.
-STEPS = ["positions", "columns", "windows", "sites", "simulation", "data"]
+STEPS = [
+    "positions",
+    "refinement",
+    "columns",
+    "windows",
+    "sites",
+    "imaging",
+    "simulation",
+    "data",
+    "variants",
+]
 LEARNING = {"rvae", "decomposition", "embedding", "clustering"}
 ALLOWED = {step: set(STEPS[:i]) for i, step in enumerate(STEPS)}
 ALLOWED |= {room: {"sites"} for room in LEARNING}

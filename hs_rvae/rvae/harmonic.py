@@ -41,6 +41,11 @@ class RVAEResult:
         Content latents and their standard deviations.
     log_likelihood : numpy.ndarray, shape (n,)
         Log evidence of the sub-image's harmonics, angle integrated out, in nats.
+    order_amplitude : numpy.ndarray, shape (n,)
+        Strength of the symmetry-breaking part of the motif along the angle: about 1 for a
+        distorted site, 0 for an undistorted one, whose angle has no meaning.
+    order_amplitude_std : numpy.ndarray, shape (n,)
+        Its standard error.
     """
 
     angle: np.ndarray
@@ -49,6 +54,8 @@ class RVAEResult:
     latent: np.ndarray
     latent_std: np.ndarray
     log_likelihood: np.ndarray
+    order_amplitude: np.ndarray
+    order_amplitude_std: np.ndarray
 
 
 @dataclass
@@ -63,6 +70,8 @@ class HarmonicModel:
         Intensity of the fitted images that the model calls 0 and 1.
     pose : PoseModel
         Template and covariance: gives the angles.
+    order : OrderFilter
+        Tells distorted sites from undistorted ones.
     content : ContentNetwork
         Gives the latents, and whole sub-images from latents.
     history : dict of str to numpy.ndarray
@@ -75,6 +84,7 @@ class HarmonicModel:
     level: float
     scale: float
     pose: pose.PoseModel
+    order: pose.OrderFilter
     content: ContentNetwork
     history: dict
     n_sites_fit: int
@@ -128,13 +138,14 @@ class HarmonicModel:
         with one_thread() if len(harmonics) < _FEW_SITES else nullcontext():
             pose_model, log_likelihood = _fit_pose(harmonics, options, generator, progress)
             angle = pose_model.posterior(harmonics).angle
+            order = pose.fit_order(harmonics, pose_model, angle)
         radial, others = _blocks(align(harmonics, angle), grid)
         content = _network(grid, options.output_dimension, generator).to(device)
         history = train_content(content, radial, others, settings, generator, progress)
         _order_latents(content, radial, others)
         history["pose_log_likelihood"] = np.array(log_likelihood)
         n = len(harmonics)
-        return cls(grid, level, scale, pose_model, content.eval(), history, n, dropped)
+        return cls(grid, level, scale, pose_model, order, content.eval(), history, n, dropped)
 
     @torch.no_grad()
     def encode(self, images, offsets, device, show_progressbar):
@@ -151,17 +162,24 @@ class HarmonicModel:
             mean, log_variance = self.content.encode(x[:, :, 0].real)
             latent, std = self.content.to_user(mean, torch.exp(0.5 * log_variance))
             bar.update()
-            columns = posterior.angle, posterior.std, posterior.log_likelihood
+            order = self.order.amplitude(x, posterior.angle)
+            columns = posterior.angle, posterior.std, posterior.log_likelihood, order
             return torch.cat([torch.stack(columns, 1), latent, std], 1).cpu().numpy()
 
         k = self.content.n_latents
         with bar:
-            table = map_blocks(encode, images, offsets, width=3 + 2 * k)
-        angle, angle_std, log_likelihood, latent, latent_std = (
-            np.ascontiguousarray(part) for part in np.split(table, [1, 2, 3, 3 + k], axis=1)
+            table = map_blocks(encode, images, offsets, width=4 + 2 * k)
+        angle, angle_std, log_likelihood, order = (c.copy() for c in table[:, :4].T)
+        return RVAEResult(
+            angle=angle,
+            angle_std=angle_std,
+            shift=None,
+            latent=table[:, 4 : 4 + k].copy(),
+            latent_std=table[:, 4 + k :].copy(),
+            log_likelihood=log_likelihood,
+            order_amplitude=order,
+            order_amplitude_std=np.where(np.isfinite(order), np.float32(self.order.std), np.nan),
         )
-        angle, angle_std, log_likelihood = angle[:, 0], angle_std[:, 0], log_likelihood[:, 0]
-        return RVAEResult(angle, angle_std, None, latent, latent_std, log_likelihood)
 
     @torch.no_grad()
     def decode(self, latent, angle, device):
@@ -181,6 +199,7 @@ class HarmonicModel:
         grid = {k: getattr(self.grid, k) for k in ("window_size", "q_max", "n_q", "max_order")}
         numbers = ("level", "scale", "n_sites_fit", "dropped_variance")
         header = {"grid": grid, "rotation": self.pose.rotation, "n_latents": self.content.n_latents}
+        header["order_scale"] = self.order.scale
         return tensors, header | {name: getattr(self, name) for name in numbers}
 
     @classmethod
@@ -194,10 +213,12 @@ class HarmonicModel:
         grid = HarmonicGrid(**header.pop("grid"))
         complexes = {k: torch.view_as_complex(v) for k, v in parts["pose"].items()}
         pose_model = pose.PoseModel(**complexes, rotation=header.pop("rotation"))
+        order = pose.OrderFilter(pose_model, header.pop("order_scale"))
         content = _network(grid, header.pop("n_latents"), torch.Generator())
         content.load_state_dict(parts["content"])
         history = {k: v.numpy() for k, v in parts["history"].items()}
-        return cls(grid, pose=pose_model, content=content.eval(), history=history, **header)
+        content.eval()
+        return cls(grid, pose=pose_model, order=order, content=content, history=history, **header)
 
     @property
     def _shape(self):
@@ -208,6 +229,7 @@ class HarmonicModel:
         self.content.to(device)
         if self.pose.mean.device != device:
             self.pose = self.pose.to(device)
+            self.order = pose.OrderFilter(self.pose, self.order.scale)
 
 
 def _read(images, offsets, rows, grid, level, scale, device, progress):

@@ -206,6 +206,77 @@ def wrap(angle):
     return -torch.remainder(-angle + np.pi, 2 * np.pi) + np.pi
 
 
+class OrderFilter:
+    """Matched filter for the part of a motif that breaks its symmetry.
+
+    The undistorted motif looks the same after a turn of 360/n degrees, so its orders are multiples
+    of n; all other orders of the template are the distortion B. With P the inverse of the
+    covariance that all deviations have when they are taken to be isotropic::
+
+        amplitude = sum Re(B^H P Y) / sum B^H P B
+
+    for the aligned harmonics Y of a site: 1 for the template's distortion, 0 for none, with a
+    standard deviation known beforehand.
+
+    Parameters
+    ----------
+    model : PoseModel
+    scale : float
+        Amplitude that is called 1.
+
+    Attributes
+    ----------
+    symmetry : int
+        n of the undistorted motif, from the template: the highest of 1, 2, 3, 4, 6 whose multiples
+        hold nearly all that the multiples of 1 hold.
+    std : float
+        Standard deviation of the amplitude of a site.
+    """
+
+    def __init__(self, model, scale=1.0):
+        mean = model.mean.to(torch.complex128)
+        m = torch.arange(mean.shape[1], device=mean.device)
+        power = (mean.abs() ** 2).sum(0)
+        shares = {n: float(power[(m > 0) & (m % n == 0)].sum()) for n in (1, 2, 3, 4, 6)}
+        self.symmetry = max(n for n, share in shares.items() if share >= 0.75 * shares[1])
+        broken = torch.where(m % self.symmetry != 0, mean, torch.zeros_like(mean))
+        factors = model.factors.to(torch.complex128).permute(2, 1, 0)
+        isotropic = factors @ factors.conj().transpose(1, 2)
+        isotropic[1:] /= 2  # of real and imaginary part each, as the noise
+        covariance = model.noise.to(torch.complex128) + isotropic
+        weights = torch.linalg.solve(covariance, broken.T[:, :, None])[..., 0].T
+        energy = float((weights.conj() * broken).real.sum())
+        self.scale = scale
+        self.std = energy**-0.5 / scale if energy > 0 else np.inf
+        self._weights = (weights / max(energy, 1e-30) / scale).to(torch.complex64)
+
+    def amplitude(self, harmonics, angle):
+        """Amplitudes of sites, (n,), from their harmonics and angles."""
+        return torch.einsum("qm,nqm->n", self._weights.conj(), align(harmonics, angle)).real
+
+
+def fit_order(harmonics, model, angle):
+    """The filter, scaled so that distorted sites have a typical amplitude of 1.
+
+    The template is an average over distorted and undistorted sites, so the distorted ones exceed
+    it: the scale is the median of those that stand out of the noise by four standard deviations.
+
+    Parameters
+    ----------
+    harmonics : torch.Tensor of complex64, shape (n, n_q, M + 1)
+    model : PoseModel
+    angle : torch.Tensor, shape (n,)
+
+    Returns
+    -------
+    OrderFilter
+    """
+    order = OrderFilter(model)
+    amplitude = order.amplitude(harmonics, angle)
+    distorted = amplitude[amplitude > 4 * order.std]
+    return OrderFilter(model, float(distorted.median())) if len(distorted) else order
+
+
 def fit_pose(harmonics, model, *, n_factors=16, n_iterations=N_POSE, report=None):
     """Pose-frame stage: template, isotropic noise and factors by expectation-maximisation.
 

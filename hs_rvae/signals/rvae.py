@@ -8,7 +8,9 @@ import re
 import numpy as np
 from hyperspy.api import preferences
 
-_COLUMNS = re.compile(r"(angle|angle_std|shift_[xy]|latent_\d+|latent_\d+_std|log_likelihood)$")
+_COLUMNS = re.compile(
+    r"(angle|shift_[xy]|latent_\d+|order_amplitude)(_std)?$|(log_likelihood|variant|variant_residual)$"
+)
 _NODE = "Sub_images.rvae"
 
 
@@ -55,8 +57,10 @@ class RVAEMixin:
         Fits a rotationally invariant variational autoencoder (AIP Advances 12, 105122 (2022)) and
         writes what it finds into :attr:`sites`: ``angle`` and ``angle_std`` (rad, from +x towards
         +y, up to one offset common to all sites), ``latent_0`` ... with ``latent_0_std`` ... (no
-        unit; ordered by the intensity they explain) and ``log_likelihood`` (nat). The data are not
-        changed. A lazy stack is read block by block.
+        unit; ordered by the intensity they explain), ``order_amplitude`` with
+        ``order_amplitude_std`` (about 1 for distorted sites, 0 for undistorted ones, whose angle
+        has no meaning) and ``log_likelihood`` (nat). Columns of an earlier fit are replaced. The
+        data are not changed. A lazy stack is read block by block.
 
         Parameters
         ----------
@@ -185,6 +189,8 @@ class RVAEMixin:
         for k in range(result.latent.shape[1]):
             columns[f"latent_{k}"] = result.latent[:, k]
             columns[f"latent_{k}_std"] = result.latent_std[:, k]
+        columns["order_amplitude"] = result.order_amplitude
+        columns["order_amplitude_std"] = result.order_amplitude_std
         columns["log_likelihood"] = result.log_likelihood
         sites = self.sites
         full = {name: np.full(len(sites), np.nan) for name in columns}

@@ -15,9 +15,10 @@ from hs_rvae.signals import selection as _selection
 from hs_rvae.signals.following import FollowingMixin
 from hs_rvae.signals.plotting import PlottingMixin
 from hs_rvae.signals.rvae import RVAEMixin
+from hs_rvae.signals.variants import VariantsMixin
 
 
-class SubImageStack(RVAEMixin, PlottingMixin, FollowingMixin, Signal2D):
+class SubImageStack(RVAEMixin, VariantsMixin, PlottingMixin, FollowingMixin, Signal2D):
     """
     Sub-images around the columns of one sublattice, with what is known about each site.
 

@@ -20,7 +20,8 @@ def test_rvae_writes_named_columns_with_units(film, stack):
     before = stack.data.copy()
     stack.rvae(output_dimension=2, random_state=0)
     expected = ["angle", "angle_std", "latent_0", "latent_0_std", "latent_1", "latent_1_std"]
-    assert list(stack.sites.columns[-7:]) == [*expected, "log_likelihood"]
+    expected += ["order_amplitude", "order_amplitude_std", "log_likelihood"]
+    assert list(stack.sites.columns[-9:]) == expected
     units = stack.sites.units
     assert units["angle"] == units["angle_std"] == "rad" and units["log_likelihood"] == "nat"
     assert units["latent_0"] == ""

@@ -1,0 +1,133 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A common zero for the angles, and variants where they are defined."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import adjusted_rand_score
+
+
+def fitted(make_film, seed=0, **settings):
+    """A film whose stack has angles, and the true displacements as columns."""
+    film = make_film(seed, **{"n_cells": 32, "cell": 18.0, "domain_size": 9, **settings})
+    film.stack.rvae(output_dimension=1, epochs=2, random_state=seed)
+    names = ["displacement_x", "displacement_y"]
+    film.stack.sites.set_many(
+        {name: film.sites[name].to_numpy() for name in names}, units=dict.fromkeys(names, "px")
+    )
+    return film
+
+
+@pytest.fixture(scope="module")
+def polar_film(make_film):
+    return fitted(make_film, nonpolar=0.25)
+
+
+@pytest.fixture
+def stack(polar_film):
+    return polar_film.stack.deepcopy()
+
+
+def circular_error(a, b):
+    return np.degrees(np.abs(np.angle(np.exp(1j * (a - b)))))
+
+
+def test_registered_angles_are_directions_of_displacement(polar_film, stack):
+    offset, resultant = stack.register_angle("displacement")
+    assert resultant > 0.95
+    inside = polar_film.interior
+    error = circular_error(stack.sites["angle"][inside], polar_film.true_angle[inside])
+    assert error.mean() < 2
+    again, _ = stack.register_angle("displacement")
+    assert abs(again) < 1e-6  # nothing left to do
+
+
+def test_registering_to_a_direction_turns_the_commonest_angle_there(stack):
+    stack.register_angle(np.pi / 4)
+    angle = stack.sites["angle"][stack.sites["order_amplitude"] > 0.5]
+    near = circular_error(angle, np.pi / 4) < 10
+    assert near.mean() > 0.25
+    assert np.median(circular_error(angle[near], np.pi / 4)) < 1
+
+
+def test_angles_that_do_not_hold_together_are_refused(stack):
+    rng = np.random.default_rng(0)
+    before = stack.sites["angle"].copy()
+    stack.sites["displacement_x"] = rng.standard_normal(len(before))
+    stack.sites["displacement_y"] = rng.standard_normal(len(before))
+    with pytest.raises(ValueError, match="do not hold together .resultant length 0.0"):
+        stack.register_angle("displacement")
+    np.testing.assert_array_equal(stack.sites["angle"], before)
+
+
+def test_variants_agree_with_the_truth_and_stay_undefined_where_nothing_is_polar(polar_film, stack):
+    assert stack.assign_variants(n_variants=4) == 4
+    variant, sites = stack.sites["variant"], polar_film.sites
+    assert variant.dtype == np.int64
+    inside = polar_film.interior
+    assert (variant[inside] == -1).mean() <= 0.03
+    core = ((sites["variant"] == -1) & (sites["wall_distance"] > 2)).to_numpy()
+    assert (variant[core] == -1).mean() >= 0.90
+    keep = inside & (variant >= 0)
+    assert adjusted_rand_score(sites["variant"][keep], variant[keep]) >= 0.98
+    assert stack.sites.units["variant_residual"] == "rad"
+    assert np.isnan(stack.sites["variant_residual"][variant == -1]).all()
+    assert np.nanmax(np.abs(stack.sites["variant_residual"])) <= np.pi / 4 + 1e-6
+
+
+def test_the_number_of_variants_is_counted(stack):
+    assert stack.assign_variants() == 4
+
+
+def test_variants_after_registration_count_from_the_direction_given(polar_film, stack):
+    stack.register_angle("displacement")
+    stack.assign_variants(4, origin=np.radians(45))
+    inside = polar_film.interior & (stack.sites["variant"] >= 0)
+    # The film's variant 0 points along 45 degrees, and they are counted clockwise.
+    assert (stack.sites["variant"][inside] == polar_film.sites["variant"][inside]).mean() > 0.98
+
+
+def test_registering_again_takes_the_variants_away(stack):
+    stack.assign_variants(4)
+    stack.register_angle(0.0)
+    assert "variant" not in stack.sites and "variant_residual" not in stack.sites
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_crystal_without_displacement_has_no_variants(make_film, caplog, seed):
+    film = fitted(make_film, seed=seed, shift=0.0, nonpolar=0.0, tilt=0.0)
+    film.stack.assign_variants(n_variants=4)
+    variant = film.stack.sites["variant"]
+    assert (variant == -1).mean() >= 0.95
+    assert "No variants" in caplog.text
+
+
+def test_order_amplitude_is_about_one_where_polar_and_zero_where_not(polar_film, stack):
+    amplitude, std = stack.sites["order_amplitude"], stack.sites["order_amplitude_std"]
+    sites = polar_film.sites
+    core = ((sites["variant"] == -1) & (sites["wall_distance"] > 2)).to_numpy()
+    assert 0.9 < np.median(amplitude[polar_film.interior]) < 1.25
+    # Each site takes the angle that fits it best, which biases nothing upwards a little.
+    assert abs(np.median(amplitude[core])) < 0.2
+    assert 0.7 < amplitude[core].std() / np.median(std) < 1.4
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda s: s.assign_variants(0), "n_variants=0: give a whole number or 'auto'"),
+        (lambda s: s.assign_variants(2.5), "n_variants=2.5"),
+        (lambda s: s.register_angle("template"), "reference='template'"),
+        (lambda s: s.isig[2:-2, 2:-2]._sites_with("none", "verb()"), "no column 'none'; verb"),
+    ],
+)
+def test_unusable_requests_are_refused(stack, call, message):
+    with pytest.raises(ValueError, match=message):
+        call(stack)
+
+
+def test_angles_come_first(make_film):
+    stack = make_film(3, n_cells=12, cell=18.0).stack
+    for call in (stack.register_angle, stack.assign_variants):
+        with pytest.raises(ValueError, match=r"no column 'angle'; stack.rvae\(\) writes it"):
+            call()
