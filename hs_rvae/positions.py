@@ -17,6 +17,8 @@ POSITION_UNITS = {
     "sigma_y": "px",
     "rotation": "rad",
     "amplitude": "",
+    "x_std": "px",
+    "y_std": "px",
 }
 
 # Neighbours that leave a gap of this angle or more stand on one side of a site: an edge of the
@@ -99,7 +101,9 @@ def sublattice_positions(sublattice):
         ``x`` and ``y`` in pixels and, where at least one column was fitted, ``sigma_x`` and
         ``sigma_y`` (px), ``rotation`` (rad, of the ``sigma_x`` axis, in [0, pi)) and
         ``amplitude`` (volume of the Gaussian). Atomap's placeholders for columns without a
-        successful fit are NaN. :data:`POSITION_UNITS` has the units.
+        successful fit are NaN. A sublattice with a ``column_table`` gives that table's columns
+        instead, where ``amplitude`` is the height of the peak. :data:`POSITION_UNITS` has the
+        units.
 
     Raises
     ------
@@ -116,7 +120,23 @@ def sublattice_positions(sublattice):
         "x": np.asarray(sublattice.x_position, dtype=np.float64),
         "y": np.asarray(sublattice.y_position, dtype=np.float64),
     }
+    table = column_table(sublattice)
+    if table is not None:
+        numbers = table.select_dtypes(["number", "bool"])
+        return columns | {name: numbers[name].to_numpy() for name in numbers}
     return columns | _fitted_shapes(sublattice, len(columns["x"]))
+
+
+def column_table(sublattice):
+    """The ``column_table`` of a sublattice, or None if it has none that fits its columns.
+
+    It counts only while it describes the columns as they are: Atomap may have moved them since.
+    """
+    table = getattr(sublattice, "column_table", None)
+    if table is None or len(table) != len(sublattice.x_position):
+        return None
+    now = np.stack([sublattice.x_position, sublattice.y_position], axis=1)
+    return table if np.allclose(table[["x", "y"]], now) else None
 
 
 def _fitted_shapes(sublattice, count):
@@ -312,14 +332,59 @@ def displacement(positions, neighbours=None, k=4):
     >>> displacement(np.array([[4.5, 3.0]]), corners)
     array([[ 0.5, -1. ]])
     """
+    positions, vectors = _enclosing_neighbours(positions, neighbours, k)
+    return -vectors.mean(axis=1)
+
+
+def local_cells(positions, neighbours=None):
+    """
+    Cell vectors around each position, from its four nearest neighbours.
+
+    Parameters
+    ----------
+    positions : numpy.ndarray of shape (n, 2)
+        ``(x, y)`` in pixels, for example of the B columns of a perovskite.
+    neighbours : numpy.ndarray of shape (m, 2), optional
+        Positions of the other sublattice, whose columns are the corners of a cell around each
+        position. None takes the neighbours from `positions` themselves, which lie a cell away.
+
+    Returns
+    -------
+    a, b : numpy.ndarray
+        Shape (n, 2), pixels: ``a`` is the vector within 45 degrees of +x, ``b`` the one that
+        follows towards +y. NaN unless the neighbours enclose the position.
+
+    Examples
+    --------
+    >>> corners = np.array([[0.0, 0.0], [8.0, 0.0], [0.0, 9.0], [8.0, 9.0]])
+    >>> local_cells(np.array([[4.5, 3.0]]), corners)
+    (array([[8., 0.]]), array([[0., 9.]]))
+    """
+    _, vectors = _enclosing_neighbours(positions, neighbours, 4)
+    if neighbours is None:  # opposite neighbours lie two cells apart
+        first, second = (vectors[:, i] - vectors[:, i + 2] for i in (0, 1))
+    else:  # opposite edges of the quadrilateral
+        edges = [vectors[:, (i + 1) % 4] - vectors[:, i] for i in range(4)]
+        first, second = edges[0] - edges[2], edges[1] - edges[3]
+    # Each up to its sign, and the two in either order: take the one that is more along x.
+    swap = np.abs(first[:, 0] * second[:, 1]) < np.abs(first[:, 1] * second[:, 0])
+    a, b = np.where(swap[:, None], second, first), np.where(swap[:, None], first, second)
+    return a * np.sign(a[:, :1]) / 2, b * np.sign(b[:, 1:]) / 2
+
+
+def _enclosing_neighbours(positions, neighbours, k):
+    """Positions as an array, and vectors to their k nearest neighbours by azimuth, (n, k, 2).
+
+    The vectors are NaN unless the neighbours enclose the position.
+    """
     positions = np.asarray(positions, dtype=np.float64)
     own = neighbours is None
     others = positions if own else np.asarray(neighbours, dtype=np.float64)
-    result = np.full(positions.shape, np.nan)
+    result = np.full((len(positions), k, 2), np.nan)
     usable = np.flatnonzero(np.isfinite(positions).all(axis=1))
     sources = np.flatnonzero(np.isfinite(others).all(axis=1))
     if len(sources) < k + own or not len(usable):
-        return result
+        return positions, result
     tree = cKDTree(others[sources])
     _, index = tree.query(positions[usable], k=k + own)
     index = sources[index.reshape(len(usable), -1)]
@@ -329,8 +394,11 @@ def displacement(positions, neighbours=None, k=4):
         itself[~itself.any(axis=1), -1] = True
         index = index[~itself].reshape(len(usable), k)
     vectors = others[index] - positions[usable, None, :]
-    angles = np.sort(np.arctan2(vectors[..., 1], vectors[..., 0]), axis=1)
-    gaps = np.diff(angles, axis=1, append=angles[:, :1] + 2 * np.pi)
+    azimuth = np.arctan2(vectors[..., 1], vectors[..., 0])
+    order = np.argsort(azimuth, axis=1)
+    vectors = np.take_along_axis(vectors, order[..., None], axis=1)
+    azimuth = np.take_along_axis(azimuth, order, axis=1)
+    gaps = np.diff(azimuth, axis=1, append=azimuth[:, :1] + 2 * np.pi)
     enclosed = gaps.max(axis=1) < _LARGEST_GAP
-    result[usable[enclosed]] = -vectors[enclosed].mean(axis=1)
-    return result
+    result[usable[enclosed]] = vectors[enclosed]
+    return positions, result

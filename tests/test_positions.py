@@ -12,6 +12,7 @@ from hs_rvae.positions import (
     as_positions,
     check_positions_fit,
     displacement,
+    local_cells,
     nearest_neighbour_distance,
     nearest_shell_distance,
     pick_sublattice,
@@ -215,3 +216,17 @@ def test_displacement_within_one_sublattice_leaves_the_site_itself_out():
 
 def test_displacement_of_too_few_columns_is_nan():
     assert np.isnan(displacement(XY)).all()
+
+
+def test_local_cells_of_a_turned_rectangle():
+    turn = np.radians(20)
+    a = 12 * np.array([np.cos(turn), np.sin(turn)])
+    b = 15 * np.array([-np.sin(turn), np.cos(turn)])
+    i, j = np.meshgrid(np.arange(-4, 5), np.arange(-4, 5))
+    corners = i.reshape(-1, 1) * a + j.reshape(-1, 1) * b + 100
+    centres = corners + (a + b) / 2 + np.array([0.8, -0.5])
+    for found_a, found_b in (local_cells(centres, corners), local_cells(corners)):
+        inner = np.isfinite(found_a[:, 0])
+        assert inner.sum() >= 49
+        np.testing.assert_allclose(found_a[inner], np.broadcast_to(a, (inner.sum(), 2)))
+        np.testing.assert_allclose(found_b[inner], np.broadcast_to(b, (inner.sum(), 2)))

@@ -130,6 +130,76 @@ def cut_stack(image, positions, window_size, lazy, centring, edge, columns, unit
     return data, _axes(image, len(kept), window_size), metadata, table
 
 
+# Calibrated displacements are given in picometres where the unit of the image is a length.
+_PICOMETRES = {
+    "pm": 1.0,
+    "Å": 100.0,
+    "A": 100.0,
+    "angstrom": 100.0,
+    "nm": 1e3,
+    "µm": 1e6,
+    "um": 1e6,
+}
+
+
+def standard_errors(sublattice):
+    """Standard errors of the positions of a sublattice, (n, 2) px, from its table; or None."""
+    table = _positions.column_table(sublattice) if _positions.is_sublattice(sublattice) else None
+    names = ["x_std", "y_std"]
+    return None if table is None or not set(names) <= set(table) else table[names].to_numpy()
+
+
+def surroundings(positions, neighbours, image, errors=None):
+    """
+    Columns that say how the neighbours of a site stand: displacement and local cell.
+
+    Parameters
+    ----------
+    positions : numpy.ndarray of shape (n, 2)
+        ``(x, y)`` in pixels.
+    neighbours : Sublattice or array-like of shape (m, 2) or None
+        The other sublattice; None = the positions themselves.
+    image : Signal2D
+        For the calibration.
+    errors : numpy.ndarray of shape (n, 2), optional
+        Standard errors of the positions, in pixels.
+
+    Returns
+    -------
+    columns : dict of str to numpy.ndarray
+        ``displacement_x``, ``displacement_y`` (px), the same with ``_calibrated`` (pm, or the
+        unit of the image's axes), ``displacement_std`` (px, per axis; only with errors),
+        ``cell_a``, ``cell_b`` (px) and ``cell_angle`` (rad, from a to b).
+    units : dict of str to str
+    """
+    other_errors = standard_errors(neighbours) if neighbours is not None else errors
+    if neighbours is not None:
+        neighbours = _positions.as_positions(neighbours)
+    moved = _positions.displacement(positions, neighbours)
+    a, b = _positions.local_cells(positions, neighbours)
+    unit = pixel_units(image)
+    factor, unit = (_PICOMETRES[unit], "pm") if unit in _PICOMETRES else (1.0, unit)
+    scaled = moved * np.array(pixel_size(image)) * factor
+    turned = np.arctan2(b[:, 1], b[:, 0]) - np.arctan2(a[:, 1], a[:, 0])
+    columns = {
+        "displacement_x": moved[:, 0],
+        "displacement_y": moved[:, 1],
+        "displacement_x_calibrated": scaled[:, 0],
+        "displacement_y_calibrated": scaled[:, 1],
+        "cell_a": np.hypot(*a.T),
+        "cell_b": np.hypot(*b.T),
+        "cell_angle": np.mod(turned, 2 * np.pi),
+    }
+    units = dict.fromkeys(("displacement_x", "displacement_y", "cell_a", "cell_b"), "px")
+    units |= {"displacement_x_calibrated": unit, "displacement_y_calibrated": unit}
+    units |= {"cell_angle": "rad", "displacement_std": "px"}
+    if errors is not None and other_errors is not None:
+        # The site minus the mean of four neighbours, whose errors are taken to be alike.
+        variance = (errors**2).mean(1) + np.nanmedian(other_errors**2) / 4
+        columns["displacement_std"] = np.where(np.isfinite(moved[:, 0]), variance**0.5, np.nan)
+    return columns, {name: units[name] for name in columns if name in units}
+
+
 def warn_small_window(window_size, positions, neighbours):
     """Warn if the inscribed disk of the window leaves out the nearest other columns."""
     neighbours = _positions.as_positions(neighbours)

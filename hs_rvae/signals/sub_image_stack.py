@@ -129,8 +129,8 @@ class SubImageStack(RVAEMixin, VariantsMixin, PlottingMixin, FollowingMixin, Sig
             lazy,
             centring,
             edge,
-            dict(columns or {}),
-            dict(units or {}),
+            _as_dict(columns),
+            _as_dict(units),
             progress,
         )
         stack = (LazySubImageStack if lazy else SubImageStack)(data, axes=axes, metadata=metadata)
@@ -162,7 +162,7 @@ class SubImageStack(RVAEMixin, VariantsMixin, PlottingMixin, FollowingMixin, Sig
         ----------
         sublattice : atomap.sublattice.Sublattice
             Its fitted shapes become columns: ``sigma_x``, ``sigma_y``, ``rotation``,
-            ``amplitude``.
+            ``amplitude``, or all of its ``column_table``.
         image : hyperspy.api.signals.Signal2D
             The image to cut from; its calibration holds. Without it, the sublattice's
             ``original_image`` is used with a warning, because Atomap may have subtracted another
@@ -170,7 +170,10 @@ class SubImageStack(RVAEMixin, VariantsMixin, PlottingMixin, FollowingMixin, Sig
         window_size : int, float or None
             int: pixels. float: units of the image's axes. None: 1.85 nearest-neighbour distances.
         neighbours : Sublattice or array-like of shape (m, 2), optional
-            The other sublattice.
+            The other sublattice. Each site's four nearest of them, or of its own sublattice if
+            there is no other, give the columns ``displacement_x``, ``displacement_y`` (px; the
+            vector of the paper's Fig. 1b: the site minus their mean, NaN unless they enclose it),
+            the same ``_calibrated`` (pm), ``cell_a``, ``cell_b`` (px) and ``cell_angle`` (rad).
         lazy, centring, edge, columns, units, show_progressbar
             As in :meth:`from_positions`.
 
@@ -179,8 +182,11 @@ class SubImageStack(RVAEMixin, VariantsMixin, PlottingMixin, FollowingMixin, Sig
         SubImageStack or LazySubImageStack
         """
         shapes = _positions.sublattice_positions(sublattice)
-        image = _construction.image_of_sublattice(sublattice, image)
+        image = _construction.parent_image(_construction.image_of_sublattice(sublattice, image))
         positions = np.stack([shapes.pop("x"), shapes.pop("y")], axis=1)
+        around, around_units = _construction.surroundings(
+            positions, neighbours, image, _construction.standard_errors(sublattice)
+        )
         return cls.from_positions(
             image,
             positions,
@@ -189,8 +195,8 @@ class SubImageStack(RVAEMixin, VariantsMixin, PlottingMixin, FollowingMixin, Sig
             lazy=lazy,
             centring=centring,
             edge=edge,
-            columns=shapes | dict(columns or {}),
-            units=_positions.POSITION_UNITS | dict(units or {}),
+            columns=shapes | around | _as_dict(columns),
+            units=_positions.POSITION_UNITS | around_units | _as_dict(units),
             show_progressbar=show_progressbar,
         )
 
@@ -318,6 +324,11 @@ class SubImageStack(RVAEMixin, VariantsMixin, PlottingMixin, FollowingMixin, Sig
             f"{text[:-1]}, {count} {'site' if count == 1 else 'sites'}, "
             f"window: {pixels} px{extent}, columns: {names}>"
         )
+
+
+def _as_dict(columns):
+    """A mapping or a DataFrame as a dictionary."""
+    return {} if columns is None else dict(columns)
 
 
 class LazySubImageStack(SubImageStack, LazySignal2D):

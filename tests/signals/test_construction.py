@@ -233,9 +233,54 @@ def test_fitted_shapes_become_columns(image, xy):
     given = sublattice(xy, sigma_x=np.full(len(xy), 2.5), sigma_y=np.full(len(xy), 2.4))
     given.rotation = np.linspace(0, 1, len(xy))
     sites = SubImageStack.from_sublattice(given, image, 24).sites
-    assert sites.columns[5:] == ("sigma_x", "sigma_y", "rotation")
+    assert sites.columns[5:8] == ("sigma_x", "sigma_y", "rotation")
     assert (sites.units["sigma_x"], sites.units["rotation"]) == ("px", "rad")
     np.testing.assert_allclose(sites["rotation"], given.rotation[sites["site_index"]])
+
+
+def two_sublattices(shape=(150, 200), cell=20.0, moved=(1.2, -0.7), error=0.1):
+    """A on the corners of cells, B in them and `moved`, as duck-typed sublattices of a lattice."""
+    x, y = np.meshgrid(np.arange(5, shape[1], cell), np.arange(5, shape[0], cell))
+    corners = np.stack([x.ravel(), y.ravel()], axis=1)
+    a, b = sublattice(corners), sublattice(corners + cell / 2 + moved)
+    for each, name, size in ((a, "A", error), (b, "B", 2 * error)):
+        each.name = name
+        each.column_table = pd.DataFrame(
+            {"x": each.x_position, "y": each.y_position, "x_std": size, "y_std": size}
+        )
+    return a, b
+
+
+def test_a_lattice_gives_displacements_and_cells(image):
+    a, b = two_sublattices()
+    lattice = SimpleNamespace(sublattice_list=[a, b], image=image.data)
+    sites = SubImageStack.from_atom_lattice(lattice, image, "B", 24).sites
+    np.testing.assert_allclose(sites["displacement_x"], 1.2)
+    np.testing.assert_allclose(sites["displacement_y"], -0.7)
+    # 0.02 nm/px
+    np.testing.assert_allclose(sites["displacement_x_calibrated"], 1.2 * 20)
+    assert sites.units["displacement_x"] == "px"
+    assert sites.units["displacement_x_calibrated"] == "pm"
+    np.testing.assert_allclose(sites[["cell_a", "cell_b"]], 20)
+    np.testing.assert_allclose(sites["cell_angle"], np.pi / 2)
+    # sqrt(sB^2 + sA^2 / 4) with sA = 0.1 and sB = 0.2
+    np.testing.assert_allclose(sites["displacement_std"], np.sqrt(0.2**2 + 0.1**2 / 4))
+
+
+def test_one_sublattice_is_displaced_against_itself(image):
+    a, _ = two_sublattices()
+    stack = SubImageStack.from_sublattice(a, image, 24)
+    inner = np.isfinite(stack.sites["displacement_x"])
+    assert inner.sum() > 20
+    np.testing.assert_allclose(stack.sites["displacement_x"][inner], 0, atol=1e-9)
+    np.testing.assert_allclose(stack.sites["cell_a"][inner], 20)
+
+
+def test_a_table_that_the_columns_have_left_is_not_believed(image):
+    a, _ = two_sublattices()
+    a.x_position = a.x_position + 1.0  # as Atomap does when it refines again
+    sites = SubImageStack.from_sublattice(a, image, 24).sites
+    assert "x_std" not in sites and "displacement_std" not in sites
 
 
 def test_a_lone_sublattice_without_image_is_cut_from_its_original_with_a_warning(image, xy, caplog):
