@@ -5,7 +5,12 @@
 import numpy as np
 import torch
 
-BLOCK = 2048  # sub-images per block: 19 MB of 48 x 48 float32
+_BLOCK_PIXELS = 5_000_000  # per block: 20 MB of float32, 2000 sub-images of 48 x 48
+
+
+def block_size(images):
+    """Number of sub-images in a block."""
+    return max(16, _BLOCK_PIXELS // images.shape[1] ** 2)
 
 
 def map_blocks(function, images, offsets=None, rows=None, *, width, dtype=np.float32):
@@ -33,15 +38,16 @@ def map_blocks(function, images, offsets=None, rows=None, *, width, dtype=np.flo
     numpy.ndarray, shape (len(rows), width)
         NaN for sub-images with pixels that are not finite.
     """
+    size = block_size(images)
 
     def of_block(block, offset=None):
         result = np.full((len(block), width), np.nan, dtype)
-        for start in range(0, len(block), BLOCK):
-            part = np.ascontiguousarray(block[start : start + BLOCK], dtype=np.float32)
+        for start in range(0, len(block), size):
+            part = np.ascontiguousarray(block[start : start + size], dtype=np.float32)
             good = np.isfinite(part).all((1, 2))
             if good.any():
-                shift = None if offset is None else offset[start : start + BLOCK][good]
-                result[start : start + BLOCK][good] = function(part[good], shift)
+                shift = None if offset is None else offset[start : start + size][good]
+                result[start : start + size][good] = function(part[good], shift)
         return result
 
     if rows is not None and len(rows) < len(images):
@@ -51,7 +57,7 @@ def map_blocks(function, images, offsets=None, rows=None, *, width, dtype=np.flo
     else:
         rows = np.arange(len(images))
     if not hasattr(images, "dask"):
-        pieces = [slice(start, start + BLOCK) for start in range(0, len(rows), BLOCK)]
+        pieces = [slice(start, start + size) for start in range(0, len(rows), size)]
         parts = (None if offsets is None else offsets[piece] for piece in pieces)
         return np.concatenate(
             [of_block(images[rows[p]], part) for p, part in zip(pieces, parts, strict=True)]
@@ -75,7 +81,7 @@ def map_blocks(function, images, offsets=None, rows=None, *, width, dtype=np.flo
 def n_blocks(images, rows=None):
     """Number of times that :func:`map_blocks` calls its function, about."""
     n = len(images) if rows is None else len(rows)
-    return max(-(-n // BLOCK), len(images.chunks[0]) if hasattr(images, "dask") else 1)
+    return max(-(-n // block_size(images)), len(images.chunks[0]) if hasattr(images, "dask") else 1)
 
 
 def spread_rows(rows, n, n_runs=8):

@@ -9,7 +9,7 @@ arbitrary site is start enough.
 import numpy as np
 import torch
 
-from .covariance import with_floor
+from .covariance import positive, with_floor
 from .device import one_thread
 from .geometry import by_order, waves
 from .pose import PoseModel
@@ -109,7 +109,10 @@ class _Sites:
         """Covariance per order of what the template leaves, with a floor, (M + 1, n_q, n_q)."""
         columns = template.T.clone()
         columns[0] = self.mean
-        return with_floor(self.second - columns[:, :, None] * columns[:, None, :].conj())
+        noise = self.second - columns[:, :, None] * columns[:, None, :].conj()
+        # Sites without noise of their own leave nothing but rounding, which may be negative.
+        power = torch.diagonal(self.second, dim1=1, dim2=2).real.mean()
+        return with_floor(positive(noise, 1e-5 * power))
 
     def step(self, template, noise, n_angles):
         """One iteration over a grid of angles.

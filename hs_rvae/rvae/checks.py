@@ -19,6 +19,13 @@ def check_settings(model):
             continue
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise ValueError(f"{name}={value!r}: give a whole number of 1 or more.")
+    if not (isinstance(model.n_factors, int | np.integer) and model.n_factors >= 0):
+        raise ValueError(f"n_factors={model.n_factors!r}: give a whole number of 0 or more.")
+    rate = model.learning_rate
+    if not (isinstance(rate, float | int | np.floating) and 0 < rate < 1):
+        raise ValueError(f"learning_rate={rate!r}: give a number between 0 and 1, such as 2e-3.")
+    if model.q_max is not None and not isinstance(model.q_max, float | int | np.floating):
+        raise ValueError(f"q_max={model.q_max!r}: give cycles/px between 0 and 0.5, or None.")
     if model.q_max is not None and not 0 < model.q_max <= 0.5:
         raise ValueError(f"q_max={model.q_max!r}: give cycles/px between 0 and 0.5, or None.")
 

@@ -18,7 +18,7 @@ _FLOOR = (
 
 
 @one_thread()
-def factor_analysis(covariance, shape, n_factors, n_iterations=3):
+def factor_analysis(covariance, shape, n_factors, smallest=0.0, n_iterations=3):
     """Split a pose-frame covariance into isotropic noise and factors.
 
     Parameters
@@ -27,22 +27,27 @@ def factor_analysis(covariance, shape, n_factors, n_iterations=3):
         In the order of :func:`to_real`.
     shape : tuple of int
         (n_q, M + 1).
-    n_factors, n_iterations : int
+    n_factors : int
+    smallest : float
+        Least variance of the noise, for sites that have none of their own.
+    n_iterations : int
 
     Returns
     -------
     noise : torch.Tensor of complex64, shape (M + 1, n_q, n_q)
     factors : torch.Tensor of complex64, shape (J, n_q, M + 1)
     """
-    noise = _project_isotropic(covariance, shape)
-    for _ in range(n_iterations):
+    smallest = torch.as_tensor(smallest, dtype=covariance.dtype, device=covariance.device)
+    noise = _project_isotropic(covariance, shape, smallest)
+    factors = covariance[:, :0]
+    for _ in range(n_iterations if n_factors else 0):
         value, root = torch.linalg.eigh(noise)
         half = (root * value.sqrt()[:, None, :]) @ root.conj().transpose(1, 2)
         inverse = (root * value.rsqrt()[:, None, :]) @ root.conj().transpose(1, 2)
         white = _apply_blocks(inverse, _apply_blocks(inverse, covariance).T)
         value, vector = _leading(0.5 * (white + white.T), n_factors)
         factors = _apply_blocks(half, vector * (value - 1).clamp(min=0).sqrt())
-        noise = _project_isotropic(covariance - factors @ factors.T, shape)
+        noise = _project_isotropic(covariance - factors @ factors.T, shape, smallest)
     return noise.to(torch.complex64), to_complex(factors.T.float(), shape)
 
 
@@ -53,7 +58,14 @@ def _leading(matrix, k):
     return (torch.as_tensor(part, device=matrix.device) for part in (value, vector))
 
 
-def _project_isotropic(covariance, shape):
+def positive(blocks, least):
+    """Hermitian blocks with all eigenvalues at `least` or above."""
+    value, vector = torch.linalg.eigh(0.5 * (blocks + blocks.conj().transpose(1, 2)))
+    value = value.clamp(min=least).to(vector.dtype)
+    return (vector * value[:, None, :]) @ vector.conj().transpose(1, 2)
+
+
+def _project_isotropic(covariance, shape, smallest):
     """Nearest covariance that commutes with every rotation: a Hermitian block per order."""
     n_q, n_m = shape
     order_0 = covariance[:n_q, :n_q].to(torch.complex128)
@@ -63,10 +75,8 @@ def _project_isotropic(covariance, shape):
     odd = (pairs[1, :, 0] - pairs[0, :, 1]) / 2
     blocks = torch.complex(even, odd).permute(2, 0, 1)
     blocks = torch.cat([order_0[None], blocks])
-    least = 1e-4 * torch.diagonal(covariance).mean()
-    value, vector = torch.linalg.eigh(0.5 * (blocks + blocks.conj().transpose(1, 2)))
-    value = value.clamp(min=least).to(vector.dtype)
-    return with_floor((vector * value[:, None, :]) @ vector.conj().transpose(1, 2))
+    least = torch.maximum(1e-4 * torch.diagonal(covariance).mean(), smallest)
+    return with_floor(positive(blocks, least))
 
 
 def _apply_blocks(blocks, x):

@@ -29,8 +29,8 @@ def pick_device(device=None):
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(device)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, dtype=torch.complex128, device=device)  # not on every accelerator
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise ValueError(
             f"device={str(device)!r} cannot be used here ({error}); give 'cpu', or None to choose."
         ) from error

@@ -141,9 +141,7 @@ class HarmonicGrid:
 
     def turn(self, harmonics, angle):
         """Turn the content by `angle` (rad, shape (n,)), from +x towards +y."""
-        m = torch.arange(self.n_orders, device=harmonics.device, dtype=angle.dtype)
-        phase = torch.polar(torch.ones_like(angle)[:, None], -angle[:, None] * m)
-        return harmonics * phase[:, None, :]
+        return align(harmonics, -angle)
 
     def shift(self, harmonics, shift):
         """Move the content by `shift` ((x, y) in px, shape (n, 2)), exact but for the edge."""

@@ -21,6 +21,7 @@ from .training import train_content
 _logger = logging.getLogger(__name__)
 
 _FEWEST_SITES = 10
+_FEW_TO_TRUST = 100
 _FEW_SITES = 5000  # below, threads bring nothing
 # Sites outside this range of the median power (orders above 0: structure, not level) are left out
 # of a fit: empty, or far brighter.
@@ -169,6 +170,7 @@ class HarmonicModel:
         k = self.content.n_latents
         with bar:
             table = map_blocks(encode, images, offsets, width=4 + 2 * k)
+        table[~np.isfinite(table).all(1)] = np.nan  # beyond what numbers of this size can hold
         angle, angle_std, log_likelihood, order = (c.copy() for c in table[:, :4].T)
         return RVAEResult(
             angle=angle,
@@ -198,7 +200,11 @@ class HarmonicModel:
             tensors[f"pose.{name}"] = torch.view_as_real(getattr(self.pose, name).resolve_conj())
         grid = {k: getattr(self.grid, k) for k in ("window_size", "q_max", "n_q", "max_order")}
         numbers = ("level", "scale", "n_sites_fit", "dropped_variance")
-        header = {"grid": grid, "rotation": self.pose.rotation, "n_latents": self.content.n_latents}
+        header = {
+            "grid": grid,
+            "rotation": bool(self.pose.rotation),
+            "n_latents": int(self.content.n_latents),
+        }
         header["order_scale"] = self.order.scale
         return tensors, header | {name: getattr(self, name) for name in numbers}
 
@@ -227,7 +233,7 @@ class HarmonicModel:
     def _to(self, device):
         """Bring the model to a device."""
         self.content.to(device)
-        if self.pose.mean.device != device:
+        if self.pose.mean.device.type != device.type:
             self.pose = self.pose.to(device)
             self.order = pose.OrderFilter(self.pose, self.order.scale)
 
@@ -248,14 +254,23 @@ def _read(images, offsets, rows, grid, level, scale, device, progress):
     low, high = (power.median() * factor for factor in _POWER_RANGE)
     harmonics = harmonics[(power > low) & (power < high)]
     if len(harmonics) < n_seen:
-        _logger.info(
-            "rVAE: %d of %d sites are left out of the fit (not finite, empty or far brighter).",
-            n_seen - len(harmonics),
+        left_out = n_seen - len(harmonics)
+        _logger.log(
+            logging.WARNING if left_out > 0.05 * n_seen else logging.INFO,
+            "rVAE: %d of %d sites are left out of the fit: not finite, empty or far brighter than "
+            "most. Images that are fitted together need the same intensity scale.",
+            left_out,
             n_seen,
         )
     if len(harmonics) < _FEWEST_SITES:
         raise ValueError(
             f"images: {len(harmonics)} usable sub-images; a fit needs {_FEWEST_SITES} at least."
+        )
+    if len(harmonics) < _FEW_TO_TRUST:
+        _logger.warning(
+            "rVAE: %d sites are few for a model of motif, content and noise; do not trust its "
+            "uncertainties.",
+            len(harmonics),
         )
     return harmonics
 
@@ -278,7 +293,7 @@ def _fit_pose(harmonics, options, generator, progress):
     else:
         model = blind.without_angles(harmonics)
     if not progress.stopped:
-        n_factors = min(options.n_factors, len(harmonics) // 4)
+        n_factors = min(options.n_factors, len(harmonics) // 20)
         model = pose.fit_pose(harmonics, model, n_factors=n_factors, report=report_likelihood)
     return model, history
 

@@ -221,7 +221,12 @@ class RVAE:
             raise ValueError(
                 f"latent has {latent.shape[1]} columns; the model has {self.output_dimension}."
             )
-        angle = np.broadcast_to(np.float32(0.0 if angle is None else angle), len(latent)).copy()
+        angle = np.float32(0.0 if angle is None else angle)
+        if angle.shape not in ((), (len(latent),)):
+            raise ValueError(
+                f"angle has shape {angle.shape}; a number or ({len(latent)},) is expected."
+            )
+        angle = np.broadcast_to(angle, len(latent)).copy()
         return self._model.decode(latent, angle, pick_device(self.device))
 
     def manifold(self, shape=(10, 10), limits=(-2.0, 2.0), axes=(0, 1)):
@@ -275,7 +280,10 @@ class RVAE:
         self._check_fitted("save")
         tensors, header = self._model.state()
         settings = {name: getattr(self, name) for name in inspect.signature(RVAE).parameters}
-        if not isinstance(self.random_state, int | None):
+        for name, value in settings.items():
+            if isinstance(value, np.generic):
+                settings[name] = value.item()
+        if not isinstance(settings["random_state"], int | None):
             settings["random_state"] = None
         settings["device"] = settings["show_progressbar"] = None
         header = {"format": _FORMAT, "settings": settings, "model": header}
@@ -304,9 +312,15 @@ class RVAE:
             If the file is no model of this format.
         """
         tensors, header = read_model(path, _FORMAT)
-        model = cls(**header["settings"])
+        try:
+            model = cls(**header["settings"])
+            model._model = HarmonicModel.from_state(tensors, header["model"])
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise ValueError(
+                f"path={str(path)!r} does not hold what this version of hs_rvae reads ({error}); "
+                "it was written by another version, or is damaged."
+            ) from error
         model.device = device
-        model._model = HarmonicModel.from_state(tensors, header["model"])
         model._publish()
         return model
 

@@ -306,7 +306,8 @@ def fit_pose(harmonics, model, *, n_factors=16, n_iterations=N_POSE, report=None
         if stopped or i == n_iterations:
             break
         mean, covariance = _aligned_moments(harmonics, posterior)
-        noise, factors = factor_analysis(covariance, harmonics.shape[1:], n_factors)
+        smallest = 1e-5 * (mean.abs() ** 2).mean()
+        noise, factors = factor_analysis(covariance, harmonics.shape[1:], n_factors, smallest)
         model = PoseModel(mean, noise, factors, model.rotation)
     return best
 

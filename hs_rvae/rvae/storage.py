@@ -31,12 +31,19 @@ def write_model(path, tensors, header):
         If the folder does not exist or cannot be written.
     """
     path = Path(path)
-    if not path.parent.is_dir():
+    if not path.parent.exists():
         raise FileNotFoundError(
             f"path={str(path)!r}: the folder {str(path.parent)!r} does not exist; create it first."
         )
+    if path.is_dir():
+        raise IsADirectoryError(f"path={str(path)!r} is a folder; give the name of a file in it.")
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise type(error)(
+            f"path={str(path)!r}: the folder cannot be written ({error.strerror}); give another."
+        ) from error
     os.close(handle)
     try:
         save_file(tensors, temporary, metadata={"hs_rvae": json.dumps(header)})

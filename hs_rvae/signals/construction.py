@@ -204,13 +204,15 @@ def warn_small_window(window_size, positions, neighbours):
     """Warn if the inscribed disk of the window leaves out the nearest other columns."""
     neighbours = _positions.as_positions(neighbours)
     distance = _positions.nearest_shell_distance(positions, neighbours)
-    if distance > window_size / 2:
+    # The disk of the model is soft: it has fallen to one half at about 0.46 of the window.
+    radius = 0.46 * window_size
+    if distance > radius:
         _logger.warning(
-            "The disk inscribed in a window of %d px (radius %.1f px), which is what a model "
+            "The soft disk inscribed in a window of %d px (radius %.1f px), which is what a model "
             "sees, leaves out the nearest columns of the other sublattice, %.1f px away: "
             "window_size=%d would take them in.",
             window_size,
-            window_size / 2,
+            radius,
             distance,
             int(np.ceil(2.4 * distance)),
         )
@@ -343,6 +345,9 @@ def _metadata(image, window_size, centring, edge):
             "image_title": title,
         },
     }
+    quantity = image.metadata.get_item("Signal.quantity")
+    if quantity:
+        metadata["Signal"] = {"quantity": quantity}
     for node in ("Acquisition_instrument", "Sample"):
         if image.metadata.has_item(node):
             metadata[node] = image.metadata[node].deepcopy().as_dictionary()

@@ -48,6 +48,8 @@ def stack(stacks):
     >>> both.select_sites(both.sites["image"] == 1).sites["x"]
     array([25.5, 40. ])
     """
+    if hasattr(stacks, "axes_manager"):
+        raise TypeError("stacks is one signal; give a list of SubImageStack.")
     stacks = list(stacks)
     _check_joinable(stacks)
     tables = [one.sites for one in stacks]

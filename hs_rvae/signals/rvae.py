@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The rVAE verbs of a stack: fit a model, apply one, write what it says into the site table."""
 
+import logging
 import os
 import re
 
 import numpy as np
 from hyperspy.api import preferences
+
+_logger = logging.getLogger(__name__)
 
 _COLUMNS = re.compile(
     r"(angle|shift_[xy]|latent_\d+|order_amplitude)(_std)?$|(log_likelihood|variant|variant_residual)$"
@@ -118,6 +121,7 @@ class RVAEMixin:
         )
         images, offsets, rows = self._rvae_input(navigation_mask)
         model.fit(images, offsets)
+        self._rvae_model = model  # so that it is there even if encoding is interrupted
         self._write_rvae(model, model.transform(images, offsets), rows)
 
     def apply_rvae(self, model, *, navigation_mask=None, show_progressbar=None):
@@ -165,7 +169,17 @@ class RVAEMixin:
                 f"The windows are {x.size} x {y.size} px; an rVAE needs square ones: crop them "
                 "with isig."
             )
+        if not np.isclose(abs(x.scale), abs(y.scale), rtol=1e-3):
+            _logger.warning(
+                "The pixels are not square (%g and %g %s): turning a sub-image by anything but 180 "
+                "degrees distorts it. Resample the image first.", x.scale, y.scale, x.units,
+            )  # fmt: skip
         images, offsets, rows = self.data, sites[["offset_x", "offset_y"]], np.arange(len(sites))
+        if np.nanmax(np.abs(offsets), initial=0) > 1:
+            raise ValueError(
+                f"The columns stand up to {np.nanmax(np.abs(offsets)):.1f} px off the middle of "
+                "the windows, about which the model turns: crop all sides alike, or cut again."
+            )
         if self.axes_manager.navigation_dimension == 0:
             images = images[None]
         if navigation_mask is not None:
@@ -181,7 +195,7 @@ class RVAEMixin:
 
     def _write_rvae(self, model, result, rows):
         """Write the columns of a result, in place of those of an earlier model."""
-        columns = {"angle": result.angle, "angle_std": result.angle_std}
+        columns = {"angle": result.angle, "angle_std": result.angle_std} if model.rotation else {}
         units = {"angle": "rad", "angle_std": "rad", "log_likelihood": "nat"}
         if result.shift is not None:
             columns |= {"shift_x": result.shift[:, 0], "shift_y": result.shift[:, 1]}
@@ -189,15 +203,16 @@ class RVAEMixin:
         for k in range(result.latent.shape[1]):
             columns[f"latent_{k}"] = result.latent[:, k]
             columns[f"latent_{k}_std"] = result.latent_std[:, k]
-        columns["order_amplitude"] = result.order_amplitude
-        columns["order_amplitude_std"] = result.order_amplitude_std
+        if model.rotation:
+            columns["order_amplitude"] = result.order_amplitude
+            columns["order_amplitude_std"] = result.order_amplitude_std
         columns["log_likelihood"] = result.log_likelihood
         sites = self.sites
         full = {name: np.full(len(sites), np.nan) for name in columns}
         for name, values in columns.items():
             full[name][rows] = values
         sites.remove(*(name for name in sites.columns if _COLUMNS.match(name)))
-        sites.set_many(full, units=units)
+        sites.set_many(full, units={name: units[name] for name in full if name in units})
         self.metadata.set_item(
             _NODE,
             {

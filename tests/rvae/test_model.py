@@ -149,8 +149,12 @@ def test_nothing_is_left_of_a_failed_save(tmp_path, model):
     with pytest.raises(FileNotFoundError, match="missing.*does not exist; create it"):
         model.save(tmp_path / "missing" / "model.safetensors")
     (tmp_path / "taken").mkdir()
-    with pytest.raises(OSError):
+    with pytest.raises(IsADirectoryError, match="is a folder"):
         model.save(tmp_path / "taken")
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OSError, match="path=.*the folder cannot be written"):
+        model.save(tmp_path / "file" / "model.safetensors")
+    (tmp_path / "file").unlink()
     assert [p.name for p in tmp_path.iterdir()] == ["taken"]
 
 
@@ -197,6 +201,46 @@ def test_odd_sites_stay_alone(film, result):
     assert np.isnan(odd.angle[3]) and np.isnan(odd.latent[3]).all()
     assert np.isfinite(odd.angle[rest]).all() and np.isfinite(odd.latent[rest]).all()
     assert model.n_sites_fit_ == len(images) - 3
+
+
+@pytest.mark.parametrize("copies", ["four variants", "one cell"])
+def test_sites_without_noise_do_not_break_the_fit(copies):
+    # Noise-free simulations tile one cell: the sites differ by nothing, or by exact turns.
+    line = np.arange(32) - 15.5
+    motif = sum(
+        h * np.exp(-((line[None] - x) ** 2 + (line[:, None] - y) ** 2) / 12)
+        for x, y, h in [(0, 0, 0.4), (9, 8, 1), (-8, 8, 1), (-8, -9, 1), (9, -9, 1)]
+    )
+    turns = np.arange(200) % 4 if copies == "four variants" else np.zeros(200, int)
+    images = np.stack([np.rot90(motif, -k) for k in turns])
+    result = RVAE(output_dimension=1, random_state=0).fit_transform(images)
+    assert np.isfinite(result.angle).all() and np.isfinite(result.latent).all()
+    offsets = angle_difference(result.angle, turns * np.pi / 2)
+    assert np.degrees(np.abs(angle_difference(offsets, offsets[0])).max()) < 0.5
+
+
+def test_beyond_the_range_of_numbers_all_columns_are_nan(film, model):
+    images = film.stack.data[:3].copy()
+    images[1] *= 1e25
+    result = model.transform(images)
+    assert all(np.isnan(c[1]).all() for c in (result.angle, result.angle_std, result.latent))
+    assert np.isfinite(result.angle[[0, 2]]).all()
+
+
+def test_numbers_of_numpy_are_saved_as_numbers(tmp_path, film):
+    model = RVAE(output_dimension=np.int64(1), epochs=1, learning_rate=np.float32(1e-3))
+    path = model.fit(film.stack.data).save(tmp_path / "model.safetensors")
+    assert RVAE.load(path).output_dimension == 1
+
+
+def test_leaving_out_many_sites_is_said_aloud(film, caplog):
+    images = film.stack.data.copy()
+    images[: len(images) // 3] *= 50
+    RVAE(output_dimension=1, epochs=1, random_state=0).fit(images)
+    assert "left out of the fit" in caplog.text and "same intensity scale" in caplog.text
+    caplog.clear()
+    RVAE(output_dimension=1, epochs=1, random_state=0).fit(film.stack.data[:60])
+    assert "60 sites are few" in caplog.text
 
 
 def test_windows_at_whole_pixels_need_their_offsets(film, result):
@@ -288,6 +332,9 @@ def test_the_progress_bar_is_shown_on_request_only(capfd, film):
         ({"architecture": "transformer"}, "architecture='transformer': there is 'harmonic'"),
         ({"translation": True}, "translation=True"),
         ({"epochs": 0}, "epochs=0"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan"),
+        ({"n_factors": -1}, "n_factors=-1"),
+        ({"q_max": "high"}, "q_max='high'"),
         ({"q_max": 0.7}, "q_max=0.7: give cycles/px between 0 and 0.5"),
         ({"device": "abacus"}, "device='abacus' cannot be used here"),
     ],
@@ -324,6 +371,8 @@ def test_a_model_is_asked_only_what_it_can_answer(model, film):
         model.inverse_transform(np.zeros((1, 3)))
     with pytest.raises(ValueError, match=r"axes=\(0, 2\)"):
         model.manifold(axes=(0, 2))
+    with pytest.raises(ValueError, match=r"angle has shape \(3,\)"):
+        model.inverse_transform(np.zeros((2, 2)), np.zeros(3))
     with pytest.raises(RuntimeError, match="not fitted yet"):
         RVAE().transform(film.stack.data)
     with pytest.raises(ValueError, match=r"offsets has shape \(2,\)"):

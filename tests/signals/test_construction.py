@@ -214,7 +214,7 @@ def test_a_small_window_is_warned_of_if_neighbours_are_known(image, xy, caplog):
     SubImageStack.from_positions(image, xy, 24)
     assert not caplog.records
     SubImageStack.from_positions(image, xy, 24, neighbours=sublattice(others))
-    assert "(radius 12.0 px)" in caplog.text and "window_size=35 would" in caplog.text
+    assert "(radius 11.0 px)" in caplog.text and "window_size=35 would" in caplog.text
 
 
 # Atomap

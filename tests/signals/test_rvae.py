@@ -113,6 +113,34 @@ def test_an_rvae_needs_square_windows_and_a_table(stack):
         stack.rvae()
 
 
+def test_columns_off_the_middle_of_their_windows_are_refused(stack):
+    with pytest.raises(ValueError, match="up to 4.0 px off the middle"):
+        stack.isig[:-8, :-8].rvae()
+
+
+def test_pixels_that_are_not_square_are_warned_of(stack, caplog):
+    stack.axes_manager["x"].scale *= 2
+    stack.rvae(output_dimension=1, epochs=1, random_state=0)
+    assert "not square" in caplog.text
+
+
+def test_without_rotation_no_angle_is_claimed(stack):
+    stack.rvae(output_dimension=1, rotation=False, epochs=1, random_state=0)
+    assert "angle" not in stack.sites and "latent_0" in stack.sites
+
+
+def test_an_interrupted_encoding_keeps_the_fitted_model(stack, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(hs_rvae.RVAE, "transform", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stack.rvae(output_dimension=1, epochs=1, random_state=0)
+    monkeypatch.undo()
+    stack.apply_rvae(stack.rvae_model, show_progressbar=False)
+    assert np.isfinite(stack.sites["angle"]).all()
+
+
 def test_an_rvae_needs_more_than_a_site(stack):
     with pytest.raises(ValueError, match="1 usable sub-images; a fit needs 10 at least"):
         stack.inav[:1].rvae()
