@@ -6,7 +6,11 @@ Positions are in pixels, ``(x, y)`` = (column index, row index) of the image, pi
 integers, y down. Atomap objects are recognised by their attributes; Atomap is never imported.
 """
 
+import os
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 from scipy.spatial import cKDTree
 
 #: Units of the columns that positions and sublattices bring.
@@ -32,12 +36,17 @@ def as_positions(positions, order="xy"):
 
     Parameters
     ----------
-    positions : array-like of shape (n, 2), table with the columns ``x`` and ``y``, or Sublattice
+    positions : array-like of shape (n, 2), table with the columns ``x`` and ``y``, Sublattice, \
+            signal or path
         Positions in pixels. A table is a pandas ``DataFrame`` or a
-        :class:`~hs_rvae.sites.SiteTable`; a sublattice is Atomap's.
+        :class:`~hs_rvae.sites.SiteTable`; a sublattice is Atomap's; a signal is what HyperSpy's
+        ``find_peaks`` returns for one image. A path names a ``.npy`` file of an array, or a text
+        file with commas: with a header that names ``x`` and ``y`` (as
+        :meth:`SiteTable.save <hs_rvae.sites.SiteTable.save>` writes it), or two numbers a line.
     order : {"xy", "rc"}
         What the two numbers of a row are: ``(x, y)``, or ``(row, column)`` = ``(y, x)``.
-        Not used for tables and sublattices, which name their columns.
+        Not used for tables, sublattices and signals, which say what they are. AtomAI's
+        coordinates are "rc".
 
     Returns
     -------
@@ -59,6 +68,10 @@ def as_positions(positions, order="xy"):
     """
     if order not in ("xy", "rc"):
         raise ValueError(f"order={order!r} is unknown: use 'xy' or 'rc' (row, column).")
+    if isinstance(positions, str | os.PathLike):
+        positions = _read_positions(Path(positions))
+    if getattr(positions, "ragged", False):
+        positions, order = _found_peaks(positions), "rc"
     names = getattr(positions, "columns", None)
     if is_sublattice(positions):
         array = np.stack([positions.x_position, positions.y_position], axis=1)
@@ -79,6 +92,37 @@ def as_positions(positions, order="xy"):
         )
     array = array.astype(np.float64)
     return array[:, ::-1].copy() if order == "rc" else array
+
+
+def _read_positions(path):
+    """An array or a table from a file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"positions={str(path)!r}: there is no such file.")
+    if path.suffix == ".npy":
+        return np.load(path, allow_pickle=False)
+    table = pd.read_csv(path, comment="#")
+    if {"x", "y"} <= set(table.columns):
+        return table
+    table = pd.read_csv(path, comment="#", header=None)
+    if table.shape[1] != 2 or not all(kind in "iuf" for kind in map(_kind, table.dtypes)):
+        raise ValueError(
+            f"positions={str(path)!r} has neither the columns x and y nor two numbers a line."
+        )
+    return table.to_numpy()
+
+
+def _kind(dtype):
+    return getattr(dtype, "kind", "O")
+
+
+def _found_peaks(signal):
+    """The (row, column) peaks of one image from HyperSpy's find_peaks."""
+    peaks = np.asarray(signal.data).ravel()
+    if len(peaks) != 1:
+        raise ValueError(
+            f"positions holds the peaks of {len(peaks)} images; choose one, as in peaks.inav[0]."
+        )
+    return np.asarray(peaks[0])
 
 
 def is_sublattice(candidate):

@@ -4,6 +4,7 @@
 
 from types import SimpleNamespace
 
+import hyperspy.api as hs
 import numpy as np
 import pandas as pd
 import pytest
@@ -230,3 +231,33 @@ def test_local_cells_of_a_turned_rectangle():
         assert inner.sum() >= 49
         np.testing.assert_allclose(found_a[inner], np.broadcast_to(a, (inner.sum(), 2)))
         np.testing.assert_allclose(found_b[inner], np.broadcast_to(b, (inner.sum(), 2)))
+
+
+def test_positions_come_from_files(tmp_path):
+    xy = np.array([[3.25, 5.5], [40.0, 6.0]])
+    np.save(tmp_path / "xy.npy", xy)
+    pd.DataFrame({"id": [1, 2], "y": xy[:, 1], "x": xy[:, 0]}).to_csv(tmp_path / "table.csv")
+    np.savetxt(tmp_path / "bare.csv", xy, delimiter=",")
+    np.savetxt(tmp_path / "rows.csv", xy[:, ::-1], delimiter=",")
+    SiteTable.from_columns({"x": xy[:, 0], "y": xy[:, 1]}).save(tmp_path / "sites.csv")
+    for name in ("xy.npy", "table.csv", "bare.csv", "sites.csv"):
+        np.testing.assert_allclose(as_positions(tmp_path / name), xy)
+    np.testing.assert_allclose(as_positions(str(tmp_path / "rows.csv"), order="rc"), xy)
+
+
+def test_files_without_positions_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        as_positions(tmp_path / "none.csv")
+    (tmp_path / "words.csv").write_text("a,b,c\n1,2,3\n")
+    with pytest.raises(ValueError, match="neither the columns x and y nor two numbers"):
+        as_positions(tmp_path / "words.csv")
+
+
+def test_peaks_of_hyperspy_are_rows_and_columns():
+    y, x = np.mgrid[:60, :100]
+    data = sum(np.exp(-((y - r) ** 2 + (x - c) ** 2) / 8) for r, c in [(10, 50), (40, 80)])
+    peaks = hs.signals.Signal2D(data).find_peaks(
+        method="local_max", interactive=False, min_distance=3
+    )
+    found = as_positions(peaks)
+    np.testing.assert_allclose(found[np.argsort(found[:, 0])], [[50, 10], [80, 40]])
