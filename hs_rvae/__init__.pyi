@@ -1,5 +1,7 @@
 from . import data, plots, simulation
+from .columns import find_sublattices
 from .log import set_log_level
+from .refinement import refine_columns, refine_sublattice, refine_two_sublattices
 from .rvae.model import RVAE
 from .signals.joining import stack
 from .signals.sub_image_stack import LazySubImageStack, SubImageStack
@@ -13,7 +15,11 @@ __all__ = [
     "SiteTable",
     "SubImageStack",
     "data",
+    "find_sublattices",
     "plots",
+    "refine_columns",
+    "refine_sublattice",
+    "refine_two_sublattices",
     "set_log_level",
     "simulation",
     "stack",

@@ -42,12 +42,19 @@ def main(arguments=None):
         "-o", "--output", type=Path, default=Path("hs_rvae_demo"), metavar="DIR",
         help="folder for the results, made if needed (default: %(default)s)",
     )  # fmt: skip
+    demo.add_argument(
+        "--image", type=Path, metavar="FILE",
+        help="analyse this image instead (any 2-D image that HyperSpy reads)",
+    )  # fmt: skip
     demo.add_argument("--seed", type=int, default=0, help="random state (default: %(default)s)")
     options = parser.parse_args(arguments)
     try:
         _check_folder(options.output)
-        _demo(options.output, options.seed)
-    except OSError as error:
+        if options.image is None:
+            _demo(options.output, options.seed)
+        else:
+            _own_image(options.image, options.output, options.seed)
+    except (OSError, ValueError, TypeError) as error:
         print(f"hs-rvae: error: {error}", file=sys.stderr)
         return 2
     return 0
@@ -65,15 +72,47 @@ def _check_folder(folder):
         ) from error
 
 
-def _demo(folder, seed):
-    """Both samples, their files and the table."""
+def _settle():
+    """Figures go to files; other packages' warnings about each other help nobody here."""
     import warnings
 
     import matplotlib
 
     matplotlib.use("agg")
-    # Of other packages about each other: nothing a user of this command can mend.
     warnings.filterwarnings("ignore", module="(hyperspy|rsciio|atomap)")
+
+
+def _own_image(path, folder, seed):
+    """An image of the user's: columns, the sublattice to look at, angles, variants."""
+    import hyperspy.api as hs
+
+    import hs_rvae
+
+    _settle()
+    if not path.is_file():
+        raise FileNotFoundError(f"--image {path}: there is no such file.")
+    start = time.perf_counter()
+    image = hs.load(path)
+    lattice = hs_rvae.find_sublattices(image)
+    counts = {s.name: len(s.atom_list) for s in lattice.sublattice_list}
+    chosen = lattice.sublattice_list[-1].name
+    stack = hs_rvae.SubImageStack.from_atom_lattice(lattice, image=image, sublattice=chosen)
+    stack.rvae(random_state=seed)
+    n_variants = stack.assign_variants()
+    _write(stack, folder, path.stem)
+    undefined = (stack.sites["variant"] < 0).mean()
+    print(
+        f"\n{path.name}: " + ", ".join(f"{n} {name} columns" for name, n in counts.items())
+        + f" found; {len(stack.sites)} sub-images of {stack.data.shape[-1]} px around {chosen}.\n"
+        f"Variants: {n_variants}; {undefined:.1%} of the sites undefined. "
+        f"{time.perf_counter() - start:.0f} s.\n"
+        f"Figures, stack and model are in {folder.resolve()}."
+    )  # fmt: skip
+
+
+def _demo(folder, seed):
+    """Both samples, their files and the table."""
+    _settle()
     rows = []
     for name, analyse in {"dysco3": _real_image, "film": _simulated_film}.items():
         start = time.perf_counter()

@@ -14,12 +14,9 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-__all__ = ["SimulatedTruth", "compare_angles", "simulate_hexagonal", "simulate_perovskite"]
+from hs_rvae import imaging as _imaging
 
-_TAIL_WIDTH = (
-    2.4  # of the probe's tail, in column widths (7 px for 2.9 px in measured HAADF images)
-)
-_A_PEAK, _B_PEAK = 1.0, 0.35  # HAADF peak heights of the heavy and the light column
+__all__ = ["SimulatedTruth", "compare_angles", "simulate_hexagonal", "simulate_perovskite"]
 
 
 @dataclass
@@ -84,6 +81,13 @@ def simulate_perovskite(
     column_width=0.11,
     disorder=0.05,
     pixel_size=0.015,
+    aspect=1.0,
+    b_amplitude=0.35,
+    one_sublattice=False,
+    layers=None,
+    vacuum=0.0,
+    dark=False,
+    dislocation=None,
     random_state=None,
 ):
     """Simulate an [001] image of a ferroelectric perovskite with known truth.
@@ -129,6 +133,23 @@ def simulate_perovskite(
         Root mean square of the static displacement of each column, in px.
     pixel_size : float
         In nm.
+    aspect : float
+        Second edge of the cell in units of the first.
+    b_amplitude : float
+        Peak height of a B column in units of an A column.
+    one_sublattice : bool
+        A crystal without B columns; the table of B sites is empty.
+    layers : sequence of (int, float, float), optional
+        A superlattice along the second edge of the cell: thickness in cells, peak height of A and
+        peak height of B for each layer, repeated. It replaces ``b_amplitude``. A remains the name
+        of the corners of the cell where B is brighter.
+    vacuum : float
+        Share of the image, at its right side, without crystal.
+    dark : bool
+        Dark columns on a bright background, as in annular bright field.
+    dislocation : tuple of float, optional
+        ``(x, y)`` of the core of an edge dislocation, in px. Its Burgers vector is the first edge
+        of the cell, its strain that of an isotropic elastic medium.
     random_state : int or numpy.random.Generator, optional
         Seed of everything random.
 
@@ -142,7 +163,7 @@ def simulate_perovskite(
     Raises
     ------
     ValueError
-        If ``n_variants`` is not 2 or 4, or a length is not positive.
+        If ``n_variants`` is not 2 or 4, a length is not positive, or ``vacuum`` is not in [0, 1).
 
     Examples
     --------
@@ -152,7 +173,7 @@ def simulate_perovskite(
     <Signal2D, title: Simulated perovskite, dimensions: (|256, 256)>
     """
     settings = {k: v for k, v in locals().items() if k != "shape"}
-    lattice = np.array([[1.0, 0.0], [0.0, 1.0]])
+    lattice = np.array([[1.0, 0.0], [0.0, aspect]])
     motif = {"A": [(0.0, 0.0)], "B": [(0.5, 0.5)]}
     if n_variants not in (2, 4):
         raise ValueError(f"n_variants={n_variants}: a square lattice has 2 or 4 variants here.")
@@ -268,9 +289,11 @@ def compare_angles(angle, true_angle, n_variants):
 
 def _simulate(title, shape, lattice, motif, *, cell, rotation, random_state, **p):
     """Lay out the columns, give each its properties, image them and count electrons."""
-    for name, value in {"cell": cell, "dose": p["dose"], "pixel_size": p["pixel_size"]}.items():
-        if not value > 0:
+    for name, value in {"cell": cell, **p}.items():
+        if name in ("dose", "pixel_size", "aspect", "cell") and not value > 0:
             raise ValueError(f"{name}={value}: give a positive number.")
+    if not 0 <= p["vacuum"] < 1:
+        raise ValueError(f"vacuum={p['vacuum']}: give a share of the image, 0 up to 1.")
     rng = np.random.default_rng(random_state)
     margin = 3 * cell
     size = np.array([shape[1], shape[0]], float)
@@ -278,7 +301,10 @@ def _simulate(title, shape, lattice, motif, *, cell, rotation, random_state, **p
     a = _lattice_points(lattice, motif["A"], cell, rotation, size, margin, rng)
     b = _lattice_points(lattice, motif["B"], cell, rotation, size, margin, rng)
     offset = b["origin"]
-    a, b = a["points"] + offset, b["points"] + offset
+    edge = (1 - p["vacuum"]) * size[0] if p["vacuum"] else np.inf
+    a, b = (xy[xy[:, 0] < edge] for xy in (a["points"] + offset, b["points"] + offset))
+    b = b[:0] if p["one_sublattice"] else b
+    a_height, b_height = _peak_heights(a, b, size / 2 + offset, cell, rotation, p)
 
     order = _order_parameter(b, size, cell, rotation, rng, p)
     # strain: a smooth displacement u whose gradient has the asked root mean square
@@ -290,21 +316,25 @@ def _simulate(title, shape, lattice, motif, *, cell, rotation, random_state, **p
     def finish(xy, displacement, peak):
         moved = xy + np.stack([ux(xy), uy(xy)], 1) + displacement
         moved += p["disorder"] * rng.standard_normal(xy.shape)
+        if p["dislocation"] is not None:
+            moved += _dislocation_field(xy, p["dislocation"], cell, rotation)
         thickness = 1 + p["thickness_gradient"] * (xy[:, 0] / size[0] - 0.5)
         noise = 1 + 0.05 * rng.standard_normal(len(xy))
         return moved, peak * thickness * noise
 
     composition = chemical(b)
-    b_xy, b_peak = finish(b, order["displacement"], _B_PEAK)
+    b_xy, b_peak = finish(b, order["displacement"], b_height)
     b_peak *= 1 + p["chemistry"] * composition
-    a_xy, a_peak = finish(a, np.zeros_like(a), _A_PEAK)
+    a_xy, a_peak = finish(a, np.zeros_like(a), a_height)
 
     xy, peak = np.vstack([a_xy, b_xy]), np.concatenate([a_peak, b_peak])
     sigma = p["column_width"] * cell
-    image = _render(
+    image = _imaging.sum_of_columns(
         shape, xy, peak, sigma, p["tilt"] * tilt_size(xy), tilt_angle(xy), p["scan_jitter"], rng
     )
-    image += 0.2  # thermal diffuse background between the columns, in units of an A column
+    image += _imaging.background(shape, p["vacuum"], sigma)
+    if p["dark"]:
+        image = _imaging.bright_field(image)
     if np.isfinite(p["dose"]):
         image = rng.poisson(image * p["dose"]).astype(np.float32)
 
@@ -338,12 +368,42 @@ def _lattice_points(lattice, motif, cell, rotation, size, margin, rng):
     """Points of a lattice with a motif that cover the image and a margin around it."""
     turn = np.radians(rotation)
     turn = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
-    reach = int(np.ceil(1.5 * (np.hypot(*size) + 2 * margin) / cell))
+    reach = 1.5 * (np.hypot(*size) + 2 * margin) / cell
+    reach = int(np.ceil(reach / min(1.0, np.linalg.norm(lattice, axis=1).min())))
     i, j = np.meshgrid(np.arange(-reach, reach + 1), np.arange(-reach, reach + 1))
     index = np.stack([i.ravel(), j.ravel()], 1)
     points = np.vstack([(index + np.array(m)) @ lattice for m in motif]) * cell @ turn + size / 2
     keep = ((points > -margin) & (points < size + margin)).all(1)
     return {"points": points[keep], "origin": rng.uniform(-0.5, 0.5, 2) * cell}
+
+
+def _peak_heights(a, b, origin, cell, rotation, p):
+    """Peak heights of A and B columns: two numbers, or one per column in a superlattice."""
+    if p["layers"] is None:
+        return 1.0, p["b_amplitude"]
+    cells, a_height, b_height = np.array(list(p["layers"]), float).T
+    turn = np.radians(rotation)
+    along = np.array([-np.sin(turn), np.cos(turn)]) / (cell * p["aspect"])
+    # A columns stand at whole numbers along the edge, B columns at halves.
+    layer = [np.floor((xy - origin) @ along + 0.25) % cells.sum() for xy in (a, b)]
+    layer = [np.searchsorted(np.cumsum(cells), number, side="right") for number in layer]
+    return a_height[layer[0]], b_height[layer[1]]
+
+
+def _dislocation_field(xy, core, cell, rotation, poisson=0.3):
+    """Displacement around an edge dislocation in an isotropic medium.
+
+    J. P. Hirth, J. Lothe, Theory of Dislocations, section 3-5. The cut, across which columns move
+    by one cell, lies along the negative first edge of the cell.
+    """
+    turn = np.radians(rotation)
+    turn = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    x, y = (turn @ (xy - np.asarray(core, float)).T) / cell
+    square = np.maximum(x**2 + y**2, 0.01)
+    along = np.arctan2(y, x) + x * y / (2 * (1 - poisson) * square)
+    across = (1 - 2 * poisson) * np.log(square) + (x**2 - y**2) / square
+    field = np.stack([along, -across / (4 * (1 - poisson))], 1)
+    return cell / (2 * np.pi) * field @ turn
 
 
 def _order_parameter(xy, size, cell, rotation, rng, p):
@@ -425,31 +485,6 @@ class _Field:
 
     def __radd__(self, constant):
         return _Field(self.values + constant, self.margin, self.grid)
-
-
-def _render(shape, xy, peak, sigma, tilt, tilt_angle, jitter, rng):
-    """Sum of elliptical Gaussians with a tail, each row read with its own horizontal offset."""
-    reach = int(np.ceil(3.5 * _TAIL_WIDTH * sigma))
-    image = np.zeros((shape[0] + 2 * reach, shape[1] + 2 * reach), np.float32)
-    row_offset = (jitter * rng.standard_normal(image.shape[0])).astype(np.float32)
-    span = np.arange(-reach, reach + 1, dtype=np.float32)
-    centre = np.round(xy).astype(int)
-    inside = ((centre >= -reach) & (centre < np.array(shape[::-1]) + reach)).all(1)
-    cos, sin = np.cos(tilt_angle), np.sin(tilt_angle)
-    for n in np.flatnonzero(inside):
-        cx, cy = centre[n] + reach
-        rows = slice(max(cy - reach, 0), cy + reach + 1)
-        columns = slice(max(cx - reach, 0), cx + reach + 1)
-        dx = (span + (centre[n, 0] - xy[n, 0]))[None, columns.start - cx + reach :]
-        dy = (span + (centre[n, 1] - xy[n, 1]))[rows.start - cy + reach :, None]
-        target = image[rows, columns]
-        dx, dy = dx[:, : target.shape[1]], dy[: target.shape[0]]
-        dx = dx + row_offset[rows][:, None]
-        along, across = cos[n] * dx + sin[n] * dy, cos[n] * dy - sin[n] * dx
-        square = (along / (1 + tilt[n])) ** 2 + across**2
-        square *= -0.5 / sigma**2
-        target += peak[n] * (0.88 * np.exp(square) + 0.12 * np.exp(square / _TAIL_WIDTH**2))
-    return image[reach:-reach, reach:-reach].copy()
 
 
 def _inside(table, shape):

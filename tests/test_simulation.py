@@ -5,8 +5,14 @@
 import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
+from scipy.spatial import cKDTree
 
-from hs_rvae.simulation import compare_angles, simulate_hexagonal, simulate_perovskite
+from hs_rvae.simulation import (
+    _dislocation_field,
+    compare_angles,
+    simulate_hexagonal,
+    simulate_perovskite,
+)
 
 
 def test_the_image_is_calibrated_and_in_counts():
@@ -126,3 +132,84 @@ def test_impossible_crystals_are_refused(call, message):
 def test_unknown_parameters_of_the_hexagonal_crystal_are_refused():
     with pytest.raises(TypeError, match="unknown parameters.*colour"):
         simulate_hexagonal(colour="red")
+
+
+def test_options_that_are_not_used_change_nothing():
+    plain, _ = simulate_perovskite((120, 140), random_state=5)
+    same, _ = simulate_perovskite(
+        (120, 140), aspect=1.0, b_amplitude=0.35, layers=None, vacuum=0.0, dark=False,
+        one_sublattice=False, dislocation=None, random_state=5,
+    )  # fmt: skip
+    assert np.array_equal(plain.data, same.data)
+
+
+def test_b_columns_can_be_faint_or_missing():
+    quiet = dict(chemistry=0.0, thickness_gradient=0.0, random_state=1)
+    _, faint = simulate_perovskite((200, 200), b_amplitude=0.1, **quiet)
+    ratio = faint.b_sites.amplitude.mean() / faint.a_sites.amplitude.mean()
+    assert abs(ratio - 0.1) < 0.005  # columns scatter by 5 %, about 60 of them
+    _, lone = simulate_perovskite((200, 200), one_sublattice=True, **quiet)
+    assert len(lone.b_sites) == 0 and len(lone.a_sites) > 40
+
+
+def test_a_rectangular_cell_is_longer_along_its_second_edge():
+    _, truth = simulate_perovskite((300, 300), cell=20, aspect=1.5, strain=0, random_state=2)
+    xy = truth.a_sites[["x", "y"]].to_numpy()
+    steps = xy - xy[np.hypot(*(xy - 150).T).argmin()]
+    right = steps[(np.abs(steps[:, 1]) < 3) & (steps[:, 0] > 3)][:, 0].min()
+    down = steps[(np.abs(steps[:, 0]) < 3) & (steps[:, 1] > 3)][:, 1].min()
+    assert abs(right - 20) < 0.5 and abs(down - 30) < 0.5  # disorder is 0.05 px
+
+
+def test_layers_follow_the_second_edge_and_can_invert_the_contrast():
+    _, truth = simulate_perovskite(
+        (400, 300), cell=20, rotation=15, layers=[(3, 1.0, 0.2), (2, 0.3, 0.6)], strain=0,
+        chemistry=0, thickness_gradient=0, random_state=3,
+    )  # fmt: skip
+    down = np.array([-np.sin(np.radians(15)), np.cos(np.radians(15))])
+    for table, heights in ((truth.a_sites, (1.0, 0.3)), (truth.b_sites, (0.2, 0.6))):
+        along = table[["x", "y"]].to_numpy() @ down / 20
+        first = np.abs(table.amplitude - heights[0]) < np.abs(table.amplitude - heights[1])
+        # Along the edge, every fifth row has the height of the row where the count starts.
+        row = np.round(along - along[0]).astype(int) % 5
+        shares = np.array([first[row == n].mean() for n in range(5)])
+        assert sorted(np.round(shares)) == [0, 0, 1, 1, 1]
+        assert np.abs(shares - np.round(shares)).max() < 0.02
+
+
+def test_vacuum_is_empty_and_dark_crystals_are_bright_there():
+    options = dict(vacuum=0.4, dose=np.inf, scan_jitter=0, random_state=4)
+    image, truth = simulate_perovskite((150, 300), **options)
+    assert truth.a_sites.x.max() < 0.62 * 300
+    empty = image.data[:, 250:]
+    assert np.ptp(empty) < 1e-3 and empty.mean() < 0.03
+    dark, _ = simulate_perovskite((150, 300), dark=True, **options)
+    bright = image.data < 1.2
+    np.testing.assert_allclose((dark.data + image.data)[bright], 1.3, rtol=1e-5)
+
+
+def test_around_a_dislocation_the_crystal_closes_but_for_one_cell():
+    core, turn = np.array([200.0, 210.0]), np.radians(30)
+    edge, normal = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    # Either side of the glide plane, before and behind the core.
+    for side, burgers in ((-1, 20 * edge), (1, np.zeros(2))):
+        points = core + side * 90 * edge + np.array([[0.001], [-0.001]]) * normal
+        below, above = _dislocation_field(points, core, cell=20, rotation=30)
+        np.testing.assert_allclose(below - above, burgers, atol=0.01)
+    plain, crossed = (
+        simulate_perovskite((420, 400), dislocation=where, strain=0, random_state=6)[1].a_sites
+        for where in (None, core)
+    )
+    nearest = [
+        cKDTree(xy).query(xy, k=2)[0][:, 1] for xy in (t[["x", "y"]] for t in (plain, crossed))
+    ]
+    # Beside the core columns are squeezed together by b / (4 pi r), far from it they are as before.
+    assert nearest[1].min() < 0.95 * nearest[0].min()
+    assert np.hypot(*(crossed[["x", "y"]].to_numpy()[nearest[1].argmin()] - core)) < 3 * 26
+    assert abs(np.median(nearest[1]) - np.median(nearest[0])) < 0.5
+
+
+@pytest.mark.parametrize("setting", [{"vacuum": 1.0}, {"vacuum": -0.1}, {"aspect": 0.0}])
+def test_impossible_options_are_refused(setting):
+    with pytest.raises(ValueError, match=next(iter(setting))):
+        simulate_perovskite((64, 64), **setting)

@@ -1,0 +1,7 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From an image to its atomic columns: their lattice, their maxima, their sublattices."""
+
+from .finding import find_sublattices
+
+__all__ = ["find_sublattices"]

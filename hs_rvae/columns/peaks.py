@@ -1,0 +1,130 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Columns as local maxima of a band-passed image, and how far they stand out of the noise."""
+
+import numpy as np
+from scipy.ndimage import gaussian_filter, gaussian_laplace, maximum_filter
+from scipy.spatial import cKDTree
+
+
+def filled(image, valid, width):
+    """Replace pixels that were not measured by a local mean, of about `width` around."""
+    weight = gaussian_filter(valid.astype(np.float32), width)
+    mean = gaussian_filter(np.where(valid, image, 0), width)
+    everywhere = image[valid].mean(dtype=float)
+    local = np.where(weight > 1e-3, mean / np.maximum(weight, 1e-3), everywhere)
+    return np.where(valid, image, local).astype(np.float32)
+
+
+def band_passed(image, width, stretch):
+    """Negative Laplacian of Gaussian: bright spots about `width` wide stand out, slopes vanish."""
+    passed = gaussian_laplace(image, (width / stretch[1], width / stretch[0]), output=np.float32)
+    passed *= np.float32(-(width**2))
+    return passed
+
+
+def are_dark(passed):
+    """Whether the spots of a band-passed image are darker than their surroundings.
+
+    Columns are small spots on a wide network: their side of the distribution is the longer one.
+    """
+    sample = passed.ravel()[:: max(1, passed.size // 2_000_000)].astype(float)
+    return bool(np.mean(sample**3) < 0)
+
+
+def noise_of_band_pass(image, positions, width, block):
+    """
+    Standard deviation of the noise in a band-passed image, at some positions.
+
+    The pixel noise is the mean absolute value of a filter that sees neither slopes nor curvature
+    (J. Immerkaer, Computer Vision and Image Understanding 64, 300 (1996)), in square blocks.
+
+    Parameters
+    ----------
+    image : numpy.ndarray of shape (rows, columns)
+        Before the band-pass.
+    positions : numpy.ndarray of shape (n, 2)
+        ``(x, y)`` in pixels.
+    width : float
+        Of the band-pass.
+    block : int
+        Side of the blocks in pixels.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n,)
+    """
+    second = image[:, :-2] - 2 * image[:, 1:-1] + image[:, 2:]
+    second = np.abs(second[:-2] - 2 * second[1:-1] + second[2:])
+    edges = [np.linspace(0, n, max(n // block, 1) + 1).astype(int) for n in second.shape]
+    sums = np.add.reduceat(second, edges[0][:-1], axis=0, dtype=np.float64)
+    sums = np.add.reduceat(sums, edges[1][:-1], axis=1)
+    pixel_noise = sums / np.outer(*(np.diff(e) for e in edges)) * np.sqrt(np.pi / 2) / 6
+    where = [
+        np.clip(np.searchsorted(e, p, side="right") - 1, 0, len(e) - 2)
+        for e, p in zip(edges, positions.T[::-1], strict=True)
+    ]
+    return pixel_noise[tuple(where)] / (width * np.sqrt(2 * np.pi))
+
+
+def local_maxima(passed, distance, stretch, valid=None):
+    """
+    Find the maxima of a band-passed image, up to its border.
+
+    Parameters
+    ----------
+    passed : numpy.ndarray of shape (rows, columns)
+    distance : float
+        Of two maxima this close, the lower one is dropped.
+    stretch : numpy.ndarray of shape (2,)
+        Of the axes x and y; `distance` counts stretched pixels.
+    valid : numpy.ndarray of bool, optional
+        No maximum is taken where this is False.
+
+    Returns
+    -------
+    positions : numpy.ndarray of shape (n, 2)
+        ``(x, y)`` in pixels, to a fraction of one.
+    heights : numpy.ndarray of shape (n,)
+        Values of `passed`, all positive.
+    """
+    top = (maximum_filter(passed, size=3) == passed) & (passed > 0)
+    # On the outermost pixels stand the flanks of columns whose centre lies outside.
+    top[[0, -1]] = top[:, [0, -1]] = False
+    if valid is not None:
+        top &= valid
+    rows, columns = np.nonzero(top)
+    heights = passed[rows, columns].astype(np.float64)
+    x = columns + vertex(passed[rows, columns - 1], heights, passed[rows, columns + 1])
+    y = rows + vertex(passed[rows - 1, columns], heights, passed[rows + 1, columns])
+    positions = np.stack([x, y], axis=1)
+    kept = _highest_within(positions * stretch, heights, distance)
+    return positions[kept], heights[kept]
+
+
+def vertex(before, middle, after):
+    """Where the parabola through three values, of which the middle one is highest, is highest."""
+    curvature = np.minimum(before - 2 * middle + after, -1e-12)
+    return np.clip((before - after) / (2 * curvature), -0.5, 0.5)
+
+
+def _highest_within(positions, heights, distance):
+    """Mask of the positions that have no higher one, itself kept, within a distance."""
+    kept = np.ones(len(positions), bool)
+    if not len(positions):
+        return kept
+    pairs = cKDTree(positions).query_pairs(distance, output_type="ndarray")
+    swap = heights[pairs[:, 0]] < heights[pairs[:, 1]]
+    pairs[swap] = pairs[swap, ::-1]
+    for high, low in pairs[np.argsort(-heights[pairs[:, 0]], kind="stable")].tolist():
+        if kept[high]:
+            kept[low] = False
+    return kept
+
+
+def typical_height(heights, count):
+    """Height that 5 % of `count` maxima reach: of the strongest kind, not of a bright speck."""
+    if not len(heights):
+        return 0.0
+    rank = min(int(0.05 * count), len(heights) - 1)
+    return float(np.partition(heights, len(heights) - 1 - rank)[len(heights) - 1 - rank])

@@ -1,0 +1,121 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The image that columns are searched in: checked, in memory, with its scales."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+_SMALLEST = 16  # px
+_FOR_ATOMAP = {"b1": np.uint8, "f2": np.float32}  # it cannot work with these types
+_LIMIT = 5.0  # in distances of the 99.5th percentile from the median: columns stay far below
+
+
+@dataclass
+class Picture:
+    """One image in memory.
+
+    Attributes
+    ----------
+    raw : numpy.ndarray of shape (rows, columns)
+        As measured, a copy.
+    values : numpy.ndarray of float32, shape (rows, columns)
+        The same for the search: shifted and scaled, zero where nothing was measured, single bright
+        or dark specks cut off.
+    valid : numpy.ndarray of bool or None
+        Where values are finite; None if everywhere.
+    scale : tuple of float
+        Size (x, y) of a pixel.
+    units : str
+        Of the scale; "pixel" without calibration, as Atomap has it.
+    stretch : numpy.ndarray of shape (2,)
+        Size (x, y) of a pixel in units in which its area is 1.
+    """
+
+    raw: np.ndarray
+    values: np.ndarray
+    valid: np.ndarray | None
+    scale: tuple
+    units: str
+    stretch: np.ndarray
+
+    @classmethod
+    def of(cls, image):
+        """Check a signal or an array and load it."""
+        data = _one_image(image)
+        if hasattr(data, "compute"):
+            data = data.compute()
+        # A copy: the lattice must not change with the user's image, nor the image with the lattice.
+        raw = np.array(data, dtype=_FOR_ATOMAP.get(data.dtype.kind + str(data.dtype.itemsize)))
+        raw = raw.astype(raw.dtype.newbyteorder("="), copy=False)
+        if not raw.size:
+            raise ValueError(f"image is empty: its shape is {raw.shape}.")
+        if min(raw.shape) < _SMALLEST:
+            raise ValueError(
+                f"image ({raw.shape[1]} x {raw.shape[0]} px) is too small to hold two cells: at "
+                f"least {_SMALLEST} pixels each way are needed."
+            )
+        finite = np.isfinite(raw)
+        valid = None if finite.all() else finite
+        if valid is not None and not valid.any():
+            raise ValueError("image has no finite pixel: all values are NaN or infinite.")
+        values = _standardised(raw, valid)
+        scale, units = _calibration(image)
+        ratio = np.sqrt(abs(scale[0] / scale[1]))
+        return cls(raw, values, valid, scale, units, np.array([ratio, 1 / ratio]))
+
+
+def _standardised(raw, valid):
+    """Values as float32 with median 0, most of them within 1, all within `_LIMIT`."""
+    inside = raw.ravel() if valid is None else raw[valid]
+    if inside.min() == inside.max():
+        raise ValueError(f"image is constant ({inside[0]:g}): there are no columns in it.")
+    sample = inside[:: max(1, inside.size // 1_000_000)].astype(np.float64)
+    low, middle, high = np.percentile(sample, [0.5, 50, 99.5])
+    spread = max(high - middle, middle - low)
+    if not spread > 0:
+        middle, spread = sample.mean(), max(sample.std(), np.ptp(sample) / _LIMIT)
+    # In double precision: a large offset must not cost the digits that show columns.
+    values = (raw.astype(np.float64) - middle) / spread
+    if valid is not None:
+        values[~valid] = 0
+    return np.clip(values, -_LIMIT, _LIMIT, out=values).astype(np.float32)
+
+
+def _one_image(image):
+    """Data of a single 2-D image of real numbers."""
+    axes = getattr(image, "axes_manager", None)
+    data = image if axes is None else image.data
+    if not hasattr(data, "dtype"):
+        data = np.asarray(data)
+    if axes is not None and axes.navigation_dimension:
+        raise ValueError(
+            f"image has navigation axes {axes.navigation_shape}: pass a single image, for "
+            "example image.inav[0] or image.mean()."
+        )
+    if data.ndim != 2:
+        raise ValueError(f"image has {data.ndim} dimension(s): pass one 2-D image.")
+    if data.dtype.kind == "c":
+        raise TypeError(
+            f"image is complex ({data.dtype}): take its real part, amplitude or phase first."
+        )
+    if data.dtype.kind not in "iufb":
+        raise TypeError(f"image has the dtype {data.dtype}: convert it to real numbers first.")
+    return data
+
+
+def _calibration(image):
+    """Scales (x, y) of the pixels and their units; one pixel without a common unit."""
+    axes = getattr(image, "axes_manager", None)
+    if axes is None:
+        return (1.0, 1.0), "pixel"
+    x, y = axes.signal_axes
+    if not (x.is_uniform and y.is_uniform):
+        raise ValueError("image has a non-uniform axis: interpolate_on_axis makes it uniform.")
+    units = [axis.units if isinstance(axis.units, str) else "" for axis in (x, y)]
+    if units[0] != units[1]:
+        raise ValueError(
+            f"image has axes with different units ({units[0] or 'none'} and {units[1] or 'none'}):"
+            " bring them to one unit with axes_manager.convert_units."
+        )
+    return (float(x.scale), float(y.scale)), units[0] or "pixel"

@@ -1,0 +1,50 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From simulated columns to the intensities of an image, in units of the peak of an A column."""
+
+import numpy as np
+
+# Of the probe's tail, in column widths (7 px for 2.9 px in measured HAADF images).
+_TAIL_WIDTH = 2.4
+_BACKGROUND = 0.2  # thermal diffuse scattering between the columns, in units of an A column
+_VACUUM = 0.02  # what the detector counts without a crystal, likewise
+_TRANSMITTED = 1.3  # bright-field background that dark columns are taken from, likewise
+
+
+def sum_of_columns(shape, xy, peak, sigma, tilt, tilt_angle, jitter, rng):
+    """Sum of elliptical Gaussians with a tail, each row read with its own horizontal offset."""
+    reach = int(np.ceil(3.5 * _TAIL_WIDTH * sigma))
+    image = np.zeros((shape[0] + 2 * reach, shape[1] + 2 * reach), np.float32)
+    row_offset = (jitter * rng.standard_normal(image.shape[0])).astype(np.float32)
+    span = np.arange(-reach, reach + 1, dtype=np.float32)
+    centre = np.round(xy).astype(int)
+    inside = ((centre >= -reach) & (centre < np.array(shape[::-1]) + reach)).all(1)
+    cos, sin = np.cos(tilt_angle), np.sin(tilt_angle)
+    for n in np.flatnonzero(inside):
+        cx, cy = centre[n] + reach
+        rows = slice(max(cy - reach, 0), cy + reach + 1)
+        columns = slice(max(cx - reach, 0), cx + reach + 1)
+        dx = (span + (centre[n, 0] - xy[n, 0]))[None, columns.start - cx + reach :]
+        dy = (span + (centre[n, 1] - xy[n, 1]))[rows.start - cy + reach :, None]
+        target = image[rows, columns]
+        dx, dy = dx[:, : target.shape[1]], dy[: target.shape[0]]
+        dx = dx + row_offset[rows][:, None]
+        along, across = cos[n] * dx + sin[n] * dy, cos[n] * dy - sin[n] * dx
+        square = (along / (1 + tilt[n])) ** 2 + across**2
+        square *= -0.5 / sigma**2
+        target += peak[n] * (0.88 * np.exp(square) + 0.12 * np.exp(square / _TAIL_WIDTH**2))
+    return image[reach:-reach, reach:-reach].copy()
+
+
+def background(shape, vacuum, sigma):
+    """What is counted between the columns: less where there is no crystal."""
+    if not vacuum:
+        return _BACKGROUND
+    distance = (1 - vacuum) * shape[1] - np.arange(shape[1])
+    inside = 0.5 * (1 + np.tanh(distance / (2 * sigma)))
+    return (_VACUUM + (_BACKGROUND - _VACUUM) * inside).astype(np.float32)
+
+
+def bright_field(image):
+    """Columns that take intensity from a transmitted background instead of adding to it."""
+    return np.maximum(_TRANSMITTED - image, _VACUUM)

@@ -1,0 +1,308 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What all refinements share: the image as numbers, checks, threads, the table of results."""
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ..positions import as_positions, check_positions_fit
+from . import kernel
+
+#: What the numbers in the column ``status`` of a table mean.
+STATUS = {
+    "ok": kernel.OK,
+    "not_converged": kernel.NOT_CONVERGED,
+    "left_region": kernel.LEFT_REGION,
+    "edge": kernel.EDGE,
+    "non_finite": kernel.NON_FINITE,
+    "degenerate": kernel.DEGENERATE,
+    "no_peak": kernel.NO_PEAK,
+    "fixed": kernel.FIXED,
+}
+
+#: Units of the columns of a table; intensities are in the units of the image.
+UNITS = {
+    "x": "px",
+    "y": "px",
+    "sigma_x": "px",
+    "sigma_y": "px",
+    "rotation": "rad",
+    "x_std": "px",
+    "y_std": "px",
+}
+
+#: Share and width of the tail of columns that are plain Gaussians.
+NO_TAIL = (0.0, 2.4)
+
+_SMALLEST_RADIUS = 2.0  # px
+_BLOCK = 128  # columns that a thread takes at a time: some milliseconds
+
+
+@dataclass
+class Options:
+    """How every column of a refinement is fitted."""
+
+    radius: float
+    max_shift: float
+    max_iterations: int
+    num_workers: int
+
+
+@dataclass
+class Fit:
+    """Columns, where their fits start, and what is known of them: one row per column."""
+
+    starts: np.ndarray
+    parameters: np.ndarray
+    diagnostics: np.ndarray
+    status: np.ndarray
+
+    @classmethod
+    def from_starts(cls, starts):
+        """Columns that are not fitted yet."""
+        n = len(starts)
+        return cls(
+            starts,
+            np.full((n, kernel.N_PARAMETERS), np.nan),
+            np.full((n, kernel.N_DIAGNOSTICS), np.nan),
+            np.full(n, kernel.NOT_CONVERGED),
+        )
+
+    @property
+    def ok(self):
+        """Which columns have a good fit."""
+        return self.status == kernel.OK
+
+    def run(self, image, options, tail=NO_TAIL, slope_weight=0.0, tick=None, subtracted=False):
+        """Fit all columns, each on its own.
+
+        With `subtracted`, the models of the columns fitted before are missing from `image`; then
+        the new ones are, where a fit went well.
+        """
+        old = self.parameters.copy()
+        slope_weight = np.broadcast_to(np.float64(slope_weight), len(old)).copy()
+        add_own = np.isfinite(old[:, kernel.HEIGHT]) & subtracted
+
+        def work(first, last):
+            kernel.fit_range(
+                image, first, last, self.starts, old, add_own, options.radius, *tail, slope_weight,
+                options.max_shift, options.max_iterations, self.parameters, self.diagnostics,
+                self.status,
+            )  # fmt: skip
+
+        in_threads(work, len(self.starts), _BLOCK, options.num_workers, tick)
+        if subtracted:
+            add_models(image, old, 1.0, tail, options.num_workers)
+            add_models(image, self.parameters, -1.0, tail, options.num_workers)
+
+    def table(self, tail=NO_TAIL, radius=None):
+        """Table of the results; a column without a good fit has its start and NaN."""
+        p = np.where(self.ok[:, None], self.parameters, np.nan)
+        d = np.where(self.ok[:, None], self.diagnostics, np.nan)
+        sigma_x, sigma_y, rotation = principal_axes(
+            p[:, kernel.CURVE_X], p[:, kernel.CURVE_XY], p[:, kernel.CURVE_Y]
+        )
+        share, width = tail
+        height = p[:, kernel.HEIGHT]
+        table = pd.DataFrame(
+            {
+                "x": np.where(self.ok, p[:, kernel.X], self.starts[:, 0]),
+                "y": np.where(self.ok, p[:, kernel.Y], self.starts[:, 1]),
+                "sigma_x": sigma_x,
+                "sigma_y": sigma_y,
+                "rotation": rotation,
+                "amplitude": height,
+                "volume": 2 * np.pi * sigma_x * sigma_y * height * (1 - share + share * width**2),
+                "background": p[:, kernel.LEVEL],
+                "residual": d[:, kernel.RESIDUAL],
+                "x_std": np.sqrt(d[:, kernel.VAR_X]),
+                "y_std": np.sqrt(d[:, kernel.VAR_Y]),
+                "amplitude_std": np.sqrt(d[:, kernel.VAR_HEIGHT]),
+                "status": self.status,
+            }
+        )
+        table.attrs = {"units": dict(UNITS), "tail": tuple(tail), "radius": radius}
+        return table
+
+
+def add_models(image, parameters, factor, tail, num_workers):
+    """Add `factor` times the models of columns to an image, which is changed."""
+
+    def work(first_row, last_row):
+        kernel.add_models(image, first_row, last_row, parameters, factor, *tail)
+
+    strip = max(-(-len(image) // (4 * num_workers)), 64)
+    in_threads(work, len(image), strip, num_workers)
+
+
+def principal_axes(curve_x, curve_xy, curve_y):
+    """
+    Widths and angle of an ellipse given by its curvatures.
+
+    Returns
+    -------
+    sigma_x, sigma_y : numpy.ndarray
+        Along the principal axis nearest to x, and along the other.
+    rotation : numpy.ndarray
+        Of the axis of `sigma_x`, in [0, pi), from +x towards -y: counter-clockwise on the screen,
+        as in Atomap.
+    """
+    turn = 0.5 * np.arctan2(2 * curve_xy, curve_x - curve_y)
+    turn = np.where(np.abs(turn) > np.pi / 4, turn - np.copysign(np.pi / 2, turn), turn)
+    cos, sin = np.cos(turn), np.sin(turn)
+    along = curve_x * cos**2 + 2 * curve_xy * cos * sin + curve_y * sin**2
+    across = curve_x * sin**2 - 2 * curve_xy * cos * sin + curve_y * cos**2
+    rotation = np.mod(-turn, np.pi)
+    # -1e-17 modulo pi is pi.
+    return along**-0.5, across**-0.5, np.where(rotation >= np.pi, 0.0, rotation)
+
+
+def image_array(image, saturation=None, copy=False):
+    """
+    The image as a C-contiguous, writable float64 array; a lazy one is computed once.
+
+    Pixels at or above `saturation` become NaN. With `copy`, the array is the caller's own.
+    """
+    data = image.data if hasattr(image, "axes_manager") else image
+    if hasattr(data, "dask"):
+        data = data.compute()
+    array = np.asarray(data)
+    if array.dtype.kind not in "iufb":
+        raise TypeError(
+            f"image has the type {array.dtype}; real numbers are needed: take the modulus, the "
+            "phase or one channel."
+        )
+    if array.ndim != 2:
+        raise ValueError(
+            f"image has the shape {array.shape}; one 2-D image (rows, columns) is needed: choose "
+            "one with inav, or average."
+        )
+    if not array.size:
+        raise ValueError(f"image has the shape {array.shape}: it has no pixels.")
+    if saturation is not None:
+        return np.where(array >= saturation, np.nan, array).astype(np.float64)
+    if copy:
+        return np.array(array, dtype=np.float64, order="C")
+    # A read-only array would be another type to numba, and compiled for again.
+    return np.require(array, np.float64, ["C", "A", "W"])
+
+
+def starting_positions(positions, order, shape, name="positions"):
+    """Positions as (n, 2) of (x, y), refused if they fit the image only when swapped."""
+    try:
+        xy = as_positions(positions, order)
+        check_positions_fit(xy, shape)
+    except (TypeError, ValueError) as error:
+        raise type(error)(str(error).replace("positions", name, 1)) from None
+    return xy
+
+
+def checked_default_radius(radius):
+    """Refuse a radius that is too small because positions are too close."""
+    if radius < _SMALLEST_RADIUS:
+        raise ValueError(
+            f"The positions are so close that the disk of a fit would have a radius of "
+            f"{radius:.3g} px; at least {_SMALLEST_RADIUS:g} px are needed: remove repeated "
+            "positions, or give radius."
+        )
+    return radius
+
+
+def make_options(radius, max_shift, max_iterations, num_workers):
+    """Check the options of a fit and fill in what was left open."""
+    if not _SMALLEST_RADIUS <= radius < np.inf:
+        raise ValueError(
+            f"radius={radius!r}: give at least {_SMALLEST_RADIUS:g} pixels, best 2.5 to 4 times "
+            "the width (sigma) of a column."
+        )
+    if max_shift is None:
+        max_shift = radius
+    elif not max_shift > 0:
+        raise ValueError(f"max_shift={max_shift!r}: give a positive number of pixels.")
+    if max_iterations < 1:
+        raise ValueError(f"max_iterations={max_iterations!r}: give at least 1.")
+    if num_workers is None:
+        # In a task of somebody's pool the other cores are busy already.
+        main = threading.current_thread() is threading.main_thread()
+        num_workers = _available_cores() if main else 1
+    elif num_workers < 1:
+        raise ValueError(f"num_workers={num_workers!r}: give at least 1.")
+    return Options(float(radius), float(max_shift), int(max_iterations), int(num_workers))
+
+
+def slope_weight_of(background):
+    """Prior weight of the slopes of the background."""
+    if background not in ("plane", "constant"):
+        raise ValueError(f"background={background!r} is unknown: use 'plane' or 'constant'.")
+    return 0.0 if background == "plane" else kernel.NO_SLOPE
+
+
+def in_threads(work, count, block, num_workers, tick=None):
+    """
+    Call ``work(first, last)`` for all blocks of a range.
+
+    Parameters
+    ----------
+    work : callable
+        Releases the GIL and writes to its own part of the results.
+    count, block : int
+        Length of the range and of a block.
+    num_workers : int
+        1 runs in the calling thread.
+    tick : callable, optional
+        Called with the length of each block that is done.
+    """
+    starts = range(0, count, block)
+
+    def one(first):
+        last = min(first + block, count)
+        work(first, last)
+        return last - first
+
+    if num_workers == 1 or len(starts) < 2:
+        for first in starts:
+            done = one(first)
+            if tick:
+                tick(done)
+        return
+    with ThreadPoolExecutor(min(num_workers, len(starts))) as pool:
+        for done in pool.map(one, starts):
+            if tick:
+                tick(done)
+
+
+class Progress:
+    """A progress bar in HyperSpy's manner, or none."""
+
+    def __init__(self, total, show_progressbar, text):
+        from hyperspy.external.progressbar import progressbar
+
+        hidden = not shown(show_progressbar)
+        self._bar = progressbar(total=total, disable=hidden, desc=text, leave=True)
+
+    def __enter__(self):
+        return self._bar.update
+
+    def __exit__(self, *error):
+        self._bar.close()
+
+
+def shown(show_progressbar):
+    """Whether to show a progress bar; None asks HyperSpy's preferences."""
+    if show_progressbar is not None:
+        return bool(show_progressbar)
+    from hyperspy.defaults_parser import preferences
+
+    return bool(preferences.General.show_progressbar)
+
+
+def _available_cores():
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        return os.cpu_count() or 1

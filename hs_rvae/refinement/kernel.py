@@ -1,0 +1,575 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Compiled arithmetic of the refinement: one column at a time, straight from the image.
+
+A column is ``H [(1 - s) exp(-E) + s exp(-E / k**2)]``, ``E = (a u**2 + 2 b u v + c v**2) / 2``,
+with ``(u, v)`` a pixel minus the centre: an elliptical Gaussian of peak height ``H`` and, with a
+share ``s`` > 0, a tail ``k`` times as wide. The curvatures ``a, b, c`` (inverse of the covariance)
+are fitted instead of two widths and an angle, because the angle of a round column does not exist.
+Under it lies a plane, whose slopes may be held near zero.
+
+The kernels are serial and release the GIL, so that threads can call them on ranges of columns.
+There is no ``prange``: called from the threads of dask it can end the process.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+# A row of parameters.
+HEIGHT, X, Y, CURVE_X, CURVE_XY, CURVE_Y, LEVEL, SLOPE_X, SLOPE_Y = range(9)
+N_PARAMETERS = 9
+
+# A row of what else is known of a fit: rms of the residual, and variances of parameters.
+RESIDUAL, VAR_HEIGHT, VAR_X, VAR_Y, VAR_SLOPE_X, VAR_SLOPE_Y = range(6)
+N_DIAGNOSTICS = 6
+_WITH_VARIANCE = (HEIGHT, X, Y, SLOPE_X, SLOPE_Y)
+
+OK, NOT_CONVERGED, LEFT_REGION, EDGE, NON_FINITE, DEGENERATE, NO_PEAK, FIXED = range(8)
+
+#: A slope of this much prior weight does not move.
+NO_SLOPE = 1e30
+
+_SMALLEST_SIGMA = 0.4  # px; a narrower peak lies between the pixels
+_LARGEST_RATIO = 4.0  # of the two widths, as in Atomap
+_LEAST_OF_DISK = 0.5  # less of it says little of both x and y
+_OFF_CENTRE = 0.3  # px; a disk farther off its column is moved there
+_MOST_MOVES = 5
+
+# Sums may be taken in any order, but NaN stays NaN.
+_fast = njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+
+
+@_fast
+def _dot(a, b, count):
+    total = 0.0
+    for q in range(count):
+        total += a[q] * b[q]
+    return total
+
+
+@_fast
+def _add_times(a, factor, result, count):
+    for q in range(count):
+        result[q] += factor * a[q]
+
+
+@_fast
+def _copy(source, target):
+    # Assigned to a slice, arrays make numba compile a message about their shapes, for seconds.
+    for k in range(len(target)):
+        target[k] = source[k]
+
+
+@_fast
+def _factorise(matrix, n):
+    """Cholesky factor, in the lower triangle; False unless the matrix is positive definite."""
+    for i in range(n):
+        for j in range(i + 1):
+            total = matrix[i, j]
+            for k in range(j):
+                total -= matrix[i, k] * matrix[j, k]
+            if i == j:
+                if not total > 0.0:
+                    return False
+                matrix[i, i] = math.sqrt(total)
+            else:
+                matrix[i, j] = total / matrix[j, j]
+    return True
+
+
+@_fast
+def _substitute(factor, vector, n):
+    """Solve for a vector, in place, with the factor of `_factorise`."""
+    for i in range(n):
+        total = vector[i]
+        for k in range(i):
+            total -= factor[i, k] * vector[k]
+        vector[i] = total / factor[i, i]
+    for i in range(n - 1, -1, -1):
+        total = vector[i]
+        for k in range(i + 1, n):
+            total -= factor[k, i] * vector[k]
+        vector[i] = total / factor[i, i]
+
+
+@_fast
+def _exponent(p, u, v):
+    return 0.5 * (p[CURVE_X] * u * u + 2.0 * p[CURVE_XY] * u * v + p[CURVE_Y] * v * v)
+
+
+@_fast
+def _smallest_and_largest_curvature(p):
+    determinant = p[CURVE_X] * p[CURVE_Y] - p[CURVE_XY] ** 2
+    mean = 0.5 * (p[CURVE_X] + p[CURVE_Y])
+    largest = mean + math.sqrt(max(mean * mean - determinant, 0.0))
+    return determinant / largest, largest
+
+
+@_fast
+def _gather(image, own, add_own, cx, cy, radius, share, width, pixels):
+    """Copy the finite pixels of the disk around (cx, cy) as x, y, value, root of the weight.
+
+    Returns how many there are, and how many are not finite.
+    """
+    rows, columns = image.shape
+    reach = radius + 0.5
+    top, bottom = max(math.ceil(cy - reach), 0), min(math.floor(cy + reach), rows - 1)
+    left, right = max(math.ceil(cx - reach), 0), min(math.floor(cx + reach), columns - 1)
+    count, bad = 0, 0
+    narrow = 1.0 / width**2
+    for i in range(top, bottom + 1):
+        for j in range(left, right + 1):
+            # Pixels enter and leave a moving disk by degrees, not at once.
+            weight = min(reach - math.sqrt((i - cy) ** 2 + (j - cx) ** 2), 1.0)
+            if weight <= 0.0:
+                continue
+            z = image[i, j]
+            if not math.isfinite(z):
+                bad += 1
+                continue
+            if add_own:
+                e = _exponent(own, j - own[X], i - own[Y])
+                shape = (1.0 - share) * math.exp(-e)
+                if share > 0.0:
+                    shape += share * math.exp(-e * narrow)
+                z += own[HEIGHT] * shape
+            pixels[0, count] = j
+            pixels[1, count] = i
+            pixels[2, count] = z
+            pixels[3, count] = math.sqrt(weight)
+            count += 1
+    return count, bad
+
+
+@_fast
+def _exp_of_minus(e):
+    """exp(-e) for e >= 0 as (1 - e / 256 + ...)**256: without branches, so that loops vectorise.
+
+    The relative error is below 1e-13 up to 5, and below 1e-9 up to 20.
+    """
+    y = min(e, 60.0) * (-1.0 / 256.0)
+    z = 1.0 + y * (1.0 + y * (0.5 + y * (1 / 6 + y * (1 / 24 + y * (1 / 120 + y * (1 / 720))))))
+    for _ in range(8):
+        z *= z
+    return z
+
+
+@_fast
+def _linearise(p, share, width, slope_weight, pixels, count, rows, hessian, gradient):
+    """J'WJ and J'Wr at the parameters `p`; returns the cost.
+
+    Row k of `rows` becomes the weighted derivative by parameter k, row N_PARAMETERS the weighted
+    residual.
+    """
+    z, w, residual = pixels[2], pixels[3], rows[N_PARAMETERS]
+    u, v, shape = rows[SLOPE_X], rows[SLOPE_Y], rows[HEIGHT]
+    exponent, tail, slope = rows[X], rows[Y], rows[LEVEL]
+    a, b, c, height = p[CURVE_X], p[CURVE_XY], p[CURVE_Y], p[HEIGHT]
+    level, slope_x, slope_y = p[LEVEL], p[SLOPE_X], p[SLOPE_Y]
+    # Many loops with one result each: more would not be vectorised.
+    x, y = pixels[0], pixels[1]
+    for q in range(count):
+        u[q] = x[q] - p[X]
+    for q in range(count):
+        v[q] = y[q] - p[Y]
+    for q in range(count):
+        exponent[q] = 0.5 * (a * u[q] * u[q] + 2.0 * b * u[q] * v[q] + c * v[q] * v[q])
+    for q in range(count):
+        shape[q] = w[q] * (1.0 - share) * _exp_of_minus(exponent[q])
+    if share > 0.0:
+        narrow = 1.0 / width**2
+        for q in range(count):
+            tail[q] = w[q] * share * _exp_of_minus(narrow * exponent[q])
+        for q in range(count):
+            slope[q] = height * (shape[q] + narrow * tail[q])
+        for q in range(count):
+            shape[q] += tail[q]
+    else:
+        for q in range(count):
+            slope[q] = height * shape[q]
+    for q in range(count):
+        plane = level + slope_x * u[q] + slope_y * v[q]
+        residual[q] = w[q] * (z[q] - plane) - height * shape[q]
+    by_x, by_y = rows[X], rows[Y]
+    # The plane is anchored at the centre.
+    for q in range(count):
+        by_x[q] = slope[q] * (a * u[q] + b * v[q]) - w[q] * slope_x
+    for q in range(count):
+        by_y[q] = slope[q] * (b * u[q] + c * v[q]) - w[q] * slope_y
+    by_a, by_b, by_c = rows[CURVE_X], rows[CURVE_XY], rows[CURVE_Y]
+    for q in range(count):
+        by_a[q] = -0.5 * slope[q] * u[q] * u[q]
+    for q in range(count):
+        by_b[q] = -slope[q] * u[q] * v[q]
+    for q in range(count):
+        by_c[q] = -0.5 * slope[q] * v[q] * v[q]
+    by_level = rows[LEVEL]
+    for q in range(count):
+        by_level[q] = w[q]
+    for q in range(count):
+        u[q] *= w[q]
+    for q in range(count):
+        v[q] *= w[q]
+    for k in range(len(gradient)):
+        gradient[k] = _dot(rows[k], residual, count)
+        for m in range(k + 1):
+            hessian[k, m] = _dot(rows[k], rows[m], count)
+    for k in (SLOPE_X, SLOPE_Y):
+        hessian[k, k] += slope_weight
+        gradient[k] -= slope_weight * p[k]
+    prior = slope_weight * (slope_x**2 + slope_y**2)
+    return _dot(residual, residual, count) + prior
+
+
+@_fast
+def _start(p, cx, cy, radius, pixels, count):
+    """A round column: height and level from the pixels near the centre and those at the rim."""
+    low, n_low, high, n_high, highest = 0.0, 0, 0.0, 0, -math.inf
+    for q in range(count):
+        highest = max(highest, pixels[2, q])
+        distance = math.sqrt((pixels[0, q] - cx) ** 2 + (pixels[1, q] - cy) ** 2)
+        if distance > 0.75 * radius:
+            low += pixels[2, q]
+            n_low += 1
+        elif distance < 0.35 * radius:
+            high += pixels[2, q]
+            n_high += 1
+    level = low / max(n_low, 1)
+    # A saturated peak has no pixels.
+    top = high / n_high if n_high > 0 else highest
+    p[:] = 0.0
+    p[LEVEL] = level
+    # Without height, nothing depends on the position.
+    p[HEIGHT] = max(1.3 * (top - level), 1e-3 * abs(level))
+    p[X], p[Y] = cx, cy
+    p[CURVE_X] = p[CURVE_Y] = (2.7 / radius) ** 2
+
+
+@_fast
+def _is_possible(p, cx, cy, radius):
+    """Whether the curvatures are those of a peak, and the centre has not run away."""
+    if not (p[CURVE_X] > 0.0 and p[CURVE_X] * p[CURVE_Y] - p[CURVE_XY] ** 2 > 0.0):
+        return False
+    _, largest = _smallest_and_largest_curvature(p)
+    near = (p[X] - cx) ** 2 + (p[Y] - cy) ** 2 < (2.0 * radius) ** 2
+    return near and largest < 1.0 / _SMALLEST_SIGMA**2
+
+
+@_fast
+def _descend(p, cx, cy, radius, share, width, slope_weight, max_iterations, pixels, count, work):
+    """Levenberg-Marquardt with the pixels held; returns a status and the cost."""
+    n = N_PARAMETERS
+    rows, hessian, gradient, new_hessian, new_gradient, factor, step, trial = work
+    cost = _linearise(p, share, width, slope_weight, pixels, count, rows, hessian, gradient)
+    damping = 1e-3
+    for _ in range(max_iterations):
+        for k in range(n):
+            for m in range(k):
+                factor[k, m] = hessian[k, m]
+            factor[k, k] = hessian[k, k] * (1.0 + damping) + 1e-300
+            step[k] = gradient[k]
+        possible = _factorise(factor, n)
+        if possible:
+            _substitute(factor, step, n)
+            for k in range(n):
+                trial[k] = p[k] + step[k]
+            possible = _is_possible(trial, cx, cy, radius)
+        new_cost = math.inf
+        if possible:
+            new_cost = _linearise(
+                trial, share, width, slope_weight, pixels, count, rows, new_hessian,
+                new_gradient,
+            )  # fmt: skip
+        if new_cost <= cost:
+            moved = max(abs(step[X]), abs(step[Y]))
+            gain = cost - new_cost
+            _copy(trial, p)
+            _copy(new_gradient, gradient)
+            for k in range(n):
+                _copy(new_hessian[k], hessian[k])
+            cost = new_cost
+            damping = max(0.1 * damping, 1e-9)
+            if moved < 1e-3 and gain <= 1e-5 * cost:
+                return OK, cost
+        else:
+            damping *= 10.0
+            if damping > 1e8:
+                # No step helps: the minimum to rounding, or the wall of what is possible.
+                return (OK if possible else DEGENERATE), cost
+    return NOT_CONVERGED, cost
+
+
+@_fast
+def _errors(p, share, width, slope_weight, pixels, count, work, diagnostics):
+    """Rms residual and variances of parameters; False if the fit determines too little.
+
+    Each pixel's own squared residual stands for its variance (sandwich estimator), enlarged by what
+    the fit has taken from it (HC2): counted electrons scatter more on a column than beside it.
+    """
+    rows, hessian, gradient, middle, _, factor, column, _ = work
+    n = len(gradient)
+    cost = _linearise(p, share, width, slope_weight, pixels, count, rows, hessian, gradient)
+    for k in range(n):
+        _copy(hessian[k], factor[k])
+    if not _factorise(factor, n):
+        return False
+    weight, residual, leverage = pixels[3], rows[n], rows[n + 1]
+    for q in range(count):
+        leverage[q] = 0.0
+    # To coordinates where the Hessian is 1.
+    for k in range(n):
+        row = rows[k]
+        for m in range(k):
+            _add_times(rows[m], -factor[k, m], row, count)
+        for q in range(count):
+            row[q] /= factor[k, k]
+        for q in range(count):
+            leverage[q] += row[q] * row[q]
+    for q in range(count):
+        residual[q] /= math.sqrt(max(1.0 - leverage[q], 0.1))
+    for k in range(n):
+        row = rows[k]
+        for q in range(count):
+            row[q] *= residual[q]
+    total = _dot(weight, weight, count)
+    diagnostics[RESIDUAL] = math.sqrt(cost / total)
+    for k in range(n):
+        for m in range(k + 1):
+            middle[k, m] = middle[m, k] = _dot(rows[k], rows[m], count)
+    # The prior is one more measurement of each slope.
+    variance = slope_weight * cost / max(total - n, 1.0)
+    for slope in (SLOPE_X, SLOPE_Y):
+        _unit_in_coordinates(factor, slope, column)
+        for k in range(n):
+            for m in range(n):
+                middle[k, m] += variance * column[k] * column[m]
+    for i in range(len(_WITH_VARIANCE)):
+        _unit_in_coordinates(factor, _WITH_VARIANCE[i], column)
+        value = 0.0
+        for k in range(n):
+            for m in range(n):
+                value += column[k] * middle[k, m] * column[m]
+        diagnostics[VAR_HEIGHT + i] = value
+    return True
+
+
+@_fast
+def _unit_in_coordinates(factor, which, column):
+    """Solve for a unit vector with the lower factor alone."""
+    for k in range(len(column)):
+        total = 1.0 if k == which else 0.0
+        for m in range(k):
+            total -= factor[k, m] * column[m]
+        column[k] = total / factor[k, k]
+
+
+@_fast
+def _fit_column(
+    image, start_x, start_y, own, add_own, radius, share, width, slope_weight, max_shift,
+    max_iterations, p, diagnostics, pixels, work,
+):  # fmt: skip
+    """Fit one column: descend, move the disk to where the column is, descend again.
+
+    The residual in `diagnostics` is NaN unless the fit went well.
+    """
+    diagnostics[RESIDUAL] = math.nan
+    rows, columns = image.shape
+    if not (math.isfinite(start_x) and math.isfinite(start_y)):
+        return NON_FINITE
+    cx, cy = start_x, start_y
+    if add_own:
+        cx, cy = own[X], own[Y]
+        _copy(own, p)
+    if cx < -0.5 or cy < -0.5 or cx > columns - 0.5 or cy > rows - 0.5:
+        return EDGE
+    count, moves = 0, 0
+    while True:
+        count, bad = _gather(image, own, add_own, cx, cy, radius, share, width, pixels)
+        if count < max(_LEAST_OF_DISK * math.pi * radius**2, N_PARAMETERS + 1.0):
+            return NON_FINITE if bad > 0 else EDGE
+        if moves == 0 and not add_own:
+            _start(p, cx, cy, radius, pixels, count)
+        status, _ = _descend(
+            p, cx, cy, radius, share, width, slope_weight, max_iterations, pixels, count, work
+        )
+        if not math.sqrt((p[X] - start_x) ** 2 + (p[Y] - start_y) ** 2) <= max_shift:
+            return LEFT_REGION
+        if status != OK:
+            return status
+        off = math.sqrt((p[X] - cx) ** 2 + (p[Y] - cy) ** 2)
+        if off < _OFF_CENTRE or moves == _MOST_MOVES:
+            break
+        moves += 1
+        cx, cy = p[X], p[Y]
+    if not p[HEIGHT] > 0.0:
+        return NO_PEAK
+    smallest, largest = _smallest_and_largest_curvature(p)
+    if largest > _LARGEST_RATIO**2 * smallest or smallest < 1.0 / (2.0 * radius) ** 2:
+        return DEGENERATE
+    if largest > 0.99 / _SMALLEST_SIGMA**2:
+        return DEGENERATE
+    if not _errors(p, share, width, slope_weight, pixels, count, work, diagnostics):
+        return DEGENERATE
+    # A peak on the border is seen from one side only.
+    border = min(p[X], p[Y], columns - 1 - p[X], rows - 1 - p[Y])
+    return EDGE if border < 0.5 / math.sqrt(largest) else OK
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def fit_range(
+    image, first, last, starts, own, add_own, radius, share, width, slope_weight, max_shift,
+    max_iterations, parameters, diagnostics, status,
+):  # fmt: skip
+    """Fit the columns first ... last - 1, each on its own; a failed one leaves its rows alone.
+
+    With ``add_own[i]``, `image` is what is left after the models of all columns were subtracted,
+    and the column's own one, ``own[i]``, is put back for its fit.
+    """
+    n, most = N_PARAMETERS, int(2 * radius + 3) ** 2
+    work = (
+        np.zeros((n + 2, most)), np.zeros((n, n)), np.zeros(n), np.zeros((n, n)), np.zeros(n),
+        np.zeros((n, n)), np.zeros(n), np.zeros(n),
+    )  # fmt: skip
+    pixels = np.zeros((4, most))
+    p, d = np.zeros(n), np.zeros(N_DIAGNOSTICS)
+    for i in range(first, last):
+        status[i] = _fit_column(
+            image, starts[i, 0], starts[i, 1], own[i], add_own[i], radius, share, width,
+            slope_weight[i], max_shift, max_iterations, p, d, pixels, work,
+        )  # fmt: skip
+        if math.isfinite(d[RESIDUAL]):
+            _copy(p, parameters[i])
+            _copy(d, diagnostics[i])
+
+
+@_fast
+def _add_gaussian(target, first_row, last_row, p, height, curvature, reach):
+    """Add a Gaussian, of `curvature` times the curvatures of `p`, out to `reach` widths.
+
+    Along a row, the ratio of neighbouring pixels changes by a constant factor: two products a
+    pixel.
+    """
+    a, b, c = curvature * p[CURVE_X], curvature * p[CURVE_XY], curvature * p[CURVE_Y]
+    determinant = a * c - b * b
+    far_x, far_y = reach * math.sqrt(c / determinant), reach * math.sqrt(a / determinant)
+    left = max(math.ceil(p[X] - far_x), 0)
+    right = min(math.floor(p[X] + far_x), target.shape[1] - 1)
+    top = max(math.ceil(p[Y] - far_y), first_row)
+    bottom = min(math.floor(p[Y] + far_y), last_row - 1)
+    bend = math.exp(-a)
+    u = left - p[X]
+    for row in range(top, bottom + 1):
+        v = row - p[Y]
+        value = height * math.exp(-0.5 * (a * u * u + 2.0 * b * u * v + c * v * v))
+        ratio = math.exp(-(a * (u + 0.5) + b * v))
+        for column in range(left, right + 1):
+            target[row, column] += value
+            value *= ratio
+            ratio *= bend
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def add_models(target, first_row, last_row, parameters, factor, share, width):
+    """Add `factor` times the columns (not the planes) to some rows of `target`.
+
+    Rows of `parameters` that are NaN are left out.
+    """
+    for i in range(len(parameters)):
+        p = parameters[i]
+        if not math.isfinite(p[HEIGHT]):
+            continue
+        height = factor * p[HEIGHT]
+        _add_gaussian(target, first_row, last_row, p, height * (1.0 - share), 1.0, 4.5)
+        if share > 0.0:
+            _add_gaussian(target, first_row, last_row, p, height * share, 1.0 / width**2, 3.5)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def tail_equations(
+    residual, first, last, chosen, parameters, begins, neighbours, radius, share, width, sums
+):
+    """Normal equations of share and width of the tail, with each column's own parameters free.
+
+    Parameters
+    ----------
+    residual : array (rows, columns)
+        Image minus all models.
+    first, last : int
+        Range of `chosen` to work on.
+    chosen : array of int (m,)
+        Columns around which the residual is used.
+    parameters : array (n, 9)
+    begins, neighbours : array of int
+        The columns whose tails reach the disk of ``chosen[i]``, itself among them, are
+        ``neighbours[begins[i] : begins[i + 1]]``.
+    radius : float
+        Of the disk.
+    share, width : float
+    sums : array (m, 7)
+        Result: the matrix' elements by share and share, share and width, width and width; the
+        vector's by share, by width; the sum of the squared residual and of the weights.
+    """
+    n = N_PARAMETERS
+    rows, columns = residual.shape
+    narrow, reach = 1.0 / width**2, radius + 0.5
+    block, right = np.zeros((n, n)), np.zeros((3, n))
+    j, solution, both = np.zeros(n), np.zeros(n), np.zeros(3)
+    for i in range(first, last):
+        p = parameters[chosen[i]]
+        block[:] = 0.0
+        right[:] = 0.0
+        sums[i] = 0.0
+        top, bottom = max(math.ceil(p[Y] - reach), 0), min(math.floor(p[Y] + reach), rows - 1)
+        start, stop = max(math.ceil(p[X] - reach), 0), min(math.floor(p[X] + reach), columns - 1)
+        for row in range(top, bottom + 1):
+            for column in range(start, stop + 1):
+                u, v, r = column - p[X], row - p[Y], residual[row, column]
+                w = min(reach - math.sqrt(u * u + v * v), 1.0)
+                if w <= 0.0 or not math.isfinite(r):
+                    continue
+                e = _exponent(p, u, v)
+                core, tail = (1.0 - share) * math.exp(-e), share * math.exp(-e * narrow)
+                slope = p[HEIGHT] * (core + tail * narrow)
+                j[HEIGHT] = core + tail
+                j[X] = slope * (p[CURVE_X] * u + p[CURVE_XY] * v)
+                j[Y] = slope * (p[CURVE_XY] * u + p[CURVE_Y] * v)
+                j[CURVE_X], j[CURVE_Y] = -0.5 * slope * u * u, -0.5 * slope * v * v
+                j[CURVE_XY] = -slope * u * v
+                j[LEVEL], j[SLOPE_X], j[SLOPE_Y] = 1.0, u, v
+                by_share, by_width = 0.0, 0.0
+                for q in range(begins[i], begins[i + 1]):
+                    o = parameters[neighbours[q]]
+                    e = _exponent(o, column - o[X], row - o[Y])
+                    if e * narrow > 8.0:
+                        continue
+                    tail = math.exp(-e * narrow)
+                    by_share += o[HEIGHT] * (tail - math.exp(-e))
+                    by_width += o[HEIGHT] * share * tail * 2.0 * e * narrow / width
+                both[0], both[1], both[2] = by_share, by_width, r
+                for k in range(n):
+                    for m in range(3):
+                        right[m, k] += w * j[k] * both[m]
+                    for m in range(k + 1):
+                        block[k, m] += w * j[k] * j[m]
+                sums[i, 0] += w * by_share * by_share
+                sums[i, 1] += w * by_share * by_width
+                sums[i, 2] += w * by_width * by_width
+                sums[i, 3] += w * by_share * r
+                sums[i, 4] += w * by_width * r
+                sums[i, 5] += w * r * r
+                sums[i, 6] += w
+        if not _factorise(block, n):
+            sums[i] = 0.0
+            continue
+        # What the column's own parameters can explain does not count (Schur complement).
+        _copy(right[0], solution)
+        _substitute(block, solution, n)
+        sums[i, 0] -= _dot(right[0], solution, n)
+        sums[i, 1] -= _dot(right[1], solution, n)
+        sums[i, 3] -= _dot(right[2], solution, n)
+        _copy(right[1], solution)
+        _substitute(block, solution, n)
+        sums[i, 2] -= _dot(right[1], solution, n)
+        sums[i, 4] -= _dot(right[2], solution, n)
