@@ -140,16 +140,15 @@ def simulate_perovskite(
     one_sublattice : bool
         A crystal without B columns; the table of B sites is empty.
     layers : sequence of (int, float, float), optional
-        A superlattice along the second edge of the cell: thickness in cells, peak height of A and
-        peak height of B for each layer, repeated. It replaces ``b_amplitude``. A remains the name
-        of the corners of the cell where B is brighter.
+        A superlattice along the second edge of the cell instead of ``b_amplitude``: thickness in
+        cells, peak heights of A and B, repeated. A stays at the corners even where B is brighter.
     vacuum : float
         Share of the image, at its right side, without crystal.
     dark : bool
         Dark columns on a bright background, as in annular bright field.
     dislocation : tuple of float, optional
-        ``(x, y)`` of the core of an edge dislocation, in px. Its Burgers vector is the first edge
-        of the cell, its strain that of an isotropic elastic medium.
+        Core ``(x, y)`` of an edge dislocation in an isotropic medium, in px; its Burgers vector is
+        the first edge of the cell.
     random_state : int or numpy.random.Generator, optional
         Seed of everything random.
 

@@ -50,7 +50,7 @@ def find_lattice(image, valid=None, stretch=(1.0, 1.0), width=None):
     Find the shortest lattice on which an image repeats itself.
 
     The image is band-passed at a series of widths. Of the lattices found, those count whose
-    columns would be as wide as the band-pass; the one with the highest autocorrelation is taken.
+    columns would be as wide as the band-pass; the one that stands out of noise most is taken.
 
     Parameters
     ----------

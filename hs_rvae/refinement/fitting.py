@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..positions import as_positions, check_positions_fit
-from . import kernel
+from . import kernel, overlap
 
 #: What the numbers in the column ``status`` of a table mean.
 STATUS = {
@@ -134,7 +134,7 @@ def add_models(image, parameters, factor, tail, num_workers):
     """Add `factor` times the models of columns to an image, which is changed."""
 
     def work(first_row, last_row):
-        kernel.add_models(image, first_row, last_row, parameters, factor, *tail)
+        overlap.add_models(image, first_row, last_row, parameters, factor, *tail)
 
     strip = max(-(-len(image) // (4 * num_workers)), 64)
     in_threads(work, len(image), strip, num_workers)

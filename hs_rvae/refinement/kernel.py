@@ -37,33 +37,35 @@ _LEAST_OF_DISK = 0.5  # less of it says little of both x and y
 _OFF_CENTRE = 0.3  # px; a disk farther off its column is moved there
 _MOST_MOVES = 5
 
+plain = njit(nogil=True, cache=True, error_model="numpy")
 # Sums may be taken in any order, but NaN stays NaN.
-_fast = njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+fast = njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
 
-@_fast
-def _dot(a, b, count):
+@fast
+def dot(a, b, count):
+    """Sum of the products of the first `count` elements."""
     total = 0.0
     for q in range(count):
         total += a[q] * b[q]
     return total
 
 
-@_fast
+@fast
 def _add_times(a, factor, result, count):
     for q in range(count):
         result[q] += factor * a[q]
 
 
-@_fast
-def _copy(source, target):
-    # Assigned to a slice, arrays make numba compile a message about their shapes, for seconds.
+@fast
+def copy(source, target):
+    """Copy an array: assigned to a slice, it would cost seconds to compile an error message."""
     for k in range(len(target)):
         target[k] = source[k]
 
 
-@_fast
-def _factorise(matrix, n):
+@fast
+def factorise(matrix, n):
     """Cholesky factor, in the lower triangle; False unless the matrix is positive definite."""
     for i in range(n):
         for j in range(i + 1):
@@ -79,9 +81,9 @@ def _factorise(matrix, n):
     return True
 
 
-@_fast
-def _substitute(factor, vector, n):
-    """Solve for a vector, in place, with the factor of `_factorise`."""
+@fast
+def substitute(factor, vector, n):
+    """Solve for a vector, in place, with the factor of `factorise`."""
     for i in range(n):
         total = vector[i]
         for k in range(i):
@@ -94,12 +96,13 @@ def _substitute(factor, vector, n):
         vector[i] = total / factor[i, i]
 
 
-@_fast
-def _exponent(p, u, v):
+@fast
+def exponent(p, u, v):
+    """E of a column, at an offset from its centre."""
     return 0.5 * (p[CURVE_X] * u * u + 2.0 * p[CURVE_XY] * u * v + p[CURVE_Y] * v * v)
 
 
-@_fast
+@fast
 def _smallest_and_largest_curvature(p):
     determinant = p[CURVE_X] * p[CURVE_Y] - p[CURVE_XY] ** 2
     mean = 0.5 * (p[CURVE_X] + p[CURVE_Y])
@@ -107,7 +110,7 @@ def _smallest_and_largest_curvature(p):
     return determinant / largest, largest
 
 
-@_fast
+@fast
 def _gather(image, own, add_own, cx, cy, radius, share, width, pixels):
     """Copy the finite pixels of the disk around (cx, cy) as x, y, value, root of the weight.
 
@@ -130,7 +133,7 @@ def _gather(image, own, add_own, cx, cy, radius, share, width, pixels):
                 bad += 1
                 continue
             if add_own:
-                e = _exponent(own, j - own[X], i - own[Y])
+                e = exponent(own, j - own[X], i - own[Y])
                 shape = (1.0 - share) * math.exp(-e)
                 if share > 0.0:
                     shape += share * math.exp(-e * narrow)
@@ -143,7 +146,7 @@ def _gather(image, own, add_own, cx, cy, radius, share, width, pixels):
     return count, bad
 
 
-@_fast
+@fast
 def _exp_of_minus(e):
     """exp(-e) for e >= 0 as (1 - e / 256 + ...)**256: without branches, so that loops vectorise.
 
@@ -156,7 +159,7 @@ def _exp_of_minus(e):
     return z
 
 
-@_fast
+@fast
 def _linearise(p, share, width, slope_weight, pixels, count, rows, hessian, gradient):
     """J'WJ and J'Wr at the parameters `p`; returns the cost.
 
@@ -165,7 +168,7 @@ def _linearise(p, share, width, slope_weight, pixels, count, rows, hessian, grad
     """
     z, w, residual = pixels[2], pixels[3], rows[N_PARAMETERS]
     u, v, shape = rows[SLOPE_X], rows[SLOPE_Y], rows[HEIGHT]
-    exponent, tail, slope = rows[X], rows[Y], rows[LEVEL]
+    exponents, tail, slope = rows[X], rows[Y], rows[LEVEL]
     a, b, c, height = p[CURVE_X], p[CURVE_XY], p[CURVE_Y], p[HEIGHT]
     level, slope_x, slope_y = p[LEVEL], p[SLOPE_X], p[SLOPE_Y]
     # Many loops with one result each: more would not be vectorised.
@@ -175,13 +178,13 @@ def _linearise(p, share, width, slope_weight, pixels, count, rows, hessian, grad
     for q in range(count):
         v[q] = y[q] - p[Y]
     for q in range(count):
-        exponent[q] = 0.5 * (a * u[q] * u[q] + 2.0 * b * u[q] * v[q] + c * v[q] * v[q])
+        exponents[q] = 0.5 * (a * u[q] * u[q] + 2.0 * b * u[q] * v[q] + c * v[q] * v[q])
     for q in range(count):
-        shape[q] = w[q] * (1.0 - share) * _exp_of_minus(exponent[q])
+        shape[q] = w[q] * (1.0 - share) * _exp_of_minus(exponents[q])
     if share > 0.0:
         narrow = 1.0 / width**2
         for q in range(count):
-            tail[q] = w[q] * share * _exp_of_minus(narrow * exponent[q])
+            tail[q] = w[q] * share * _exp_of_minus(narrow * exponents[q])
         for q in range(count):
             slope[q] = height * (shape[q] + narrow * tail[q])
         for q in range(count):
@@ -213,17 +216,17 @@ def _linearise(p, share, width, slope_weight, pixels, count, rows, hessian, grad
     for q in range(count):
         v[q] *= w[q]
     for k in range(len(gradient)):
-        gradient[k] = _dot(rows[k], residual, count)
+        gradient[k] = dot(rows[k], residual, count)
         for m in range(k + 1):
-            hessian[k, m] = _dot(rows[k], rows[m], count)
+            hessian[k, m] = dot(rows[k], rows[m], count)
     for k in (SLOPE_X, SLOPE_Y):
         hessian[k, k] += slope_weight
         gradient[k] -= slope_weight * p[k]
     prior = slope_weight * (slope_x**2 + slope_y**2)
-    return _dot(residual, residual, count) + prior
+    return dot(residual, residual, count) + prior
 
 
-@_fast
+@fast
 def _start(p, cx, cy, radius, pixels, count):
     """A round column: height and level from the pixels near the centre and those at the rim."""
     low, n_low, high, n_high, highest = 0.0, 0, 0.0, 0, -math.inf
@@ -247,7 +250,7 @@ def _start(p, cx, cy, radius, pixels, count):
     p[CURVE_X] = p[CURVE_Y] = (2.7 / radius) ** 2
 
 
-@_fast
+@fast
 def _is_possible(p, cx, cy, radius):
     """Whether the curvatures are those of a peak, and the centre has not run away."""
     if not (p[CURVE_X] > 0.0 and p[CURVE_X] * p[CURVE_Y] - p[CURVE_XY] ** 2 > 0.0):
@@ -257,7 +260,7 @@ def _is_possible(p, cx, cy, radius):
     return near and largest < 1.0 / _SMALLEST_SIGMA**2
 
 
-@_fast
+@fast
 def _descend(p, cx, cy, radius, share, width, slope_weight, max_iterations, pixels, count, work):
     """Levenberg-Marquardt with the pixels held; returns a status and the cost."""
     n = N_PARAMETERS
@@ -270,9 +273,9 @@ def _descend(p, cx, cy, radius, share, width, slope_weight, max_iterations, pixe
                 factor[k, m] = hessian[k, m]
             factor[k, k] = hessian[k, k] * (1.0 + damping) + 1e-300
             step[k] = gradient[k]
-        possible = _factorise(factor, n)
+        possible = factorise(factor, n)
         if possible:
-            _substitute(factor, step, n)
+            substitute(factor, step, n)
             for k in range(n):
                 trial[k] = p[k] + step[k]
             possible = _is_possible(trial, cx, cy, radius)
@@ -285,10 +288,10 @@ def _descend(p, cx, cy, radius, share, width, slope_weight, max_iterations, pixe
         if new_cost <= cost:
             moved = max(abs(step[X]), abs(step[Y]))
             gain = cost - new_cost
-            _copy(trial, p)
-            _copy(new_gradient, gradient)
+            copy(trial, p)
+            copy(new_gradient, gradient)
             for k in range(n):
-                _copy(new_hessian[k], hessian[k])
+                copy(new_hessian[k], hessian[k])
             cost = new_cost
             damping = max(0.1 * damping, 1e-9)
             if moved < 1e-3 and gain <= 1e-5 * cost:
@@ -301,7 +304,7 @@ def _descend(p, cx, cy, radius, share, width, slope_weight, max_iterations, pixe
     return NOT_CONVERGED, cost
 
 
-@_fast
+@fast
 def _errors(p, share, width, slope_weight, pixels, count, work, diagnostics):
     """Rms residual and variances of parameters; False if the fit determines too little.
 
@@ -312,8 +315,8 @@ def _errors(p, share, width, slope_weight, pixels, count, work, diagnostics):
     n = len(gradient)
     cost = _linearise(p, share, width, slope_weight, pixels, count, rows, hessian, gradient)
     for k in range(n):
-        _copy(hessian[k], factor[k])
-    if not _factorise(factor, n):
+        copy(hessian[k], factor[k])
+    if not factorise(factor, n):
         return False
     weight, residual, leverage = pixels[3], rows[n], rows[n + 1]
     for q in range(count):
@@ -333,11 +336,11 @@ def _errors(p, share, width, slope_weight, pixels, count, work, diagnostics):
         row = rows[k]
         for q in range(count):
             row[q] *= residual[q]
-    total = _dot(weight, weight, count)
+    total = dot(weight, weight, count)
     diagnostics[RESIDUAL] = math.sqrt(cost / total)
     for k in range(n):
         for m in range(k + 1):
-            middle[k, m] = middle[m, k] = _dot(rows[k], rows[m], count)
+            middle[k, m] = middle[m, k] = dot(rows[k], rows[m], count)
     # The prior is one more measurement of each slope.
     variance = slope_weight * cost / max(total - n, 1.0)
     for slope in (SLOPE_X, SLOPE_Y):
@@ -355,7 +358,7 @@ def _errors(p, share, width, slope_weight, pixels, count, work, diagnostics):
     return True
 
 
-@_fast
+@fast
 def _unit_in_coordinates(factor, which, column):
     """Solve for a unit vector with the lower factor alone."""
     for k in range(len(column)):
@@ -365,7 +368,7 @@ def _unit_in_coordinates(factor, which, column):
         column[k] = total / factor[k, k]
 
 
-@_fast
+@fast
 def _fit_column(
     image, start_x, start_y, own, add_own, radius, share, width, slope_weight, max_shift,
     max_iterations, p, diagnostics, pixels, work,
@@ -381,7 +384,7 @@ def _fit_column(
     cx, cy = start_x, start_y
     if add_own:
         cx, cy = own[X], own[Y]
-        _copy(own, p)
+        copy(own, p)
     if cx < -0.5 or cy < -0.5 or cx > columns - 0.5 or cy > rows - 0.5:
         return EDGE
     count, moves = 0, 0
@@ -417,7 +420,7 @@ def _fit_column(
     return EDGE if border < 0.5 / math.sqrt(largest) else OK
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@plain
 def fit_range(
     image, first, last, starts, own, add_own, radius, share, width, slope_weight, max_shift,
     max_iterations, parameters, diagnostics, status,
@@ -440,136 +443,5 @@ def fit_range(
             slope_weight[i], max_shift, max_iterations, p, d, pixels, work,
         )  # fmt: skip
         if math.isfinite(d[RESIDUAL]):
-            _copy(p, parameters[i])
-            _copy(d, diagnostics[i])
-
-
-@_fast
-def _add_gaussian(target, first_row, last_row, p, height, curvature, reach):
-    """Add a Gaussian, of `curvature` times the curvatures of `p`, out to `reach` widths.
-
-    Along a row, the ratio of neighbouring pixels changes by a constant factor: two products a
-    pixel.
-    """
-    a, b, c = curvature * p[CURVE_X], curvature * p[CURVE_XY], curvature * p[CURVE_Y]
-    determinant = a * c - b * b
-    far_x, far_y = reach * math.sqrt(c / determinant), reach * math.sqrt(a / determinant)
-    left = max(math.ceil(p[X] - far_x), 0)
-    right = min(math.floor(p[X] + far_x), target.shape[1] - 1)
-    top = max(math.ceil(p[Y] - far_y), first_row)
-    bottom = min(math.floor(p[Y] + far_y), last_row - 1)
-    bend = math.exp(-a)
-    u = left - p[X]
-    for row in range(top, bottom + 1):
-        v = row - p[Y]
-        value = height * math.exp(-0.5 * (a * u * u + 2.0 * b * u * v + c * v * v))
-        ratio = math.exp(-(a * (u + 0.5) + b * v))
-        for column in range(left, right + 1):
-            target[row, column] += value
-            value *= ratio
-            ratio *= bend
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def add_models(target, first_row, last_row, parameters, factor, share, width):
-    """Add `factor` times the columns (not the planes) to some rows of `target`.
-
-    Rows of `parameters` that are NaN are left out.
-    """
-    for i in range(len(parameters)):
-        p = parameters[i]
-        if not math.isfinite(p[HEIGHT]):
-            continue
-        height = factor * p[HEIGHT]
-        _add_gaussian(target, first_row, last_row, p, height * (1.0 - share), 1.0, 4.5)
-        if share > 0.0:
-            _add_gaussian(target, first_row, last_row, p, height * share, 1.0 / width**2, 3.5)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def tail_equations(
-    residual, first, last, chosen, parameters, begins, neighbours, radius, share, width, sums
-):
-    """Normal equations of share and width of the tail, with each column's own parameters free.
-
-    Parameters
-    ----------
-    residual : array (rows, columns)
-        Image minus all models.
-    first, last : int
-        Range of `chosen` to work on.
-    chosen : array of int (m,)
-        Columns around which the residual is used.
-    parameters : array (n, 9)
-    begins, neighbours : array of int
-        The columns whose tails reach the disk of ``chosen[i]``, itself among them, are
-        ``neighbours[begins[i] : begins[i + 1]]``.
-    radius : float
-        Of the disk.
-    share, width : float
-    sums : array (m, 7)
-        Result: the matrix' elements by share and share, share and width, width and width; the
-        vector's by share, by width; the sum of the squared residual and of the weights.
-    """
-    n = N_PARAMETERS
-    rows, columns = residual.shape
-    narrow, reach = 1.0 / width**2, radius + 0.5
-    block, right = np.zeros((n, n)), np.zeros((3, n))
-    j, solution, both = np.zeros(n), np.zeros(n), np.zeros(3)
-    for i in range(first, last):
-        p = parameters[chosen[i]]
-        block[:] = 0.0
-        right[:] = 0.0
-        sums[i] = 0.0
-        top, bottom = max(math.ceil(p[Y] - reach), 0), min(math.floor(p[Y] + reach), rows - 1)
-        start, stop = max(math.ceil(p[X] - reach), 0), min(math.floor(p[X] + reach), columns - 1)
-        for row in range(top, bottom + 1):
-            for column in range(start, stop + 1):
-                u, v, r = column - p[X], row - p[Y], residual[row, column]
-                w = min(reach - math.sqrt(u * u + v * v), 1.0)
-                if w <= 0.0 or not math.isfinite(r):
-                    continue
-                e = _exponent(p, u, v)
-                core, tail = (1.0 - share) * math.exp(-e), share * math.exp(-e * narrow)
-                slope = p[HEIGHT] * (core + tail * narrow)
-                j[HEIGHT] = core + tail
-                j[X] = slope * (p[CURVE_X] * u + p[CURVE_XY] * v)
-                j[Y] = slope * (p[CURVE_XY] * u + p[CURVE_Y] * v)
-                j[CURVE_X], j[CURVE_Y] = -0.5 * slope * u * u, -0.5 * slope * v * v
-                j[CURVE_XY] = -slope * u * v
-                j[LEVEL], j[SLOPE_X], j[SLOPE_Y] = 1.0, u, v
-                by_share, by_width = 0.0, 0.0
-                for q in range(begins[i], begins[i + 1]):
-                    o = parameters[neighbours[q]]
-                    e = _exponent(o, column - o[X], row - o[Y])
-                    if e * narrow > 8.0:
-                        continue
-                    tail = math.exp(-e * narrow)
-                    by_share += o[HEIGHT] * (tail - math.exp(-e))
-                    by_width += o[HEIGHT] * share * tail * 2.0 * e * narrow / width
-                both[0], both[1], both[2] = by_share, by_width, r
-                for k in range(n):
-                    for m in range(3):
-                        right[m, k] += w * j[k] * both[m]
-                    for m in range(k + 1):
-                        block[k, m] += w * j[k] * j[m]
-                sums[i, 0] += w * by_share * by_share
-                sums[i, 1] += w * by_share * by_width
-                sums[i, 2] += w * by_width * by_width
-                sums[i, 3] += w * by_share * r
-                sums[i, 4] += w * by_width * r
-                sums[i, 5] += w * r * r
-                sums[i, 6] += w
-        if not _factorise(block, n):
-            sums[i] = 0.0
-            continue
-        # What the column's own parameters can explain does not count (Schur complement).
-        _copy(right[0], solution)
-        _substitute(block, solution, n)
-        sums[i, 0] -= _dot(right[0], solution, n)
-        sums[i, 1] -= _dot(right[1], solution, n)
-        sums[i, 3] -= _dot(right[2], solution, n)
-        _copy(right[1], solution)
-        _substitute(block, solution, n)
-        sums[i, 2] -= _dot(right[1], solution, n)
-        sums[i, 4] -= _dot(right[2], solution, n)
+            copy(p, parameters[i])
+            copy(d, diagnostics[i])
