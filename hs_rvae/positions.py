@@ -143,11 +143,11 @@ def sublattice_positions(sublattice):
     -------
     dict of str to numpy.ndarray
         ``x`` and ``y`` in pixels and, where at least one column was fitted, ``sigma_x`` and
-        ``sigma_y`` (px), ``rotation`` (rad, of the ``sigma_x`` axis, in [0, pi)) and
-        ``amplitude`` (volume of the Gaussian). Atomap's placeholders for columns without a
-        successful fit are NaN. A sublattice with a ``column_table`` gives that table's columns
-        instead, where ``amplitude`` is the height of the peak. :data:`POSITION_UNITS` has the
-        units.
+        ``sigma_y`` (px), ``rotation`` (rad, of the ``sigma_x`` axis, in [0, pi), from +x towards
+        -y as Atomap counts it, against the sense of ``angle``) and ``amplitude`` (volume of the
+        Gaussian). Atomap's placeholders for columns without a successful fit are NaN. A
+        sublattice with a ``column_table`` gives that table's columns instead, where
+        ``amplitude`` is the height of the peak. :data:`POSITION_UNITS` has the units.
 
     Raises
     ------
