@@ -46,29 +46,42 @@ def fit_blind(harmonics, generator, *, n_restarts=3, n_angles=64, n_subset=2000,
 
     Returns
     -------
-    PoseModel
+    model : PoseModel
         Without factors.
+    starts : dict of str to numpy.ndarray, shape (n_restarts,)
+        ``log_likelihood`` of the restarts (nats per site of the subset, up to a constant), and
+        their ``agreement`` with the likeliest: resultant length of the difference of the angles.
     """
     report = report or (lambda value: False)
     subset = harmonics
     if len(harmonics) > n_subset:
         subset = harmonics[_permutation(len(harmonics), generator)[:n_subset]]
-    some, best = _Sites(subset), None
+    some, starts = _Sites(subset), []
     for _ in range(n_restarts):
         start = subset[_permutation(len(subset), generator)[0]]
         with one_thread():
             template, value, stopped = _anneal(some, 0.7 * start, n_angles, report)
-        if best is None or value > best[1]:
-            best = (template, value)
+        starts.append((value, template))
         if stopped:
             break
-    template = best[0]
+    template = max(starts, key=lambda start: start[0])[1]
+    starts = {
+        "log_likelihood": np.array([value for value, _ in starts]),
+        "agreement": _agreement(some, [t for _, t in starts], template, n_angles),
+    }
     sites = _Sites(harmonics)
     for _ in range(N_BLIND):
         template, value = sites.step(template, sites.noise(template), n_angles)
         if report(value):
             break
-    return _isotropic_model(sites, template)
+    return _isotropic_model(sites, template), starts
+
+
+def _agreement(sites, templates, best, n_angles):
+    """Resultant length of the angles under each template minus those under the best."""
+    angles = [sites.angles(t, sites.noise(t), n_angles) for t in (best, *templates)]
+    turns = [torch.exp(1j * (angle - angles[0])).mean().abs() for angle in angles[1:]]
+    return np.array([float(turn) for turn in turns])
 
 
 def _isotropic_model(sites, template, rotation=True):
@@ -123,14 +136,10 @@ class _Sites:
         value : float
             Mean log-likelihood of the orders above 0, in nats up to a constant.
         """
-        n_m, n, _ = self.x.shape
+        n = self.x.shape[1]
         columns = template.T[:, :, None]
         weighted = torch.linalg.solve(noise, columns)  # (M + 1, n_q, 1)
-        linear = (self.x[1:] @ weighted[1:].conj())[..., 0]  # (M, n)
-        grid = 2 * torch.pi / n_angles * torch.arange(n_angles, device=self.x.device)
-        wave = waves(grid, n_m)[..., 0].T  # (2 (M + 1), n_angles)
-        cos, sin = wave[1:n_m], wave[n_m + 1 :]
-        score = 2 * (linear.real.T @ cos - linear.imag.T @ sin)
+        score, cos, sin = self._score(weighted, n_angles)
         norm = torch.logsumexp(score, 1, keepdim=True)
         weight = torch.exp(score - norm)
         turn = torch.complex(cos @ weight.T, sin @ weight.T)  # (M, n): mean of exp(i m angle)
@@ -143,6 +152,20 @@ class _Sites:
         ).real.sum()
         log_det = torch.linalg.slogdet(noise)[1][1:].sum()
         return new, float(norm.mean() - np.log(n_angles) - energy - power - log_det)
+
+    def angles(self, template, noise, n_angles):
+        """Most probable angles on the grid, (n,)."""
+        weighted = torch.linalg.solve(noise, template.T[:, :, None])
+        return 2 * torch.pi / n_angles * self._score(weighted, n_angles)[0].argmax(1)
+
+    def _score(self, weighted, n_angles):
+        """Log posterior on the grid, (n, n_angles), and the waves it is made of, (M, n_angles)."""
+        n_m = len(self.x)
+        linear = (self.x[1:] @ weighted[1:].conj())[..., 0]  # (M, n)
+        grid = 2 * torch.pi / n_angles * torch.arange(n_angles, device=self.x.device)
+        wave = waves(grid, n_m)[..., 0].T  # (2 (M + 1), n_angles)
+        cos, sin = wave[1:n_m], wave[n_m + 1 :]
+        return 2 * (linear.real.T @ cos - linear.imag.T @ sin), cos, sin
 
 
 def _permutation(n, generator):

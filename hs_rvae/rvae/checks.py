@@ -15,10 +15,11 @@ def check_settings(model):
         raise ValueError("translation=True: this version has no shifts; leave it False.")
     for name in ("output_dimension", "n_init", "epochs", "batch_size", "max_fit_sites"):
         value = getattr(model, name)
-        if name == "batch_size" and value is None:
+        if (name, value) in (("batch_size", None), ("output_dimension", "auto")):
             continue
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-            raise ValueError(f"{name}={value!r}: give a whole number of 1 or more.")
+            or_auto = " or 'auto'" if name == "output_dimension" else ""
+            raise ValueError(f"{name}={value!r}: give a whole number of 1 or more{or_auto}.")
     if not (isinstance(model.n_factors, int | np.integer) and model.n_factors >= 0):
         raise ValueError(f"n_factors={model.n_factors!r}: give a whole number of 0 or more.")
     rate = model.learning_rate

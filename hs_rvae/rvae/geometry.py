@@ -239,6 +239,63 @@ def align(harmonics, angle):
     return harmonics * torch.exp(1j * angle[:, None] * m)[:, None, :]
 
 
+def images_on(grid, harmonics, window_size, step=1.0, shift=None):
+    """Sub-images of another window or pixel size, from the harmonics of `grid`: no interpolation.
+
+    Parameters
+    ----------
+    grid : HarmonicGrid
+    harmonics : torch.Tensor of complex64, shape (n, n_q, M + 1)
+    window_size : int
+        Width of the sub-images wanted, in their own px.
+    step : float
+        Size of their pixels, in px of the grid.
+    shift : torch.Tensor, shape (n, 2), optional
+        Displacement of the content (x, y), in px of the sub-images wanted.
+
+    Returns
+    -------
+    torch.Tensor of float32, shape (n, window_size, window_size)
+    """
+    same = window_size == grid.window_size and step == 1
+    other = grid
+    if not same:
+        key = ("grid", window_size, step)
+        new = HarmonicGrid(window_size, grid.q_max * step, grid.n_q, grid.max_order)
+        other = grid._cache.setdefault(key, new)
+    if shift is not None:
+        harmonics = other.shift(harmonics, shift)
+    images = other.images(harmonics) / step
+    if same:
+        return images
+    # Frequencies in steps repeat the disk farther out; a larger window must not show that.
+    reach = torch.hypot(*other._pixels()) * step < 0.65 * grid.window_size
+    return images * reach.to(images.device)
+
+
+def disk_on(grid, window_size, step=1.0, offset=None):
+    """The soft disk of `grid` on the pixels of another window.
+
+    Parameters
+    ----------
+    grid : HarmonicGrid
+    window_size : int
+        In its own px.
+    step : float
+        Size of its pixels, in px of the grid.
+    offset : numpy.ndarray, shape (n, 2), optional
+        Column minus window centre, (x, y) in px of the window. None = 0.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (n, window_size, window_size), n = 1 without offsets
+    """
+    line = np.arange(window_size, dtype=np.float32) - (window_size - 1) / 2
+    x, y = np.zeros((2, 1, 1, 1)) if offset is None else np.float32(offset).T[:, :, None, None]
+    radius = np.hypot(line - x, line[:, None] - y) * step
+    return (0.5 * (1 - np.tanh((radius - grid.radius) / grid.edge))).astype(np.float32)
+
+
 def waves(angle, n_m):
     """exp(i m angle) and its first two derivatives by the angle, as real numbers.
 

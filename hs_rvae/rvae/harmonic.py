@@ -12,8 +12,9 @@ from tqdm.auto import tqdm
 
 from . import blind, pose
 from .batches import map_blocks, n_blocks, spread_rows
+from .calibration import scatter_about_wells
 from .device import one_thread
-from .geometry import HarmonicGrid, align, to_complex, to_real
+from .geometry import HarmonicGrid, align, images_on, to_complex, to_real
 from .networks import ContentNetwork
 from .scales import choose_grid, intensity_scale
 from .training import train_content
@@ -23,6 +24,9 @@ _logger = logging.getLogger(__name__)
 _FEWEST_SITES = 10
 _FEW_TO_TRUST = 100
 _FEW_SITES = 5000  # below, threads bring nothing
+_N_MODES = 6  # of an angle posterior
+_MOST_LATENTS = 8
+_LEAST_GAIN = 1.0  # nats per held-out site that a further latent has to bring
 # Sites outside this range of the median power (orders above 0: structure, not level) are left out
 # of a fit: empty, or far brighter.
 _POWER_RANGE = (1e-4, 30.0)
@@ -35,7 +39,10 @@ class RVAEResult:
     Attributes
     ----------
     angle, angle_std : numpy.ndarray, shape (n,)
-        Rotation in radians, in (-pi, pi], from +x towards +y, and its standard deviation.
+        Rotation in radians, in (-pi, pi], from +x towards +y, and its standard deviation: of the
+        posterior, and of the scatter that the posterior does not know.
+    angle_weight : numpy.ndarray, shape (n,)
+        Probability of the mode of the posterior that the angle stands for, 0 to 1.
     shift : numpy.ndarray, shape (n, 2), or None
         Translation (x, y) in px; None for a model without translation.
     latent, latent_std : numpy.ndarray, shape (n, output_dimension)
@@ -51,12 +58,35 @@ class RVAEResult:
 
     angle: np.ndarray
     angle_std: np.ndarray
+    angle_weight: np.ndarray
     shift: np.ndarray | None
     latent: np.ndarray
     latent_std: np.ndarray
     log_likelihood: np.ndarray
     order_amplitude: np.ndarray
     order_amplitude_std: np.ndarray
+
+
+@dataclass
+class AngleDistribution:
+    """Posterior of the angles of n sub-images.
+
+    Attributes
+    ----------
+    angles : numpy.ndarray, shape (n_angles,)
+        Middles of the bins, in radians, ascending in (-pi, pi).
+    probability : numpy.ndarray of float32, shape (n, n_angles)
+        Of the bins; sums to 1.
+    modes, weights, widths : numpy.ndarray of float32, shape (n, n_modes)
+        Angles (rad), probabilities and standard deviations (rad) of the local modes, most
+        probable first; a weight of 0 means that there is no such mode.
+    """
+
+    angles: np.ndarray
+    probability: np.ndarray
+    modes: np.ndarray
+    weights: np.ndarray
+    widths: np.ndarray
 
 
 @dataclass
@@ -79,6 +109,8 @@ class HarmonicModel:
         See :class:`~hs_rvae.RVAE`.
     n_sites_fit : int
     dropped_variance : float
+    angle_scatter : float
+        Standard deviation of angles, in radians, beyond what their posteriors know.
     """
 
     grid: HarmonicGrid
@@ -90,9 +122,12 @@ class HarmonicModel:
     history: dict
     n_sites_fit: int
     dropped_variance: float
+    angle_scatter: float = 0.0
 
     @classmethod
-    def fit(cls, images, offsets, rows, options, settings, generator, device, progress):
+    def fit(
+        cls, images, offsets, rows, options, settings, generator, device, progress, initial=None
+    ):
         """Fit to the sub-images `rows`.
 
         Parameters
@@ -106,6 +141,8 @@ class HarmonicModel:
         generator : torch.Generator
         device : torch.device
         progress : Progress
+        initial : HarmonicModel, optional
+            Model to start from: its scales, angles and content.
 
         Returns
         -------
@@ -122,8 +159,13 @@ class HarmonicModel:
         usable = np.isfinite(sample).all((1, 2)) & (
             np.abs(sample - level).max((1, 2)) < 1e4 * scale
         )
-        grid, dropped = choose_grid((sample[usable] - level) / scale, options.q_max)
-        if options.output_dimension > grid.n_q:
+        if initial is None:
+            grid, dropped = choose_grid((sample[usable] - level) / scale, options.q_max)
+        else:
+            grid, dropped = initial.grid, initial.dropped_variance
+            level, scale = initial.level, initial.scale
+        automatic = options.output_dimension == "auto"
+        if not automatic and options.output_dimension > grid.n_q:
             raise ValueError(
                 f"output_dimension={options.output_dimension}: windows of {grid.window_size} px "
                 f"resolve {grid.n_q} content latents at most."
@@ -137,16 +179,36 @@ class HarmonicModel:
         )
         harmonics = _read(images, offsets, rows, grid, level, scale, device, progress)
         with one_thread() if len(harmonics) < _FEW_SITES else nullcontext():
-            pose_model, log_likelihood = _fit_pose(harmonics, options, generator, progress)
-            angle = pose_model.posterior(harmonics).angle
-            order = pose.fit_order(harmonics, pose_model, angle)
-        radial, others = _blocks(align(harmonics, angle), grid)
-        content = _network(grid, options.output_dimension, generator).to(device)
-        history = train_content(content, radial, others, settings, generator, progress)
+            start = None if initial is None else initial.pose.to(device)
+            pose_model, pose_history = _fit_pose(harmonics, options, generator, progress, start)
+            posterior = pose_model.posterior(harmonics)
+            order = pose.fit_order(harmonics, pose_model, posterior.angle)
+        radial, others = _blocks(align(harmonics, posterior.angle), grid)
+        if automatic:
+            content, history = _choose_content(grid, radial, others, settings, generator, progress)
+        else:
+            content = _network(grid, options.output_dimension, generator).to(device)
+            known = None if initial is None else initial.content
+            if known is not None and known.n_latents == content.n_latents:
+                content.load_state_dict(known.state_dict())
+            else:
+                known = None
+            history = train_content(
+                content, radial, others, settings, generator, progress, from_scratch=known is None
+            )
         _order_latents(content, radial, others)
-        history["pose_log_likelihood"] = np.array(log_likelihood)
-        n = len(harmonics)
-        return cls(grid, level, scale, pose_model, order, content.eval(), history, n, dropped)
+        return cls(
+            grid,
+            level,
+            scale,
+            pose_model,
+            order,
+            content.eval(),
+            history | pose_history,
+            len(harmonics),
+            dropped,
+            _scatter(posterior, order.amplitude(harmonics, posterior.angle), order),
+        )
 
     @torch.no_grad()
     def encode(self, images, offsets, device, show_progressbar):
@@ -164,33 +226,72 @@ class HarmonicModel:
             latent, std = self.content.to_user(mean, torch.exp(0.5 * log_variance))
             bar.update()
             order = self.order.amplitude(x, posterior.angle)
-            columns = posterior.angle, posterior.std, posterior.log_likelihood, order
+            spread = torch.hypot(posterior.std, torch.full_like(posterior.std, self.angle_scatter))
+            weight = posterior.weights[:, 0]
+            columns = posterior.angle, spread, weight, posterior.log_likelihood, order
             return torch.cat([torch.stack(columns, 1), latent, std], 1).cpu().numpy()
 
         k = self.content.n_latents
         with bar:
-            table = map_blocks(encode, images, offsets, width=4 + 2 * k)
+            table = map_blocks(encode, images, offsets, width=5 + 2 * k)
         table[~np.isfinite(table).all(1)] = np.nan  # beyond what numbers of this size can hold
-        angle, angle_std, log_likelihood, order = (c.copy() for c in table[:, :4].T)
+        angle, angle_std, weight, log_likelihood, order = (c.copy() for c in table[:, :5].T)
         return RVAEResult(
             angle=angle,
             angle_std=angle_std,
+            angle_weight=weight,
             shift=None,
-            latent=table[:, 4 : 4 + k].copy(),
-            latent_std=table[:, 4 + k :].copy(),
+            latent=table[:, 5 : 5 + k].copy(),
+            latent_std=table[:, 5 + k :].copy(),
             log_likelihood=log_likelihood,
             order_amplitude=order,
             order_amplitude_std=np.where(np.isfinite(order), np.float32(self.order.std), np.nan),
         )
 
     @torch.no_grad()
-    def decode(self, latent, angle, device):
-        """Sub-images of float32, (n, w, w), from latents (n, k) and angles (n,)."""
+    def angle_distribution(self, images, offsets, device, n_angles, zero):
+        """Posterior of the angles in bins, the angle `zero` counted as 0; an AngleDistribution."""
+        self._to(device)
+        edges = torch.linspace(-torch.pi, torch.pi, n_angles + 1, device=device)
+
+        @torch.no_grad()
+        def distribution(block, offset):
+            x = _harmonics(block, offset, self.grid, self.level, self.scale, device)
+            posterior = self.pose.posterior(x)
+            modes = pose.wrap(posterior.modes - zero)
+            widths = torch.hypot(
+                posterior.widths, torch.full_like(posterior.widths, self.angle_scatter)
+            )
+            probability = 0
+            for k in range(modes.shape[1]):  # one mode at a time, to spare memory
+                mode, width, weight = (t[:, k, None] for t in (modes, widths, posterior.weights))
+                below = sum(
+                    torch.special.ndtr((edges + turn - mode) / width)
+                    for turn in (-2 * torch.pi, 0.0, 2 * torch.pi)
+                )
+                probability = probability + weight * below.diff(dim=1)
+            probability = probability / probability.sum(1, keepdim=True)
+            parts = [modes, posterior.weights, widths]
+            parts = [torch.nn.functional.pad(p, (0, _N_MODES - p.shape[1])) for p in parts]
+            return torch.cat([probability, *parts], 1).cpu().numpy()
+
+        table = map_blocks(distribution, images, offsets, width=n_angles + 3 * _N_MODES)
+        parts = np.split(table, n_angles + _N_MODES * np.arange(3), axis=1)
+        middles = ((edges[1:] + edges[:-1]) / 2).cpu().numpy()
+        return AngleDistribution(middles, *parts)
+
+    @torch.no_grad()
+    def decode(self, latent, angle, device, shift=None, window_size=None, step=1.0):
+        """Sub-images of float32, (n, w, w), from latents (n, k), angles (n,) and shifts (n, 2)."""
         self._to(device)
         latent = self.content.from_user(torch.as_tensor(latent, device=device))
         harmonics = to_complex(torch.cat(self.content.decode(latent), 1), self._shape)
         harmonics = self.grid.turn(harmonics, torch.as_tensor(angle, device=device))
-        return self.grid.images(harmonics).cpu().numpy() * self.scale + self.level
+        if shift is not None:
+            shift = torch.as_tensor(shift, device=device)
+        size = self.grid.window_size if window_size is None else window_size
+        images = images_on(self.grid, harmonics, size, step, shift)
+        return images.cpu().numpy() * self.scale + self.level
 
     def state(self):
         """Tensors and a header that JSON holds, for :meth:`from_state`."""
@@ -199,7 +300,7 @@ class HarmonicModel:
         for name in ("mean", "noise", "factors"):
             tensors[f"pose.{name}"] = torch.view_as_real(getattr(self.pose, name).resolve_conj())
         grid = {k: getattr(self.grid, k) for k in ("window_size", "q_max", "n_q", "max_order")}
-        numbers = ("level", "scale", "n_sites_fit", "dropped_variance")
+        numbers = ("level", "scale", "n_sites_fit", "dropped_variance", "angle_scatter")
         header = {
             "grid": grid,
             "rotation": bool(self.pose.rotation),
@@ -275,9 +376,41 @@ def _read(images, offsets, rows, grid, level, scale, device, progress):
     return harmonics
 
 
-def _fit_pose(harmonics, options, generator, progress):
-    """Template, covariance, and the mean log-likelihood per iteration in nats."""
-    history = []
+def _scatter(posterior, amplitude, order):
+    """Scatter of the angles of distorted sites, see :func:`scatter_about_wells`."""
+    if not np.isfinite(order.std) or posterior.modes.shape[1] == 1:  # angles held at 0
+        return 0.0
+    defined = (amplitude > max(0.5, 3 * order.std)) & (posterior.weights[:, 0] > 0.9)
+    angle, std = (t[defined].double().cpu().numpy() for t in (posterior.angle, posterior.std))
+    return scatter_about_wells(angle, std)
+
+
+def _choose_content(grid, radial, others, settings, generator, progress):
+    """The content network with as many latents as the held-out sites ask for."""
+    best, losses = None, []
+    for n_latents in range(1, min(_MOST_LATENTS, grid.n_q) + 1):
+        network = _network(grid, n_latents, generator).to(radial.device)
+        state = generator.get_state()
+        history = train_content(network, radial, others, settings, generator, progress)
+        generator.set_state(state)  # the same sites are held out for every number of latents
+        losses.append(history["validation_loss"][-1] if len(history["loss"]) else np.inf)
+        if best is not None and not losses[-1] < losses[-2] - _LEAST_GAIN:
+            break
+        best = network, history
+        if progress.stopped:
+            break
+    network, history = best
+    _logger.info(
+        "output_dimension='auto': %d content latents; loss of held-out sites %s nats for 1, 2, ...",
+        network.n_latents,
+        ", ".join(f"{loss:.1f}" for loss in losses),
+    )
+    return network, history | {"output_dimension_loss": np.array(losses)}
+
+
+def _fit_pose(harmonics, options, generator, progress, start=None):
+    """Template and covariance, and what the search for them reports, in nats."""
+    history, starts = [], {}
 
     def report(value):
         progress.step("rVAE angles")
@@ -288,14 +421,35 @@ def _fit_pose(harmonics, options, generator, progress):
         progress.step("rVAE angles", log_likelihood=value)
         return progress.stopped
 
-    if options.rotation:
-        model = blind.fit_blind(harmonics, generator, n_restarts=options.n_init, report=report)
+    if start is not None:
+        model = start
+    elif options.rotation:
+        model, starts = blind.fit_blind(
+            harmonics, generator, n_restarts=options.n_init, report=report
+        )
+        _report_starts(**starts)
     else:
         model = blind.without_angles(harmonics)
     if not progress.stopped:
         n_factors = min(options.n_factors, len(harmonics) // 20)
         model = pose.fit_pose(harmonics, model, n_factors=n_factors, report=report_likelihood)
-    return model, history
+    history = {"pose_log_likelihood": np.array(history)}
+    return model, history | {f"start_{name}": values for name, values in starts.items()}
+
+
+def _report_starts(log_likelihood, agreement):
+    """Say how far the random starts of the search for angles agree."""
+    near = log_likelihood > log_likelihood.max() - 1
+    disagree = int((near & (agreement < 0.9)).sum())
+    _logger.log(
+        logging.WARNING if disagree else logging.INFO,
+        "rVAE: of %d random starts, %d are as likely as the best within 1 nat per site, %d of them "
+        "with other angles (agreement %s).",
+        len(near),
+        near.sum(),
+        disagree,
+        ", ".join(f"{a:.2f}" for a in agreement),
+    )
 
 
 def _harmonics(block, offset, grid, level, scale, device):

@@ -32,8 +32,9 @@ class RVAE:
 
     Parameters
     ----------
-    output_dimension : int
-        Number of content latents.
+    output_dimension : int or "auto"
+        Number of content latents; "auto" adds latents as long as each lowers the loss of held-out
+        sub-images by more than 1 nat, up to 8.
     architecture : {"harmonic"}
         Kind of model.
     rotation : bool
@@ -43,7 +44,8 @@ class RVAE:
         and on centred windows a polar displacement is a shift of the other sublattice, so that
         shift and angle compete.
     n_init : int
-        Random starts of the search for angles; the likeliest is kept.
+        Random starts of the search for angles; the likeliest is kept. How far they agree is
+        logged, and stands in ``history_``.
     n_factors : int
         Directions of the pose-frame covariance (see :mod:`hs_rvae.rvae.pose`).
     epochs, batch_size, learning_rate
@@ -63,13 +65,21 @@ class RVAE:
     ----------
     history_ : dict of str to numpy.ndarray
         In nats per site: ``pose_log_likelihood`` per iteration of the angle search; ``loss``,
-        ``reconstruction``, ``kl`` and ``validation_loss`` per epoch of the content network.
+        ``reconstruction``, ``kl`` and ``validation_loss`` (held-out tenth) per epoch of the content
+        network; ``start_log_likelihood`` of the random starts on the sites they saw, and
+        ``start_agreement`` (1 = the same angles as the likeliest start, up to one offset; no
+        unit); ``output_dimension_loss`` of held-out sites for 1, 2, ... latents, with "auto".
+    n_latents_ : int
+        Number of content latents.
     window_size_ : int
         Width of the sub-images fitted, in px.
     n_sites_fit_ : int
         Number of sub-images the model was fitted to.
     dropped_variance_ : float
         Share of the variance above the noise that the truncation in frequency drops.
+    angle_scatter_ : float
+        Scatter of angles about their wells, in radians, beyond the width of their posteriors; part
+        of ``angle_std``. 0 if the angles lie in no wells.
 
     Examples
     --------
@@ -118,13 +128,14 @@ class RVAE:
 
     def __repr__(self):
         fitted = f", fitted to {self.n_sites_fit_} sites" if self._is_fitted else ""
-        return f"<RVAE {self.architecture}, {self.output_dimension} content latents{fitted}>"
+        n = self.n_latents_ if fitted else self.output_dimension
+        return f"<RVAE {self.architecture}, {n} content latents{fitted}>"
 
     @property
     def _is_fitted(self):
         return hasattr(self, "_model")
 
-    def fit(self, images, offsets=None):
+    def fit(self, images, offsets=None, *, initial_model=None):
         """Fit the model.
 
         Parameters
@@ -133,6 +144,10 @@ class RVAE:
             Sub-images centred on their columns. A dask array is read one chunk at a time.
         offsets : numpy.ndarray, shape (n, 2), optional
             Column minus window centre, (x, y) in px, for windows cut at whole pixels.
+        initial_model : RVAE, optional
+            A fitted model to start from: its motif, angles' zero, intensity scale and frequencies
+            are taken over and refined, without a blind search; its content too, where the number
+            of latents is the same.
 
         Returns
         -------
@@ -146,16 +161,17 @@ class RVAE:
         """
         check_settings(self)
         offsets = check_images(images, offsets)
+        initial = None if initial_model is None else self._initial(initial_model, images)
         device = pick_device(self.device)
         seed = int(np.random.default_rng(self.random_state).integers(2**62))
         generator = torch.Generator().manual_seed(seed)
         rows = self._fit_rows(len(images), generator)
         settings = TrainingSettings(self.epochs, self.batch_size, self.learning_rate)
         n_steps = n_blocks(images, rows) + N_POSE + self.epochs
-        n_steps += (self.n_init * N_ANNEAL + N_BLIND) * bool(self.rotation)
+        n_steps += (self.n_init * N_ANNEAL + N_BLIND) * bool(self.rotation and initial is None)
         with Progress(n_steps, bool(self.show_progressbar)) as progress:
             self._model = HarmonicModel.fit(
-                images, offsets, rows, self, settings, generator, device, progress
+                images, offsets, rows, self, settings, generator, device, progress, initial
             )
         self._publish()
         warn_if_stopped(progress)
@@ -184,26 +200,90 @@ class RVAE:
         """
         self._check_fitted("transform")
         offsets = check_images(images, offsets)
-        if images.shape[1] != self.window_size_:
-            raise ValueError(
-                f"images have windows of {images.shape[1]} px, the model was fitted to "
-                f"{self.window_size_} px; cut windows of that size."
-            )
+        self._check_window(images)
         show = self.show_progressbar if show_progressbar is None else show_progressbar
         return self._model.encode(images, offsets, pick_device(self.device), show)
+
+    def score(self, images, offsets=None):
+        """Mean log-likelihood of sub-images that need not have been fitted (held out).
+
+        Parameters
+        ----------
+        images : numpy.ndarray or dask.array.Array, shape (n, w, w)
+        offsets : numpy.ndarray, shape (n, 2), optional
+            Column minus window centre, (x, y) in px.
+
+        Returns
+        -------
+        float
+            In nats per sub-image, angle integrated out; those with non-finite pixels do not count.
+            Models can be compared if they were fitted to the same images at the same scales
+            (`q_max`), such as models with more or fewer `n_factors`.
+
+        Raises
+        ------
+        ValueError
+            If the window size differs from the fitted one.
+        """
+        result = self.transform(images, offsets, show_progressbar=False)
+        return float(np.nanmean(result.log_likelihood))
+
+    def angle_posterior(self, images, offsets=None, *, n_angles=360, zero=0.0):
+        """Whole posterior of the angles of sub-images.
+
+        Parameters
+        ----------
+        images : numpy.ndarray or dask.array.Array, shape (n, w, w)
+        offsets : numpy.ndarray, shape (n, 2), optional
+            Column minus window centre, (x, y) in px.
+        n_angles : int
+            Number of bins of the circle.
+        zero : float
+            Angle of the model, in radians, to be counted as 0.
+
+        Returns
+        -------
+        AngleDistribution
+            Named fields ``angles``, ``probability``, ``modes``, ``weights`` and ``widths``; NaN
+            for sub-images with non-finite pixels. Widths contain ``angle_scatter_``.
+
+        Raises
+        ------
+        ValueError
+            If the model has no angles, or `n_angles` or the window size is not usable.
+        """
+        self._check_fitted("angle_posterior")
+        if not self.rotation:
+            raise ValueError("rotation=False: the model has no angles, so they have no posterior.")
+        if isinstance(n_angles, bool) or not isinstance(n_angles, int | np.integer) or n_angles < 2:
+            raise ValueError(f"n_angles={n_angles!r}: give a whole number of 2 or more.")
+        offsets = check_images(images, offsets)
+        self._check_window(images)
+        device = pick_device(self.device)
+        return self._model.angle_distribution(images, offsets, device, int(n_angles), float(zero))
 
     def fit_transform(self, images, offsets=None):
         """Fit to the sub-images, then :meth:`transform` them."""
         return self.fit(images, offsets).transform(images, offsets)
 
-    def inverse_transform(self, latent, angle=None):
-        """Sub-images from latents.
+    def inverse_transform(
+        self, latent, angle=None, shift=None, *, window_size=None, pixel_step=1.0
+    ):
+        """Sub-images from latents, turned and moved.
 
         Parameters
         ----------
         latent : numpy.ndarray, shape (n, output_dimension)
         angle : float or numpy.ndarray, shape (n,), optional
             In radians; None = the common frame (angle 0).
+        shift : array-like, shape (2,) or (n, 2), optional
+            Displacement (x, y) of the turned content and its disk in px, as a phase in Fourier
+            space: exact but for what leaves the window. None = 0.
+        window_size : int, optional
+            Width of the sub-images in px; None = as fitted.
+        pixel_step : float
+            Size of their pixels, in px of the fitted images. The model is evaluated on them, not
+            interpolated.
 
         Returns
         -------
@@ -212,14 +292,21 @@ class RVAE:
 
         Raises
         ------
+        RuntimeError
+            If the model is not fitted.
         ValueError
-            If the model is not fitted or the number of latents is wrong.
+            If latent, angle or shift has the wrong shape.
+
+        Examples
+        --------
+        >>> model.inverse_transform([[0.5, -1.0]], angle=np.pi / 2, shift=(0.3, -0.2))
+        ... # doctest: +SKIP
         """
         self._check_fitted("inverse_transform")
         latent = np.atleast_2d(np.asarray(latent, np.float32))
-        if latent.shape[1] != self.output_dimension:
+        if latent.shape[1] != self.n_latents_:
             raise ValueError(
-                f"latent has {latent.shape[1]} columns; the model has {self.output_dimension}."
+                f"latent has {latent.shape[1]} columns; the model has {self.n_latents_}."
             )
         angle = np.float32(0.0 if angle is None else angle)
         if angle.shape not in ((), (len(latent),)):
@@ -227,7 +314,15 @@ class RVAE:
                 f"angle has shape {angle.shape}; a number or ({len(latent)},) is expected."
             )
         angle = np.broadcast_to(angle, len(latent)).copy()
-        return self._model.decode(latent, angle, pick_device(self.device))
+        if shift is not None:
+            shift = np.asarray(shift, np.float32)
+            if shift.shape not in ((2,), (len(latent), 2)):
+                raise ValueError(
+                    f"shift has shape {shift.shape}; (2,) or ({len(latent)}, 2) is expected."
+                )
+            shift = np.broadcast_to(shift, (len(latent), 2)).copy()
+        device = pick_device(self.device)
+        return self._model.decode(latent, angle, device, shift, window_size, float(pixel_step))
 
     def manifold(self, shape=(10, 10), limits=(-2.0, 2.0), axes=(0, 1)):
         """Sub-images on a grid of two content latents, the others at 0 (paper, Fig. 1e).
@@ -248,20 +343,18 @@ class RVAE:
             Latent values of rows and columns.
         """
         self._check_fitted("manifold")
-        one = self.output_dimension == 1
+        one = self.n_latents_ == 1
         n_y, n_x = (1, shape[1]) if one else shape
-        bad = [a for a in axes[: 1 if one else 2] if not 0 <= a < self.output_dimension]
+        bad = [a for a in axes[: 1 if one else 2] if not 0 <= a < self.n_latents_]
         if bad:
-            raise ValueError(
-                f"axes={axes}: the model has latents 0 to {self.output_dimension - 1}."
-            )
+            raise ValueError(f"axes={axes}: the model has latents 0 to {self.n_latents_ - 1}.")
         values_x = np.linspace(*limits, n_x)
         values_y = np.zeros(1) if one else np.linspace(*limits, n_y)
-        latent = np.zeros((n_y, n_x, self.output_dimension), np.float32)
+        latent = np.zeros((n_y, n_x, self.n_latents_), np.float32)
         latent[..., axes[0]] = values_x
         if not one:
             latent[..., axes[1]] = values_y[:, None]
-        images = self.inverse_transform(latent.reshape(-1, self.output_dimension))
+        images = self.inverse_transform(latent.reshape(-1, self.n_latents_))
         return images.reshape(n_y, n_x, *images.shape[1:]), values_y, values_x
 
     def save(self, path):
@@ -330,6 +423,8 @@ class RVAE:
         self.window_size_ = self._model.grid.window_size
         self.n_sites_fit_ = self._model.n_sites_fit
         self.dropped_variance_ = self._model.dropped_variance
+        self.angle_scatter_ = self._model.angle_scatter
+        self.n_latents_ = self._model.content.n_latents
 
     def _fit_rows(self, n, generator):
         """Ascending indices of the sites to fit."""
@@ -337,6 +432,25 @@ class RVAE:
             return np.arange(n)
         _logger.info("rVAE: fitted to %d of %d sites, chosen at random.", self.max_fit_sites, n)
         return np.sort(torch.randperm(n, generator=generator)[: self.max_fit_sites].numpy())
+
+    def _initial(self, model, images):
+        """The fitted model inside an RVAE that is to be started from."""
+        if not isinstance(model, RVAE) or not model._is_fitted:
+            raise TypeError(f"initial_model={model!r}: give a fitted RVAE.")
+        model._check_window(images)
+        if bool(model.rotation) != bool(self.rotation):
+            raise ValueError(
+                f"initial_model has rotation={model.rotation}, this model has "
+                f"rotation={self.rotation}; give both the same."
+            )
+        return model._model
+
+    def _check_window(self, images):
+        if images.shape[1] != self.window_size_:
+            raise ValueError(
+                f"images have windows of {images.shape[1]} px, the model was fitted to "
+                f"{self.window_size_} px; cut windows of that size."
+            )
 
     def _check_fitted(self, verb):
         if not self._is_fitted:

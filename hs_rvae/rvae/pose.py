@@ -227,8 +227,9 @@ class OrderFilter:
     Attributes
     ----------
     symmetry : int
-        n of the undistorted motif, from the template: the highest of 1, 2, 3, 4, 6 whose multiples
-        hold nearly all that the multiples of 1 hold.
+        n of the undistorted motif, from the template: of 2, 3, 4 and 6 the one whose multiples
+        have the highest mean power in units of that of the other orders. 1 if it is below 2; then
+        all orders above 0 count as the distortion.
     std : float
         Standard deviation of the amplitude of a site.
     """
@@ -236,10 +237,9 @@ class OrderFilter:
     def __init__(self, model, scale=1.0):
         mean = model.mean.to(torch.complex128)
         m = torch.arange(mean.shape[1], device=mean.device)
-        power = (mean.abs() ** 2).sum(0)
-        shares = {n: float(power[(m > 0) & (m % n == 0)].sum()) for n in (1, 2, 3, 4, 6)}
-        self.symmetry = max(n for n, share in shares.items() if share >= 0.75 * shares[1])
-        broken = torch.where(m % self.symmetry != 0, mean, torch.zeros_like(mean))
+        self.symmetry = _symmetry((mean[:, 1:].abs() ** 2).sum(0))
+        kept = m > 0 if self.symmetry == 1 else m % self.symmetry != 0
+        broken = torch.where(kept, mean, torch.zeros_like(mean))
         factors = model.factors.to(torch.complex128).permute(2, 1, 0)
         isotropic = factors @ factors.conj().transpose(1, 2)
         isotropic[1:] /= 2  # of real and imaginary part each, as the noise
@@ -253,6 +253,17 @@ class OrderFilter:
     def amplitude(self, harmonics, angle):
         """Amplitudes of sites, (n,), from their harmonics and angles."""
         return torch.einsum("qm,nqm->n", self._weights.conj(), align(harmonics, angle)).real
+
+
+def _symmetry(power, least=2.0):
+    """Symmetry of the undistorted motif from the power of the orders 1 ... M of the template."""
+    m = torch.arange(1, len(power) + 1, device=power.device)
+    excess = {}
+    for n in (2, 3, 4, 6):
+        inside = m % n == 0
+        excess[n] = float(power[inside].mean() / power[~inside].mean().clamp(min=1e-30))
+    best = max(excess, key=excess.get)
+    return best if excess[best] >= least else 1
 
 
 def fit_order(harmonics, model, angle):

@@ -102,7 +102,7 @@ class Progress:
 
 
 @one_thread()
-def train_content(network, radial, others, settings, generator, progress):
+def train_content(network, radial, others, settings, generator, progress, *, from_scratch=True):
     """Train the content network on the harmonics in the pose frame.
 
     Parameters
@@ -114,6 +114,8 @@ def train_content(network, radial, others, settings, generator, progress):
     generator : torch.Generator
         Of the held-out sites, the order of the batches and the latents' noise.
     progress : Progress
+    from_scratch : bool
+        Start as the principal components of the sites; False = from the network as it is.
 
     Returns
     -------
@@ -126,7 +128,12 @@ def train_content(network, radial, others, settings, generator, progress):
     n_held = int(settings.validation_fraction * n) if n >= 50 else 0
     held, kept = order[:n_held].to(radial.device), order[n_held:].to(radial.device)
     noise_variance = settings.noise_fraction * radial.shape[1]  # standardised: unit variance each
-    network.start_from_components(radial[kept], others[kept], noise_variance)
+    if from_scratch:
+        network.start_from_components(radial[kept], others[kept], noise_variance)
+    _logger.info(
+        "rVAE content: noise variance held at %.3g of the variance of the order-0 harmonics.",
+        noise_variance,
+    )
 
     optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
     batch_size = settings.batch(len(kept))

@@ -5,6 +5,7 @@
 import logging
 
 import numpy as np
+from hyperspy.signals import Signal1D
 
 from hs_rvae import variants as _variants
 
@@ -21,29 +22,35 @@ class VariantsMixin:
         """Give the angles a zero with a meaning, the same offset for all sites.
 
         The zero of an rVAE's angle is arbitrary; the paper turned its angles by -100 degrees by
-        eye. Here the offset comes from the displacement vectors of the sites or from a direction.
+        eye. Here the offset comes from the displacement vectors of the sites, from the model's own
+        motif, or from a direction. It is kept with the stack: the model still finds its angles.
 
         Parameters
         ----------
-        reference : "displacement" or float
+        reference : "displacement", "template" or float
             "displacement": angles become directions of the columns ``displacement_x`` and
-            ``displacement_y``, on average over the sites, weighted by length. A number: the most
-            frequent angle is turned to this direction, in radians from +x towards +y.
+            ``displacement_y``, on average over the sites, weighted by length. "template": the same
+            from the displacement of the central column in the model's motif, for a stack without
+            positions of its neighbours. A number: the most frequent angle is turned to this
+            direction, in radians from +x towards +y.
         least_resultant : float
-            Least resultant length of angle minus direction of displacement: 1 if both agree
-            everywhere up to the offset, 0 if they have nothing to do with each other.
+            Least resultant length of what has to hold together, 0 to 1; see `resultant`.
 
         Returns
         -------
         offset : float
             What was subtracted from the angles, in radians.
         resultant : float
-            Resultant length of the differences, or of the angles about the most frequent one.
+            Resultant length, 1 if all agree, 0 at random: of angle minus direction of displacement;
+            of the posteriors of the angles ("template"); of the angles about the commonest one.
 
         Raises
         ------
         ValueError
-            If a column is missing or displacements and angles do not hold together.
+            If a column is missing, displacements and angles do not hold together, or the motif has
+            no displacement that stands out.
+        RuntimeError
+            "template": if the stack has no model at hand.
 
         Examples
         --------
@@ -53,36 +60,125 @@ class VariantsMixin:
         """
         sites = self._sites_with("angle", "stack.rvae()")
         angle = sites["angle"]
-        if isinstance(reference, str):
-            if reference != "displacement":
-                raise ValueError(
-                    f"reference={reference!r}: give 'displacement' or a direction in radians."
-                )
-            self._sites_with("displacement_x", "SubImageStack.from_atom_lattice()")
+        defined = np.isfinite(angle) & self._defined(sites)
+        if isinstance(reference, str) and reference not in ("displacement", "template"):
+            raise ValueError(
+                f"reference={reference!r}: give 'displacement', 'template' or a direction in "
+                "radians."
+            )
+        if reference == "displacement":
+            self._sites_with(
+                "displacement_x", "making the stack with neighbours= or from_atom_lattice()"
+            )
             x, y = sites["displacement_x"], sites["displacement_y"]
-            good = np.isfinite(angle) & np.isfinite(x) & np.isfinite(y) & self._defined(sites)
+            good = defined & np.isfinite(x) & np.isfinite(y)
             if not good.any():
                 raise ValueError("reference='displacement': no site has both an angle and one.")
             length, direction = np.hypot(x, y)[good], np.arctan2(y, x)[good]
             offset, resultant = _variants.common_offset(angle[good], direction, length)
-            if resultant < least_resultant:
-                raise ValueError(
-                    f"reference='displacement': angles and displacements do not hold together "
-                    f"(resultant length {resultant:.2f}, at least {least_resultant} is asked "
-                    "for). Check the positions, look at plot_polar_map('displacement'), or give a "
-                    "direction."
-                )
+            remedy = "Check the positions, look at plot_polar_map('displacement')"
+        elif not defined.any():
+            raise ValueError("No site has a defined angle, so there is nothing to register.")
+        elif reference == "template":
+            offset = -(self._angle_offset + self._template_direction())
+            resultant = float(np.exp(-(sites["angle_std"][defined] ** 2) / 2).mean())
+            remedy = "Look at plot_rvae_manifold()"
         else:
-            good = np.isfinite(angle) & self._defined(sites)
-            if not good.any():
-                raise ValueError("No site has a defined angle, so there is nothing to register.")
-            commonest = _commonest(angle[good])
-            offset = float(_variants.wrap(commonest - float(reference)))
-            _, resultant = _variants.common_offset(angle[good], np.full(good.sum(), commonest))
+            commonest = _commonest(angle[defined])
+            offset = commonest - float(reference)
+            _, resultant = _variants.common_offset(
+                angle[defined], np.full(defined.sum(), commonest)
+            )
+        if isinstance(reference, str) and resultant < least_resultant:
+            raise ValueError(
+                f"reference={reference!r}: the sites do not hold together (resultant length "
+                f"{resultant:.2f}, at least {least_resultant} is asked for). {remedy}, or give a "
+                "direction."
+            )
+        offset = float(_variants.wrap(offset))
         sites["angle"] = _variants.wrap(angle - offset)
+        total = float(_variants.wrap(self._angle_offset + offset))
+        self.metadata.set_item("Sub_images.rvae.angle_offset", total)
         sites.remove(*(name for name in ("variant", "variant_residual") if name in sites))
         _logger.info("Angles registered: offset %.4f rad, resultant %.3f.", offset, resultant)
         return offset, resultant
+
+    def get_angle_posterior(self, n_angles=360):
+        """Whole posterior of the angle of every site, as a signal.
+
+        Parameters
+        ----------
+        n_angles : int
+            Number of bins of the circle.
+
+        Returns
+        -------
+        hyperspy.api.signals.Signal1D
+            Navigation axis ``site``, signal axis ``angle`` (rad, in (-pi, pi), registered as the
+            column ``angle``): probability per bin, which sums to 1. NaN for sites without an
+            angle.
+
+        Raises
+        ------
+        RuntimeError
+            If the stack has no model at hand.
+        ValueError
+            If the model has no angles or `n_angles` is not usable.
+
+        Examples
+        --------
+        >>> import hs_rvae
+        >>> image, truth = hs_rvae.simulation.simulate_perovskite((360, 360), random_state=0)
+        >>> stack = hs_rvae.SubImageStack.from_positions(image, truth.b_sites[["x", "y"]])
+        >>> stack.rvae(output_dimension=1, random_state=0)
+        >>> stack.get_angle_posterior(n_angles=90)
+        <Signal1D, title: Angle posterior, dimensions: (...|90)>
+        """
+        images, offsets, _ = self._rvae_input(None)
+        posterior = self.rvae_model.angle_posterior(
+            images, offsets, n_angles=n_angles, zero=self._angle_offset
+        )
+        signal = Signal1D(posterior.probability)
+        site, angle = signal.axes_manager[0], signal.axes_manager[1]
+        site.name, angle.name, angle.units = "site", "angle", "rad"
+        angle.scale, angle.offset = 2 * np.pi / n_angles, float(posterior.angles[0])
+        signal.metadata.General.title = "Angle posterior"
+        signal.metadata.set_item("Signal.quantity", "Probability")
+        return signal
+
+    @property
+    def _angle_offset(self):
+        """What register_angle has subtracted from the model's angles so far, in radians."""
+        return float(self.metadata.get_item("Sub_images.rvae.angle_offset", 0.0))
+
+    def _template_direction(self):
+        """Direction of the displacement of the central column in the model's motif, in radians."""
+        from scipy.ndimage import maximum_filter
+
+        model = self.rvae_model
+        motif = model.inverse_transform(np.zeros((1, model.n_latents_)))[0]
+        middle = (len(motif) - 1) / 2
+        y, x = np.mgrid[: len(motif), : len(motif)] - middle
+        radius = np.hypot(x, y)
+        # Columns: maxima of the motif, or minima where columns are dark.
+        if motif[radius < 2].mean() < np.median(motif[radius < middle]):
+            motif = -motif
+        reach = max(1, round(len(motif) / 12))
+        peak = (motif == maximum_filter(motif, 2 * reach + 1)) & (radius < 0.92 * middle)
+        peak &= motif > np.median(motif[radius < middle])
+        shell = np.array([_centre(motif, *p) for p in np.argwhere(peak)]) - middle
+        distance = np.hypot(*shell.T) if len(shell) else np.zeros(0)
+        shell, distance = shell[distance > 2 * reach], distance[distance > 2 * reach]
+        shell = shell[distance < 1.45 * distance.min(initial=np.inf)]
+        mean = -shell.mean(0) if len(shell) else np.zeros(2)
+        around = np.abs(np.mean(np.exp(1j * np.arctan2(*shell.T)))) if len(shell) else 1.0
+        if len(shell) < 3 or around > 0.5 or np.hypot(*mean) < 0.1:
+            raise ValueError(
+                "reference='template': the motif shows no displacement of its central column "
+                f"against the {len(shell)} columns around it ({np.hypot(*mean):.2f} px). Take a "
+                "larger window, or give 'displacement' or a direction."
+            )
+        return float(np.arctan2(mean[0], mean[1]))
 
     def assign_variants(self, n_variants="auto", *, origin=None, least_order=_LEAST_ORDER):
         """Assign each site to the nearest of equally spaced wells of the angle.
@@ -166,3 +262,13 @@ def _commonest(angle, width=0.09):
     peak = grid[density.argmax()]
     weights = np.exp((np.cos(angle - peak) - 1) / width**2)
     return float(peak + np.average(_variants.wrap(angle - peak), weights=weights))
+
+
+def _centre(image, row, column):
+    """Centre (row, column) of a peak, from parabolas through the 3 x 3 pixels about it."""
+    centre = []
+    for axis, place in enumerate((row, column)):
+        lines = image[row - 1 : row + 2, column - 1 : column + 2].mean(1 - axis)
+        bend = lines[0] - 2 * lines[1] + lines[2]
+        centre.append(place + (0.5 * (lines[0] - lines[2]) / bend if bend < 0 else 0.0))
+    return centre

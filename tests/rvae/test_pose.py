@@ -127,7 +127,9 @@ def test_blind_search_finds_template_and_angles_in_every_seed():
     model = random_model(strength=1.0)
     x, angle = sample(model, 600)
     for seed in range(5):
-        fitted = fit_pose(x, fit_blind(x, torch.Generator().manual_seed(seed)), n_factors=3)
+        start, starts = fit_blind(x, torch.Generator().manual_seed(seed))
+        assert starts["agreement"].max() == pytest.approx(1)
+        fitted = fit_pose(x, start, n_factors=3)
         difference = np.exp(1j * (fitted.posterior(x).angle.numpy() - angle))
         assert np.abs(difference.mean()) > 0.97  # the exact posterior itself reaches 0.98
 

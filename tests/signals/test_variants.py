@@ -117,7 +117,7 @@ def test_order_amplitude_is_about_one_where_polar_and_zero_where_not(polar_film,
     [
         (lambda s: s.assign_variants(0), "n_variants=0: give a whole number or 'auto'"),
         (lambda s: s.assign_variants(2.5), "n_variants=2.5"),
-        (lambda s: s.register_angle("template"), "reference='template'"),
+        (lambda s: s.register_angle("motif"), "reference='motif'"),
         (lambda s: s.isig[2:-2, 2:-2]._sites_with("none", "verb()"), "no column 'none'; verb"),
     ],
 )
