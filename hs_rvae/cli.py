@@ -3,6 +3,7 @@
 """Command line: ``hs-rvae demo``."""
 
 import argparse
+import logging
 import sys
 import tempfile
 import time
@@ -82,18 +83,39 @@ def _settle():
     warnings.filterwarnings("ignore", module="(hyperspy|rsciio|atomap)")
 
 
-def _own_image(path, folder, seed):
-    """An image of the user's: columns, the sublattice to look at, angles, variants."""
+def _load(path):
+    """The one signal of a file of the user's; whatever a reader raises becomes one line."""
     import hyperspy.api as hs
 
+    if not path.is_file():
+        raise FileNotFoundError(f"--image {path}: there is no such file.")
+    logger = logging.getLogger("hyperspy.io")
+    disabled, logger.disabled = logger.disabled, True  # it asks to report what fails
+    try:
+        image = hs.load(path)
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"--image {path}: HyperSpy cannot read it ({reason}).") from error
+    finally:
+        logger.disabled = disabled
+    if isinstance(image, list):
+        raise ValueError(
+            f"--image {path}: holds {len(image)} signals; save the image in a file of its own."
+        )
+    return image
+
+
+def _own_image(path, folder, seed):
+    """An image of the user's: columns, the sublattice to look at, angles, variants."""
     import hs_rvae
 
     _settle()
-    if not path.is_file():
-        raise FileNotFoundError(f"--image {path}: there is no such file.")
     start = time.perf_counter()
-    image = hs.load(path)
-    lattice = hs_rvae.find_sublattices(image)
+    image = _load(path)
+    try:
+        lattice = hs_rvae.find_sublattices(image)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"--image {path}: {error}") from error
     counts = {s.name: len(s.atom_list) for s in lattice.sublattice_list}
     chosen = lattice.sublattice_list[-1].name
     stack = hs_rvae.SubImageStack.from_atom_lattice(lattice, image=image, sublattice=chosen)
@@ -138,7 +160,6 @@ def _real_image(seed):
     import atomap.api as am
 
     import hs_rvae
-    from hs_rvae.positions import displacement
 
     image = hs_rvae.data.dysco3()
     print("DyScO3, real image: Atomap finds and refines the A columns.")
@@ -151,13 +172,9 @@ def _real_image(seed):
     stack.rvae(random_state=seed)
 
     # Lines of A columns shift up and down in turn: the sign is the truth that fitting can give.
-    shift = displacement(columns.atom_positions)[stack.sites["site_index"]]
-    stack.sites.set_many(
-        {"displacement_x": shift[:, 0], "displacement_y": shift[:, 1]},
-        units={"displacement_x": "px", "displacement_y": "px"},
-    )
-    known = np.isfinite(shift[:, 1])
-    truth = np.where(shift[:, 1] > 0, np.pi / 2, -np.pi / 2)
+    shift = stack.sites["displacement_y"]
+    known = np.isfinite(shift)
+    truth = np.where(shift > 0, np.pi / 2, -np.pi / 2)
     found = hs_rvae.simulation.compare_angles(stack.sites["angle"][known], truth[known], 2)
     return "DyScO3 (real)", stack, found | {"compared": int(known.sum()), "variants": 2}
 

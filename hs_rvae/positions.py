@@ -100,10 +100,16 @@ def _read_positions(path):
         raise FileNotFoundError(f"positions={str(path)!r}: there is no such file.")
     if path.suffix == ".npy":
         return np.load(path, allow_pickle=False)
-    table = pd.read_csv(path, comment="#")
-    if {"x", "y"} <= set(table.columns):
-        return table
-    table = pd.read_csv(path, comment="#", header=None)
+    try:
+        table = pd.read_csv(path, comment="#")
+        if {"x", "y"} <= set(table.columns):
+            return table
+        table = pd.read_csv(path, comment="#", header=None)
+    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ValueError(
+            f"positions={str(path)!r} is no text file with positions ({error}). A file of an "
+            "Atomap lattice is for from_atom_lattice."
+        ) from error
     if table.shape[1] != 2 or not all(kind in "iuf" for kind in map(_kind, table.dtypes)):
         raise ValueError(
             f"positions={str(path)!r} has neither the columns x and y nor two numbers a line."
@@ -325,6 +331,31 @@ def nearest_neighbour_distance(positions):
             "as an int (pixels) or a float (units of the axis)."
         )
     return float(np.median(cKDTree(finite).query(finite, k=2)[0][:, 1]))
+
+
+def crowded(positions):
+    """
+    Which positions have another one within a quarter of the nearest-neighbour distance.
+
+    Parameters
+    ----------
+    positions : numpy.ndarray of shape (n, 2)
+        ``(x, y)`` in pixels, all finite.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (n,)
+        The distance is the median over all positions.
+
+    Examples
+    --------
+    >>> crowded(np.array([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0], [9.0, 9.0], [10.0, 9.0]]))
+    array([False, False, False,  True,  True])
+    """
+    if len(positions) < 3:
+        return np.zeros(len(positions), dtype=bool)
+    nearest = cKDTree(positions).query(positions, k=2)[0][:, 1]
+    return nearest < np.median(nearest) / 4
 
 
 def nearest_shell_distance(positions, neighbours):

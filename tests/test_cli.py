@@ -5,10 +5,12 @@
 import re
 
 import hyperspy.api as hs
+import numpy as np
 import pytest
 
 from hs_rvae import RVAE
 from hs_rvae.cli import main
+from hs_rvae.simulation import compare_angles, simulate_perovskite
 
 
 def test_the_demo_shows_its_results_against_the_truth_and_writes_them(tmp_path, capsys):
@@ -37,6 +39,85 @@ def test_an_unwritable_folder_is_refused_before_the_work(tmp_path, capsys):
     assert main(["demo", "--output", str(tmp_path / "file" / "results")]) == 2
     message = capsys.readouterr().err
     assert "--output" in message and "cannot be written" in message and "another folder" in message
+
+
+@pytest.mark.parametrize("ending", [".hspy", ".tif"])
+def test_the_demo_analyses_an_image_of_the_user_s(tmp_path, capsys, ending):
+    image, truth = simulate_perovskite((440, 440), cell=20.0, nonpolar=0.0, random_state=0)
+    path, folder = tmp_path / f"mine{ending}", tmp_path / "results"
+    image.save(path)
+    assert main(["demo", "--image", str(path), "--output", str(folder)]) == 0
+    stack = hs.load(folder / "mine.zspy")
+    said = capsys.readouterr().out
+    n_b = int(re.search(r"(\d+) B columns", said)[1])
+    assert abs(n_b - len(truth.b_sites)) < 0.05 * len(truth.b_sites)
+    assert f"{len(stack.sites)} sub-images" in said and str(folder) in said
+    assert len(list(folder.glob("mine_*.png"))) == 5 and (folder / "mine.safetensors").is_file()
+    # Each site is one of the film, and its variant is known up to one offset of the angle.
+    b_sites = truth.b_sites[["x", "y"]].to_numpy()
+    distance = np.hypot(*(stack.sites.xy[:, None] - b_sites).transpose(2, 0, 1))
+    nearest = distance.argmin(axis=1)
+    assert (distance.min(axis=1) < 2).mean() > 0.98
+    inside = truth.interior()[nearest]
+    true_angle = truth.b_sites["angle"].to_numpy()[nearest]
+    found = compare_angles(stack.sites["angle"][inside], true_angle[inside], truth.n_variants)
+    assert found["share_right"] > 0.95
+
+
+def noise(path):
+    hs.signals.Signal2D(np.random.default_rng(0).normal(size=(200, 200))).save(path)
+
+
+def constant(path):
+    hs.signals.Signal2D(np.ones((100, 100), np.uint8)).save(path)
+
+
+def several_images(path):
+    hs.signals.Signal2D(np.random.default_rng(0).random((3, 64, 64))).save(path)
+
+
+def spectrum(path):
+    hs.signals.Signal1D(np.random.default_rng(0).random(200)).save(path)
+
+
+def garbage(path):
+    path.write_bytes(b"no image" * 100)
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "message"),
+    [
+        ("none.tif", None, "there is no such file"),
+        ("garbage.hspy", garbage, "HyperSpy cannot read it"),
+        ("garbage.tif", garbage, "HyperSpy cannot read it"),
+        ("garbage.dm4", garbage, "HyperSpy cannot read it"),
+        ("garbage.xyz", garbage, "HyperSpy cannot read it"),
+        ("empty.tif", lambda path: path.write_bytes(b""), "HyperSpy cannot read it"),
+        ("noise.hspy", noise, "lattice"),
+        ("constant.tif", constant, "image is constant"),
+        ("several.hspy", several_images, "navigation axes (3,): pass a single image"),
+        ("spectrum.hspy", spectrum, "pass one 2-D image"),
+    ],
+)
+def test_an_image_that_cannot_be_analysed_is_refused_in_one_line(
+    tmp_path, capfd, name, write, message
+):
+    path = tmp_path / name
+    if write:
+        write(path)
+    capfd.readouterr()
+    assert main(["demo", "--image", str(path), "--output", str(tmp_path / "results")]) == 2
+    said = capfd.readouterr()
+    (line,) = (said.out + said.err).strip().splitlines()
+    assert line.startswith(f"hs-rvae: error: --image {path}: ") and message in line
+    assert not any((tmp_path / "results").iterdir())
+
+
+def test_a_file_of_several_signals_is_refused(tmp_path, capsys, monkeypatch):
+    (tmp_path / "two.dm4").touch()
+    monkeypatch.setattr(hs, "load", lambda path: [hs.signals.Signal2D(np.ones((9, 9)))] * 2)
+    assert main(["demo", "--image", str(tmp_path / "two.dm4"), "-o", str(tmp_path)]) == 2
+    assert "holds 2 signals" in capsys.readouterr().err
 
 
 def test_a_command_must_be_named(capsys):

@@ -30,6 +30,7 @@ HEADER = (
 
 # Along the flow of the work: a step may import the steps above it.
 STEPS = [
+    "parent_image",
     "positions",
     "refinement",
     "columns",
@@ -42,12 +43,13 @@ STEPS = [
 ]
 LEARNING = {"rvae", "decomposition", "embedding", "clustering"}
 ALLOWED = {step: set(STEPS[:i]) for i, step in enumerate(STEPS)}
-ALLOWED |= {room: {"sites"} for room in LEARNING}
+ALLOWED |= {room: {"sites", "variants"} for room in LEARNING}
 ALLOWED |= {
     "": set(),
     "log": set(),
+    "diagnostics": {"sites"},
     "plots": {"sites"},
-    "signals": {*STEPS, "plots"},
+    "signals": {*STEPS, "diagnostics", "plots"},
     "cli": {*STEPS, "log", "plots", "signals", "package"},
     "__main__": {"cli"},
 }

@@ -12,6 +12,7 @@ import pytest
 from hs_rvae.positions import (
     as_positions,
     check_positions_fit,
+    crowded,
     displacement,
     local_cells,
     nearest_neighbour_distance,
@@ -178,6 +179,13 @@ def test_one_position_has_no_neighbour_distance():
         nearest_neighbour_distance(np.array([[1.0, 2.0], [np.nan, 0.0]]))
 
 
+def test_crowded_positions_lie_within_a_quarter_of_a_distance():
+    positions = np.vstack([square_lattice(), [[12.0, 10.0], [33.0, 30.0]]])
+    # 2 px from (10, 10), 3 px from (30, 30), in a lattice of 10 px.
+    np.testing.assert_array_equal(np.flatnonzero(crowded(positions)), [7, 36])
+    assert not crowded(np.array([[0.0, 0.0], [1.0, 0.0]])).any()
+
+
 def test_nearest_shell_is_the_corner_distance_of_a_square_cell():
     a = square_lattice()
     b = a[(a < 45).all(axis=1)] + 5.0
@@ -251,6 +259,10 @@ def test_files_without_positions_are_refused(tmp_path):
     (tmp_path / "words.csv").write_text("a,b,c\n1,2,3\n")
     with pytest.raises(ValueError, match="neither the columns x and y nor two numbers"):
         as_positions(tmp_path / "words.csv")
+    for content in (b"\x89HDF\r\n\x1a\n\x00\xff", b""):
+        (tmp_path / "binary.csv").write_bytes(content)
+        with pytest.raises(ValueError, match="binary.csv' is no text file with positions"):
+            as_positions(tmp_path / "binary.csv")
 
 
 def test_peaks_of_hyperspy_are_rows_and_columns():

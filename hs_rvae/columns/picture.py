@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .. import parent_image as _parent_image
+
 _SMALLEST = 16  # px
 _FOR_ATOMAP = {"b1": np.uint8, "f2": np.float32}  # it cannot work with these types
 _LIMIT = 5.0  # in distances of the 99.5th percentile from the median: columns stay far below
@@ -42,7 +44,7 @@ class Picture:
     @classmethod
     def of(cls, image):
         """Check a signal or an array and load it."""
-        data = _one_image(image)
+        data = _parent_image.image_data(image)
         if hasattr(data, "compute"):
             data = data.compute()
         # A copy: the lattice must not change with the user's image, nor the image with the lattice.
@@ -60,9 +62,9 @@ class Picture:
         if valid is not None and not valid.any():
             raise ValueError("image has no finite pixel: all values are NaN or infinite.")
         values = _standardised(raw, valid)
-        scale, units = _calibration(image)
+        scale, units = _parent_image.calibration(image)
         ratio = np.sqrt(abs(scale[0] / scale[1]))
-        return cls(raw, values, valid, scale, units, np.array([ratio, 1 / ratio]))
+        return cls(raw, values, valid, scale, units or "pixel", np.array([ratio, 1 / ratio]))
 
 
 def _standardised(raw, valid):
@@ -80,42 +82,3 @@ def _standardised(raw, valid):
     if valid is not None:
         values[~valid] = 0
     return np.clip(values, -_LIMIT, _LIMIT, out=values).astype(np.float32)
-
-
-def _one_image(image):
-    """Data of a single 2-D image of real numbers."""
-    axes = getattr(image, "axes_manager", None)
-    data = image if axes is None else image.data
-    if not hasattr(data, "dtype"):
-        data = np.asarray(data)
-    if axes is not None and axes.navigation_dimension:
-        raise ValueError(
-            f"image has navigation axes {axes.navigation_shape}: pass a single image, for "
-            "example image.inav[0] or image.mean()."
-        )
-    if data.ndim != 2:
-        raise ValueError(f"image has {data.ndim} dimension(s): pass one 2-D image.")
-    if data.dtype.kind == "c":
-        raise TypeError(
-            f"image is complex ({data.dtype}): take its real part, amplitude or phase first."
-        )
-    if data.dtype.kind not in "iufb":
-        raise TypeError(f"image has the dtype {data.dtype}: convert it to real numbers first.")
-    return data
-
-
-def _calibration(image):
-    """Scales (x, y) of the pixels and their units; one pixel without a common unit."""
-    axes = getattr(image, "axes_manager", None)
-    if axes is None:
-        return (1.0, 1.0), "pixel"
-    x, y = axes.signal_axes
-    if not (x.is_uniform and y.is_uniform):
-        raise ValueError("image has a non-uniform axis: interpolate_on_axis makes it uniform.")
-    units = [axis.units if isinstance(axis.units, str) else "" for axis in (x, y)]
-    if units[0] != units[1]:
-        raise ValueError(
-            f"image has axes with different units ({units[0] or 'none'} and {units[1] or 'none'}):"
-            " bring them to one unit with axes_manager.convert_units."
-        )
-    return (float(x.scale), float(y.scale)), units[0] or "pixel"

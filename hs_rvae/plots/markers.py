@@ -11,13 +11,11 @@ from .color import UNDEFINED_COLOR
 
 # Which call writes a column, for the message when it is missing.
 _WRITTEN_BY = {
-    r"(angle|latent_\d+|order_amplitude)(_std)?|log_likelihood|shift_[xy]": (
+    r"(angle|latent_\d+|order_amplitude)(_std)?|angle_weight|log_likelihood|shift_[xy]": (
         "run stack.rvae() or stack.apply_rvae(path) first"
     ),
     r"variant(_residual)?": "run stack.assign_variants() first",
-    r"displacement(_[xy])?": (
-        "compute it with hs_rvae.positions.displacement and write it with stack.sites.set"
-    ),
+    r"displacement(_[xy])?(_calibrated)?": "pass neighbours= when the stack is made",
 }
 
 

@@ -17,6 +17,7 @@ def plot_polar_map(
     angle="angle",
     amplitude="auto",
     *,
+    sign=1,
     signed=None,
     limits=None,
     percentiles=(1, 99),
@@ -32,11 +33,12 @@ def plot_polar_map(
 ):
     """Draw the sites as markers coloured by direction and amplitude.
 
-    Hue is the direction on screen. An amplitude that is never negative, such as the length of a
-    displacement, runs from dark grey (0) to full colour. A signed amplitude, such as a latent,
-    is scaled to [-1, 1] with zero at 0 and sets the lightness: dark hues are negative, light hues
-    positive. The wheel beside the map shows the colours at their directions on the map (y down,
-    so that 90 degrees points down), and states the limits in its caption.
+    Hue is the direction on screen, where pixels have their true shape. An amplitude that is never
+    negative, such as the length of a displacement, runs from dark grey (0) to full colour. A
+    signed amplitude, such as a latent, is scaled to [-1, 1] with zero at 0 and sets the lightness:
+    dark hues are negative, light hues positive. The wheel beside the map shows the colours at
+    their directions on the map (y down, so that 90 degrees points down), and states the limits in
+    its caption.
 
     Parameters
     ----------
@@ -44,10 +46,15 @@ def plot_polar_map(
         Sites of one image.
     angle : str
         Column with the direction in radians, or name of a vector: ``"displacement"`` reads the
-        columns displacement_x and displacement_y.
+        columns displacement_x and displacement_y, ``"displacement_calibrated"`` the columns
+        displacement_x_calibrated and displacement_y_calibrated.
     amplitude : str or None
         Column with the amplitude, or name of a vector of which the length is taken. ``"auto"``
         is the length if `angle` names a vector, else the column latent_0. None: direction alone.
+    sign : {1, -1}
+        -1 turns every direction by 180 degrees, and the caption says so. Whether the polarisation
+        points along a displacement or against it depends on the material and on which column
+        moved: it is the user's to state.
     signed : bool, optional
         Whether the sign of the amplitude has a meaning; by default if any value is negative.
         With False the modulus is shown.
@@ -108,13 +115,17 @@ def plot_polar_map(
     >>> len(ax.child_axes)
     1
     """
+    if sign not in (1, -1):
+        raise ValueError(f"sign={sign!r}: give 1, or -1 to turn all directions by 180 degrees")
     direction, length, unit, vector = _direction(sites, angle)
+    if sign == -1:
+        direction = direction + np.pi
     if amplitude == "auto":
         amplitude = angle if vector else "latent_0"
     if amplitude is None:
         name, size, unit = None, np.ones(len(sites)), ""
     elif amplitude == angle and vector:
-        name, size = f"|{angle}|", length
+        name, size = f"|{_label(angle)}|", length
     else:
         name, size, unit = _amplitude(sites, amplitude)
     defined = np.isfinite(direction) & np.isfinite(size)
@@ -148,9 +159,12 @@ def plot_polar_map(
         wheel_ax = layout.side_axes(base.ax, 0.03 * width, width, y=0, height=height)
         wheel_ax.set_gid("color wheel")
         style = "direction" if name is None else "signed" if signed else "unsigned"
-        caption = None
+        captions = []
         if name is not None:
-            caption = _caption(name, unit, low, high, signed, limits, percentiles)
+            captions.append(_caption(name, unit, low, high, signed, limits, percentiles))
+        if sign == -1:
+            captions.append("direction:\n" + (f"−{_label(angle)}" if vector else f"{angle} + 180°"))
+        caption = "\n".join(captions)
         plot_color_wheel(wheel_ax, style, cmap=cmap, caption=caption, font_size=base.font_size - 1)
     return base.finish(title)
 
@@ -232,26 +246,44 @@ def plot_color_wheel(ax, style="unsigned", *, cmap=None, caption=None, font_size
 
 
 def _direction(sites, name):
-    """Direction, length, unit of the length, and whether `name` is a vector."""
+    """Direction on the map, length, unit of the length, and whether `name` is a vector."""
+    width, height = np.abs(sites.pixel_size)
     if name in sites.columns:
-        return markers.column_values(sites, name), None, "", False
-    if not _is_vector(sites, name):
+        angle = markers.column_values(sites, name)
+        on_map = np.arctan2(np.sin(angle) * height, np.cos(angle) * width)
+        return on_map, None, "", False
+    components = _components(sites, name)
+    if components is None:
         raise KeyError(
             markers.missing_column(sites, name) + f" (nor the vector {name}_x, {name}_y)"
         )
-    x, y = (markers.column_values(sites, f"{name}_{k}") for k in "xy")
-    return np.arctan2(y, x), np.hypot(x, y), sites.units.get(f"{name}_x", ""), True
+    x, y = (markers.column_values(sites, component) for component in components)
+    unit = sites.units.get(components[0], "")
+    in_pixels = unit in ("px", "")
+    on_map = np.arctan2(y * height, x * width) if in_pixels else np.arctan2(y, x)
+    return on_map, np.hypot(x, y), unit, True
+
+
+def _components(sites, name):
+    """Columns of a vector, such as displacement_x and _y, or displacement_x_calibrated and so on.
+
+    None if there are no such columns.
+    """
+    stem = _label(name)
+    components = [f"{stem}_{k}{name[len(stem) :]}" for k in "xy"]
+    return components if set(components) <= set(sites.columns) else None
+
+
+def _label(vector):
+    """Name of a vector for the caption, where the unit tells that it is calibrated."""
+    return vector.removesuffix("_calibrated")
 
 
 def _amplitude(sites, name):
     """Label, values and unit of an amplitude column or of the length of a vector."""
-    if name not in sites.columns and _is_vector(sites, name):
-        return f"|{name}|", *_direction(sites, name)[1:3]
+    if name not in sites.columns and _components(sites, name):
+        return f"|{_label(name)}|", *_direction(sites, name)[1:3]
     return name, markers.column_values(sites, name), sites.units.get(name, "")
-
-
-def _is_vector(sites, name):
-    return f"{name}_x" in sites.columns and f"{name}_y" in sites.columns
 
 
 def _scaled(size, name, signed, limits, percentiles):

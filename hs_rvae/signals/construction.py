@@ -3,11 +3,14 @@
 """From an image and positions to the parts of a stack: data, axes, metadata, site table."""
 
 import logging
+import os
+from pathlib import Path
 
 import numpy as np
 from hyperspy.signal import BaseSignal
 from hyperspy.signals import Signal2D
 
+from hs_rvae import parent_image as _parent_image
 from hs_rvae import positions as _positions
 from hs_rvae import windows as _windows
 from hs_rvae.sites import SiteTable
@@ -38,44 +41,12 @@ def parent_image(image):
     ValueError
         If it is not one two-dimensional image with uniform axes.
     """
-    if not isinstance(image, BaseSignal):
-        if not hasattr(image, "dtype") or not hasattr(image, "ndim"):
-            raise TypeError(
-                f"image is a {type(image).__name__}: pass a HyperSpy signal, for example from "
-                "hyperspy.api.load."
-            )
-        if image.ndim != 2:
-            raise ValueError(f"image has {image.ndim} dimensions: pass one 2-D image.")
-        signal = Signal2D(image)
-        image = signal.as_lazy() if hasattr(image, "dask") else signal
-    axes = image.axes_manager
-    if axes.signal_dimension != 2:
-        raise ValueError(
-            f"image has {axes.signal_dimension} signal dimension(s): pass a 2-D image; "
-            "as_signal2D or transpose makes one from a signal with other axes."
-        )
-    if axes.navigation_dimension:
-        raise ValueError(
-            f"image has navigation axes {axes.navigation_shape}: pass a single image, for "
-            "example image.inav[0] or image.mean()."
-        )
-    if image.data.dtype.kind not in "iufb":
-        remedy = (
-            "take its real part, amplitude or phase first"
-            if image.data.dtype.kind == "c"
-            else "convert it to real numbers with change_dtype first"
-        )
-        raise TypeError(f"image has the dtype {image.data.dtype}: {remedy}.")
-    if not all(axis.is_uniform for axis in axes.signal_axes):
-        raise ValueError("image has a non-uniform axis: interpolate_on_axis makes it uniform.")
-    units = [_unit(axis) for axis in axes.signal_axes]
-    if len(set(units)) != 1:
-        units = " and ".join(unit or "none" for unit in units)
-        raise ValueError(
-            f"image has axes with different units ({units}): bring them to one unit with "
-            "axes_manager.convert_units."
-        )
-    return image
+    data = _parent_image.image_data(image)
+    _parent_image.calibration(image)
+    if isinstance(image, BaseSignal):
+        return image
+    signal = Signal2D(data)
+    return signal.as_lazy() if hasattr(data, "dask") else signal
 
 
 def cut_stack(image, positions, window_size, lazy, centring, edge, columns, units, progress):
@@ -142,14 +113,17 @@ _PICOMETRES = {
 }
 
 
-def standard_errors(sublattice):
-    """Standard errors of the positions of a sublattice, (n, 2) px, from its table; or None."""
-    table = _positions.column_table(sublattice) if _positions.is_sublattice(sublattice) else None
+def standard_errors(positions):
+    """Standard errors (n, 2), px, of a sublattice or table with x_std and y_std; or None."""
+    if _positions.is_sublattice(positions):
+        positions = _positions.column_table(positions)
     names = ["x_std", "y_std"]
-    return None if table is None or not set(names) <= set(table) else table[names].to_numpy()
+    if not set(names) <= set(getattr(positions, "columns", ())):
+        return None
+    return np.asarray(positions[names], dtype=np.float64)
 
 
-def surroundings(positions, neighbours, image, errors=None):
+def surroundings(positions, neighbours, image, errors=None, neighbour_errors=None):
     """
     Columns that say how the neighbours of a site stand: displacement and local cell.
 
@@ -157,24 +131,23 @@ def surroundings(positions, neighbours, image, errors=None):
     ----------
     positions : numpy.ndarray of shape (n, 2)
         ``(x, y)`` in pixels.
-    neighbours : Sublattice or array-like of shape (m, 2) or None
-        The other sublattice; None = the positions themselves.
+    neighbours : numpy.ndarray of shape (m, 2)
+        Of the other sublattice, or the same positions again: their own neighbours are taken.
     image : Signal2D
         For the calibration.
-    errors : numpy.ndarray of shape (n, 2), optional
-        Standard errors of the positions, in pixels.
+    errors, neighbour_errors : numpy.ndarray of shape (n, 2) and (m, 2), optional
+        Standard errors of both, in pixels.
 
     Returns
     -------
     columns : dict of str to numpy.ndarray
         ``displacement_x``, ``displacement_y`` (px), the same with ``_calibrated`` (pm, or the
-        unit of the image's axes), ``displacement_std`` (px, per axis; only with errors),
+        unit of the image's axes), ``displacement_std`` (px, per axis; only with both errors),
         ``cell_a``, ``cell_b`` (px) and ``cell_angle`` (rad, from a to b).
     units : dict of str to str
     """
-    other_errors = standard_errors(neighbours) if neighbours is not None else errors
-    if neighbours is not None:
-        neighbours = _positions.as_positions(neighbours)
+    if np.array_equal(neighbours, positions, equal_nan=True):
+        neighbours = None
     moved = _positions.displacement(positions, neighbours)
     a, b = _positions.local_cells(positions, neighbours)
     unit = pixel_units(image)
@@ -193,16 +166,15 @@ def surroundings(positions, neighbours, image, errors=None):
     units = dict.fromkeys(("displacement_x", "displacement_y", "cell_a", "cell_b"), "px")
     units |= {"displacement_x_calibrated": unit, "displacement_y_calibrated": unit}
     units |= {"cell_angle": "rad", "displacement_std": "px"}
-    if errors is not None and other_errors is not None:
+    if errors is not None and neighbour_errors is not None:
         # The site minus the mean of four neighbours, whose errors are taken to be alike.
-        variance = (errors**2).mean(1) + np.nanmedian(other_errors**2) / 4
+        variance = (errors**2).mean(1) + np.nanmedian(neighbour_errors**2) / 4
         columns["displacement_std"] = np.where(np.isfinite(moved[:, 0]), variance**0.5, np.nan)
     return columns, {name: units[name] for name in columns if name in units}
 
 
 def warn_small_window(window_size, positions, neighbours):
     """Warn if the inscribed disk of the window leaves out the nearest other columns."""
-    neighbours = _positions.as_positions(neighbours)
     distance = _positions.nearest_shell_distance(positions, neighbours)
     # The disk of the model is soft: it has fallen to one half at about 0.46 of the window.
     radius = 0.46 * window_size
@@ -280,6 +252,15 @@ def _usable_sites(image, positions, window_size, centring):
         usable &= ~touching
     counts = {reason: int(sites.sum()) for reason, sites in reasons.items()}
     _report(counts, len(positions), int(usable.sum()), window_size)
+    close = int(_positions.crowded(positions[usable]).sum())
+    if close:
+        _logger.warning(
+            "%d of %d sites are closer to another one than a quarter of the nearest-neighbour "
+            "distance: a column was probably found twice. Take one of each pair away, or refine "
+            "the positions again.",
+            close,
+            int(usable.sum()),
+        )
     return np.flatnonzero(usable)
 
 
@@ -354,6 +335,44 @@ def _metadata(image, window_size, centring, edge):
     return metadata
 
 
+def atom_lattice(lattice):
+    """
+    The lattice itself, or the one in a file that Atomap's ``Atom_Lattice.save`` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no file of a lattice.
+    """
+    if not isinstance(lattice, str | os.PathLike):
+        return lattice
+    import h5py
+    from atomap.api import load_atom_lattice_from_hdf5
+
+    path, order = Path(lattice), []
+    if not path.is_file():
+        raise FileNotFoundError(f"lattice={str(path)!r}: there is no such file.")
+    if h5py.is_hdf5(path):
+        with h5py.File(path) as file:
+            groups = [group for group in file.values() if isinstance(group, h5py.Group)]
+            groups = [group for group in groups if "atom_positions" in group]
+            order = [group.attrs.get("sublattice_index", i) for i, group in enumerate(groups)]
+    if not order:
+        raise ValueError(
+            f"lattice={str(path)!r} is no file of an Atomap lattice: write one with "
+            "Atom_Lattice.save. Positions in a text or .npy file are for from_positions."
+        )
+    # Zone axes are not needed; in a large image they take minutes and gigabytes.
+    loaded = load_atom_lattice_from_hdf5(path, construct_zone_axes=False)
+    # Atomap 0.4.2 lists three or more sublattices in a wrong order: it takes the order of the
+    # groups for its inverse. Undone, then done right.
+    inverse = np.argsort(order)
+    loaded.sublattice_list = [loaded.sublattice_list[inverse[k]] for k in inverse]
+    return loaded
+
+
 def image_of_sublattice(sublattice, image):
     """Take the named image, or a sublattice's original image with a warning."""
     original = getattr(sublattice, "original_image", None)
@@ -386,11 +405,14 @@ def image_of_lattice(lattice, sublattice, image):
 
 
 def _calibrated(array, sublattice):
-    """Turn an array into a signal, with the calibration that Atomap keeps with a sublattice."""
+    """Turn an array into a signal, with the calibration that is kept with a sublattice."""
     image = Signal2D(np.asarray(array))
     unit = getattr(sublattice, "units", None)
     scale = getattr(sublattice, "pixel_size", None) or 1.0
-    for axis in image.axes_manager.signal_axes:
+    # Atomap knows square pixels only; find_sublattices keeps both sizes.
+    table = getattr(sublattice, "column_table", None)
+    scales = (scale, scale) if table is None else table.attrs.get("pixel_size", (scale, scale))
+    for axis, scale in zip(image.axes_manager.signal_axes, scales, strict=True):
         axis.scale = scale
         if isinstance(unit, str) and unit != "pixel":
             axis.units = unit

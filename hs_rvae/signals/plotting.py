@@ -79,6 +79,7 @@ class PlottingMixin:
         amplitude="auto",
         *,
         image=None,
+        sign=1,
         signed=None,
         limits=None,
         percentiles=(1, 99),
@@ -97,12 +98,15 @@ class PlottingMixin:
         ----------
         angle : str
             Column of angles, or name of a vector such as ``"displacement"``, which reads the
-            columns displacement_x and displacement_y.
+            columns displacement_x and displacement_y, or ``"displacement_calibrated"``.
         amplitude : str or None
             Column of the amplitude, or name of a vector for its length. ``"auto"`` is the length
             of the vector if `angle` names one, else latent_0. None: direction alone.
         image : Signal2D, array-like of shape (ny, nx) or False, optional
             As in :meth:`plot_site_map`.
+        sign : {1, -1}
+            -1 turns every direction by 180 degrees, for a map of the polarisation where it points
+            against the displacement. Which it does is the user's to state.
         signed, limits, percentiles, cmap, arrows, wheel, marker_size, scale_bar, title, font_size,\
  ax
             As in :func:`hs_rvae.plots.plot_polar_map`.
@@ -123,16 +127,16 @@ class PlottingMixin:
         >>> import hs_rvae
         >>> image, truth = hs_rvae.simulation.simulate_perovskite((300, 300), random_state=0)
         >>> stack = hs_rvae.SubImageStack.from_positions(
-        ...     image, truth.b_sites[["x", "y"]], window_size=32,
-        ...     columns=dict(truth.b_sites[["displacement_x", "displacement_y"]]),
+        ...     image, truth.b_sites, window_size=40, neighbours=truth.a_sites
         ... )
-        >>> ax = stack.plot_polar_map("displacement")
+        >>> ax = stack.plot_polar_map("displacement", sign=-1)
         """
         return plots.plot_polar_map(
             self._sites_to_plot(),
             angle,
             amplitude,
             image=self._image_to_plot(image),
+            sign=sign,
             signed=signed,
             limits=limits,
             percentiles=percentiles,

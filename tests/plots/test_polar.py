@@ -97,6 +97,68 @@ def test_the_caption_of_a_vector_states_unit_and_percentile(sites):
     assert caption_of(ax) == "|displacement| (px)\ncentre 0\nrim 2\n(99 %)"
 
 
+def test_against_the_sign_every_direction_is_turned_by_half(sites, artist_by_gid):
+    angle = np.arctan2(sites["displacement_y"], sites["displacement_x"])
+    ax = plot_polar_map(sites, "displacement", sign=-1, limits=(0, 4), arrows=True)
+    colors = artist_by_gid(ax, "sites").get_facecolors()[:, :3]
+    np.testing.assert_allclose(colors, polar_colors(angle + np.pi, 0.5))
+    arrows = next(c for c in ax.collections if isinstance(c, matplotlib.quiver.Quiver))
+    pointing = np.stack([arrows.U, arrows.V], axis=1)
+    vectors = sites[["displacement_x", "displacement_y"]]
+    np.testing.assert_allclose(
+        pointing / np.hypot(*pointing.T)[:, None], -vectors / np.hypot(*vectors.T)[:, None]
+    )
+    # The wheel is a legend of directions: the same, with the caption that says what they are.
+    plain = plot_polar_map(sites, "displacement", limits=(0, 4))
+    np.testing.assert_array_equal(*(wheel_of(a).images[0].get_array() for a in (ax, plain)))
+    assert caption_of(ax) == caption_of(plain) + "\ndirection:\n−displacement"
+
+
+@pytest.mark.parametrize("amplitude", ["latent_0", None])
+def test_an_angle_is_turned_as_well(sites, artist_by_gid, amplitude):
+    ax = plot_polar_map(sites, amplitude=amplitude, sign=-1)
+    turned = SiteTable.from_columns(
+        {name: sites[name] for name in sites.columns} | {"angle": sites["angle"] + np.pi}
+    )
+    expected = artist_by_gid(plot_polar_map(turned, amplitude=amplitude), "sites")
+    np.testing.assert_allclose(
+        artist_by_gid(ax, "sites").get_facecolors(), expected.get_facecolors(), atol=1e-9
+    )
+    assert caption_of(ax).endswith("direction:\nangle + 180°")
+
+
+@pytest.mark.parametrize("sign", [0, 2, -0.5, "-"])
+def test_a_sign_is_one_of_two(sites, sign):
+    with pytest.raises(ValueError, match="give 1, or -1"):
+        plot_polar_map(sites, "displacement", sign=sign)
+
+
+@pytest.mark.parametrize("name", ["displacement", "displacement_calibrated", "angle"])
+def test_directions_are_those_on_the_map_if_pixels_are_not_square(name, artist_by_gid):
+    """Pixels twice as wide as high: one pixel to the right and one down is (2, 1) on the map."""
+    columns = {
+        "x": [0.0, 10.0, 20.0],
+        "y": [0.0, 20.0, 40.0],
+        "displacement_x": [1.0] * 3,
+        "displacement_y": [1.0] * 3,
+        "displacement_x_calibrated": [40.0] * 3,
+        "displacement_y_calibrated": [20.0] * 3,
+        "angle": [np.pi / 4] * 3,
+    }
+    units = {"displacement_x": "px", "displacement_y": "px", "angle": "rad"}
+    units |= {"displacement_x_calibrated": "pm", "displacement_y_calibrated": "pm"}
+    sites = SiteTable.from_columns(columns, units, pixel_size=(0.04, 0.02), pixel_units="nm")
+    ax = plot_polar_map(sites, name, amplitude=None, arrows=True)
+    colors = artist_by_gid(ax, "sites").get_facecolors()[:, :3]
+    np.testing.assert_allclose(colors, [polar_colors(np.arctan2(1, 2))] * 3)
+    arrows = next(c for c in ax.collections if isinstance(c, matplotlib.quiver.Quiver))
+    np.testing.assert_allclose(arrows.U, 2 * arrows.V)
+    if name == "displacement_calibrated":
+        # The unit says it: the long name would not fit beside the map.
+        caption = caption_of(plot_polar_map(sites, name, sign=-1))
+        assert caption.startswith("|displacement| (pm)") and caption.endswith("\n−displacement")
+
+
 def test_given_limits_are_stated_without_percentiles(sites):
     assert caption_of(plot_polar_map(sites, limits=(-1, 3))) == (
         "latent_0\ninner, dark −1\nline 1\nouter, light 3"
@@ -171,7 +233,7 @@ def test_missing_columns_are_answered_with_what_would_write_them(sites):
     with pytest.raises(KeyError, match=r"'latent_0'.*stack\.rvae\(\)"):
         plot_polar_map(sites)
     sites.remove("displacement_x")
-    with pytest.raises(KeyError, match="positions.displacement.*displacement_x, displacement_y"):
+    with pytest.raises(KeyError, match="neighbours=.*displacement_x, displacement_y"):
         plot_polar_map(sites, "displacement")
 
 

@@ -11,9 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hs_rvae import LazySubImageStack, SubImageStack
+from hs_rvae import LazySubImageStack, SubImageStack, find_sublattices
+from hs_rvae.simulation import simulate_perovskite
 
 INFO = {"level": logging.INFO, "logger": "hs_rvae"}
+
+
+def square_lattice(shape=(150, 200), cell=20.0):
+    """Corners of square cells over an image, (x, y) in px."""
+    x, y = np.meshgrid(np.arange(5, shape[1], cell), np.arange(5, shape[0], cell))
+    return np.stack([x.ravel(), y.ravel()], axis=1)
 
 
 def sublattice(xy, image=None, **attributes):
@@ -202,6 +209,18 @@ def test_repeated_positions_are_dropped_with_a_warning(image, xy, caplog):
     assert caplog.records[0].levelno == logging.WARNING
 
 
+def test_columns_found_twice_are_counted_in_a_warning(image, caplog):
+    corners = square_lattice()
+    inner = corners[((corners > 20) & (corners < 120)).all(axis=1)]
+    SubImageStack.from_positions(image, np.vstack([corners, inner[:1] + 5.5]), 24)
+    assert not caplog.records  # 7.8 px of 20: a neighbour, if a strange one
+    stack = SubImageStack.from_positions(image, np.vstack([corners, inner[:3] + [4.5, 0.0]]), 24)
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    count = len(stack.sites)
+    assert f"6 of {count} sites are closer to another one than a quarter" in record.getMessage()
+
+
 def test_a_single_site_makes_a_stack_with_a_warning(image, caplog):
     stack = SubImageStack.from_positions(image, [[80.0, 60.0]], 24)
     assert stack.axes_manager.navigation_shape == (1,) and len(stack.sites) == 1
@@ -217,7 +236,175 @@ def test_a_small_window_is_warned_of_if_neighbours_are_known(image, xy, caplog):
     assert "(radius 11.0 px)" in caplog.text and "window_size=35 would" in caplog.text
 
 
+# Neighbours
+
+
+@pytest.mark.parametrize("kind", ["array", "table", "sublattice"])
+def test_neighbours_of_positions_give_displacements_and_cells(image, kind):
+    a, b = square_lattice(), square_lattice() + 10.0 + [1.2, -0.7]
+    made = {
+        "array": lambda xy: xy,
+        "table": lambda xy: pd.DataFrame(xy, columns=["x", "y"]),
+        "sublattice": sublattice,
+    }[kind]
+    sites = SubImageStack.from_positions(image, made(b), 40, neighbours=made(a)).sites
+    np.testing.assert_allclose(sites["displacement_x"], 1.2)
+    np.testing.assert_allclose(sites["displacement_y"], -0.7)
+    np.testing.assert_allclose(sites["displacement_x_calibrated"], 1.2 * 20)  # 0.02 nm/px
+    assert sites.units["displacement_x_calibrated"] == "pm"
+    np.testing.assert_allclose(sites[["cell_a", "cell_b"]], 20)
+    assert "displacement_std" not in sites
+    assert "displacement_x" not in SubImageStack.from_positions(image, b, 40).sites
+
+
+def test_neighbours_are_in_the_order_of_the_positions(image):
+    a, b = square_lattice(), square_lattice() + 10.0 + [1.2, -0.7]
+    stack = SubImageStack.from_positions(image, b[:, ::-1], 40, order="rc", neighbours=a[:, ::-1])
+    np.testing.assert_allclose(stack.sites["displacement_x"], 1.2)
+
+
+def test_positions_as_their_own_neighbours_are_one_sublattice(image, caplog):
+    xy = square_lattice()
+    moved = np.flatnonzero(((xy > 60) & (xy < 80)).all(axis=1))
+    xy[moved] += [2.0, 0.0]
+    sites = SubImageStack.from_positions(image, xy, 24, neighbours=xy.copy()).sites
+    own = SubImageStack.from_sublattice(sublattice(xy), image, 24).sites
+    assert not caplog.records
+    for name in ("displacement_x", "displacement_y", "cell_a", "cell_angle"):
+        np.testing.assert_array_equal(sites[name], own[name])
+    site = np.isin(sites["site_index"], moved)
+    assert site.sum() == 1 and sites["displacement_x"][site] == pytest.approx(2.0)
+
+
+def test_errors_of_refined_tables_reach_the_displacement(image):
+    def table(xy, error):
+        return pd.DataFrame(xy, columns=["x", "y"]).assign(x_std=error, y_std=error)
+
+    a, b = square_lattice(), square_lattice() + 10.0
+    sites = SubImageStack.from_positions(image, table(b, 0.2), 40, neighbours=table(a, 0.1)).sites
+    np.testing.assert_allclose(sites["displacement_std"], np.sqrt(0.2**2 + 0.1**2 / 4))
+
+
+def test_columns_of_the_user_s_replace_those_from_neighbours(image):
+    a = square_lattice()
+    sites = SubImageStack.from_positions(
+        image, a + 10.0, 40, neighbours=a, columns={"displacement_x": np.full(len(a), 7.0)}
+    ).sites
+    assert (sites["displacement_x"] == 7).all() and (sites["displacement_y"] == 0).all()
+    assert sites.units["displacement_x"] == "px"
+
+
+def test_each_axis_has_its_own_scale(image):
+    """Square cells of 0.4 nm, imaged with pixels half as high as wide."""
+    x, y = image.axes_manager.signal_axes
+    x.scale, y.scale = 0.04, 0.02
+    a = square_lattice() * [0.5, 1.0]
+    a = np.vstack([a, a + [100.0, 0.0]])
+    sites = SubImageStack.from_positions(
+        image, a + [5.0, 10.0] + [1.0, 1.0], 24, neighbours=a
+    ).sites
+    inner = np.isfinite(sites["displacement_x"])
+    assert inner.sum() > 40
+    for name, expected in {
+        "displacement_x": 1.0,
+        "displacement_y": 1.0,
+        "displacement_x_calibrated": 40.0,
+        "displacement_y_calibrated": 20.0,
+        "cell_a": 10.0,
+        "cell_b": 20.0,
+    }.items():
+        np.testing.assert_allclose(sites[name][inner], expected, err_msg=name)
+    assert sites.pixel_size == (0.04, 0.02)
+
+
 # Atomap
+
+
+@pytest.fixture(scope="module")
+def crystal(tmp_path_factory):
+    """A simulated perovskite, its two sublattices, and Atomap's file of them."""
+    image, truth = simulate_perovskite((200, 260), cell=22.0, random_state=0)
+    lattice = find_sublattices(image)
+    path = tmp_path_factory.mktemp("lattice") / "lattice.hdf5"
+    lattice.save(str(path))
+    return SimpleNamespace(image=image, truth=truth, lattice=lattice, path=path)
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_a_file_of_atomap_s_gives_the_stack_of_its_lattice(crystal, as_text):
+    path = str(crystal.path) if as_text else crystal.path
+    made = SubImageStack.from_atom_lattice
+    stack = made(path, image=crystal.image, sublattice="B", window_size=36)
+    expected = made(crystal.lattice, image=crystal.image, sublattice="B", window_size=36)
+    np.testing.assert_array_equal(stack.data, expected.data)
+    kept = {"sigma_x", "sigma_y", "rotation", "displacement_x", "displacement_y_calibrated"}
+    for name in kept:
+        np.testing.assert_allclose(stack.sites[name], expected.sites[name], err_msg=name)
+        assert stack.sites.units[name] == expected.sites.units[name]
+    assert np.isfinite(stack.sites["sigma_x"]).mean() > 0.9
+    # Atomap's file has no column_table and no amplitudes: nothing is made up for them.
+    assert not {"x_std", "displacement_std", "amplitude"} & set(stack.sites.columns)
+
+
+def test_a_lattice_that_atomap_has_loaded_is_the_same_as_its_file(crystal):
+    from atomap.api import load_atom_lattice_from_hdf5
+
+    lattice = load_atom_lattice_from_hdf5(str(crystal.path), construct_zone_axes=False)
+    made = SubImageStack.from_atom_lattice
+    loaded = made(lattice, image=crystal.image, sublattice="A", window_size=36)
+    named = made(crystal.path, image=crystal.image, sublattice="A", window_size=36)
+    np.testing.assert_array_equal(loaded.sites.xy, named.sites.xy)
+    assert loaded.sites.columns == named.sites.columns
+
+
+def test_a_file_of_atomap_s_brings_its_image_and_scale(crystal):
+    """Without image=: the file keeps the raw image and the scale of the sublattices."""
+    stack = SubImageStack.from_atom_lattice(crystal.path, sublattice="B", window_size=36)
+    expected = SubImageStack.from_atom_lattice(crystal.lattice, crystal.image, "B", 36)
+    np.testing.assert_allclose(stack.data, expected.data, rtol=1e-6)
+    assert stack.sites.pixel_units == "nm"
+    assert stack.sites.pixel_size == expected.sites.pixel_size
+
+
+def test_three_sublattices_of_a_file_come_in_their_own_order(tmp_path):
+    """Atomap 0.4.2 lists c, a, b as b, c, a."""
+    am = pytest.importorskip("atomap.api")
+    image, corners = np.ones((150, 200)), square_lattice()
+    lattice = am.Atom_Lattice(image)
+    for name, move in {"c": 0.0, "a": 5.0, "b": 10.0}.items():
+        lattice.sublattice_list.append(am.Sublattice(corners + move, image, name=name))
+    lattice.save(str(tmp_path / "three.hdf5"))
+    for number, (name, move) in enumerate({"c": 0.0, "a": 5.0, "b": 10.0}.items()):
+        for chosen in (number, name):
+            stack = SubImageStack.from_atom_lattice(
+                tmp_path / "three.hdf5", sublattice=chosen, window_size=16
+            )
+            np.testing.assert_array_equal(
+                stack.sites.xy, (corners + move)[stack.sites["site_index"]]
+            )
+
+
+def test_files_of_something_else_are_refused(crystal, image, xy, tmp_path):
+    (tmp_path / "text.hdf5").write_text("x,y\n1,2\n")
+    image.save(tmp_path / "image.hspy")
+    for name in ("text.hdf5", "image.hspy"):
+        with pytest.raises(ValueError, match=f"{name}' is no file of an Atomap lattice.*save"):
+            SubImageStack.from_atom_lattice(tmp_path / name, image, "B")
+    with pytest.raises(FileNotFoundError, match="lattice='.*none.hdf5': there is no such file"):
+        SubImageStack.from_atom_lattice(tmp_path / "none.hdf5", image, "B")
+    with pytest.raises(ValueError, match="'C' names 0 sublattices; there are .*0: 'A', 1: 'B'"):
+        SubImageStack.from_atom_lattice(crystal.path, crystal.image, "C")
+    with pytest.raises(ValueError, match="no text file.*is for from_atom_lattice"):
+        SubImageStack.from_positions(crystal.image, crystal.path)
+
+
+def test_without_an_image_both_pixel_sizes_of_a_sublattice_are_kept(image):
+    a, b = two_sublattices()
+    b.column_table.attrs["pixel_size"] = (0.02, 0.03)
+    lattice = SimpleNamespace(sublattice_list=[a, b], image=image.data)
+    sites = SubImageStack.from_atom_lattice(lattice, sublattice="B", window_size=24).sites
+    assert sites.pixel_size == (0.02, 0.03)
+    np.testing.assert_allclose(sites["displacement_y_calibrated"], -0.7 * 30)
 
 
 def test_sublattice_is_cut_from_the_named_image(image, xy):
@@ -240,8 +427,7 @@ def test_fitted_shapes_become_columns(image, xy):
 
 def two_sublattices(shape=(150, 200), cell=20.0, moved=(1.2, -0.7), error=0.1):
     """A on the corners of cells, B in them and `moved`, as duck-typed sublattices of a lattice."""
-    x, y = np.meshgrid(np.arange(5, shape[1], cell), np.arange(5, shape[0], cell))
-    corners = np.stack([x.ravel(), y.ravel()], axis=1)
+    corners = square_lattice(shape, cell)
     a, b = sublattice(corners), sublattice(corners + cell / 2 + moved)
     for each, name, size in ((a, "A", error), (b, "B", 2 * error)):
         each.name = name
@@ -345,10 +531,10 @@ def bad_images():
     two_units.axes_manager[0].units = "nm"
     return [
         ([[1, 2], [3, 4]], TypeError, "image is a list"),
-        (np.ones(60), ValueError, "image has 1 dimensions"),
-        (hs.signals.Signal1D(np.ones(60)), ValueError, "1 signal dimension.* pass a 2-D image"),
+        (np.ones(60), ValueError, r"image has 1 dimension\(s\): pass one 2-D image"),
+        (hs.signals.Signal1D(good), ValueError, "1 signal dimension.* pass a 2-D image"),
         (cube, ValueError, r"navigation axes \(3,\): pass a single image"),
-        (hs.signals.ComplexSignal2D(good * 1j), TypeError, "complex128: take its real part"),
+        (hs.signals.ComplexSignal2D(good * 1j), TypeError, "complex128.*take its real part"),
         (hs.signals.Signal2D(good.astype(object)), TypeError, "object: convert it to real"),
         (hs.signals.Signal2D(good * np.nan), ValueError, "no finite pixel"),
         (hs.signals.Signal2D(good * np.nan).as_lazy(), ValueError, "no finite pixel"),

@@ -87,6 +87,11 @@ def test_vectors_by_name_and_arrows(analysed):
     assert any(type(c).__name__ == "Quiver" for c in ax.collections)
 
 
+def test_the_sign_of_a_polar_map_reaches_the_figure(analysed):
+    ax = analysed.plot_polar_map("displacement", sign=-1)
+    assert any("−displacement" in text.get_text() for text in ax.child_axes[0].texts)
+
+
 def test_histogram_and_history_return_what_they_drew(analysed):
     assert isinstance(analysed.plot_angle_histogram(variants=2), Axes)
     assert isinstance(analysed.plot_angle_histogram(polar=True), Axes)

@@ -1,0 +1,100 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is asked of an image before columns are searched or windows are cut: one, 2-D, real."""
+
+
+def image_data(image):
+    """
+    Pixels of one 2-D image of real numbers.
+
+    Parameters
+    ----------
+    image : hyperspy.api.signals.Signal2D or array of shape (rows, columns)
+        Eager or lazy; a lazy one is not computed.
+
+    Returns
+    -------
+    numpy.ndarray or dask.array.Array of shape (rows, columns)
+        Not a copy.
+
+    Raises
+    ------
+    TypeError
+        If it is neither a signal nor an array, or its values are not real numbers.
+    ValueError
+        If it is not one two-dimensional image.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> image_data(np.zeros((3, 4), np.uint8)).shape
+    (3, 4)
+    """
+    axes = getattr(image, "axes_manager", None)
+    data = image if axes is None else image.data
+    if not (hasattr(data, "dtype") and hasattr(data, "ndim")):
+        raise TypeError(
+            f"image is a {type(image).__name__}: pass a HyperSpy signal, for example from "
+            "hyperspy.api.load, or a 2-D array."
+        )
+    if axes is not None and axes.signal_dimension == 2 and axes.navigation_dimension:
+        raise ValueError(
+            f"image has navigation axes {axes.navigation_shape}: pass a single image, for "
+            "example image.inav[0] or image.mean()."
+        )
+    if data.ndim != 2:
+        raise ValueError(f"image has {data.ndim} dimension(s): pass one 2-D image.")
+    if axes is not None and axes.signal_dimension != 2:
+        raise ValueError(
+            f"image has {axes.signal_dimension} signal dimension(s): pass a 2-D image; "
+            "as_signal2D or transpose makes one from a signal with other axes."
+        )
+    if data.dtype.kind == "c":
+        raise TypeError(
+            f"image is complex ({data.dtype}): take its real part, amplitude or phase first."
+        )
+    if data.dtype.kind not in "iufb":
+        raise TypeError(f"image has the dtype {data.dtype}: convert it to real numbers first.")
+    return data
+
+
+def calibration(image):
+    """
+    Size of the image's pixels.
+
+    Parameters
+    ----------
+    image : hyperspy.api.signals.Signal2D or array of shape (rows, columns)
+
+    Returns
+    -------
+    scale : tuple of float
+        Size (x, y) of a pixel; 1 for an array.
+    units : str
+        Of both axes; "" without calibration.
+
+    Raises
+    ------
+    ValueError
+        If an axis is not uniform, or the axes have different units.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> calibration(np.zeros((3, 4)))
+    ((1.0, 1.0), '')
+    """
+    axes_manager = getattr(image, "axes_manager", None)
+    if axes_manager is None:
+        return (1.0, 1.0), ""
+    axes = axes_manager.signal_axes
+    if not all(axis.is_uniform for axis in axes):
+        raise ValueError("image has a non-uniform axis: interpolate_on_axis makes it uniform.")
+    # HyperSpy has a special object for "not defined".
+    x, y = (axis.units if isinstance(axis.units, str) else "" for axis in axes)
+    if x != y:
+        raise ValueError(
+            f"image has axes with different units ({x or 'none'} and {y or 'none'}): bring them "
+            "to one unit with axes_manager.convert_units."
+        )
+    return tuple(float(axis.scale) for axis in axes), x
