@@ -1,4 +1,4 @@
-from . import data, plots, simulation
+from . import data, diagnostics, plots, simulation
 from .columns import find_sublattices
 from .log import set_log_level
 from .refinement import refine_columns, refine_sublattice, refine_two_sublattices
@@ -15,6 +15,7 @@ __all__ = [
     "SiteTable",
     "SubImageStack",
     "data",
+    "diagnostics",
     "find_sublattices",
     "plots",
     "refine_columns",

@@ -19,8 +19,8 @@ from hs_rvae.refinement import (
 )
 
 COLUMNS = [
-    "x", "y", "sigma_x", "sigma_y", "rotation", "amplitude", "volume", "background", "residual",
-    "x_std", "y_std", "amplitude_std", "status",
+    "x", "y", "sigma_x", "sigma_y", "rotation", "amplitude", "volume", "disk_mean", "background",
+    "residual", "x_std", "y_std", "amplitude_std", "status",
 ]  # fmt: skip
 
 
@@ -244,6 +244,68 @@ def test_several_threads_may_refine_at_once(crystal):
             np.testing.assert_array_equal(table, expected)
 
 
+# Mean intensity --------------------------------------------------------------
+
+
+def mean_in_disk(image, xy, radius):
+    """Pixel by pixel, with a rim one pixel wide; NaN where a pixel is not known."""
+    known = np.full(np.add(image.shape, 100), np.nan)
+    known[50:-50, 50:-50] = image
+    y, x = np.indices(known.shape) - 50
+    means = []
+    for centre in xy:
+        weight = np.clip(radius + 0.5 - np.hypot(x - centre[0], y - centre[1]), 0, 1)
+        means.append(np.average(known[weight > 0], weights=weight[weight > 0]))
+    return np.array(means)
+
+
+def test_the_mean_of_the_disk_is_that_of_the_image(crystal):
+    image, xy = crystal
+    for options, radius in (({}, 2 / 3 * 8), (dict(disk_radius=3.3), 3.3)):
+        table = refine_columns(image, xy, radius=8, **options)
+        assert table.attrs["disk_radius"] == radius
+        np.testing.assert_allclose(table.disk_mean, mean_in_disk(image, xy_of(table), radius))
+    # Offset and scale are those of the image: nothing is subtracted.
+    other = refine_columns(5 * image.astype(float) - 900, xy, radius=8, disk_radius=3.3)
+    np.testing.assert_allclose(other.disk_mean, 5 * table.disk_mean - 900, rtol=1e-3)
+
+
+def test_disks_with_unknown_pixels_have_no_mean(crystal):
+    image, xy = crystal
+    middle = np.argmin(np.hypot(*(xy - (120, 100)).T))
+    for bad in (np.nan, np.inf):
+        gappy = image.copy()
+        gappy[round(xy[middle, 1]) + 3, round(xy[middle, 0])] = bad
+        table = refine_columns(gappy, xy, radius=8)
+        assert (table.status == 0).all()
+        assert np.flatnonzero(table.disk_mean.isna()).tolist() == [middle]
+    saturated = refine_columns(image, xy, radius=8, saturation=350)
+    assert saturated.disk_mean.isna().all()
+    # Half a disk would be brighter or darker than a whole one.
+    cut = draw((40, 40), [[4.0, 20.0], [20.0, 20.0]], 300.0)
+    table = refine_columns(cut, [[4, 20], [20, 20]], radius=8)
+    assert (table.status == 0).all()
+    assert table.disk_mean.isna().tolist() == [True, False]
+
+
+def test_every_refinement_measures_the_same_disks(ferroelectric, crystal):
+    image, _, _, tables = ferroelectric
+    radius = tables[0].attrs["disk_radius"]
+    for table in tables:
+        assert table.attrs["disk_radius"] == radius
+        good = table.status == 0
+        expected = mean_in_disk(image, xy_of(table)[good][:40], radius)
+        np.testing.assert_allclose(table.disk_mean[good][:40], expected)
+    everything = np.concatenate([xy_of(table) for table in tables])
+    gaps = np.linalg.norm(everything[:, None] - everything, axis=2)
+    assert 2 * radius < gaps[gaps > 0].min()
+
+
+def test_a_sublattice_refined_by_atomap_has_means_too(crystal, sublattice):
+    table = refine_sublattice(sublattice, crystal[0], method="atomap", radius=8, disk_radius=4)
+    np.testing.assert_allclose(table.disk_mean, mean_in_disk(crystal[0], xy_of(table), 4))
+
+
 # Failures --------------------------------------------------------------------
 
 
@@ -339,6 +401,7 @@ def test_saturated_pixels_can_be_left_out(crystal):
         (dict(background="cubic"), ValueError, "background='cubic'.*'plane' or 'constant'"),
         (dict(order="yx"), ValueError, "order='yx'"),
         (dict(max_shift=0), ValueError, "max_shift=0"),
+        (dict(disk_radius=0.2), ValueError, "disk_radius=0.2: give at least 0.5 pixels"),
         (dict(max_iterations=0), ValueError, "max_iterations=0"),
         (dict(num_workers=0), ValueError, "num_workers=0"),
         (dict(positions=[[5, 5]], radius=None), ValueError, "give radius in pixels"),

@@ -9,6 +9,8 @@ import pandas as pd
 from scipy.spatial import cKDTree
 
 from .. import refinement as _refinement
+from ..refinement.disk import disk_means
+from ..refinement.fitting import image_array
 from . import lattice as _lattice
 from .faint import fit_with_shape_held
 from .picture import Picture
@@ -21,8 +23,8 @@ _SHARE = 0.3  # of the half-cell places that must hold columns if there are two 
 _RIM = 0.25  # nearest distances from the border within which no place is filled
 _HELD_RADIUS = 0.6  # of the disk of a fit with the shape held, in nearest distances
 _FARTHEST = 0.3  # nearest distances between a column and where its fit started
-_RESULTS = ["sigma_x", "sigma_y", "rotation", "amplitude", "volume", "background", "residual"]
-_RESULTS += ["x_std", "y_std", "amplitude_std"]
+_RESULTS = ["sigma_x", "sigma_y", "rotation", "amplitude", "volume", "disk_mean", "background"]
+_RESULTS += ["residual", "x_std", "y_std", "amplitude_std"]
 # A fit of fewer parameters does not help at the border and without pixels.
 _HOPELESS = [_refinement.STATUS["edge"], _refinement.STATUS["non_finite"]]
 
@@ -40,6 +42,8 @@ def find_sublattices(
     significance=3.0,
     radius=None,
     background="plane",
+    tail=None,
+    disk_radius=None,
     saturation=None,
     show_progressbar=None,
 ):
@@ -77,8 +81,8 @@ def find_sublattices(
     significance : float
         Least peak height of a column in such a place, in units of its standard error. At 3,
         noise makes a column in one or two of a hundred empty places.
-    radius, background, saturation
-        Of the fit, as in :func:`refine_two_sublattices`.
+    radius, background, tail, disk_radius, saturation
+        Of the fit and of ``disk_mean``, as in :func:`refine_two_sublattices`.
     show_progressbar : bool, optional
         None: HyperSpy's preference.
 
@@ -114,8 +118,9 @@ def find_sublattices(
         Parts of a crystal that are not connected have origins of their own; 0 is the largest.
 
     For dark columns, peak height and volume are depths, as positive numbers. Its ``attrs`` hold
-    ``units``, ``pixel_size`` (x, y; Atomap keeps only one), ``pixel_units``, ``cell`` (px),
-    ``dark`` and ``consistency``, the share of neighbours that agree on their sublattice.
+    ``radius``, ``disk_radius`` and ``tail`` of the fit, ``units``, ``pixel_size`` (x, y; Atomap
+    keeps only one), ``pixel_units``, ``cell`` (px), ``dark`` and ``consistency``, the share of
+    neighbours that agree on their sublattice.
 
     Examples
     --------
@@ -130,8 +135,8 @@ def find_sublattices(
     picture = Picture.of(image)
     found = find_columns(picture, cell, dark, threshold, separation)
     options = dict(
-        radius=radius, background=background, saturation=saturation,
-        show_progressbar=show_progressbar,
+        radius=radius, background=background, tail=tail, disk_radius=disk_radius,
+        saturation=saturation, show_progressbar=show_progressbar,
     )  # fmt: skip
     tables = _refine(picture, found, n_sublattices, fill_holes, significance, options)
     if swap and len(tables) == 2:
@@ -168,6 +173,12 @@ def _fitted(image, both, significance, distance, options):
     attrs = dict(fits[0].attrs)
     tables = [_with_fit(*pair) for pair in zip(both, fits, strict=True)]
     tables = _second_chance(image, tables, attrs["tail"], significance, distance)
+    if any(table.shape_held.any() for table in tables):
+        data = image_array(image, options["saturation"])
+        for table in tables:
+            held = table.index[table.shape_held]
+            x, y = table.loc[held, ["x", "y"]].to_numpy().T.copy()
+            table.loc[held, "disk_mean"] = disk_means(data, x, y, attrs["disk_radius"])
     for table in tables:
         table.attrs = attrs
     return tables
@@ -231,6 +242,13 @@ def _odd_is_brighter(picture, graph, dark):
             for some in (inside & ~graph.odd, inside & graph.odd)
         ]
         odd_is_brighter[part] = medians[1] > medians[0]
+        if part == 0 and np.isfinite(medians).all():
+            # From the level of the whole image: the raw zero is anywhere.
+            level = np.median(picture.values) * (-1 if dark else 1)
+            _logger.info(
+                "A is the %s sublattice: median contrast %.3g, that of B %.3g.",
+                "darker" if dark else "brighter", max(medians) - level, min(medians) - level,
+            )  # fmt: skip
     return odd_is_brighter
 
 
@@ -339,7 +357,7 @@ def _as_atom_lattice(picture, found, tables):
         table = table[table.kept].drop(columns=["is_a", "kept", "start_x", "start_y"])
         table = table.reset_index(drop=True)
         if found.dark:
-            table["background"] *= -1
+            table[["background", "disk_mean"]] *= -1
         table.index.name = "column"
         table.attrs = {
             **attrs,

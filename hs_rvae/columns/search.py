@@ -75,7 +75,10 @@ def find_columns(picture, cell, dark, threshold, separation):
         _logger.info("Columns are %s than their surroundings.", "darker" if dark else "brighter")
     if dark:
         passed *= -1
-    separation = 0.4 * shortest if separation is None else float(separation)
+    if separation is None:
+        separation = 0.4 * shortest
+        _logger.info("Maxima closer than %.3g px count as one column.", separation)
+    separation = float(separation)
     measured = away_from_gaps(picture.valid, 0.15 * shortest)
     positions, heights = _peaks.local_maxima(passed, separation, stretch, measured)
     del passed

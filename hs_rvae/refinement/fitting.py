@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..positions import as_positions, check_positions_fit
 from . import kernel, overlap
+from .disk import checked_disk_radius, disk_means
 
 #: What the numbers in the column ``status`` of a table mean.
 STATUS = {
@@ -48,6 +49,7 @@ class Options:
     """How every column of a refinement is fitted."""
 
     radius: float
+    disk_radius: float
     max_shift: float
     max_iterations: int
     num_workers: int
@@ -100,8 +102,12 @@ class Fit:
             add_models(image, old, 1.0, tail, options.num_workers)
             add_models(image, self.parameters, -1.0, tail, options.num_workers)
 
-    def table(self, tail=NO_TAIL, radius=None):
-        """Table of the results; a column without a good fit has its start and NaN."""
+    def table(self, tail=NO_TAIL, image=None, options=None):
+        """
+        Table of the results; a column without a good fit has its start and NaN.
+
+        Without `image` and `options`, there are no means of disks.
+        """
         p = np.where(self.ok[:, None], self.parameters, np.nan)
         d = np.where(self.ok[:, None], self.diagnostics, np.nan)
         sigma_x, sigma_y, rotation = principal_axes(
@@ -109,6 +115,10 @@ class Fit:
         )
         share, width = tail
         height = p[:, kernel.HEIGHT]
+        means = np.full(len(p), np.nan)
+        if options is not None:
+            x, y = p[:, [kernel.X, kernel.Y]].T.copy()
+            means = disk_means(image, x, y, options.disk_radius)
         table = pd.DataFrame(
             {
                 "x": np.where(self.ok, p[:, kernel.X], self.starts[:, 0]),
@@ -118,6 +128,7 @@ class Fit:
                 "rotation": rotation,
                 "amplitude": height,
                 "volume": 2 * np.pi * sigma_x * sigma_y * height * (1 - share + share * width**2),
+                "disk_mean": means,
                 "background": p[:, kernel.LEVEL],
                 "residual": d[:, kernel.RESIDUAL],
                 "x_std": np.sqrt(d[:, kernel.VAR_X]),
@@ -126,7 +137,12 @@ class Fit:
                 "status": self.status,
             }
         )
-        table.attrs = {"units": dict(UNITS), "tail": tuple(tail), "radius": radius}
+        table.attrs = {
+            "units": dict(UNITS),
+            "tail": tuple(tail),
+            "radius": getattr(options, "radius", None),
+            "disk_radius": getattr(options, "disk_radius", None),
+        }
         return table
 
 
@@ -162,11 +178,11 @@ def principal_axes(curve_x, curve_xy, curve_y):
     return along**-0.5, across**-0.5, np.where(rotation >= np.pi, 0.0, rotation)
 
 
-def image_array(image, saturation=None, copy=False):
+def image_array(image, saturation=None):
     """
     The image as a C-contiguous, writable float64 array; a lazy one is computed once.
 
-    Pixels at or above `saturation` become NaN. With `copy`, the array is the caller's own.
+    Pixels at or above `saturation` become NaN.
     """
     data = image.data if hasattr(image, "axes_manager") else image
     if hasattr(data, "dask"):
@@ -186,8 +202,6 @@ def image_array(image, saturation=None, copy=False):
         raise ValueError(f"image has the shape {array.shape}: it has no pixels.")
     if saturation is not None:
         return np.where(array >= saturation, np.nan, array).astype(np.float64)
-    if copy:
-        return np.array(array, dtype=np.float64, order="C")
     # A read-only array would be another type to numba, and compiled for again.
     return np.require(array, np.float64, ["C", "A", "W"])
 
@@ -213,7 +227,7 @@ def checked_default_radius(radius):
     return radius
 
 
-def make_options(radius, max_shift, max_iterations, num_workers):
+def make_options(radius, disk_radius, max_shift, max_iterations, num_workers):
     """Check the options of a fit and fill in what was left open."""
     if not _SMALLEST_RADIUS <= radius < np.inf:
         raise ValueError(
@@ -232,7 +246,10 @@ def make_options(radius, max_shift, max_iterations, num_workers):
         num_workers = _available_cores() if main else 1
     elif num_workers < 1:
         raise ValueError(f"num_workers={num_workers!r}: give at least 1.")
-    return Options(float(radius), float(max_shift), int(max_iterations), int(num_workers))
+    disk_radius = checked_disk_radius(disk_radius, radius)
+    return Options(
+        float(radius), disk_radius, float(max_shift), int(max_iterations), int(num_workers)
+    )
 
 
 def slope_weight_of(background):

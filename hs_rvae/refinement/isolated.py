@@ -19,6 +19,7 @@ def refine_columns(
     background="plane",
     *,
     order="xy",
+    disk_radius=None,
     max_shift=None,
     saturation=None,
     max_iterations=60,
@@ -47,6 +48,9 @@ def refine_columns(
         of a neighbour's tail for a displacement.
     order : {"xy", "rc"}
         What the two numbers of a position are: ``(x, y)``, or ``(row, column)``.
+    disk_radius : float, optional
+        Of the disk in which ``disk_mean`` is taken, in pixels. None: two thirds of `radius`; with
+        the default `radius`, disks of neighbouring columns then do not overlap.
     max_shift : float, optional
         Columns that move farther from their start, in pixels, are flagged. None: `radius`.
     saturation : float, optional
@@ -74,6 +78,10 @@ def refine_columns(
         ``amplitude``, ``volume``, ``background``
             Peak height above the background, sum over the plane (image units times px²), and
             the background at the centre.
+        ``disk_mean``
+            Mean of the image in the disk of `disk_radius` about the position (image units). What
+            lies under the column is part of it. NaN if the disk has pixels that are not finite,
+            saturated or outside the image.
         ``residual``
             Root mean square of image minus fit in the disk.
         ``x_std``, ``y_std``, ``amplitude_std``
@@ -84,7 +92,8 @@ def refine_columns(
             farther than `max_shift`), ``"edge"`` (on the border of the image, or more than half of
             the disk outside), ``"non_finite"`` (too few finite pixels, or a position that is not),
             ``"degenerate"`` (as narrow as a pixel, as wide as the disk, or four times longer than
-            wide), ``"no_peak"`` (not above the background).
+            wide), ``"no_peak"`` (not above the background). :func:`refine_sublattice` also has
+            ``"fixed"``, for columns that must not move.
 
     Raises
     ------
@@ -116,17 +125,21 @@ def refine_columns(
     xy = fitting.starting_positions(positions, order, data.shape)
     fit = fitting.Fit.from_starts(xy)
     if not len(xy):
-        return fit.table(radius=radius)
+        return fit.table()
     if radius is None:
-        radius = _radius(xy)
-    options = fitting.make_options(radius, max_shift, max_iterations, num_workers)
+        radius = default_radius(xy)
+    options = fitting.make_options(radius, disk_radius, max_shift, max_iterations, num_workers)
     with fitting.Progress(len(xy), show_progressbar, "Refining columns") as tick:
         fit.run(data, options, slope_weight=slope_weight, tick=tick)
-    _logger.info("%d of %d columns refined, radius %.3g px.", fit.ok.sum(), len(xy), radius)
-    return fit.table(radius=options.radius)
+    _logger.info(
+        "%d of %d columns refined, radius %.3g px; means in disks of %.3g px.",
+        fit.ok.sum(), len(xy), options.radius, options.disk_radius,
+    )  # fmt: skip
+    return fit.table(image=data, options=options)
 
 
-def _radius(xy):
+def default_radius(xy):
+    """Radius of a disk, in pixels, from the distances between columns of one kind."""
     try:
         distance = nearest_neighbour_distance(xy)
     except ValueError:

@@ -7,7 +7,8 @@ import pandas as pd
 
 from ..positions import is_sublattice
 from . import fitting, kernel
-from .isolated import refine_columns
+from .disk import checked_disk_radius, disk_means
+from .isolated import default_radius, refine_columns
 
 # Where Atomap keeps what a table holds.
 _OF_ATOMAP = {
@@ -27,6 +28,7 @@ def refine_sublattice(
     radius=None,
     background="plane",
     *,
+    disk_radius=None,
     max_shift=None,
     saturation=None,
     max_iterations=60,
@@ -48,6 +50,8 @@ def refine_sublattice(
     radius : float, optional
         Of the disk that is fitted, in pixels. None: 0.42 nearest-neighbour distances ("fast"),
         0.4 distances of each column to its nearest neighbour ("atomap").
+    disk_radius : float, optional
+        Of the disk in which ``disk_mean`` is taken, in pixels. None: two thirds of `radius`.
     background, max_shift, saturation, max_iterations, num_workers
         As in :func:`refine_columns`; for "fast" only.
     show_progressbar : bool, optional
@@ -89,11 +93,11 @@ def refine_sublattice(
             "and x_position) is needed. Use refine_columns for arrays."
         )
     if method == "atomap":
-        table = _refine_by_atomap(sublattice, image, radius, show_progressbar)
+        table = _refine_by_atomap(sublattice, image, radius, disk_radius, show_progressbar)
     elif method == "fast":
         table = refine_columns(
-            image, sublattice, radius, background, max_shift=max_shift, saturation=saturation,
-            max_iterations=max_iterations, num_workers=num_workers,
+            image, sublattice, radius, background, disk_radius=disk_radius, max_shift=max_shift,
+            saturation=saturation, max_iterations=max_iterations, num_workers=num_workers,
             show_progressbar=show_progressbar,
         )  # fmt: skip
         table = _with_fixed_columns(sublattice, table)
@@ -165,7 +169,7 @@ def _free(sublattice):
     return np.array(free, dtype=bool)
 
 
-def _refine_by_atomap(sublattice, image, radius, show_progressbar):
+def _refine_by_atomap(sublattice, image, radius, disk_radius, show_progressbar):
     """Atomap's own refinement, then a table of what it leaves in the columns."""
     data = fitting.image_array(image)
     if not np.isfinite(data).all():
@@ -173,7 +177,8 @@ def _refine_by_atomap(sublattice, image, radius, show_progressbar):
             "image has pixels that are not finite, which Atomap cannot fit: use method='fast', or "
             "fill them."
         )
-    fitting.starting_positions(sublattice, "xy", data.shape)
+    starts = fitting.starting_positions(sublattice, "xy", data.shape)
+    disk_radius = checked_disk_radius(disk_radius, radius or default_radius(starts))
     atoms = sublattice.atom_list
     if any(atom.nearest_neighbor_list is None for atom in atoms):
         sublattice.find_nearest_neighbors(nearest_neighbors=min(9, len(atoms)))
@@ -187,11 +192,14 @@ def _refine_by_atomap(sublattice, image, radius, show_progressbar):
         for name, attribute in _OF_ATOMAP.items()
     }
     fit = fitting.Fit.from_starts(np.stack([values.pop("x"), values.pop("y")], axis=1))
-    table = fit.table(radius=radius)
+    table = fit.table()
+    table.attrs |= {"radius": radius, "disk_radius": disk_radius}
     good = _free(sublattice) & (values["volume"] != 0) & np.isfinite(fit.starts).all(axis=1)
     for name, each in values.items():
         table[name] = np.where(good, each, np.nan)
     table["amplitude"] = table.volume / (2 * np.pi * table.sigma_x * table.sigma_y)
+    means = disk_means(data, *fit.starts.T.copy(), disk_radius)
+    table["disk_mean"] = np.where(good, means, np.nan)
     table["status"] = np.where(good, kernel.OK, kernel.NOT_CONVERGED)
     table.loc[~_free(sublattice), "status"] = kernel.FIXED
     return table

@@ -30,6 +30,7 @@ def refine_two_sublattices(
     order="xy",
     tail=None,
     n_passes=2,
+    disk_radius=None,
     max_shift=None,
     saturation=None,
     max_iterations=60,
@@ -66,7 +67,7 @@ def refine_two_sublattices(
         column; ``(0, 2)`` for none. None: estimated.
     n_passes : int
         How often the columns are fitted after the tail is known.
-    max_shift, saturation, max_iterations, num_workers, show_progressbar
+    disk_radius, max_shift, saturation, max_iterations, num_workers, show_progressbar
         As in :func:`refine_columns`.
 
     Returns
@@ -98,18 +99,19 @@ def refine_two_sublattices(
     tail = _checked_tail(tail)
     if not isinstance(n_passes, numbers.Integral) or n_passes < 1:
         raise ValueError(f"n_passes={n_passes!r}: give an integer of at least 1.")
-    left = fitting.image_array(image, saturation, copy=True)
+    data = fitting.image_array(image, saturation)
     starts = [
-        fitting.starting_positions(positions, order, left.shape, name)
+        fitting.starting_positions(positions, order, data.shape, name)
         for positions, name in ((a_positions, "a_positions"), (b_positions, "b_positions"))
     ]
     fits = [fitting.Fit.from_starts(xy) for xy in starts]
     count = sum(map(len, starts))
     if not count:
-        return tuple(fit.table(radius=radius) for fit in fits)
+        return tuple(fit.table() for fit in fits)
     if radius is None:
         radius = _radius(starts)
-    options = fitting.make_options(radius, max_shift, max_iterations, num_workers)
+    options = fitting.make_options(radius, disk_radius, max_shift, max_iterations, num_workers)
+    left = data.copy()
     with fitting.Progress((n_passes + 1) * count, show_progressbar, "Refining columns") as tick:
         for fit in fits:
             fit.run(left, options, slope_weight=slope_weight, tick=tick)
@@ -126,10 +128,11 @@ def refine_two_sublattices(
                 if background == "plane":
                     weights[i] = _slope_weights(fit)
     _logger.info(
-        "%s columns refined, radius %.3g px.",
+        "%s columns refined, radius %.3g px; means in disks of %.3g px.",
         " and ".join(f"{fit.ok.sum()} of {len(fit.ok)}" for fit in fits), options.radius,
+        options.disk_radius,
     )  # fmt: skip
-    return tuple(fit.table(tail, options.radius) for fit in fits)
+    return tuple(fit.table(tail, data, options) for fit in fits)
 
 
 def _checked_tail(tail):

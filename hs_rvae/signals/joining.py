@@ -1,15 +1,97 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stacks of several images, put together."""
+"""Several stacks: put together, or matched site by site."""
+
+import logging
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from hs_rvae.sites import SiteTable
+
+_logger = logging.getLogger(__name__)
 
 # Marks of "no value" in columns that only some of the stacks have.
 _NO_LABEL = -1
 # Relative difference up to which pixel sizes count as the same.
 _SAME_PIXEL = 1e-3
+# Columns that tell the images of a joined stack, or of a series, apart.
+_APART = ("image", "frame")
+# Matched sites farther apart than this, in px, are probably not the same column.
+_SAME_COLUMN = 2.0
+
+
+class MatchingMixin:
+    """Find the sites that two stacks have in common."""
+
+    def match_sites(self, other, *, by="site_index", max_distance=None):
+        """Find the rows of two site tables that stand for the same sites.
+
+        Two stacks of the same positions, cut with windows of two sizes, have lost different sites
+        at the border: ``site_index`` still tells which is which. In two sublattices it means
+        different columns; there, positions are matched. Sites of different images (column
+        ``image``) or frames (column ``frame``) are never matched.
+
+        Parameters
+        ----------
+        other : SubImageStack
+        by : {"site_index", "position"}
+            "position": pairs of which each is the other's nearest.
+        max_distance : float, optional
+            Greatest distance of a pair in px; needed for "position", not used otherwise.
+
+        Returns
+        -------
+        rows, rows_other : numpy.ndarray of int, shape (n_matched,)
+            In the order of this stack; each row occurs once at most.
+
+        Raises
+        ------
+        TypeError
+            If `other` is no stack.
+        ValueError
+            If no site is matched, the tables cannot be compared, or an option is not usable.
+
+        Examples
+        --------
+        >>> import hs_rvae
+        >>> image, truth = hs_rvae.simulation.simulate_perovskite((300, 300), random_state=0)
+        >>> xy = truth.b_sites[["x", "y"]]
+        >>> small, large = (
+        ...     hs_rvae.SubImageStack.from_positions(image, xy, window_size=w) for w in (40, 80)
+        ... )
+        >>> rows, rows_large = small.match_sites(large)
+        >>> bool((small.sites["x"][rows] == large.sites["x"][rows_large]).all())
+        True
+        """
+        tables = []
+        for name, one in (("self", self), ("other", other)):
+            if not isinstance(one, MatchingMixin):
+                raise TypeError(f"{name} is a {type(one).__name__}, not a SubImageStack.")
+            if one.sites is None:
+                raise ValueError(f"{name} has no site table, so nothing tells its sites.")
+            tables.append(one.sites)
+        if by not in ("site_index", "position"):
+            raise ValueError(f"by={by!r} is unknown: use 'site_index' or 'position'.")
+        groups = _groups(*tables)
+        if by == "site_index":
+            rows, distance = _match_index(tables, groups)
+        else:
+            rows, distance = _match_position(tables, groups, max_distance)
+        if not len(rows[0]):
+            raise ValueError(
+                f"by={by!r}: the stacks have no site in common. "
+                + (
+                    "Are they cut from the same positions? If not, match by='position'."
+                    if by == "site_index"
+                    else f"The nearest pair is {distance:.3g} px apart; max_distance="
+                    f"{max_distance:g}."
+                )
+            )
+        _logger.info(
+            "%d sites matched, of %d and %d.", len(rows[0]), len(tables[0]), len(tables[1])
+        )
+        return rows
 
 
 def stack(stacks):
@@ -69,6 +151,84 @@ def stack(stacks):
     models = {id(one._rvae_model) for one in stacks}
     joined._rvae_model = stacks[0]._rvae_model if len(models) == 1 else None
     return joined
+
+
+def _groups(table, other):
+    """Columns (n, k) that must agree in matched sites: image and frame where both have them."""
+    names = []
+    for name in _APART:
+        have = [name in one for one in (table, other)]
+        if all(have):
+            names.append(name)
+        elif any(have):
+            several = np.unique((table if have[0] else other)[name]).size
+            if several > 1:
+                raise ValueError(
+                    f"Only one of the stacks has the column {name!r}, with {several} values: "
+                    f"choose one of them first, for example "
+                    f"select_sites(stack.sites[{name!r}] == 0)."
+                )
+    return [
+        np.column_stack([one[name] for name in names]) if names else np.zeros((len(one), 0))
+        for one in (table, other)
+    ]
+
+
+def _match_index(tables, groups):
+    """Rows with the same site_index in the same image and frame, and how far apart they are."""
+    keys = []
+    for name, table, group in zip(("self", "other"), tables, groups, strict=True):
+        if "site_index" not in table:
+            raise ValueError(f"{name} has no column 'site_index': match by='position'.")
+        rows = np.column_stack([group, table["site_index"]]).astype(np.int64)
+        keys.append([tuple(row) for row in rows.tolist()])
+        if len(set(keys[-1])) < len(keys[-1]):
+            raise ValueError(
+                f"{name} has sites with the same site_index: match by='position', or choose one "
+                "image first with select_sites."
+            )
+    where = {key: row for row, key in enumerate(keys[1])}
+    rows = np.array([k for k, key in enumerate(keys[0]) if key in where], dtype=np.intp)
+    rows_other = np.array([where[keys[0][k]] for k in rows], dtype=np.intp)
+    apart = 0.0
+    if len(rows):
+        apart = float(np.median(np.hypot(*(tables[0].xy[rows] - tables[1].xy[rows_other]).T)))
+    if apart > _SAME_COLUMN:
+        _logger.warning(
+            "Sites with the same site_index are %.1f px apart (median): the stacks are probably "
+            "cut from different positions, such as two sublattices. Match by='position' then.",
+            apart,
+        )
+    return (rows, rows_other), apart
+
+
+def _match_position(tables, groups, max_distance):
+    """Pairs of mutually nearest sites within a distance, and the least distance there is."""
+    number = not isinstance(max_distance, bool) and np.isscalar(max_distance)
+    if not number or not (np.isreal(max_distance) and 0 < max_distance < np.inf):
+        raise ValueError(
+            f"max_distance={max_distance!r}: by='position' needs the greatest distance of a pair "
+            "in px, for example half a nearest-neighbour distance."
+        )
+    sizes = [table.pixel_size for table in tables]
+    units = [table.pixel_units for table in tables]
+    if units[0] != units[1] or not np.allclose(*sizes, rtol=_SAME_PIXEL, atol=0):
+        raise ValueError(
+            f"The stacks have pixels of {_sizes(sizes[0], units[0])} and "
+            f"{_sizes(sizes[1], units[1])}: positions in px can be matched in one image only."
+        )
+    # Images and frames lie farther apart than any pair may.
+    spread = 1 + max(np.ptp(np.concatenate([t.xy for t in tables])), max_distance)
+    points = [
+        np.column_stack([table.xy, 4 * spread * group])
+        for table, group in zip(tables, groups, strict=True)
+    ]
+    distance, nearest = cKDTree(points[1]).query(points[0])
+    _, back = cKDTree(points[0]).query(points[1])
+    rows = np.flatnonzero(
+        (back[nearest] == np.arange(len(nearest))) & (distance <= float(max_distance))
+    )
+    return (rows, nearest[rows]), float(distance.min())
 
 
 def _check_joinable(stacks):
@@ -146,6 +306,9 @@ def _joined_signal(stacks):
     axes += [axis.get_axis_dictionary() for axis in reversed(first.axes_manager.signal_axes)]
     metadata = first.metadata.deepcopy().as_dictionary()
     metadata["Sub_images"] = _joined_settings([one.metadata.Sub_images for one in stacks])
+    fits = [one.metadata.get_item("Sub_images.rvae") for one in stacks]
+    if all(fits) and len({id(one._rvae_model) for one in stacks}) == 1:
+        metadata["Sub_images"]["rvae"] = _joined_fit([fit.as_dictionary() for fit in fits])
     titles = dict.fromkeys(one.metadata.General.title for one in stacks)
     metadata["General"]["title"] = "; ".join(titles)
     return type(lazy or first)(data, axes=axes, metadata=metadata)
@@ -160,4 +323,17 @@ def _joined_settings(nodes):
     settings["image_title"] = "; ".join(
         dict.fromkeys(node.get_item("image_title", "") for node in nodes)
     )
+    turned = [node.get_item("derotated") for node in nodes]
+    if any(turned):
+        settings["derotated"] = turned[0] if len(set(turned)) == 1 else "mixed"
     return settings
+
+
+def _joined_fit(fits):
+    """How the model was applied, what all stacks share; NaN where a number differs."""
+    joined = {}
+    for name in dict.fromkeys(name for fit in fits for name in fit):
+        values = [fit.get(name) for fit in fits]
+        same = all(value == values[0] for value in values)
+        joined[name] = values[0] if same else np.nan
+    return joined

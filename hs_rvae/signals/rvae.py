@@ -6,15 +6,28 @@ import logging
 import os
 import re
 
+import dask.array as da
 import numpy as np
 from hyperspy.api import preferences
+
+from hs_rvae.signals import construction as _construction
+from hs_rvae.signals import rebuilding as _rebuilding
 
 _logger = logging.getLogger(__name__)
 
 _COLUMNS = re.compile(
-    r"(angle|shift_[xy]|latent_\d+|order_amplitude)(_std)?$|(log_likelihood|variant|variant_residual)$"
+    r"(angle|shift_[xy]|latent_\d+|order_amplitude)(_std)?$|(angle_weight|log_likelihood|variant|variant_residual)$"
 )
 _NODE = "Sub_images.rvae"
+_TURNED = "Sub_images.derotated"
+# Relative difference up to which pixel sizes count as the same.
+_SAME_PIXEL = 1e-3
+# Sites whose intensities are compared with those the model was fitted to.
+_SAMPLE = 512
+# Contrast, and level in units of the contrast, that differ by more are warned of.
+_OTHER_CONTRAST, _OTHER_LEVEL = 1.5, 1.5
+# Lobes of the windowed sinc that resamples: passes 95 % up to 0.4 cycles/px of the coarser pixels.
+_LOBES = 5
 
 
 class RVAEMixin:
@@ -45,11 +58,14 @@ class RVAEMixin:
         rotation=True,
         translation=False,
         *,
+        initial_model=None,
         n_init=3,
+        n_factors=16,
         epochs=15,
         batch_size=None,
         learning_rate=2e-3,
         max_fit_sites=10_000,
+        q_max=None,
         navigation_mask=None,
         random_state=None,
         device=None,
@@ -59,7 +75,8 @@ class RVAEMixin:
 
         Fits a rotationally invariant variational autoencoder (AIP Advances 12, 105122 (2022)) and
         writes what it finds into :attr:`sites`: ``angle`` and ``angle_std`` (rad, from +x towards
-        +y, up to one offset common to all sites), ``latent_0`` ... with ``latent_0_std`` ... (no
+        +y, up to one offset common to all sites), ``angle_weight`` (probability of the mode of the
+        posterior that the angle stands for), ``latent_0`` ... with ``latent_0_std`` ... (no
         unit; ordered by the intensity they explain), ``order_amplitude`` with
         ``order_amplitude_std`` (about 1 for distorted sites, 0 for undistorted ones, whose angle
         has no meaning) and ``log_likelihood`` (nat). Columns of an earlier fit are replaced. The
@@ -67,19 +84,28 @@ class RVAEMixin:
 
         Parameters
         ----------
-        output_dimension : int
-            Number of content latents.
+        output_dimension : int or "auto"
+            Number of content latents; "auto" adds latents as long as each lowers the loss of
+            held-out sites by more than 1 nat, up to 8.
         architecture : {"harmonic"}
             See :class:`~hs_rvae.RVAE`.
         rotation, translation : bool
             Whether sub-images have angles, and shifts.
+        initial_model : RVAE, str or pathlib.Path, optional
+            A fitted model, or its file, to start from: no blind search, and the zero of its angles
+            is kept.
         n_init : int
-            Random starts of the search for angles; the likeliest is kept.
+            Random starts of the search for angles; the likeliest is kept, and how far they agree
+            is logged.
+        n_factors : int
+            Directions in which sites may deviate from the motif (see :class:`~hs_rvae.RVAE`).
         epochs, batch_size, learning_rate
             Training of the content network; ``batch_size=None`` grows with the number of sites.
         max_fit_sites : int
             The model is fitted to a random subset of this many sites if there are more; all sites
             are encoded.
+        q_max : float, optional
+            Highest spatial frequency used, in cycles/px; None = from the data, logged.
         navigation_mask : numpy.ndarray of bool, shape (n_sites,), or BaseSignal, optional
             True = excluded from the fit and left NaN in the table.
         random_state : int, numpy.random.Generator or None
@@ -111,26 +137,43 @@ class RVAEMixin:
             rotation,
             translation,
             n_init=n_init,
+            n_factors=n_factors,
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate,
             max_fit_sites=max_fit_sites,
+            q_max=q_max,
             random_state=random_state,
             device=device,
             show_progressbar=_show(show_progressbar),
         )
+        if isinstance(initial_model, str | os.PathLike):
+            initial_model = RVAE.load(initial_model)
         images, offsets, rows = self._rvae_input(navigation_mask)
-        model.fit(images, offsets)
+        model.fit(images, offsets, initial_model=initial_model)
+        model.pixel_size_, model.pixel_units_ = self._pixel_calibration()
         self._rvae_model = model  # so that it is there even if encoding is interrupted
         self._write_rvae(model, model.transform(images, offsets), rows)
 
-    def apply_rvae(self, model, *, navigation_mask=None, show_progressbar=None):
+    def apply_rvae(
+        self, model, *, rescale_intensity=False, navigation_mask=None, show_progressbar=None
+    ):
         """Encode the sub-images with a model fitted before, on this stack or another.
+
+        The model knows the pixel size of the stack that it was fitted to. Sub-images with other
+        pixels, or with larger windows, are brought to its pixels and window block by block,
+        smoothed first if they are finer; the stack itself is not changed. Where the pixel size of
+        either is unknown, windows must have the model's size in px.
 
         Parameters
         ----------
         model : RVAE, str or pathlib.Path
             The model or the file it was saved to.
+        rescale_intensity : bool
+            Bring mean level and contrast of these sub-images (medians over the sites) to those of
+            the model's first, for an image with another gain or dose. It also takes away what
+            really differs between the two images as a whole, such as composition. By default
+            intensities are taken as they are, and a warning says if they look different.
         navigation_mask : numpy.ndarray of bool, shape (n_sites,), or BaseSignal, optional
             True = left NaN in the table.
         show_progressbar : bool or None
@@ -138,8 +181,11 @@ class RVAEMixin:
 
         Raises
         ------
+        TypeError
+            If `model` is neither a model nor a path.
         ValueError
-            If the windows differ in size from those the model was fitted to.
+            If the windows are smaller than the model's, or differ from them and a pixel size is
+            unknown; the message states both and the window size to cut.
 
         Examples
         --------
@@ -152,34 +198,29 @@ class RVAEMixin:
         if not isinstance(model, RVAE):
             raise TypeError(f"model is a {type(model).__name__}; give an RVAE or the path of one.")
         images, offsets, rows = self._rvae_input(navigation_mask)
-        result = model.transform(images, offsets, show_progressbar=_show(show_progressbar))
-        self._write_rvae(model, result, rows)
+        images, step = _to_model_pixels(images, model, *self._pixel_calibration())
+        gain, offset = _model_intensities(images, model, rescale_intensity)
+        if rescale_intensity:
+            images = _by_block(lambda block: (block - offset) / gain, images)
+        result = model.transform(images, offsets * step, show_progressbar=_show(show_progressbar))
+        if result.shift is not None:
+            result.shift = result.shift / step
+        applied = {"pixel_step": step, "intensity_gain": gain, "intensity_offset": offset}
+        self._write_rvae(model, result, rows, applied)
+
+    def _pixel_calibration(self):
+        """Pixel size and its unit; None twice if the axes are not calibrated."""
+        x, y = self.axes_manager.signal_axes
+        unit = x.units if isinstance(x.units, str) else ""
+        if unit in ("", "px", "pixel", "pixels") or x.units != y.units:
+            return None, None
+        return float(np.sqrt(abs(x.scale * y.scale))), unit
 
     def _rvae_input(self, navigation_mask):
         """Sub-images, their offsets and the rows of the table that they stand for."""
-        sites = self.sites
-        if sites is None:
-            raise ValueError(
-                "The stack has no site table: make it with SubImageStack.from_positions, or take "
-                "the windows from a stack that has one."
-            )
-        x, y = self.axes_manager.signal_axes
-        if x.size != y.size:
-            raise ValueError(
-                f"The windows are {x.size} x {y.size} px; an rVAE needs square ones: crop them "
-                "with isig."
-            )
-        if not np.isclose(abs(x.scale), abs(y.scale), rtol=1e-3):
-            _logger.warning(
-                "The pixels are not square (%g and %g %s): turning a sub-image by anything but 180 "
-                "degrees distorts it. Resample the image first.", x.scale, y.scale, x.units,
-            )  # fmt: skip
+        sites = self._sites_of_square_windows()
+        self._warn_of_oblong_pixels()
         images, offsets, rows = self.data, sites[["offset_x", "offset_y"]], np.arange(len(sites))
-        if np.nanmax(np.abs(offsets), initial=0) > 1:
-            raise ValueError(
-                f"The columns stand up to {np.nanmax(np.abs(offsets)):.1f} px off the middle of "
-                "the windows, about which the model turns: crop all sides alike, or cut again."
-            )
         if self.axes_manager.navigation_dimension == 0:
             images = images[None]
         if navigation_mask is not None:
@@ -193,9 +234,15 @@ class RVAEMixin:
             images, offsets = images[rows], offsets[rows]
         return images, offsets, rows
 
-    def _write_rvae(self, model, result, rows):
-        """Write the columns of a result, in place of those of an earlier model."""
-        columns = {"angle": result.angle, "angle_std": result.angle_std} if model.rotation else {}
+    def _write_rvae(self, model, result, rows, applied=None):
+        """Write the columns of a result, in place of those of an earlier model.
+
+        `applied` says how pixels and intensities differ from the model's.
+        """
+        columns = {}
+        if model.rotation:
+            columns = {"angle": result.angle, "angle_std": result.angle_std}
+            columns["angle_weight"] = result.angle_weight
         units = {"angle": "rad", "angle_std": "rad", "log_likelihood": "nat"}
         if result.shift is not None:
             columns |= {"shift_x": result.shift[:, 0], "shift_y": result.shift[:, 1]}
@@ -217,14 +264,170 @@ class RVAEMixin:
             _NODE,
             {
                 "architecture": model.architecture,
-                "output_dimension": model.output_dimension,
+                "output_dimension": model.n_latents_,
                 "rotation": model.rotation,
                 "translation": model.translation,
                 "n_sites_fit": model.n_sites_fit_,
-            },
+                "pixel_size": float(self.axes_manager.signal_axes[0].scale),
+                "angle_offset": 0.0,  # what register_angle subtracts
+            }
+            | (applied or {}),
         )
+        if self.metadata.has_item(_TURNED):  # these angles belong to the sub-images as they are
+            del self.metadata.Sub_images.derotated
         self._rvae_model = model
 
 
 def _show(show_progressbar):
     return preferences.General.show_progressbar if show_progressbar is None else show_progressbar
+
+
+def _to_model_pixels(images, model, size, unit):
+    """Sub-images on the pixels and the window of a model.
+
+    Parameters
+    ----------
+    images : numpy.ndarray or dask.array.Array, shape (n, w, w)
+    model : RVAE
+    size : float or None
+        Pixel size of the sub-images; None = not known.
+    unit : str or None
+        Its unit.
+
+    Returns
+    -------
+    images : numpy.ndarray or dask.array.Array, shape (n, window_size_, window_size_)
+        As given if they fit already or a pixel size is not known.
+    step : float
+        Pixel size of the sub-images given, in px of the model.
+
+    Raises
+    ------
+    ValueError
+        If the windows are too small, or the two units do not compare.
+    """
+    own, wanted = images.shape[1], model.window_size_
+    known, known_unit = (getattr(model, f"pixel_{name}_", None) for name in ("size", "units"))
+    if size is None or known is None:
+        whose = "the sub-images" if size is None else "the model"
+        _logger.info("The pixel size of %s is not known: windows are compared in px.", whose)
+        return images, 1.0
+    step = size / known * _unit_ratio(unit, known_unit)
+    if abs(step - 1) < _SAME_PIXEL:
+        step = 1.0
+    if (own, step) == (wanted, 1.0):
+        return images, step
+    # Half a pixel on each side may be missing: the model's disk ends before.
+    if (own + 1) * step < wanted:
+        needed = wanted / step
+        raise ValueError(
+            f"The windows are {own} px wide with pixels of {size:.4g} {unit}; the model was fitted "
+            f"to {wanted} px with pixels of {known:.4g} {known_unit}. Cut windows of "
+            f"window_size={int(np.ceil(needed - 0.01))} (px), that is {needed * size:.4g} {unit}."
+        )
+    highest = model._model.grid.q_max * step
+    _logger.log(
+        logging.WARNING if highest > 0.5 else logging.INFO,
+        "Windows of %d px (%.4g %s each) are resampled to the %d px (%.4g %s each) of the model.%s",
+        own, size, unit, wanted, known, known_unit,
+        " Their pixels are too coarse for the details that the model knows." * (highest > 0.5),
+    )  # fmt: skip
+    matrix = resampling_matrix(wanted, own, 1 / step)
+    return _by_block(lambda block: matrix @ block @ matrix.T, images, wanted), step
+
+
+def _unit_ratio(unit, other):
+    """Size of one unit of length in another."""
+    lengths = _construction._PICOMETRES
+    if unit == other:
+        return 1.0
+    if unit in lengths and other in lengths:
+        return lengths[unit] / lengths[other]
+    raise ValueError(
+        f"The pixels of the sub-images are measured in {unit!r}, those of the model in {other!r}: "
+        "give the axes of the stack the model's unit."
+    )
+
+
+def resampling_matrix(n_out, n_in, step):
+    """
+    Linear map from one row of pixels to another about the same middle.
+
+    A sinc under a Lanczos window, as wide as the coarser of both pixels: what finer pixels show
+    beyond the frequencies of coarser ones is smoothed away first. Rows are mirrored at their ends.
+
+    Parameters
+    ----------
+    n_out, n_in : int
+    step : float
+        Size of a pixel of the result, in px of what is given.
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (n_out, n_in)
+
+    Examples
+    --------
+    >>> resampling_matrix(2, 4, 1.0) @ np.array([5.0, 6.0, 7.0, 8.0], dtype=np.float32)
+    array([6., 7.], dtype=float32)
+    """
+    wide = max(step, 1.0)
+    reach = int(np.ceil(_LOBES * wide)) + 1
+    at = (np.arange(n_out) - (n_out - 1) / 2) * step + (n_in - 1) / 2
+    source = np.rint(at).astype(int)[:, None] + np.arange(-reach, reach + 1)
+    distance = (at[:, None] - source) / wide
+    weight = np.sinc(distance) * np.sinc(distance / _LOBES) * (np.abs(distance) < _LOBES)
+    weight /= weight.sum(1, keepdims=True)
+    period = 2 * max(n_in - 1, 1)
+    source = np.abs((source + n_in - 1) % period - (n_in - 1))
+    matrix = np.zeros((n_out, n_in))
+    np.add.at(matrix, (np.arange(n_out)[:, None], source), weight)
+    return matrix.astype(np.float32)
+
+
+def _model_intensities(images, model, rescale):
+    """Gain and offset that make the model's intensities those of the sub-images.
+
+    1 and 0 unless `rescale`; then a warning tells intensities that look different.
+    """
+    from hs_rvae.rvae.batches import spread_rows
+    from hs_rvae.rvae.scales import intensity_scale
+
+    sample = images[spread_rows(np.arange(len(images)), _SAMPLE)]
+    sample = np.asarray(sample.compute() if hasattr(sample, "dask") else sample, np.float32)
+    sample = sample[np.isfinite(sample).all((1, 2))]
+    known_level, known_scale = model._model.level, model._model.scale
+    try:
+        level, scale = intensity_scale(sample)
+    except ValueError:
+        if rescale:
+            raise
+        return 1.0, 0.0
+    gain = scale / known_scale
+    if rescale:
+        offset = level - gain * known_level
+        _logger.info("Intensities rescaled: these = %.4g x the model's + %.4g.", gain, offset)
+        return gain, offset
+    level_off = abs(level - known_level) / known_scale
+    if not 1 / _OTHER_CONTRAST < gain < _OTHER_CONTRAST or level_off > _OTHER_LEVEL:
+        _logger.warning(
+            "The sub-images have level %.4g and contrast %.4g, those that the model was fitted to "
+            "%.4g and %.4g: its latents and errors hold for one intensity scale. If only gain or "
+            "dose differ, apply_rvae(..., rescale_intensity=True).",
+            level, scale, known_level, known_scale,
+        )  # fmt: skip
+    return 1.0, 0.0
+
+
+def _by_block(function, images, size=None):
+    """Dask array of `function` applied to blocks of sub-images."""
+    n, own = len(images), images.shape[1]
+    size = own if size is None else size
+    blocks = images.chunks[0] if hasattr(images, "dask") else _rebuilding.blocks_of(n, own)
+    images = da.asarray(images).rechunk((blocks, -1, -1))
+    return images.map_blocks(
+        lambda block: function(np.asarray(block, np.float32)).astype(np.float32),
+        dtype=np.float32,
+        chunks=(blocks, (size,), (size,)),
+        meta=np.empty((0, 0, 0), np.float32),
+    )

@@ -12,13 +12,25 @@ from hyperspy.signals import LazySignal2D, Signal2D
 from hs_rvae import positions as _positions
 from hs_rvae.signals import construction as _construction
 from hs_rvae.signals import selection as _selection
+from hs_rvae.signals.diagnostics import DiagnosticsMixin
 from hs_rvae.signals.following import FollowingMixin
+from hs_rvae.signals.joining import MatchingMixin
 from hs_rvae.signals.plotting import PlottingMixin
+from hs_rvae.signals.rebuilding import RebuildingMixin
 from hs_rvae.signals.rvae import RVAEMixin
 from hs_rvae.signals.variants import VariantsMixin
 
 
-class SubImageStack(RVAEMixin, VariantsMixin, PlottingMixin, FollowingMixin, Signal2D):
+class SubImageStack(
+    RVAEMixin,
+    RebuildingMixin,
+    MatchingMixin,
+    VariantsMixin,
+    DiagnosticsMixin,
+    PlottingMixin,
+    FollowingMixin,
+    Signal2D,
+):
     """
     Sub-images around the columns of one sublattice, with what is known about each site.
 
@@ -66,7 +78,8 @@ class SubImageStack(RVAEMixin, VariantsMixin, PlottingMixin, FollowingMixin, Sig
 
         Positions that are not finite or repeat another one, and windows that leave the image or
         contain non-finite pixels, are dropped and counted in the log; the column ``site_index``
-        keeps the row of `positions_xy`.
+        keeps the row of `positions_xy`. Positions within a quarter of the nearest-neighbour
+        distance of another one are kept, with a warning that counts them.
 
         Parameters
         ----------
@@ -88,12 +101,18 @@ class SubImageStack(RVAEMixin, VariantsMixin, PlottingMixin, FollowingMixin, Sig
         edge : {"drop"}
             Windows that leave the image are dropped.
         order : {"xy", "rc"}
-            "rc" if `positions_xy` are ``(row, column)``.
+            "rc" if `positions_xy` and `neighbours` are ``(row, column)``.
         neighbours : array-like of shape (m, 2) or Sublattice, optional
-            Columns of the other sublattice, only used to warn if the disk inscribed in the
-            window, which is what a model sees, leaves out the nearest of them.
+            Columns of the other sublattice, in the same `order`. Each site's four nearest of them
+            give the columns ``displacement_x``, ``displacement_y`` (px; the vector of the paper's
+            Fig. 1b: the site minus their mean, NaN unless they enclose it), the same with
+            ``_calibrated`` (pm), ``cell_a``, ``cell_b`` (px) and ``cell_angle`` (rad); where both
+            bring ``x_std`` and ``y_std``, also ``displacement_std`` (px), the standard error. In
+            a crystal of one sublattice pass `positions_xy` again: each site's own four nearest
+            are taken. None: no such columns.
         columns : Mapping of str to array-like of shape (n,), optional
-            Further columns of the site table, one value for each of `positions_xy`.
+            Further columns of the site table, one value for each of `positions_xy`. They
+            replace columns that come from `neighbours`.
         units : Mapping of str to str, optional
             Units of `columns`; dimensionless if not given.
         show_progressbar : bool, optional
@@ -112,9 +131,25 @@ class SubImageStack(RVAEMixin, VariantsMixin, PlottingMixin, FollowingMixin, Sig
             swapped; if the window is below 8 pixels or larger than the image.
         TypeError
             If the values of the image are not real numbers.
+
+        Examples
+        --------
+        >>> import hs_rvae
+        >>> image, truth = hs_rvae.simulation.simulate_perovskite((300, 300), random_state=0)
+        >>> stack = SubImageStack.from_positions(
+        ...     image, truth.b_sites[["x", "y"]], window_size=40, neighbours=truth.a_sites
+        ... )
+        >>> stack.data.shape[1:], stack.sites.units["displacement_x_calibrated"]
+        ((40, 40), 'pm')
         """
         image = _construction.parent_image(image)
         positions = _positions.as_positions(positions_xy, order)
+        columns, units = _as_dict(columns), _as_dict(units)
+        if neighbours is not None:
+            others = _positions.as_positions(neighbours, order)
+            errors = map(_construction.standard_errors, (positions_xy, neighbours))
+            around, around_units = _construction.surroundings(positions, others, image, *errors)
+            columns, units = columns | around | columns, around_units | units
         if lazy is None:
             lazy = image._lazy or issubclass(cls, LazySignal2D)
         if show_progressbar is None:
@@ -129,15 +164,15 @@ class SubImageStack(RVAEMixin, VariantsMixin, PlottingMixin, FollowingMixin, Sig
             lazy,
             centring,
             edge,
-            _as_dict(columns),
-            _as_dict(units),
+            columns,
+            units,
             progress,
         )
         stack = (LazySubImageStack if lazy else SubImageStack)(data, axes=axes, metadata=metadata)
         stack._set_sites(table)
         stack._image = image
         if neighbours is not None:
-            _construction.warn_small_window(data.shape[-1], table.xy, neighbours)
+            _construction.warn_small_window(data.shape[-1], table.xy, others)
         return stack
 
     @classmethod
@@ -171,32 +206,35 @@ class SubImageStack(RVAEMixin, VariantsMixin, PlottingMixin, FollowingMixin, Sig
             int: pixels. float: units of the image's axes. None: 1.85 nearest-neighbour distances.
         neighbours : Sublattice or array-like of shape (m, 2), optional
             The other sublattice. Each site's four nearest of them, or of its own sublattice if
-            there is no other, give the columns ``displacement_x``, ``displacement_y`` (px; the
-            vector of the paper's Fig. 1b: the site minus their mean, NaN unless they enclose it),
-            the same ``_calibrated`` (pm), ``cell_a``, ``cell_b`` (px) and ``cell_angle`` (rad).
+            there is no other, give the displacement and the cell, as in :meth:`from_positions`.
         lazy, centring, edge, columns, units, show_progressbar
             As in :meth:`from_positions`.
 
         Returns
         -------
         SubImageStack or LazySubImageStack
+
+        Examples
+        --------
+        >>> import hs_rvae
+        >>> image, _ = hs_rvae.simulation.simulate_perovskite((300, 300), random_state=0)
+        >>> a, b = hs_rvae.find_sublattices(image).sublattice_list
+        >>> stack = SubImageStack.from_sublattice(b, image, window_size=40, neighbours=a)
+        >>> {"sigma_x", "displacement_x", "displacement_std"} <= set(stack.sites.columns)
+        True
         """
         shapes = _positions.sublattice_positions(sublattice)
-        image = _construction.parent_image(_construction.image_of_sublattice(sublattice, image))
-        positions = np.stack([shapes.pop("x"), shapes.pop("y")], axis=1)
-        around, around_units = _construction.surroundings(
-            positions, neighbours, image, _construction.standard_errors(sublattice)
-        )
+        del shapes["x"], shapes["y"]
         return cls.from_positions(
-            image,
-            positions,
+            _construction.image_of_sublattice(sublattice, image),
+            sublattice,
             window_size,
-            neighbours=neighbours,
+            neighbours=sublattice if neighbours is None else neighbours,
             lazy=lazy,
             centring=centring,
             edge=edge,
-            columns=shapes | around | _as_dict(columns),
-            units=_positions.POSITION_UNITS | around_units | _as_dict(units),
+            columns=shapes | _as_dict(columns),
+            units=_positions.POSITION_UNITS | _as_dict(units),
             show_progressbar=show_progressbar,
         )
 
@@ -220,8 +258,11 @@ class SubImageStack(RVAEMixin, VariantsMixin, PlottingMixin, FollowingMixin, Sig
 
         Parameters
         ----------
-        lattice : atomap.atom_lattice.Atom_Lattice
+        lattice : atomap.atom_lattice.Atom_Lattice, str or pathlib.Path
             In a lattice of two sublattices, the one that is not chosen gives the `neighbours`.
+            A path names a file that ``Atom_Lattice.save`` wrote. Such a file keeps positions,
+            ``sigma_x``, ``sigma_y`` and ``rotation``, but neither amplitudes nor a
+            ``column_table``.
         image : hyperspy.api.signals.Signal2D
             The image to cut from; its calibration holds. Without it, ``lattice.image`` is used.
         sublattice : int, str or Sublattice, optional
@@ -234,7 +275,26 @@ class SubImageStack(RVAEMixin, VariantsMixin, PlottingMixin, FollowingMixin, Sig
         Returns
         -------
         SubImageStack or LazySubImageStack
+
+        Raises
+        ------
+        TypeError
+            If it is no lattice.
+        ValueError
+            If there is no such sublattice, or the file holds no lattice.
+        FileNotFoundError
+            If there is no such file.
+
+        Examples
+        --------
+        >>> import hs_rvae
+        >>> image, _ = hs_rvae.simulation.simulate_perovskite((300, 300), random_state=0)
+        >>> lattice = hs_rvae.find_sublattices(image)
+        >>> stack = SubImageStack.from_atom_lattice(lattice, image, "B", window_size=40)
+        >>> stack.sites.units["displacement_x"]
+        'px'
         """
+        lattice = _construction.atom_lattice(lattice)
         chosen, others = _positions.pick_sublattice(lattice, sublattice)
         return cls.from_sublattice(
             chosen,
@@ -268,12 +328,15 @@ class SubImageStack(RVAEMixin, VariantsMixin, PlottingMixin, FollowingMixin, Sig
         Examples
         --------
         >>> import hyperspy.api as hs
-        >>> xy = np.array([[20.0, 20.0], [30.0, 20.0], [40.0, 40.0]])
-        >>> stack = SubImageStack.from_positions(np.ones((64, 64)), xy, window_size=16)
-        >>> stack.select_sites(stack.sites["x"] > 25).sites["site_index"]
-        array([1, 2])
-        >>> stack.select_sites(hs.roi.CircleROI(cx=25, cy=20, r=10)).sites["site_index"]
-        array([0, 1])
+        >>> import hs_rvae
+        >>> image, truth = hs_rvae.simulation.simulate_perovskite((300, 300), random_state=0)
+        >>> stack = SubImageStack.from_positions(image, truth.b_sites, window_size=40)
+        >>> right = stack.select_sites(stack.sites["x"] > 150)
+        >>> bool(right.sites["x"].min() > 150)
+        True
+        >>> inner = stack.select_sites(hs.roi.CircleROI(cx=2.25, cy=2.25, r=1))  # nm
+        >>> 0 < len(inner.sites) < len(stack.sites)
+        True
         """
         if self.axes_manager.navigation_dimension != 1:
             raise ValueError(

@@ -161,8 +161,44 @@ def test_the_table_has_fit_errors_and_places(crystal, lattice):
         assert table.attrs["pixel_units"] == "nm"
         assert table.attrs["units"]["x"] == "px"
         assert table.attrs["consistency"] == 1
+        # Brighter than the background, for columns have no holes; darker than their peaks.
+        inner = table[(table.x > 12) & (table.y > 12) & (table.x < 305) & (table.y < 275)]
+        assert (inner.disk_mean > inner.background).all()
+        assert (inner.disk_mean < inner.background + inner.amplitude).all()
     a, b = tables(lattice).values()
     assert a.amplitude.median() > 2 * b.amplitude.median()
+    assert a.disk_mean.median() > 1.5 * b.disk_mean.median()
+
+
+def test_the_mean_of_the_disk_reaches_the_sites_in_units_of_the_image(crystal, lattice):
+    image = crystal[0]
+    table = tables(lattice)["B"]
+    stack = hs_rvae.SubImageStack.from_atom_lattice(lattice, image=image, sublattice="B")
+    sites = stack.sites["x"], stack.sites["y"]
+    kept = [np.hypot(table.x - x, table.y - y).argmin() for x, y in zip(*sites, strict=True)]
+    np.testing.assert_array_equal(stack.sites["disk_mean"], table.disk_mean.to_numpy()[kept])
+    # Dark columns: depths are positive, the mean is the image's.
+    dark = hs.signals.Signal2D(1000.0 - image.data)
+    mirrored = tables(find_sublattices(dark))["B"]
+    np.testing.assert_allclose(mirrored.disk_mean, 1000 - table.disk_mean, atol=0.1)
+
+
+def test_columns_fitted_with_the_shape_held_have_a_mean():
+    image, _ = simulate_perovskite((512, 512), b_amplitude=0.08, random_state=0)
+    b = tables(find_sublattices(image))["B"]
+    held = b[b.shape_held]
+    assert len(held) > 5
+    y, x = np.indices(image.data.shape)
+    for column in held[held.disk_mean.notna()].itertuples():
+        weight = np.hypot(x - column.x, y - column.y)
+        weight = np.clip(b.attrs["disk_radius"] + 0.5 - weight, 0, 1)
+        assert np.isclose(column.disk_mean, np.average(image.data, weights=weight))
+
+
+def test_tail_and_disk_can_be_given(crystal):
+    for table in tables(find_sublattices(crystal[0], tail=(0, 2), disk_radius=3)).values():
+        assert table.attrs["tail"] == (0, 2)
+        assert table.attrs["disk_radius"] == 3
 
 
 def test_atomap_gets_the_raw_image_and_its_scale(crystal, lattice, capsys):
@@ -217,7 +253,11 @@ def test_names_and_number_of_sublattices_can_be_given(crystal, lattice):
 def test_choices_are_logged(crystal, caplog):
     with caplog.at_level(logging.INFO, "hs_rvae"):
         find_sublattices(crystal[0])
-    for words in ("repeats itself", "brighter", "maxima of the image", "no clear maximum"):
+    for words in (
+        "repeats itself", "Columns are brighter", "closer than", "the cell has a centre",
+        "maxima of the image", "no clear maximum", "A is the brighter sublattice",
+        "Tail of the columns", "radius", "means in disks", "places of B columns",
+    ):  # fmt: skip
         assert words in caplog.text
 
 

@@ -141,3 +141,118 @@ def test_only_stacks_with_sites_are_joined(films, image, caplog):
 def test_there_must_be_something_to_join():
     with pytest.raises(ValueError, match="stacks is empty"):
         hs_rvae.stack([])
+
+
+# Matching sites ----------------------------------------------------------------------------------
+
+
+def test_two_window_sizes_are_matched_by_site_index(make_stack):
+    small, large = make_stack(1), make_stack(1, window_size=44)
+    assert len(large.sites) < len(small.sites)
+    rows, rows_large = small.match_sites(large)
+    np.testing.assert_array_equal(rows_large, np.arange(len(large.sites)))
+    np.testing.assert_array_equal(small.sites.xy[rows], large.sites.xy[rows_large])
+    # The other way round, and after a selection in another order.
+    shuffled = small.select_sites(np.random.default_rng(0).permutation(len(small.sites)))
+    back, back_small = large.match_sites(shuffled)
+    np.testing.assert_array_equal(large.sites.xy[back], shuffled.sites.xy[back_small])
+    assert len(back) == len(rows)
+
+
+def test_angles_of_two_window_sizes_in_one_dataframe(film):
+    stacks = [
+        SubImageStack.from_positions(film.image, film.positions, window_size=w) for w in (32, 42)
+    ]
+    for one in stacks:
+        one.rvae(output_dimension=1, random_state=0)
+    rows, rows_large = stacks[0].match_sites(stacks[1])
+    assert len(rows) == len(stacks[1].sites) < len(stacks[0].sites)
+    frame = stacks[0].sites.to_dataframe().iloc[rows].reset_index(drop=True)
+    frame["angle_large"] = stacks[1].sites.to_dataframe()["angle"].to_numpy()[rows_large]
+    difference = np.exp(1j * (frame["angle"] - frame["angle_large"]))
+    # One offset between two models; what is left is the error of both.
+    apart = np.degrees(np.abs(np.angle(difference * np.conj(difference.mean()))))
+    assert np.median(apart) < 3
+    # Without the matching, rows of both tables are different columns of the crystal.
+    n = len(rows)
+    wrong = np.exp(1j * (stacks[0].sites["angle"][:n] - stacks[1].sites["angle"]))
+    assert abs(difference.mean()) > 0.98 > abs(wrong.mean()) + 0.1
+
+
+def test_images_and_frames_are_never_mixed(films):
+    joined = hs_rvae.stack(films)
+    last = hs_rvae.stack(films).select_sites(joined.sites["image"] == 1)
+    rows, rows_last = joined.match_sites(last)
+    np.testing.assert_array_equal(rows, np.arange(54, 74))
+    np.testing.assert_array_equal(rows_last, np.arange(20))
+    by_position = joined.match_sites(last, by="position", max_distance=0.5)
+    np.testing.assert_array_equal(by_position[0], rows)
+    with pytest.raises(ValueError, match=r"Only one .* column 'image', with 3 values: .*== 0"):
+        joined.match_sites(films[0])
+    one = joined.select_sites(joined.sites["image"] == 0)
+    assert len(one.match_sites(films[0])[0]) == 54
+    for stack, number in ((joined, 0), (last, 1)):
+        stack.sites.set("frame", np.full(len(stack.sites), number))
+    with pytest.raises(ValueError, match="no site in common"):
+        joined.match_sites(last)
+
+
+def test_two_sublattices_are_matched_by_position(make_image):
+    image, xy = make_image(seed=1)
+    # A second sublattice 3 px beside the first, in another order and with sites of its own.
+    rng = np.random.default_rng(0)
+    order = rng.permutation(len(xy))[10:]
+    first = SubImageStack.from_positions(image, xy, 24)
+    second = SubImageStack.from_positions(image, xy[order] + [3.0, 0.0], 24)
+    rows, others = first.match_sites(second, by="position", max_distance=4)
+    apart = second.sites.xy[others] - first.sites.xy[rows]
+    np.testing.assert_allclose(apart, np.tile([3.0, 0.0], (len(rows), 1)), atol=1e-9)
+    assert len(set(rows)) == len(rows) == len(set(others))
+    known = set(order[second.sites["site_index"]]) & set(first.sites["site_index"])
+    assert set(first.sites["site_index"][rows]) == known
+    # Two sites at one: only the nearer is its partner.
+    pair = SubImageStack.from_positions(image, xy[27] + [[1.0, 0.0], [-2.0, 0.0]], 24)
+    rows, others = first.match_sites(pair, by="position", max_distance=4)
+    assert first.sites["site_index"][rows].tolist() == [27] and others.tolist() == [0]
+
+
+def test_sites_that_cannot_be_matched_are_explained(films, make_image, caplog):
+    first, second = films[0].inav[:10], films[0].inav[20:30]
+    with pytest.raises(ValueError, match="no site in common.*match by='position'"):
+        first.match_sites(second)
+    with pytest.raises(ValueError, match=r"nearest pair is 39.* px apart; max_distance=2"):
+        first.match_sites(second, by="position", max_distance=2)
+    with pytest.raises(ValueError, match="max_distance=None: by='position' needs"):
+        first.match_sites(second, by="position")
+    with pytest.raises(ValueError, match="by='name' is unknown"):
+        first.match_sites(second, by="name")
+    with pytest.raises(TypeError, match="other is a ndarray"):
+        first.match_sites(np.zeros((3, 2)))
+    doubled = first.select_sites([0, 0, 1])
+    with pytest.raises(ValueError, match="other has sites with the same site_index"):
+        first.match_sites(doubled)
+    without = first.deepcopy()
+    without.sites.remove("site_index")
+    with pytest.raises(ValueError, match="self has no column 'site_index'"):
+        without.match_sites(first)
+    image, xy = make_image(scale=0.021)
+    with pytest.raises(ValueError, match="pixels of 0.02 nm and 0.021 nm"):
+        first.match_sites(
+            SubImageStack.from_positions(image, xy, 24), by="position", max_distance=2
+        )
+    moved = first.deepcopy()
+    moved.sites["x"] += 10.0
+    first.match_sites(moved)
+    assert "same site_index are 10.0 px apart" in caplog.text
+
+
+def test_a_fit_that_the_stacks_share_is_kept(film):
+    stack = film.stack.deepcopy()
+    stack.rvae(output_dimension=1, epochs=1, random_state=0)
+    parts = [stack.inav[:100], stack.inav[100:]]
+    joined = hs_rvae.stack(parts)
+    assert joined.metadata.Sub_images.rvae.angle_offset == 0 and joined.rvae_model
+    parts[0].register_angle(1.0)
+    assert np.isnan(hs_rvae.stack(parts).metadata.Sub_images.rvae.angle_offset)
+    parts[1].rvae(output_dimension=1, epochs=1, random_state=1)
+    assert not hs_rvae.stack(parts).metadata.has_item("Sub_images.rvae")

@@ -5,8 +5,10 @@
 import hyperspy.api as hs
 import numpy as np
 import pytest
+from scipy import ndimage
 
 import hs_rvae
+from hs_rvae.signals.rvae import resampling_matrix
 from hs_rvae.simulation import compare_angles
 
 
@@ -19,9 +21,17 @@ def stack(film):
 def test_rvae_writes_named_columns_with_units(film, stack):
     before = stack.data.copy()
     stack.rvae(output_dimension=2, random_state=0)
-    expected = ["angle", "angle_std", "latent_0", "latent_0_std", "latent_1", "latent_1_std"]
+    expected = [
+        "angle",
+        "angle_std",
+        "angle_weight",
+        "latent_0",
+        "latent_0_std",
+        "latent_1",
+        "latent_1_std",
+    ]
     expected += ["order_amplitude", "order_amplitude_std", "log_likelihood"]
-    assert list(stack.sites.columns[-9:]) == expected
+    assert list(stack.sites.columns[-10:]) == expected
     units = stack.sites.units
     assert units["angle"] == units["angle_std"] == "rad" and units["log_likelihood"] == "nat"
     assert units["latent_0"] == ""
@@ -161,3 +171,202 @@ def test_hyperspys_preference_shows_the_bar(capfd, monkeypatch, stack):
     assert "rVAE" in capfd.readouterr().err
     stack.rvae(output_dimension=1, epochs=1, random_state=0, show_progressbar=False)
     assert "rVAE" not in capfd.readouterr().err
+
+
+# Other pixels, windows and intensities -----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def fitted_once(film):
+    stack = film.stack.deepcopy()
+    stack.rvae(output_dimension=2, random_state=0)
+    return stack
+
+
+@pytest.fixture
+def fitted(fitted_once):
+    return fitted_once.deepcopy()
+
+
+def resampled_film(film, factor, unit="nm"):
+    """The film as a microscope with pixels `factor` times as large sees it, and the B columns."""
+    image = film.image.data.astype(float)
+    if factor > 1:  # a coarser pixel takes in what a finer one tells apart
+        image = ndimage.gaussian_filter(image, 0.4 * np.sqrt(factor**2 - 1))
+    size = int((image.shape[0] - 1) / factor)
+    line = np.arange(size) * factor
+    data = ndimage.map_coordinates(image, np.meshgrid(line, line, indexing="ij"), order=3)
+    other = hs.signals.Signal2D(data.astype(np.float32))
+    scale = film.image.axes_manager[0].scale * factor * {"nm": 1, "Å": 10, "px": 1}[unit]
+    for axis, name in zip(other.axes_manager.signal_axes, "xy", strict=True):
+        axis.name, axis.scale, axis.units = name, scale, unit
+    return other, film.positions / factor
+
+
+def difference_of_angles(one, other):
+    rows, rows_other = one.match_sites(other)
+    apart = one.sites["angle"][rows] - other.sites["angle"][rows_other]
+    return np.degrees(np.abs(np.angle(np.exp(1j * apart)))), rows, rows_other
+
+
+@pytest.mark.parametrize("factor", [0.6, 0.8, 1.15, 1.4])
+@pytest.mark.parametrize("unit", ["nm", "Å"])
+def test_other_pixels_are_resampled_to_those_of_the_model(film, fitted, factor, unit, caplog):
+    caplog.set_level("INFO", logger="hs_rvae")
+    image, xy = resampled_film(film, factor, unit)
+    size = 32 * film.image.axes_manager[0].scale * {"nm": 1, "Å": 10}[unit]
+    other = hs_rvae.SubImageStack.from_positions(image, xy, window_size=float(size))
+    before = other.data.copy()
+    other.apply_rvae(fitted.rvae_model)
+    np.testing.assert_array_equal(other.data, before)
+    assert f"{other.data.shape[-1]} px ({0.015 * factor * size / 0.48:.4g} {unit}" in caplog.text
+    apart, rows, rows_other = difference_of_angles(fitted, other)
+    # Measured 0.001 to 0.02 degrees; the noise of one site makes 0.3.
+    assert np.median(apart) < 0.1 * np.degrees(np.median(fitted.sites["angle_std"]))
+    for name in ("latent_0", "latent_1"):
+        values = fitted.sites[name][rows], other.sites[name][rows_other]
+        assert np.corrcoef(*values)[0, 1] > 0.999
+
+
+@pytest.mark.parametrize("seed", [5, 6])
+def test_another_film_with_other_pixels_shows_its_true_variants(make_film, fitted, seed):
+    other = make_film(
+        seed, n_cells=24, cell=22.5, pixel_size=0.012, shift=2.25, domain_size=8, nonpolar=0.0,
+        window_cells=32 / 18,
+    )  # fmt: skip
+    other.stack.apply_rvae(fitted.rvae_model)
+    found = compare_angles(
+        other.stack.sites["angle"][other.interior], other.true_angle[other.interior], 4
+    )
+    assert found["ari"] >= 0.98
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.3])
+def test_the_model_is_rebuilt_on_the_pixels_of_the_stack(film, fitted, factor):
+    image, xy = resampled_film(film, factor)
+    other = hs_rvae.SubImageStack.from_positions(image, xy, window_size=0.48)
+    other.apply_rvae(fitted.rvae_model)
+    residual = other.get_rvae_residual()
+    size, grid = other.data.shape[-1], fitted.rvae_model._model.grid
+    line = np.arange(size) - (size - 1) / 2
+    inside = np.hypot(line, line[:, None]) * factor < grid.radius - 2 * grid.edge
+    contrast = other.data[:, inside].var()
+    assert residual.data[:, inside].var() < 0.12 * contrast
+    other.sites["angle"] = np.roll(other.sites["angle"], 7)
+    assert other.get_rvae_residual().data[:, inside].var() > 0.25 * contrast
+    manifold = other.get_rvae_manifold((2, 2))
+    assert manifold.axes_manager.signal_shape == (size, size)
+
+
+def test_a_lazy_stack_of_other_pixels_and_chunks_gives_the_same(film, fitted):
+    image, xy = resampled_film(film, 0.8)
+    eager = hs_rvae.SubImageStack.from_positions(image, xy, window_size=0.48)
+    lazy = hs_rvae.SubImageStack.from_positions(image.as_lazy(), xy, window_size=0.48)
+    lazy.data = lazy.data.rechunk((77, 20, -1))
+    for stack in (eager, lazy):
+        stack.apply_rvae(fitted.rvae_model)
+    assert lazy._lazy
+    for name in ("angle", "latent_0", "log_likelihood"):
+        np.testing.assert_allclose(lazy.sites[name], eager.sites[name], rtol=2e-3, atol=2e-3)
+
+
+def test_whole_pixel_windows_of_other_pixels_are_centred(film, fitted):
+    image, xy = resampled_film(film, 0.8)
+    size = 41
+    exact = hs_rvae.SubImageStack.from_positions(image, xy, window_size=size)
+    nearest = hs_rvae.SubImageStack.from_positions(image, xy, window_size=size, centring="nearest")
+    for stack in (exact, nearest):
+        stack.apply_rvae(fitted.rvae_model)
+    apart, _, _ = difference_of_angles(exact, nearest)
+    assert np.median(apart) < 0.5 * np.degrees(np.median(fitted.sites["angle_std"]))
+
+
+def test_larger_windows_are_cut_to_those_of_the_model(film, fitted, caplog):
+    large = hs_rvae.SubImageStack.from_positions(film.image, film.positions, window_size=40)
+    large.apply_rvae(fitted.rvae_model)
+    rows, rows_large = fitted.match_sites(large)
+    # Of the same parity, they lose pixels and nothing else.
+    apart = fitted.sites["angle"][rows] - large.sites["angle"][rows_large]
+    assert np.abs(np.angle(np.exp(1j * apart))).max() < 1e-3
+    np.testing.assert_allclose(
+        large.sites["latent_0"][rows_large], fitted.sites["latent_0"][rows], atol=1e-3
+    )
+
+
+def test_windows_too_small_are_refused_with_the_size_to_cut(film, fitted):
+    image, xy = resampled_film(film, 0.8)
+    small = hs_rvae.SubImageStack.from_positions(image, xy, window_size=32)
+    with pytest.raises(
+        ValueError,
+        match=r"32 px wide with pixels of 0.012 nm; .* 32 px with pixels of 0.015 nm. "
+        r"Cut windows of window_size=40 \(px\), that is 0.48 nm",
+    ):
+        small.apply_rvae(fitted.rvae_model)
+    assert "angle" not in small.sites
+    small = hs_rvae.SubImageStack.from_positions(film.image, film.positions, window_size=24)
+    with pytest.raises(ValueError, match=r"window_size=32 \(px\), that is 0.48 nm"):
+        small.apply_rvae(fitted.rvae_model)
+
+
+def test_without_units_windows_are_compared_in_pixels(film, fitted, caplog):
+    caplog.set_level("INFO", logger="hs_rvae")
+    image, xy = hs.signals.Signal2D(film.image.data), film.positions
+    plain = hs_rvae.SubImageStack.from_positions(image, xy, window_size=32)
+    plain.apply_rvae(fitted.rvae_model)
+    assert "pixel size of the sub-images is not known: windows are compared in px" in caplog.text
+    np.testing.assert_allclose(plain.sites["angle"], fitted.sites["angle"], atol=1e-4)
+    other = hs_rvae.SubImageStack.from_positions(image, xy, window_size=34)
+    with pytest.raises(ValueError, match="windows of 34 px, the model was fitted to 32 px"):
+        other.apply_rvae(fitted.rvae_model)
+    plain.rvae(output_dimension=1, epochs=1, random_state=0)
+    assert plain.rvae_model.pixel_size_ is None
+    with pytest.raises(ValueError, match="windows of 40 px, the model was fitted to 32 px"):
+        hs_rvae.SubImageStack.from_positions(film.image, xy, window_size=40).apply_rvae(
+            plain.rvae_model
+        )
+    assert "pixel size of the model is not known" in caplog.text
+    strange = film.stack.deepcopy()
+    for axis in strange.axes_manager.signal_axes:
+        axis.units = "1/nm"
+    with pytest.raises(ValueError, match="measured in '1/nm', those of the model in 'nm'"):
+        strange.apply_rvae(fitted.rvae_model)
+
+
+def test_pixels_too_coarse_for_the_model_are_warned_of(film, fitted, caplog):
+    image, xy = resampled_film(film, 2.2)
+    coarse = hs_rvae.SubImageStack.from_positions(image, xy, window_size=16)
+    coarse.apply_rvae(fitted.rvae_model)
+    assert "too coarse for the details" in caplog.text
+
+
+def test_intensities_of_another_scale_are_warned_of_or_rescaled(film, fitted, caplog):
+    caplog.set_level("WARNING", logger="hs_rvae")
+    fitted.apply_rvae(fitted.rvae_model)
+    assert "intensity scale" not in caplog.text
+    other = fitted.deepcopy()
+    other.data = (2.5 * other.data + 700).astype(np.float32)
+    other.apply_rvae(fitted.rvae_model)
+    assert "rescale_intensity=True" in caplog.text
+    assert np.abs(other.sites["latent_0"] - fitted.sites["latent_0"]).mean() > 1
+    other.apply_rvae(fitted.rvae_model, rescale_intensity=True)
+    np.testing.assert_allclose(other.sites["latent_0"], fitted.sites["latent_0"], atol=0.01)
+    apart, _, _ = difference_of_angles(fitted, other)
+    assert apart.max() < 0.1
+    # What is rebuilt is in the intensities of the stack.
+    np.testing.assert_allclose(
+        other.get_rvae_model().data, 2.5 * fitted.get_rvae_model().data + 700, rtol=1e-3
+    )
+
+
+def test_resampling_keeps_slow_waves_and_takes_fast_ones_away():
+    at = np.arange(64) - 31.5
+    for step in (0.6, 1.0, 1.7):
+        matrix = resampling_matrix(20, 64, step)
+        new = (np.arange(20) - 9.5) * step
+        slow = 0.35 / max(step, 1)  # cycles/px; the coarser pixels end at 0.5
+        kept = matrix @ np.cos(2 * np.pi * slow * at + 0.3)
+        np.testing.assert_allclose(kept, np.cos(2 * np.pi * slow * new + 0.3), atol=0.02)
+        np.testing.assert_allclose(matrix @ np.ones(64), 1, rtol=1e-5)
+    fast = resampling_matrix(20, 64, 1.7) @ np.cos(2 * np.pi * 0.42 * at)
+    assert np.abs(fast).max() < 0.03
+    np.testing.assert_allclose(resampling_matrix(30, 64, 1.0), np.eye(64)[17:47], atol=1e-6)

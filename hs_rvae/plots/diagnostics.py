@@ -1,0 +1,113 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How far angle and latents follow the instrument, as a table of colours."""
+
+import numpy as np
+from matplotlib.patches import Rectangle
+
+from . import frame, layout
+from .color import get_colormap
+
+_NEEDED = ("value", "quantity", "coefficient", "follows")
+# White to blue, of even lightness steps, and never so dark that black figures cannot be read.
+_COLORMAP = "cet_CET_L12"
+_PALE = 0.4  # of the colour where the coefficient is what smooth maps have by chance
+
+
+def plot_diagnostics(table, *, cmap=None, title=None, font_size=None, ax=None):
+    """Draw how far the values of a model follow the instrument and each other.
+
+    One row per value, one column per quantity: instrument left, the values themselves right. Each
+    cell shows the information coefficient (0: independent, 1: one determines the other); those
+    that stand out of chance are framed and in full colour, the others pale.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        ``table`` of what ``stack.rvae_diagnostics()`` returns: the columns ``value``,
+        ``quantity``, ``coefficient`` and ``follows``, one row per cell.
+    cmap : str or matplotlib.colors.Colormap, optional
+        Sequential map from 0 to 1; by default white to blue.
+    title, font_size
+        As in `hs_rvae.plots.plot_site_map`.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw into; by default those of a new figure, 85 mm wide.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If the table has no rows or lacks a column.
+    TypeError
+        If `ax` is not one rectilinear Axes.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from hs_rvae.plots.diagnostics import plot_diagnostics
+    >>> table = pd.DataFrame({"value": ["angle", "latent_0"], "quantity": ["x", "x"],
+    ...                       "coefficient": [0.1, 0.8], "follows": [False, True]})
+    >>> [text.get_text() for text in plot_diagnostics(table).texts]
+    ['0.10', '0.80']
+    """
+    missing = [name for name in _NEEDED if name not in table]
+    if missing or not len(table):
+        raise ValueError(
+            f"table lacks {missing or 'rows'}: give the table of stack.rvae_diagnostics()"
+        )
+    rows = list(dict.fromkeys(table["value"]))
+    columns = [name for name in dict.fromkeys(table["quantity"]) if name not in rows]
+    n_instrument = len(columns)
+    columns += [name for name in rows if name in set(table["quantity"])]
+    new = ax is None
+    font_size = frame.font_size_for(font_size, ax)
+    if new:
+        ax = frame.new_axes(layout.COLUMN_WIDTH, layout.COLUMN_WIDTH)
+    else:
+        frame.check_axes(ax)
+    colors = get_colormap(cmap or _COLORMAP)
+    for cell in table.itertuples():
+        if not np.isfinite(cell.coefficient):
+            continue
+        at = columns.index(cell.quantity), rows.index(cell.value)
+        _draw_cell(ax, at, cell.coefficient, cell.follows, colors, font_size)
+    # Wider than high, for the figures; a gap where the instrument ends.
+    ax.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5), aspect=0.9)
+    if 0 < n_instrument < len(columns):
+        ax.axvline(n_instrument - 0.5, color="white", linewidth=3, zorder=2)
+        ax.axvline(n_instrument - 0.5, color="0.3", linewidth=0.8, zorder=2)
+    ax.set_xticks(range(len(columns)), columns, rotation=90)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.tick_params(labelsize=font_size - 1, length=0)
+    ax.xaxis.tick_top()
+    ax.spines[:].set_visible(False)
+    if title is not None:
+        ax.set_title(title, fontsize=font_size)
+    if new:
+        layout.fit_figure(ax, layout.column_width(font_size))
+    return ax
+
+
+def _draw_cell(ax, at, coefficient, stands_out, colors, font_size):
+    """Colour and figure of one cell: framed if it stands out of chance, else pale."""
+    color = np.array(colors(float(coefficient))[:3])
+    if not stands_out:
+        color = 1 - _PALE * (1 - color)
+    side = 0.9
+    cell = Rectangle(np.subtract(at, side / 2), side, side, facecolor=color, zorder=1)
+    cell.set(edgecolor="black" if stands_out else "none", linewidth=1.0)
+    cell.set_gid("stands out" if stands_out else "chance")
+    ax.add_patch(cell)
+    dark = color @ (0.299, 0.587, 0.114) < 0.42
+    ax.text(
+        *at,
+        f"{coefficient:.2f}",
+        ha="center",
+        va="center",
+        color="white" if dark else "black",
+        fontsize=font_size - 2,
+        zorder=4,
+    )

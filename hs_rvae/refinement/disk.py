@@ -1,0 +1,68 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Mean of an image in disks about columns: their intensity as it was measured, without a model."""
+
+import math
+
+import numpy as np
+
+from .kernel import plain
+
+_OF_RADIUS = 2 / 3  # default: below 0.4 distances to the next column of any kind
+
+
+def checked_disk_radius(disk_radius, radius):
+    """The radius that was asked for, or the default."""
+    if disk_radius is None:
+        return _OF_RADIUS * radius
+    if not 0.5 <= disk_radius < np.inf:
+        raise ValueError(
+            f"disk_radius={disk_radius!r}: give at least 0.5 pixels, best less than half of the "
+            "distance between neighbouring columns."
+        )
+    return float(disk_radius)
+
+
+@plain
+def disk_means(image, x, y, radius):
+    """
+    Mean of an image in a disk about each position.
+
+    Parameters
+    ----------
+    image : numpy.ndarray of shape (rows, columns)
+    x, y : numpy.ndarray of shape (n,)
+        Position in pixels.
+    radius : float
+        In pixels. A pixel at the distance d from the centre has the weight ``radius + 0.5 - d``,
+        between 0 and 1, so that the mean does not jump as a column moves over the pixels.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n,)
+        In the units of the image. NaN where the disk has pixels that are not finite or lie outside
+        the image, or the position is not finite.
+    """
+    rows, columns = image.shape
+    reach = radius + 0.5
+    means = np.full(len(x), np.nan)
+    for i in range(len(x)):
+        # Comparisons with NaN are false.
+        if not (x[i] - reach >= -1 and y[i] - reach >= -1):
+            continue
+        if not (x[i] + reach <= columns and y[i] + reach <= rows):
+            continue
+        left, right = math.floor(x[i] - reach) + 1, math.ceil(x[i] + reach) - 1
+        top, bottom = math.floor(y[i] - reach) + 1, math.ceil(y[i] + reach) - 1
+        total, weights = 0.0, 0.0
+        for row in range(top, bottom + 1):
+            for column in range(left, right + 1):
+                distance = math.sqrt((column - x[i]) ** 2 + (row - y[i]) ** 2)
+                weight = min(reach - distance, 1.0)
+                if weight > 0.0:
+                    total += weight * image[row, column]
+                    weights += weight
+        # Infinite pixels make the mean infinite, or NaN.
+        if math.isfinite(total):
+            means[i] = total / weights
+    return means

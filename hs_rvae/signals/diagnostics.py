@@ -1,0 +1,179 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verbs that ask whether angles and latents follow the instrument."""
+
+import logging
+import re
+
+import numpy as np
+
+from hs_rvae import diagnostics as _diagnostics
+from hs_rvae.plots.diagnostics import plot_diagnostics
+
+_logger = logging.getLogger(__name__)
+
+_VALUES = re.compile(r"angle|latent_\d+|order_amplitude|shift_[xy]")
+
+
+class DiagnosticsMixin:
+    """Compare columns of the model with what the instrument may have printed on them."""
+
+    def rvae_diagnostics(self, *, n_shuffles=30, max_sites=1000, random_state=None):
+        """Tell how far the angle and the latents follow the instrument instead of the material.
+
+        Compares ``angle``, ``latent_0`` ..., ``order_amplitude`` and the shifts with the scan axes,
+        the distance to the edge of the image, the intensity and the background of the columns,
+        their ellipticity and its direction (a tilt), and with each other. Intensity and background
+        are the columns ``amplitude`` (or ``volume``) and ``background``; where there are none they
+        are measured on the sub-images, block by block, and written as ``disk_intensity`` (mean
+        within 0.15 distances between sites) and ``lowest_intensity`` (mean of the darkest tenth).
+        The ellipticity, a mean over nine neighbouring sites, needs ``sigma_x``, ``sigma_y`` and
+        ``rotation``; without them it is left out. What stands out is also written to the log.
+
+        Parameters
+        ----------
+        n_shuffles : int
+            Shuffled maps on which chance is measured.
+        max_sites : int
+            Sites that are compared: a random subset if there are more. Sites without a defined
+            angle (see :meth:`assign_variants`) are left out of the row of the angle.
+        random_state : int, numpy.random.Generator or None
+            Seed of subset and shuffles; the same seed gives the same numbers.
+
+        Returns
+        -------
+        hs_rvae.diagnostics.Diagnostics
+            Print it; ``table`` is a :class:`pandas.DataFrame`, ``summary`` says what stands out.
+
+        Raises
+        ------
+        ValueError
+            If the columns of a model are missing, fewer than 100 sites have finite values, or the
+            stack joins several images.
+
+        Notes
+        -----
+        Method, meaning and false alarms: :func:`hs_rvae.diagnostics.diagnose` and the user guide.
+
+        Examples
+        --------
+        >>> import hs_rvae
+        >>> image, truth = hs_rvae.simulation.simulate_perovskite((400, 400), random_state=0)
+        >>> stack = hs_rvae.SubImageStack.from_positions(image, truth.b_sites[["x", "y"]])
+        >>> stack.sites["latent_0"] = stack.sites["x"] ** 2
+        >>> print(stack.rvae_diagnostics(random_state=0).summary[0])
+        latent_0 follows the scan direction x (0.99; ... by chance): likely an instrument ...
+        """
+        sites = self.sites
+        names = [] if sites is None else [n for n in sites.columns if _VALUES.fullmatch(n)]
+        if not names:
+            raise ValueError(
+                "There is no column 'angle' or 'latent_0'; stack.rvae() or stack.apply_rvae() "
+                "writes them."
+            )
+        if "image" in sites and len(np.unique(sites["image"])) > 1:
+            raise ValueError(
+                "The stack joins several images, whose scan axes have nothing in common: choose "
+                "one, for example select_sites(stack.sites['image'] == 0)."
+            )
+        values = {name: sites[name] for name in names}
+        if "angle" in values:
+            values["angle"] = np.where(self._defined(sites), values["angle"], np.nan)
+        quantities, notes = self._instrument_quantities(sites)
+        found = _diagnostics.diagnose(
+            sites.xy,
+            values,
+            quantities,
+            angles=("angle", "elongation"),
+            n_shuffles=n_shuffles,
+            max_sites=max_sites,
+            random_state=random_state,
+        )
+        found = _diagnostics.Diagnostics(found.table, (*found.summary, *notes))
+        for line in found.summary:
+            _logger.info(line)
+        return found
+
+    def plot_rvae_diagnostics(
+        self,
+        diagnostics=None,
+        *,
+        n_shuffles=30,
+        max_sites=1000,
+        random_state=None,
+        cmap=None,
+        title=None,
+        font_size=None,
+        ax=None,
+    ):
+        """Draw how far the angle and the latents follow the instrument, as a table of colours.
+
+        Parameters
+        ----------
+        diagnostics : hs_rvae.diagnostics.Diagnostics, optional
+            What :meth:`rvae_diagnostics` gave. None: it is called with the next three parameters.
+        n_shuffles, max_sites, random_state
+            As in :meth:`rvae_diagnostics`.
+        cmap, title, font_size, ax
+            As in :func:`hs_rvae.plots.plot_diagnostics`.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+
+        Raises
+        ------
+        ValueError
+            As in :meth:`rvae_diagnostics`.
+
+        Examples
+        --------
+        >>> found = stack.rvae_diagnostics(random_state=0)  # doctest: +SKIP
+        >>> ax = stack.plot_rvae_diagnostics(found)  # doctest: +SKIP
+        """
+        if diagnostics is None:
+            diagnostics = self.rvae_diagnostics(
+                n_shuffles=n_shuffles, max_sites=max_sites, random_state=random_state
+            )
+        return plot_diagnostics(
+            diagnostics.table, cmap=cmap, title=title, font_size=font_size, ax=ax
+        )
+
+    def _instrument_quantities(self, sites):
+        """What the values are compared with, by name, and what is missing, in words."""
+        xy, image, notes = sites.xy, self.image, []
+        image = image[0] if isinstance(image, list) and len(image) == 1 else image
+        shape = None if image is None or isinstance(image, list) else image.data.shape
+        quantities = {"x": xy[:, 0], "y": xy[:, 1]}
+        quantities["edge distance"] = _diagnostics.edge_distance(xy, shape)
+        intensity = next((name for name in ("amplitude", "volume") if name in sites), None)
+        background = "background" if "background" in sites else None
+        if intensity is None or background is None:
+            self._measure_intensity(sites)
+        quantities["intensity"] = sites[intensity or "disk_intensity"]
+        quantities["background"] = sites[background or "lowest_intensity"]
+        if all(name in sites for name in ("sigma_x", "sigma_y", "rotation")):
+            shapes = [sites[name] for name in ("sigma_x", "sigma_y", "rotation")]
+            strength, direction = _diagnostics.ellipse(xy, *shapes)
+            quantities["ellipticity"], quantities["elongation"] = strength, direction
+        else:
+            notes.append(
+                "Tilt is left out: there are no columns 'sigma_x', 'sigma_y' and 'rotation'; "
+                "SubImageStack.from_atom_lattice() or from_sublattice() writes them."
+            )
+        return quantities, notes
+
+    def _measure_intensity(self, sites):
+        """Write what the sub-images say of column and background."""
+        from hs_rvae.rvae.batches import map_blocks
+
+        radius = _diagnostics.disk_radius(sites.xy)
+        images = self.data if self.data.ndim == 3 else self.data[None]
+        measured = map_blocks(
+            lambda block, offsets: _diagnostics.column_intensity(block, offsets, radius),
+            images,
+            sites[["offset_x", "offset_y"]],
+            width=2,
+            dtype=np.float64,
+        )
+        sites.set_many({"disk_intensity": measured[:, 0], "lowest_intensity": measured[:, 1]})
