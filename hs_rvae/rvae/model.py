@@ -75,6 +75,9 @@ class RVAE:
         Width of the sub-images fitted, in px.
     n_sites_fit_ : int
         Number of sub-images the model was fitted to.
+    pixel_size_, pixel_units_ : float and str, or None
+        Size of the pixels fitted, set by the stack that was fitted and saved with the model; None
+        if it is not known.
     dropped_variance_ : float
         Share of the variance above the noise that the truncation in frequency drops.
     angle_scatter_ : float
@@ -92,6 +95,9 @@ class RVAE:
     >>> result.angle.shape == (len(stack.data),), result.latent.shape[1]
     (True, 1)
     """
+
+    pixel_size_ = None
+    pixel_units_ = None
 
     def __init__(
         self,
@@ -174,6 +180,7 @@ class RVAE:
                 images, offsets, rows, self, settings, generator, device, progress, initial
             )
         self._publish()
+        self.pixel_size_ = self.pixel_units_ = None  # arrays do not know
         warn_if_stopped(progress)
         return self
 
@@ -380,6 +387,7 @@ class RVAE:
             settings["random_state"] = None
         settings["device"] = settings["show_progressbar"] = None
         header = {"format": _FORMAT, "settings": settings, "model": header}
+        header |= {"pixel_size": self.pixel_size_, "pixel_units": self.pixel_units_}
         return write_model(path, tensors, header)
 
     @classmethod
@@ -415,6 +423,7 @@ class RVAE:
             ) from error
         model.device = device
         model._publish()
+        model.pixel_size_, model.pixel_units_ = header.get("pixel_size"), header.get("pixel_units")
         return model
 
     def _publish(self):

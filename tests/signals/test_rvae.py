@@ -370,3 +370,19 @@ def test_resampling_keeps_slow_waves_and_takes_fast_ones_away():
     fast = resampling_matrix(20, 64, 1.7) @ np.cos(2 * np.pi * 0.42 * at)
     assert np.abs(fast).max() < 0.03
     np.testing.assert_allclose(resampling_matrix(30, 64, 1.0), np.eye(64)[17:47], atol=1e-6)
+
+
+def test_a_saved_model_knows_its_pixel_size(tmp_path, film, fitted):
+    path = fitted.rvae_model.save(tmp_path / "model.safetensors")
+    loaded = hs_rvae.RVAE.load(path)
+    assert (loaded.pixel_size_, loaded.pixel_units_) == (pytest.approx(0.015), "nm")
+    image, xy = resampled_film(film, 0.8)
+    other = hs_rvae.SubImageStack.from_positions(image, xy, window_size=0.48)
+    other.apply_rvae(path)
+    apart, _, _ = difference_of_angles(fitted, other)
+    assert np.median(apart) < 0.1 * np.degrees(np.median(fitted.sites["angle_std"]))
+    # Files of models without one are read as before.
+    plain = hs_rvae.RVAE(output_dimension=1, epochs=1, random_state=0).fit(film.stack.data)
+    assert plain.pixel_size_ is None
+    loaded = hs_rvae.RVAE.load(plain.save(tmp_path / "plain.safetensors"))
+    assert loaded.pixel_size_ is None and loaded.pixel_units_ is None
