@@ -174,6 +174,9 @@ def bfo_multislice():
 
     Notes
     -----
+    Columns of the image do not stand exactly where the truth has its atoms: averaged over sites, up
+    to 0.25 px off. The user guide says why, under "Where the columns of an image are".
+
     Each variant was simulated as one cell and tiled. Walls are therefore abrupt and free of strain,
     which is easier than life.
 
