@@ -70,8 +70,9 @@ class VariantsMixin:
             self._sites_with(
                 "displacement_x", "making the stack with neighbours= or from_atom_lattice()"
             )
+            # Whether distortions stand out of the noise at all is what the resultant tells.
             x, y = sites["displacement_x"], sites["displacement_y"]
-            good = defined & np.isfinite(x) & np.isfinite(y)
+            good = np.isfinite(angle) & np.isfinite(x) & np.isfinite(y) & self._distorted(sites)
             if not good.any():
                 raise ValueError("reference='displacement': no site has both an angle and one.")
             length, direction = np.hypot(x, y)[good], np.arctan2(y, x)[good]
@@ -244,14 +245,19 @@ class VariantsMixin:
         return sites
 
     @staticmethod
-    def _defined(sites, least_order=_LEAST_ORDER):
+    def _distorted(sites, least_order=_LEAST_ORDER):
+        """Mask of the sites with an order amplitude of `least_order` or more."""
+        if "order_amplitude" not in sites:
+            return np.ones(len(sites), bool)
+        return sites["order_amplitude"] >= least_order
+
+    @classmethod
+    def _defined(cls, sites, least_order=_LEAST_ORDER):
         """Mask of the sites whose angle has a meaning."""
-        defined = np.isfinite(sites["angle"])
+        defined = np.isfinite(sites["angle"]) & cls._distorted(sites, least_order)
         if "order_amplitude" in sites:
             signal = 1 / np.nanmedian(sites["order_amplitude_std"])
-            defined &= (sites["order_amplitude"] >= least_order) & (
-                signal >= _variants.LEAST_SIGNAL
-            )
+            defined &= signal >= _variants.LEAST_SIGNAL
         return defined
 
 

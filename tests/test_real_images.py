@@ -1,0 +1,69 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the raw images that ship to variants, against what is known about them."""
+
+import numpy as np
+import pytest
+from scipy.spatial import cKDTree
+from sklearn.metrics import adjusted_rand_score
+
+import hs_rvae
+from hs_rvae.variants import wrap
+
+pytestmark = pytest.mark.slow
+
+
+def fitted(image, seed, window_size=None):
+    """The B stack of a raw image, angles registered on displacements."""
+    lattice = hs_rvae.find_sublattices(image)
+    stack = hs_rvae.SubImageStack.from_atom_lattice(
+        lattice, image=image, sublattice="B", window_size=window_size
+    )
+    stack.rvae(random_state=seed, show_progressbar=False)
+    return stack
+
+
+def circular_correlation(a, b):
+    """Jammalamadaka and Sengupta's coefficient, about the circular means."""
+    a, b = (np.sin(wrap(x - np.angle(np.mean(np.exp(1j * x))))) for x in (a, b))
+    return (a * b).sum() / np.sqrt((a**2).sum() * (b**2).sum())
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_multislice_mosaic_from_its_raw_image(seed):
+    image, truth = hs_rvae.data.bfo_multislice()
+    stack = fitted(image, seed)
+    _, resultant = stack.register_angle("displacement")
+    assert stack.assign_variants("auto") == 4
+    true_xy = truth["cell_centre_xy_warped"] + truth["B_shift_angstrom_xy"] / truth["px_angstrom"]
+    distance, row = cKDTree(true_xy).query(stack.sites.xy)
+    assert (distance < 3).mean() > 0.99
+    label, variant = truth["label"][row], stack.sites["variant"]
+    # Away from walls: the eight neighbours belong to the same domain.
+    _, near = cKDTree(true_xy).query(true_xy, k=9)
+    inside = (truth["label"][near] == truth["label"][:, None]).all(axis=1)[row] & (distance < 3)
+    polar = inside & (label < 4)
+    print(resultant, (variant[inside & (label == 4)] == -1).mean(), (variant[polar] == -1).mean())
+    assert polar.sum() > 500
+    assert resultant > 0.9
+    assert adjusted_rand_score(label[polar], variant[polar]) >= 0.99
+    assert (variant[inside & (label == 4)] == -1).mean() >= 0.90
+    assert (variant[polar] == -1).mean() <= 0.03
+    shift = truth["B_shift_angstrom_xy"][row]
+    error = wrap(stack.sites["angle"] - np.arctan2(shift[:, 1], shift[:, 0]))[polar]
+    assert np.degrees(np.abs(error)).mean() < 5
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_angles_of_the_superlattice_follow_the_displacements(seed):
+    stack = fitted(hs_rvae.data.pto_sro(), seed)
+    _, resultant = stack.register_angle("displacement")
+    sites = stack.sites
+    x, y = sites["displacement_x"], sites["displacement_y"]
+    good = np.isfinite(x) & (sites["order_amplitude"] > 0.5) & (np.hypot(x, y) > 0.5)
+    difference = wrap(sites["angle"] - np.arctan2(y, x))[good]
+    correlation = circular_correlation(sites["angle"][good], np.arctan2(y, x)[good])
+    print(seed, good.sum(), resultant, correlation, np.degrees(np.median(np.abs(difference))))
+    assert good.sum() > 100
+    assert resultant > 0.8
+    assert correlation > 0.5
