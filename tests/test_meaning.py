@@ -16,7 +16,9 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
+from hs_rvae import SubImageStack
 from hs_rvae.positions import displacement
+from hs_rvae.simulation import simulate_hexagonal
 
 SMALL = {"n_cells": 30, "cell": 18.0}  # about 800 sites
 
@@ -65,6 +67,14 @@ def test_the_non_polar_part_is_undefined_and_the_polar_part_is_not(make_film, se
     assert non_polar.mean() > 0.2
     assert undefined[non_polar].mean() >= 0.90
     assert undefined[film.interior].mean() <= 0.03
+
+
+@pytest.mark.parametrize("seed", seeds(3))
+def test_three_variants_of_a_hexagonal_film_are_counted_as_three(seed):
+    image, truth = simulate_hexagonal((700, 700), n_variants=3, random_state=seed)
+    stack = SubImageStack.from_positions(image, truth.b_sites[["x", "y"]])
+    stack.rvae(random_state=seed, epochs=1)
+    assert stack.assign_variants("auto") == 3
 
 
 # Directions

@@ -13,6 +13,7 @@ _logger = logging.getLogger(__name__)
 
 _LEAST_RESULTANT = 0.5
 _LEAST_ORDER = 0.5  # of the amplitude of a typical distorted site
+_CLEAR_ORDER = 0.8  # the same, of sites that are not in a wall
 
 
 class VariantsMixin:
@@ -220,7 +221,9 @@ class VariantsMixin:
             raise ValueError(f"n_variants={n_variants!r}: give a whole number or 'auto'.")
         angle, defined = sites["angle"], self._defined(sites, least_order)
         if n_variants == "auto":
-            n_variants = _variants.count_variants(angle[defined])
+            # Where two of three variants meet, the angle looks like the opposite of the third.
+            clear = defined & self._distorted(sites, max(least_order, _CLEAR_ORDER))
+            n_variants = _variants.count_variants(angle[clear])
         variant = np.full(len(sites), -1)
         residual = np.full(len(sites), np.nan)
         if n_variants and defined.any():

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The estimator: laws, truth, seeds, files, interruption, odd input."""
 
+import functools
 import signal
 
 import dask.array as da
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from hs_rvae import RVAE
+from hs_rvae.rvae import training
 from hs_rvae.simulation import compare_angles
 
 
@@ -315,7 +317,10 @@ def test_a_subset_is_fitted_and_all_sites_encoded(film):
     assert len(result.angle) == len(film.stack.data) and found["ari"] >= 0.95
 
 
-def test_the_progress_bar_is_shown_on_request_only(capfd, film):
+def test_the_progress_bar_is_shown_on_request_only(capfd, film, monkeypatch):
+    # Every step is drawn, however fast the machine.
+    every_step = functools.partial(training.tqdm, mininterval=0)
+    monkeypatch.setattr(training, "tqdm", every_step)
     RVAE(output_dimension=1, epochs=1, random_state=0).fit(film.stack.data)
     assert "rVAE" not in capfd.readouterr().err
     RVAE(output_dimension=1, epochs=1, random_state=0, show_progressbar=True).fit(film.stack.data)
