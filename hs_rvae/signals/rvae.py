@@ -208,6 +208,20 @@ class RVAEMixin:
         applied = {"pixel_step": step, "intensity_gain": gain, "intensity_offset": offset}
         self._write_rvae(model, result, rows, applied)
 
+    def _as_encoded(self):
+        """Sub-images and offsets as the model was given them: its pixels and its intensities."""
+        model = self.rvae_model
+        images, offsets, _ = self._rvae_input(None)
+        images, step = _to_model_pixels(images, model, *self._pixel_calibration())
+        node = self.metadata.get_item(_NODE)
+        gain, offset = (
+            node.get_item(f"intensity_{name}", default)
+            for name, default in (("gain", 1.0), ("offset", 0.0))
+        )
+        if (gain, offset) != (1.0, 0.0):
+            images = _by_block(lambda block: (block - offset) / gain, images)
+        return images, offsets * step
+
     def _pixel_calibration(self):
         """Pixel size and its unit; None twice if the axes are not calibrated."""
         x, y = self.axes_manager.signal_axes

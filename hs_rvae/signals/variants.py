@@ -136,9 +136,8 @@ class VariantsMixin:
         >>> stack.get_angle_posterior(n_angles=90)
         <Signal1D, title: Angle posterior, dimensions: (...|90)>
         """
-        images, offsets, _ = self._rvae_input(None)
         posterior = self.rvae_model.angle_posterior(
-            images, offsets, n_angles=n_angles, zero=self._angle_offset
+            *self._as_encoded(), n_angles=n_angles, zero=self._angle_offset
         )
         signal = Signal1D(posterior.probability)
         site, angle = signal.axes_manager[0], signal.axes_manager[1]

@@ -386,3 +386,17 @@ def test_a_saved_model_knows_its_pixel_size(tmp_path, film, fitted):
     assert plain.pixel_size_ is None
     loaded = hs_rvae.RVAE.load(plain.save(tmp_path / "plain.safetensors"))
     assert loaded.pixel_size_ is None and loaded.pixel_units_ is None
+
+
+def test_posteriors_are_those_of_the_sub_images_as_encoded(film, fitted):
+    image, xy = resampled_film(film, 0.8, "nm")
+    size = 32 * film.image.axes_manager[0].scale
+    other = hs_rvae.SubImageStack.from_positions(image, xy, window_size=float(size))
+    other.data = 3 * other.data + 100
+    other.apply_rvae(fitted.rvae_model, rescale_intensity=True)
+    posterior = other.get_angle_posterior(n_angles=720)
+    axis = posterior.axes_manager.signal_axes[0].axis
+    error = np.angle(posterior.data @ np.exp(1j * axis) * np.exp(-1j * other.sites["angle"]))
+    sharp = other.sites["angle_weight"] > 0.999
+    assert sharp.mean() > 0.9
+    assert np.abs(error[sharp]).max() < 0.02
