@@ -15,6 +15,8 @@ import pandas as pd
 from scipy.spatial import cKDTree
 from scipy.stats import rankdata
 
+__all__ = ["Diagnostics", "diagnose"]
+
 #: Fewest sites that a number is given for.
 LEAST_SITES = 100
 #: A value follows a quantity if the coefficient is at least this large ...
@@ -59,8 +61,8 @@ class Diagnostics:
     ----------
     table : pandas.DataFrame
         One row per pair: ``value``, ``quantity`` (names), ``coefficient`` (0: independent, 1: one
-        determines the other; |r| if both were Gaussian), ``chance`` and ``chance_std`` (mean and
-        standard deviation of the coefficient over shuffled maps), ``excess``
+        determines the other; the size of the correlation if both were Gaussian), ``chance`` and
+        ``chance_std`` (mean and standard deviation of the coefficient over shuffled maps), ``excess``
         (``(coefficient - chance) / chance_std``), ``follows`` (whether it stands out),
         ``n_sites`` (sites compared), ``length`` (correlation length of the value's map, px) and
         ``block`` (side of the shuffled blocks, px).
