@@ -62,8 +62,8 @@ class Diagnostics:
     table : pandas.DataFrame
         One row per pair: ``value``, ``quantity`` (names), ``coefficient`` (0: independent, 1: one
         determines the other; the size of the correlation if both were Gaussian), ``chance`` and
-        ``chance_std`` (mean and standard deviation of the coefficient over shuffled maps), ``excess``
-        (``(coefficient - chance) / chance_std``), ``follows`` (whether it stands out),
+        ``chance_std`` (mean and standard deviation of the coefficient over shuffled maps),
+        ``excess`` (``(coefficient - chance) / chance_std``), ``follows`` (whether it stands out),
         ``n_sites`` (sites compared), ``length`` (correlation length of the value's map, px) and
         ``block`` (side of the shuffled blocks, px).
     summary : tuple of str
