@@ -78,6 +78,30 @@ def count_variants(angle):
     return min(n for n, length in resultant.items() if length >= 0.9 * best)
 
 
+def folded_std(modes, weights, widths, fold):
+    """Root mean square deviation from the first mode, turns of 360 / fold degrees not counted.
+
+    Parameters
+    ----------
+    modes, weights, widths : numpy.ndarray, shape (n, n_modes)
+        Angles (rad), probabilities and standard deviations (rad) of the modes of posteriors.
+    fold : int
+
+    Returns
+    -------
+    numpy.ndarray, shape (n,)
+        In radians.
+
+    Examples
+    --------
+    >>> modes, weights = np.array([[0.1, 0.1 - np.pi / 2]]), np.array([[0.6, 0.4]])
+    >>> [folded_std(modes, weights, np.full((1, 2), 0.05), n).round(2) for n in (1, 4)]
+    [array([0.99]), array([0.05])]
+    """
+    apart = wrap(fold * (modes - modes[:, :1])) / fold
+    return np.sqrt((weights * (apart**2 + widths**2)).sum(axis=1))
+
+
 def nearest_wells(angle, n_variants, origin=None):
     """Nearest of n equally spaced wells.
 

@@ -78,6 +78,9 @@ class RVAE:
     pixel_size_, pixel_units_ : float and str, or None
         Size of the pixels fitted, set by the stack that was fitted and saved with the model; None
         if it is not known.
+    lattice_symmetry_ : int
+        n if a turn of 360/n degrees maps the motif without its distortion onto itself, as far as
+        the motif tells: 2, 3, 4 or 6; 1 if none does.
     dropped_variance_ : float
         Share of the variance above the noise that the truncation in frequency drops.
     angle_scatter_ : float
@@ -434,6 +437,7 @@ class RVAE:
         self.dropped_variance_ = self._model.dropped_variance
         self.angle_scatter_ = self._model.angle_scatter
         self.n_latents_ = self._model.content.n_latents
+        self.lattice_symmetry_ = self._model.order.symmetry
 
     def _fit_rows(self, n, generator):
         """Ascending indices of the sites to fit."""

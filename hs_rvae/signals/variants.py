@@ -181,19 +181,28 @@ class VariantsMixin:
             )
         return float(np.arctan2(mean[0], mean[1]))
 
-    def assign_variants(self, n_variants="auto", *, origin=None, least_order=_LEAST_ORDER):
+    def assign_variants(
+        self, n_variants="auto", motif_symmetry=1, *, origin=None, least_order=_LEAST_ORDER
+    ):
         """Assign each site to the nearest of equally spaced wells of the angle.
 
         Writes the columns ``variant`` (0 ... n_variants - 1, counted from +x towards +y; -1 =
         undefined) and ``variant_residual`` (angle minus well, rad). A site is undefined if its
         ``order_amplitude`` is below `least_order` (no distortion, so no direction) or its angle is
-        as uncertain as half a well. A crystal in which typical sites are distorted by less than
-        the noise of one site can tell has no variants: all sites are -1, with a warning.
+        as uncertain as half a well, be it by one broad mode of its posterior or by several. A
+        crystal in which typical sites are distorted by less than the noise of one site can tell
+        has no variants: all sites are -1, with a warning.
 
         Parameters
         ----------
         n_variants : int or "auto"
             Number of wells; "auto" counts them (1, 2, 3, 4 or 6).
+        motif_symmetry : int
+            n if the sub-image of a variant looks the same after a turn of 360/n degrees. Its angle
+            is then known up to such turns, and the wells lie within 360/n degrees: grains of an
+            undistorted square lattice differ by less than 90 degrees. For n > 1 the model has to
+            be at hand; where n turns map even the undistorted motif onto itself, so that no
+            distortion is needed to know the angle, `least_order` does not count.
         origin : float, optional
             Direction of variant 0 in radians; None = the wells that fit the angles best.
         least_order : float
@@ -207,7 +216,9 @@ class VariantsMixin:
         Raises
         ------
         ValueError
-            If `n_variants` is not usable or there is no column ``angle``.
+            If `n_variants` or `motif_symmetry` is not usable or there is no column ``angle``.
+        RuntimeError
+            `motif_symmetry` above 1: if the stack has no model at hand.
 
         Examples
         --------
@@ -215,21 +226,29 @@ class VariantsMixin:
         >>> stack.plot_site_map("variant")  # doctest: +SKIP
         """
         sites = self._sites_with("angle", "stack.rvae()")
-        whole = isinstance(n_variants, int | np.integer) and not isinstance(n_variants, bool)
-        if n_variants != "auto" and not (whole and n_variants >= 1):
+        if n_variants != "auto" and not _is_count(n_variants):
             raise ValueError(f"n_variants={n_variants!r}: give a whole number or 'auto'.")
-        angle, defined = sites["angle"], self._defined(sites, least_order)
-        if n_variants == "auto":
+        if not _is_count(motif_symmetry):
+            raise ValueError(f"motif_symmetry={motif_symmetry!r}: give a whole number, 1 if none.")
+        # Turns of the motif itself become whole turns, and all below is as for any motif.
+        angle = _variants.wrap(motif_symmetry * sites["angle"])
+        std = motif_symmetry * self._angle_std_within(motif_symmetry)
+        if motif_symmetry > 1 and self.rvae_model.lattice_symmetry_ in _divisors(motif_symmetry):
+            clear = defined = np.isfinite(angle)
+        else:
+            defined = self._defined(sites, least_order)
             # Where two of three variants meet, the angle looks like the opposite of the third.
             clear = defined & self._distorted(sites, max(least_order, _CLEAR_ORDER))
-            n_variants = _variants.count_variants(angle[clear])
+        if n_variants == "auto":
+            certain = std < np.pi / 2 if motif_symmetry > 1 else True
+            n_variants = _variants.count_variants(angle[clear & certain])
         variant = np.full(len(sites), -1)
         residual = np.full(len(sites), np.nan)
         if n_variants and defined.any():
-            if "angle_std" in sites:
-                defined &= sites["angle_std"] < np.pi / n_variants
+            defined &= std < np.pi / n_variants
+            origin = None if origin is None else motif_symmetry * origin
             found = _variants.nearest_wells(angle[defined], n_variants, origin)
-            variant[defined], residual[defined] = found[:2]
+            variant[defined], residual[defined] = found[0], found[1] / motif_symmetry
         if not (variant >= 0).any():
             _logger.warning(
                 "No variants: the sites have no distortion that stands out of their noise, or "
@@ -239,6 +258,15 @@ class VariantsMixin:
             {"variant": variant, "variant_residual": residual}, units={"variant_residual": "rad"}
         )
         return int(n_variants)
+
+    def _angle_std_within(self, motif_symmetry):
+        """Standard deviations of the angles, turns of the motif itself not counted."""
+        if motif_symmetry == 1:
+            return self.sites["angle_std"] if "angle_std" in self.sites else np.zeros(1)
+        posterior = self.rvae_model.angle_posterior(*self._as_encoded(), n_angles=2)
+        return _variants.folded_std(
+            posterior.modes, posterior.weights, posterior.widths, motif_symmetry
+        )
 
     def _sites_with(self, column, verb):
         sites = self.sites
@@ -261,6 +289,15 @@ class VariantsMixin:
             signal = 1 / np.nanmedian(sites["order_amplitude_std"])
             defined &= signal >= _variants.LEAST_SIGNAL
         return defined
+
+
+def _is_count(value):
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 1
+
+
+def _divisors(n):
+    """Turns that are among those of n, but for the whole turn."""
+    return [k for k in range(2, n + 1) if n % k == 0]
 
 
 def _commonest(angle, width=0.09):

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
+import hs_rvae
+
 
 def fitted(make_film, seed=0, **settings):
     """A film whose stack has angles, and the true displacements as columns."""
@@ -117,6 +119,7 @@ def test_order_amplitude_is_about_one_where_polar_and_zero_where_not(polar_film,
     [
         (lambda s: s.assign_variants(0), "n_variants=0: give a whole number or 'auto'"),
         (lambda s: s.assign_variants(2.5), "n_variants=2.5"),
+        (lambda s: s.assign_variants(4, motif_symmetry=0), "motif_symmetry=0"),
         (lambda s: s.register_angle("motif"), "reference='motif'"),
         (lambda s: s.isig[2:-2, 2:-2]._sites_with("none", "verb()"), "no column 'none'; verb"),
     ],
@@ -131,3 +134,67 @@ def test_angles_come_first(make_film):
     for call in (stack.register_angle, stack.assign_variants):
         with pytest.raises(ValueError, match=r"no column 'angle'; stack.rvae\(\) writes it"):
             call()
+
+
+# Motifs that look the same when turned
+
+
+@pytest.fixture(scope="module")
+def grains(make_film):
+    """Two grains of an undistorted square lattice, 45 degrees apart; the grain of each site."""
+    settings = {"n_cells": 22, "cell": 18.0, "shift": 0.0, "nonpolar": 0.0, "tilt": 0.0}
+    films = [make_film(seed, rotation=45.0 * seed, **settings) for seed in range(2)]
+    stack = hs_rvae.stack([film.stack for film in films])
+    stack.rvae(output_dimension=1, epochs=2, random_state=0)
+    return stack, stack.sites["image"]
+
+
+@pytest.mark.parametrize("n_variants", [2, "auto"])
+def test_grains_of_a_symmetric_motif_are_variants_up_to_its_turns(grains, n_variants):
+    stack, grain = grains
+    stack = stack.deepcopy()
+    assert stack.rvae_model.lattice_symmetry_ == 4
+    stack.assign_variants(2)  # angles are known up to 90 degrees: none is defined
+    assert (stack.sites["variant"] == -1).mean() > 0.95
+    assert stack.assign_variants(n_variants, motif_symmetry=4) == 2
+    variant = stack.sites["variant"]
+    assert (variant == -1).mean() < 0.01
+    assert adjusted_rand_score(grain, variant) > 0.99
+    assert np.abs(stack.sites["variant_residual"]).max() <= np.pi / 8 + 1e-6
+    assert np.degrees(np.median(np.abs(stack.sites["variant_residual"]))) < 2
+
+
+def test_the_origin_of_a_symmetric_motif_is_a_direction(grains):
+    stack = grains[0].deepcopy()
+    stack.assign_variants(2, motif_symmetry=4)
+    before = stack.sites["variant"]
+    first = stack.sites["angle"][before == 1][0]
+    stack.assign_variants(2, motif_symmetry=4, origin=first)
+    np.testing.assert_array_equal(stack.sites["variant"], 1 - before)
+
+
+def test_dumbbells_have_half_a_circle():
+    rng = np.random.default_rng(0)
+    kind = rng.integers(3, size=300)
+    y, x = np.mgrid[:32, :32] - 15.5
+    direction = np.radians(20) + np.pi / 3 * kind + np.pi * rng.integers(2, size=300)
+    u = np.stack([np.cos(direction), np.sin(direction)])[:, :, None, None]
+    images = sum(
+        np.exp(-((x - s * u[0]) ** 2 + (y - s * u[1]) ** 2) / 2 / 2.5**2) for s in (-5.0, 5.0)
+    )
+    images += 0.05 * rng.standard_normal(images.shape)
+    image = np.block([[images[20 * j + i] for i in range(20)] for j in range(15)])
+    grid = np.stack(np.meshgrid(32 * np.arange(20) + 15.5, 32 * np.arange(15) + 15.5), -1)
+    stack = hs_rvae.SubImageStack.from_positions(image, grid.reshape(-1, 2), window_size=32)
+    stack.rvae(output_dimension=1, epochs=1, random_state=0)
+    assert stack.assign_variants("auto", motif_symmetry=2) == 3
+    assert adjusted_rand_score(kind[stack.sites["site_index"]], stack.sites["variant"]) > 0.99
+
+
+def test_a_symmetric_motif_needs_the_model(grains, tmp_path):
+    import hyperspy.api as hs
+
+    grains[0].save(tmp_path / "grains.hspy")
+    stack = hs.load(tmp_path / "grains.hspy")
+    with pytest.raises(RuntimeError, match=r"apply_rvae\(path\)"):
+        stack.assign_variants(2, motif_symmetry=4)
