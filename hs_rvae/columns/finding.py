@@ -40,6 +40,7 @@ def find_sublattices(
     separation=None,
     fill_holes=True,
     significance=3.0,
+    least_height=0.03,
     radius=None,
     background="plane",
     tail=None,
@@ -81,6 +82,10 @@ def find_sublattices(
     significance : float
         Least peak height of a column in such a place, in units of its standard error. At 3,
         noise makes a column in one or two of a hundred empty places.
+    least_height : float
+        Least peak height of a column in such a place, in units of that of the maxima nearest to it.
+        The tails of real columns differ from those of the model by a percent or so, which
+        an image of little noise shows.
     radius, background, tail, disk_radius, saturation
         Of the fit and of ``disk_mean``, as in :func:`refine_two_sublattices`.
     show_progressbar : bool, optional
@@ -138,41 +143,43 @@ def find_sublattices(
         radius=radius, background=background, tail=tail, disk_radius=disk_radius,
         saturation=saturation, show_progressbar=show_progressbar,
     )  # fmt: skip
-    tables = _refine(picture, found, n_sublattices, fill_holes, significance, options)
+    tables = _refine(
+        picture, found, n_sublattices, fill_holes, (significance, least_height), options
+    )
     if swap and len(tables) == 2:
         tables = tables[::-1]
     return _as_atom_lattice(picture, found, tables)
 
 
-def _refine(picture, found, n_sublattices, fill_holes, significance, options):
+def _refine(picture, found, n_sublattices, fill_holes, least, options):
     """Fit all columns; returns the tables of A and, if there is one, of B."""
     columns = _candidates(picture, found, fill_holes)
     image = -picture.raw.astype(np.float64) if found.dark else picture.raw
     distance = found.distance / picture.stretch.max()
     both = [columns[columns.is_a], columns[~columns.is_a]]
     if len(both[1]):
-        tables = _fitted(image, both, significance, distance, options)
+        tables = _fitted(image, both, least, distance, options)
         share = tables[1].kept.mean()
         _logger.info("%.0f %% of the places of B columns hold one.", 100 * share)
         if n_sublattices == 2 and not share:
             cell = vectors_text(np.median(found.graph.cells, axis=0) / picture.stretch)
             raise ValueError(
                 "n_sublattices=2, but no column stands out in the centres of the cells "
-                f"{cell} px: pass cell=, or a lower significance."
+                f"{cell} px: pass cell=, or a lower significance or least_height."
             )
         if n_sublattices == 2 or share >= _SHARE:
             return tables[:n_sublattices]
         _logger.info("The crystal has one sublattice.")
-    return _fitted(image, [both[0], both[1][:0]], significance, distance, options)[:1]
+    return _fitted(image, [both[0], both[1][:0]], least, distance, options)[:1]
 
 
-def _fitted(image, both, significance, distance, options):
+def _fitted(image, both, least, distance, options):
     """Fit both sublattices, freely and where that fails with the shape held."""
     starts = [table[["x", "y"]].to_numpy() for table in both]
     fits = _refinement.refine_two_sublattices(image, *starts, **options)
     attrs = dict(fits[0].attrs)
     tables = [_with_fit(*pair) for pair in zip(both, fits, strict=True)]
-    tables = _second_chance(image, tables, attrs["tail"], significance, distance)
+    tables = _second_chance(image, tables, attrs["tail"], *least, distance)
     if any(table.shape_held.any() for table in tables):
         data = image_array(image, options["saturation"])
         for table in tables:
@@ -271,12 +278,12 @@ def _with_fit(table, fit):
     return pd.concat([fit, known], axis=1)
 
 
-def _second_chance(image, tables, tail, significance, distance):
+def _second_chance(image, tables, tail, significance, least_height, distance):
     """
     Fit with the shape held where the free fit failed, and decide which columns to keep.
 
     Maxima are kept, with the status of their fit. Places of the lattice without a maximum are kept
-    if one of the fits finds a significant peak there.
+    if one of the fits finds a significant peak there, of `least_height` at least.
 
     Returns
     -------
@@ -315,9 +322,21 @@ def _second_chance(image, tables, tail, significance, distance):
         table.loc[lost, "status"] = _refinement.STATUS["left_region"]
         table.loc[lost, ["x", "y"]] = table.loc[lost, ["start_x", "start_y"]].to_numpy()
         table.loc[lost, _RESULTS] = np.nan
-        table["kept"] = mask | table.found
+        table["kept"] = table.found | (mask & _reaches(table, neighbours, least_height))
         decided.append(table)
     return decided
+
+
+def _reaches(table, columns, least_height):
+    """Mask of the columns as high as a share of the four nearest maxima, in the median."""
+    maxima = columns[columns.found]
+    if not len(maxima):
+        return np.ones(len(table), bool)
+    nearest = cKDTree(maxima[["x", "y"]]).query(
+        table[["x", "y"]], k=[*range(1, min(4, len(maxima)) + 1)]
+    )[1]
+    height = np.median(maxima.amplitude.to_numpy()[nearest], axis=1)
+    return (table.amplitude > least_height * height).to_numpy()
 
 
 def _typical_width(table):

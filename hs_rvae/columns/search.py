@@ -20,6 +20,7 @@ _ALTERNATING = 0.4  # of the two colours; chance gives 0.1
 _FEWER = 0.6  # of one colour than of the other: the faint ones were missed
 _NOISE = 4.0  # standard deviations that a maximum must stand out of the noise
 _FEWEST = 6  # columns of a part of a crystal
+_MANY_LEFT_OUT = 0.1  # of the maxima
 _REGULAR = 0.4  # crystals have more than 0.6, linked maxima of noise about 0.2
 
 
@@ -96,9 +97,16 @@ def find_columns(picture, cell, dark, threshold, separation):
         )
     n_parts = _lattice.join_parts(graph)
     _logger.info(
-        "%d columns are maxima of the image, in %d part(s); %d maxima outside the lattice are left "
-        "out. Neighbours agree on the sublattices to %.4f.",
-        len(heights), n_parts, clear.sum() - len(heights), graph.consistency(),
+        "%d columns are maxima of the image, in %d part(s). Neighbours agree on the sublattices to "
+        "%.4f.", len(heights), n_parts, graph.consistency(),
+    )  # fmt: skip
+    left_out = int(clear.sum()) - len(heights)
+    many = left_out > _MANY_LEFT_OUT * clear.sum()
+    _logger.log(
+        logging.WARNING if many else logging.INFO,
+        "%d of %d maxima of the image fit no lattice with the vectors %s px and are left out.%s",
+        left_out, clear.sum(), vectors_text(vectors / stretch),
+        " If they are columns, crop to them, or pass cell=." if many else "",
     )  # fmt: skip
     distance = _lattice.nearest_distance(np.median(graph.cells, axis=0))
     return FoundColumns(graph, heights, positions[~clear], distance, dark)

@@ -89,6 +89,32 @@ def test_a_crystal_without_b_columns_has_one_sublattice(compare, caplog):
     assert "one sublattice" in caplog.text
 
 
+def test_without_noise_tails_are_not_taken_for_columns():
+    """Profiles that are no Gaussians leave about 1 % of their height between the columns."""
+    image = hs.data.atomic_resolution_image(size=400, spacing=0.4, pixel_size=0.015)
+    found = tables(find_sublattices(image))
+    assert list(found) == ["A"] and found["A"].found.all()
+    wrong = tables(find_sublattices(image, least_height=0.0))
+    assert list(wrong) == ["A", "B"] and wrong["B"].amplitude.max() < 0.03 * found["A"].amplitude[0]
+
+
+def test_vacancies_stay_empty_without_noise():
+    import atomap.api as am
+
+    image = am.dummy_data.get_simple_cubic_with_vacancies_signal()
+    found = tables(find_sublattices(image))
+    assert {name: len(table) for name, table in found.items()} == {"A": 397}
+
+
+def test_many_maxima_that_fit_no_lattice_are_warned_of(caplog):
+    import atomap.api as am
+
+    # Half of it zigzags by a quarter of the cell.
+    find_sublattices(am.dummy_data.get_distorted_cubic_signal())
+    assert "50 of 100 maxima of the image fit no lattice" in caplog.text
+    assert "pass cell=" in caplog.text
+
+
 def test_nothing_is_found_in_vacuum(compare):
     image, truth = simulate_perovskite(SHAPE, vacuum=1 / 3, random_state=4)
     lattice = find_sublattices(image)
@@ -255,7 +281,7 @@ def test_choices_are_logged(crystal, caplog):
         find_sublattices(crystal[0])
     for words in (
         "repeats itself", "Columns are brighter", "closer than", "the cell has a centre",
-        "maxima of the image", "no clear maximum", "A is the brighter sublattice",
+        "maxima of the image", "fit no lattice", "no clear maximum", "A is the brighter sublattice",
         "Tail of the columns", "radius", "means in disks", "places of B columns",
     ):  # fmt: skip
         assert words in caplog.text
