@@ -235,77 +235,19 @@ def cut_windows(image, positions, window_size, centring="subpixel", progress=ite
     ((1, 9, 9), 9.25)
     """
     positions = _windows_inside(positions, window_size, image.shape, centring)
+    first, fraction = _first_pixels(positions, window_size, image.shape, centring)
     source = _source(image, centring)
     windows = np.empty((len(positions), window_size, window_size), dtype=np.float32)
     block = windows_per_block(window_size)
     for start in progress(range(0, len(positions), block)):
         some = slice(start, start + block)
-        windows[some] = _cut_block(positions[some], source, image.shape, window_size, centring)
+        windows[some] = _cut_block(first[some], fraction[some], source, window_size, centring)
     return windows
-
-
-def cut_windows_lazy(image, positions, window_size, centring="subpixel"):
-    """
-    Cut windows from an image when they are asked for.
-
-    Parameters
-    ----------
-    image : numpy.ndarray or dask.array.Array of shape (rows, columns)
-    positions, window_size, centring
-        As in :func:`cut_windows`.
-
-    Returns
-    -------
-    dask.array.Array of shape (n, w, w), float32
-        One task per block of windows, and one for the spline coefficients, which all blocks of
-        one computation share. For an image in memory they are kept for the next computation.
-    """
-    import dask
-    import dask.array as da
-
-    positions = _windows_inside(positions, window_size, image.shape, centring)
-    if isinstance(image, da.Array):
-        whole = image.rechunk(image.shape).to_delayed().item()
-        source = dask.delayed(_source, pure=False)(whole, centring)
-    else:
-        source = dask.delayed(_InMemory.source, pure=False)(_InMemory(image, centring))
-    block = windows_per_block(window_size)
-    blocks = [
-        da.from_delayed(
-            dask.delayed(_cut_block, pure=False)(
-                positions[start : start + block], source, image.shape, window_size, centring
-            ),
-            shape=(len(positions[start : start + block]), window_size, window_size),
-            dtype=np.float32,
-        )
-        for start in range(0, len(positions), block)
-    ]
-    return da.concatenate(blocks)
 
 
 def windows_per_block(window_size):
     """Count the windows of one dask task, or of one step of the progress bar."""
     return int(np.clip(_BLOCK_BYTES // (4 * window_size**2), 16, 4096))
-
-
-class _InMemory:
-    """An image in memory, and what windows are cut from once it has been computed."""
-
-    def __init__(self, image, centring):
-        self.image, self.centring = image, centring
-        self._source = None
-
-    def source(self):
-        if self._source is None:
-            self._source = _source(self.image, self.centring)
-        return self._source
-
-    def __getstate__(self):
-        # Another process computes its own: half as much to send.
-        return self.__dict__ | {"_source": None}
-
-    def __dask_tokenize__(self):
-        return type(self).__name__, id(self)
 
 
 def _windows_inside(positions, window_size, image_shape, centring):
@@ -358,9 +300,8 @@ def _filled(image, mask):
     return image
 
 
-def _cut_block(positions, source, image_shape, window_size, centring):
-    """Windows (n, w, w) around one block of positions; the same work in memory and in dask."""
-    first, fraction = _first_pixels(positions, window_size, image_shape, centring)
+def _cut_block(first, fraction, source, window_size, centring):
+    """Windows (n, w, w) that start at pixels of a source; the same work in memory and in dask."""
     if centring == "nearest":
         return sliding_window_view(source, (window_size, window_size))[
             first[:, 1], first[:, 0]
@@ -370,8 +311,8 @@ def _cut_block(positions, source, image_shape, window_size, centring):
     patches = sliding_window_view(source, (size, size))
     x, y = (first + _MARGIN - 1).T
     weights_x, weights_y = (_spline_weights(f)[..., None, None] for f in fraction.T)
-    windows = np.empty((len(positions), window_size, window_size), dtype=np.float32)
-    for start in range(0, len(positions), _WINDOWS_AT_ONCE):
+    windows = np.empty((len(first), window_size, window_size), dtype=np.float32)
+    for start in range(0, len(first), _WINDOWS_AT_ONCE):
         some = slice(start, start + _WINDOWS_AT_ONCE)
         patch = patches[y[some], x[some]]
         rows = _weighted(weights_y[:, some], [patch[:, k : k + window_size] for k in range(4)])

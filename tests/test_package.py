@@ -30,11 +30,13 @@ HEADER = (
 
 # Along the flow of the work: a step may import the steps above it.
 STEPS = [
+    "parallel",
     "parent_image",
     "positions",
     "refinement",
     "columns",
     "windows",
+    "lazy_windows",
     "sites",
     "imaging",
     "simulation",
@@ -43,7 +45,7 @@ STEPS = [
 ]
 LEARNING = {"rvae", "decomposition", "embedding", "clustering"}
 ALLOWED = {step: set(STEPS[:i]) for i, step in enumerate(STEPS)}
-ALLOWED |= {room: {"sites", "variants"} for room in LEARNING}
+ALLOWED |= {room: {"parallel", "sites", "variants"} for room in LEARNING}
 ALLOWED |= {
     "": set(),
     "log": set(),

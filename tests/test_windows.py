@@ -9,7 +9,8 @@ import pytest
 from scipy import ndimage
 
 from hs_rvae import windows
-from hs_rvae.windows import cut_windows, cut_windows_lazy, resolve_window_size
+from hs_rvae.lazy_windows import cut_windows_lazy
+from hs_rvae.windows import cut_windows, resolve_window_size
 
 # Rows and columns differ so that swapped axes show.
 SHAPE = (90, 130)

@@ -288,9 +288,13 @@ def in_threads(work, count, block, num_workers, tick=None):
                 tick(done)
         return
     with ThreadPoolExecutor(min(num_workers, len(starts))) as pool:
-        for done in pool.map(one, starts):
-            if tick:
-                tick(done)
+        try:
+            for done in pool.map(one, starts):
+                if tick:
+                    tick(done)
+        except BaseException:  # an interruption does not wait for what has not begun
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
 
 
 class Progress:
@@ -299,14 +303,18 @@ class Progress:
     def __init__(self, total, show_progressbar, text):
         from hyperspy.external.progressbar import progressbar
 
+        self._text = text
         hidden = not shown(show_progressbar)
         self._bar = progressbar(total=total, disable=hidden, desc=text, leave=True)
 
     def __enter__(self):
         return self._bar.update
 
-    def __exit__(self, *error):
+    def __exit__(self, kind, error, trace):
         self._bar.close()
+        if kind is KeyboardInterrupt and not error.args:
+            message = f"{self._text} was interrupted: nothing has been changed."
+            raise KeyboardInterrupt(message) from None
 
 
 def shown(show_progressbar):

@@ -2,29 +2,48 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sub-images in blocks, from memory or from dask, and shuffled batches for training."""
 
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import dask
 import numpy as np
 import torch
+
+from ..parallel import active_client, run_tasks, shared
+from .device import one_thread_in_a_pool
 
 _BLOCK_PIXELS = 5_000_000  # per block: 20 MB of float32, 2000 sub-images of 48 x 48
 
 
 def block_size(images):
     """Number of sub-images in a block."""
-    return max(16, _BLOCK_PIXELS // images.shape[1] ** 2)
+    return max(16, _BLOCK_PIXELS // int(np.prod(images.shape[1:])))
 
 
-def map_blocks(function, images, offsets=None, rows=None, *, width, dtype=np.float32):
+def map_blocks(
+    function,
+    images,
+    offsets=None,
+    rows=None,
+    *,
+    width,
+    dtype=np.float32,
+    out=None,
+    tick=None,
+    name="rvae-blocks",
+):
     """Apply a function to sub-images block by block; of a dask array only blocks are in memory.
 
-    A dask array is computed once as a whole, its blocks in threads, so that what they share (the
-    image that windows are cut from) is read once.
+    A dask array is computed once as a whole, so that what its blocks share (the image that windows
+    are cut from) is read once: in threads, or on the workers of dask.distributed.
 
     Parameters
     ----------
     function : callable
         ``function(block, offsets) -> (k, width)`` for ``block`` (k, w, w), float32 and finite, and
-        ``offsets`` (k, 2) or None.
+        ``offsets`` (k, 2) or None. Workers get a copy of it.
     images : numpy.ndarray or dask.array.Array, shape (n, w, w)
+        Or their coefficients, complex64 (n, k): an array in memory or a zarr array.
     offsets : numpy.ndarray, shape (n, 2), optional
     rows : numpy.ndarray of int, optional
         Sub-images wanted; default all.
@@ -32,50 +51,110 @@ def map_blocks(function, images, offsets=None, rows=None, *, width, dtype=np.flo
         Columns of the result.
     dtype : numpy.dtype
         Of the result.
+    out : array of shape (n, width), optional
+        Where the result goes; NumPy or zarr.
+    tick : callable, optional
+        Called after every block.
+    name : str
+        Of the tasks on dask's dashboard.
 
     Returns
     -------
-    numpy.ndarray, shape (len(rows), width)
+    numpy.ndarray, shape (len(rows), width), or `out`
         NaN for sub-images with pixels that are not finite.
     """
-    size = block_size(images)
-
-    def of_block(block, offset=None):
-        result = np.full((len(block), width), np.nan, dtype)
-        for start in range(0, len(block), size):
-            part = np.ascontiguousarray(block[start : start + size], dtype=np.float32)
-            good = np.isfinite(part).all((1, 2))
-            if good.any():
-                shift = None if offset is None else offset[start : start + size][good]
-                result[start : start + size][good] = function(part[good], shift)
-        return result
-
+    work = _Work(function, width, dtype, block_size(images))
     if rows is not None and len(rows) < len(images):
         offsets = None if offsets is None else offsets[rows]
         if hasattr(images, "dask"):
             images = images[rows]
     else:
-        rows = np.arange(len(images))
-    if not hasattr(images, "dask"):
-        pieces = [slice(start, start + size) for start in range(0, len(rows), size)]
-        parts = (None if offsets is None else offsets[piece] for piece in pieces)
-        return np.concatenate(
-            [of_block(images[rows[p]], part) for p, part in zip(pieces, parts, strict=True)]
-        )
+        rows = None
+    n = len(images) if rows is None or hasattr(images, "dask") else len(rows)
+    out = np.empty((n, width), dtype) if out is None else out
+    if hasattr(images, "dask"):
+        _map_dask(work, images, offsets, out, tick, name)
+        return out
+
+    pieces = [slice(start, start + work.size) for start in range(0, n, work.size)]
+
+    def read(piece):
+        return images[piece] if rows is None else images[rows[piece]]
+
+    for piece, block in zip(pieces, one_ahead(read, pieces), strict=True):
+        out[piece] = work(block, None if offsets is None else offsets[piece])
+        if tick is not None:
+            tick()
+    return out
+
+
+class _Work:
+    """A function on sub-images, applied to pieces of a block of any size."""
+
+    def __init__(self, function, width, dtype, size):
+        self.function, self.width, self.dtype, self.size = function, width, dtype, size
+
+    def __call__(self, block, offsets=None):
+        one_thread_in_a_pool()
+        result = np.full((len(block), self.width), np.nan, self.dtype)
+        for start in range(0, len(block), self.size):
+            piece = slice(start, start + self.size)
+            part = block[piece]
+            if not np.iscomplexobj(part):
+                part = np.ascontiguousarray(part, dtype=np.float32)
+            good = np.isfinite(part).reshape(len(part), -1).all(1)
+            if good.any():
+                shift = None if offsets is None else offsets[piece][good]
+                result[piece][good] = self.function(part[good], shift)
+        return result
+
+
+def _map_dask(work, images, offsets, out, tick, name):
+    """:func:`map_blocks` of a dask array."""
     images = images.rechunk({1: -1, 2: -1})
-    arrays = []
-    if offsets is not None:
-        import dask.array as da
+    ends = np.cumsum(images.chunks[0])
+    pieces = [slice(int(end - n), int(end)) for end, n in zip(ends, images.chunks[0], strict=True)]
+    token = uuid4().hex
+    if active_client() is not None:
+        work = shared(work, f"{name}-model")
+    work = dask.delayed(work, pure=False, traverse=False)
+    tasks = [
+        dask.delayed(_apply, pure=False)(
+            work,
+            block,
+            None if offsets is None else offsets[piece],
+            dask_key_name=f"{name}-{token}-{k}",
+        )
+        for k, (piece, block) in enumerate(zip(pieces, images.to_delayed().ravel(), strict=True))
+    ]
 
-        # A third axis, so that blocks of both arrays pair up.
-        arrays.append(da.from_array(offsets[:, :, None], chunks=(images.chunks[0], 2, 1)))
+    def done(number, result):
+        out[pieces[number]] = result
+        if tick is not None:
+            tick()
 
-    def of_blocks(block, offset=None):
-        return of_block(block, None if offset is None else offset[:, :, 0])[:, :, None]
+    try:
+        run_tasks(tasks, done)
+    finally:
+        torch.set_num_threads(torch.get_num_threads())  # what threads of other pools start with
 
-    empty, chunks = np.empty((0, 0, 0), dtype), (images.chunks[0], width, 1)
-    result = images.map_blocks(of_blocks, *arrays, dtype=dtype, chunks=chunks, meta=empty)
-    return result.compute(scheduler="threads")[:, :, 0]
+
+def _apply(work, block, offsets):
+    return work(block, offsets)
+
+
+def one_ahead(read, pieces):
+    """What `read` gives for each of the pieces, the next one read while this one is used."""
+    if len(pieces) < 2:
+        yield from map(read, pieces)
+        return
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(read, pieces[0])
+        for piece in pieces[1:]:
+            block = coming.result()
+            coming = reader.submit(read, piece)
+            yield block
+        yield coming.result()
 
 
 def n_blocks(images, rows=None):
@@ -99,6 +178,34 @@ def spread_rows(rows, n, n_runs=8):
     length = -(-n // n_runs)
     starts = np.linspace(0, max(len(rows) - length, 0), n_runs).astype(int)
     return np.unique(np.concatenate([rows[start : start + length] for start in starts]))
+
+
+def in_equal_shares(order, strata):
+    """Reorder rows so that any number of first ones holds the same share of each stratum.
+
+    Parameters
+    ----------
+    order : numpy.ndarray of int, shape (n,)
+        All rows in random order.
+    strata : numpy.ndarray of int, shape (n,)
+        Of row 0, 1, ...
+
+    Returns
+    -------
+    order : numpy.ndarray of int, shape (n,)
+    n_strata : int
+
+    Examples
+    --------
+    >>> order, _ = in_equal_shares(np.arange(8), np.array([0, 0, 0, 0, 0, 0, 1, 1]))
+    >>> [int((order[:4] == k).sum()) for k in (6, 7)]
+    [0, 1]
+    """
+    _, group, count = np.unique(strata[order], return_inverse=True, return_counts=True)
+    by_group = np.argsort(group, kind="stable")
+    place = np.empty(len(order))
+    place[by_group] = np.arange(len(order)) - np.repeat(np.cumsum(count) - count, count)
+    return order[np.argsort((place + 0.5) / count[group], kind="stable")], len(count)
 
 
 def shuffled_batches(n, batch_size, generator):

@@ -2,10 +2,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where the model computes: the device, and the threads of the CPU."""
 
+import threading
 from contextlib import contextmanager
 
 import torch
 from threadpoolctl import threadpool_limits
+
+
+# Now, in the thread that imports: the first thread that sets a number would set it for all that have
+# not asked yet.
+torch.get_num_threads()
 
 
 def pick_device(device=None):
@@ -35,6 +41,18 @@ def pick_device(device=None):
             f"device={str(device)!r} cannot be used here ({error}); give 'cpu', or None to choose."
         ) from error
     return device
+
+
+def here(device):
+    """The device, or the CPU on a worker that has none of its kind."""
+    missing = device.type == "cuda" and not torch.cuda.is_available()
+    return torch.device("cpu") if missing else device
+
+
+def one_thread_in_a_pool():
+    """In a thread of somebody's pool, compute on that thread alone: the others compute as well."""
+    if threading.current_thread() is not threading.main_thread():
+        torch.set_num_threads(1)  # of this thread
 
 
 @contextmanager

@@ -40,6 +40,10 @@ class HarmonicGrid:
     max_order: int
     _cache: dict = field(default_factory=dict, repr=False, compare=False)
 
+    def __reduce__(self):
+        # Without the matrices, which are larger than all else and can be made again.
+        return HarmonicGrid, (self.window_size, self.q_max, self.n_q, self.max_order)
+
     @property
     def radius(self):
         """Radius in px where the disk has fallen to one half."""

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from . import blind, pose
 from .batches import map_blocks, n_blocks, spread_rows
 from .calibration import scatter_about_wells
-from .device import one_thread
+from .device import here, one_thread, one_thread_in_a_pool
 from .geometry import HarmonicGrid, align, images_on, to_complex, to_real
 from .networks import ContentNetwork
 from .scales import choose_grid, intensity_scale
@@ -126,7 +126,17 @@ class HarmonicModel:
 
     @classmethod
     def fit(
-        cls, images, offsets, rows, options, settings, generator, device, progress, initial=None
+        cls,
+        images,
+        offsets,
+        rows,
+        options,
+        settings,
+        generator,
+        device,
+        progress,
+        initial=None,
+        coefficients=None,
     ):
         """Fit to the sub-images `rows`.
 
@@ -143,6 +153,8 @@ class HarmonicModel:
         progress : Progress
         initial : HarmonicModel, optional
             Model to start from: its scales, angles and content.
+        coefficients : Coefficients, optional
+            Filled with the harmonics of all sub-images, for :meth:`encode`.
 
         Returns
         -------
@@ -177,7 +189,7 @@ class HarmonicModel:
             grid.radius,
             100 * dropped,
         )
-        harmonics = _read(images, offsets, rows, grid, level, scale, device, progress)
+        harmonics = _read(images, offsets, rows, grid, level, scale, device, progress, coefficients)
         with one_thread() if len(harmonics) < _FEW_SITES else nullcontext():
             start = None if initial is None else initial.pose.to(device)
             pose_model, pose_history = _fit_pose(harmonics, options, generator, progress, start)
@@ -214,17 +226,16 @@ class HarmonicModel:
     def encode(self, images, offsets, device, show_progressbar):
         """Angles and latents; returns an RVAEResult."""
         self._to(device)
-        bar = tqdm(
-            total=n_blocks(images), disable=not show_progressbar, desc="rVAE encoding", leave=True
-        )
+        hidden = not show_progressbar
+        bar = tqdm(total=n_blocks(images), disable=hidden, desc="rVAE encoding", leave=True)
 
         @torch.no_grad()  # also in the threads of dask
         def encode(block, offset):
-            x = _harmonics(block, offset, self.grid, self.level, self.scale, device)
+            self._to(here(device))
+            x = _harmonics(block, offset, self.grid, self.level, self.scale, here(device))
             posterior = self.pose.posterior(x)
             mean, log_variance = self.content.encode(x[:, :, 0].real)
             latent, std = self.content.to_user(mean, torch.exp(0.5 * log_variance))
-            bar.update()
             order = self.order.amplitude(x, posterior.angle)
             spread = torch.hypot(posterior.std, torch.full_like(posterior.std, self.angle_scatter))
             weight = posterior.weights[:, 0]
@@ -233,7 +244,9 @@ class HarmonicModel:
 
         k = self.content.n_latents
         with bar:
-            table = map_blocks(encode, images, offsets, width=5 + 2 * k)
+            table = map_blocks(
+                encode, images, offsets, width=5 + 2 * k, tick=bar.update, name="rvae-encode"
+            )
         table[~np.isfinite(table).all(1)] = np.nan  # beyond what numbers of this size can hold
         angle, angle_std, weight, log_likelihood, order = (c.copy() for c in table[:, :5].T)
         return RVAEResult(
@@ -256,7 +269,8 @@ class HarmonicModel:
 
         @torch.no_grad()
         def distribution(block, offset):
-            x = _harmonics(block, offset, self.grid, self.level, self.scale, device)
+            self._to(here(device))
+            x = _harmonics(block, offset, self.grid, self.level, self.scale, here(device))
             posterior = self.pose.posterior(x)
             modes = pose.wrap(posterior.modes - zero)
             widths = torch.hypot(
@@ -275,7 +289,8 @@ class HarmonicModel:
             parts = [torch.nn.functional.pad(p, (0, _N_MODES - p.shape[1])) for p in parts]
             return torch.cat([probability, *parts], 1).cpu().numpy()
 
-        table = map_blocks(distribution, images, offsets, width=n_angles + 3 * _N_MODES)
+        width = n_angles + 3 * _N_MODES
+        table = map_blocks(distribution, images, offsets, width=width, name="rvae-posterior")
         parts = np.split(table, n_angles + _N_MODES * np.arange(3), axis=1)
         middles = ((edges[1:] + edges[:-1]) / 2).cpu().numpy()
         return AngleDistribution(middles, *parts)
@@ -283,6 +298,7 @@ class HarmonicModel:
     @torch.no_grad()
     def decode(self, latent, angle, device, shift=None, window_size=None, step=1.0):
         """Sub-images of float32, (n, w, w), from latents (n, k), angles (n,) and shifts (n, 2)."""
+        one_thread_in_a_pool()
         self._to(device)
         latent = self.content.from_user(torch.as_tensor(latent, device=device))
         harmonics = to_complex(torch.cat(self.content.decode(latent), 1), self._shape)
@@ -331,6 +347,11 @@ class HarmonicModel:
     def _shape(self):
         return self.grid.n_q, self.grid.n_orders
 
+    def __reduce__(self):
+        # What is saved is what a worker needs; without the matrices that can be made again.
+        tensors, header = self.state()
+        return HarmonicModel.from_state, ({k: v.cpu() for k, v in tensors.items()}, header)
+
     def _to(self, device):
         """Bring the model to a device."""
         self.content.to(device)
@@ -339,16 +360,33 @@ class HarmonicModel:
             self.order = pose.OrderFilter(self.pose, self.order.scale)
 
 
-def _read(images, offsets, rows, grid, level, scale, device, progress):
-    """Harmonics of the sites to fit, without those that would spoil the fit."""
+def _read(images, offsets, rows, grid, level, scale, device, progress, coefficients=None):
+    """Harmonics of the sites to fit, without those that would spoil the fit.
+
+    `coefficients` are filled with those of all sites.
+    """
 
     def transform(block, offset):
-        progress.step("rVAE reading")
-        x = _harmonics(block, offset, grid, level, scale, device)
+        x = _harmonics(block, offset, grid, level, scale, here(device))
         return x.reshape(len(x), -1).cpu().numpy()
 
+    left = n_blocks(images, rows if coefficients is None else None)
+
+    def tick():
+        nonlocal left
+        left -= 1
+        progress.step("rVAE reading")
+        if progress.stopped and left > 0:
+            raise KeyboardInterrupt("rVAE reading was interrupted: no model has been fitted.")
+
     width = grid.n_q * grid.n_orders
-    flat = map_blocks(transform, images, offsets, rows, width=width, dtype=np.complex64)
+    options = dict(width=width, dtype=np.complex64, tick=tick, name="rvae-harmonics")
+    if coefficients is None:
+        flat = map_blocks(transform, images, offsets, rows, **options)
+    else:
+        coefficients.allocate(len(images), width)
+        map_blocks(transform, images, offsets, out=coefficients.array, **options)
+        flat = coefficients.rows(rows)
     n_seen, flat = len(flat), flat[np.isfinite(flat[:, 0])]
     harmonics = torch.as_tensor(flat, device=device).reshape(-1, grid.n_q, grid.n_orders)
     power = (harmonics[:, :, 1:].abs() ** 2).sum((1, 2))
@@ -453,7 +491,9 @@ def _report_starts(log_likelihood, agreement):
 
 
 def _harmonics(block, offset, grid, level, scale, device):
-    """Harmonics of a block of sub-images on the device."""
+    """Harmonics of a block of sub-images on the device; taken as they are if known already."""
+    if np.iscomplexobj(block):
+        return torch.as_tensor(block, device=device).reshape(-1, grid.n_q, grid.n_orders)
     x = torch.as_tensor((block - np.float32(level)) / np.float32(scale), device=device)
     return grid.harmonics(x, None if offset is None else torch.as_tensor(offset, device=device))
 

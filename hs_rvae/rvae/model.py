@@ -8,9 +8,11 @@ import logging
 import numpy as np
 import torch
 
-from .batches import n_blocks
+from ..parallel import active_client
+from .batches import in_equal_shares, n_blocks
 from .blind import N_ANNEAL, N_BLIND
 from .checks import check_images, check_settings
+from .coefficients import Coefficients
 from .device import pick_device
 from .harmonic import HarmonicModel
 from .pose import N_POSE
@@ -52,8 +54,14 @@ class RVAE:
         Training of the content network; ``batch_size=None`` grows with the number of sites.
     max_fit_sites : int
         A random subset of this many sites is fitted when there are more; all are encoded.
+        See `strata` of :meth:`fit`.
     q_max : float, optional
         Highest spatial frequency used, in cycles/px; None = from the data, logged.
+    memory_budget : int or str, optional
+        Bytes, or text such as ``"2 GB"``, that :meth:`fit_transform` may use to keep the harmonic
+        coefficients of all sub-images between fitting and encoding (about a fifth of the bytes of
+        the pixels). Beyond, they go to a temporary zarr store in dask's ``temporary-directory``.
+        None = a quarter of the free memory.
     random_state : int, numpy.random.Generator or None
         Seed of everything random. The same seed gives the same result, bit for bit on one CPU.
     device : str or torch.device, optional
@@ -116,6 +124,7 @@ class RVAE:
         learning_rate=2e-3,
         max_fit_sites=10_000,
         q_max=None,
+        memory_budget=None,
         random_state=None,
         device=None,
         show_progressbar=None,
@@ -131,6 +140,7 @@ class RVAE:
         self.learning_rate = learning_rate
         self.max_fit_sites = max_fit_sites
         self.q_max = q_max
+        self.memory_budget = memory_budget
         self.random_state = random_state
         self.device = device
         self.show_progressbar = show_progressbar
@@ -144,7 +154,7 @@ class RVAE:
     def _is_fitted(self):
         return hasattr(self, "_model")
 
-    def fit(self, images, offsets=None, *, initial_model=None):
+    def fit(self, images, offsets=None, *, initial_model=None, strata=None):
         """Fit the model.
 
         Parameters
@@ -157,6 +167,9 @@ class RVAE:
             A fitted model to start from: its motif, angles' zero, intensity scale and frequencies
             are taken over and refined, without a blind search; its content too, where the number
             of latents is the same.
+        strata : numpy.ndarray of int, shape (n,), optional
+            Number of the image or frame of each sub-image. If only `max_fit_sites` are fitted, each
+            image gives the same share of its sites.
 
         Returns
         -------
@@ -168,19 +181,32 @@ class RVAE:
         ValueError
             If a setting or the shape of the images is not usable.
         """
+        return self._fit(images, offsets, initial_model, strata)
+
+    def _fit(self, images, offsets, initial_model=None, strata=None, coefficients=None):
+        """:meth:`fit`; `coefficients`, if given, are filled with those of all sub-images."""
         check_settings(self)
         offsets = check_images(images, offsets)
         initial = None if initial_model is None else self._initial(initial_model, images)
         device = pick_device(self.device)
         seed = int(np.random.default_rng(self.random_state).integers(2**62))
         generator = torch.Generator().manual_seed(seed)
-        rows = self._fit_rows(len(images), generator)
+        rows = self._fit_rows(len(images), generator, strata)
         settings = TrainingSettings(self.epochs, self.batch_size, self.learning_rate)
-        n_steps = n_blocks(images, rows) + N_POSE + self.epochs
+        n_steps = n_blocks(images, rows if coefficients is None else None) + N_POSE + self.epochs
         n_steps += (self.n_init * N_ANNEAL + N_BLIND) * bool(self.rotation and initial is None)
         with Progress(n_steps, bool(self.show_progressbar)) as progress:
             self._model = HarmonicModel.fit(
-                images, offsets, rows, self, settings, generator, device, progress, initial
+                images,
+                offsets,
+                rows,
+                self,
+                settings,
+                generator,
+                device,
+                progress,
+                initial,
+                coefficients,
             )
         self._publish()
         self.pixel_size_ = self.pixel_units_ = None  # arrays do not know
@@ -272,9 +298,29 @@ class RVAE:
         device = pick_device(self.device)
         return self._model.angle_distribution(images, offsets, device, int(n_angles), float(zero))
 
-    def fit_transform(self, images, offsets=None):
-        """Fit to the sub-images, then :meth:`transform` them."""
-        return self.fit(images, offsets).transform(images, offsets)
+    def fit_transform(self, images, offsets=None, *, initial_model=None, strata=None):
+        """Fit to the sub-images, then :meth:`transform` them, in one pass over the pixels.
+
+        The harmonic coefficients of all sub-images are computed once and kept in between (see
+        `memory_budget`). On the workers of dask.distributed they are not kept, but computed twice.
+
+        Parameters
+        ----------
+        images, offsets, initial_model, strata
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        RVAEResult
+        """
+        on_workers = hasattr(images, "dask") and active_client() is not None
+        if on_workers or self.architecture != "harmonic":
+            self._fit(images, offsets, initial_model, strata)
+            return self.transform(images, offsets)
+        with Coefficients(self.memory_budget) as coefficients:
+            self._fit(images, offsets, initial_model, strata, coefficients)
+            device = pick_device(self.device)
+            return self._model.encode(coefficients.array, None, device, self.show_progressbar)
 
     def inverse_transform(
         self, latent, angle=None, shift=None, *, window_size=None, pixel_step=1.0
@@ -388,7 +434,7 @@ class RVAE:
                 settings[name] = value.item()
         if not isinstance(settings["random_state"], int | None):
             settings["random_state"] = None
-        settings["device"] = settings["show_progressbar"] = None
+        settings["device"] = settings["show_progressbar"] = settings["memory_budget"] = None
         header = {"format": _FORMAT, "settings": settings, "model": header}
         header |= {"pixel_size": self.pixel_size_, "pixel_units": self.pixel_units_}
         return write_model(path, tensors, header)
@@ -439,12 +485,19 @@ class RVAE:
         self.n_latents_ = self._model.content.n_latents
         self.lattice_symmetry_ = self._model.order.symmetry
 
-    def _fit_rows(self, n, generator):
+    def _fit_rows(self, n, generator, strata=None):
         """Ascending indices of the sites to fit."""
         if n <= self.max_fit_sites:
             return np.arange(n)
-        _logger.info("rVAE: fitted to %d of %d sites, chosen at random.", self.max_fit_sites, n)
-        return np.sort(torch.randperm(n, generator=generator)[: self.max_fit_sites].numpy())
+        chosen = torch.randperm(n, generator=generator).numpy()
+        of = ""
+        if strata is not None:
+            chosen, n_strata = in_equal_shares(chosen, np.asarray(strata))
+            of = f", of {n_strata} images or frames in equal shares" * (n_strata > 1)
+        _logger.info(
+            "rVAE: fitted to %d of %d sites, chosen at random%s.", self.max_fit_sites, n, of
+        )
+        return np.sort(chosen[: self.max_fit_sites])
 
     def _initial(self, model, images):
         """The fitted model inside an RVAE that is to be started from."""

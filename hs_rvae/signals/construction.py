@@ -10,9 +10,11 @@ import numpy as np
 from hyperspy.signal import BaseSignal
 from hyperspy.signals import Signal2D
 
+from hs_rvae import lazy_windows as _lazy_windows
 from hs_rvae import parent_image as _parent_image
 from hs_rvae import positions as _positions
 from hs_rvae import windows as _windows
+from hs_rvae.parallel import interruptible
 from hs_rvae.sites import SiteTable
 
 _logger = logging.getLogger(__name__)
@@ -83,10 +85,11 @@ def cut_stack(image, positions, window_size, lazy, centring, edge, columns, unit
     kept = _usable_sites(image, positions, window_size, centring)
     positions = positions[kept]
     if lazy:
-        data = _windows.cut_windows_lazy(image.data, positions, window_size, centring)
+        data = _lazy_windows.cut_windows_lazy(image.data, positions, window_size, centring)
     else:
         in_memory = image.data.compute() if image._lazy else image.data
-        data = _windows.cut_windows(in_memory, positions, window_size, centring, progress)
+        with interruptible("Cutting sub-images was interrupted: no stack has been made."):
+            data = _windows.cut_windows(in_memory, positions, window_size, centring, progress)
     offsets = _windows.window_offsets(positions, window_size, shape, centring)
     own = (kept, *positions.T, *offsets.T)
     table = SiteTable.from_columns(

@@ -11,6 +11,7 @@ from hyperspy.signals import Signal2D
 from scipy import ndimage
 
 from hs_rvae import windows as _windows
+from hs_rvae.parallel import interruptible, shared
 
 _logger = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class RebuildingMixin:
         """
         decode, pose = self._decoder()
         return self._rebuilt(
-            _by_block(decode, [pose], self._blocks(), self.data.shape[-1]),
+            _by_block(decode, [pose], self._blocks(), self.data.shape[-1], "rvae-decode"),
             "rVAE model of",
             lazy_output,
             show_progressbar,
@@ -114,7 +115,7 @@ class RebuildingMixin:
             return np.where((disk < _LEAST_DISK) & np.isfinite(left), np.float32(0), left)
 
         return self._rebuilt(
-            _by_block(subtract, [self._images(), pose], self._blocks(), size),
+            _by_block(subtract, [self._images(), pose], self._blocks(), size, "rvae-residual"),
             "rVAE residual of",
             lazy_output,
             show_progressbar,
@@ -231,8 +232,9 @@ class RebuildingMixin:
             return turn(data, -pose[:, 0], pose[:, 1:], fill_value)
 
         pose = sites[[column, "offset_x", "offset_y"]]
+        size = self.data.shape[-1]
         turned = self._rebuilt(
-            _by_block(turn_back, [self._images(), pose], self._blocks(), self.data.shape[-1]),
+            _by_block(turn_back, [self._images(), pose], self._blocks(), size, "derotate"),
             "Turned back:",
             lazy_output,
             show_progressbar,
@@ -353,7 +355,8 @@ class RebuildingMixin:
         rebuilt._lazy = True
         rebuilt._assign_subclass()
         if not lazy:
-            rebuilt.compute(show_progressbar=show_progressbar)
+            with interruptible("Rebuilding sub-images was interrupted: nothing has changed."):
+                rebuilt.compute(show_progressbar=show_progressbar)
         return rebuilt
 
 
@@ -398,25 +401,29 @@ def blocks_of(n, window_size):
     return tuple(min(size, n - start) for start in range(0, n, size))
 
 
-def _by_block(function, arrays, blocks, size):
-    """Dask array (n, size, size) of `function` applied to the blocks of arrays over sites."""
+def _by_block(function, arrays, blocks, size, name):
+    """Dask array (n, size, size) of `function` applied to the blocks of arrays over sites.
 
-    def of_block(*parts):
-        # Columns come with a third axis, so that their blocks pair up with those of images.
-        return function(*(part[..., 0] if part.shape[2] == 1 else part for part in parts))
-
+    The tasks are called `name`. The function travels once, not with every block.
+    """
     pieces = []
     for array in arrays:
+        # Columns come with a third axis, so that their blocks pair up with those of images.
         array = array if array.ndim == 3 else array[:, :, None]
         pieces.append(da.asarray(array).rechunk((blocks, -1, -1)))
     return da.map_blocks(
-        of_block,
+        _of_block,
         *pieces,
-        name=f"sub-images-{uuid4().hex}",  # else dask would hash the model
+        function=shared(function, f"{name}-model"),
+        name=f"{name}-{uuid4().hex}",  # else dask would hash the model
         dtype=np.float32,
         chunks=(blocks, (size,), (size,)),
         meta=np.empty((0, 0, 0), np.float32),
     )
+
+
+def _of_block(*parts, function):
+    return function(*(part[..., 0] if part.shape[2] == 1 else part for part in parts))
 
 
 def _start_of_node():

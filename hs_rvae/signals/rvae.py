@@ -5,11 +5,13 @@
 import logging
 import os
 import re
+from uuid import uuid4
 
 import dask.array as da
 import numpy as np
 from hyperspy.api import preferences
 
+from hs_rvae.parallel import interruptible
 from hs_rvae.signals import construction as _construction
 from hs_rvae.signals import rebuilding as _rebuilding
 
@@ -66,6 +68,7 @@ class RVAEMixin:
         learning_rate=2e-3,
         max_fit_sites=10_000,
         q_max=None,
+        memory_budget=None,
         navigation_mask=None,
         random_state=None,
         device=None,
@@ -103,9 +106,13 @@ class RVAEMixin:
             Training of the content network; ``batch_size=None`` grows with the number of sites.
         max_fit_sites : int
             The model is fitted to a random subset of this many sites if there are more; all sites
-            are encoded.
+            are encoded. In a series or a joined stack, each frame or image gives the same share.
         q_max : float, optional
             Highest spatial frequency used, in cycles/px; None = from the data, logged.
+        memory_budget : int or str, optional
+            Bytes, or text such as ``"2 GB"``, for the coefficients of all sites between fitting and
+            encoding; beyond, they go to a temporary store on disk. None = a quarter of the free
+            memory.
         navigation_mask : numpy.ndarray of bool, shape (n_sites,), or BaseSignal, optional
             True = excluded from the fit and left NaN in the table.
         random_state : int, numpy.random.Generator or None
@@ -143,6 +150,7 @@ class RVAEMixin:
             learning_rate=learning_rate,
             max_fit_sites=max_fit_sites,
             q_max=q_max,
+            memory_budget=memory_budget,
             random_state=random_state,
             device=device,
             show_progressbar=_show(show_progressbar),
@@ -150,10 +158,19 @@ class RVAEMixin:
         if isinstance(initial_model, str | os.PathLike):
             initial_model = RVAE.load(initial_model)
         images, offsets, rows = self._rvae_input(navigation_mask)
-        model.fit(images, offsets, initial_model=initial_model)
-        model.pixel_size_, model.pixel_units_ = self._pixel_calibration()
-        self._rvae_model = model  # so that it is there even if encoding is interrupted
-        self._write_rvae(model, model.transform(images, offsets), rows)
+        try:
+            with interruptible(
+                "stack.rvae() was interrupted: the site table is as it was. If stack.rvae_model "
+                "has been fitted already, stack.apply_rvae(stack.rvae_model) encodes the sites."
+            ):
+                result = model.fit_transform(
+                    images, offsets, initial_model=initial_model, strata=self._strata(rows)
+                )
+        finally:
+            if model._is_fitted:  # at hand even if encoding is interrupted
+                model.pixel_size_, model.pixel_units_ = self._pixel_calibration()
+                self._rvae_model = model
+        self._write_rvae(model, result, rows)
 
     def apply_rvae(
         self, model, *, rescale_intensity=False, navigation_mask=None, show_progressbar=None
@@ -202,7 +219,10 @@ class RVAEMixin:
         gain, offset = _model_intensities(images, model, rescale_intensity)
         if rescale_intensity:
             images = _by_block(lambda block: (block - offset) / gain, images)
-        result = model.transform(images, offsets * step, show_progressbar=_show(show_progressbar))
+        with interruptible("stack.apply_rvae() was interrupted: the site table is as it was."):
+            result = model.transform(
+                images, offsets * step, show_progressbar=_show(show_progressbar)
+            )
         if result.shift is not None:
             result.shift = result.shift / step
         applied = {"pixel_step": step, "intensity_gain": gain, "intensity_offset": offset}
@@ -247,6 +267,12 @@ class RVAEMixin:
             rows = np.flatnonzero(~mask)
             images, offsets = images[rows], offsets[rows]
         return images, offsets, rows
+
+    def _strata(self, rows):
+        """Number of the frame or image of each of the rows; None if there is one."""
+        sites = self.sites
+        name = next((name for name in ("frame", "image") if name in sites), None)
+        return None if name is None else sites[name][rows]
 
     def _write_rvae(self, model, result, rows, applied=None):
         """Write the columns of a result, in place of those of an earlier model.
@@ -444,4 +470,5 @@ def _by_block(function, images, size=None):
         dtype=np.float32,
         chunks=(blocks, (size,), (size,)),
         meta=np.empty((0, 0, 0), np.float32),
+        name=f"rvae-input-{uuid4().hex}",
     )

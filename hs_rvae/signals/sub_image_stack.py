@@ -18,6 +18,7 @@ from hs_rvae.signals.joining import MatchingMixin
 from hs_rvae.signals.plotting import PlottingMixin
 from hs_rvae.signals.rebuilding import RebuildingMixin
 from hs_rvae.signals.rvae import RVAEMixin
+from hs_rvae.signals.saving import SavingMixin
 from hs_rvae.signals.variants import VariantsMixin
 
 
@@ -28,6 +29,7 @@ class SubImageStack(
     VariantsMixin,
     DiagnosticsMixin,
     PlottingMixin,
+    SavingMixin,
     FollowingMixin,
     Signal2D,
 ):

@@ -143,9 +143,13 @@ def test_an_interrupted_encoding_keeps_the_fitted_model(stack, monkeypatch):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(hs_rvae.RVAE, "transform", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    from hs_rvae.rvae.harmonic import HarmonicModel
+
+    monkeypatch.setattr(HarmonicModel, "encode", interrupted)
+    before = stack.sites.columns
+    with pytest.raises(KeyboardInterrupt, match=r"the site table is as it was.*apply_rvae\("):
         stack.rvae(output_dimension=1, epochs=1, random_state=0)
+    assert stack.sites.columns == before
     monkeypatch.undo()
     stack.apply_rvae(stack.rvae_model, show_progressbar=False)
     assert np.isfinite(stack.sites["angle"]).all()

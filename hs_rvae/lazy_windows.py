@@ -1,0 +1,182 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sub-images that are cut with dask when they are asked for, from the parts of the image they need.
+
+The work on a block of windows is that of :mod:`hs_rvae.windows`.
+"""
+
+from uuid import uuid4
+
+import numpy as np
+
+from hs_rvae import windows as _windows
+
+# Pixels around a tile that its coefficients depend on: the pole of the spline, 0.268, to this power
+# is below double precision.
+_REACH = 32
+# Least width of a tile, in pixels.
+_TILE = 1024
+
+
+def cut_windows_lazy(image, positions, window_size, centring="subpixel"):
+    """
+    Cut windows from an image when they are asked for.
+
+    Parameters
+    ----------
+    image : numpy.ndarray or dask.array.Array of shape (rows, columns)
+    positions, window_size, centring
+        As in :func:`cut_windows`.
+
+    Returns
+    -------
+    dask.array.Array of shape (n, w, w), float32
+        One task per block of windows. Of a dask image, a block reads the tiles (chunks, put
+        together until they are about 1000 pixels wide) that its windows lie in, with a border; a
+        tile is prepared once in one computation. So positions that are ordered, row by row for
+        example, need a part of a large image at a time. An image in memory is prepared once and
+        for all.
+    """
+    import dask
+    import dask.array as da
+
+    positions = _windows._windows_inside(positions, window_size, image.shape, centring)
+    first, fraction = _windows._first_pixels(positions, window_size, image.shape, centring)
+    token = uuid4().hex
+    if isinstance(image, da.Array):
+        tiles = _Tiles(image, window_size, centring, token)
+    else:
+        tiles = _OneTile(image, centring, token)
+    number = tiles.number(first)
+    block = _windows.windows_per_block(window_size)
+    blocks = []
+    for start in range(0, len(positions), block):
+        some = slice(start, start + block)
+        needed, which = np.unique(number[some], return_inverse=True)
+        # One array: its rows are cheap to send to another process.
+        where = np.column_stack([first[some], fraction[some], which])
+        windows = dask.delayed(_cut_from_tiles, pure=False)(
+            where,
+            [tiles.origin(k) for k in needed],
+            [tiles.source(k) for k in needed],
+            window_size,
+            centring,
+            dask_key_name=f"cut-windows-{token}-{start}",
+        )
+        shape = (len(where), window_size, window_size)
+        blocks.append(da.from_delayed(windows, shape=shape, dtype=np.float32))
+    return da.concatenate(blocks)
+
+
+class _OneTile:
+    """An image in memory as the only tile."""
+
+    def __init__(self, image, centring, token):
+        import dask
+
+        kept = _InMemory(image, centring)
+        self._source = dask.delayed(_InMemory.source, pure=False)(
+            kept, dask_key_name=f"prepare-image-{token}"
+        )
+
+    def number(self, first):
+        return np.zeros(len(first), dtype=np.intp)
+
+    def origin(self, number):
+        return 0, 0
+
+    def source(self, number):
+        return self._source
+
+
+class _Tiles:
+    """A dask image in tiles, each read and prepared on its own, when it is needed."""
+
+    def __init__(self, image, window_size, centring, token):
+        self.image, self.centring, self.token = image, centring, token
+        # The spline reaches a pixel farther than the windows, and its coefficients
+        # depend on pixels farther off, less and less.
+        self.before = 0 if centring == "nearest" else _windows._MARGIN + _REACH
+        self.after = window_size + self.before
+        self.edges = [_tile_edges(chunks) for chunks in image.chunks]
+        self._sources = {}
+
+    def number(self, first):
+        row, column = (
+            np.searchsorted(edges, one, side="right") - 1
+            for edges, one in zip(self.edges, first.T[::-1], strict=True)
+        )
+        return row * len(self.edges[1]) + column
+
+    def origin(self, number):
+        """First pixel (x, y) of the part of the image that a tile is made from."""
+        return tuple(part.start for part in self._parts(number)[::-1])
+
+    def source(self, number):
+        import dask
+
+        if number not in self._sources:
+            part = self.image[self._parts(number)]
+            pixels = part.rechunk(part.shape).to_delayed().item()
+            self._sources[number] = dask.delayed(_windows._source, pure=False)(
+                pixels, self.centring, dask_key_name=f"prepare-tile-{self.token}-{number}"
+            )
+        return self._sources[number]
+
+    def _parts(self, number):
+        place = np.unravel_index(number, [len(edges) for edges in self.edges])
+        parts = []
+        for k, edges, size in zip(place, self.edges, self.image.shape, strict=True):
+            end = edges[k + 1] if k + 1 < len(edges) else size
+            start = int(max(edges[k] - self.before, 0))
+            parts.append(slice(start, int(min(end + self.after, size))))
+        return tuple(parts)
+
+
+def _tile_edges(chunks):
+    """Starts of tiles along one axis: chunks put together until they are wide enough."""
+    ends = np.cumsum(chunks)
+    edges = [0]
+    for end in ends[:-1]:
+        if end - edges[-1] >= _TILE and ends[-1] - end >= _TILE:
+            edges.append(int(end))
+    return np.array(edges)
+
+
+class _InMemory:
+    """An image in memory, and what windows are cut from once it has been computed."""
+
+    def __init__(self, image, centring):
+        self.image, self.centring = image, centring
+        self._source = None
+
+    def source(self):
+        if self._source is None:
+            self._source = _windows._source(self.image, self.centring)
+        return self._source
+
+    def __getstate__(self):
+        # Another process computes its own: half as much to send.
+        return self.__dict__ | {"_source": None}
+
+    def __dask_tokenize__(self):
+        return type(self).__name__, id(self)
+
+
+def _cut_from_tiles(where, origins, sources, window_size, centring):
+    """Windows (n, w, w) of one block, whose pixels may lie in several tiles.
+
+    `where` has first pixel (x, y), fraction (x, y) and place in `sources` of each window.
+    """
+    first, tile = where[:, :2].astype(np.intp), where[:, 4].astype(np.intp)
+    if len(sources) == 1:
+        return _windows._cut_block(
+            first - origins[0], where[:, 2:4], sources[0], window_size, centring
+        )
+    windows = np.empty((len(where), window_size, window_size), dtype=np.float32)
+    for k, (origin, source) in enumerate(zip(origins, sources, strict=True)):
+        some = tile == k
+        windows[some] = _windows._cut_block(
+            first[some] - origin, where[some, 2:4], source, window_size, centring
+        )
+    return windows

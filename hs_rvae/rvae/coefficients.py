@@ -1,0 +1,115 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Polar harmonics of all sub-images, computed once: in memory, or in a temporary zarr store."""
+
+import logging
+import tempfile
+
+import dask
+import numpy as np
+import psutil
+
+_logger = logging.getLogger(__name__)
+
+_SHARE = 0.25  # of the memory that is free
+_CHUNK_BYTES = 2**23
+
+
+def memory_budget(budget=None):
+    """Bytes that coefficients may take in memory.
+
+    Parameters
+    ----------
+    budget : int, str or None
+        Bytes, text such as ``"2 GB"``, or None for a quarter of the memory that is free.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+
+    Examples
+    --------
+    >>> memory_budget("2 GB")
+    2000000000
+    """
+    if budget is None:
+        return int(_SHARE * psutil.virtual_memory().available)
+    try:
+        if isinstance(budget, bool):
+            raise ValueError
+        value = int(dask.utils.parse_bytes(budget))
+        if value < 0:
+            raise ValueError
+    except (ValueError, TypeError, AttributeError):
+        raise ValueError(
+            f"memory_budget={budget!r}: give bytes as a number, text such as '2 GB', or None for a "
+            "quarter of the free memory."
+        ) from None
+    return value
+
+
+class Coefficients:
+    """Room for one row of complex numbers per sub-image; a store on disk is removed on leaving.
+
+    Parameters
+    ----------
+    budget : int, str or None
+        See :func:`memory_budget`.
+
+    Attributes
+    ----------
+    array : numpy.ndarray or zarr.Array of complex64, shape (n, width), or None
+        None until :meth:`allocate`.
+    """
+
+    def __init__(self, budget=None):
+        self.budget = memory_budget(budget)
+        self.array = None
+        self._folder = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.array = None
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def allocate(self, n, width):
+        """Make `array` for n sub-images: in memory if it fits the budget."""
+        n_bytes = 8 * n * width
+        if n_bytes <= self.budget:
+            self.array = np.empty((n, width), np.complex64)
+            return
+        import zarr
+
+        # Where dask spills as well; None is the system's place for temporary files.
+        place = dask.config.get("temporary-directory", None)
+        self._folder = tempfile.TemporaryDirectory(prefix="hs_rvae-", dir=place)
+        _logger.info(
+            "rVAE: coefficients of %.3g GB exceed the memory budget of %.3g GB and are kept in the "
+            "temporary store %s.",
+            n_bytes / 1e9,
+            self.budget / 1e9,
+            self._folder.name,
+        )
+        rows = max(1, _CHUNK_BYTES // (8 * width))
+        self.array = zarr.open(
+            self._folder.name,
+            mode="w",
+            shape=(n, width),
+            chunks=(min(rows, n), width),
+            dtype="complex64",
+        )
+
+    def rows(self, index):
+        """Some rows as an array in memory."""
+        if isinstance(self.array, np.ndarray):
+            return self.array[index]
+        return self.array.get_orthogonal_selection((index, slice(None)))
