@@ -98,10 +98,12 @@ def interruptible(message):
 
     Examples
     --------
-    >>> with interruptible("Reading was interrupted: nothing has changed."):
-    ...     raise KeyboardInterrupt
-    Traceback (most recent call last):
-    KeyboardInterrupt: Reading was interrupted: nothing has changed.
+    >>> try:
+    ...     with interruptible("Reading was interrupted: nothing has changed."):
+    ...         raise KeyboardInterrupt
+    ... except KeyboardInterrupt as error:
+    ...     str(error)
+    'Reading was interrupted: nothing has changed.'
     """
     try:
         yield

@@ -40,7 +40,7 @@ def image_data(image):
     if axes is not None and axes.signal_dimension == 2 and axes.navigation_dimension:
         raise ValueError(
             f"image has navigation axes {axes.navigation_shape}: pass a single image, for "
-            "example image.inav[0] or image.mean()."
+            "example image.inav[0] or image.mean(). Of a series, give one navigation axis."
         )
     if data.ndim != 2:
         raise ValueError(f"image has {data.ndim} dimension(s): pass one 2-D image.")
@@ -56,6 +56,12 @@ def image_data(image):
     if data.dtype.kind not in "iufb":
         raise TypeError(f"image has the dtype {data.dtype}: convert it to real numbers first.")
     return data
+
+
+def is_series(image):
+    """Whether it is a signal of images along one navigation axis."""
+    axes = getattr(image, "axes_manager", None)
+    return axes is not None and (axes.signal_dimension, axes.navigation_dimension) == (2, 1)
 
 
 def calibration(image):

@@ -33,6 +33,7 @@ STEPS = [
     "parallel",
     "parent_image",
     "positions",
+    "tracks",
     "refinement",
     "columns",
     "windows",

@@ -3,5 +3,6 @@
 """From an image to its atomic columns: their lattice, their maxima, their sublattices."""
 
 from .finding import find_sublattices
+from .series import LatticeSeries
 
-__all__ = ["find_sublattices"]
+__all__ = ["LatticeSeries", "find_sublattices"]

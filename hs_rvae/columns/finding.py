@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
+from .. import parent_image as _parent_image
 from .. import refinement as _refinement
 from ..refinement.disk import disk_means
 from ..refinement.fitting import image_array
@@ -15,6 +16,7 @@ from . import lattice as _lattice
 from .faint import fit_with_shape_held
 from .picture import Picture
 from .search import away_from_gaps, find_columns, vectors_text
+from .series import find_in_series
 
 _logger = logging.getLogger(__name__)
 
@@ -60,7 +62,9 @@ def find_sublattices(
     Parameters
     ----------
     image : hyperspy.api.signals.Signal2D or array of shape (rows, columns)
-        One image; a lazy one is computed once. Pixels that are not finite count as not measured.
+        One image, or a signal with one navigation axis (time, tilt, dose): a series. A lazy image
+        is computed once, a lazy series frame by frame. Pixels that are not finite count as not
+        measured.
     cell : float or array-like of shape (2, 2), optional
         Edge of a square cell, or the two cell vectors ``(x, y)``, in pixels. The cell joins columns
         of the same sublattice. None: from the autocorrelation.
@@ -96,7 +100,9 @@ def find_sublattices(
     atomap.atom_lattice.Atom_Lattice
         With the sublattices "A", whose columns are brighter (darker with `dark`) in the median, and
         "B" in the centres of its cells; only "A" if there are no others. Each has a
-        ``column_table``.
+        ``column_table``. Of a series: a :class:`~hs_rvae.columns.LatticeSeries`, which
+        ``SubImageStack.from_atom_lattice`` takes as well. Cell, radius, tail, polarity and number
+        of sublattices are those of the first frame in all frames, which are worked on in parallel.
 
     Raises
     ------
@@ -137,18 +143,30 @@ def find_sublattices(
     """
     if n_sublattices not in (None, 1, 2):
         raise ValueError(f"n_sublattices={n_sublattices!r}: give 1, 2 or None.")
-    picture = Picture.of(image)
-    found = find_columns(picture, cell, dark, threshold, separation)
-    options = dict(
-        radius=radius, background=background, tail=tail, disk_radius=disk_radius,
-        saturation=saturation, show_progressbar=show_progressbar,
+    settings = dict(
+        cell=cell, dark=dark, n_sublattices=n_sublattices, swap=swap, threshold=threshold,
+        separation=separation, fill_holes=fill_holes, significance=significance,
+        least_height=least_height, radius=radius,
+        background=background, tail=tail, disk_radius=disk_radius, saturation=saturation,
     )  # fmt: skip
-    tables = _refine(
-        picture, found, n_sublattices, fill_holes, (significance, least_height), options
-    )
+    if _parent_image.is_series(image):
+        return find_in_series(image, settings, show_progressbar)
+    picture = Picture.of(image)
+    tables = find_tables(picture, **settings, show_progressbar=show_progressbar)
+    return as_atom_lattice(tables, picture.raw)
+
+
+def find_tables(
+    picture, *, cell, dark, n_sublattices, swap, threshold, separation, fill_holes, significance,
+    least_height, **options,
+):  # fmt: skip
+    """Tables of the sublattices of one image; `options` are those of the fit."""
+    found = find_columns(picture, cell, dark, threshold, separation)
+    least = significance, least_height
+    tables = _refine(picture, found, n_sublattices, fill_holes, least, options)
     if swap and len(tables) == 2:
         tables = tables[::-1]
-    return _as_atom_lattice(picture, found, tables)
+    return _finished(picture, found, tables)
 
 
 def _refine(picture, found, n_sublattices, fill_holes, least, options):
@@ -357,21 +375,11 @@ def _has_peak(table, significance, distance):
     return np.array(good)
 
 
-def _as_atom_lattice(picture, found, tables):
-    """Atomap's objects, with the raw image and the tables."""
-    from atomap.api import Atom_Lattice, Sublattice
-
-    scale = abs(picture.scale[0])
-    if not np.isclose(*np.abs(picture.scale), rtol=1e-3):
-        _logger.warning(
-            "The pixels are not square (%g x %g %s): the sublattices have the pixel size along x "
-            "only, column_table.attrs['pixel_size'] has both.", *picture.scale, picture.units,
-        )  # fmt: skip
+def _finished(picture, found, tables):
+    """Tables with the columns that are kept, in the intensities of the image."""
     graph = found.graph
-    # Given the image, Atomap would copy it for each sublattice and print about negative values.
-    nothing = np.zeros((2, 2))
-    sublattices = []
-    for name, color, table in zip("AB", ("red", "blue"), tables, strict=False):
+    finished = []
+    for table in tables:
         attrs = table.attrs
         table = table[table.kept].drop(columns=["is_a", "kept", "start_x", "start_y"])
         table = table.reset_index(drop=True)
@@ -386,15 +394,34 @@ def _as_atom_lattice(picture, found, tables):
             "dark": found.dark,
             "consistency": graph.consistency(),
         }
+        finished.append(table)
+    return finished
+
+
+def as_atom_lattice(tables, raw):
+    """Atomap's objects, with the raw image and the tables."""
+    from atomap.api import Atom_Lattice, Sublattice
+
+    sizes, units = (tables[0].attrs[name] for name in ("pixel_size", "pixel_units"))
+    scale = abs(sizes[0])
+    if not np.isclose(*np.abs(sizes), rtol=1e-3):
+        _logger.warning(
+            "The pixels are not square (%g and %g %s): the sublattices have the pixel size along x "
+            "only, column_table.attrs['pixel_size'] has both.", *sizes, units,
+        )  # fmt: skip
+    # Given the image, Atomap would copy it for each sublattice and print about negative values.
+    nothing = np.zeros((2, 2))
+    sublattices = []
+    for name, color, table in zip("AB", ("red", "blue"), tables, strict=False):
         sublattice = Sublattice(
             table[["x", "y"]].to_numpy(), nothing, name=name, color=color, pixel_size=scale,
-            units=picture.units,
+            units=units,
         )  # fmt: skip
-        sublattice.image = sublattice.original_image = picture.raw
+        sublattice.image = sublattice.original_image = raw
         _refinement.fill_sublattice(sublattice, table)
         sublattice.column_table = table
         sublattices.append(sublattice)
     lattice = Atom_Lattice(nothing, sublattice_list=sublattices)
-    lattice.image = lattice.original_image = picture.raw
-    lattice.pixel_size, lattice.units = scale, picture.units
+    lattice.image = lattice.original_image = raw
+    lattice.pixel_size, lattice.units = scale, units
     return lattice

@@ -42,8 +42,8 @@ class Picture:
     stretch: np.ndarray
 
     @classmethod
-    def of(cls, image):
-        """Check a signal or an array and load it."""
+    def of(cls, image, calibration=None):
+        """Check a signal or an array and load it; `calibration` of an array: scale and units."""
         data = _parent_image.image_data(image)
         if hasattr(data, "compute"):
             data = data.compute()
@@ -62,7 +62,7 @@ class Picture:
         if valid is not None and not valid.any():
             raise ValueError("image has no finite pixel: all values are NaN or infinite.")
         values = _standardised(raw, valid)
-        scale, units = _parent_image.calibration(image)
+        scale, units = calibration or _parent_image.calibration(image)
         ratio = np.sqrt(abs(scale[0] / scale[1]))
         return cls(raw, values, valid, scale, units or "pixel", np.array([ratio, 1 / ratio]))
 

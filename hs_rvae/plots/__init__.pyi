@@ -3,6 +3,7 @@ from .color import angle_colors, class_colors, polar_colors
 from .diagnostics import plot_diagnostics
 from .history import plot_history
 from .manifold import plot_manifold
+from .movie import save_movie
 from .polar import plot_color_wheel, plot_polar_map
 from .site_map import plot_site_map
 
@@ -17,4 +18,5 @@ __all__ = [
     "plot_polar_map",
     "plot_site_map",
     "polar_colors",
+    "save_movie",
 ]

@@ -67,6 +67,12 @@ def site_points(sites):
                 f"the table holds sites of {images.size} images, which would fall upon each other: "
                 f"choose one with stack.select_sites(stack.sites['image'] == {images[0]:g})"
             )
+    if "frame" in sites.columns and np.unique(sites["frame"]).size > 1:
+        raise ValueError(
+            f"the table holds sites of {np.unique(sites['frame']).size} frames, which would fall "
+            "upon each other: choose one with frame=, or with "
+            "stack.select_sites(stack.sites['frame'] == 0)"
+        )
     return calibrated(sites, sites.xy)
 
 

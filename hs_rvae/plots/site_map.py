@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
 
-from . import frame, layout, markers
+from . import layout, markers, series
 from .color import ANGLE_COLORMAP, UNDEFINED_COLOR, class_colors, get_colormap
+from .frame import open_map
 
 KINDS = ("angle", "signed", "sequential", "labels")
 _MOST_CLASSES = 24
@@ -20,6 +21,8 @@ def plot_site_map(
     column,
     *,
     image=None,
+    frame=None,
+    frame_labels=None,
     kind=None,
     cmap=None,
     limits=None,
@@ -44,7 +47,12 @@ def plot_site_map(
         Name of the column.
     image : numpy.ndarray, optional
         (ny, nx) parent image, drawn in grey below the sites with a scale bar; without it the
-        axes carry calibrated ticks.
+        axes carry calibrated ticks. Of a series, an array (n_frames, ny, nx), NumPy or dask.
+    frame : int, optional
+        The frame of a series to show first; None is the first there is. A new figure has a slider
+        for the others, ``ax.frame_slider``. Colours are the same in all frames.
+    frame_labels : list of str, optional
+        What the frames are called; "frame 0" and so on by default.
     kind : {"angle", "signed", "sequential", "labels"}, optional
         How values become colours. By default integer columns of few different values are labels
         (-1, undefined, in grey), columns named angle are angles (cyclic map), columns of both
@@ -114,9 +122,11 @@ def plot_site_map(
     else:
         scale = _value_scale(column, values, unit, kind, cmap, limits, percentiles)
 
-    base = frame.open_map(
-        sites,
-        image=image,
+    frames = series.frames_of(sites, image, frame, frame_labels)
+    shown, below_sites, rows = (sites, image, slice(None)) if frames is None else frames.current
+    base = open_map(
+        shown,
+        image=below_sites,
         marker_size=marker_size,
         scale_bar=scale_bar,
         font_size=font_size,
@@ -124,16 +134,21 @@ def plot_site_map(
         side=15.0 if colorbar else 0.0,
         below_flat=12.0 if colorbar else 0.0,
     )
-    undefined = ~np.isfinite(scale.values)
-    mappable = markers.draw_markers(
-        base.ax,
-        base.points,
-        base.diameter,
-        undefined,
-        array=scale.values[~undefined],
-        cmap=scale.cmap,
-        norm=scale.norm,
-    )
+
+    def draw(points, rows):
+        values = scale.values[rows]
+        undefined = ~np.isfinite(values)
+        return markers.draw_markers(
+            base.ax,
+            points,
+            base.diameter,
+            undefined,
+            array=values[~undefined],
+            cmap=scale.cmap,
+            norm=scale.norm,
+        )
+
+    mappable = draw(base.points, rows)
     if colorbar:
         bar = layout.add_colorbar(
             base.ax,
@@ -148,6 +163,9 @@ def plot_site_map(
             bar.set_ticks(scale.ticks, labels=scale.tick_labels)
             bar.ax.minorticks_off()
             bar.ax.tick_params(length=0)
+    if frames is not None:
+        below = 0.0 if image is not None else 11.0
+        frames.add_to(base, draw, title, below + (12.0 if base.flat and colorbar else 0.0))
     return base.finish(title)
 
 

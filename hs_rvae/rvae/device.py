@@ -8,9 +8,8 @@ from contextlib import contextmanager
 import torch
 from threadpoolctl import threadpool_limits
 
-
-# Now, in the thread that imports: the first thread that sets a number would set it for all that have
-# not asked yet.
+# Now, in the thread that imports: the first thread that sets a number sets it for all others that
+# have not asked yet.
 torch.get_num_threads()
 
 

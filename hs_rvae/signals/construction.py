@@ -6,6 +6,7 @@ import logging
 import os
 from pathlib import Path
 
+import dask.array as da
 import numpy as np
 from hyperspy.signal import BaseSignal
 from hyperspy.signals import Signal2D
@@ -15,6 +16,7 @@ from hs_rvae import parent_image as _parent_image
 from hs_rvae import positions as _positions
 from hs_rvae import windows as _windows
 from hs_rvae.parallel import interruptible
+from hs_rvae.signals.usable import usable_sites
 from hs_rvae.sites import SiteTable
 
 _logger = logging.getLogger(__name__)
@@ -25,7 +27,7 @@ OWN_COLUMNS = ("site_index", "x", "y", "offset_x", "offset_y")
 
 def parent_image(image):
     """
-    Make sure that it is one 2-D image that windows can be cut from.
+    Make sure that it is one 2-D image, or a series of them, that windows can be cut from.
 
     Parameters
     ----------
@@ -41,14 +43,14 @@ def parent_image(image):
     TypeError
         If it is neither, or its values are not real numbers.
     ValueError
-        If it is not one two-dimensional image with uniform axes.
+        If it is not one two-dimensional image, or a series, with uniform axes.
     """
-    data = _parent_image.image_data(image)
+    _parent_image.image_data(image.inav[0] if _parent_image.is_series(image) else image)
     _parent_image.calibration(image)
     if isinstance(image, BaseSignal):
         return image
-    signal = Signal2D(data)
-    return signal.as_lazy() if hasattr(data, "dask") else signal
+    signal = Signal2D(image)
+    return signal.as_lazy() if hasattr(image, "dask") else signal
 
 
 def cut_stack(image, positions, window_size, lazy, centring, edge, columns, units, progress):
@@ -58,14 +60,16 @@ def cut_stack(image, positions, window_size, lazy, centring, edge, columns, unit
     Parameters
     ----------
     image : Signal2D
-        From :func:`parent_image`.
-    positions : numpy.ndarray of shape (n, 2)
-        ``(x, y)`` in pixels.
+        From :func:`parent_image`; or a series.
+    positions : list of numpy.ndarray of shape (n, 2)
+        ``(x, y)`` in pixels, for each frame.
     window_size : int, float or None
     lazy : bool
     centring, edge : str
-    columns, units : dict
-        Further columns of all positions, and units by name.
+    columns : list of dict
+        Further columns of all positions, for each frame.
+    units : dict
+        Units by name.
     progress : callable
         Wraps the blocks of windows cut in memory.
 
@@ -75,33 +79,77 @@ def cut_stack(image, positions, window_size, lazy, centring, edge, columns, unit
     axes : list of dict
     metadata : dict
     table : SiteTable
+        Of a series, with the column ``frame``.
     """
-    _check_options(positions, edge, columns)
-    shape = image.data.shape
-    _positions.check_positions_fit(positions, shape)
+    series = _parent_image.is_series(image)
+    frames = image.data if series else image.data[None]
+    shape = frames.shape[1:]
+    for xy, own in zip(positions, columns, strict=True):
+        _check_options(xy, edge, own)
+        _positions.check_positions_fit(xy, shape)
     scale = pixel_size(image)
-    window_size = _windows.resolve_window_size(window_size, positions, scale)
+    longest = max(positions, key=len)
+    if not len(longest):
+        raise ValueError("positions is empty: at least one column position is needed.")
+    window_size = _windows.resolve_window_size(window_size, longest, scale)
     _windows.check_window_fits(window_size, shape)
-    kept = _usable_sites(image, positions, window_size, centring)
-    positions = positions[kept]
-    if lazy:
-        data = _lazy_windows.cut_windows_lazy(image.data, positions, window_size, centring)
-    else:
-        in_memory = image.data.compute() if image._lazy else image.data
-        with interruptible("Cutting sub-images was interrupted: no stack has been made."):
-            data = _windows.cut_windows(in_memory, positions, window_size, centring, progress)
-    offsets = _windows.window_offsets(positions, window_size, shape, centring)
-    own = (kept, *positions.T, *offsets.T)
+    kept = usable_sites(frames, positions, window_size, centring)
+    positions = [xy[rows] for xy, rows in zip(positions, kept, strict=True)]
+    with interruptible("Cutting sub-images was interrupted: no stack has been made."):
+        data = _cut_frames(frames, positions, window_size, centring, lazy, progress)
+    offsets = [_windows.window_offsets(xy, window_size, shape, centring) for xy in positions]
+    own = (np.concatenate(kept), *np.concatenate(positions).T, *np.concatenate(offsets).T)
+    table = dict(zip(OWN_COLUMNS, own, strict=True))
+    if series:
+        table["frame"] = np.repeat(np.arange(len(kept)), [len(rows) for rows in kept])
+    for name in dict.fromkeys(name for one in columns for name in one):
+        table[name] = _joined_column(name, columns, kept)
     table = SiteTable.from_columns(
-        dict(zip(OWN_COLUMNS, own, strict=True))
-        | {name: np.asarray(values)[kept] for name, values in columns.items()},
+        table,
         units=dict.fromkeys(OWN_COLUMNS[1:], "px") | units,
         pixel_size=scale,
         pixel_units=pixel_units(image),
         pixel_offset=pixel_offset(image),
     )
     metadata = _metadata(image, window_size, centring, edge)
-    return data, _axes(image, len(kept), window_size), metadata, table
+    return data, _axes(image, len(table), window_size), metadata, table
+
+
+def _cut_frames(frames, positions, window_size, centring, lazy, progress):
+    """Windows of all frames, one after another."""
+    filled = [k for k, xy in enumerate(positions) if len(xy)]
+    if lazy:
+        cut = _lazy_windows.cut_windows_lazy
+        windows = [cut(frames[k], positions[k], window_size, centring) for k in filled]
+        return windows[0] if len(windows) == 1 else da.concatenate(windows)
+    if len(filled) > 1:
+        data = np.empty((sum(map(len, positions)), window_size, window_size), np.float32)
+        start = 0
+        for k in progress(filled):
+            end = start + len(positions[k])
+            data[start:end] = _windows.cut_windows(
+                np.asarray(frames[k]), positions[k], window_size, centring
+            )
+            start = end
+        return data
+    k = filled[0]
+    return _windows.cut_windows(
+        np.asarray(frames[k]), positions[k], window_size, centring, progress
+    )
+
+
+def _joined_column(name, columns, kept):
+    """A column of all frames; NaN, or -1 for integers, where a frame does not have it."""
+    parts = [np.asarray(one[name])[rows] if name in one else None
+             for one, rows in zip(columns, kept, strict=True)]  # fmt: skip
+    whole = all(part.dtype.kind in "iub" for part in parts if part is not None)
+    missing = -1 if whole else np.nan
+    return np.concatenate(
+        [
+            np.full(len(rows), missing) if part is None else part
+            for part, rows in zip(parts, kept, strict=True)
+        ]
+    )
 
 
 # Calibrated displacements are given in picometres where the unit of the image is a length.
@@ -220,8 +268,6 @@ def _check_options(positions, edge, columns):
             f"edge={edge!r} is unknown: there is 'drop', which leaves out windows that leave "
             "the image."
         )
-    if not len(positions):
-        raise ValueError("positions is empty: at least one column position is needed.")
     for name, values in columns.items():
         if name in OWN_COLUMNS:
             raise ValueError(f"columns must not contain {name!r}: every stack has its own.")
@@ -229,73 +275,6 @@ def _check_options(positions, edge, columns):
             raise ValueError(
                 f"columns[{name!r}] has {len(values)} values for {len(positions)} positions."
             )
-
-
-def _usable_sites(image, positions, window_size, centring):
-    """Find the positions that get a window; count the others in the log."""
-    hidden = _windows.nonfinite_pixels(image.data)
-    if hidden is not None and hidden.all():
-        raise ValueError("image has no finite pixel: all values are NaN or infinite.")
-    reasons = {}
-    usable = np.isfinite(positions).all(axis=1)
-    reasons["have a non-finite position"] = ~usable
-    repeated = usable & _repeated(positions)
-    reasons["repeat another position"] = repeated
-    usable &= ~repeated
-    outside = ~_positions.inside_image(positions, image.data.shape)
-    reasons["lie outside the image"] = usable & outside
-    usable &= ~outside
-    inside = _windows.window_is_inside(positions, window_size, image.data.shape, centring)
-    reasons["have a window that leaves the image"] = usable & ~inside
-    usable &= inside
-    if hidden is not None:
-        touching = usable.copy()
-        touching[usable] = _windows.window_touches(hidden, positions[usable], window_size, centring)
-        reasons["have a window with non-finite pixels"] = touching
-        usable &= ~touching
-    counts = {reason: int(sites.sum()) for reason, sites in reasons.items()}
-    _report(counts, len(positions), int(usable.sum()), window_size)
-    close = int(_positions.crowded(positions[usable]).sum())
-    if close:
-        _logger.warning(
-            "%d of %d sites are closer to another one than a quarter of the nearest-neighbour "
-            "distance: a column was probably found twice. Take one of each pair away, or refine "
-            "the positions again.",
-            close,
-            int(usable.sum()),
-        )
-    return np.flatnonzero(usable)
-
-
-def _repeated(positions):
-    """Positions that agree with an earlier one to a thousandth of a pixel."""
-    _, first = np.unique(np.round(positions, 3), axis=0, return_index=True)
-    repeated = np.ones(len(positions), dtype=bool)
-    repeated[first] = False
-    return repeated
-
-
-def _report(counts, total, kept, window_size):
-    """Say how many sites were dropped and why; loudly if it is most of them."""
-    dropped = "; ".join(f"{count} {reason}" for reason, count in counts.items() if count)
-    if not kept:
-        raise ValueError(
-            f"None of the {total} positions gets a window of {window_size} pixels: {dropped}. "
-            "Check the positions, or choose a smaller window_size."
-        )
-    if dropped:
-        loud = kept < total / 2 or counts["repeat another position"]
-        _logger.log(
-            logging.WARNING if loud else logging.INFO,
-            "%d of %d sites are kept, %d dropped: %s. The column site_index has the original "
-            "indices.",
-            kept,
-            total,
-            total - kept,
-            dropped,
-        )
-    if kept == 1:
-        _logger.warning("The stack has a single site: models and maps need more.")
 
 
 def _axes(image, count, window_size):

@@ -66,7 +66,8 @@ class FollowingMixin:
         """
         The image that the sub-images were cut from, or None if it is not at hand.
 
-        A list of images in a stack that joins several. It is held by reference and not saved;
+        A list of images in a stack that joins several, a signal with a navigation axis in a stack
+        of a series. It is held by reference and not saved;
         assign it after loading.
         """
         return self._image
@@ -79,7 +80,7 @@ class FollowingMixin:
             image = parent_image(image)
             table = self.sites
             if table is not None:
-                rows, columns = image.data.shape
+                rows, columns = image.data.shape[-2:]
                 x, y = table.xy.max(axis=0)
                 if x > columns or y > rows:
                     raise ValueError(

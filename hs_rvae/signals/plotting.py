@@ -15,6 +15,7 @@ class PlottingMixin:
         column,
         *,
         image=None,
+        frame=None,
         kind=None,
         cmap=None,
         limits=None,
@@ -34,7 +35,11 @@ class PlottingMixin:
             Name of a column of :attr:`sites`, such as ``"angle"``.
         image : Signal2D, array-like of shape (ny, nx) or False, optional
             The image to draw upon; by default the parent image if the stack has it. False: none,
-            but calibrated axes.
+            but calibrated axes. Of a series, all its frames.
+        frame : int, optional
+            The frame of a series to show; None is the first. A new figure has a slider for the
+            others, which ``ax.frame_slider`` holds. Colours are the same in all frames;
+            :meth:`save_movie` makes a movie of them.
         kind, cmap, limits, percentiles, marker_size, scale_bar, colorbar, title, font_size, ax
             As in :func:`hs_rvae.plots.plot_site_map`.
 
@@ -57,10 +62,14 @@ class PlottingMixin:
         >>> stack = hs_rvae.SubImageStack.from_positions(image, xy, window_size=32)
         >>> ax = stack.plot_site_map("x")
         """
+        sites = self._sites_to_plot()
+        in_frames = "frame" in sites
         return plots.plot_site_map(
-            self._sites_to_plot(),
+            sites,
             column,
-            image=self._image_to_plot(image),
+            image=self._frames_to_plot(image) if in_frames else self._image_to_plot(image),
+            frame=frame,
+            frame_labels=self._frame_labels() if in_frames else None,
             kind=kind,
             cmap=cmap,
             limits=limits,
@@ -309,4 +318,8 @@ class PlottingMixin:
             image = image[numbers[0]] if numbers.size == 1 else None
         if image is None:
             return None
-        return np.asarray(getattr(image, "data", image))
+        data = getattr(image, "data", image)
+        if np.ndim(data) == 3 and "frame" in self.sites:
+            # Several frames at once are refused by the plot itself.
+            data = data[self.sites["frame"][0]]
+        return np.asarray(data)

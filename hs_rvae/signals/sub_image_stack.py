@@ -12,6 +12,7 @@ from hyperspy.signals import LazySignal2D, Signal2D
 from hs_rvae import positions as _positions
 from hs_rvae.signals import construction as _construction
 from hs_rvae.signals import selection as _selection
+from hs_rvae.signals import series as _series
 from hs_rvae.signals.diagnostics import DiagnosticsMixin
 from hs_rvae.signals.following import FollowingMixin
 from hs_rvae.signals.joining import MatchingMixin
@@ -19,6 +20,7 @@ from hs_rvae.signals.plotting import PlottingMixin
 from hs_rvae.signals.rebuilding import RebuildingMixin
 from hs_rvae.signals.rvae import RVAEMixin
 from hs_rvae.signals.saving import SavingMixin
+from hs_rvae.signals.series import SeriesMixin
 from hs_rvae.signals.variants import VariantsMixin
 
 
@@ -30,6 +32,7 @@ class SubImageStack(
     DiagnosticsMixin,
     PlottingMixin,
     SavingMixin,
+    SeriesMixin,
     FollowingMixin,
     Signal2D,
 ):
@@ -86,11 +89,14 @@ class SubImageStack(
         Parameters
         ----------
         image : hyperspy.api.signals.Signal2D
-            One image, eager or lazy. The stack holds it by reference (:attr:`image`). Of a lazy
-            image with floating values, the pixels are checked for NaN once, block by block.
+            One image, or a series: a signal with one navigation axis (time, tilt, dose); eager or
+            lazy. The stack holds it by reference (:attr:`image`). Of a lazy image with floating
+            values, the pixels are checked for NaN once, block by block. The stack of a series has
+            the columns ``frame`` and ``track`` (see :meth:`link_frames`).
         positions_xy : array-like of shape (n, 2)
             Refined column positions ``(x, y)`` in pixels: x counts columns and y rows of the
-            image, pixel centres are integers. A table with the columns x and y is accepted.
+            image, pixel centres are integers. A table with the columns x and y is accepted. For a
+            series, a list of these, one for each frame; `neighbours` and `columns` likewise.
         window_size : int, float or None
             int: pixels. float: units of the image's axes. None: 1.85 nearest-neighbour distances
             of the positions. At least 8 pixels.
@@ -145,13 +151,15 @@ class SubImageStack(
         ((40, 40), 'pm')
         """
         image = _construction.parent_image(image)
-        positions = _positions.as_positions(positions_xy, order)
-        columns, units = _as_dict(columns), _as_dict(units)
+        given = _series.by_frame(image, positions_xy, neighbours, columns)
+        positions = [_positions.as_positions(one, order) for one in given[0]]
+        columns, units = [_as_dict(one) for one in given[2]], _as_dict(units)
         if neighbours is not None:
-            others = _positions.as_positions(neighbours, order)
-            errors = map(_construction.standard_errors, (positions_xy, neighbours))
-            around, around_units = _construction.surroundings(positions, others, image, *errors)
-            columns, units = columns | around | columns, around_units | units
+            others = [_positions.as_positions(one, order) for one in given[1]]
+            for k, xy in enumerate(positions):
+                errors = [_construction.standard_errors(one[k]) for one in given[:2]]
+                around, its_units = _construction.surroundings(xy, others[k], image, *errors)
+                columns[k], units = columns[k] | around | columns[k], its_units | units
         if lazy is None:
             lazy = image._lazy or issubclass(cls, LazySignal2D)
         if show_progressbar is None:
@@ -174,7 +182,10 @@ class SubImageStack(
         stack._set_sites(table)
         stack._image = image
         if neighbours is not None:
-            _construction.warn_small_window(data.shape[-1], table.xy, others)
+            k = int(np.argmax([len(xy) for xy in positions]))
+            _construction.warn_small_window(data.shape[-1], positions[k], others[k])
+        if "frame" in table:
+            stack.link_frames()
         return stack
 
     @classmethod
@@ -260,8 +271,9 @@ class SubImageStack(
 
         Parameters
         ----------
-        lattice : atomap.atom_lattice.Atom_Lattice, str or pathlib.Path
-            In a lattice of two sublattices, the one that is not chosen gives the `neighbours`.
+        lattice : atomap.atom_lattice.Atom_Lattice, LatticeSeries, str or pathlib.Path
+            What :func:`hs_rvae.find_sublattices` returns, of an image or a series. In a lattice of
+            two sublattices, the one that is not chosen gives the `neighbours`.
             A path names a file that ``Atom_Lattice.save`` wrote. Such a file keeps positions,
             ``sigma_x``, ``sigma_y`` and ``rotation``, but neither amplitudes nor a
             ``column_table``.
@@ -296,6 +308,22 @@ class SubImageStack(
         >>> stack.sites.units["displacement_x"]
         'px'
         """
+        if hasattr(lattice, "tables"):
+            image, positions, neighbours, columns, own = _series.of_lattices(
+                lattice, image, sublattice, columns
+            )
+            return cls.from_positions(
+                image,
+                positions,
+                window_size,
+                neighbours=neighbours,
+                lazy=lazy,
+                centring=centring,
+                edge=edge,
+                columns=columns,
+                units=own | _as_dict(units),
+                show_progressbar=show_progressbar,
+            )
         lattice = _construction.atom_lattice(lattice)
         chosen, others = _positions.pick_sublattice(lattice, sublattice)
         return cls.from_sublattice(

@@ -1,0 +1,166 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The sublattices of every frame of a series."""
+
+from collections.abc import Sequence
+from uuid import uuid4
+
+import numpy as np
+
+from .. import parent_image as _parent_image
+from ..parallel import interruptible, run_tasks
+from ..refinement.fitting import Progress
+from .picture import Picture
+
+
+class LatticeSeries(Sequence):
+    """
+    Sublattices of the frames of a series.
+
+    A sequence of Atomap lattices, each made when it is asked for: ``lattices[3]`` is the
+    ``Atom_Lattice`` of frame 3 with its image. The tables of all frames are in memory.
+
+    Parameters
+    ----------
+    tables : list of list of pandas.DataFrame
+        The ``column_table`` of each sublattice of each frame.
+    image : hyperspy.api.signals.Signal2D
+        The series.
+
+    Examples
+    --------
+    >>> import hs_rvae
+    >>> series, _ = hs_rvae.simulation.simulate_series((200, 200), 2, random_state=0)
+    >>> lattices = hs_rvae.find_sublattices(series)
+    >>> lattices
+    <LatticeSeries, 2 frames, sublattices: A, B>
+    >>> lattices[1].sublattice_list[0].name
+    'A'
+    >>> [len(table) > 10 for table in lattices.tables("B")]
+    [True, True]
+    """
+
+    def __init__(self, tables, image):
+        self._tables = tables
+        self.image = image
+
+    def __len__(self):
+        return len(self._tables)
+
+    def __getitem__(self, frame):
+        from .finding import as_atom_lattice
+
+        if isinstance(frame, slice):
+            return [self[k] for k in range(*frame.indices(len(self)))]
+        frame = range(len(self))[frame]
+        raw = np.asarray(_frame(self.image, frame))
+        return as_atom_lattice(self._tables[frame], raw)
+
+    def __repr__(self):
+        return f"<LatticeSeries, {len(self)} frames, sublattices: {', '.join(self.names)}>"
+
+    @property
+    def names(self):
+        """Names of the sublattices."""
+        return list("AB"[: len(self._tables[0])])
+
+    def tables(self, sublattice):
+        """
+        Tables of one sublattice, one per frame.
+
+        Parameters
+        ----------
+        sublattice : str or int
+            Name or number.
+
+        Returns
+        -------
+        list of pandas.DataFrame
+
+        Raises
+        ------
+        ValueError
+            If there is no such sublattice.
+        """
+        number = self.names.index(sublattice) if sublattice in self.names else sublattice
+        if isinstance(number, bool) or number not in range(len(self.names)):
+            raise ValueError(
+                f"sublattice={sublattice!r}: there are "
+                + ", ".join(f"{i}: {name!r}" for i, name in enumerate(self.names))
+            )
+        return [tables[number] for tables in self._tables]
+
+
+def find_in_series(image, settings, show_progressbar):
+    """Find the sublattices of all frames; those of the first say how to look in the others.
+
+    Parameters
+    ----------
+    image : hyperspy.api.signals.Signal2D
+        ``(n | x, y)``, eager or lazy.
+    settings : dict
+        Of :func:`hs_rvae.find_sublattices`.
+    show_progressbar : bool or None
+
+    Returns
+    -------
+    LatticeSeries
+
+    Raises
+    ------
+    ValueError
+        As :func:`hs_rvae.find_sublattices`; the message names the frame.
+    """
+    import dask
+
+    calibration = _parent_image.calibration(image)
+    n_frames, token = len(image.data), uuid4().hex
+    tables = [None] * n_frames
+    with (
+        interruptible("Finding columns was interrupted: nothing has been changed."),
+        Progress(n_frames, show_progressbar, "Finding columns") as tick,
+    ):
+        tables[0] = _find(np.asarray(_frame(image, 0)), 0, calibration, settings)
+        tick()
+        attrs = tables[0][0].attrs
+        settings = settings | {
+            "cell": attrs["cell"],
+            "dark": attrs["dark"],
+            "n_sublattices": len(tables[0]),
+            "tail": attrs["tail"],
+            "radius": attrs["radius"],
+            "disk_radius": attrs["disk_radius"],
+        }
+
+        def done(number, result):
+            tables[number + 1] = result
+            tick()
+
+        tasks = [
+            dask.delayed(_find, pure=False)(
+                _frame(image, k),
+                k,
+                calibration,
+                settings,
+                dask_key_name=f"find-columns-{token}-{k}",
+            )
+            for k in range(1, n_frames)
+        ]
+        run_tasks(tasks, done)
+    return LatticeSeries(tables, image)
+
+
+def _frame(image, number):
+    """Pixels of one frame: an array, or dask's only block of it."""
+    frame = image.data[number]
+    return frame.rechunk(frame.shape) if hasattr(frame, "dask") else frame
+
+
+def _find(data, number, calibration, settings):
+    from .finding import find_tables
+
+    try:
+        picture = Picture.of(np.asarray(data), calibration)
+        return find_tables(picture, **settings, show_progressbar=False)
+    except ValueError as error:
+        raise ValueError(f"frame {number}: {error}") from error

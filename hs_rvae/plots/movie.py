@@ -1,0 +1,119 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Site maps of the frames of a series as a movie."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from .site_map import plot_site_map
+
+# Programs that write each format, by Matplotlib's names.
+_WRITERS = {".gif": "pillow", ".mp4": "ffmpeg"}
+
+
+def save_movie(
+    path,
+    sites,
+    column,
+    *,
+    frames=None,
+    fps=5,
+    dpi=150,
+    image=None,
+    frame_labels=None,
+    show_progressbar=False,
+    **options,
+):
+    """Save the site maps of the frames, all with the same colours.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        Ending in ``.gif``, or in ``.mp4`` where ffmpeg is installed.
+    sites : SiteTable
+        With a column ``frame``.
+    column : str
+    frames : iterable of int, optional
+        None: all that have sites.
+    fps : float
+        Frames per second.
+    dpi : float
+        Dots per inch of a figure 85 mm wide.
+    image : array of shape (n_frames, ny, nx), optional
+        NumPy or dask; one frame at a time is in memory.
+    frame_labels : list of str, optional
+    show_progressbar : bool
+    **options
+        Of :func:`plot_site_map`.
+
+    Returns
+    -------
+    pathlib.Path
+        The file, complete: a movie that fails or is interrupted leaves nothing behind.
+
+    Raises
+    ------
+    ValueError
+        If the ending or a frame is unknown.
+    RuntimeError
+        If there is no ffmpeg for an MP4.
+
+    Examples
+    --------
+    >>> from hs_rvae.plots import save_movie
+    >>> save_movie("switching.gif", stack.sites, "variant")  # doctest: +SKIP
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib import animation
+    from tqdm.auto import tqdm
+
+    path = Path(path)
+    writer = _WRITERS.get(path.suffix.lower())
+    if writer is None:
+        raise ValueError(f"path={str(path)!r} must end in one of {', '.join(_WRITERS)}")
+    if not animation.writers.is_available(writer):
+        raise RuntimeError(
+            f"{path.suffix} needs the program {writer}, which is not found: install it, or save a "
+            ".gif"
+        )
+    numbers = np.unique(sites["frame"])
+    frames = numbers if frames is None else np.atleast_1d(list(frames))
+    unknown = np.setdiff1d(frames, numbers)
+    if len(unknown) or not len(frames):
+        raise ValueError(
+            f"frames={list(map(int, frames))}: there are sites in frames {numbers[0]} to "
+            f"{numbers[-1]}"
+        )
+    draft = path.with_name(f"{path.stem}.part{path.suffix}")
+    ax = plot_site_map(
+        sites, column, image=image, frame=int(frames[0]), frame_labels=frame_labels, **options
+    )
+    if hasattr(ax, "frame_slider"):
+        ax.frame_slider.ax.remove()
+    bar = tqdm(total=len(frames), disable=not show_progressbar, desc="Movie", leave=True)
+    size = np.array(ax.figure.get_size_inches()) * dpi
+    ax.figure.set_size_inches(2 * np.ceil(size / 2) / dpi)  # MP4 needs even numbers of pixels
+    recorder = animation.writers[writer](fps=fps)
+    try:
+        with bar, recorder.saving(ax.figure, draft, dpi):
+            for number in frames:
+                ax.show_frame(int(number))
+                recorder.grab_frame()
+                bar.update()
+        os.replace(draft, path)
+    except BaseException as error:
+        draft.unlink(missing_ok=True)
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(
+                f"Saving {str(path)!r} was interrupted; no movie is left."
+            ) from (None)
+        if isinstance(error, OSError):
+            raise OSError(
+                error.errno, f"The movie could not be saved ({error.strerror or error})", str(path)
+            ) from error
+        raise
+    finally:
+        plt.close(ax.figure)
+    return path

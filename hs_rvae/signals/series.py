@@ -1,0 +1,263 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Series of images: sites of many frames in one stack, linked to tracks, shown as a movie."""
+
+import numpy as np
+
+from hs_rvae import parent_image as _parent_image
+from hs_rvae import plots
+from hs_rvae import positions as _positions
+from hs_rvae import tracks as _tracks
+
+
+class SeriesMixin:
+    """Frames and tracks of a stack that was cut from a series."""
+
+    def link_frames(self, max_distance=None, drift=None):
+        """
+        Link the sites of the frames to tracks: write the column ``track``.
+
+        Sites of the same column of the specimen have the same number. Stacks made from a series
+        have the column already; call this to link again with other options.
+
+        Parameters
+        ----------
+        max_distance : float, optional
+            Farthest that a column moves from frame to frame beside the drift, in px. None: 0.4
+            nearest-neighbour distances.
+        drift : array-like of shape (n_frames, 2), optional
+            Where the specimen is in each frame, (x, y) in px. None: followed from frame to frame,
+            which is good for steps below half a nearest-neighbour distance. Needed where it jumps
+            farther: a lattice looks the same then.
+
+        Returns
+        -------
+        numpy.ndarray of shape (n_frames, 2)
+            The drift, as given or as found.
+
+        Raises
+        ------
+        ValueError
+            If the stack is not cut from a series, or an option is not usable.
+
+        Examples
+        --------
+        >>> import hs_rvae
+        >>> series, truths = hs_rvae.simulation.simulate_series((160, 160), 3, random_state=0)
+        >>> stack = hs_rvae.SubImageStack.from_positions(
+        ...     series, [truth.b_sites for truth in truths], window_size=40
+        ... )
+        >>> stack.link_frames().shape
+        (3, 2)
+        >>> one_column = stack.select_sites(stack.sites["track"] == 4)
+        >>> one_column.sites["frame"]
+        array([0, 1, 2])
+        """
+        sites = self.sites
+        if sites is None or "frame" not in sites:
+            raise ValueError(
+                "The stack has no column 'frame': make it from a series, a signal of images along "
+                "one navigation axis."
+            )
+        frame = sites["frame"]
+        n_frames = self._n_frames()
+        xy = sites.xy
+        tracks, drift = _tracks.link_frames(
+            [xy[frame == k] for k in range(n_frames)], max_distance, drift
+        )
+        number = np.empty(len(sites), dtype=np.int64)
+        for k, track in enumerate(tracks):
+            number[frame == k] = track
+        sites.set("track", number)
+        return drift
+
+    def save_movie(
+        self,
+        path,
+        column,
+        *,
+        frames=None,
+        fps=5,
+        dpi=150,
+        image=None,
+        kind=None,
+        cmap=None,
+        limits=None,
+        percentiles=(1, 99),
+        marker_size=None,
+        scale_bar=None,
+        colorbar=True,
+        font_size=None,
+        show_progressbar=None,
+    ):
+        """
+        Save the site maps of the frames as a movie, all with the same colours.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Ending in ``.gif``, or in ``.mp4`` where the program ffmpeg is installed.
+        column : str
+            Name of a column of :attr:`sites`, such as ``"variant"``.
+        frames : iterable of int, optional
+            None: all.
+        fps : float
+            Frames per second.
+        dpi : float
+            Dots per inch; the figure is as wide as a column of a journal.
+        image : Signal2D, array-like of shape (n_frames, ny, nx) or False, optional
+            As in :meth:`plot_site_map`.
+        kind, cmap, limits, percentiles, marker_size, scale_bar, colorbar, font_size
+            As in :func:`hs_rvae.plots.plot_site_map`.
+        show_progressbar : bool, optional
+            None follows HyperSpy's preference.
+
+        Returns
+        -------
+        pathlib.Path
+            The file, complete: a movie that fails or is interrupted leaves nothing behind.
+
+        Raises
+        ------
+        KeyError
+            If there is no such column.
+        ValueError
+            If the stack is not cut from a series, or an option does not fit.
+        RuntimeError
+            If there is no ffmpeg for an MP4.
+
+        Examples
+        --------
+        >>> stack.save_movie("switching.gif", "variant")  # doctest: +SKIP
+        """
+        from hyperspy.api import preferences
+
+        sites = self._sites_to_plot()
+        if "frame" not in sites:
+            raise ValueError("The stack has no column 'frame': a movie needs a series.")
+        if show_progressbar is None:
+            show_progressbar = preferences.General.show_progressbar
+        return plots.save_movie(
+            path,
+            sites,
+            column,
+            frames=frames,
+            fps=fps,
+            dpi=dpi,
+            image=self._frames_to_plot(image),
+            frame_labels=self._frame_labels(),
+            show_progressbar=show_progressbar,
+            kind=kind,
+            cmap=cmap,
+            limits=limits,
+            percentiles=percentiles,
+            marker_size=marker_size,
+            scale_bar=scale_bar,
+            colorbar=colorbar,
+            font_size=font_size,
+        )
+
+    def _n_frames(self):
+        if _parent_image.is_series(self._image):
+            return len(self._image.data)
+        return int(self.sites["frame"].max()) + 1
+
+    def _frames_to_plot(self, image):
+        """Images of the frames, indexed by their number; None for none."""
+        if image is False:
+            return None
+        image = self._image if image is None else image
+        data = getattr(image, "data", image)
+        if data is None or isinstance(data, list):
+            return None
+        if np.ndim(data) not in (2, 3):
+            raise ValueError(f"image has {np.ndim(data)} dimensions; give a series of images.")
+        return data
+
+    def _frame_labels(self):
+        """What each frame is called: its number, and its place on the axis of the series."""
+        labels = [f"frame {k}" for k in range(self._n_frames())]
+        if not _parent_image.is_series(self._image):
+            return labels
+        axis = self._image.axes_manager.navigation_axes[0]
+        if not isinstance(axis.units, str) or not isinstance(axis.name, str):
+            return labels
+        values = axis.axis
+        return [
+            f"{label}, {axis.name} {value:.4g} {axis.units}"
+            for label, value in zip(labels, values, strict=False)
+        ]
+
+
+def by_frame(image, positions, neighbours, columns):
+    """
+    What :meth:`SubImageStack.from_positions` was given, as lists with one entry per frame.
+
+    Parameters
+    ----------
+    image : hyperspy.api.signals.Signal2D
+        One image, which counts as one frame, or a series.
+    positions, neighbours, columns
+        Of the image, or lists of those of the frames; the last two may be None.
+
+    Returns
+    -------
+    positions, neighbours, columns : list
+        `neighbours` may be None.
+
+    Raises
+    ------
+    ValueError
+        If one of them is not a list with an entry for each frame.
+    """
+    if not _parent_image.is_series(image):
+        return [positions], None if neighbours is None else [neighbours], [columns]
+    columns = [None] * len(image.data) if columns is None else columns
+    given = {"positions_xy": positions, "neighbours": neighbours, "columns": columns}
+    for name, values in given.items():
+        if values is None:
+            continue
+        if not isinstance(values, list | tuple) or len(values) != len(image.data):
+            listed = isinstance(values, list | tuple)
+            what = f"has {len(values)} entries" if listed else f"is a {type(values).__name__}"
+            raise ValueError(
+                f"{name} {what}, and image is a series of {len(image.data)} frames: give a list "
+                "with one entry for each frame."
+            )
+    return positions, neighbours, columns
+
+
+def of_lattices(lattices, image, sublattice, columns):
+    """
+    What :meth:`SubImageStack.from_positions` needs, from the lattices of a series.
+
+    Parameters
+    ----------
+    lattices : hs_rvae.columns.LatticeSeries
+    image : hyperspy.api.signals.Signal2D or None
+        None: the series that the columns were found in.
+    sublattice : str, int or None
+    columns : list of dict or None
+
+    Returns
+    -------
+    image, positions, neighbours, columns, units
+    """
+    names = lattices.names
+    if sublattice is None:
+        if len(names) > 1:
+            raise ValueError(
+                f"The lattices have {len(names)} sublattices: say which with sublattice=, "
+                f"one of {', '.join(map(repr, names))}."
+            )
+        sublattice = names[0]
+    tables = lattices.tables(sublattice)
+    others = [lattices.tables(name) for name in names]
+    others = [other for other in others if other[0] is not tables[0]]
+    own = []
+    for k, table in enumerate(tables):
+        numbers = table.select_dtypes(["number", "bool"]).drop(columns=["x", "y"])
+        own.append(dict(numbers) | dict((columns[k] if columns else None) or {}))
+    neighbours = others[0] if len(others) == 1 else tables
+    image = lattices.image if image is None else image
+    return image, tables, neighbours, own, _positions.POSITION_UNITS
