@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from . import layout
 from .site_map import plot_site_map
 
 # Programs that write each format, by Matplotlib's names.
@@ -92,6 +93,7 @@ def save_movie(
     )
     if hasattr(ax, "frame_slider"):
         ax.frame_slider.ax.remove()
+        layout.fit_figure(ax, layout.column_width(ax.title.get_fontsize()))
     bar = tqdm(total=len(frames), disable=not show_progressbar, desc="Movie", leave=True)
     size = np.array(ax.figure.get_size_inches()) * dpi
     ax.figure.set_size_inches(2 * np.ceil(size / 2) / dpi)  # MP4 needs even numbers of pixels
