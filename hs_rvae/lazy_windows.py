@@ -37,6 +37,46 @@ def cut_windows_lazy(image, positions, window_size, centring="subpixel"):
         example, need a part of a large image at a time. An image in memory is prepared once and
         for all.
     """
+    return cut_frames_lazy([image], [positions], window_size, centring)
+
+
+def cut_frames_lazy(frames, positions, window_size, centring="subpixel"):
+    """
+    Cut windows from the frames of a series when they are asked for.
+
+    Parameters
+    ----------
+    frames : sequence of numpy.ndarray or dask.array.Array of shape (rows, columns)
+        Only those with positions are looked at.
+    positions : list of numpy.ndarray of shape (n_i, 2)
+        For each frame.
+    window_size, centring
+        As in :func:`cut_windows_lazy`.
+
+    Returns
+    -------
+    dask.array.Array of shape (n, w, w), float32
+        One frame after another; no block holds windows of two frames.
+    """
+    import dask.array as da
+    from dask.highlevelgraph import HighLevelGraph
+
+    blocks, counts = [], []
+    for k, xy in enumerate(positions):
+        if len(xy):
+            for task, count in _tasks(frames[k], xy, window_size, centring):
+                blocks.append(task)
+                counts.append(count)
+    # Put together here rather than by dask, so that the tasks keep their name.
+    name = f"cut-windows-{uuid4().hex}"
+    graph = {(name, k, 0, 0): block.key for k, block in enumerate(blocks)}
+    graph = HighLevelGraph.from_collections(name, graph, dependencies=blocks)
+    chunks = (tuple(counts), (window_size,), (window_size,))
+    return da.Array(graph, name, chunks=chunks, dtype=np.float32)
+
+
+def _tasks(image, positions, window_size, centring):
+    """For each block of windows of an image, the task that cuts it, and their number."""
     import dask
     import dask.array as da
 
@@ -49,13 +89,12 @@ def cut_windows_lazy(image, positions, window_size, centring="subpixel"):
         tiles = _OneTile(image, centring, token)
     number = tiles.number(first)
     block = _windows.windows_per_block(window_size)
-    blocks = []
     for start in range(0, len(positions), block):
         some = slice(start, start + block)
         needed, which = np.unique(number[some], return_inverse=True)
         # One array: its rows are cheap to send to another process.
         where = np.column_stack([first[some], fraction[some], which])
-        windows = dask.delayed(_cut_from_tiles, pure=False)(
+        task = dask.delayed(_cut_from_tiles, pure=False)(
             where,
             [tiles.origin(k) for k in needed],
             [tiles.source(k) for k in needed],
@@ -63,9 +102,7 @@ def cut_windows_lazy(image, positions, window_size, centring="subpixel"):
             centring,
             dask_key_name=f"cut-windows-{token}-{start}",
         )
-        shape = (len(where), window_size, window_size)
-        blocks.append(da.from_delayed(windows, shape=shape, dtype=np.float32))
-    return da.concatenate(blocks)
+        yield task, len(where)
 
 
 class _OneTile:

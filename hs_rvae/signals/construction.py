@@ -6,7 +6,6 @@ import logging
 import os
 from pathlib import Path
 
-import dask.array as da
 import numpy as np
 from hyperspy.signal import BaseSignal
 from hyperspy.signals import Signal2D
@@ -117,11 +116,9 @@ def cut_stack(image, positions, window_size, lazy, centring, edge, columns, unit
 
 def _cut_frames(frames, positions, window_size, centring, lazy, progress):
     """Windows of all frames, one after another."""
-    filled = [k for k, xy in enumerate(positions) if len(xy)]
     if lazy:
-        cut = _lazy_windows.cut_windows_lazy
-        windows = [cut(frames[k], positions[k], window_size, centring) for k in filled]
-        return windows[0] if len(windows) == 1 else da.concatenate(windows)
+        return _lazy_windows.cut_frames_lazy(frames, positions, window_size, centring)
+    filled = [k for k, xy in enumerate(positions) if len(xy)]
     if len(filled) > 1:
         data = np.empty((sum(map(len, positions)), window_size, window_size), np.float32)
         start = 0

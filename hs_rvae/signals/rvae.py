@@ -214,15 +214,14 @@ class RVAEMixin:
             model = RVAE.load(model)
         if not isinstance(model, RVAE):
             raise TypeError(f"model is a {type(model).__name__}; give an RVAE or the path of one.")
-        images, offsets, rows = self._rvae_input(navigation_mask)
-        images, step = _to_model_pixels(images, model, *self._pixel_calibration())
-        gain, offset = _model_intensities(images, model, rescale_intensity)
-        if rescale_intensity:
-            images = _by_block(lambda block: (block - offset) / gain, images)
         with interruptible("stack.apply_rvae() was interrupted: the site table is as it was."):
-            result = model.transform(
-                images, offsets * step, show_progressbar=_show(show_progressbar)
-            )
+            images, offsets, rows = self._rvae_input(navigation_mask)
+            images, step = _to_model_pixels(images, model, *self._pixel_calibration())
+            gain, offset = _model_intensities(images, model, rescale_intensity)
+            if rescale_intensity:
+                images = _by_block(lambda block: (block - offset) / gain, images)
+            show = _show(show_progressbar)
+            result = model.transform(images, offsets * step, show_progressbar=show)
         if result.shift is not None:
             result.shift = result.shift / step
         applied = {"pixel_step": step, "intensity_gain": gain, "intensity_offset": offset}

@@ -1,0 +1,184 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Work on the workers of dask.distributed: the same results, named tasks, a worker that dies."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import hs_rvae
+from hs_rvae.parallel import active_client
+from hs_rvae.rvae import batches
+
+distributed = pytest.importorskip(
+    "distributed", reason="needs dask.distributed: pip install hs_rvae[distributed]"
+)
+pytestmark = pytest.mark.filterwarnings("ignore:Sending large graph:UserWarning")
+
+
+@pytest.fixture(scope="module")
+def series():
+    """A small lazy series with the positions of its B columns."""
+    images, truths = hs_rvae.simulation.simulate_series(
+        (300, 300), 4, cell=20.0, domain_size=6, random_state=0
+    )
+    lazy = images.as_lazy()
+    lazy.data = lazy.data.rechunk((1, -1, -1))
+    return lazy, [truth.b_sites[["x", "y"]].to_numpy() for truth in truths]
+
+
+@pytest.fixture(scope="module")
+def in_process(series):
+    """A stack, its model and everything made from both, without workers."""
+    stack = hs_rvae.SubImageStack.from_positions(*series, window_size=36)
+    stack.rvae(output_dimension=1, epochs=3, random_state=0)
+    return stack
+
+
+def on_workers(series, model):
+    """The same stack, encoded with the client that is active."""
+    stack = hs_rvae.SubImageStack.from_positions(*series, window_size=36)
+    stack.apply_rvae(model)
+    return stack
+
+
+def assert_same(stack, other, names=("angle", "latent_0", "log_likelihood", "track")):
+    for name in names:
+        difference = stack.sites[name] - other.sites[name]
+        if name == "angle":
+            difference = np.angle(np.exp(1j * difference))
+        np.testing.assert_allclose(difference, 0, atol=1e-5 * np.abs(other.sites[name]).max())
+
+
+def task_names(client):
+    def names(dask_scheduler):
+        return set(dask_scheduler.task_prefixes)
+
+    return client.run_on_scheduler(names)
+
+
+def test_without_a_client_there_are_threads():
+    assert active_client() is None
+
+
+def test_the_client_may_be_passed_over(series, in_process):
+    import dask
+
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        assert active_client() is client
+        with dask.config.set(scheduler="threads"):
+            assert active_client() is None
+
+
+def test_workers_give_the_same_under_names_that_tell(series, in_process, tmp_path):
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        lattices = hs_rvae.find_sublattices(series[0])
+        stack = on_workers(series, in_process.rvae_model)
+        assert_same(stack, in_process)
+        for made in ("get_rvae_model", "get_rvae_residual", "derotate"):
+            there = getattr(stack, made)(lazy_output=False).data
+            here = getattr(in_process, made)
+            client.as_current()
+            np.testing.assert_allclose(
+                there, here(lazy_output=True).data.compute(scheduler="threads"), atol=2e-3
+            )
+        expected = {"find-columns", "cut-windows", "rvae-encode"}
+        expected |= {"rvae-decode", "rvae-residual", "derotate", "rvae-encode-model"}
+        assert expected <= task_names(client)
+    tables = hs_rvae.find_sublattices(series[0]).tables("B")
+    for there, here in zip(lattices.tables("B"), tables, strict=True):
+        np.testing.assert_allclose(there[["x", "y"]], here[["x", "y"]], atol=1e-5)
+
+
+def test_a_fit_that_reads_from_workers_is_the_fit_in_process(series, in_process):
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        stack = hs_rvae.SubImageStack.from_positions(*series, window_size=36)
+        stack.rvae(output_dimension=1, epochs=3, random_state=0)
+        assert "rvae-harmonics" in task_names(client)
+    assert_same(stack, in_process)
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_during_the_encoding_changes_nothing(series, in_process, monkeypatch):
+    """Two processes, of which one is killed when the first block has come back."""
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        pids = client.run(os.getpid)
+        assert os.getpid() not in pids.values()
+        killed = []
+        run_tasks = batches.run_tasks
+
+        def run_and_kill(tasks, done):
+            def done_and_kill(number, result):
+                if not killed:
+                    killed.append(next(iter(pids.values())))
+                    os.kill(killed[0], signal.SIGKILL)
+                done(number, result)
+
+            run_tasks(tasks, done_and_kill)
+
+        monkeypatch.setattr(batches, "run_tasks", run_and_kill)
+        stack = hs_rvae.SubImageStack.from_positions(*series, window_size=36)
+        stack.data = stack.data.rechunk((50, -1, -1))  # work that is left when the worker dies
+        stack.apply_rvae(in_process.rvae_model)
+        assert killed
+        threads = client.run(torch_threads)
+    assert_same(stack, in_process)
+    assert set(threads.values()) <= {1}
+
+
+def torch_threads():
+    import torch
+
+    return torch.get_num_threads()
+
+
+@pytest.mark.slow
+def test_ctrl_c_frees_the_workers(series, in_process):
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        stack = hs_rvae.SubImageStack.from_positions(*series, window_size=36)
+        stack.data = stack.data.map_blocks(slowly, dtype=np.float32)
+        before = stack.sites.to_dataframe()
+        interrupt = threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGINT))
+        interrupt.start()
+        with pytest.raises(KeyboardInterrupt, match="the site table is as it was"):
+            stack.apply_rvae(in_process.rvae_model)
+        assert stack.sites.to_dataframe().equals(before)
+        deadline = time.time() + 30
+        while client.processing() != {} and any(client.processing().values()):
+            assert time.time() < deadline
+            time.sleep(0.2)
+        assert client.submit(int, 7).result(timeout=60) == 7
+
+
+def slowly(block):
+    time.sleep(2.0)
+    return block
