@@ -154,7 +154,8 @@ class _Tiles:
 
         if number not in self._sources:
             part = self.image[self._parts(number)]
-            pixels = part.rechunk(part.shape).to_delayed().item()
+            # Not optimised: tiles must go on sharing the chunks that they have in common.
+            pixels = part.rechunk(part.shape).to_delayed(optimize_graph=False).item()
             self._sources[number] = dask.delayed(_windows._source, pure=False)(
                 pixels, self.centring, dask_key_name=f"prepare-tile-{self.token}-{number}"
             )
