@@ -3,6 +3,7 @@
 """Site maps of the frames of a series as a movie."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -99,13 +100,17 @@ def save_movie(
     ax.figure.set_size_inches(2 * np.ceil(size / 2) / dpi)  # MP4 needs even numbers of pixels
     recorder = animation.writers[writer](fps=fps)
     try:
-        with bar, recorder.saving(ax.figure, draft, dpi):
+        recorder.setup(ax.figure, draft, dpi=dpi)
+        with bar:
             for number in frames:
                 ax.show_frame(int(number))
                 recorder.grab_frame()
                 bar.update()
+        recorder.finish()
         os.replace(draft, path)
     except BaseException as error:
+        with suppress(Exception):  # ends the other program; what it writes is not wanted
+            recorder.finish()
         draft.unlink(missing_ok=True)
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(
