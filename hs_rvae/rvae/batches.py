@@ -31,6 +31,7 @@ def map_blocks(
     out=None,
     tick=None,
     name="rvae-blocks",
+    device=None,
 ):
     """Apply a function to sub-images block by block; of a dask array only blocks are in memory.
 
@@ -43,7 +44,7 @@ def map_blocks(
         ``function(block, offsets) -> (k, width)`` for ``block`` (k, w, w), float32 and finite, and
         ``offsets`` (k, 2) or None. Workers get a copy of it.
     images : numpy.ndarray or dask.array.Array, shape (n, w, w)
-        Or their coefficients, complex64 (n, k): an array in memory or a zarr array.
+        Or their coefficients, complex64 (n, k): an array in memory, a zarr array, or a tensor.
     offsets : numpy.ndarray, shape (n, 2), optional
     rows : numpy.ndarray of int, optional
         Sub-images wanted; default all.
@@ -52,11 +53,14 @@ def map_blocks(
     dtype : numpy.dtype
         Of the result.
     out : array of shape (n, width), optional
-        Where the result goes; NumPy or zarr.
+        Where the result goes: NumPy, zarr, or a tensor.
     tick : callable, optional
         Called after every block.
     name : str
         Of the tasks on dask's dashboard.
+    device : torch.device, optional
+        A graphics card that arrays in memory are brought to block by block, the next one while
+        the function works on this one. Of a dask array, several blocks are under way anyhow.
 
     Returns
     -------
@@ -79,10 +83,15 @@ def map_blocks(
     pieces = [slice(start, start + work.size) for start in range(0, n, work.size)]
 
     def read(piece):
-        return images[piece] if rows is None else images[rows[piece]]
+        block = images[piece] if rows is None else images[rows[piece]]
+        if device is None or device.type == "cpu" or torch.is_tensor(block):
+            return block
+        kept = block if np.iscomplexobj(block) else np.ascontiguousarray(block, dtype=np.float32)
+        return torch.from_numpy(kept).pin_memory().to(device, non_blocking=True)
 
     for piece, block in zip(pieces, one_ahead(read, pieces), strict=True):
-        out[piece] = work(block, None if offsets is None else offsets[piece])
+        result = work(block, None if offsets is None else offsets[piece])
+        out[piece] = torch.from_numpy(result) if torch.is_tensor(out) else result
         if tick is not None:
             tick()
     return out
@@ -100,9 +109,12 @@ class _Work:
         for start in range(0, len(block), self.size):
             piece = slice(start, start + self.size)
             part = block[piece]
-            if not np.iscomplexobj(part):
-                part = np.ascontiguousarray(part, dtype=np.float32)
-            good = np.isfinite(part).reshape(len(part), -1).all(1)
+            if torch.is_tensor(part):
+                good = torch.isfinite(part).reshape(len(part), -1).all(1).cpu().numpy()
+            else:
+                if not np.iscomplexobj(part):
+                    part = np.ascontiguousarray(part, dtype=np.float32)
+                good = np.isfinite(part).reshape(len(part), -1).all(1)
             if good.any():
                 shift = None if offsets is None else offsets[piece][good]
                 result[piece][good] = self.function(part[good], shift)
@@ -129,7 +141,7 @@ def _map_dask(work, images, offsets, out, tick, name):
     ]
 
     def done(number, result):
-        out[pieces[number]] = result
+        out[pieces[number]] = torch.from_numpy(result) if torch.is_tensor(out) else result
         if tick is not None:
             tick()
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Polar harmonics of all sub-images, computed once: in memory, or in a temporary zarr store."""
+"""Polar harmonics of all sub-images, computed once: on the graphics card, in memory, or on disk."""
 
 import logging
 import tempfile
@@ -8,6 +8,7 @@ import tempfile
 import dask
 import numpy as np
 import psutil
+import torch
 
 _logger = logging.getLogger(__name__)
 
@@ -53,6 +54,11 @@ def memory_budget(budget=None):
     return value
 
 
+def free_memory(device):
+    """Bytes that are free on a graphics card; 0 for others, whose memory is the computer's."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+
+
 class Coefficients:
     """Room for one row of complex numbers per sub-image; a store on disk is removed on leaving.
 
@@ -63,7 +69,7 @@ class Coefficients:
 
     Attributes
     ----------
-    array : numpy.ndarray or zarr.Array of complex64, shape (n, width), or None
+    array : torch.Tensor, numpy.ndarray or zarr.Array of complex64, shape (n, width), or None
         None until :meth:`allocate`.
     """
 
@@ -81,9 +87,15 @@ class Coefficients:
             self._folder.cleanup()
             self._folder = None
 
-    def allocate(self, n, width):
-        """Make `array` for n sub-images: in memory if it fits the budget."""
+    def allocate(self, n, width, device=None):
+        """Make `array` for n sub-images: where the model computes, in memory, or on disk.
+
+        The first that has room. On a graphics card, half of what is free is left for the work.
+        """
         n_bytes = 8 * n * width
+        if device is not None and n_bytes <= free_memory(device) / 2:
+            self.array = torch.empty((n, width), dtype=torch.complex64, device=device)
+            return
         if n_bytes <= self.budget:
             self.array = np.empty((n, width), np.complex64)
             return
@@ -109,7 +121,9 @@ class Coefficients:
         )
 
     def rows(self, index):
-        """Some rows as an array in memory."""
+        """Some rows, as a tensor or an array in memory."""
+        if torch.is_tensor(self.array):
+            return self.array[torch.as_tensor(index, device=self.array.device)]
         if isinstance(self.array, np.ndarray):
             return self.array[index]
         return self.array.get_orthogonal_selection((index, slice(None)))

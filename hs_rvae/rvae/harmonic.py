@@ -245,7 +245,13 @@ class HarmonicModel:
         k = self.content.n_latents
         with bar:
             table = map_blocks(
-                encode, images, offsets, width=5 + 2 * k, tick=bar.update, name="rvae-encode"
+                encode,
+                images,
+                offsets,
+                width=5 + 2 * k,
+                tick=bar.update,
+                name="rvae-encode",
+                device=device,
             )
         table[~np.isfinite(table).all(1)] = np.nan  # beyond what numbers of this size can hold
         angle, angle_std, weight, log_likelihood, order = (c.copy() for c in table[:, :5].T)
@@ -381,14 +387,16 @@ def _read(images, offsets, rows, grid, level, scale, device, progress, coefficie
 
     width = grid.n_q * grid.n_orders
     options = dict(width=width, dtype=np.complex64, tick=tick, name="rvae-harmonics")
+    options["device"] = device
     if coefficients is None:
         flat = map_blocks(transform, images, offsets, rows, **options)
     else:
-        coefficients.allocate(len(images), width)
+        coefficients.allocate(len(images), width, device)
         map_blocks(transform, images, offsets, out=coefficients.array, **options)
         flat = coefficients.rows(rows)
-    n_seen, flat = len(flat), flat[np.isfinite(flat[:, 0])]
-    harmonics = torch.as_tensor(flat, device=device).reshape(-1, grid.n_q, grid.n_orders)
+    n_seen, flat = len(flat), torch.as_tensor(flat, device=device)
+    flat = flat[torch.isfinite(flat[:, 0])]
+    harmonics = flat.reshape(-1, grid.n_q, grid.n_orders)
     power = (harmonics[:, :, 1:].abs() ** 2).sum((1, 2))
     low, high = (power.median() * factor for factor in _POWER_RANGE)
     harmonics = harmonics[(power > low) & (power < high)]
@@ -492,7 +500,7 @@ def _report_starts(log_likelihood, agreement):
 
 def _harmonics(block, offset, grid, level, scale, device):
     """Harmonics of a block of sub-images on the device; taken as they are if known already."""
-    if np.iscomplexobj(block):
+    if block.ndim == 2:
         return torch.as_tensor(block, device=device).reshape(-1, grid.n_q, grid.n_orders)
     x = torch.as_tensor((block - np.float32(level)) / np.float32(scale), device=device)
     return grid.harmonics(x, None if offset is None else torch.as_tensor(offset, device=device))

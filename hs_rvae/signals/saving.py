@@ -55,10 +55,11 @@ class SavingMixin:
         except BaseException as error:
             _remove(draft)
             if isinstance(error, OSError):
+                reason = os.strerror(error.errno) if error.errno else error  # h5py: ten lines
                 raise OSError(
                     error.errno,
-                    f"The stack could not be saved ({error.strerror or error}); {earlier}. Save it "
-                    "where there is space and the permission to write",
+                    f"The stack could not be saved ({reason}); {earlier}. Save it where there is "
+                    "space and the permission to write",
                     str(path),
                 ) from error
             if isinstance(error, KeyboardInterrupt):

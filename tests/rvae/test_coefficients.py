@@ -44,6 +44,24 @@ def test_a_store_on_disk_gives_the_same_and_is_removed(film, tmp_path, caplog):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_coefficients_stay_where_the_model_computes_if_there_is_room(film, monkeypatch):
+    """The processor stands in for a graphics card here."""
+    from hs_rvae.rvae import coefficients
+
+    images = da.from_array(film.stack.data, chunks=(100, -1, -1))
+    expected = RVAE(**SETTINGS, max_fit_sites=200).fit_transform(images)
+    places = []
+    rows = Coefficients.rows
+    monkeypatch.setattr(coefficients, "free_memory", lambda device: 1e9)
+    monkeypatch.setattr(
+        Coefficients, "rows", lambda s, i: places.append(type(s.array)) or rows(s, i)
+    )
+    same(RVAE(**SETTINGS, max_fit_sites=200).fit_transform(images), expected, tolerance=0)
+    monkeypatch.setattr(coefficients, "free_memory", lambda device: 1e3)
+    same(RVAE(**SETTINGS, max_fit_sites=200).fit_transform(images), expected, tolerance=0)
+    assert places == [torch.Tensor, np.ndarray]
+
+
 def test_a_store_is_removed_when_the_fit_fails(tmp_path):
     with dask.config.set({"temporary-directory": str(tmp_path)}):
         with pytest.raises(RuntimeError, match="broken"), Coefficients(0) as coefficients:
