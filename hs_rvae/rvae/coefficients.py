@@ -121,9 +121,15 @@ class Coefficients:
         )
 
     def rows(self, index):
-        """Some rows, as a tensor or an array in memory."""
+        """Some rows in ascending order, as a tensor or an array in memory."""
         if torch.is_tensor(self.array):
             return self.array[torch.as_tensor(index, device=self.array.device)]
         if isinstance(self.array, np.ndarray):
             return self.array[index]
-        return self.array.get_orthogonal_selection((index, slice(None)))
+        # A chunk at a time: zarr would read all that it needs before it takes anything from them.
+        n, chosen = self.array.chunks[0], []
+        for start in range(0, len(self.array), n):
+            first, last = np.searchsorted(index, (start, start + n))
+            if last > first:
+                chosen.append(self.array[start : start + n][index[first:last] - start])
+        return np.concatenate(chosen)

@@ -62,12 +62,15 @@ def test_coefficients_stay_where_the_model_computes_if_there_is_room(film, monke
     assert places == [torch.Tensor, np.ndarray]
 
 
-def test_a_store_is_removed_when_the_fit_fails(tmp_path):
+def test_a_store_is_read_by_rows_and_removed_when_the_fit_fails(tmp_path, monkeypatch):
     with dask.config.set({"temporary-directory": str(tmp_path)}):
         with pytest.raises(RuntimeError, match="broken"), Coefficients(0) as coefficients:
+            monkeypatch.setattr("hs_rvae.rvae.coefficients._CHUNK_BYTES", 8 * 7 * 4)
             coefficients.allocate(50, 7)
-            coefficients.array[:] = 1j
-            assert list(tmp_path.iterdir()) and coefficients.rows(np.array([3, 9])).shape == (2, 7)
+            coefficients.array[:] = np.arange(50)[:, None] * 1j
+            rows = np.array([3, 9, 10, 49])
+            assert list(tmp_path.iterdir()) and coefficients.array.chunks == (4, 7)
+            np.testing.assert_array_equal(coefficients.rows(rows)[:, 2], rows * 1j)
             raise RuntimeError("broken")
     assert list(tmp_path.iterdir()) == []
 
