@@ -67,7 +67,7 @@ def test_a_store_is_read_by_rows_and_removed_when_the_fit_fails(tmp_path, monkey
         with pytest.raises(RuntimeError, match="broken"), Coefficients(0) as coefficients:
             monkeypatch.setattr("hs_rvae.rvae.coefficients._CHUNK_BYTES", 8 * 7 * 4)
             coefficients.allocate(50, 7)
-            coefficients.array[:] = np.arange(50)[:, None] * 1j
+            coefficients.array[:] = np.repeat(np.arange(50)[:, None] * 1j, 7, axis=1)
             rows = np.array([3, 9, 10, 49])
             assert list(tmp_path.iterdir()) and coefficients.array.chunks == (4, 7)
             np.testing.assert_array_equal(coefficients.rows(rows)[:, 2], rows * 1j)
