@@ -4,7 +4,9 @@
 
     pytest tests/benchmarks/test_workers.py -s
 
-Meaningful on a machine with two idle cores; the load is printed.
+On a machine with two idle cores, seconds on the clock are compared. On a busy one they say nothing;
+then the processor seconds are, that one has to wait for: those of this process and of the busiest
+worker.
 """
 
 import os
@@ -28,22 +30,41 @@ def series():
     return lazy, [truth.b_sites[["x", "y"]] for truth in truths]
 
 
-def job(series, model):
+class Clock:
+    """Seconds on the clock, and processor seconds of this process and the busiest worker."""
+
+    def __init__(self, client):
+        self.client, self.start = client, self.now(client)
+
+    @staticmethod
+    def now(client):
+        return time.perf_counter(), time.process_time(), client.run(time.process_time)
+
+    def read(self):
+        wall, own, workers = self.now(self.client)
+        before = self.start[2]
+        busiest = max(workers[name] - before[name] for name in workers)
+        return np.array([wall - self.start[0], own - self.start[1] + busiest])
+
+
+def job(series, model, client):
     """Columns of all frames, then angles and latents of all sites; seconds of both."""
-    start = time.perf_counter()
-    lattices = hs_rvae.find_sublattices(series[0])
-    middle = time.perf_counter()
+    clock = Clock(client)
+    hs_rvae.find_sublattices(series[0])
+    spent = {"refine": clock.read()}
     stack = hs_rvae.SubImageStack.from_positions(*series, window_size=48)
-    begin = time.perf_counter()
+    # Blocks enough for two workers to share evenly.
+    stack.data = stack.data.rechunk((350, -1, -1))
+    clock = Clock(client)
     stack.apply_rvae(model)
-    return lattices, stack, {"refine": middle - start, "encode": time.perf_counter() - begin}
+    spent["encode"] = clock.read()
+    return stack, spent
 
 
 def test_two_workers_are_faster_than_one_and_give_the_same(series):
     here = hs_rvae.SubImageStack.from_positions(*series, window_size=48)
     here.rvae(random_state=0)
-    model = here.rvae_model
-    spent = {}
+    least = {}
     for n_workers in (1, 2, 1, 2):
         with (
             distributed.LocalCluster(
@@ -52,22 +73,26 @@ def test_two_workers_are_faster_than_one_and_give_the_same(series):
             distributed.Client(cluster) as client,
         ):
             client.run(hs_rvae_is_loaded)
-            lattices, stack, times = job(series, model)
+            stack, spent = job(series, here.rvae_model, client)
         for name in ("angle", "latent_0", "latent_1"):
             difference = stack.sites[name] - here.sites[name]
             if name == "angle":
                 difference = np.angle(np.exp(1j * difference))
             np.testing.assert_allclose(difference, 0, atol=1e-5 * np.abs(here.sites[name]).max())
-        for step, value in times.items():
-            spent[step, n_workers] = min(value, spent.get((step, n_workers), np.inf))
-    print(f"\nload {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores, {len(here.sites)} sites")
+        for step, value in spent.items():
+            key = step, n_workers
+            least[key] = np.minimum(value, least.get(key, np.inf))
+    load = os.getloadavg()[0]
+    busy = load > os.cpu_count() + 1
+    print(f"\nload {load:.1f} on {os.cpu_count()} cores, {len(here.sites)} sites")
     for step in ("refine", "encode"):
-        one, two = spent[step, 1], spent[step, 2]
-        print(f"{step}: {one:.1f} s and {two:.1f} s, {one / two:.2f} times faster")
-    if os.getloadavg()[0] > os.cpu_count() + 1:
-        pytest.skip("the machine is busy: the ratio says nothing")
-    assert spent["refine", 1] / spent["refine", 2] > 1.6
-    assert spent["encode", 1] / spent["encode", 2] > 1.6
+        one, two = least[step, 1], least[step, 2]
+        wall, cpu = one / two
+        print(
+            f"{step}: {one[0]:.1f} and {two[0]:.1f} s on the clock ({wall:.2f} times faster), "
+            f"{one[1]:.1f} and {two[1]:.1f} processor seconds ({cpu:.2f})"
+        )
+        assert (cpu if busy else wall) > 1.6
 
 
 def hs_rvae_is_loaded():
