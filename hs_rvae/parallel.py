@@ -74,7 +74,7 @@ def run_tasks(tasks, done):
 
 
 def _run_on_workers(client, tasks, done):
-    from distributed import as_completed
+    from dask.distributed import as_completed
 
     futures = client.compute(tasks)
     try:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sub-images in blocks, from memory or from dask, and shuffled batches for training."""
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
@@ -11,6 +12,8 @@ import torch
 
 from ..parallel import active_client, run_tasks, shared
 from .device import one_thread_in_a_pool
+
+_logger = logging.getLogger(__name__)
 
 _BLOCK_PIXELS = 5_000_000  # per block: 20 MB of float32, 2000 sub-images of 48 x 48
 
@@ -190,6 +193,31 @@ def spread_rows(rows, n, n_runs=8):
     length = -(-n // n_runs)
     starts = np.linspace(0, max(len(rows) - length, 0), n_runs).astype(int)
     return np.unique(np.concatenate([rows[start : start + length] for start in starts]))
+
+
+def rows_to_fit(n, most, generator, strata=None):
+    """Ascending indices of the sites to fit: all, or `most` of them at random.
+
+    Parameters
+    ----------
+    n, most : int
+    generator : torch.Generator
+    strata : numpy.ndarray of int, shape (n,), optional
+        Of which each gives the same share of its sites.
+
+    Returns
+    -------
+    numpy.ndarray of int
+    """
+    if n <= most:
+        return np.arange(n)
+    chosen = torch.randperm(n, generator=generator).numpy()
+    of = ""
+    if strata is not None:
+        chosen, n_strata = in_equal_shares(chosen, np.asarray(strata))
+        of = f", of {n_strata} images or frames in equal shares" * (n_strata > 1)
+    _logger.info("rVAE: fitted to %d of %d sites, chosen at random%s.", most, n, of)
+    return np.sort(chosen[:most])
 
 
 def in_equal_shares(order, strata):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..parallel import active_client
-from .batches import in_equal_shares, n_blocks
+from .batches import n_blocks, rows_to_fit
 from .blind import N_ANNEAL, N_BLIND
 from .checks import check_images, check_settings
 from .coefficients import Coefficients
@@ -58,10 +58,9 @@ class RVAE:
     q_max : float, optional
         Highest spatial frequency used, in cycles/px; None = from the data, logged.
     memory_budget : int or str, optional
-        Bytes, or text such as ``"2 GB"``, that :meth:`fit_transform` may use to keep the harmonic
-        coefficients of all sub-images between fitting and encoding (about a fifth of the bytes of
-        the pixels). Beyond, they go to a temporary zarr store in dask's ``temporary-directory``.
-        None = a quarter of the free memory.
+        Bytes, or text such as ``"2 GB"``, for the coefficients that :meth:`fit_transform` keeps (a
+        fifth of the bytes of the pixels). Beyond, they go to a temporary zarr store in dask's
+        ``temporary-directory``. None = a quarter of the free memory.
     random_state : int, numpy.random.Generator or None
         Seed of everything random. The same seed gives the same result, bit for bit on one CPU.
     device : str or torch.device, optional
@@ -184,29 +183,21 @@ class RVAE:
         return self._fit(images, offsets, initial_model, strata)
 
     def _fit(self, images, offsets, initial_model=None, strata=None, coefficients=None):
-        """:meth:`fit`; `coefficients`, if given, are filled with those of all sub-images."""
+        """:meth:`fit`; `coefficients` are filled with those of all sub-images."""
         check_settings(self)
         offsets = check_images(images, offsets)
         initial = None if initial_model is None else self._initial(initial_model, images)
         device = pick_device(self.device)
         seed = int(np.random.default_rng(self.random_state).integers(2**62))
         generator = torch.Generator().manual_seed(seed)
-        rows = self._fit_rows(len(images), generator, strata)
+        rows = rows_to_fit(len(images), self.max_fit_sites, generator, strata)
         settings = TrainingSettings(self.epochs, self.batch_size, self.learning_rate)
         n_steps = n_blocks(images, rows if coefficients is None else None) + N_POSE + self.epochs
         n_steps += (self.n_init * N_ANNEAL + N_BLIND) * bool(self.rotation and initial is None)
+        data = images, offsets, rows
         with Progress(n_steps, bool(self.show_progressbar)) as progress:
             self._model = HarmonicModel.fit(
-                images,
-                offsets,
-                rows,
-                self,
-                settings,
-                generator,
-                device,
-                progress,
-                initial,
-                coefficients,
+                *data, self, settings, generator, device, progress, initial, coefficients
             )
         self._publish()
         self.pixel_size_ = self.pixel_units_ = None  # arrays do not know
@@ -301,8 +292,8 @@ class RVAE:
     def fit_transform(self, images, offsets=None, *, initial_model=None, strata=None):
         """Fit to the sub-images, then :meth:`transform` them, in one pass over the pixels.
 
-        The harmonic coefficients of all sub-images are computed once and kept in between (see
-        `memory_budget`). On the workers of dask.distributed they are not kept, but computed twice.
+        The coefficients of all are kept in between (see `memory_budget`); not so on the workers of
+        dask.distributed, and not with shifts, which need the pixels again.
 
         Parameters
         ----------
@@ -314,7 +305,7 @@ class RVAE:
         RVAEResult
         """
         on_workers = hasattr(images, "dask") and active_client() is not None
-        if on_workers or self.architecture != "harmonic":
+        if on_workers or self.architecture != "harmonic" or self.translation:
             self._fit(images, offsets, initial_model, strata)
             return self.transform(images, offsets)
         with Coefficients(self.memory_budget) as coefficients:
@@ -484,20 +475,6 @@ class RVAE:
         self.angle_scatter_ = self._model.angle_scatter
         self.n_latents_ = self._model.content.n_latents
         self.lattice_symmetry_ = self._model.order.symmetry
-
-    def _fit_rows(self, n, generator, strata=None):
-        """Ascending indices of the sites to fit."""
-        if n <= self.max_fit_sites:
-            return np.arange(n)
-        chosen = torch.randperm(n, generator=generator).numpy()
-        of = ""
-        if strata is not None:
-            chosen, n_strata = in_equal_shares(chosen, np.asarray(strata))
-            of = f", of {n_strata} images or frames in equal shares" * (n_strata > 1)
-        _logger.info(
-            "rVAE: fitted to %d of %d sites, chosen at random%s.", self.max_fit_sites, n, of
-        )
-        return np.sort(chosen[: self.max_fit_sites])
 
     def _initial(self, model, images):
         """The fitted model inside an RVAE that is to be started from."""

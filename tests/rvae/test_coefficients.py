@@ -101,11 +101,10 @@ def test_the_budget_is_a_share_of_the_free_memory_unless_told():
 
 def test_a_subset_holds_the_same_share_of_every_frame():
     strata = np.repeat([0, 1, 2], [600, 300, 100])
-    model = RVAE(max_fit_sites=100)
-    rows = model._fit_rows(1000, torch.Generator().manual_seed(0), strata)
+    rows = batches.rows_to_fit(1000, 100, torch.Generator().manual_seed(0), strata)
     assert len(np.unique(rows)) == 100
     np.testing.assert_allclose(np.bincount(strata[rows]), [60, 30, 10], atol=1)
-    other = model._fit_rows(1000, torch.Generator().manual_seed(1), strata)
+    other = batches.rows_to_fit(1000, 100, torch.Generator().manual_seed(1), strata)
     assert set(rows) != set(other)
 
 
