@@ -12,6 +12,7 @@ worker.
 import os
 import time
 
+import hyperspy.api as hs
 import numpy as np
 import pytest
 
@@ -23,11 +24,12 @@ distributed = pytest.importorskip(
 
 
 @pytest.fixture(scope="module")
-def series():
+def series(tmp_path_factory):
     series, truths = hs_rvae.simulation.simulate_series((1024, 1024), 16, random_state=0)
-    lazy = series.as_lazy()
-    lazy.data = lazy.data.rechunk((1, -1, -1))
-    return lazy, [truth.b_sites[["x", "y"]] for truth in truths]
+    path = tmp_path_factory.mktemp("series") / "series.zspy"
+    series.save(path, chunks=(1, 1024, 1024))
+    # Read by the workers rather than sent to them.
+    return hs.load(path, lazy=True), [truth.b_sites[["x", "y"]] for truth in truths]
 
 
 class Clock:
