@@ -1,12 +1,16 @@
 from .angle_histogram import plot_angle_histogram
 from .color import angle_colors, class_colors, polar_colors
 from .diagnostics import plot_diagnostics
+from .explorer import Explorer
 from .history import plot_history
 from .manifold import plot_manifold
+from .navigator import SiteNavigator
 from .polar import plot_color_wheel, plot_polar_map
 from .site_map import plot_site_map
 
 __all__ = [
+    "Explorer",
+    "SiteNavigator",
     "angle_colors",
     "class_colors",
     "plot_angle_histogram",

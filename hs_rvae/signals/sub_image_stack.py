@@ -13,6 +13,7 @@ from hs_rvae import positions as _positions
 from hs_rvae.signals import construction as _construction
 from hs_rvae.signals import selection as _selection
 from hs_rvae.signals.diagnostics import DiagnosticsMixin
+from hs_rvae.signals.exploring import ExploringMixin
 from hs_rvae.signals.following import FollowingMixin
 from hs_rvae.signals.joining import MatchingMixin
 from hs_rvae.signals.plotting import PlottingMixin
@@ -28,6 +29,7 @@ class SubImageStack(
     VariantsMixin,
     DiagnosticsMixin,
     PlottingMixin,
+    ExploringMixin,
     FollowingMixin,
     Signal2D,
 ):
