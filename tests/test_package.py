@@ -49,7 +49,8 @@ ALLOWED |= {
     "log": set(),
     "diagnostics": {"sites"},
     "plots": {"sites"},
-    "signals": {*STEPS, "diagnostics", "plots"},
+    "report": {"sites"},
+    "signals": {*STEPS, "diagnostics", "plots", "report"},
     "cli": {*STEPS, "log", "plots", "signals", "package"},
     "__main__": {"cli"},
 }

@@ -18,6 +18,7 @@ from hs_rvae.signals.following import FollowingMixin
 from hs_rvae.signals.joining import MatchingMixin
 from hs_rvae.signals.plotting import PlottingMixin
 from hs_rvae.signals.rebuilding import RebuildingMixin
+from hs_rvae.signals.reporting import ReportingMixin
 from hs_rvae.signals.rvae import RVAEMixin
 from hs_rvae.signals.variants import VariantsMixin
 
@@ -30,6 +31,7 @@ class SubImageStack(
     DiagnosticsMixin,
     PlottingMixin,
     ExploringMixin,
+    ReportingMixin,
     FollowingMixin,
     Signal2D,
 ):

@@ -153,7 +153,7 @@ def test_map_and_scatter_are_linked_both_ways(explorer, sites):
     assert explorer.site == 99
     np.testing.assert_allclose(ring(explorer.map_ax), points[99])
     # What is drawn around in the scatter is chosen on the map as well.
-    low, high = explorer.scatter_ax.get_xlim()
+    low, high = np.array(explorer.scatter_ax.get_xlim()) * 0.99
     draw(explorer.scatter_ax, box((low, 100), (high, 170)))
     chosen = np.rad2deg(sites["angle"])
     np.testing.assert_array_equal(
