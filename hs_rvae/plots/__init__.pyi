@@ -3,6 +3,7 @@ from .color import angle_colors, class_colors, polar_colors
 from .diagnostics import plot_diagnostics
 from .explorer import Explorer
 from .history import plot_history
+from .image import plot_image, plot_sub_image, plot_sublattices
 from .manifold import plot_manifold
 from .navigator import SiteNavigator
 from .polar import plot_color_wheel, plot_polar_map
@@ -17,8 +18,11 @@ __all__ = [
     "plot_color_wheel",
     "plot_diagnostics",
     "plot_history",
+    "plot_image",
     "plot_manifold",
     "plot_polar_map",
     "plot_site_map",
+    "plot_sub_image",
+    "plot_sublattices",
     "polar_colors",
 ]

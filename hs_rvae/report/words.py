@@ -157,6 +157,7 @@ def outcome(stack, diagnostics):
         cautions.append("The zero of the angle is arbitrary: only differences have a meaning.")
     elif "angle" in sites:
         found.append(f"The angles are registered: {np.rad2deg(offset):.1f}° were subtracted.")
+        found[-1] = found[-1].replace("-", "−")
     if len(sites) < _FEW_SITES:
         cautions.append(f"There are only {len(sites)} sites: fit with other seeds and compare.")
     agreement = None if model is None else start_agreement(model)

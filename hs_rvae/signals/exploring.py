@@ -8,7 +8,6 @@ The one place where figures and HyperSpy's navigation (``axes_manager.events``) 
 import numpy as np
 
 from hs_rvae import plots
-from hs_rvae.plots.frame import unit_name
 from hs_rvae.plots.markers import column_values
 from hs_rvae.signals import selection as _selection
 
@@ -127,14 +126,7 @@ class ExploringMixin:
         >>> explorer.close()
         """
         self._sites_to_explore()
-        across, down = self.axes_manager.signal_axes
-        unit = unit_name(across.units)
-        extent = (
-            across.offset - across.scale / 2,
-            across.offset + (across.size - 0.5) * across.scale,
-            down.offset + (down.size - 0.5) * down.scale,
-            down.offset - down.scale / 2,
-        )
+        extent, unit = self._extent_of_windows()
         explorer = plots.Explorer(
             self.sites,
             x,
