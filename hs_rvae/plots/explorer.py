@@ -173,4 +173,4 @@ class Explorer(SiteNavigator):
         if unit == "rad":
             value, unit = np.rad2deg(value), "°"
         text = f"{value:d}" if np.issubdtype(type(value), np.integer) else f"{value:.4g}"
-        return f"{name[:17]:<17} {text.replace('-', '−')}{unit if unit == '°' else ' ' + unit}"
+        return f"{name[:21]:<21} {text.replace('-', '−')}{unit if unit == '°' else ' ' + unit}"
