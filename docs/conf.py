@@ -81,7 +81,7 @@ def skip_inherited(app, what, name, obj, skip, options):
     module = getattr(function, "__module__", None) or ""
     if module.startswith("hyperspy"):
         return True
-    if module.startswith("hs_rvae.signals") and hasattr(Signal2D, name):
+    if module.startswith("hs_rvae.signals") and hasattr(Signal2D, name) and name != "plot":
         return True
     return None
 
