@@ -225,8 +225,9 @@ def _analyse(options):
     registered = _register(stack)
     n_variants = stack.assign_variants()
     if options.clusters is not None:
+        content = [f"latent_{k}" for k in range(stack.rvae_model.n_latents_)]
         stack.cluster_analysis(
-            cluster_source="rvae",
+            [*content, "angle"],
             algorithm="gmm",
             n_clusters=options.clusters,
             random_state=options.seed,

@@ -7,6 +7,7 @@ from .image import plot_image, plot_sub_image, plot_sublattices
 from .manifold import plot_manifold
 from .navigator import SiteNavigator
 from .polar import plot_color_wheel, plot_polar_map
+from .polar_scatter import plot_polar_scatter
 from .site_map import plot_site_map
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "plot_image",
     "plot_manifold",
     "plot_polar_map",
+    "plot_polar_scatter",
     "plot_site_map",
     "plot_sub_image",
     "plot_sublattices",

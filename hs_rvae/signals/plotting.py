@@ -5,7 +5,6 @@
 import numpy as np
 
 from hs_rvae import plots
-from hs_rvae.plots.frame import unit_name
 
 
 class PlottingMixin:
@@ -288,119 +287,6 @@ class PlottingMixin:
         >>> stack.plot_rvae_history()  # doctest: +SKIP
         """
         return plots.plot_history(self.rvae_model.history_, title=title, font_size=font_size, ax=ax)
-
-    def plot_image(
-        self,
-        *,
-        image=None,
-        region=None,
-        boxes=(),
-        percentiles=(0.5, 99.5),
-        cmap="gray",
-        scale_bar=None,
-        title=None,
-        font_size=None,
-        ax=None,
-    ):
-        """Draw the parent image, or a part of it, with a scale bar.
-
-        Parameters
-        ----------
-        image : Signal2D, optional
-            By default the parent image.
-        region, boxes, percentiles, cmap, scale_bar, title, font_size, ax
-            As in :func:`hs_rvae.plots.plot_image`.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-
-        Raises
-        ------
-        ValueError
-            If the image is not at hand, or an option does not fit.
-
-        Examples
-        --------
-        >>> stack.plot_image(boxes=[(2, 2, 4, 4)])  # doctest: +SKIP
-        >>> stack.plot_image(region=(2, 2, 4, 4))  # doctest: +SKIP
-        """
-        image = self.image if image is None else image
-        if image is None or isinstance(image, list):
-            which = "joins several images" if image else "has no image at hand"
-            raise ValueError(f"The stack {which}: give one with image=, or set stack.image.")
-        return plots.plot_image(
-            image,
-            region=region,
-            boxes=boxes,
-            percentiles=percentiles,
-            cmap=cmap,
-            scale_bar=scale_bar,
-            title=title,
-            font_size=font_size,
-            ax=ax,
-        )
-
-    def plot_sub_image(
-        self,
-        site,
-        *,
-        limits=None,
-        disk=False,
-        cmap="gray",
-        scale_bar=None,
-        title=None,
-        font_size=None,
-        ax=None,
-    ):
-        """Draw one sub-image with a scale bar, for example as an inset.
-
-        Parameters
-        ----------
-        site : int
-            Number of the site.
-        limits, disk, cmap, scale_bar, title, font_size, ax
-            As in :func:`hs_rvae.plots.plot_sub_image`.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-
-        Raises
-        ------
-        IndexError
-            If there is no such site.
-
-        Examples
-        --------
-        >>> ax = stack.plot_angle_histogram()  # doctest: +SKIP
-        >>> stack.plot_sub_image(10, disk=True, ax=ax.inset_axes((0.7, 0.6, 0.3, 0.4)))
-        ... # doctest: +SKIP
-        """
-        count = self.axes_manager.navigation_size or 1
-        if not 0 <= site < count:
-            raise IndexError(f"site={site!r}: there are {count} sites, counted from 0.")
-        extent, unit = self._extent_of_windows()
-        data = self.data[site] if self.data.ndim == 3 else self.data
-        return plots.plot_sub_image(
-            np.asarray(data),
-            extent,
-            unit,
-            limits=limits,
-            disk=disk,
-            cmap=cmap,
-            scale_bar=scale_bar,
-            title=title,
-            font_size=font_size,
-            ax=ax,
-        )
-
-    def _extent_of_windows(self):
-        """(left, right, bottom, top) of the windows on their axes, and the unit."""
-        x, y = self.axes_manager.signal_axes
-        left, top = x.offset - x.scale / 2, y.offset - y.scale / 2
-        extent = left, left + x.size * x.scale, top + y.size * y.scale, top
-        return extent, unit_name(x.units)
 
     def _sites_to_plot(self):
         sites = self.sites

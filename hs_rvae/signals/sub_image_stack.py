@@ -16,6 +16,7 @@ from hs_rvae.signals.diagnostics import DiagnosticsMixin
 from hs_rvae.signals.exploring import ExploringMixin
 from hs_rvae.signals.following import FollowingMixin
 from hs_rvae.signals.joining import MatchingMixin
+from hs_rvae.signals.pictures import PicturesMixin
 from hs_rvae.signals.plotting import PlottingMixin
 from hs_rvae.signals.rebuilding import RebuildingMixin
 from hs_rvae.signals.reporting import ReportingMixin
@@ -30,6 +31,7 @@ class SubImageStack(
     VariantsMixin,
     DiagnosticsMixin,
     PlottingMixin,
+    PicturesMixin,
     ExploringMixin,
     ReportingMixin,
     FollowingMixin,
