@@ -86,6 +86,7 @@ class Explorer(SiteNavigator):
         self.row_ax = panels["row"]
         self._draw_map(panels["map"])
         self._draw_scatter(self.scatter_ax)
+        self._add_moving(self.sub_image_ax, self.model_ax, self.posterior_ax)
         for ax in (self.sub_image_ax, self.model_ax):
             ax.set_xticks([])
             ax.set_yticks([])
@@ -93,6 +94,7 @@ class Explorer(SiteNavigator):
         self._row = self.row_ax.text(
             0, 1, "", va="top", fontsize=7, family="monospace", transform=self.row_ax.transAxes
         )
+        self._add_moving(self._row)
         self.posterior_ax.set(xlim=(-180, 180), xticks=(-180, -90, 0, 90, 180), yticks=[])
         self.posterior_ax.set_xlabel("angle (°)", fontsize=8)
         self.posterior_ax.tick_params(labelsize=7)
