@@ -3,6 +3,7 @@
 """From a raw image to two refined sublattices."""
 
 import logging
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -359,7 +360,10 @@ def _has_peak(table, significance, distance):
 
 def _as_atom_lattice(picture, found, tables):
     """Atomap's objects, with the raw image and the tables."""
-    from atomap.api import Atom_Lattice, Sublattice
+    with warnings.catch_warnings():
+        # What Atomap imports warns of names of HyperSpy's: nothing a user could do about.
+        warnings.simplefilter("ignore")
+        from atomap.api import Atom_Lattice, Sublattice
 
     scale = abs(picture.scale[0])
     if not np.isclose(*np.abs(picture.scale), rtol=1e-3):
