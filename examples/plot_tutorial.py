@@ -64,14 +64,13 @@ np.add.at(table, (stack.sites["variant"][known], (shift[known] > 0).astype(int))
 print("variant x (up, down):\n", table)
 
 # %%
-# 6. The figure, as wide as two columns of a journal, with letters of 8 points. A figure that one of
-# the methods makes by itself is one column wide.
+# 6. The figure, as wide as two columns of a journal; ``figure.savefig("variants.pdf")`` keeps it. A
+# figure that one of the methods makes by itself is one column wide, with letters of 8 points.
 
 figure, axes = plt.subplots(1, 3, figsize=(6.8, 2.3), layout="constrained")
 stack.plot_image(title="(a) image", font_size=8, ax=axes[0])
 stack.plot_polar_map("displacement_calibrated", title="(b) fit", font_size=6, ax=axes[1])
 stack.plot_site_map("variant", title="(c) rVAE", font_size=8, ax=axes[2])
-figure.savefig("variants.pdf")
 
 # %%
 # 7. Keep it, and hand on what was done: ``stack.save("stack.zspy")``,
