@@ -15,6 +15,7 @@ import hs_rvae
 
 ROOT = Path(hs_rvae.__file__).parents[1]
 DOCS = ROOT / "docs"
+# A block after the comment ``.. not run`` needs what tests do not have, such as another program.
 _BLOCK = re.compile(r"^\.\. code-block:: python\n\n((?:(?: {3}.*)?\n)+)", re.MULTILINE)
 _FENCED = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
@@ -26,6 +27,7 @@ def code_of(page):
     text = page.read_text(encoding="utf-8")
     if page.suffix == ".md":
         return _FENCED.findall(text)
+    text = re.sub(r"^\.\. not run\n+\.\. code-block::.*\n", "", text, flags=re.MULTILINE)
     return [re.sub(r"^ {3}", "", block, flags=re.MULTILINE) for block in _BLOCK.findall(text)]
 
 
