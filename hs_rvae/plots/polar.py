@@ -128,6 +128,8 @@ def plot_polar_map(
         font_size=font_size,
         ax=ax,
         side=WHEEL_SIDE if wheel else 0.0,
+        # In axes of the user's a wheel below would take height that is not there.
+        below_flat=_WHEEL[1] + (12.0 if image is None else 2.0) if wheel and ax is None else None,
     )
     markers.draw_markers(base.ax, base.points, base.diameter, ~defined, facecolors=colors)
     if arrows:
@@ -138,7 +140,8 @@ def plot_polar_map(
             base.ax, base.points[defined], direction[defined], lengths[defined], base.diameter
         )
     if wheel:
-        add_wheel(base.ax, scale, cmap, base.font_size)
+        below = (11.0 if image is None else 1.0) if base.flat else None
+        add_wheel(base.ax, scale, cmap, base.font_size, below)
     return base.finish(title)
 
 
@@ -271,12 +274,21 @@ def polar_scale(sites, angle, amplitude, sign, signed, limits, percentiles, cmap
     )
 
 
-def add_wheel(ax, scale, cmap, font_size):
-    """Wheel and caption right of the axes."""
+def add_wheel(ax, scale, cmap, font_size, below=None):
+    """Wheel and caption right of the axes, or side by side `below` mm below a flat map."""
     width, height = np.array(_WHEEL) * font_size / 8
-    wheel = layout.side_axes(ax, 0.03 * width, width, y=0, height=height)
+    if below is None:
+        wheel = layout.side_axes(ax, 0.03 * width, width, y=0, height=height)
+    else:
+        wheel = layout.corner_below(ax, below * font_size / 8, width, height)
     wheel.set_gid("color wheel")
-    plot_color_wheel(wheel, scale.style, cmap=cmap, caption=scale.caption, font_size=font_size - 1)
+    caption = scale.caption if below is None else None
+    plot_color_wheel(wheel, scale.style, cmap=cmap, caption=caption, font_size=font_size - 1)
+    if below is not None and scale.caption:
+        wheel.text(
+            1.05, 0.5, scale.caption, transform=wheel.transAxes, va="center",
+            fontsize=font_size - 1, linespacing=1.25,
+        )  # fmt: skip
 
 
 def _direction(sites, name):

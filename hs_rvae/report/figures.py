@@ -103,7 +103,7 @@ def _plan(stack, diagnostics):
         "What the content latents mean: sub-images decoded on a grid.",
         lambda: stack.plot_rvae_manifold(shape=(7, 7)),
     )
-    if "latent_1" in sites and hasattr(stack, "plot_latent_space"):
+    if "latent_1" in sites:
         yield (
             "Latent space",
             "The sites by their content, coloured by their angle.",
@@ -114,6 +114,11 @@ def _plan(stack, diagnostics):
             "Classes",
             "Sites that are alike in angle and content, without names; grey: in no class.",
             lambda: stack.plot_site_map("cluster"),
+        )
+        yield (
+            "Means of the classes",
+            "The mean sub-image of each class, with the number of its sites.",
+            lambda: stack.plot_cluster_means(),
         )
     yield (
         "Course of the fit",

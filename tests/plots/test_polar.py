@@ -264,3 +264,16 @@ def test_a_polar_scatter_draws_into_given_axes_and_names_what_is_missing(sites):
     assert not plot_polar_scatter(sites, "x", "y", wheel=False).child_axes
     with pytest.raises(KeyError, match="latent_5"):
         plot_polar_scatter(sites, "latent_5", "y")
+
+
+def test_a_flat_map_has_its_wheel_below_and_the_whole_width(sites):
+    strip = sites.take(np.abs(sites["y"] - 150) < 45)
+    image = np.random.default_rng(0).random((300, 400))
+    ax = plot_polar_map(strip, "displacement", image=None)
+    ax.figure.canvas.draw()
+    box, wheel = ax.get_window_extent(), ax.child_axes[0].get_window_extent()
+    assert wheel.y1 < box.y0 and box.width > 0.8 * ax.figure.bbox.width
+    assert any("|displacement|" in text.get_text() for text in ax.child_axes[0].texts)
+    beside = plot_polar_map(sites, "displacement", image=image)
+    beside.figure.canvas.draw()
+    assert beside.child_axes[0].get_window_extent().x0 > beside.get_window_extent().x1
