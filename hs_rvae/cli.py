@@ -233,7 +233,10 @@ def _analyse(options):
             random_state=options.seed,
         )
     page = stack.report(
-        folder / f"{path.stem}.html", command=_command(options), random_state=options.seed
+        folder / f"{path.stem}.html",
+        title=path.name,
+        command=_command(options),
+        random_state=options.seed,
     )
     stack.save(folder / f"{path.stem}.zspy", overwrite=True)
     stack.sites.save(folder / f"{path.stem}.csv")
