@@ -114,9 +114,10 @@ class ConvolutionalModel:
             delay=options.shift_delay,
         )
         network.eval()
+        priors = {k: float(getattr(options, k)) for k in ("rotation_prior", "shift_prior")}
         model = cls(
             network, maximum, level, scale, grid, None, None,
-            float(options.rotation_prior), float(options.shift_prior), history, len(pixels), dropped,
+            **priors, history=history, n_sites_fit=len(pixels), dropped_variance=dropped,
         )  # fmt: skip
         model._order_latents(pixels)
         model._fit_order(pixels, offsets)

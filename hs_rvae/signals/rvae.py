@@ -15,7 +15,8 @@ from hs_rvae.signals import rebuilding as _rebuilding
 
 _logger = logging.getLogger(__name__)
 
-_COLUMNS = re.compile(
+#: Names of the columns that a model writes.
+MODEL_COLUMNS = re.compile(
     r"(angle|shift_[xy]|latent_\d+|order_amplitude)(_std)?$|shift_[xy]_calibrated$"
     r"|(angle_weight|log_likelihood|variant|variant_residual)$"
 )
@@ -288,7 +289,7 @@ class RVAEMixin:
         full = {name: np.full(len(sites), np.nan) for name in columns}
         for name, values in columns.items():
             full[name][rows] = values
-        sites.remove(*(name for name in sites.columns if _COLUMNS.match(name)))
+        sites.remove(*(name for name in sites.columns if MODEL_COLUMNS.match(name)))
         sites.set_many(full, units={name: units[name] for name in full if name in units})
         self.metadata.set_item(
             _NODE,

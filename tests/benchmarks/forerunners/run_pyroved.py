@@ -20,12 +20,10 @@ model = pv.models.iVAE(tuple(images.shape[1:]), 2, invariances, seed=int(given["
 kept = np.random.default_rng(int(given["seed"])).permutation(len(images))[int(0.15 * len(images)) :]
 loader = pv.utils.init_dataloader(images[kept], batch_size=32)
 trainer = pv.trainers.SVItrainer(model)
-start = time.perf_counter()
+start = time.process_time()
 for _ in range(int(given["epochs"])):
     trainer.step(loader)
-seconds = time.perf_counter() - start
+seconds = time.process_time() - start
 mean = model.encode(images)[0].numpy()
 losses = np.array(trainer.loss_history["training_loss"])
-np.savez(
-    sys.argv[2], angle=-mean[:, 0], seconds=seconds, steps=len(loader), train_loss=losses
-)
+np.savez(sys.argv[2], angle=-mean[:, 0], seconds=seconds, steps=len(loader), train_loss=losses)
