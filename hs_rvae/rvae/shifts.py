@@ -182,7 +182,7 @@ class ShiftModel:
     def _seen(harmonics, angle, shift, pose, grid):
         """Shifts in the frame of the motif, what harmonics say of them, how precisely, the turn."""
         weights, precision = _functionals(pose, grid)
-        mean = torch.einsum("aqm,qm->a", weights.conj(), pose.mean).real
+        mean = torch.einsum("aqm,qm->a", weights.conj(), pose.mean.contiguous()).real
         seen = torch.einsum("aqm,nqm->na", weights.conj(), align(harmonics, angle)).real - mean
         cos, sin = torch.cos(angle), torch.sin(angle)
         back = torch.stack([torch.stack([cos, sin], 1), torch.stack([-sin, cos], 1)], 1)
@@ -201,8 +201,8 @@ class ShiftModel:
 
 def _functionals(pose, grid):
     """Weights (2, n_q, M + 1) of both moves, and the precision (2, 2) of what they measure."""
-    moves = grid.gradient(pose.mean[None])[0].to(torch.complex128)
-    factors = pose.factors.to(torch.complex128)
+    moves = grid.gradient(pose.mean[None].contiguous())[0].to(torch.complex128)
+    factors = pose.factors.to(torch.complex128).contiguous()
     weighted = weigh(pose._precision, moves)
     if len(factors):
         weighted_factors = weigh(pose._precision, factors)

@@ -108,7 +108,7 @@ class RebuildingMixin:
         step, level = node["pixel_step"], _to_stack(np.float32(model.level), node)
 
         def subtract(data, pose):
-            disk = disk_on(model.grid, size, step, pose[:, -2:])
+            disk = disk_on(model.grid, size, step, pose[:, -4:-2])  # moves along
             decoded = decode(pose) - level
             if model.whole_windows:
                 decoded = disk * decoded
