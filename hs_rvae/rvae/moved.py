@@ -31,9 +31,11 @@ class MovedSites:
         known[self.rows] += shift.cpu().numpy()
         small = getattr(grid, "grid", grid)
 
-        def transform(block, offset):
-            zero = torch.zeros((len(block), 2), device=self.device)
-            x = moved_harmonics(grid, zero, block, offset, self.level, self.scale, self.device)
+        level, scale, device = self.level, self.scale, self.device
+
+        def transform(block, offset):  # without self, which holds all images
+            zero = torch.zeros((len(block), 2), device=device)
+            x = moved_harmonics(grid, zero, block, offset, level, scale, device)
             return x.reshape(len(x), -1).cpu().numpy()
 
         width = small.n_q * small.n_orders
