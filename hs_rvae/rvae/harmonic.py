@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The harmonic rVAE: angles by ``pose``, content by ``networks``, in polar Fourier space."""
+"""The harmonic rVAE: angles by ``pose``, content by ``content``, in polar Fourier space."""
 
 import logging
 from contextlib import nullcontext
@@ -13,8 +13,9 @@ from tqdm.auto import tqdm
 from . import blind, pose
 from .batches import map_blocks, n_blocks, spread_rows
 from .calibration import scatter_of_distorted
+from .content import choose_content, content_blocks, content_network, order_latents
 from .device import one_thread
-from .geometry import HarmonicGrid, align, images_on, to_complex, to_real
+from .geometry import HarmonicGrid, align, images_on, to_complex
 from .moved import MovedSites, moved_harmonics
 from .networks import ContentNetwork
 from .results import AngleDistribution, RVAEResult, angle_bins, middles
@@ -28,8 +29,6 @@ _FEWEST_SITES = 10
 _FEW_TO_TRUST = 100
 _FEW_SITES = 5000  # below, threads bring nothing
 _N_MODES = 6  # of an angle posterior
-_MOST_LATENTS = 8
-_LEAST_GAIN = 1.0  # nats per held-out site that a further latent has to bring
 # Sites outside this range of the median power (orders above 0: structure, not level) are left out
 # of a fit: empty, or far brighter.
 _POWER_RANGE = (1e-4, 30.0)
@@ -148,11 +147,11 @@ class HarmonicModel:
                     pose_model, harmonics, posterior, options.n_factors
                 )
             order = pose.fit_order(harmonics, pose_model, posterior.angle)
-        radial, others = _blocks(align(harmonics, posterior.angle), grid)
+        radial, others = content_blocks(align(harmonics, posterior.angle), grid)
         if automatic:
-            content, history = _choose_content(grid, radial, others, settings, generator, progress)
+            content, history = choose_content(grid, radial, others, settings, generator, progress)
         else:
-            content = _network(grid, options.output_dimension, generator).to(device)
+            content = content_network(grid, options.output_dimension, generator).to(device)
             known = None if initial is None else initial.content
             if known is not None and known.n_latents == content.n_latents:
                 content.load_state_dict(known.state_dict())
@@ -161,7 +160,7 @@ class HarmonicModel:
             history = train_content(
                 content, radial, others, settings, generator, progress, from_scratch=known is None
             )
-        _order_latents(content, radial, others)
+        order_latents(content, radial, others)
         return cls(
             grid,
             level,
@@ -312,7 +311,7 @@ class HarmonicModel:
         complexes = {k: torch.view_as_complex(v) for k, v in parts["pose"].items()}
         pose_model = pose.PoseModel(**complexes, rotation=header.pop("rotation"))
         order = pose.OrderFilter(pose_model, header.pop("order_scale"))
-        content = _network(grid, header.pop("n_latents"), torch.Generator())
+        content = content_network(grid, header.pop("n_latents"), torch.Generator())
         content.load_state_dict(parts["content"])
         shifts = None
         if "shifts" in header:
@@ -383,29 +382,6 @@ def _scatter(posterior, amplitude, order):
     return scatter_of_distorted(*parts, order.std)
 
 
-def _choose_content(grid, radial, others, settings, generator, progress):
-    """The content network with as many latents as the held-out sites ask for."""
-    best, losses = None, []
-    for n_latents in range(1, min(_MOST_LATENTS, grid.n_q) + 1):
-        network = _network(grid, n_latents, generator).to(radial.device)
-        state = generator.get_state()
-        history = train_content(network, radial, others, settings, generator, progress)
-        generator.set_state(state)  # the same sites are held out for every number of latents
-        losses.append(history["validation_loss"][-1] if len(history["loss"]) else np.inf)
-        if best is not None and not losses[-1] < losses[-2] - _LEAST_GAIN:
-            break
-        best = network, history
-        if progress.stopped:
-            break
-    network, history = best
-    _logger.info(
-        "output_dimension='auto': %d content latents; loss of held-out sites %s nats for 1, 2, ...",
-        network.n_latents,
-        ", ".join(f"{loss:.1f}" for loss in losses),
-    )
-    return network, history | {"output_dimension_loss": np.array(losses)}
-
-
 def _fit_pose(harmonics, options, generator, progress, start=None):
     """Template and covariance, and what the search for them reports, in nats."""
     history, starts = [], {}
@@ -454,28 +430,3 @@ def _harmonics(block, offset, grid, level, scale, device):
     """Harmonics of a block of sub-images on the device."""
     x = torch.as_tensor((block - np.float32(level)) / np.float32(scale), device=device)
     return grid.harmonics(x, None if offset is None else torch.as_tensor(offset, device=device))
-
-
-def _blocks(harmonics, grid):
-    """Order 0 (n, n_q), and the other orders as real numbers (n, 2 n_q M)."""
-    return to_real(harmonics).split([grid.n_q, 2 * grid.n_q * grid.max_order], 1)
-
-
-def _network(grid, n_latents, generator):
-    return ContentNetwork(grid.n_q, 2 * grid.n_q * grid.max_order, n_latents, generator=generator)
-
-
-@torch.no_grad()
-def _order_latents(network, radial, others):
-    """Order the latents by the variance they explain, and make each rise with the intensity."""
-    mean = network.encode(radial)[0]
-    energy = []
-    for k in range(network.n_latents):
-        alone = torch.zeros_like(mean)
-        alone[:, k] = mean[:, k]
-        energy.append(sum(float(block.var(0).sum()) for block in network.decode(alone)))
-    # The lowest frequency of order 0 is about the mean intensity in the disk.
-    brightness = (radial[:, 0] - radial[:, 0].mean()) @ (mean - mean.mean(0))
-    order = torch.tensor(np.argsort(energy, kind="stable")[::-1].copy(), device=mean.device)
-    network.order.copy_(order)
-    network.sign.copy_(torch.where(brightness >= 0, 1.0, -1.0)[order])
