@@ -13,7 +13,7 @@ from . import pose
 from .batches import map_blocks, n_blocks, spread_rows
 from .calibration import scatter_of_distorted
 from .covariance import factor_analysis
-from .geometry import HarmonicGrid, align, to_real
+from .geometry import HarmonicGrid, align, to_complex, to_real
 from .loss import spatial_divergence
 from .results import AngleDistribution, RVAEResult, angle_bins, middles
 from .scales import choose_grid, intensity_scale
@@ -41,7 +41,7 @@ class ConvolutionalModel:
     grid : HarmonicGrid
         Disk and polar Fourier space in which sites are told from undistorted ones.
     pose : PoseModel
-        The decoded motif there, and what the sites deviate from it.
+        Mean of the sites there, turned back by their angles, and what they deviate from it.
     order : OrderFilter
     rotation_prior : float
         In radians.
@@ -270,17 +270,13 @@ class ConvolutionalModel:
 
     @torch.no_grad()
     def _fit_order(self, pixels, offsets):
-        """The filter that tells distorted sites, from the decoded motif and what sites leave.
+        """The filter that tells distorted sites, from the sites turned back by the network.
 
-        The same matched filter as of the harmonic model: its template is the network's motif at
-        latents of 0, its covariance what the sites, turned back by the angles of the network,
-        deviate from it.
+        The same matched filter as of the harmonic model: its template is the mean of the sites in
+        the network's frame, which shows a distortion only if the network's angles follow it; its
+        covariance is what the sites deviate from that.
         """
         device, shape = pixels.device, (self.grid.n_q, self.grid.n_orders)
-        zero = torch.zeros((1, self.n_latents), device=device)
-        motif = self.network.decode(self.network.coordinates(), zero[:, 0], None, zero)
-        motif = motif.reshape(1, *pixels.shape[1:])
-        template = self.grid.harmonics((motif * self.maximum - self.level) / self.scale)[0]
         aligned, angles, widths = [], [], []
         for rows in torch.arange(len(pixels), device=device).split(_CHUNK):
             offset = None if offsets is None else offsets[rows]
@@ -291,8 +287,10 @@ class ConvolutionalModel:
             angles.append(angle)
             widths.append(torch.exp(posterior.angle_log_std))
         aligned, angle, width = torch.cat(aligned), torch.cat(angles), torch.cat(widths)
-        left = to_real(aligned).double() - to_real(template[None]).double()
+        flat = to_real(aligned).double()
+        template = to_complex(flat.mean(0, keepdim=True).float(), shape)[0]
         smallest = 1e-5 * float((template.abs() ** 2).mean())
+        left = flat - flat.mean(0)
         noise, factors = factor_analysis(left.T @ left / len(left), shape, 0, smallest)
         self.pose = pose.PoseModel(template, noise, factors, self.network.rotation)
         self.order = pose.fit_order(aligned, self.pose, torch.zeros_like(angle))

@@ -306,7 +306,7 @@ def test_a_second_ctrl_c_interrupts_at_once(monkeypatch, film):
     model = RVAE(random_state=0)
     with pytest.raises(KeyboardInterrupt):
         model.fit(film.stack.data)
-    with pytest.raises(RuntimeError, match="not fitted"):
+    with pytest.raises(NotFittedError, match="not fitted"):
         model.transform(film.stack.data)
 
 
