@@ -141,7 +141,7 @@ def compare_rvae(
     >>> comparison = hs_rvae.compare_rvae(
     ...     stack, {"one": {"output_dimension": 1}, "two": {"output_dimension": 2}}
     ... )
-    >>> list(comparison.table.index), comparison.angle_agreement.loc["one", "two"] > 0.9
+    >>> list(comparison.table.index), bool(comparison.angle_agreement.loc["one", "two"] > 0.9)
     (['one', 'two'], True)
     """
     if not isinstance(stack, SubImageStack):
