@@ -1,5 +1,6 @@
 from .angle_histogram import plot_angle_histogram
 from .color import angle_colors, class_colors, polar_colors
+from .comparison import plot_comparison
 from .diagnostics import plot_diagnostics
 from .explorer import Explorer
 from .history import plot_history
@@ -17,6 +18,7 @@ __all__ = [
     "class_colors",
     "plot_angle_histogram",
     "plot_color_wheel",
+    "plot_comparison",
     "plot_diagnostics",
     "plot_history",
     "plot_image",

@@ -1,0 +1,99 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a model answers, by name."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+
+@dataclass
+class RVAEResult:
+    """What a model says about n sub-images.
+
+    Attributes
+    ----------
+    angle, angle_std : numpy.ndarray, shape (n,)
+        Rotation in radians, in (-pi, pi], from +x towards +y, and its standard deviation: of the
+        posterior, and of the scatter that the posterior does not know.
+    angle_weight : numpy.ndarray, shape (n,)
+        Probability of the mode of the posterior that the angle stands for, 0 to 1.
+    shift, shift_std : numpy.ndarray, shape (n, 2), or None
+        Displacement (x, y) of the content in px, in the frame of the image, and its standard
+        deviation; None for a model without translation.
+    latent, latent_std : numpy.ndarray, shape (n, output_dimension)
+        Content latents and their standard deviations.
+    log_likelihood : numpy.ndarray, shape (n,)
+        In nats. Harmonic: log evidence of the sub-image's harmonics, angle (and shift, about its
+        best value) integrated out. Convolutional: lower bound at the posterior means, for the unit
+        variance of the noise that the network is trained with.
+    order_amplitude : numpy.ndarray, shape (n,)
+        Strength of the symmetry-breaking part of the motif along the angle: about 1 for a
+        distorted site, 0 for an undistorted one, whose angle has no meaning.
+    order_amplitude_std : numpy.ndarray, shape (n,)
+        Its standard error.
+    """
+
+    angle: np.ndarray
+    angle_std: np.ndarray
+    angle_weight: np.ndarray
+    shift: np.ndarray | None
+    shift_std: np.ndarray | None
+    latent: np.ndarray
+    latent_std: np.ndarray
+    log_likelihood: np.ndarray
+    order_amplitude: np.ndarray
+    order_amplitude_std: np.ndarray
+
+
+@dataclass
+class AngleDistribution:
+    """Posterior of the angles of n sub-images.
+
+    Attributes
+    ----------
+    angles : numpy.ndarray, shape (n_angles,)
+        Middles of the bins, in radians, ascending in (-pi, pi).
+    probability : numpy.ndarray of float32, shape (n, n_angles)
+        Of the bins; sums to 1.
+    modes, weights, widths : numpy.ndarray of float32, shape (n, n_modes)
+        Angles (rad), probabilities and standard deviations (rad) of the local modes, most
+        probable first; a weight of 0 means that there is no such mode.
+    """
+
+    angles: np.ndarray
+    probability: np.ndarray
+    modes: np.ndarray
+    weights: np.ndarray
+    widths: np.ndarray
+
+
+def angle_bins(modes, weights, widths, n_angles):
+    """Probabilities of n_angles bins from -pi to pi under a mixture of wrapped normal modes.
+
+    Parameters
+    ----------
+    modes, weights, widths : torch.Tensor, shape (n, n_modes)
+    n_angles : int
+
+    Returns
+    -------
+    torch.Tensor, shape (n, n_angles)
+    """
+    edges = torch.linspace(-torch.pi, torch.pi, n_angles + 1, device=modes.device)
+    probability = 0
+    for k in range(modes.shape[1]):  # one mode at a time, to spare memory
+        mode, width, weight = (t[:, k, None] for t in (modes, widths, weights))
+        below = sum(
+            torch.special.ndtr((edges + turn - mode) / width)
+            for turn in (-2 * torch.pi, 0.0, 2 * torch.pi)
+        )
+        probability = probability + weight * below.diff(dim=1)
+    return probability / probability.sum(1, keepdim=True)
+
+
+def middles(n_angles):
+    """Middles of the bins of :func:`angle_bins`, (n_angles,)."""
+    edges = torch.linspace(-torch.pi, torch.pi, n_angles + 1)
+    return ((edges[1:] + edges[:-1]) / 2).numpy()
