@@ -15,6 +15,7 @@ from hs_rvae.signals import selection as _selection
 from hs_rvae.signals.diagnostics import DiagnosticsMixin
 from hs_rvae.signals.following import FollowingMixin
 from hs_rvae.signals.joining import MatchingMixin
+from hs_rvae.signals.learning import LearningMixin
 from hs_rvae.signals.plotting import PlottingMixin
 from hs_rvae.signals.rebuilding import RebuildingMixin
 from hs_rvae.signals.rvae import RVAEMixin
@@ -27,6 +28,7 @@ class SubImageStack(
     MatchingMixin,
     VariantsMixin,
     DiagnosticsMixin,
+    LearningMixin,
     PlottingMixin,
     FollowingMixin,
     Signal2D,
@@ -353,6 +355,7 @@ class SubImageStack(
         table = self.sites
         if table is not None:
             chosen._set_sites(table.take(index))
+        self._hand_results_to(chosen, index)
         return chosen
 
     def _sites_in_roi(self, roi):
