@@ -235,9 +235,9 @@ def say_cost(algorithm, n_sites):
 def scale_columns(columns, angles=None):
     """Columns of different kinds and units as features of comparable size.
 
-    Each column is divided by its standard deviation. An angle becomes its cosine and sine, which
-    share one divisor (the root of the mean of both variances), so that the circle stays round and
-    nothing jumps where the angle does.
+    Each column is divided by its standard deviation. An angle becomes its cosine and sine, times
+    the root of 2, whatever the angles are: both have unit variance if directions are spread over
+    the turn, and directions that are all alike tell nothing.
 
     Parameters
     ----------
@@ -266,14 +266,15 @@ def scale_columns(columns, angles=None):
         if name in angles:
             fold = angles[name]
             pair = np.stack([np.cos(fold * values), np.sin(fold * values)], 1)
-            spread = np.sqrt(np.nanvar(pair, axis=0).mean())
+            spread = np.sqrt(0.5)
             turned = name if fold == 1 else f"{fold} {name}"
             names += [f"cos({turned})", f"sin({turned})"]
         else:
             pair = np.asarray(values, float)[:, None]
             spread = np.nanstd(pair)
             names.append(name)
-        features.append(pair / spread if spread > 0 else pair * 0.0)
+        rounding = 1e-12 * np.nanmax(np.abs(pair), initial=0)
+        features.append(pair / spread if spread > rounding else pair * 0.0)
     return np.concatenate(features, axis=1), names
 
 

@@ -19,6 +19,7 @@ ALGORITHMS = ("tsne", "mds", "isomap")
 MAX_SITES = {"tsne": 50_000, "sklearn_tsne": 5_000, "mds": 1_500, "isomap": 4_000}
 # Rows that are placed at once: what they need is this times the number of fitted sites.
 _BLOCK = 2000
+_FEW_SITES = 2000
 
 
 @dataclass
@@ -75,7 +76,7 @@ def embed(
     random_state : int, numpy.random.Generator or None
         Seed of subset and algorithm.
     n_jobs : int, optional
-        Threads; None = all there are.
+        Threads; None = all there are (t-SNE of fewer than 2,000 sites: one).
     **kwargs
         To openTSNE's or scikit-learn's estimator.
 
@@ -191,7 +192,8 @@ def _opentsne(values, others, k, seed, n_jobs, **kwargs):
     from openTSNE import TSNE
 
     options = _perplexity(kwargs, len(values))
-    jobs = -1 if n_jobs is None else n_jobs
+    # Threads of so few sites would mostly wait for each other.
+    jobs = n_jobs or (1 if len(values) < _FEW_SITES else -1)
     estimator = TSNE(k, random_state=seed, n_jobs=jobs, **options)
     placed = estimator.fit(values)
     rest = None

@@ -48,7 +48,8 @@ def summarise(flat):
         good = block if finite.all() else block[finite]
         part = [np.inf, -np.inf, None, True]
         if len(good):
-            part = [good.min(), good.max(), good[0], bool((good == good[0]).all())]
+            # A copy: a view would keep the block in memory.
+            part = [good.min(), good.max(), good[0].copy(), bool((good == good[0]).all())]
         with lock:
             found.append((start, start + np.flatnonzero(~finite), part))
 

@@ -201,7 +201,7 @@ def density(points, shares=_SHARES):
     sample = (sample - centre) / spread
     kernel = gaussian_kde(sample.T, bw_method=0.6 * len(sample) ** (-1 / 6))
     low, high = sample.min(0), sample.max(0)
-    margin = 0.1 * (high - low)
+    margin = 0.3 * (high - low)
     grid = [np.linspace(*ends, _GRID) for ends in zip(low - margin, high + margin, strict=True)]
     mesh = np.stack(np.meshgrid(*grid), 0)
     values = kernel(mesh.reshape(2, -1)).reshape(_GRID, _GRID)

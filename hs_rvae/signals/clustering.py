@@ -63,7 +63,7 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
             latents, embeddings and columns the sub-images.
         preprocessing : {"standard", "norm", "minmax"}, object or None
             Scaling as in HyperSpy. Without it, columns that are listed are divided each by its
-            standard deviation, and an angle enters as cosine and sine with one common divisor;
+            standard deviation, and an angle enters as cosine and sine, times the root of 2;
             components of one space (latents, loadings, embeddings, pixels) keep their relative
             size.
         preprocessing_kwargs : dict, optional
