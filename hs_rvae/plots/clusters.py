@@ -85,12 +85,16 @@ def plot_cluster_means(
     k = len(images)
     n_columns = min(n_columns or int(np.ceil(np.sqrt(k))), k)
     n_rows = -(-k // n_columns)
+    flat = 2 * n_rows < n_columns  # the colour bar belongs below
     if figure is None:
         import matplotlib.pyplot as plt
 
         width = layout.column_width(font_size)
-        side = (width - 18 * colorbar) / n_columns
-        height = n_rows * (side * images.shape[1] / images.shape[2] + 5) + (6 if title else 1)
+        side = (width - 18 * (colorbar and not flat)) / n_columns
+        height = n_rows * (
+            side * images.shape[1] / images.shape[2] + (5 + 4 * flat) * font_size / 8
+        )
+        height += (6 if title else 1) + 12 * (colorbar and flat)
         size = np.array([width, min(height, 2.2 * width)]) / layout.MM_PER_INCH
         figure = plt.figure(figsize=size, layout="constrained")
         figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.03, hspace=0.03)
@@ -105,7 +109,8 @@ def plot_cluster_means(
         extent = (0, images.shape[2] * scale, images.shape[1] * scale, 0)
         drawn = ax.imshow(images[i], cmap=get_colormap(cmap), vmin=low, vmax=high, extent=extent)
         sites = "site" if counts[i] == 1 else "sites"
-        ax.set_title(f"{labels[i]}: {counts[i]} {sites}", fontsize=font_size, pad=2.5)
+        name = f"{labels[i]}:\n" if flat else f"{labels[i]}: "
+        ax.set_title(f"{name}{counts[i]} {sites}", fontsize=font_size, pad=2.5)
         ax.set(xticks=[], yticks=[])
         for spine in ax.spines.values():
             spine.set(color=class_colors([labels[i]])[0], linewidth=1.8)
@@ -113,7 +118,8 @@ def plot_cluster_means(
         unit = frame.unit_name(pixel_units)
         frame.add_scale_bar(axes.flat[0], unit, "lower left", None, font_size - 1)
     if colorbar:
-        bar = figure.colorbar(drawn, ax=axes, fraction=0.05, pad=0.02, aspect=30)
+        where = "bottom" if flat else "right"
+        bar = figure.colorbar(drawn, ax=axes, fraction=0.05, pad=0.02, aspect=30, location=where)
         bar.outline.set_linewidth(0.5)
         bar.ax.tick_params(labelsize=font_size - 1, length=2, width=0.5)
         bar.set_label(intensity_label, fontsize=font_size)
