@@ -54,7 +54,7 @@ def check_algorithm(algorithm, lazy=False):
             f"algorithm={algorithm!r} not recognised. Expected one of: {names}, or an estimator "
             "of scikit-learn with components_."
         )
-    if not hasattr(algorithm, "fit"):
+    if not hasattr(algorithm, "fit") and not hasattr(algorithm, "fit_transform"):
         raise ValueError(
             f"algorithm={algorithm!r} not recognised: it has no fit. Expected one of: {names}, "
             "or an estimator of scikit-learn."

@@ -132,6 +132,18 @@ class DecompositionMixin(ResultsMixin):
         rooms.check_algorithm(algorithm, self._lazy)
         if isinstance(algorithm, str) and algorithm == "sklearn_pca":
             algorithm = "PCA"
+        for word, value, known in (
+            ("centre", centre, (None, "navigation", "signal")),
+            ("reproject", reproject, (None, "navigation", "signal", "both")),
+        ):
+            if value not in known:
+                names = ", ".join(map(repr, known[:-1]))
+                raise ValueError(f"`{word}` must be {names} or {known[-1]!r}, not {value!r}")
+        if self.axes_manager.navigation_size < 2:
+            raise ValueError(
+                "It is not possible to decompose a dataset with navigation_size < 2: it has one "
+                "site only."
+            )
         name = algorithm if isinstance(algorithm, str) else type(algorithm).__name__
         centred = centre is not None or name in _MEAN_FREE
         if normalize_poissonian_noise and centred and name != "SVD":
@@ -161,9 +173,11 @@ class DecompositionMixin(ResultsMixin):
             "print_info": print_info,
         }
         if self._lazy:
-            options |= {"var_array": var_array, "var_func": var_func, "svd_solver": svd_solver}
+            # HyperSpy hands these on to any algorithm, even if they are None.
+            given = {"var_array": var_array, "var_func": var_func}
+            options |= {k: v for k, v in given.items() if v is not None}
             info = self._decompose_lazy(
-                algorithm, masks, options, random_state, show_progressbar, kwargs
+                algorithm, masks, options, svd_solver, random_state, show_progressbar, kwargs
             )
         else:
             options |= {"var_array": var_array, "var_func": var_func}
@@ -287,11 +301,13 @@ class DecompositionMixin(ResultsMixin):
         self._update_results(results)
         return fitted if wanted else None
 
-    def _decompose_lazy(self, algorithm, masks, options, random_state, show_progressbar, kwargs):
+    def _decompose_lazy(
+        self, algorithm, masks, options, solver, random_state, show_progressbar, kwargs
+    ):
         """Stream blocks; what is not written here is HyperSpy's, which streams most of it too."""
         from hs_rvae import decomposition as rooms
 
-        solver, k = options.pop("svd_solver"), options["output_dimension"]
+        k = options["output_dimension"]
         named = algorithm if isinstance(algorithm, str) else type(algorithm).__name__
         if k is None and isinstance(algorithm, str) and solver != "full":
             raise ValueError(
@@ -300,7 +316,8 @@ class DecompositionMixin(ResultsMixin):
             )
         special = options["normalize_poissonian_noise"] or options["reproject"] is not None
         special |= options["centre"] == "signal" or solver is not None
-        special |= options["var_array"] is not None or options["var_func"] is not None
+        special |= not {"var_array", "var_func"}.isdisjoint(options)
+        special |= not {"num_chunks", "get"}.isdisjoint(kwargs)
         streamed = not isinstance(algorithm, str) or algorithm in ("PCA", "SVD", "NMF")
         special |= self.data.dtype.kind == "c"
         flat = self._rows_of(self.data, masks)

@@ -186,6 +186,35 @@ def test_a_subset_is_fitted_where_there_are_many_sites(stack, lazy, caplog):
     assert errors[0] < 1.05 * errors[1]
 
 
+@pytest.mark.parametrize("algorithm", ["ORPCA", "ORNMF"])
+def test_online_algorithms_are_hyperspys(lazy, algorithm):
+    lazy = lazy.inav[:100]
+    lazy.decomposition(algorithm, 2, random_state=0, reproject="navigation")
+    first = lazy.sites[f"{algorithm.lower()}_0"]
+    assert np.isfinite(first).all() and first.std() > 0
+    assert lazy.get_decomposition_model().data.shape == lazy.data.shape
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"svd_solver": "incremental"},
+        {"centre": "signal"},
+        {"reproject": "both"},
+        {"num_chunks": 2},
+        {"normalize_poissonian_noise": True},
+    ],
+)
+def test_what_hyperspy_does_with_lazy_stacks_still_works(stack, lazy, options):
+    k = 5
+    lazy.decomposition(algorithm="SVD", output_dimension=k, **options)
+    model = values_of(lazy.get_decomposition_model())
+    stack.decomposition(algorithm="SVD", output_dimension=k)
+    best = np.linalg.norm(stack.get_decomposition_model().data - stack.data)
+    assert np.linalg.norm(model - stack.data) < 1.2 * best
+    np.testing.assert_array_equal(values_of(lazy), stack.data)
+
+
 # Data never change --------------------------------------------------------------
 
 
@@ -407,6 +436,19 @@ def test_masks_of_the_wrong_shape_or_kind_are_refused(small_stack, is_lazy):
 def test_a_wrong_number_of_components_is_refused(stack, wrong):
     with pytest.raises(ValueError, match="`output_dimension` must be a positive integer"):
         stack.decomposition(algorithm="PCA", output_dimension=wrong)
+
+
+@pytest.mark.parametrize("is_lazy", [False, True])
+def test_words_that_are_unknown_are_refused(stack, lazy, is_lazy):
+    signal = lazy if is_lazy else stack
+    with pytest.raises(
+        ValueError, match="`centre` must be None, 'navigation' or 'signal', not 'x'"
+    ):
+        signal.decomposition("SVD", 2, centre="x")
+    with pytest.raises(ValueError, match="`reproject` must be None, .* or 'both', not 'x'"):
+        signal.decomposition("SVD", 2, reproject="x")
+    with pytest.raises(ValueError, match="navigation_size < 2"):
+        signal.inav[:1].decomposition("SVD", 1)
 
 
 def test_more_components_than_there_can_be_are_refused(stack):
