@@ -152,7 +152,13 @@ def embed(
                 n,
             )
         else:
-            _logger.info("%s: %d of %d sites are fitted, the others placed.", how, len(fitted), n)
+            _logger.log(
+                logging.WARNING if max_sites is None else logging.INFO,
+                "%s: %d of %d sites are fitted, the others placed among them (max_sites).",
+                how,
+                len(fitted),
+                n,
+            )
     return Embedding(coordinates, fitted, method, estimator)
 
 

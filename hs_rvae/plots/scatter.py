@@ -122,6 +122,10 @@ def plot_scatter(
     ax.set_xlabel(along[0][1] + (f", {left_out} left out" if left_out else ""), fontsize=font_size)
     ax.set_ylabel(along[1][1], fontsize=font_size)
     ax.tick_params(labelsize=font_size - 1)
+    for name, set_limits, axis in ((x, ax.set_xlim, ax.xaxis), (y, ax.set_ylim, ax.yaxis)):
+        if infer_kind(name, sites[name], sites.units[name]) == "angle":
+            set_limits(-180, 180)
+            axis.set_ticks([-180, -90, 0, 90, 180])
     if equal:
         ax.set_aspect("equal", adjustable="datalim")
     if colorbar:

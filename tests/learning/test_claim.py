@@ -34,7 +34,7 @@ def known(stack, source, algorithm, k, inside, truth):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("algorithm", ["kmeans", "gmm"])
+@pytest.mark.parametrize("algorithm", ["kmeans", pytest.param("gmm", marks=pytest.mark.slow)])
 def test_in_a_superlattice_sub_images_need_many_clusters(seed, algorithm):
     stack, sites, inside = analysed(seed, layers=LAYERS)
     variant = sites["variant"]

@@ -251,6 +251,24 @@ def test_auto_takes_the_number_that_is_estimated(grouped, algorithm):
     assert stack.learning_results.estimated_number_of_clusters == 3
 
 
+@pytest.mark.parametrize("is_lazy", [False, True])
+@pytest.mark.parametrize("source", ["signal", "decomposition"])
+def test_estimating_a_number_changes_nothing_else(grouped, source, is_lazy):
+    stack, group = grouped
+    before, columns = stack.data.copy(), stack.sites.columns
+    signal = stack.as_lazy() if is_lazy else stack
+    if source == "decomposition":
+        signal.decomposition("PCA", 3, random_state=0)
+        columns = signal.sites.columns
+    best = signal.estimate_number_of_clusters(
+        source, max_clusters=5, metric="silhouette", random_state=0
+    )
+    assert best == 3 and signal.sites.columns == columns
+    assert signal.axes_manager.navigation_shape == (100,)  # HyperSpy 2.5 leaves it unfolded
+    assert signal.axes_manager.signal_shape == (12, 12)
+    np.testing.assert_array_equal(values_of(signal), before)
+
+
 def test_noise_has_one_cluster():
     values = np.random.default_rng(0).normal(size=(400, 3))
     assert rooms.estimate_number(values, metric="bic", max_clusters=5, random_state=0).best == 1

@@ -188,7 +188,7 @@ def test_a_subset_is_fitted_where_there_are_many_sites(stack, lazy, caplog):
 
 @pytest.mark.parametrize("algorithm", ["ORPCA", "ORNMF"])
 def test_online_algorithms_are_hyperspys(lazy, algorithm):
-    lazy = lazy.inav[:100]
+    lazy = lazy.inav[:30]
     lazy.decomposition(algorithm, 2, random_state=0, reproject="navigation")
     first = lazy.sites[f"{algorithm.lower()}_0"]
     assert np.isfinite(first).all() and first.std() > 0

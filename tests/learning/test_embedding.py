@@ -64,7 +64,7 @@ def test_sites_beyond_the_subset_are_placed_where_they_belong(values, algorithm,
     with caplog.at_level(logging.INFO, "hs_rvae"):
         found = embed(values, algorithm, max_sites=120, random_state=0)
     assert len(found.fitted) == 120 and np.isfinite(found.coordinates).all()
-    assert "120 of 240 sites are fitted, the others placed" in caplog.text
+    assert "120 of 240 sites are fitted, the others placed among them" in caplog.text
     rest = np.setdiff1d(np.arange(240), found.fitted)
     whole = embed(values, algorithm, random_state=0).coordinates
     share = trustworthiness(values[rest], found.coordinates[rest], n_neighbors=10)
@@ -77,6 +77,13 @@ def test_cost_is_said(values, caplog):
     with caplog.at_level(logging.INFO, "hs_rvae"):
         embed(values, "isomap", max_sites=100)
     assert "isomap compares all pairs of 100 sites (of 240): about 0.0 GB" in caplog.text
+
+
+def test_a_subset_that_nobody_asked_for_is_warned_of(values, monkeypatch, caplog):
+    monkeypatch.setitem(rooms.MAX_SITES, "mds", 80)
+    found = embed(values, "mds", random_state=0)
+    assert "MDS: 80 of 240 sites are fitted, the others placed" in caplog.text
+    assert found.method == "MDS; 80 of 240 sites fitted"
 
 
 def test_estimators_are_taken(values, caplog):
