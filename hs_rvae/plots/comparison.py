@@ -83,9 +83,10 @@ def plot_comparison(
         if name not in sites.columns:
             raise KeyError(markers.missing_column(sites, name))
     font_size = frame.font_size_for(font_size, figure)
+    heights = _heights(sites, image) if maps else (0.85,)
     if figure is None:
-        figure = _new_figure(sites, image, len(methods), maps, font_size)
-    axes = figure.subplots(1 + maps, len(methods), squeeze=False)
+        figure = _new_figure(heights, len(methods), font_size)
+    axes = figure.subplots(len(heights), len(methods), squeeze=False, height_ratios=heights)
     for (title, (x, y)), column in zip(methods.items(), axes.T, strict=True):
         plot_scatter(
             sites, x, y, colors[title], contours=contours, cmap=cmap, title=title,
@@ -98,15 +99,18 @@ def plot_comparison(
     return figure
 
 
-def _new_figure(sites, image, count, maps, font_size):
-    """A figure whose maps have room for their shape."""
-    import matplotlib.pyplot as plt
-
+def _heights(sites, image):
+    """Heights of scatter and map relative to their width, with room for labels and bars."""
     points = markers.site_points(sites)
     span = np.ptp(points, axis=0) if image is None else np.array(np.shape(image)[::-1])
+    flat = span[1] < 0.35 * span[0]  # the colour bar stands below
+    return 0.85, 0.7 * min(span[1] / max(span[0], 1e-12), 1.6) + (0.3 if flat else 0.15)
+
+
+def _new_figure(heights, count, font_size):
+    """A figure whose panels have room for their shape."""
+    import matplotlib.pyplot as plt
+
     width = 60.0 * font_size / 8
-    height = 0.85 * width
-    if maps:
-        height += np.clip(span[1] / max(span[0], 1e-12), 0.2, 1.6) * 0.7 * width + 10
-    size = np.array([count * width, height]) / layout.MM_PER_INCH
+    size = np.array([count * width, sum(heights) * width]) / layout.MM_PER_INCH
     return plt.figure(figsize=size, layout="constrained")
