@@ -16,6 +16,7 @@ from hs_rvae.signals.diagnostics import DiagnosticsMixin
 from hs_rvae.signals.exploring import ExploringMixin
 from hs_rvae.signals.following import FollowingMixin
 from hs_rvae.signals.joining import MatchingMixin
+from hs_rvae.signals.learning import LearningMixin
 from hs_rvae.signals.pictures import PicturesMixin
 from hs_rvae.signals.plotting import PlottingMixin
 from hs_rvae.signals.rebuilding import RebuildingMixin
@@ -30,6 +31,7 @@ class SubImageStack(
     MatchingMixin,
     VariantsMixin,
     DiagnosticsMixin,
+    LearningMixin,
     PlottingMixin,
     PicturesMixin,
     ExploringMixin,
@@ -359,6 +361,7 @@ class SubImageStack(
         table = self.sites
         if table is not None:
             chosen._set_sites(table.take(index))
+        self._hand_results_to(chosen, index)
         return chosen
 
     def _sites_in_roi(self, roi):
