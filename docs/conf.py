@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Configuration of the documentation. Build it with ``sphinx-build docs docs/_build/html``.
 
-No network is needed. With ``HS_RVAE_DOCS_INTERSPHINX=1`` in the environment, names of HyperSpy,
-NumPy and others become links to their own documentation, which is looked up online.
+No network is needed: the addresses of pandas' and other names are kept in ``_inventories``. With
+``HS_RVAE_DOCS_INTERSPHINX=1`` in the environment they are looked up online, those of HyperSpy,
+Matplotlib and NumPy as well.
 """
 
 import os
@@ -28,7 +29,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_inventories"]
 default_role = "autolink"
 nitpicky = False
 
@@ -52,15 +53,21 @@ sphinx_gallery_conf = {
     "copyfile_regex": r".*\.rst",
 }
 
+# Addresses of names in other libraries. Those that the pages use are kept here, so that links need
+# no network when the pages are built.
+extensions.append("sphinx.ext.intersphinx")
+_KEPT = {
+    "dask": "https://docs.dask.org/en/stable",
+    "pandas": "https://pandas.pydata.org/docs",
+    "python": "https://docs.python.org/3",
+    "scikit-learn": "https://scikit-learn.org/stable",
+}
+intersphinx_mapping = {name: (url, f"_inventories/{name}.inv") for name, url in _KEPT.items()}
 if os.environ.get("HS_RVAE_DOCS_INTERSPHINX"):
-    extensions.append("sphinx.ext.intersphinx")
-    intersphinx_mapping = {
-        "dask": ("https://docs.dask.org/en/stable", None),
+    intersphinx_mapping = {name: (url, None) for name, url in _KEPT.items()} | {
         "hyperspy": ("https://hyperspy.org/hyperspy-doc/current", None),
         "matplotlib": ("https://matplotlib.org/stable", None),
         "numpy": ("https://numpy.org/doc/stable", None),
-        "pandas": ("https://pandas.pydata.org/docs", None),
-        "python": ("https://docs.python.org/3", None),
     }
 
 html_theme = "pydata_sphinx_theme"
@@ -81,7 +88,7 @@ def skip_inherited(app, what, name, obj, skip, options):
     module = getattr(function, "__module__", None) or ""
     if module.startswith("hyperspy"):
         return True
-    if module.startswith("hs_rvae.signals") and hasattr(Signal2D, name):
+    if module.startswith("hs_rvae.signals") and hasattr(Signal2D, name) and name != "plot":
         return True
     return None
 

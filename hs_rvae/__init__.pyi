@@ -3,6 +3,7 @@ from .columns import find_sublattices
 from .log import set_log_level
 from .refinement import refine_columns, refine_sublattice, refine_two_sublattices
 from .rvae.model import RVAE
+from .signals.comparison import compare_rvae
 from .signals.joining import stack
 from .signals.sub_image_stack import LazySubImageStack, SubImageStack
 from .sites import SiteTable
@@ -14,6 +15,7 @@ __all__ = [
     "LazySubImageStack",
     "SiteTable",
     "SubImageStack",
+    "compare_rvae",
     "data",
     "diagnostics",
     "find_sublattices",

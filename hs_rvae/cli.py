@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Command line: ``hs-rvae demo``."""
+"""Command line: ``hs-rvae demo`` and ``hs-rvae analyse``."""
 
 import argparse
 import logging
@@ -48,10 +48,13 @@ def main(arguments=None):
         help="analyse this image instead (any 2-D image that HyperSpy reads)",
     )  # fmt: skip
     demo.add_argument("--seed", type=int, default=0, help="random state (default: %(default)s)")
+    _add_analyse(commands)
     options = parser.parse_args(arguments)
     try:
         _check_folder(options.output)
-        if options.image is None:
+        if options.command == "analyse":
+            _analyse(options)
+        elif options.image is None:
             _demo(options.output, options.seed)
         else:
             _own_image(options.image, options.output, options.seed)
@@ -59,6 +62,65 @@ def main(arguments=None):
         print(f"hs-rvae: error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _add_analyse(commands):
+    """The second command and its options."""
+    analyse = commands.add_parser(
+        "analyse",
+        help="analyse an image and write a report on one page",
+        description="Find the columns of an image, describe each by angle and content, and write a "
+        "page with figures, diagnostics and how to repeat it (HTML), the stack (.zspy), the model "
+        "(.safetensors) and the table of the sites (.csv).",
+    )
+    analyse.add_argument(
+        "image", type=Path, metavar="IMAGE", help="any 2-D image that HyperSpy reads"
+    )
+    analyse.add_argument(
+        "--window", type=_window, metavar="SIZE",
+        help="width of a sub-image: 48 is pixels, 0.8 is in units of the image (default: 1.85 "
+        "distances between the columns)",
+    )  # fmt: skip
+    analyse.add_argument(
+        "--sublattice", metavar="NAME",
+        help="A, the brighter one, or B (default: the fainter one there is)",
+    )  # fmt: skip
+    analyse.add_argument(
+        "--latent", type=_count, default=2, metavar="N",
+        help="number of content latents, or auto (default: %(default)s)",
+    )  # fmt: skip
+    analyse.add_argument(
+        "--clusters", type=_count, metavar="N",
+        help="also sort the sites into so many classes of angle and content, or auto",
+    )  # fmt: skip
+    analyse.add_argument(
+        "--model", type=Path, metavar="FILE", help="apply this model instead of fitting one"
+    )
+    analyse.add_argument(
+        "-o", "--output", type=Path, default=Path("hs_rvae_report"), metavar="DIR",
+        help="folder for the results, made if needed (default: %(default)s)",
+    )  # fmt: skip
+    analyse.add_argument("--seed", type=int, default=0, help="random state (default: %(default)s)")
+
+
+def _window(text):
+    """Pixels from a whole number, units of the image from any other."""
+    try:
+        size = int(text)
+    except ValueError:
+        size = float(text)
+    if not size > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
+    return size
+
+
+def _count(text):
+    """A whole number from 1 on, or "auto"."""
+    if text == "auto":
+        return text
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a whole number from 1 on nor auto")
+    return int(text)
 
 
 def _check_folder(folder):
@@ -83,24 +145,25 @@ def _settle():
     warnings.filterwarnings("ignore", module="(hyperspy|rsciio|atomap)")
 
 
-def _load(path):
+def _load(path, name="--image"):
     """The one signal of a file of the user's; whatever a reader raises becomes one line."""
     import hyperspy.api as hs
 
-    if not path.is_file():
-        raise FileNotFoundError(f"--image {path}: there is no such file.")
+    # A .zspy is a folder.
+    if not (path.is_dir() if path.suffix == ".zspy" else path.is_file()):
+        raise FileNotFoundError(f"{name} {path}: there is no such file.")
     logger = logging.getLogger("hyperspy.io")
     disabled, logger.disabled = logger.disabled, True  # it asks to report what fails
     try:
         image = hs.load(path)
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"--image {path}: HyperSpy cannot read it ({reason}).") from error
+        raise ValueError(f"{name} {path}: HyperSpy cannot read it ({reason}).") from error
     finally:
         logger.disabled = disabled
     if isinstance(image, list):
         raise ValueError(
-            f"--image {path}: holds {len(image)} signals; save the image in a file of its own."
+            f"{name} {path}: holds {len(image)} signals; save the image in a file of its own."
         )
     return image
 
@@ -130,6 +193,83 @@ def _own_image(path, folder, seed):
         f"{time.perf_counter() - start:.0f} s.\n"
         f"Figures, stack and model are in {folder.resolve()}."
     )  # fmt: skip
+
+
+def _analyse(options):
+    """From an image to a report, with the options of the command line."""
+    import hs_rvae
+
+    _settle()
+    path, folder = options.image, options.output
+    if options.model is not None and not options.model.is_file():
+        raise FileNotFoundError(f"--model {options.model}: there is no such file.")
+    start = time.perf_counter()
+    image = _load(path, "IMAGE")
+    try:
+        lattice = hs_rvae.find_sublattices(image)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"IMAGE {path}: {error}") from error
+    names = [sublattice.name for sublattice in lattice.sublattice_list]
+    chosen = options.sublattice or names[-1]
+    if chosen not in names:
+        raise ValueError(
+            f"--sublattice {chosen}: this image has {' and '.join(names)}; choose one of them."
+        )
+    stack = hs_rvae.SubImageStack.from_atom_lattice(
+        lattice, image=image, sublattice=chosen, window_size=options.window
+    )
+    if options.model is None:
+        stack.rvae(output_dimension=options.latent, random_state=options.seed)
+    else:
+        stack.apply_rvae(options.model)
+    registered = _register(stack)
+    n_variants = stack.assign_variants()
+    if options.clusters is not None:
+        content = [f"latent_{k}" for k in range(stack.rvae_model.n_latents_)]
+        stack.cluster_analysis(
+            [*content, "angle"],
+            algorithm="gmm",
+            n_clusters=options.clusters,
+            random_state=options.seed,
+        )
+    page = stack.report(
+        folder / f"{path.stem}.html",
+        title=path.name,
+        command=_command(options),
+        random_state=options.seed,
+    )
+    stack.save(folder / f"{path.stem}.zspy", overwrite=True)
+    stack.sites.save(folder / f"{path.stem}.csv")
+    stack.rvae_model.save(folder / f"{path.stem}.safetensors")
+    undefined = (stack.sites["variant"] < 0).mean()
+    print(
+        f"\n{path.name}: {len(stack.sites)} sub-images of {stack.data.shape[-1]} px around "
+        f"{chosen}; {n_variants} variants, {undefined:.1%} of the sites undefined; {registered}.\n"
+        f"{time.perf_counter() - start:.0f} s. The report is {page.resolve()}."
+    )
+
+
+def _register(stack):
+    """Give the angles a zero with a meaning if there is one; says which."""
+    for reference in ("displacement", "template"):
+        try:
+            stack.register_angle(reference)
+        except ValueError:
+            continue
+        return f"angles registered by {reference}"
+    return "the zero of the angles is arbitrary"
+
+
+def _command(options):
+    """The command line that repeats an analysis."""
+    import shlex
+
+    words = ["hs-rvae", "analyse", str(options.image)]
+    for name in ("window", "sublattice", "latent", "clusters", "model", "output", "seed"):
+        value = getattr(options, name)
+        if value is not None:
+            words += [f"--{name}", str(value)]
+    return shlex.join(words)
 
 
 def _demo(folder, seed):

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The site table: everything known about each site, as named columns with units."""
 
+import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -176,9 +177,15 @@ class SiteTable:
         try:
             return self.columns.index(name)
         except ValueError:
+            near = difflib.get_close_matches(str(name), self.columns, n=1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
             raise KeyError(
-                f"The site table has no column {name!r}; it has {', '.join(self.columns)}."
+                f"The site table has no column {name!r}; it has {', '.join(self.columns)}.{meant}"
             ) from None
+
+    def _ipython_key_completions_(self):
+        """Names that the tabulator key offers after ``sites["``."""
+        return list(self.columns)
 
     def set(self, name, values, units=""):
         """

@@ -21,8 +21,8 @@ def random_settings(seed):
     }
 
 
-def score(film, seed):
-    film.stack.rvae(output_dimension=2, random_state=seed)
+def score(film, seed, **settings):
+    film.stack.rvae(output_dimension=2, random_state=seed, **settings)
     inside = film.interior
     return compare_angles(film.stack.sites["angle"][inside], film.true_angle[inside], 4)
 
@@ -41,6 +41,16 @@ def test_variants_are_found_in_every_film(make_film, seed):
     print(seed, random_settings(seed), found)
     assert found["ari"] >= 0.98
     assert found["mean_error"] <= 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10))
+def test_variants_are_found_in_every_film_with_translation(make_film, seed):
+    film = make_film(seed, **random_settings(seed))
+    found = score(film, seed, translation=True)
+    shift = film.stack.sites[["shift_x", "shift_y"]]
+    print(seed, found, "shift rms", np.sqrt((shift**2).sum(1).mean()))
+    assert found["ari"] >= 0.97
 
 
 @pytest.mark.slow

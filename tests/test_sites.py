@@ -185,3 +185,13 @@ def test_the_table_says_what_it_holds(table):
     assert repr(table) == "<SiteTable, 4 sites, columns: site_index, x (px), y (px)>"
     with pytest.raises(TypeError, match="not iterable"):
         iter(table)
+
+
+def test_names_of_columns_are_completed_and_suggested():
+    table = SiteTable.from_columns({"x": [1.0], "y": [2.0], "latent_0": [0.5]})
+    assert table._ipython_key_completions_() == ["x", "y", "latent_0"]
+    with pytest.raises(KeyError, match="Did you mean 'latent_0'"):
+        table["latent0"]
+    with pytest.raises(KeyError, match="it has x, y, latent_0") as error:
+        table["angle"]
+    assert "mean" not in str(error.value)

@@ -3,6 +3,7 @@
 """From a raw image to two refined sublattices."""
 
 import logging
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -400,7 +401,10 @@ def _finished(picture, found, tables):
 
 def as_atom_lattice(tables, raw):
     """Atomap's objects, with the raw image and the tables."""
-    from atomap.api import Atom_Lattice, Sublattice
+    with warnings.catch_warnings():
+        # What Atomap imports warns of names of HyperSpy's: nothing a user could do about.
+        warnings.simplefilter("ignore")
+        from atomap.api import Atom_Lattice, Sublattice
 
     sizes, units = (tables[0].attrs[name] for name in ("pixel_size", "pixel_units"))
     scale = abs(sizes[0])

@@ -1,22 +1,41 @@
 from .angle_histogram import plot_angle_histogram
+from .clusters import plot_cluster_means, plot_cluster_metric
 from .color import angle_colors, class_colors, polar_colors
+from .comparison import plot_comparison
 from .diagnostics import plot_diagnostics
+from .explorer import Explorer
 from .history import plot_history
+from .image import plot_image, plot_sub_image, plot_sublattices
 from .manifold import plot_manifold
+from .method_comparison import plot_method_comparison
 from .movie import save_movie
+from .navigator import SiteNavigator
 from .polar import plot_color_wheel, plot_polar_map
+from .polar_scatter import plot_polar_scatter
+from .scatter import plot_scatter
 from .site_map import plot_site_map
 
 __all__ = [
+    "Explorer",
+    "SiteNavigator",
     "angle_colors",
     "class_colors",
     "plot_angle_histogram",
+    "plot_cluster_means",
+    "plot_cluster_metric",
     "plot_color_wheel",
+    "plot_comparison",
     "plot_diagnostics",
     "plot_history",
+    "plot_image",
     "plot_manifold",
+    "plot_method_comparison",
     "plot_polar_map",
+    "plot_polar_scatter",
+    "plot_scatter",
     "plot_site_map",
+    "plot_sub_image",
+    "plot_sublattices",
     "polar_colors",
     "save_movie",
 ]

@@ -138,6 +138,13 @@ def axes_below(ax, y, height):
     )
 
 
+def corner_below(ax, y, width, height):
+    """Axes of `width` x `height` mm, `y` mm below `ax`, from its left edge on."""
+    mm = ax.figure.dpi_scale_trans + ScaledTranslation(0, 0, ax.transAxes)
+    bounds = np.array([0, -(y + height), width, height]) / MM_PER_INCH
+    return ax.inset_axes(bounds, transform=blended_transform_factory(mm, mm))
+
+
 def add_colorbar(ax, mappable, label, font_size, *, extend="neither", ticks=None, below=None):
     """Colour bar right of `ax`, or `below` mm below it; as long as `ax` itself."""
     grow = font_size / 8

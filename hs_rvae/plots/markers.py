@@ -15,6 +15,9 @@ _WRITTEN_BY = {
         "run stack.rvae() or stack.apply_rvae(path) first"
     ),
     r"variant(_residual)?": "run stack.assign_variants() first",
+    r"(pca|svd|nmf)_\d+": "run stack.decomposition() first",
+    r"(tsne|mds|isomap)_\d+": "run stack.embedding() first",
+    r"cluster(_probability)?": "run stack.cluster_analysis() first",
     r"displacement(_[xy])?(_calibrated)?": "pass neighbours= when the stack is made",
 }
 

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Direction and amplitude of every site in one colour, with the wheel that explains it."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from . import frame, layout, markers
 from .color import polar_colors
 
-_SIDE = 28.0  # mm kept beside a map for the wheel and its caption
+WHEEL_SIDE = 28.0  # mm kept beside a map for the wheel and its caption
 _WHEEL = (25.0, 21.0)  # mm, width and height of the wheel with its marks at 8 point
 _HOLE = 0.22  # inner radius of a signed wheel, so that hues are told apart there too
 
@@ -115,26 +117,8 @@ def plot_polar_map(
     >>> len(ax.child_axes)
     1
     """
-    if sign not in (1, -1):
-        raise ValueError(f"sign={sign!r}: give 1, or -1 to turn all directions by 180 degrees")
-    direction, length, unit, vector = _direction(sites, angle)
-    if sign == -1:
-        direction = direction + np.pi
-    if amplitude == "auto":
-        amplitude = angle if vector else "latent_0"
-    if amplitude is None:
-        name, size, unit = None, np.ones(len(sites)), ""
-    elif amplitude == angle and vector:
-        name, size = f"|{_label(angle)}|", length
-    else:
-        name, size, unit = _amplitude(sites, amplitude)
-    defined = np.isfinite(direction) & np.isfinite(size)
-    if not defined.any():
-        raise ValueError(f"no site has both a finite {angle!r} and a finite {amplitude!r}")
-    if signed is None:
-        signed = bool(size[defined].min() < 0)
-    scaled, low, high = _scaled(size, amplitude, signed, limits, percentiles)
-    colors = polar_colors(direction[defined], scaled[defined], signed=signed, cmap=cmap)
+    scale = polar_scale(sites, angle, amplitude, sign, signed, limits, percentiles, cmap)
+    colors, direction, defined = scale.colors, scale.direction, scale.defined
 
     base = frame.open_map(
         sites,
@@ -143,29 +127,21 @@ def plot_polar_map(
         scale_bar=scale_bar,
         font_size=font_size,
         ax=ax,
-        side=_SIDE if wheel else 0.0,
+        side=WHEEL_SIDE if wheel else 0.0,
+        # In axes of the user's a wheel below would take height that is not there.
+        below_flat=_WHEEL[1] + (12.0 if image is None else 2.0) if wheel and ax is None else None,
     )
     markers.draw_markers(base.ax, base.points, base.diameter, ~defined, facecolors=colors)
     if arrows:
         lengths = np.ones(len(sites))
-        if vector:
-            longest = high if amplitude == angle else np.nanpercentile(length, percentiles[1])
-            lengths = np.clip(length / (longest or 1.0), 0, 1)
+        if scale.length is not None:
+            lengths = np.clip(scale.length / (scale.longest or 1.0), 0, 1)
         _draw_arrows(
             base.ax, base.points[defined], direction[defined], lengths[defined], base.diameter
         )
     if wheel:
-        width, height = np.array(_WHEEL) * base.font_size / 8
-        wheel_ax = layout.side_axes(base.ax, 0.03 * width, width, y=0, height=height)
-        wheel_ax.set_gid("color wheel")
-        style = "direction" if name is None else "signed" if signed else "unsigned"
-        captions = []
-        if name is not None:
-            captions.append(_caption(name, unit, low, high, signed, limits, percentiles))
-        if sign == -1:
-            captions.append("direction:\n" + (f"−{_label(angle)}" if vector else f"{angle} + 180°"))
-        caption = "\n".join(captions)
-        plot_color_wheel(wheel_ax, style, cmap=cmap, caption=caption, font_size=base.font_size - 1)
+        below = (11.0 if image is None else 1.0) if base.flat else None
+        add_wheel(base.ax, scale, cmap, base.font_size, below)
     return base.finish(title)
 
 
@@ -243,6 +219,76 @@ def plot_color_wheel(ax, style="unsigned", *, cmap=None, caption=None, font_size
     ax.set(xlim=(-2.02, 1.55), ylim=(1.5, -1.5), aspect="equal")
     ax.set_axis_off()
     return artist
+
+
+@dataclass
+class PolarScale:
+    """Colours by direction and amplitude, and what the wheel says about them."""
+
+    direction: np.ndarray  # (n,), on the map
+    defined: np.ndarray  # (n,), bool
+    colors: np.ndarray  # (n_defined, 3)
+    length: np.ndarray | None  # of a vector
+    longest: float  # length of the longest arrow
+    style: str  # of the wheel
+    caption: str
+
+
+def polar_scale(sites, angle, amplitude, sign, signed, limits, percentiles, cmap):
+    """Colours of the sites; the parameters are those of `plot_polar_map`."""
+    if sign not in (1, -1):
+        raise ValueError(f"sign={sign!r}: give 1, or -1 to turn all directions by 180 degrees")
+    direction, length, unit, vector = _direction(sites, angle)
+    if sign == -1:
+        direction = direction + np.pi
+    if amplitude == "auto":
+        amplitude = angle if vector else "latent_0"
+    if amplitude is None:
+        name, size, unit = None, np.ones(len(sites)), ""
+    elif amplitude == angle and vector:
+        name, size = f"|{_label(angle)}|", length
+    else:
+        name, size, unit = _amplitude(sites, amplitude)
+    defined = np.isfinite(direction) & np.isfinite(size)
+    if not defined.any():
+        raise ValueError(f"no site has both a finite {angle!r} and a finite {amplitude!r}")
+    if signed is None:
+        signed = bool(size[defined].min() < 0)
+    scaled, low, high = _scaled(size, amplitude, signed, limits, percentiles)
+    longest = 1.0
+    if vector:
+        longest = high if amplitude == angle else np.nanpercentile(length, percentiles[1])
+    captions = []
+    if name is not None:
+        captions.append(_caption(name, unit, low, high, signed, limits, percentiles))
+    if sign == -1:
+        captions.append("direction:\n" + (f"−{_label(angle)}" if vector else f"{angle} + 180°"))
+    return PolarScale(
+        direction,
+        defined,
+        polar_colors(direction[defined], scaled[defined], signed=signed, cmap=cmap),
+        length if vector else None,
+        float(longest),
+        "direction" if name is None else "signed" if signed else "unsigned",
+        "\n".join(captions),
+    )
+
+
+def add_wheel(ax, scale, cmap, font_size, below=None):
+    """Wheel and caption right of the axes, or side by side `below` mm below a flat map."""
+    width, height = np.array(_WHEEL) * font_size / 8
+    if below is None:
+        wheel = layout.side_axes(ax, 0.03 * width, width, y=0, height=height)
+    else:
+        wheel = layout.corner_below(ax, below * font_size / 8, width, height)
+    wheel.set_gid("color wheel")
+    caption = scale.caption if below is None else None
+    plot_color_wheel(wheel, scale.style, cmap=cmap, caption=caption, font_size=font_size - 1)
+    if below is not None and scale.caption:
+        wheel.text(
+            1.05, 0.5, scale.caption, transform=wheel.transAxes, va="center",
+            fontsize=font_size - 1, linespacing=1.25,
+        )  # fmt: skip
 
 
 def _direction(sites, name):

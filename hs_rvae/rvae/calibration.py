@@ -52,3 +52,23 @@ def scatter_about_wells(angle, std):
     if excess(0.0) <= 0:
         return 0.0
     return float(np.sqrt(scipy.optimize.brentq(excess, 0.0, np.pi**2)))
+
+
+def scatter_of_distorted(angle, std, amplitude, amplitude_std):
+    """:func:`scatter_about_wells` of the sites that are clearly distorted.
+
+    Parameters
+    ----------
+    angle, std, amplitude : torch.Tensor, shape (n,)
+        Angles (rad), the widths of their posteriors, order amplitudes.
+    amplitude_std : float
+
+    Returns
+    -------
+    float
+        In radians; 0 if nothing can be said.
+    """
+    if not np.isfinite(amplitude_std):
+        return 0.0
+    defined = amplitude > max(0.5, 3 * amplitude_std)
+    return scatter_about_wells(*(t[defined].double().cpu().numpy() for t in (angle, std)))

@@ -4,28 +4,53 @@
 
 import numpy as np
 
+_NUMBER = float | int | np.floating
 SMALLEST_WINDOW = 8  # px: below, the disk holds no motif
+
+#: How each architecture is trained where the user does not say; the second as in the paper.
+DEFAULTS = {
+    "harmonic": {"epochs": 15, "learning_rate": 2e-3},
+    "convolutional": {
+        "epochs": 100,
+        "batch_size": 32,
+        "learning_rate": 1e-4,
+        "validation_fraction": 0.15,
+    },
+}
 
 
 def check_settings(model):
     """Refuse settings of an RVAE that cannot be used."""
-    if model.architecture != "harmonic":
-        raise ValueError(f"architecture={model.architecture!r}: there is 'harmonic'.")
-    if model.translation:
-        raise ValueError("translation=True: this version has no shifts; leave it False.")
+    if model.architecture not in DEFAULTS:
+        raise ValueError(
+            f"architecture={model.architecture!r}: there are 'harmonic' and 'convolutional'."
+        )
+    convolutional = model.architecture == "convolutional"
+    if convolutional and model.output_dimension == "auto":
+        raise ValueError(
+            "output_dimension='auto': the convolutional model cannot count its latents; give a "
+            "whole number, the paper's was 2."
+        )
     for name in ("output_dimension", "n_init", "epochs", "batch_size", "max_fit_sites"):
         value = getattr(model, name)
-        if (name, value) in (("batch_size", None), ("output_dimension", "auto")):
+        defaults = ("batch_size", None), ("epochs", None), ("output_dimension", "auto")
+        if (name, value) in defaults:
             continue
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             or_auto = " or 'auto'" if name == "output_dimension" else ""
             raise ValueError(f"{name}={value!r}: give a whole number of 1 or more{or_auto}.")
     if not (isinstance(model.n_factors, int | np.integer) and model.n_factors >= 0):
         raise ValueError(f"n_factors={model.n_factors!r}: give a whole number of 0 or more.")
+    for name, unit in (("shift_prior", "px, such as 0.5"), ("rotation_prior", "radians: 0.1")):
+        value = getattr(model, name)
+        if isinstance(value, bool) or not isinstance(value, _NUMBER) or not 0 < value < np.inf:
+            raise ValueError(f"{name}={value!r}: give a number above 0, in {unit}.")
+    if not (isinstance(model.shift_delay, _NUMBER) and 0 <= model.shift_delay <= 1):
+        raise ValueError(f"shift_delay={model.shift_delay!r}: give a share of the epochs, 0 to 1.")
     rate = model.learning_rate
-    if not (isinstance(rate, float | int | np.floating) and 0 < rate < 1):
+    if rate is not None and not (isinstance(rate, _NUMBER) and 0 < rate < 1):
         raise ValueError(f"learning_rate={rate!r}: give a number between 0 and 1, such as 2e-3.")
-    if model.q_max is not None and not isinstance(model.q_max, float | int | np.floating):
+    if model.q_max is not None and not isinstance(model.q_max, _NUMBER):
         raise ValueError(f"q_max={model.q_max!r}: give cycles/px between 0 and 0.5, or None.")
     if model.q_max is not None and not 0 < model.q_max <= 0.5:
         raise ValueError(f"q_max={model.q_max!r}: give cycles/px between 0 and 0.5, or None.")

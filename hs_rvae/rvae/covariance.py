@@ -48,6 +48,8 @@ def factor_analysis(covariance, shape, n_factors, smallest=0.0, n_iterations=3):
         value, vector = _leading(0.5 * (white + white.T), n_factors)
         factors = _apply_blocks(half, vector * (value - 1).clamp(min=0).sqrt())
         noise = _project_isotropic(covariance - factors @ factors.T, shape, smallest)
+    if not factors.shape[1]:
+        return noise.to(torch.complex64), noise.new_zeros((0, *shape), dtype=torch.complex64)
     return noise.to(torch.complex64), to_complex(factors.T.float(), shape)
 
 

@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from torch import nn
+
+_REACH = 5  # px that a column may stand off the middle of its window
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,51 @@ class HarmonicGrid:
             polar = self.polar(images * self.disk(offset.cpu()).to(images.device))
             return self._orders(polar * torch.exp(2j * torch.pi * self._phase(offset)))
         return torch.view_as_complex(flat.reshape(n, self.n_q, self.n_orders, 2))
+
+    def moved_harmonics(self, images, offset):
+        """Polar harmonics about columns that may stand a few px off the middle, disk and all.
+
+        Parameters
+        ----------
+        images : torch.Tensor, shape (n, s, s)
+            Windows, or larger ones about the same middle. Pixels beyond them are taken to be those
+            at their border.
+        offset : torch.Tensor, shape (n, 2)
+            Column minus window centre, (x, y) in px, up to 5 px.
+
+        Returns
+        -------
+        torch.Tensor of complex64, shape (n, n_q, M + 1)
+        """
+        offset = offset.clamp(-_REACH, _REACH)
+        margin = _REACH - (images.shape[1] - self.window_size) // 2
+        if margin > 0:
+            images = nn.functional.pad(images[:, None], (margin,) * 4, mode="replicate")[:, 0]
+        wide = self._cache.setdefault(
+            ("wide", images.shape[1]),
+            HarmonicGrid(images.shape[1], self.q_max, self.n_q, self.max_order),
+        )
+        x, y = (p.to(images.device) for p in wide._pixels())
+        radius = torch.hypot(x - offset[:, 0, None, None], y - offset[:, 1, None, None])
+        disk = 0.5 * (1 - torch.tanh((radius - self.radius) / self.edge))
+        polar = wide.polar(images * disk)
+        return self._orders(polar * torch.exp(2j * torch.pi * self._phase(offset)))
+
+    def gradient(self, harmonics):
+        """How harmonics change when the content moves: by 1 px along x and y, to first order.
+
+        Parameters
+        ----------
+        harmonics : torch.Tensor of complex64, shape (n, n_q, M + 1)
+
+        Returns
+        -------
+        torch.Tensor of complex64, shape (n, 2, n_q, M + 1)
+        """
+        polar = self._polar(harmonics)
+        axes = torch.eye(2, device=harmonics.device)
+        waves = -2j * torch.pi * self._phase(axes)  # (2, n_q, n_phi / 2)
+        return self._orders(polar[:, None] * waves)
 
     def polar(self, windowed):
         """F(q, phi) on half of the azimuths, of sub-images that carry their disk already.

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The harmonic rVAE: angles by ``pose``, content by ``networks``, in polar Fourier space."""
+"""The harmonic rVAE: angles by ``pose``, content by ``content``, in polar Fourier space."""
 
 import logging
 from contextlib import nullcontext
@@ -12,12 +12,15 @@ from tqdm.auto import tqdm
 
 from . import blind, pose
 from .batches import map_blocks, n_blocks, spread_rows
-from .calibration import scatter_about_wells
+from .calibration import scatter_of_distorted
+from .content import choose_content, content_blocks, content_network, order_latents
 from .device import here, one_thread, one_thread_in_a_pool
-from .geometry import HarmonicGrid, align, images_on, to_complex, to_real
+from .geometry import HarmonicGrid, align, images_on, to_complex
+from .moved import MovedSites, moved_harmonics
 from .networks import ContentNetwork
-from .results import AngleDistribution, RVAEResult
+from .results import AngleDistribution, RVAEResult, angle_bins, middles
 from .scales import choose_grid, intensity_scale
+from .shifts import N_ROUNDS, MiddleColumn, ShiftModel
 from .training import train_content
 
 _logger = logging.getLogger(__name__)
@@ -26,8 +29,6 @@ _FEWEST_SITES = 10
 _FEW_TO_TRUST = 100
 _FEW_SITES = 5000  # below, threads bring nothing
 _N_MODES = 6  # of an angle posterior
-_MOST_LATENTS = 8
-_LEAST_GAIN = 1.0  # nats per held-out site that a further latent has to bring
 # Sites outside this range of the median power (orders above 0: structure, not level) are left out
 # of a fit: empty, or far brighter.
 _POWER_RANGE = (1e-4, 30.0)
@@ -55,6 +56,8 @@ class HarmonicModel:
     dropped_variance : float
     angle_scatter : float
         Standard deviation of angles, in radians, beyond what their posteriors know.
+    shifts : ShiftModel or None
+        Gives the shifts of a model with translation.
     """
 
     grid: HarmonicGrid
@@ -67,6 +70,15 @@ class HarmonicModel:
     n_sites_fit: int
     dropped_variance: float
     angle_scatter: float = 0.0
+    shifts: ShiftModel | None = None
+
+    #: Decoded sub-images end with the disk.
+    whole_windows = False
+
+    @property
+    def n_latents(self):
+        """Number of content latents."""
+        return self.content.n_latents
 
     @classmethod
     def fit(
@@ -133,17 +145,27 @@ class HarmonicModel:
             grid.radius,
             100 * dropped,
         )
-        harmonics = _read(images, offsets, rows, grid, level, scale, device, progress, coefficients)
+        harmonics, used = _read(
+            images, offsets, rows, grid, level, scale, device, progress, coefficients
+        )
+        moved = None
+        if options.translation:
+            moved = MovedSites(images, offsets, rows[used], grid, level, scale, device, progress)
+            harmonics = moved.centre(float(options.shift_prior), initial)
         with one_thread() if len(harmonics) < _FEW_SITES else nullcontext():
             start = None if initial is None else initial.pose.to(device)
             pose_model, pose_history = _fit_pose(harmonics, options, generator, progress, start)
             posterior = pose_model.posterior(harmonics)
+            if moved is not None:
+                pose_model, harmonics, posterior = moved.release(
+                    pose_model, harmonics, posterior, options.n_factors
+                )
             order = pose.fit_order(harmonics, pose_model, posterior.angle)
-        radial, others = _blocks(align(harmonics, posterior.angle), grid)
+        radial, others = content_blocks(align(harmonics, posterior.angle), grid)
         if automatic:
-            content, history = _choose_content(grid, radial, others, settings, generator, progress)
+            content, history = choose_content(grid, radial, others, settings, generator, progress)
         else:
-            content = _network(grid, options.output_dimension, generator).to(device)
+            content = content_network(grid, options.output_dimension, generator).to(device)
             known = None if initial is None else initial.content
             if known is not None and known.n_latents == content.n_latents:
                 content.load_state_dict(known.state_dict())
@@ -152,7 +174,7 @@ class HarmonicModel:
             history = train_content(
                 content, radial, others, settings, generator, progress, from_scratch=known is None
             )
-        _order_latents(content, radial, others)
+        order_latents(content, radial, others)
         return cls(
             grid,
             level,
@@ -164,6 +186,7 @@ class HarmonicModel:
             len(harmonics),
             dropped,
             _scatter(posterior, order.amplitude(harmonics, posterior.angle), order),
+            None if moved is None else moved.model,
         )
 
     @torch.no_grad()
@@ -176,15 +199,14 @@ class HarmonicModel:
         @torch.no_grad()  # also in the threads of dask
         def encode(block, offset):
             self._to(here(device))
-            x = _harmonics(block, offset, self.grid, self.level, self.scale, here(device))
-            posterior = self.pose.posterior(x)
+            x, posterior, shift, likelihood = self._pose(block, offset, here(device))
             mean, log_variance = self.content.encode(x[:, :, 0].real)
             latent, std = self.content.to_user(mean, torch.exp(0.5 * log_variance))
             order = self.order.amplitude(x, posterior.angle)
             spread = torch.hypot(posterior.std, torch.full_like(posterior.std, self.angle_scatter))
             weight = posterior.weights[:, 0]
-            columns = posterior.angle, spread, weight, posterior.log_likelihood, order
-            return torch.cat([torch.stack(columns, 1), latent, std], 1).cpu().numpy()
+            columns = posterior.angle, spread, weight, likelihood, order
+            return torch.cat([torch.stack(columns, 1), latent, std, shift], 1).cpu().numpy()
 
         k = self.content.n_latents
         with bar:
@@ -192,7 +214,7 @@ class HarmonicModel:
                 encode,
                 images,
                 offsets,
-                width=5 + 2 * k,
+                width=5 + 2 * k + 4 * (self.shifts is not None),
                 tick=bar.update,
                 name="rvae-encode",
                 device=device,
@@ -203,38 +225,60 @@ class HarmonicModel:
             angle=angle,
             angle_std=angle_std,
             angle_weight=weight,
-            shift=None,
+            shift=None if self.shifts is None else table[:, -4:-2].copy(),
+            shift_std=None if self.shifts is None else table[:, -2:].copy(),
             latent=table[:, 5 : 5 + k].copy(),
-            latent_std=table[:, 5 + k :].copy(),
+            latent_std=table[:, 5 + k : 5 + 2 * k].copy(),
             log_likelihood=log_likelihood,
             order_amplitude=order,
             order_amplitude_std=np.where(np.isfinite(order), np.float32(self.order.std), np.nan),
         )
 
+    def _pose(self, block, offset, device):
+        """Harmonics of a block, the posterior of their angles, shifts with their widths, evidence.
+
+        Returns
+        -------
+        harmonics : torch.Tensor of complex64, shape (n, n_q, M + 1)
+            About where the content stands.
+        posterior : AnglePosterior
+        shift : torch.Tensor, shape (n, 4), or (n, 0) without translation
+            Shift and its standard deviation, (x, y) each, in px.
+        log_likelihood : torch.Tensor, shape (n,)
+        """
+        site = block, offset, self.level, self.scale, device
+        if self.shifts is None:
+            x = _harmonics(block, offset, self.grid, self.level, self.scale, device)
+            posterior = self.pose.posterior(x)
+            return x, posterior, posterior.angle[:, None][:, :0], posterior.log_likelihood
+        shift = self.shifts.start(
+            lambda t, middle: moved_harmonics(middle, t, *site), len(block), device
+        )
+        x = moved_harmonics(self.grid, shift, *site)
+        posterior = self.pose.posterior(x)
+        for _ in range(N_ROUNDS):
+            shift, covariance = self.shifts.update(x, posterior.angle, shift, self.pose, self.grid)
+            x = moved_harmonics(self.grid, shift, *site)
+            posterior = self.pose.posterior(x)
+        likelihood = posterior.log_likelihood + self.shifts.log_evidence(shift, covariance)
+        std = torch.diagonal(covariance, dim1=1, dim2=2).sqrt()
+        std = torch.hypot(std, torch.full_like(std, self.shifts.scatter))
+        return x, posterior, torch.cat([shift, std], 1), likelihood
+
     @torch.no_grad()
     def angle_distribution(self, images, offsets, device, n_angles, zero):
         """Posterior of the angles in bins, the angle `zero` counted as 0; an AngleDistribution."""
         self._to(device)
-        edges = torch.linspace(-torch.pi, torch.pi, n_angles + 1, device=device)
 
         @torch.no_grad()
         def distribution(block, offset):
             self._to(here(device))
-            x = _harmonics(block, offset, self.grid, self.level, self.scale, here(device))
-            posterior = self.pose.posterior(x)
+            posterior = self._pose(block, offset, here(device))[1]
             modes = pose.wrap(posterior.modes - zero)
             widths = torch.hypot(
                 posterior.widths, torch.full_like(posterior.widths, self.angle_scatter)
             )
-            probability = 0
-            for k in range(modes.shape[1]):  # one mode at a time, to spare memory
-                mode, width, weight = (t[:, k, None] for t in (modes, widths, posterior.weights))
-                below = sum(
-                    torch.special.ndtr((edges + turn - mode) / width)
-                    for turn in (-2 * torch.pi, 0.0, 2 * torch.pi)
-                )
-                probability = probability + weight * below.diff(dim=1)
-            probability = probability / probability.sum(1, keepdim=True)
+            probability = angle_bins(modes, posterior.weights, widths, n_angles)
             parts = [modes, posterior.weights, widths]
             parts = [torch.nn.functional.pad(p, (0, _N_MODES - p.shape[1])) for p in parts]
             return torch.cat([probability, *parts], 1).cpu().numpy()
@@ -242,8 +286,7 @@ class HarmonicModel:
         width = n_angles + 3 * _N_MODES
         table = map_blocks(distribution, images, offsets, width=width, name="rvae-posterior")
         parts = np.split(table, n_angles + _N_MODES * np.arange(3), axis=1)
-        middles = ((edges[1:] + edges[:-1]) / 2).cpu().numpy()
-        return AngleDistribution(middles, *parts)
+        return AngleDistribution(middles(n_angles), *parts)
 
     @torch.no_grad()
     def decode(self, latent, angle, device, shift=None, window_size=None, step=1.0):
@@ -273,12 +316,16 @@ class HarmonicModel:
             "n_latents": int(self.content.n_latents),
         }
         header["order_scale"] = self.order.scale
+        if self.shifts is not None:
+            header["shifts"] = [self.shifts.prior, self.shifts.scatter]
+            if self.shifts.middle is not None:
+                tensors["middle.profile"] = self.shifts.middle.profile
         return tensors, header | {name: getattr(self, name) for name in numbers}
 
     @classmethod
     def from_state(cls, tensors, header):
         """The model that :meth:`state` describes."""
-        parts = {"history": {}, "content": {}, "pose": {}}
+        parts = {"history": {}, "content": {}, "pose": {}, "middle": {}}
         for name, tensor in tensors.items():
             part, _, key = name.partition(".")
             parts[part][key] = tensor
@@ -287,11 +334,16 @@ class HarmonicModel:
         complexes = {k: torch.view_as_complex(v) for k, v in parts["pose"].items()}
         pose_model = pose.PoseModel(**complexes, rotation=header.pop("rotation"))
         order = pose.OrderFilter(pose_model, header.pop("order_scale"))
-        content = _network(grid, header.pop("n_latents"), torch.Generator())
+        content = content_network(grid, header.pop("n_latents"), torch.Generator())
         content.load_state_dict(parts["content"])
+        shifts = None
+        if "shifts" in header:
+            prior, scatter = header.pop("shifts")
+            middle = MiddleColumn.of(grid, **parts["middle"]) if parts["middle"] else None
+            shifts = ShiftModel(prior, middle, scatter)
         history = {k: v.numpy() for k, v in parts["history"].items()}
-        content.eval()
-        return cls(grid, pose=pose_model, order=order, content=content, history=history, **header)
+        parts = {"pose": pose_model, "order": order, "content": content.eval(), "shifts": shifts}
+        return cls(grid, history=history, **parts, **header)
 
     @property
     def _shape(self):
@@ -311,7 +363,7 @@ class HarmonicModel:
 
 
 def _read(images, offsets, rows, grid, level, scale, device, progress, coefficients=None):
-    """Harmonics of the sites to fit, without those that would spoil the fit.
+    """Harmonics of the sites to fit, without those that would spoil the fit, and which are left.
 
     `coefficients` are filled with those of all sites.
     """
@@ -339,11 +391,13 @@ def _read(images, offsets, rows, grid, level, scale, device, progress, coefficie
         map_blocks(transform, images, offsets, out=coefficients.array, **options)
         flat = coefficients.rows(rows)
     n_seen, flat = len(flat), torch.as_tensor(flat, device=device)
-    flat = flat[torch.isfinite(flat[:, 0])]
-    harmonics = flat.reshape(-1, grid.n_q, grid.n_orders)
+    finite = torch.isfinite(flat[:, 0])
+    used = np.flatnonzero(finite.cpu().numpy())
+    harmonics = flat[finite].reshape(-1, grid.n_q, grid.n_orders)
     power = (harmonics[:, :, 1:].abs() ** 2).sum((1, 2))
     low, high = (power.median() * factor for factor in _POWER_RANGE)
-    harmonics = harmonics[(power > low) & (power < high)]
+    good = (power > low) & (power < high)
+    harmonics, used = harmonics[good], used[good.cpu().numpy()]
     if len(harmonics) < n_seen:
         left_out = n_seen - len(harmonics)
         _logger.log(
@@ -363,39 +417,16 @@ def _read(images, offsets, rows, grid, level, scale, device, progress, coefficie
             "uncertainties.",
             len(harmonics),
         )
-    return harmonics
+    return harmonics, used
 
 
 def _scatter(posterior, amplitude, order):
     """Scatter of the angles of distorted sites, see :func:`scatter_about_wells`."""
-    if not np.isfinite(order.std) or posterior.modes.shape[1] == 1:  # angles held at 0
+    if posterior.modes.shape[1] == 1:  # angles held at 0
         return 0.0
-    defined = (amplitude > max(0.5, 3 * order.std)) & (posterior.weights[:, 0] > 0.9)
-    angle, std = (t[defined].double().cpu().numpy() for t in (posterior.angle, posterior.std))
-    return scatter_about_wells(angle, std)
-
-
-def _choose_content(grid, radial, others, settings, generator, progress):
-    """The content network with as many latents as the held-out sites ask for."""
-    best, losses = None, []
-    for n_latents in range(1, min(_MOST_LATENTS, grid.n_q) + 1):
-        network = _network(grid, n_latents, generator).to(radial.device)
-        state = generator.get_state()
-        history = train_content(network, radial, others, settings, generator, progress)
-        generator.set_state(state)  # the same sites are held out for every number of latents
-        losses.append(history["validation_loss"][-1] if len(history["loss"]) else np.inf)
-        if best is not None and not losses[-1] < losses[-2] - _LEAST_GAIN:
-            break
-        best = network, history
-        if progress.stopped:
-            break
-    network, history = best
-    _logger.info(
-        "output_dimension='auto': %d content latents; loss of held-out sites %s nats for 1, 2, ...",
-        network.n_latents,
-        ", ".join(f"{loss:.1f}" for loss in losses),
-    )
-    return network, history | {"output_dimension_loss": np.array(losses)}
+    sure = posterior.weights[:, 0] > 0.9
+    parts = (t[sure] for t in (posterior.angle, posterior.std, amplitude))
+    return scatter_of_distorted(*parts, order.std)
 
 
 def _fit_pose(harmonics, options, generator, progress, start=None):
@@ -448,28 +479,3 @@ def _harmonics(block, offset, grid, level, scale, device):
         return torch.as_tensor(block, device=device).reshape(-1, grid.n_q, grid.n_orders)
     x = torch.as_tensor((block - np.float32(level)) / np.float32(scale), device=device)
     return grid.harmonics(x, None if offset is None else torch.as_tensor(offset, device=device))
-
-
-def _blocks(harmonics, grid):
-    """Order 0 (n, n_q), and the other orders as real numbers (n, 2 n_q M)."""
-    return to_real(harmonics).split([grid.n_q, 2 * grid.n_q * grid.max_order], 1)
-
-
-def _network(grid, n_latents, generator):
-    return ContentNetwork(grid.n_q, 2 * grid.n_q * grid.max_order, n_latents, generator=generator)
-
-
-@torch.no_grad()
-def _order_latents(network, radial, others):
-    """Order the latents by the variance they explain, and make each rise with the intensity."""
-    mean = network.encode(radial)[0]
-    energy = []
-    for k in range(network.n_latents):
-        alone = torch.zeros_like(mean)
-        alone[:, k] = mean[:, k]
-        energy.append(sum(float(block.var(0).sum()) for block in network.decode(alone)))
-    # The lowest frequency of order 0 is about the mean intensity in the disk.
-    brightness = (radial[:, 0] - radial[:, 0].mean()) @ (mean - mean.mean(0))
-    order = torch.tensor(np.argsort(energy, kind="stable")[::-1].copy(), device=mean.device)
-    network.order.copy_(order)
-    network.sign.copy_(torch.where(brightness >= 0, 1.0, -1.0)[order])

@@ -7,51 +7,74 @@ import logging
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.exceptions import NotFittedError
 
 from ..parallel import active_client
 from .batches import n_blocks, rows_to_fit
 from .blind import N_ANNEAL, N_BLIND
-from .checks import check_images, check_settings
+from .checks import DEFAULTS, check_images, check_settings
 from .coefficients import Coefficients
+from .convolutional import ConvolutionalModel
+from .decoding import Decoding
 from .device import pick_device
 from .harmonic import HarmonicModel
 from .pose import N_POSE
+from .shifts import N_CENTRING, N_ROUNDS
 from .storage import read_model, write_model
 from .training import Progress, TrainingSettings, warn_if_stopped
 
 _logger = logging.getLogger(__name__)
 
 _FORMAT = "hs_rvae harmonic model 1"
+_MODELS = {"harmonic": HarmonicModel, "convolutional": ConvolutionalModel}
 
 
-class RVAE:
+class RVAE(Decoding, TransformerMixin, BaseEstimator):
     """Rotationally invariant variational autoencoder of sub-images.
 
     A sub-image is modelled as one motif, decoded from ``output_dimension`` content latents and
     turned by an angle of its own (AIP Advances 12, 105122 (2022)). The harmonic architecture works
     in polar Fourier space, where a rotation is a phase: the posterior of the angle is computed,
-    not learned, and the content cannot turn the image.
+    not learned, and the content cannot turn the image. The convolutional architecture is the
+    paper's: one network reads angle, shift and latents off the pixels, another draws the turned
+    image. It is there to repeat the paper: it takes thousands of times longer, and its angles can
+    fail.
+
+    It is a scikit-learn estimator (``clone``, ``get_params``, ``set_params``, cross-validation with
+    its own ``score``) on arrays or dask arrays, and needs no HyperSpy.
 
     Parameters
     ----------
     output_dimension : int or "auto"
         Number of content latents; "auto" adds latents as long as each lowers the loss of held-out
         sub-images by more than 1 nat, up to 8.
-    architecture : {"harmonic"}
+    architecture : {"harmonic", "convolutional"}
         Kind of model.
     rotation : bool
         Whether sub-images have angles; without, the model is a plain autoencoder.
     translation : bool
-        Whether sub-images have shifts. Not available yet: windows are centred on their columns,
-        and on centred windows a polar displacement is a shift of the other sublattice, so that
-        shift and angle compete.
+        Whether sub-images have shifts. On windows that are centred on their columns a polar
+        displacement is a shift of the other sublattice, so that shift and angle compete: leave it
+        False unless positions are off by more than about 0.2 px.
+    shift_prior : float
+        Standard deviation of each component of the shift before the data are seen, in px. The
+        paper's was 0.1 of half a window: 2.35 px for windows of 48 px.
+    shift_delay : float
+        Convolutional only: share of the epochs in which the shift is held at 0, so that the angle
+        settles first; 0 releases both at once, as the paper does. The harmonic model always finds
+        angles first.
+    rotation_prior : float
+        Convolutional only: width in radians to which the posteriors of the angle are drawn. Their
+        means are free.
     n_init : int
         Random starts of the search for angles; the likeliest is kept. How far they agree is
         logged, and stands in ``history_``.
     n_factors : int
         Directions of the pose-frame covariance (see :mod:`hs_rvae.rvae.pose`).
-    epochs, batch_size, learning_rate
-        Training of the content network; ``batch_size=None`` grows with the number of sites.
+    epochs, batch_size, learning_rate : int, int, float, or None
+        Training of the network. None: harmonic 15 epochs, a batch size that grows with the number
+        of sites, 2e-3; convolutional 100, 32, 1e-4 (as the paper).
     max_fit_sites : int
         A random subset of this many sites is fitted when there are more; all are encoded.
         See `strata` of :meth:`fit`.
@@ -72,9 +95,9 @@ class RVAE:
     ----------
     history_ : dict of str to numpy.ndarray
         In nats per site: ``pose_log_likelihood`` per iteration of the angle search; ``loss``,
-        ``reconstruction``, ``kl`` and ``validation_loss`` (held-out tenth) per epoch of the content
-        network; ``start_log_likelihood`` of the random starts on the sites they saw, and
-        ``start_agreement`` (1 = the same angles as the likeliest start, up to one offset; no
+        ``reconstruction``, ``kl`` and ``validation_loss`` (held-out tenth, convolutional 15 %) per
+        epoch of the network; ``start_log_likelihood`` of the random starts on the sites they saw,
+        and ``start_agreement`` (1 = the same angles as the likeliest start, up to one offset; no
         unit); ``output_dimension_loss`` of held-out sites for 1, 2, ... latents, with "auto".
     n_latents_ : int
         Number of content latents.
@@ -116,11 +139,14 @@ class RVAE:
         rotation=True,
         translation=False,
         *,
+        shift_prior=0.5,
+        shift_delay=0.3,
+        rotation_prior=0.1,
         n_init=3,
         n_factors=16,
-        epochs=15,
+        epochs=None,
         batch_size=None,
-        learning_rate=2e-3,
+        learning_rate=None,
         max_fit_sites=10_000,
         q_max=None,
         memory_budget=None,
@@ -132,6 +158,9 @@ class RVAE:
         self.architecture = architecture
         self.rotation = rotation
         self.translation = translation
+        self.shift_prior = shift_prior
+        self.shift_delay = shift_delay
+        self.rotation_prior = rotation_prior
         self.n_init = n_init
         self.n_factors = n_factors
         self.epochs = epochs
@@ -144,7 +173,7 @@ class RVAE:
         self.device = device
         self.show_progressbar = show_progressbar
 
-    def __repr__(self):
+    def __repr__(self, N_CHAR_MAX=700):  # noqa: N803, as scikit-learn calls it
         fitted = f", fitted to {self.n_sites_fit_} sites" if self._is_fitted else ""
         n = self.n_latents_ if fitted else self.output_dimension
         return f"<RVAE {self.architecture}, {n} content latents{fitted}>"
@@ -152,6 +181,15 @@ class RVAE:
     @property
     def _is_fitted(self):
         return hasattr(self, "_model")
+
+    def __sklearn_is_fitted__(self):
+        return self._is_fitted
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True
+        tags.input_tags.allow_nan = True
+        return tags
 
     def fit(self, images, offsets=None, *, initial_model=None, strata=None):
         """Fit the model.
@@ -191,13 +229,20 @@ class RVAE:
         seed = int(np.random.default_rng(self.random_state).integers(2**62))
         generator = torch.Generator().manual_seed(seed)
         rows = rows_to_fit(len(images), self.max_fit_sites, generator, strata)
-        settings = TrainingSettings(self.epochs, self.batch_size, self.learning_rate)
-        n_steps = n_blocks(images, rows if coefficients is None else None) + N_POSE + self.epochs
-        n_steps += (self.n_init * N_ANNEAL + N_BLIND) * bool(self.rotation and initial is None)
-        data = images, offsets, rows
+        defaults = DEFAULTS[self.architecture]
+        given = {k: getattr(self, k) for k in ("epochs", "batch_size", "learning_rate")}
+        given = {k: v for k, v in given.items() if v is not None}
+        settings = TrainingSettings(**(defaults | given))
+        n_steps = n_blocks(images, rows if coefficients is None else None) + settings.epochs
+        if self.architecture == "harmonic":
+            n_steps += N_POSE + (N_CENTRING + N_ROUNDS + 1) * bool(self.translation)
+            n_steps += (self.n_init * N_ANNEAL + N_BLIND) * bool(self.rotation and initial is None)
+        data, kept = (images, offsets, rows), {}
+        if coefficients is not None:
+            kept["coefficients"] = coefficients
         with Progress(n_steps, bool(self.show_progressbar)) as progress:
-            self._model = HarmonicModel.fit(
-                *data, self, settings, generator, device, progress, initial, coefficients
+            self._model = _MODELS[self.architecture].fit(
+                *data, self, settings, generator, device, progress, initial, **kept
             )
         self._publish()
         self.pixel_size_ = self.pixel_units_ = None  # arrays do not know
@@ -244,8 +289,8 @@ class RVAE:
         -------
         float
             In nats per sub-image, angle integrated out; those with non-finite pixels do not count.
-            Models can be compared if they were fitted to the same images at the same scales
-            (`q_max`), such as models with more or fewer `n_factors`.
+            Models can be compared if they have one architecture and were fitted to the same images
+            at the same scales (`q_max`), such as models with more or fewer `n_factors`.
 
         Raises
         ------
@@ -313,97 +358,6 @@ class RVAE:
             device = pick_device(self.device)
             return self._model.encode(coefficients.array, None, device, self.show_progressbar)
 
-    def inverse_transform(
-        self, latent, angle=None, shift=None, *, window_size=None, pixel_step=1.0
-    ):
-        """Sub-images from latents, turned and moved.
-
-        Parameters
-        ----------
-        latent : numpy.ndarray, shape (n, output_dimension)
-        angle : float or numpy.ndarray, shape (n,), optional
-            In radians; None = the common frame (angle 0).
-        shift : array-like, shape (2,) or (n, 2), optional
-            Displacement (x, y) of the turned content and its disk in px, as a phase in Fourier
-            space: exact but for what leaves the window. None = 0.
-        window_size : int, optional
-            Width of the sub-images in px; None = as fitted.
-        pixel_step : float
-            Size of their pixels, in px of the fitted images. The model is evaluated on them, not
-            interpolated.
-
-        Returns
-        -------
-        numpy.ndarray of float32, shape (n, w, w)
-            In the units of the fitted images; outside the model's disk the mean level.
-
-        Raises
-        ------
-        RuntimeError
-            If the model is not fitted.
-        ValueError
-            If latent, angle or shift has the wrong shape.
-
-        Examples
-        --------
-        >>> model.inverse_transform([[0.5, -1.0]], angle=np.pi / 2, shift=(0.3, -0.2))
-        ... # doctest: +SKIP
-        """
-        self._check_fitted("inverse_transform")
-        latent = np.atleast_2d(np.asarray(latent, np.float32))
-        if latent.shape[1] != self.n_latents_:
-            raise ValueError(
-                f"latent has {latent.shape[1]} columns; the model has {self.n_latents_}."
-            )
-        angle = np.float32(0.0 if angle is None else angle)
-        if angle.shape not in ((), (len(latent),)):
-            raise ValueError(
-                f"angle has shape {angle.shape}; a number or ({len(latent)},) is expected."
-            )
-        angle = np.broadcast_to(angle, len(latent)).copy()
-        if shift is not None:
-            shift = np.asarray(shift, np.float32)
-            if shift.shape not in ((2,), (len(latent), 2)):
-                raise ValueError(
-                    f"shift has shape {shift.shape}; (2,) or ({len(latent)}, 2) is expected."
-                )
-            shift = np.broadcast_to(shift, (len(latent), 2)).copy()
-        device = pick_device(self.device)
-        return self._model.decode(latent, angle, device, shift, window_size, float(pixel_step))
-
-    def manifold(self, shape=(10, 10), limits=(-2.0, 2.0), axes=(0, 1)):
-        """Sub-images on a grid of two content latents, the others at 0 (paper, Fig. 1e).
-
-        Parameters
-        ----------
-        shape : tuple of int
-            Steps along the second and the first of `axes` (rows, columns).
-        limits : tuple of float
-            Lowest and highest value of both latents.
-        axes : tuple of int
-            Latents along columns and rows; a model with one latent uses the first only.
-
-        Returns
-        -------
-        images : numpy.ndarray of float32, shape (ny, nx, w, w)
-        values_y, values_x : numpy.ndarray, shapes (ny,), (nx,)
-            Latent values of rows and columns.
-        """
-        self._check_fitted("manifold")
-        one = self.n_latents_ == 1
-        n_y, n_x = (1, shape[1]) if one else shape
-        bad = [a for a in axes[: 1 if one else 2] if not 0 <= a < self.n_latents_]
-        if bad:
-            raise ValueError(f"axes={axes}: the model has latents 0 to {self.n_latents_ - 1}.")
-        values_x = np.linspace(*limits, n_x)
-        values_y = np.zeros(1) if one else np.linspace(*limits, n_y)
-        latent = np.zeros((n_y, n_x, self.n_latents_), np.float32)
-        latent[..., axes[0]] = values_x
-        if not one:
-            latent[..., axes[1]] = values_y[:, None]
-        images = self.inverse_transform(latent.reshape(-1, self.n_latents_))
-        return images.reshape(n_y, n_x, *images.shape[1:]), values_y, values_x
-
     def save(self, path):
         """Write the fitted model as safetensors, with its settings in the header.
 
@@ -455,7 +409,8 @@ class RVAE:
         tensors, header = read_model(path, _FORMAT)
         try:
             model = cls(**header["settings"])
-            model._model = HarmonicModel.from_state(tensors, header["model"])
+            kind = _MODELS[model.architecture]
+            model._model = kind.from_state(tensors, header["model"])
         except (KeyError, TypeError, RuntimeError) as error:
             raise ValueError(
                 f"path={str(path)!r} does not hold what this version of hs_rvae reads ({error}); "
@@ -473,7 +428,7 @@ class RVAE:
         self.n_sites_fit_ = self._model.n_sites_fit
         self.dropped_variance_ = self._model.dropped_variance
         self.angle_scatter_ = self._model.angle_scatter
-        self.n_latents_ = self._model.content.n_latents
+        self.n_latents_ = self._model.n_latents
         self.lattice_symmetry_ = self._model.order.symmetry
 
     def _initial(self, model, images):
@@ -481,6 +436,11 @@ class RVAE:
         if not isinstance(model, RVAE) or not model._is_fitted:
             raise TypeError(f"initial_model={model!r}: give a fitted RVAE.")
         model._check_window(images)
+        if model.architecture != self.architecture:
+            raise ValueError(
+                f"initial_model has architecture={model.architecture!r}, this model has "
+                f"{self.architecture!r}; give both the same."
+            )
         if bool(model.rotation) != bool(self.rotation):
             raise ValueError(
                 f"initial_model has rotation={model.rotation}, this model has "
@@ -497,6 +457,6 @@ class RVAE:
 
     def _check_fitted(self, verb):
         if not self._is_fitted:
-            raise RuntimeError(
+            raise NotFittedError(
                 f"{verb}: this RVAE is not fitted yet; call fit() or RVAE.load() first."
             )

@@ -32,11 +32,11 @@ class ContentNetwork(nn.Module):
     def __init__(self, n_radial, n_other, n_latents, width=64, generator=None):
         super().__init__()
         self.n_latents = n_latents
-        self.encode_linear = _linear(n_radial, n_latents, generator)
+        self.encode_linear = linear(n_radial, n_latents, generator)
         self.encode_mlp = _mlp(n_radial, width, 2 * n_latents, generator)
-        self.decode_linear = _linear(n_latents, n_radial, generator)
+        self.decode_linear = linear(n_latents, n_radial, generator)
         self.decode_mlp = _mlp(n_latents, width, n_radial, generator)
-        self.others_linear = _linear(n_latents, n_other, generator)
+        self.others_linear = linear(n_latents, n_other, generator)
         self.others_mlp = _mlp(n_latents, width, n_other, generator)
         # Standardisation of the two blocks, and the user's order and sign of the latents.
         self.register_buffer("radial_mean", torch.zeros(n_radial))
@@ -120,7 +120,7 @@ class ContentNetwork(nn.Module):
         return internal
 
 
-def _linear(n_in, n_out, generator):
+def linear(n_in, n_out, generator):
     """A linear layer whose weights come from our generator, never from the global one."""
     layer = skip_init(nn.Linear, n_in, n_out)
     bound = n_in**-0.5
@@ -132,9 +132,9 @@ def _linear(n_in, n_out, generator):
 
 def _mlp(n_in, width, n_out, generator):
     return nn.Sequential(
-        _linear(n_in, width, generator),
+        linear(n_in, width, generator),
         nn.SiLU(),
-        _linear(width, width, generator),
+        linear(width, width, generator),
         nn.SiLU(),
-        _linear(width, n_out, generator),
+        linear(width, n_out, generator),
     )

@@ -72,18 +72,18 @@ class PoseModel:
         """Weights of the linear functionals, and the constants of the log evidence."""
         self._precision = torch.linalg.inv(self.noise.to(torch.complex128))
         mean, factors = self.mean.to(torch.complex128), self.factors.to(torch.complex128)
-        weighted_mean = _weigh(self._precision, mean[None])[0]
-        weighted = _weigh(self._precision, factors)
-        inner = _inner(factors, weighted)
+        weighted_mean = weigh(self._precision, mean[None])[0]
+        weighted = weigh(self._precision, factors)
+        inner = inner_products(factors, weighted)
         s = torch.eye(len(factors), dtype=torch.float64, device=inner.device) + inner
         root = torch.linalg.cholesky(torch.linalg.inv(s))
         projected = torch.einsum("jl,jqm->lqm", root.to(torch.complex128), weighted)
         self._weights = torch.cat([weighted_mean[None], projected]).to(torch.complex64)
-        self._offset = _inner(projected, mean[None])[:, 0].float()
+        self._offset = inner_products(projected, mean[None])[:, 0].float()
         log_det = torch.linalg.slogdet(self.noise.to(torch.complex128))[1]
         log_det = log_det[0] + 2 * log_det[1:].sum() + torch.logdet(s)  # m > 0: real and imaginary
         n_real = mean.shape[0] * (2 * mean.shape[1] - 1)
-        energy = _inner(mean[None], weighted_mean[None])[0, 0]
+        energy = inner_products(mean[None], weighted_mean[None])[0, 0]
         self._constant = -0.5 * (energy + log_det + n_real * np.log(2 * np.pi))
 
     def to(self, device):
@@ -341,12 +341,12 @@ def _aligned_moments(x, posterior, least=1e-3, block=4096):
     return to_complex(mean[None].float(), x.shape[1:])[0], second - mean[:, None] * mean
 
 
-def _weigh(precision, x):
+def weigh(precision, x):
     """Apply a matrix per order to (n, n_q, M + 1)."""
     return torch.einsum("mqp,npm->nqm", precision, x)
 
 
-def _inner(a, b):
+def inner_products(a, b):
     """Real inner products of rows: (n, k)."""
     return torch.einsum("nqm,kqm->nk", a.conj(), b).real
 

@@ -1,10 +1,11 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a model says about sub-images, under names."""
+"""What a model answers, by name."""
 
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 
 @dataclass
@@ -18,12 +19,15 @@ class RVAEResult:
         posterior, and of the scatter that the posterior does not know.
     angle_weight : numpy.ndarray, shape (n,)
         Probability of the mode of the posterior that the angle stands for, 0 to 1.
-    shift : numpy.ndarray, shape (n, 2), or None
-        Translation (x, y) in px; None for a model without translation.
+    shift, shift_std : numpy.ndarray, shape (n, 2), or None
+        Displacement (x, y) of the content in px, in the frame of the image, and its standard
+        deviation; None for a model without translation.
     latent, latent_std : numpy.ndarray, shape (n, output_dimension)
         Content latents and their standard deviations.
     log_likelihood : numpy.ndarray, shape (n,)
-        Log evidence of the sub-image's harmonics, angle integrated out, in nats.
+        In nats. Harmonic: log evidence of the sub-image's harmonics, angle (and shift, about its
+        best value) integrated out. Convolutional: lower bound at the posterior means, for the unit
+        variance of the noise that the network is trained with.
     order_amplitude : numpy.ndarray, shape (n,)
         Strength of the symmetry-breaking part of the motif along the angle: about 1 for a
         distorted site, 0 for an undistorted one, whose angle has no meaning.
@@ -35,6 +39,7 @@ class RVAEResult:
     angle_std: np.ndarray
     angle_weight: np.ndarray
     shift: np.ndarray | None
+    shift_std: np.ndarray | None
     latent: np.ndarray
     latent_std: np.ndarray
     log_likelihood: np.ndarray
@@ -62,3 +67,33 @@ class AngleDistribution:
     modes: np.ndarray
     weights: np.ndarray
     widths: np.ndarray
+
+
+def angle_bins(modes, weights, widths, n_angles):
+    """Probabilities of n_angles bins from -pi to pi under a mixture of wrapped normal modes.
+
+    Parameters
+    ----------
+    modes, weights, widths : torch.Tensor, shape (n, n_modes)
+    n_angles : int
+
+    Returns
+    -------
+    torch.Tensor, shape (n, n_angles)
+    """
+    edges = torch.linspace(-torch.pi, torch.pi, n_angles + 1, device=modes.device)
+    probability = 0
+    for k in range(modes.shape[1]):  # one mode at a time, to spare memory
+        mode, width, weight = (t[:, k, None] for t in (modes, widths, weights))
+        below = sum(
+            torch.special.ndtr((edges + turn - mode) / width)
+            for turn in (-2 * torch.pi, 0.0, 2 * torch.pi)
+        )
+        probability = probability + weight * below.diff(dim=1)
+    return probability / probability.sum(1, keepdim=True)
+
+
+def middles(n_angles):
+    """Middles of the bins of :func:`angle_bins`, (n_angles,)."""
+    edges = torch.linspace(-torch.pi, torch.pi, n_angles + 1)
+    return ((edges[1:] + edges[:-1]) / 2).numpy()

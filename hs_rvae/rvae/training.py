@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from .batches import shuffled_batches
 from .device import one_thread
-from .loss import content_loss
+from .loss import content_loss, spatial_loss
 
 _logger = logging.getLogger(__name__)
 
@@ -167,6 +167,78 @@ def train_content(network, radial, others, settings, generator, progress, *, fro
         validation = float(terms.reconstruction + terms.kl) if terms else np.nan
         history["validation_loss"].append(validation)
         progress.step("rVAE content", loss=reconstruction + kl, validation=validation)
+    return {name: np.array(values) for name, values in history.items()}
+
+
+def train_spatial(
+    network, images, offsets, settings, generator, progress, *, rotation_prior, shift_scale, delay
+):
+    """Train the convolutional network on sub-images that are on its device as a whole.
+
+    Parameters
+    ----------
+    network : SpatialNetwork
+    images : torch.Tensor, shape (n, w, w)
+    offsets : torch.Tensor, shape (n, 2), or None
+        Column minus window centre, (x, y) in px.
+    settings : TrainingSettings
+    generator : torch.Generator
+        On the CPU: of the held-out sites, the order of the batches and the noise.
+    progress : Progress
+    rotation_prior : float
+        Width of the angle's prior in radians.
+    shift_scale : float
+        Width of the shift's prior in half windows.
+    delay : float
+        Share of the epochs before the shift is released.
+
+    Returns
+    -------
+    history : dict of str to numpy.ndarray
+        As :func:`train_content`.
+    """
+    device = images.device
+    order = torch.randperm(len(images), generator=generator)
+    n_held = int(settings.validation_fraction * len(images)) if len(images) >= 50 else 0
+    held, kept = order[:n_held], order[n_held:]
+    optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+    batch_size = settings.batch(len(kept))
+    centred = network.coordinates() if offsets is None else None
+
+    def loss(rows, free):
+        noise = torch.randn((len(rows), network.n_all), generator=generator).to(device)
+        rows = rows.to(device)
+        at = centred if offsets is None else network.coordinates(offsets[rows])
+        return spatial_loss(network, images[rows], at, noise, rotation_prior, shift_scale, free)
+
+    history = {"loss": [], "reconstruction": [], "kl": [], "validation_loss": []}
+    for epoch in range(settings.epochs):
+        free = network.translation and epoch >= round(delay * settings.epochs)
+        sums, n_batches = torch.zeros(2, device=device), 0
+        for batch in shuffled_batches(len(kept), batch_size, generator):
+            if progress.stopped:
+                break
+            terms = loss(kept[batch], free)
+            optimiser.zero_grad(set_to_none=True)
+            terms.total.backward()
+            optimiser.step()
+            sums += torch.stack([terms.reconstruction.detach(), terms.kl.detach()])
+            n_batches += 1
+        if not n_batches:
+            break
+        reconstruction, kl = (float(s) for s in sums / n_batches)
+        history["reconstruction"].append(reconstruction)
+        history["kl"].append(kl)
+        history["loss"].append(reconstruction + kl)
+        validation = np.nan
+        if n_held:
+            with torch.no_grad():
+                parts = [(len(rows), loss(rows, free).total) for rows in held.split(4 * batch_size)]
+            validation = sum(n * float(value) for n, value in parts) / n_held
+        history["validation_loss"].append(validation)
+        progress.step("rVAE network", loss=reconstruction + kl, validation=validation)
+        if progress.stopped:
+            break
     return {name: np.array(values) for name, values in history.items()}
 
 

@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "sub_image_stack": ["LazySubImageStack", "SubImageStack"],
+        "comparison": ["compare_rvae"],
         "joining": ["stack"],
     },
 )

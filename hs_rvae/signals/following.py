@@ -126,6 +126,9 @@ class FollowingMixin:
             # The table shares the site axis only: nothing to slice for isig. HyperSpy would not
             # bring the names of new columns into an existing signal.
             self._additional_slicing_targets = Signal2D._additional_slicing_targets
+        rows = None
+        if isNavigation and self.learning_results.loadings is not None:
+            rows = self._site_numbers()._slicer(slices, True).data.ravel()
         try:
             result = super()._slicer(slices, isNavigation, out=out)
         finally:
@@ -138,6 +141,8 @@ class FollowingMixin:
                 sliced._leave_sites()
             elif out is not None:
                 sliced._set_sites(SiteTable(table._slicer(slices, True)))
+            if rows is not None:
+                self._hand_results_to(sliced, rows)
         return result
 
     def _remove_axis(self, axes):
@@ -185,7 +190,15 @@ class FollowingMixin:
         table = self._sites_signal() if axis.navigate else None
         self._align_sites()
         columns_at = self._columns_at()
+        numbers = self._site_numbers() if axis.navigate else None
         super().crop(axis, start, end, convert_units=False)
+        if numbers is None:
+            self._drop_results()
+        else:
+            numbers.crop(
+                numbers.axes_manager.navigation_axes[axis.index_in_axes_manager], start, end
+            )
+            self._hand_results_to(self, numbers.data.ravel())
         if table is not None:
             table.crop(table.axes_manager.navigation_axes[0], start, end)
         elif not axis.navigate:

@@ -297,6 +297,13 @@ class PlottingMixin:
         """
         return plots.plot_history(self.rvae_model.history_, title=title, font_size=font_size, ax=ax)
 
+    def _registered_manifold(self, shape, limits):
+        """Sub-images over the first latents, in the frame in which the table's angles are 0."""
+        manifold = self.get_rvae_manifold(shape, limits)
+        values = [axis.axis for axis in manifold.axes_manager.navigation_axes]
+        images = manifold.data if len(values) == 2 else manifold.data[None]
+        return images, (values[1] if len(values) == 2 else np.zeros(1)), values[0]
+
     def _sites_to_plot(self):
         sites = self.sites
         if sites is None:

@@ -109,8 +109,11 @@ class RebuildingMixin:
         step, level = node["pixel_step"], _to_stack(np.float32(model.level), node)
 
         def subtract(data, pose):
-            disk = disk_on(model.grid, size, step, pose[:, -2:])
-            left = disk * (np.float32(data) - level) - (decode(pose) - level)
+            disk = disk_on(model.grid, size, step, pose[:, -4:-2])  # moves along
+            decoded = decode(pose) - level
+            if model.whole_windows:
+                decoded = disk * decoded
+            left = disk * (np.float32(data) - level) - decoded
             # Beyond, there is only the ripple of the model's highest frequency.
             return np.where((disk < _LEAST_DISK) & np.isfinite(left), np.float32(0), left)
 

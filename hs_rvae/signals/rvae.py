@@ -17,8 +17,10 @@ from hs_rvae.signals import rebuilding as _rebuilding
 
 _logger = logging.getLogger(__name__)
 
-_COLUMNS = re.compile(
-    r"(angle|shift_[xy]|latent_\d+|order_amplitude)(_std)?$|(angle_weight|log_likelihood|variant|variant_residual)$"
+#: Names of the columns that a model writes.
+MODEL_COLUMNS = re.compile(
+    r"(angle|shift_[xy]|latent_\d+|order_amplitude)(_std)?$|shift_[xy]_calibrated$"
+    r"|(angle_weight|log_likelihood|variant|variant_residual)$"
 )
 _NODE = "Sub_images.rvae"
 _TURNED = "Sub_images.derotated"
@@ -61,11 +63,14 @@ class RVAEMixin:
         translation=False,
         *,
         initial_model=None,
+        shift_prior=0.5,
+        shift_delay=0.3,
+        rotation_prior=0.1,
         n_init=3,
         n_factors=16,
-        epochs=15,
+        epochs=None,
         batch_size=None,
-        learning_rate=2e-3,
+        learning_rate=None,
         max_fit_sites=10_000,
         q_max=None,
         memory_budget=None,
@@ -80,7 +85,9 @@ class RVAEMixin:
         writes what it finds into :attr:`sites`: ``angle`` and ``angle_std`` (rad, from +x towards
         +y, up to one offset common to all sites), ``angle_weight`` (probability of the mode of the
         posterior that the angle stands for), ``latent_0`` ... with ``latent_0_std`` ... (no
-        unit; ordered by the intensity they explain), ``order_amplitude`` with
+        unit; ordered by the intensity they explain), with translation ``shift_x``, ``shift_y`` and
+        their ``_std`` (px, content displaced by +shift; with ``_calibrated`` in pm or the unit of
+        the axes), ``order_amplitude`` with
         ``order_amplitude_std`` (about 1 for distorted sites, 0 for undistorted ones, whose angle
         has no meaning) and ``log_likelihood`` (nat). Columns of an earlier fit are replaced. The
         data are not changed. A lazy stack is read block by block.
@@ -90,10 +97,14 @@ class RVAEMixin:
         output_dimension : int or "auto"
             Number of content latents; "auto" adds latents as long as each lowers the loss of
             held-out sites by more than 1 nat, up to 8.
-        architecture : {"harmonic"}
-            See :class:`~hs_rvae.RVAE`.
+        architecture : {"harmonic", "convolutional"}
+            The second is the paper's network; see :class:`~hs_rvae.RVAE`.
         rotation, translation : bool
             Whether sub-images have angles, and shifts.
+        shift_prior : float
+            Standard deviation of each component of the shift before the data are seen, in px.
+        shift_delay, rotation_prior : float
+            Of the convolutional model, see :class:`~hs_rvae.RVAE`.
         initial_model : RVAE, str or pathlib.Path, optional
             A fitted model, or its file, to start from: no blind search, and the zero of its angles
             is kept.
@@ -103,7 +114,7 @@ class RVAEMixin:
         n_factors : int
             Directions in which sites may deviate from the motif (see :class:`~hs_rvae.RVAE`).
         epochs, batch_size, learning_rate
-            Training of the content network; ``batch_size=None`` grows with the number of sites.
+            Training of the network; None = as suits the architecture.
         max_fit_sites : int
             The model is fitted to a random subset of this many sites if there are more; all sites
             are encoded. In a series or a joined stack, each frame or image gives the same share.
@@ -143,6 +154,9 @@ class RVAEMixin:
             architecture,
             rotation,
             translation,
+            shift_prior=shift_prior,
+            shift_delay=shift_delay,
+            rotation_prior=rotation_prior,
             n_init=n_init,
             n_factors=n_factors,
             epochs=epochs,
@@ -223,7 +237,7 @@ class RVAEMixin:
             show = _show(show_progressbar)
             result = model.transform(images, offsets * step, show_progressbar=show)
         if result.shift is not None:
-            result.shift = result.shift / step
+            result.shift, result.shift_std = result.shift / step, result.shift_std / step
         applied = {"pixel_step": step, "intensity_gain": gain, "intensity_offset": offset}
         self._write_rvae(model, result, rows, applied)
 
@@ -278,14 +292,18 @@ class RVAEMixin:
 
         `applied` says how pixels and intensities differ from the model's.
         """
-        columns = {}
+        columns, sites = {}, self.sites
         if model.rotation:
             columns = {"angle": result.angle, "angle_std": result.angle_std}
             columns["angle_weight"] = result.angle_weight
         units = {"angle": "rad", "angle_std": "rad", "log_likelihood": "nat"}
         if result.shift is not None:
-            columns |= {"shift_x": result.shift[:, 0], "shift_y": result.shift[:, 1]}
-            units |= {"shift_x": "px", "shift_y": "px"}
+            factor, unit = _calibration(sites)
+            for axis, name in enumerate(("shift_x", "shift_y")):
+                shift, std = result.shift[:, axis], result.shift_std[:, axis]
+                columns |= {name: shift, f"{name}_std": std}
+                columns[f"{name}_calibrated"] = shift * factor[axis]
+                units |= {name: "px", f"{name}_std": "px", f"{name}_calibrated": unit}
         for k in range(result.latent.shape[1]):
             columns[f"latent_{k}"] = result.latent[:, k]
             columns[f"latent_{k}_std"] = result.latent_std[:, k]
@@ -293,11 +311,10 @@ class RVAEMixin:
             columns["order_amplitude"] = result.order_amplitude
             columns["order_amplitude_std"] = result.order_amplitude_std
         columns["log_likelihood"] = result.log_likelihood
-        sites = self.sites
         full = {name: np.full(len(sites), np.nan) for name in columns}
         for name, values in columns.items():
             full[name][rows] = values
-        sites.remove(*(name for name in sites.columns if _COLUMNS.match(name)))
+        sites.remove(*(name for name in sites.columns if MODEL_COLUMNS.match(name)))
         sites.set_many(full, units={name: units[name] for name in full if name in units})
         self.metadata.set_item(
             _NODE,
@@ -315,6 +332,13 @@ class RVAEMixin:
         if self.metadata.has_item(_TURNED):  # these angles belong to the sub-images as they are
             del self.metadata.Sub_images.derotated
         self._rvae_model = model
+
+
+def _calibration(sites):
+    """Factors (x, y) from px to calibrated lengths, and their unit: pm if it is a length."""
+    factor, unit = np.array(sites.pixel_size), sites.pixel_units
+    picometres = _construction._PICOMETRES
+    return (factor * picometres[unit], "pm") if unit in picometres else (factor, unit)
 
 
 def _show(show_progressbar):

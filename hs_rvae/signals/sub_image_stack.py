@@ -14,10 +14,14 @@ from hs_rvae.signals import construction as _construction
 from hs_rvae.signals import selection as _selection
 from hs_rvae.signals import series as _series
 from hs_rvae.signals.diagnostics import DiagnosticsMixin
+from hs_rvae.signals.exploring import ExploringMixin
 from hs_rvae.signals.following import FollowingMixin
 from hs_rvae.signals.joining import MatchingMixin
+from hs_rvae.signals.learning import LearningMixin
+from hs_rvae.signals.pictures import PicturesMixin
 from hs_rvae.signals.plotting import PlottingMixin
 from hs_rvae.signals.rebuilding import RebuildingMixin
+from hs_rvae.signals.reporting import ReportingMixin
 from hs_rvae.signals.rvae import RVAEMixin
 from hs_rvae.signals.saving import SavingMixin
 from hs_rvae.signals.series import SeriesMixin
@@ -30,9 +34,13 @@ class SubImageStack(
     MatchingMixin,
     VariantsMixin,
     DiagnosticsMixin,
+    LearningMixin,
     PlottingMixin,
     SavingMixin,
     SeriesMixin,
+    PicturesMixin,
+    ExploringMixin,
+    ReportingMixin,
     FollowingMixin,
     Signal2D,
 ):
@@ -383,6 +391,7 @@ class SubImageStack(
         table = self.sites
         if table is not None:
             chosen._set_sites(table.take(index))
+        self._hand_results_to(chosen, index)
         return chosen
 
     def _sites_in_roi(self, roi):

@@ -97,11 +97,7 @@ class VariantsMixin:
                 f"{resultant:.2f}, at least {least_resultant} is asked for). {remedy}, or give a "
                 "direction."
             )
-        offset = float(_variants.wrap(offset))
-        sites["angle"] = _variants.wrap(angle - offset)
-        total = float(_variants.wrap(self._angle_offset + offset))
-        self.metadata.set_item("Sub_images.rvae.angle_offset", total)
-        sites.remove(*(name for name in ("variant", "variant_residual") if name in sites))
+        offset = self._turn_angles(offset)
         _logger.info("Angles registered: offset %.4f rad, resultant %.3f.", offset, resultant)
         return offset, resultant
 
@@ -146,6 +142,15 @@ class VariantsMixin:
         signal.metadata.General.title = "Angle posterior"
         signal.metadata.set_item("Signal.quantity", "Probability")
         return signal
+
+    def _turn_angles(self, offset):
+        """Subtract an offset in radians from the angles; variants lose their meaning."""
+        offset, sites = float(_variants.wrap(offset)), self.sites
+        sites["angle"] = _variants.wrap(sites["angle"] - offset)
+        total = float(_variants.wrap(self._angle_offset + offset))
+        self.metadata.set_item("Sub_images.rvae.angle_offset", total)
+        sites.remove(*(name for name in ("variant", "variant_residual") if name in sites))
+        return offset
 
     @property
     def _angle_offset(self):

@@ -5,7 +5,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from hs_rvae.plots import plot_color_wheel, plot_polar_map, polar_colors
+from hs_rvae.plots import plot_color_wheel, plot_polar_map, plot_polar_scatter, polar_colors
 from hs_rvae.sites import SiteTable
 
 # Directions as seen on the screen, y up in Matplotlib's display coordinates.
@@ -243,3 +243,37 @@ def test_angles_and_amplitudes_that_never_meet_are_refused(sites):
     sites.set("latent_0", np.where(half, np.nan, 1.0))
     with pytest.raises(ValueError, match="no site has both"):
         plot_polar_map(sites)
+
+
+def test_a_polar_scatter_has_the_colours_of_the_map(sites, artist_by_gid):
+    ax = plot_polar_scatter(sites, "latent_0", "angle", amplitude="latent_0")
+    cloud = artist_by_gid(ax, "sites")
+    on_map = artist_by_gid(plot_polar_map(sites, amplitude="latent_0"), "sites")
+    np.testing.assert_allclose(cloud.get_facecolor(), on_map.get_facecolor())
+    known = np.isfinite(sites["angle"])
+    expected = np.column_stack([sites["latent_0"], np.rad2deg(sites["angle"])])[known]
+    np.testing.assert_allclose(cloud.get_offsets(), expected)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("latent_0", "angle (°)")
+    assert "latent_0" in ax.child_axes[0].texts[-1].get_text()
+
+
+def test_a_polar_scatter_draws_into_given_axes_and_names_what_is_missing(sites):
+    _, axes = plt.subplots(1, 2)
+    drawn = plot_polar_scatter(sites, "x", "y", "displacement", "displacement", ax=axes[1])
+    assert drawn is axes[1] and len(plt.get_fignums()) == 1
+    assert not plot_polar_scatter(sites, "x", "y", wheel=False).child_axes
+    with pytest.raises(KeyError, match="latent_5"):
+        plot_polar_scatter(sites, "latent_5", "y")
+
+
+def test_a_flat_map_has_its_wheel_below_and_the_whole_width(sites):
+    strip = sites.take(np.abs(sites["y"] - 150) < 45)
+    image = np.random.default_rng(0).random((300, 400))
+    ax = plot_polar_map(strip, "displacement", image=None)
+    ax.figure.canvas.draw()
+    box, wheel = ax.get_window_extent(), ax.child_axes[0].get_window_extent()
+    assert wheel.y1 < box.y0 and box.width > 0.8 * ax.figure.bbox.width
+    assert any("|displacement|" in text.get_text() for text in ax.child_axes[0].texts)
+    beside = plot_polar_map(sites, "displacement", image=image)
+    beside.figure.canvas.draw()
+    assert beside.child_axes[0].get_window_extent().x0 > beside.get_window_extent().x1

@@ -126,3 +126,21 @@ def test_what_is_missing_is_said(stack):
         stack.plot_rvae_history()
     with pytest.raises(ValueError, match="no site table"):
         SubImageStack(np.zeros((3, 8, 8))).plot_site_map("angle")
+
+
+def test_the_parent_image_and_a_part_of_it(stack, image):
+    ax = stack.plot_image(boxes=[(4, 0, 5, 1)])
+    np.testing.assert_array_equal(ax.images[0].get_array(), np.asarray(image.data))
+    detail = stack.plot_image(region=(4, 0, 5, 1))
+    np.testing.assert_allclose([*detail.get_xlim(), *detail.get_ylim()], [4, 5, 1, 0])
+    stack._image = None
+    with pytest.raises(ValueError, match=r"no image at hand: give one with image="):
+        stack.plot_image()
+
+
+def test_a_sub_image_has_its_column_at_zero(stack):
+    ax = stack.plot_sub_image(3, disk=True)
+    np.testing.assert_array_equal(ax.images[0].get_array(), np.asarray(stack.data[3]))
+    np.testing.assert_allclose(ax.images[0].get_extent(), [-0.24, 0.24, 0.24, -0.24])
+    with pytest.raises(IndexError, match="there are 54 sites"):
+        stack.plot_sub_image(54)

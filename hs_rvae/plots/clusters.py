@@ -1,0 +1,185 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Means of clusters, and the curve from which their number is chosen."""
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from . import frame, layout
+from .color import class_colors, get_colormap
+
+_NAMES = {
+    "bic": "Bayesian information criterion",
+    "aic": "Akaike information criterion",
+    "silhouette": "mean silhouette",
+    "gap": "gap",
+    "elbow": "log summed squared distance",
+}
+
+
+def plot_cluster_means(
+    images,
+    labels,
+    counts,
+    *,
+    pixel_size=None,
+    pixel_units="px",
+    n_columns=None,
+    cmap="gray",
+    intensity_limits=None,
+    colorbar=True,
+    intensity_label="intensity",
+    title=None,
+    font_size=None,
+    figure=None,
+):
+    """Draw the mean sub-image of each cluster with its number of sites.
+
+    All share one intensity scale. The frame has the colour of the cluster on site maps.
+
+    Parameters
+    ----------
+    images : numpy.ndarray, shape (k, h, w)
+    labels, counts : sequence of int, length k
+    pixel_size : float, optional
+        In `pixel_units`; with it a scale bar is drawn in the first image.
+    pixel_units : str
+    n_columns : int, optional
+        Images side by side; by default nearly a square.
+    cmap : str or matplotlib.colors.Colormap
+    intensity_limits : tuple of float, optional
+        By default the lowest and highest intensity.
+    colorbar : bool
+    intensity_label : str
+    title, font_size
+        As in `hs_rvae.plots.plot_site_map`.
+    figure : matplotlib.figure.Figure or SubFigure, optional
+        By default a new one, 85 mm wide.
+
+    Returns
+    -------
+    matplotlib.figure.Figure or SubFigure
+
+    Raises
+    ------
+    ValueError
+        If the numbers of images, labels and counts differ, or there is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hs_rvae.plots import plot_cluster_means
+    >>> figure = plot_cluster_means(np.random.rand(3, 16, 16), [0, 1, 2], [120, 80, 20])
+    >>> figure.axes[0].get_title()
+    '0: 120 sites'
+    """
+    images = np.asarray(images)
+    if images.ndim != 3 or not len(images):
+        raise ValueError(f"images has the shape {images.shape}: give (clusters, rows, columns)")
+    if not len(images) == len(labels) == len(counts):
+        raise ValueError(
+            f"{len(images)} images, {len(labels)} labels and {len(counts)} counts: their numbers "
+            "must agree"
+        )
+    font_size = frame.font_size_for(font_size, figure)
+    k = len(images)
+    n_columns = min(n_columns or int(np.ceil(np.sqrt(k))), k)
+    n_rows = -(-k // n_columns)
+    flat = 2 * n_rows < n_columns  # the colour bar belongs below
+    if figure is None:
+        import matplotlib.pyplot as plt
+
+        width = layout.column_width(font_size)
+        side = (width - 18 * (colorbar and not flat)) / n_columns
+        height = n_rows * (
+            side * images.shape[1] / images.shape[2] + (5 + 4 * flat) * font_size / 8
+        )
+        height += (6 if title else 1) + 12 * (colorbar and flat)
+        size = np.array([width, min(height, 2.2 * width)]) / layout.MM_PER_INCH
+        figure = plt.figure(figsize=size, layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.03, hspace=0.03)
+    axes = figure.subplots(n_rows, n_columns, squeeze=False)
+    low, high = intensity_limits or (np.nanmin(images), np.nanmax(images))
+    drawn = None
+    for i, ax in enumerate(axes.flat):
+        if i >= k:
+            ax.set_axis_off()
+            continue
+        scale = 1.0 if pixel_size is None else pixel_size
+        extent = (0, images.shape[2] * scale, images.shape[1] * scale, 0)
+        drawn = ax.imshow(images[i], cmap=get_colormap(cmap), vmin=low, vmax=high, extent=extent)
+        sites = "site" if counts[i] == 1 else "sites"
+        name = f"{labels[i]}:\n" if flat else f"{labels[i]}: "
+        ax.set_title(f"{name}{counts[i]} {sites}", fontsize=font_size, pad=2.5)
+        ax.set(xticks=[], yticks=[])
+        for spine in ax.spines.values():
+            spine.set(color=class_colors([labels[i]])[0], linewidth=1.8)
+    if pixel_size is not None:
+        unit = frame.unit_name(pixel_units)
+        frame.add_scale_bar(axes.flat[0], unit, "lower left", None, font_size - 1)
+    if colorbar:
+        where = "bottom" if flat else "right"
+        bar = figure.colorbar(drawn, ax=axes, fraction=0.05, pad=0.02, aspect=30, location=where)
+        bar.outline.set_linewidth(0.5)
+        bar.ax.tick_params(labelsize=font_size - 1, length=2, width=0.5)
+        bar.set_label(intensity_label, fontsize=font_size)
+    if title is not None:
+        figure.suptitle(title, fontsize=font_size)
+    return figure
+
+
+def plot_cluster_metric(
+    n_clusters, values, metric, best=None, *, title=None, font_size=None, ax=None
+):
+    """Draw how a metric depends on the number of clusters, and the number it prefers.
+
+    Parameters
+    ----------
+    n_clusters : sequence of int
+    values : sequence of float
+    metric : str
+        "bic", "aic", "silhouette", "gap" or "elbow".
+    best : int, optional
+        Number that is marked.
+    title, font_size
+        As in `hs_rvae.plots.plot_site_map`.
+    ax : matplotlib.axes.Axes, optional
+        By default those of a new figure, 85 mm wide.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> from hs_rvae.plots import plot_cluster_metric
+    >>> ax = plot_cluster_metric([1, 2, 3], [9.0, 4.0, 5.0], "bic", 2)
+    >>> ax.get_ylabel()
+    'Bayesian information criterion'
+    """
+    new = ax is None
+    font_size = frame.font_size_for(font_size, ax)
+    if new:
+        across = layout.column_width(font_size)
+        ax = frame.new_axes(across, 0.62 * across)
+    frame.check_axes(ax)
+    ax.plot(n_clusters, values, "o-", color="#0072B2", markersize=3.5, linewidth=1)
+    if best is not None:
+        ax.axvline(best, color="0.3", linewidth=0.8, linestyle="--", zorder=0)
+        ax.annotate(
+            f"{best}",
+            (best, 1),
+            (2, -2),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            va="top",
+            fontsize=font_size,
+        )
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel("number of clusters", fontsize=font_size)
+    ax.set_ylabel(_NAMES.get(metric, metric), fontsize=font_size)
+    ax.tick_params(labelsize=font_size - 1)
+    ax.yaxis.get_offset_text().set_fontsize(font_size - 1)
+    if title is not None:
+        ax.set_title(title, fontsize=font_size)
+    return ax

@@ -1,0 +1,126 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Several settings of a model side by side, as in the figures of the paper."""
+
+import numpy as np
+
+from . import layout
+from .angle_histogram import plot_angle_histogram
+from .manifold import plot_manifold
+from .site_map import plot_site_map
+
+_WIDTH = 58.0  # mm of one setting at 8 point: three fill a page
+_ROWS = {"angle": 0.78, "latent": 0.78, "histogram": 0.5, "manifold": 0.88}  # heights in widths
+_LATENTS = (-2.5, 2.5)  # of the maps: latents are about unit normal
+
+
+def plot_comparison(panels, *, rows=("angle", "latent", "histogram", "manifold"), font_size=8.0):
+    """Draw what each setting says about the same crystal: a column per setting.
+
+    From top to bottom: the map of the angle, the map of the first latent from -2.5 to 2.5, the
+    histogram of the angle, and the sub-images decoded over the latents.
+
+    Parameters
+    ----------
+    panels : mapping of str to dict
+        For every setting ``sites`` (SiteTable), ``manifold`` (what
+        :meth:`hs_rvae.RVAE.manifold` returns) and, if there is one, ``image`` (2-D array).
+    rows : sequence of {"angle", "latent", "histogram", "manifold"}
+        What is drawn, from top to bottom.
+    font_size : float
+        Points.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        58 mm wide for each setting at 8 point.
+
+    Raises
+    ------
+    ValueError
+        If there is no setting, or a row is unknown.
+
+    Notes
+    -----
+    Figs. 5 and 6 of the reference below.
+
+    References
+    ----------
+    AIP Advances 12, 105122 (2022), https://doi.org/10.1063/5.0105406
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hs_rvae import SiteTable
+    >>> from hs_rvae.plots import plot_comparison
+    >>> y, x = np.indices((5, 5)) * 20.0
+    >>> columns = {"x": x.ravel(), "y": y.ravel(), "angle": np.arctan2(y - 40, x - 40).ravel()}
+    >>> sites = SiteTable.from_columns(columns | {"latent_0": x.ravel()}, units={"angle": "rad"})
+    >>> manifold = np.random.default_rng(0).random((2, 2, 8, 8)), np.arange(2.0), np.arange(2.0)
+    >>> panels = {"one": {"sites": sites, "manifold": manifold}}
+    >>> figure = plot_comparison({**panels, "other": panels["one"]})
+    >>> [ax.get_title() for ax in figure.axes[:2]]
+    ['one', 'other']
+    """
+    import matplotlib.pyplot as plt
+
+    if not panels:
+        raise ValueError("panels is empty: there is nothing to compare")
+    unknown = [row for row in rows if row not in _ROWS]
+    if unknown or not rows:
+        raise ValueError(f"rows={tuple(rows)!r}: take some of {', '.join(map(repr, _ROWS))}")
+    width = _WIDTH * font_size / 8
+    heights = [width * _ROWS[row] for row in rows]
+    figure, axes = plt.subplots(
+        len(rows),
+        len(panels),
+        figsize=np.array([width * len(panels), sum(heights)]) / layout.MM_PER_INCH,
+        height_ratios=heights,
+        layout="constrained",
+        squeeze=False,
+    )
+    for column, (name, panel) in enumerate(panels.items()):
+        for row, ax in zip(rows, axes[:, column], strict=True):
+            # Scales are the same in all columns: the last one shows them.
+            _DRAW[row](panel, ax, font_size, last=column == len(panels) - 1)
+        axes[0, column].set_title(name, fontsize=font_size)
+    return figure
+
+
+def _angle(panel, ax, font_size, last):
+    _map(panel, "angle", ax, font_size, last)
+
+
+def _latent(panel, ax, font_size, last):
+    _map(panel, "latent_0", ax, font_size, last, limits=_LATENTS)
+
+
+def _map(panel, column, ax, font_size, last, **options):
+    sites, image = panel["sites"], panel.get("image")
+    if column not in sites or not np.isfinite(sites[column]).any():
+        _nothing(ax, f"no {column}", font_size)
+        return
+    options = {"image": image, "font_size": font_size, "colorbar": last} | options
+    plot_site_map(sites, column, **options, ax=ax)
+
+
+def _histogram(panel, ax, font_size, last):
+    sites = panel["sites"]
+    if "angle" not in sites or not np.isfinite(sites["angle"]).any():
+        _nothing(ax, "no angle", font_size)
+        return
+    plot_angle_histogram(sites, font_size=font_size, ax=ax)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _manifold(panel, ax, font_size, last):
+    images, values_y, values_x = panel["manifold"]
+    plot_manifold(images, values_y, values_x, font_size=font_size, ax=ax, colorbar=False)
+
+
+def _nothing(ax, text, font_size):
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, text, fontsize=font_size, ha="center", va="center", transform=ax.transAxes)
+
+
+_DRAW = {"angle": _angle, "latent": _latent, "histogram": _histogram, "manifold": _manifold}

@@ -1,0 +1,178 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything about one site in one figure, beside the map and a scatter of two columns."""
+
+import re
+
+import numpy as np
+
+from . import frame, markers
+from .color import angle_colors
+from .navigator import SiteNavigator
+
+_ANGLE = re.compile(r"(.*_)?angle|variant_residual")
+# Rows of the table that come first; the rest follows in the order of the table, as room allows.
+_FIRST = (
+    *("site_index", "x", "y", "angle", "angle_std", "order_amplitude", "variant", "cluster"),
+    *("latent_0", "latent_1", "latent_2", "shift_x", "shift_y", "log_likelihood"),
+)
+_ROWS = 15
+
+
+class Explorer(SiteNavigator):
+    """Map, scatter of two columns, and what is known about the site that was clicked on.
+
+    Both the map and the scatter answer to the mouse, as :class:`SiteNavigator` says. Below them
+    stand the site's sub-image, its reconstruction by the model, the posterior of its angle and its
+    row of the table.
+
+    Parameters
+    ----------
+    sites : SiteTable
+        Sites of one image.
+    x, y : str
+        Columns of the scatter. Angles are drawn in degrees.
+    color : str
+        Column that colours map and scatter.
+    details : callable
+        Takes the number of a site; returns a dict with ``sub_image`` (h, w), ``model`` (h, w) or
+        a text that says why there is none, and ``posterior``: angles (rad) and probabilities, or
+        such a text.
+    extent : tuple of float, optional
+        (left, right, bottom, top) of a sub-image on its calibrated axes.
+    unit : str
+        Unit of `extent`.
+    image, take, resolve
+        As in :class:`SiteNavigator`.
+
+    Attributes
+    ----------
+    site, selection, figure, map_ax
+        As in :class:`SiteNavigator`.
+    scatter_ax, sub_image_ax, model_ax, posterior_ax, row_ax : matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> explorer = stack.explore(x="latent_0", y="latent_1", color="angle")  # doctest: +SKIP
+    """
+
+    def __init__(self, sites, x, y, color, details, *, extent=None, unit="px", image=None,
+                 take=None, resolve=None):  # fmt: skip
+        for column in (x, y, color):
+            markers.column_values(sites, column)
+        self._x, self._y, self._details = x, y, details
+        self._extent, self._unit = extent, unit
+        super().__init__(sites, color, image=image, take=take, resolve=resolve)
+
+    def _make_figure(self):
+        import matplotlib.pyplot as plt
+
+        return plt.figure(figsize=(10.5, 6.2 if self._is_flat() else 7.4), layout="none")
+
+    def _draw(self):
+        below = ["image"] * 3 + ["model"] * 3 + ["angle"] * 3 + ["row"] * 3
+        if self._is_flat():
+            rows = [["map"] * 16, ["scatter"] * 4 + below]
+            heights = (1, 1)
+        else:
+            rows = [["map"] * 7 + ["scatter"] * 5, below]
+            heights = (1.55, 1)
+        spaces = {"left": 0.06, "right": 0.99, "top": 0.95, "bottom": 0.08}
+        panels = self.figure.subplot_mosaic(
+            rows, height_ratios=heights, gridspec_kw=spaces | {"wspace": 0.9, "hspace": 0.28}
+        )
+        self.scatter_ax, self.sub_image_ax = panels["scatter"], panels["image"]
+        self.model_ax, self.posterior_ax = panels["model"], panels["angle"]
+        self.row_ax = panels["row"]
+        self._draw_map(panels["map"])
+        self._draw_scatter(self.scatter_ax)
+        self._add_moving(self.sub_image_ax, self.model_ax, self.posterior_ax)
+        for ax in (self.sub_image_ax, self.model_ax):
+            ax.set_xticks([])
+            ax.set_yticks([])
+        self.row_ax.set_axis_off()
+        self._row = self.row_ax.text(
+            0, 1, "", va="top", fontsize=7, family="monospace", transform=self.row_ax.transAxes
+        )
+        self._add_moving(self._row)
+        self.posterior_ax.set(xlim=(-180, 180), xticks=(-180, -90, 0, 90, 180), yticks=[])
+        self.posterior_ax.set_xlabel("angle (°)", fontsize=8)
+        self.posterior_ax.tick_params(labelsize=7)
+
+    def _draw_scatter(self, ax):
+        points = np.column_stack([self._in_degrees(name) for name in (self._x, self._y)])
+        shown = np.isfinite(points).all(axis=1)
+        size = float(np.clip(6000 / max(len(points), 1), 3, 24))
+        cloud = ax.scatter(*points[shown].T, s=size, c=self.colors[shown], linewidths=0)
+        cloud.set_gid("sites")
+        for label, name in ((ax.set_xlabel, self._x), (ax.set_ylabel, self._y)):
+            unit = self.sites.units[name]
+            unit = "°" if self._is_angle(name) else unit
+            label(f"{name} ({unit})" if unit else name, fontsize=8)
+        ax.tick_params(labelsize=7)
+        self._add_field(ax, points, cloud, shown)
+
+    def _is_angle(self, name):
+        return self.sites.units[name] == "rad" or bool(_ANGLE.fullmatch(name))
+
+    def _in_degrees(self, name):
+        values = markers.column_values(self.sites, name)
+        return np.rad2deg(values) if self._is_angle(name) else values
+
+    # The site ------------------------------------------------------------
+
+    def _show_details(self):
+        found = self._details(self.site)
+        sub_image = np.asarray(found["sub_image"], dtype=float)
+        finite = sub_image[np.isfinite(sub_image)]
+        limits = (finite.min(), finite.max()) if finite.size else (0, 1)
+        self._show_image(self.sub_image_ax, "sub-image", sub_image, limits)
+        self._show_image(self.model_ax, "reconstruction", found["model"], limits)
+        self._show_posterior(found["posterior"])
+        self._row.set_text(self._row_text())
+
+    def _show_image(self, ax, title, content, limits):
+        """An image, on the grey scale of the sub-image, or the reason why there is none."""
+        for artist in [*ax.images, *ax.texts, *ax.artists]:
+            artist.remove()
+        ax.set_title(title, fontsize=8)
+        if isinstance(content, str):
+            ax.text(0.5, 0.5, content, ha="center", va="center", wrap=True, fontsize=7,
+                    transform=ax.transAxes)  # fmt: skip
+            return
+        ax.imshow(content, cmap="gray", vmin=limits[0], vmax=limits[1], extent=self._extent)
+        frame.add_scale_bar(ax, self._unit, "lower left", font_size=7)
+
+    def _show_posterior(self, content):
+        ax = self.posterior_ax
+        for artist in [*ax.collections, *ax.texts, *ax.lines]:
+            artist.remove()
+        ax.set_title("posterior of the angle", fontsize=8)
+        if isinstance(content, str):
+            ax.text(0.5, 0.5, content, ha="center", va="center", wrap=True, fontsize=7,
+                    transform=ax.transAxes)  # fmt: skip
+            return
+        angle, probability = content
+        # One collection: a bar each would take half a second.
+        ax.vlines(np.rad2deg(angle), 0, probability, colors=angle_colors(angle), linewidth=1.5)
+        ax.plot(np.rad2deg(angle), probability, color="black", linewidth=0.6)
+        ax.set_ylim(0, 1.08 * max(np.nanmax(probability), 1e-12))
+        if "angle" in self.sites and "angle_std" in self.sites:
+            mean, std = np.rad2deg([self.sites[n][self.site] for n in ("angle", "angle_std")])
+            title = f"posterior of the angle: {mean:.1f} ± {std:.1f}°"
+            ax.set_title(title.replace("-", "−"), fontsize=8)
+
+    def _row_text(self):
+        """The row of the table, in the units of the figures."""
+        names = [name for name in _FIRST if name in self.sites]
+        names += [n for n in self.sites.columns if n not in names and not n.endswith("_std")]
+        lines = [self._value_text(name) for name in names[:_ROWS]]
+        left = len(names) - _ROWS
+        return "\n".join([*lines, f"... {left} more in stack.sites"] if left > 0 else lines)
+
+    def _value_text(self, name):
+        value, unit = self.sites[name][self.site], self.sites.units[name]
+        if unit == "rad":
+            value, unit = np.rad2deg(value), "°"
+        text = f"{value:d}" if np.issubdtype(type(value), np.integer) else f"{value:.4g}"
+        return f"{name[:21]:<21} {text.replace('-', '−')}{unit if unit == '°' else ' ' + unit}"

@@ -1,0 +1,316 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The image itself: whole, a part of it, its columns, and one sub-image."""
+
+import numpy as np
+from matplotlib.patches import Circle, Rectangle
+
+from . import frame, layout
+from .color import class_colors
+
+_BOX_COLOR = "#F0E442"  # yellow of Okabe and Ito: seen on grey, also by colour-blind readers
+_MARKER_SHARE = 0.35  # of the distance to the nearest column
+
+
+def plot_image(
+    image,
+    *,
+    region=None,
+    boxes=(),
+    percentiles=(0.5, 99.5),
+    cmap="gray",
+    scale_bar=None,
+    title=None,
+    font_size=None,
+    ax=None,
+):
+    """Draw an image, or a part of it, with a scale bar.
+
+    The orientation is that of ``image.plot()``: x to the right, y down.
+
+    Parameters
+    ----------
+    image : hyperspy.api.signals.Signal2D or numpy.ndarray
+        (ny, nx). The axes of a signal give calibration and unit; an array is drawn in pixels.
+    region : RectangularROI or tuple of float, optional
+        Part to draw: a region of interest, or (left, top, right, bottom) in units of the axes.
+    boxes : sequence of RectangularROI or tuple of float
+        Parts to frame, such as the `region` of another figure.
+    percentiles : tuple of float
+        Percentiles of the drawn part at black and white.
+    cmap : str
+        Colour map.
+    scale_bar : bool or str, optional
+        Whether to draw a scale bar, or its corner; by default in the lower left.
+    title : str, optional
+    font_size : float, optional
+        Points; by default 8 in a new figure, the size set in Matplotlib in a given `ax`.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw into; by default those of a new figure, 85 mm wide.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If the image is not one 2-D image of real numbers, a region lies outside of it, or an
+        option does not fit.
+    TypeError
+        If `ax` is not one rectilinear Axes.
+
+    Notes
+    -----
+    Figs. 1(a), 1(c) and 3(a) of AIP Advances 12, 105122 (2022).
+
+    Examples
+    --------
+    >>> import hs_rvae
+    >>> from hs_rvae.plots import plot_image
+    >>> image = hs_rvae.data.dysco3()
+    >>> ax = plot_image(image, boxes=[(2, 2, 4, 4)])
+    >>> detail = plot_image(image, region=(2, 2, 4, 4))
+    """
+    data, low, high, unit = _calibrated_image(image)
+    size = high - low
+    part = np.array([low, high]) if region is None else _checked_region(region, low, high)
+    shape = np.array(data.shape[::-1])
+    first, last = np.rint((part - low) / size * shape).astype(int)
+    seen = np.asarray(data[first[1] : max(last[1], first[1] + 1),
+                           first[0] : max(last[0], first[0] + 1)], dtype=float)  # fmt: skip
+    if not np.isfinite(seen).any():
+        raise ValueError("image has no finite pixel here: there is nothing to draw")
+    dark, bright = np.nanpercentile(np.where(np.isfinite(seen), seen, np.nan), percentiles)
+    new = ax is None
+    font_size = frame.font_size_for(font_size, ax)
+    if new:
+        ax = frame.new_axes(layout.COLUMN_WIDTH, layout.COLUMN_WIDTH)
+    frame.check_axes(ax)
+    ax.imshow(
+        np.asarray(data),
+        cmap=cmap,
+        vmin=dark,
+        vmax=bright,
+        origin="upper",
+        extent=(low[0], high[0], high[1], low[1]),
+        interpolation_stage="data",
+    )
+    ax.set(xlim=part[:, 0], ylim=part[::-1, 1], xticks=[], yticks=[], aspect="equal")
+    for box in boxes:
+        (left, top), (right, bottom) = _checked_region(box, low, high)
+        outline = Rectangle((left, top), right - left, bottom - top, fill=False)
+        outline.set(edgecolor=_BOX_COLOR, linewidth=1.2, gid="box")
+        ax.add_patch(outline)
+    if scale_bar is None or scale_bar:
+        corner = scale_bar if isinstance(scale_bar, str) else None
+        frame.add_scale_bar(ax, unit, corner, font_size=font_size)
+    if title is not None:
+        ax.set_title(title, fontsize=font_size)
+    if new:
+        layout.fit_figure(ax, layout.column_width(font_size))
+    return ax
+
+
+def plot_sublattices(
+    image,
+    sublattices,
+    *,
+    region=None,
+    marker_size=None,
+    legend=True,
+    scale_bar=None,
+    title=None,
+    font_size=None,
+    ax=None,
+):
+    """Draw the columns of each sublattice on the image.
+
+    Parameters
+    ----------
+    image : hyperspy.api.signals.Signal2D or numpy.ndarray
+        (ny, nx).
+    sublattices : Atom_Lattice or Mapping of str to array-like of shape (n, 2)
+        As :func:`hs_rvae.find_sublattices` gives them, or names with positions ``(x, y)`` in px.
+    region : RectangularROI or tuple of float, optional
+        As in :func:`plot_image`.
+    marker_size : float, optional
+        Diameter in units of the axes; by default a third of the distance between columns.
+    legend : bool
+        Whether to name the sublattices, with the number of their columns.
+    scale_bar, title, font_size, ax
+        As in :func:`plot_image`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If there is no position, or as :func:`plot_image`.
+
+    Notes
+    -----
+    Fig. 3(b) of AIP Advances 12, 105122 (2022).
+
+    Examples
+    --------
+    >>> import hs_rvae
+    >>> from hs_rvae.plots import plot_sublattices
+    >>> image, truth = hs_rvae.simulation.simulate_perovskite((200, 200), random_state=0)
+    >>> xy = {"A": truth.a_sites[["x", "y"]], "B": truth.b_sites[["x", "y"]]}
+    >>> ax = plot_sublattices(image, xy)
+    """
+    from matplotlib.collections import EllipseCollection
+    from scipy.spatial import cKDTree
+
+    data, low, high, _ = _calibrated_image(image)
+    step = (high - low) / np.array(data.shape[::-1])
+    groups = {}
+    for name, xy in _named_positions(sublattices).items():
+        xy = np.asarray(xy, dtype=float)
+        if xy.ndim != 2 or xy.shape[1] != 2 or not len(xy):
+            raise ValueError(
+                f"sublattices[{name!r}] has the shape {xy.shape}: give (n, 2), x and y"
+            )
+        groups[name] = low + (xy + 0.5) * step
+    if not groups:
+        raise ValueError("sublattices holds none: there is nothing to draw")
+    ax = plot_image(
+        image, region=region, scale_bar=scale_bar, title=title, font_size=font_size, ax=ax
+    )
+    together = np.concatenate(list(groups.values()))
+    if marker_size is None:
+        distance = cKDTree(together).query(together, k=min(2, len(together)))[0]
+        marker_size = _MARKER_SHARE * float(np.median(distance.max(axis=-1))) or 1.0
+    # Vermillion and sky blue: far apart for colour-blind readers and on grey.
+    colors = class_colors([5, 4, 2, 6, 3])
+    for k, (name, points) in enumerate(groups.items()):
+        drawn = EllipseCollection(
+            marker_size, marker_size, 0, units="xy", offsets=points,
+            offset_transform=ax.transData, linewidths=0, facecolors=colors[k % len(colors)],
+            label=f"{name}, {len(points):,} columns", zorder=3,
+        )  # fmt: skip
+        drawn.set_gid(f"sublattice {name}")
+        ax.add_collection(drawn, autolim=False)
+    if legend:
+        font_size = frame.font_size_for(font_size, None)
+        proxies = [
+            ax.plot([], [], "o", ms=4, color=colors[k % len(colors)], label=f"{name} ({len(p):,})")[
+                0
+            ]
+            for k, (name, p) in enumerate(groups.items())
+        ]
+        ax.legend(handles=proxies, loc="upper right", fontsize=font_size - 1, framealpha=0.85,
+                  handletextpad=0.2, borderpad=0.3)  # fmt: skip
+    return ax
+
+
+def plot_sub_image(
+    image,
+    extent,
+    unit,
+    *,
+    limits=None,
+    disk=False,
+    cmap="gray",
+    scale_bar=None,
+    title=None,
+    font_size=None,
+    ax=None,
+):
+    """Draw one sub-image with a scale bar.
+
+    Parameters
+    ----------
+    image : numpy.ndarray
+        (h, w).
+    extent : tuple of float
+        (left, right, bottom, top) on its calibrated axes.
+    unit : str
+        Unit of `extent`.
+    limits : tuple of float, optional
+        Intensities at black and white; by default the least and the largest.
+    disk : bool
+        Whether to draw the circle inscribed in the window: beyond it the model sees nothing.
+    cmap, scale_bar, title, font_size, ax
+        As in :func:`plot_image`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ax = plot_sub_image(np.eye(8), (-0.4, 0.4, 0.4, -0.4), "nm", disk=True)
+    """
+    new = ax is None
+    font_size = frame.font_size_for(font_size, ax)
+    if new:
+        ax = frame.new_axes(layout.COLUMN_WIDTH / 2, layout.COLUMN_WIDTH / 2)
+    frame.check_axes(ax)
+    low, high = (None, None) if limits is None else limits
+    ax.imshow(image, cmap=cmap, vmin=low, vmax=high, extent=extent)
+    ax.set(xticks=[], yticks=[])
+    if disk:
+        left, right, bottom, top = extent
+        centre, radius = ((left + right) / 2, (bottom + top) / 2), abs(right - left) / 2
+        ring = Circle(centre, radius, fill=False, edgecolor=_BOX_COLOR, linewidth=1.0, gid="disk")
+        ax.add_patch(ring)
+    if scale_bar is None or scale_bar:
+        corner = scale_bar if isinstance(scale_bar, str) else None
+        frame.add_scale_bar(ax, unit, corner, font_size=font_size)
+    if title is not None:
+        ax.set_title(title, fontsize=font_size)
+    return ax
+
+
+def _calibrated_image(image):
+    """Pixels, the two corners (x, y) of the outermost pixels' edges, and the unit."""
+    axes = getattr(image, "axes_manager", None)
+    data = getattr(image, "data", image) if axes is not None else np.asarray(image)
+    if data.ndim != 2 or data.dtype.kind not in "biuf":
+        raise ValueError(
+            f"image must be one 2-D image of real numbers, not {data.ndim}-D {data.dtype}"
+        )
+    shape = np.array(data.shape[::-1], dtype=float)
+    if axes is None:
+        return data, np.full(2, -0.5), shape - 0.5, "px"
+    scale = np.array([axis.scale for axis in axes.signal_axes])
+    offset = np.array([axis.offset for axis in axes.signal_axes])
+    return (
+        data,
+        offset - scale / 2,
+        offset + (shape - 0.5) * scale,
+        frame.unit_name(axes.signal_axes[0].units),
+    )
+
+
+def _checked_region(region, low, high):
+    """Corners of a region inside the image: ((left, top), (right, bottom))."""
+    if hasattr(region, "left"):
+        region = (region.left, region.top, region.right, region.bottom)
+    try:
+        left, top, right, bottom = (float(value) for value in region)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"region={region!r}: give a RectangularROI or (left, top, right, bottom)"
+        ) from None
+    part = np.array([[left, top], [right, bottom]])
+    inside = np.clip(part, low, high)
+    if not (inside[0] < inside[1]).all():
+        raise ValueError(
+            f"region={region!r} has no part in the image, which reaches from ({low[0]:.4g}, "
+            f"{low[1]:.4g}) to ({high[0]:.4g}, {high[1]:.4g})"
+        )
+    return inside
+
+
+def _named_positions(sublattices):
+    """Names with positions, from a lattice of Atomap or a mapping."""
+    members = getattr(sublattices, "sublattice_list", None)
+    if members is not None:
+        return {s.name: np.column_stack([s.x_position, s.y_position]) for s in members}
+    return dict(sublattices)

@@ -1,0 +1,116 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Several methods on the same sites, side by side."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from . import frame, layout, markers
+from .scatter import plot_scatter
+from .site_map import plot_site_map
+
+
+def plot_method_comparison(
+    sites,
+    methods,
+    color="cluster",
+    *,
+    image=None,
+    maps=True,
+    contours=True,
+    cmap=None,
+    font_size=None,
+    figure=None,
+):
+    """Draw one column of panels per method: a scatter of two columns, and its colours on the map.
+
+    Parameters
+    ----------
+    sites : SiteTable
+        Sites of one image.
+    methods : Mapping of str to tuple of str, or sequence of str
+        Title of each method and its two columns, for example ``{"PCA": ("pca_0", "pca_1")}``; or
+        stems such as ``["pca", "tsne", "latent"]``, of which the first two columns are taken.
+    color : str or Mapping of str to str
+        Column that colours all points, or one for each title.
+    image : numpy.ndarray, optional
+        (ny, nx) parent image below the maps.
+    maps : bool
+        Whether to draw the maps below the scatters.
+    contours : bool
+        Whether to draw lines of equal density.
+    cmap, font_size
+        As in `hs_rvae.plots.plot_site_map`.
+    figure : matplotlib.figure.Figure or SubFigure, optional
+        By default a new one, 60 mm wide per method.
+
+    Returns
+    -------
+    matplotlib.figure.Figure or SubFigure
+
+    Raises
+    ------
+    KeyError
+        If a column is missing.
+    ValueError
+        If there is no method, or a mapping lacks one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hs_rvae import SiteTable
+    >>> from hs_rvae.plots import plot_comparison
+    >>> rng = np.random.default_rng(0)
+    >>> columns = {name: rng.normal(size=60) for name in ("pca_0", "pca_1", "tsne_0", "tsne_1")}
+    >>> y, x = np.divmod(np.arange(60), 10)
+    >>> sites = SiteTable.from_columns({"x": x, "y": y, **columns, "cluster": x % 3})
+    >>> figure = plot_comparison(sites, ["pca", "tsne"])
+    >>> len(figure.axes)
+    4
+    """
+    if isinstance(methods, str):
+        raise ValueError(f"methods={methods!r}: give a list of stems such as ['pca', 'tsne']")
+    if not isinstance(methods, Mapping):
+        methods = {stem: (f"{stem}_0", f"{stem}_1") for stem in methods}
+    if not methods:
+        raise ValueError("methods is empty: name at least one")
+    colors = color if isinstance(color, Mapping) else dict.fromkeys(methods, color)
+    lacking = [title for title in methods if title not in colors]
+    if lacking:
+        raise ValueError(f"color names no column for {lacking[0]!r}")
+    for name in [*(name for pair in methods.values() for name in pair), *colors.values()]:
+        if name not in sites.columns:
+            raise KeyError(markers.missing_column(sites, name))
+    font_size = frame.font_size_for(font_size, figure)
+    heights = _heights(sites, image) if maps else (0.85,)
+    if figure is None:
+        figure = _new_figure(heights, len(methods), font_size)
+    axes = figure.subplots(len(heights), len(methods), squeeze=False, height_ratios=heights)
+    for (title, (x, y)), column in zip(methods.items(), axes.T, strict=True):
+        plot_scatter(
+            sites, x, y, colors[title], contours=contours, cmap=cmap, title=title,
+            font_size=font_size, ax=column[0], colorbar=not maps,
+        )  # fmt: skip
+        if maps:
+            plot_site_map(
+                sites, colors[title], image=image, cmap=cmap, font_size=font_size, ax=column[1]
+            )
+    return figure
+
+
+def _heights(sites, image):
+    """Heights of scatter and map relative to their width, with room for labels and bars."""
+    points = markers.site_points(sites)
+    span = np.ptp(points, axis=0) if image is None else np.array(np.shape(image)[::-1])
+    flat = span[1] < 0.35 * span[0]  # the colour bar stands below
+    return 0.85, 0.7 * min(span[1] / max(span[0], 1e-12), 1.6) + (0.3 if flat else 0.15)
+
+
+def _new_figure(heights, count, font_size):
+    """A figure whose panels have room for their shape."""
+    import matplotlib.pyplot as plt
+
+    width = 60.0 * font_size / 8
+    size = np.array([count * width, sum(heights) * width]) / layout.MM_PER_INCH
+    return plt.figure(figsize=size, layout="constrained")

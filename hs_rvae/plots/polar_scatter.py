@@ -1,0 +1,110 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Two columns against each other, in the colours of direction and amplitude."""
+
+import numpy as np
+
+from . import frame, layout, markers
+from .polar import WHEEL_SIDE, add_wheel, polar_scale
+
+
+def plot_polar_scatter(
+    sites,
+    x,
+    y,
+    angle="angle",
+    amplitude="latent_0",
+    *,
+    sign=1,
+    signed=None,
+    limits=None,
+    percentiles=(1, 99),
+    cmap=None,
+    wheel=True,
+    marker_size=None,
+    title=None,
+    font_size=None,
+    ax=None,
+):
+    """Draw one column against another, coloured by direction and amplitude as polar maps are.
+
+    Parameters
+    ----------
+    sites : SiteTable
+        Sites of one or more images.
+    x, y : str
+        Columns. Angles (in radians) are drawn in degrees.
+    angle, amplitude, sign, signed, limits, percentiles, cmap, wheel, title, font_size, ax
+        As in :func:`plot_polar_map`.
+    marker_size : float, optional
+        Diameter in points; by default smaller where there are more sites.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Its wheel is the first of ``ax.child_axes``.
+
+    Raises
+    ------
+    KeyError
+        If a column is missing.
+    ValueError
+        If no site has finite values, or an option does not fit.
+    TypeError
+        If `ax` is not one rectilinear Axes.
+
+    Notes
+    -----
+    Figs. 2(e) and 2(g) of the reference below, with its amplitude-phase colours.
+
+    References
+    ----------
+    AIP Advances 12, 105122 (2022), https://doi.org/10.1063/5.0105406
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hs_rvae import SiteTable
+    >>> from hs_rvae.plots import plot_polar_scatter
+    >>> a = np.linspace(-3, 3, 50)
+    >>> sites = SiteTable.from_columns(
+    ...     {"x": a, "y": a, "angle": a, "latent_0": np.sin(a), "latent_1": np.cos(a)},
+    ...     units={"angle": "rad"})
+    >>> ax = plot_polar_scatter(sites, "latent_0", "latent_1", amplitude="latent_1")
+    >>> ax.get_xlabel(), len(ax.child_axes)
+    ('latent_0', 1)
+    """
+    scale = polar_scale(sites, angle, amplitude, sign, signed, limits, percentiles, cmap)
+    columns, labels = [], []
+    for name in (x, y):
+        values, unit = markers.column_values(sites, name), sites.units[name]
+        if unit == "rad" or name == "angle":
+            values, unit = np.rad2deg(values), "°"
+        columns.append(values)
+        labels.append(f"{name} ({unit})" if unit else name)
+    points = np.column_stack(columns)
+    shown = scale.defined & np.isfinite(points).all(axis=1)
+    if not shown.any():
+        raise ValueError(f"no site has a finite {x!r}, {y!r} and colour: there is nothing to draw")
+    new = ax is None
+    font_size = frame.font_size_for(font_size, ax)
+    if new:
+        width = layout.column_width(font_size)
+        ax = frame.new_axes(width, 0.62 * width)
+    frame.check_axes(ax)
+    if wheel:
+        layout.reserve(ax, side=WHEEL_SIDE * font_size / 8)
+    if marker_size is None:
+        marker_size = float(np.clip(60 / np.sqrt(shown.sum()), 1.2, 5))
+    colors = np.ones((len(points), 3))
+    colors[scale.defined] = scale.colors
+    drawn = ax.scatter(*points[shown].T, s=marker_size**2, c=colors[shown], linewidths=0)
+    drawn.set_gid("sites")
+    ax.set_xlabel(labels[0], fontsize=font_size)
+    ax.set_ylabel(labels[1], fontsize=font_size)
+    ax.tick_params(labelsize=font_size - 1)
+    if wheel:
+        add_wheel(ax, scale, cmap, font_size)
+    if title is not None:
+        ax.set_title(title, fontsize=font_size)
+    return ax

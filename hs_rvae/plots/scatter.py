@@ -1,0 +1,213 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Two columns against each other, coloured by a third, with lines of equal density."""
+
+import numpy as np
+
+from . import frame, layout, markers
+from .color import UNDEFINED_COLOR
+from .site_map import _label_scale, _value_scale, infer_kind
+
+# Share of the sites inside the lines of equal density.
+_SHARES = (0.9, 0.7, 0.5, 0.3, 0.1)
+# Sites from which the density is estimated, and points of its grid along each axis.
+_MOST, _GRID = 5000, 90
+
+
+def plot_scatter(
+    sites,
+    x,
+    y,
+    color=None,
+    *,
+    contours=True,
+    kind=None,
+    cmap=None,
+    limits=None,
+    percentiles=(1, 99),
+    marker_size=None,
+    alpha=None,
+    colorbar=True,
+    equal=False,
+    title=None,
+    font_size=None,
+    ax=None,
+):
+    """Draw one column against another.
+
+    Lines of equal density enclose 90, 70, 50, 30 and 10 % of the sites. Sites without a finite x or
+    y are left out and counted in the label of x; those without a colour (labels of -1, NaN) are
+    grey.
+
+    Parameters
+    ----------
+    sites : SiteTable
+        Sites of one or more images.
+    x, y : str
+        Columns. Angles (in radians) are drawn in degrees.
+    color : str, optional
+        Column that colours the points: labels, angles on a cyclic map, or values.
+    contours : bool
+        Whether to draw the lines of equal density.
+    kind, cmap, limits, percentiles
+        Of the colours, as in `hs_rvae.plots.plot_site_map`.
+    marker_size : float, optional
+        Diameter in points; by default smaller where there are more sites.
+    alpha : float, optional
+        Opacity of the points.
+    colorbar : bool
+        Whether to draw the colour bar.
+    equal : bool
+        Whether a unit of x and of y are equally long, for embeddings and scores.
+    title, font_size
+        As in `hs_rvae.plots.plot_site_map`.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw into; by default those of a new figure, 85 mm wide.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Its colour bar is the first of ``ax.child_axes``.
+
+    Raises
+    ------
+    KeyError
+        If there is no such column.
+    ValueError
+        If no site has finite values, or an option does not fit.
+    TypeError
+        If `ax` is not one rectilinear Axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hs_rvae import SiteTable
+    >>> from hs_rvae.plots import plot_scatter
+    >>> rng = np.random.default_rng(0)
+    >>> sites = SiteTable.from_columns({"pca_0": rng.normal(size=200),
+    ...     "pca_1": rng.normal(size=200), "cluster": rng.integers(0, 3, 200)})
+    >>> ax = plot_scatter(sites, "pca_0", "pca_1", "cluster")
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('pca_0', 'pca_1')
+    """
+    along = [_axis_values(sites, name) for name in (x, y)]
+    points = np.stack([values for values, _ in along], 1)
+    known = np.isfinite(points).all(1)
+    if not known.any():
+        raise ValueError(f"no site has both a finite {x!r} and a finite {y!r}: nothing to draw")
+    scale = None
+    if color is not None:
+        values, unit = markers.column_values(sites, color), sites.units[color]
+        if kind is None:
+            kind = infer_kind(color, sites[color], unit)
+        if kind == "labels":
+            scale = _label_scale(color, values, cmap)
+        else:
+            scale = _value_scale(color, values, unit, kind, cmap, limits, percentiles)
+    colorbar &= scale is not None
+
+    new = ax is None
+    font_size = frame.font_size_for(font_size, ax)
+    if new:
+        across = layout.column_width(font_size)
+        ax = frame.new_axes(across, 0.85 * across)
+    else:
+        frame.check_axes(ax)
+        layout.reserve(ax, 15.0 * font_size / 8 if colorbar else 0.0)
+    size = marker_size or float(np.clip(60 / np.sqrt(known.sum()), 1.0, 4.0))
+    drawn = _draw_points(ax, points, known, scale, size, alpha)
+    if contours:
+        _draw_contours(ax, points[known])
+    left_out = int((~known).sum())
+    ax.set_xlabel(along[0][1] + (f", {left_out} left out" if left_out else ""), fontsize=font_size)
+    ax.set_ylabel(along[1][1], fontsize=font_size)
+    ax.tick_params(labelsize=font_size - 1)
+    for name, set_limits, axis in ((x, ax.set_xlim, ax.xaxis), (y, ax.set_ylim, ax.yaxis)):
+        if infer_kind(name, sites[name], sites.units[name]) == "angle":
+            set_limits(-180, 180)
+            axis.set_ticks([-180, -90, 0, 90, 180])
+    if equal:
+        ax.set_aspect("equal", adjustable="datalim")
+    if colorbar:
+        bar = layout.add_colorbar(
+            ax, drawn, scale.label, font_size, extend=scale.extend, ticks=scale.ticks
+        )
+        bar.solids.set_alpha(1)
+        if scale.tick_labels is not None:
+            bar.set_ticks(scale.ticks, labels=scale.tick_labels)
+            bar.ax.minorticks_off()
+            bar.ax.tick_params(length=0)
+    if title is not None:
+        ax.set_title(title, fontsize=font_size)
+    return ax
+
+
+def _axis_values(sites, name):
+    """Values of a column in the unit of its axis, and the label."""
+    values, unit = markers.column_values(sites, name), sites.units[name]
+    if unit == "rad":
+        values, unit = np.rad2deg(values), "°"
+    return values, f"{name} ({unit})" if unit else name
+
+
+def _draw_points(ax, points, known, scale, size, alpha):
+    """Points in the colours of a scale, those without one in grey below."""
+    style = {"s": size**2, "linewidths": 0, "alpha": alpha, "rasterized": True}
+    if scale is None:
+        drawn = ax.scatter(*points[known].T, color="#0072B2", zorder=2, **style)
+        drawn.set_gid("sites")
+        return drawn
+    colored = known & np.isfinite(scale.values)
+    ax.scatter(*points[known & ~colored].T, color=[UNDEFINED_COLOR], zorder=1.5, **style)
+    # In random order: no class lies above all others.
+    order = np.random.default_rng(0).permutation(np.flatnonzero(colored))
+    drawn = ax.scatter(
+        *points[order].T, c=scale.values[order], cmap=scale.cmap, norm=scale.norm, zorder=2, **style
+    )
+    drawn.set_gid("sites")
+    return drawn
+
+
+def _draw_contours(ax, points):
+    """Lines that enclose given shares of the points."""
+    lines = density(points)
+    if lines is None:
+        return
+    grid_x, grid_y, values, levels = lines
+    # Dark on a light halo: read upon points of any colour.
+    for color, width in (("white", 1.4), ("0.15", 0.6)):
+        drawn = ax.contour(grid_x, grid_y, values, levels, colors=color, linewidths=width, zorder=3)
+        drawn.set_gid("density")
+
+
+def density(points, shares=_SHARES):
+    """Density of points on a grid, and the levels that enclose given shares of them.
+
+    Parameters
+    ----------
+    points : numpy.ndarray, shape (n, 2)
+    shares : sequence of float
+
+    Returns
+    -------
+    tuple or None
+        Grid along x and y, density (ny, nx), rising levels. None for too few points, or points
+        on a line.
+    """
+    from scipy.stats import gaussian_kde
+
+    if len(points) < 20 or np.linalg.matrix_rank(points - points.mean(0)) < 2:
+        return None
+    sample = points
+    if len(points) > _MOST:
+        sample = points[np.random.default_rng(0).choice(len(points), _MOST, replace=False)]
+    centre, spread = sample.mean(0), sample.std(0)
+    sample = (sample - centre) / spread
+    kernel = gaussian_kde(sample.T, bw_method=0.6 * len(sample) ** (-1 / 6))
+    low, high = sample.min(0), sample.max(0)
+    margin = 0.3 * (high - low)
+    grid = [np.linspace(*ends, _GRID) for ends in zip(low - margin, high + margin, strict=True)]
+    mesh = np.stack(np.meshgrid(*grid), 0)
+    values = kernel(mesh.reshape(2, -1)).reshape(_GRID, _GRID)
+    levels = np.unique(np.quantile(kernel(sample.T), 1 - np.array(shares)))
+    return grid[0] * spread[0] + centre[0], grid[1] * spread[1] + centre[1], values, levels

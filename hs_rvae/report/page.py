@@ -1,0 +1,149 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The page itself: everything put into the template and written at once."""
+
+import base64
+import datetime
+import os
+from contextlib import contextmanager, suppress
+from importlib.resources import files
+from pathlib import Path
+
+from . import figures as _figures
+from . import words as _words
+
+_COLUMNS = ("site_index", "x", "y", "angle", "angle_std", "order_amplitude", "variant", "cluster")
+
+
+def write_report(stack, path, *, title=None, command=None, diagnostics=None, random_state=0):
+    """
+    Write the page about a stack.
+
+    Parameters
+    ----------
+    stack : SubImageStack
+        With the columns of a model.
+    path : str or pathlib.Path
+        File to write; it appears complete or not at all.
+    title : str, optional
+        By default that of the image.
+    command : str, optional
+        The command line that repeats the analysis; by default lines of Python.
+    diagnostics : hs_rvae.diagnostics.Diagnostics or str
+        Or the reason why there are none.
+    random_state : int
+        Chooses the sites whose reconstruction is judged, if there are many.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    OSError
+        If the folder does not exist or cannot be written.
+    """
+    import jinja2
+
+    path = Path(path)
+    reason = diagnostics if isinstance(diagnostics, str) else None
+    diagnostics = None if reason else diagnostics
+    figures, left_out = _figures.draw_figures(stack, diagnostics)
+    if reason:
+        left_out.append(f"Diagnostics: {reason}")
+    found, cautions = _words.outcome(stack, diagnostics)
+    image = _words.about_image(stack)
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(
+        files("hs_rvae.report").joinpath("template.html").read_text(encoding="utf-8")
+    )
+    page = template.render(
+        title=title or dict(image)["title"],
+        date=datetime.date.today().isoformat(),
+        found=found,
+        cautions=cautions,
+        figures=figures,
+        left_out=left_out,
+        merit=_words.figures_of_merit(stack, random_state),
+        diagnostics=[] if diagnostics is None else diagnostics.summary,
+        image=image,
+        settings=_words.settings(stack),
+        versions=_words.versions(),
+        command=command,
+        script=_script(stack, image),
+        table=_table(stack),
+        n_sites=len(stack.sites),
+    )
+    with writable(path) as draft:
+        draft.write_text(page, encoding="utf-8")
+        os.replace(draft, path)
+    return path
+
+
+@contextmanager
+def writable(path):
+    """
+    Give a draft beside `path`, which is gone in the end.
+
+    Raises
+    ------
+    OSError
+        If the folder does not exist or cannot be written.
+    """
+    path = Path(path)
+    draft = path.with_name(path.name + ".part")
+    try:
+        draft.touch()
+        yield draft
+    except OSError as error:
+        raise type(error)(
+            f"path={str(path)!r} cannot be written ({error.strerror}): choose a folder that "
+            "exists and can be written."
+        ) from error
+    finally:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def _table(stack):
+    """Positions and results as CSV in base64."""
+    sites = stack.sites
+    names = [name for name in _COLUMNS if name in sites]
+    names += [n for n in sites.columns if n.startswith(("latent_", "shift_")) and "_std" not in n]
+    text = sites.to_dataframe()[names].to_csv(float_format="%.7g", lineterminator="\n")
+    return base64.b64encode(text.encode()).decode("ascii")
+
+
+def _script(stack, image):
+    """Lines of Python that repeat the analysis from the positions in the page."""
+    file = dict(image).get("file", "image.hspy")
+    centring = stack.metadata.get_item("Sub_images.centring", "subpixel")
+    lines = [
+        "import hyperspy.api as hs",
+        "import pandas as pd",
+        "",
+        "import hs_rvae",
+        "",
+        f"image = hs.load({file!r})",
+        'sites = pd.read_csv("sites.csv")  # the table of this page',
+        "stack = hs_rvae.SubImageStack.from_positions(",
+        f'    image, sites[["x", "y"]], window_size={stack.data.shape[-1]}, centring={centring!r}',
+        ")",
+    ]
+    model = _words.model_of(stack)
+    if model is None or stack.metadata.has_item("Sub_images.rvae.pixel_step"):
+        lines.append('stack.apply_rvae("model.safetensors")  # the model that was applied')
+    else:
+        given = ", ".join(
+            f"{name}={getattr(model, name)!r}"
+            for name in ("output_dimension", "architecture", "translation", "n_init", "epochs",
+                         "max_fit_sites", "random_state")
+            if hasattr(model, name)
+        )  # fmt: skip
+        lines.append(f"stack.rvae({given})")
+    offset = stack.metadata.get_item("Sub_images.rvae.angle_offset", 0.0)
+    if offset:
+        lines.insert(0, "import numpy as np")
+        lines.append('angle = stack.sites["angle"]  # registered:')
+        lines.append(f'stack.sites["angle"] = np.angle(np.exp(1j * (angle - {offset!r})))')
+    return "\n".join(lines)

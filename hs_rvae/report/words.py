@@ -1,0 +1,257 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a report says: figures of merit, the outcome in words, settings and versions."""
+
+import hashlib
+import importlib.metadata
+import inspect
+import platform
+
+import numpy as np
+
+_LIBRARIES = (
+    *("hs_rvae", "hyperspy", "atomap", "torch", "numpy", "scipy", "scikit-learn"),
+    *("matplotlib", "dask"),
+)
+_FEW_SITES = 300
+_GOOD_AGREEMENT = 0.9
+_MANY_UNDEFINED = 0.5
+_SAMPLE = 1000  # sites whose reconstruction is compared with the data
+
+
+def figures_of_merit(stack, random_state=0):
+    """
+    Numbers that say how good an analysis is.
+
+    Parameters
+    ----------
+    stack : SubImageStack
+    random_state : int
+        Chooses the sites whose reconstruction is judged, if there are many.
+
+    Returns
+    -------
+    list of (str, str, str)
+        Name, value with unit, meaning.
+    """
+    sites, rows = stack.sites, []
+    window = stack.data.shape[-1]
+    axis = stack.axes_manager.signal_axes[0]
+    unit = axis.units if isinstance(axis.units, str) else "px"
+    rows.append(("sites", f"{len(sites):,}", "sub-images in the stack"))
+    rows.append(("window", f"{window} px = {window * axis.scale:.3g} {unit}", "width of each"))
+    if "variant" in sites:
+        variant = sites["variant"]
+        counts = [int((variant == k).sum()) for k in range(max(variant.max() + 1, 0))]
+        listed = ", ".join(f"{count:,}" for count in counts) or "none"
+        rows.append(("variants", f"{len(counts)}: {listed}", "sites in each"))
+        rows.append(("undefined", f"{(variant < 0).mean():.1%}", "sites without a variant"))
+    if "variant_residual" in sites and np.isfinite(sites["variant_residual"]).any():
+        spread = np.rad2deg(np.nanmedian(np.abs(sites["variant_residual"])))
+        rows.append(("distance from the well", f"{spread:.2f}°", "median over the sites"))
+    if "angle_std" in sites and np.isfinite(sites["angle_std"]).any():
+        middle, high = np.rad2deg(np.nanpercentile(sites["angle_std"], (50, 90)))
+        text = "median (and 90th percentile) of the standard deviation of a site's angle"
+        rows.append(("angle_std", f"{middle:.2f}° ({high:.2f}°)", text))
+    if "log_likelihood" in sites and np.isfinite(sites["log_likelihood"]).any():
+        middle = np.nanmedian(sites["log_likelihood"])
+        rows.append(("log-likelihood", f"{middle:.1f} nat", "median per site"))
+    return rows + _of_model(stack, random_state)
+
+
+def _of_model(stack, random_state):
+    """Figures of merit of the model, if it is at hand."""
+    rows = []
+    model = model_of(stack)
+    if model is None:
+        return rows
+    agreement = start_agreement(model)
+    if agreement is not None:
+        text = "least agreement of the other random starts with the likeliest; 1 = the same angles"
+        rows.append(("agreement of starts", f"{agreement:.2f}", text))
+    loss = np.asarray(model.history_.get("validation_loss", ()), dtype=float)
+    if loss.size and np.isfinite(loss[-1]):
+        rows.append(("loss of held-out sites", f"{loss[-1]:.1f} nat", "after the last epoch"))
+    dropped = getattr(model, "dropped_variance_", None)
+    if dropped is not None:
+        text = "of the variance above the noise, beyond the highest frequency used"
+        rows.append(("dropped by the truncation", f"{dropped:.1%}", text))
+    share, n = _explained(stack, random_state)
+    if share is not None:
+        text = f"of the variance between the pixels of {n:,} sub-images, inside the model's disk"
+        rows.append(("explained by the model", f"{share:.1%}", text))
+    return rows
+
+
+def _explained(stack, random_state):
+    """Share of the variance that the model explains, and the number of sites judged."""
+    count = len(stack.sites)
+    chosen = np.arange(count)
+    if count > _SAMPLE:
+        chosen = np.sort(np.random.default_rng(random_state).choice(count, _SAMPLE, replace=False))
+    some = stack.select_sites(chosen)
+    some._rvae_model = stack._rvae_model
+    try:
+        left = some.get_rvae_residual(lazy_output=False, show_progressbar=False).data
+    except (ValueError, RuntimeError, NotImplementedError):
+        return None, 0
+    seen = np.isfinite(left).all(axis=(1, 2))
+    inside = (left[seen] != 0).any(axis=0)
+    data = np.asarray(some.data)[seen][:, inside]
+    if not data.size or not data.var():
+        return None, 0
+    return 1 - float((left[seen][:, inside] ** 2).mean() / data.var()), int(seen.sum())
+
+
+def model_of(stack):
+    """The stack's model, or None."""
+    try:
+        return stack.rvae_model
+    except RuntimeError:
+        return None
+
+
+def start_agreement(model):
+    """Least agreement of the random starts with the likeliest, or None."""
+    agreement = np.asarray(model.history_.get("start_agreement", ()), dtype=float)
+    return float(agreement.min()) if agreement.size and np.isfinite(agreement).all() else None
+
+
+def outcome(stack, diagnostics):
+    """
+    The result in sentences, what needs care first.
+
+    Parameters
+    ----------
+    stack : SubImageStack
+    diagnostics : hs_rvae.diagnostics.Diagnostics or None
+
+    Returns
+    -------
+    found, cautions : list of str
+    """
+    sites, model = stack.sites, model_of(stack)
+    found, cautions = [], []
+    if "variant" not in sites:
+        cautions.append("No variants were assigned: stack.assign_variants() does it.")
+    else:
+        variant = sites["variant"]
+        share = (variant < 0).mean()
+        if (variant >= 0).any():
+            found.append(
+                f"The angles lie in {variant.max() + 1} wells; {1 - share:.1%} of the "
+                f"{len(sites):,} sites are in one of them."
+            )
+            if share > _MANY_UNDEFINED:
+                cautions.append(
+                    f"{share:.0%} of the sites have no variant: they are not distorted, or the "
+                    "noise does not let them be told."
+                )
+        else:
+            cautions.append(
+                "No variants: the distortion does not stand out of the noise of a single site, or "
+                "the angles lie in no wells. Displacements may still tell, see their map."
+            )
+    offset = stack.metadata.get_item("Sub_images.rvae.angle_offset", 0.0)
+    if "angle" in sites and offset == 0:
+        cautions.append("The zero of the angle is arbitrary: only differences have a meaning.")
+    elif "angle" in sites:
+        found.append(f"The angles are registered: {np.rad2deg(offset):.1f}° were subtracted.")
+        found[-1] = found[-1].replace("-", "−")
+    if len(sites) < _FEW_SITES:
+        cautions.append(f"There are only {len(sites)} sites: fit with other seeds and compare.")
+    agreement = None if model is None else start_agreement(model)
+    if agreement is not None and agreement < _GOOD_AGREEMENT:
+        cautions.append(
+            f"The random starts found different angles (agreement {agreement:.2f}): raise n_init."
+        )
+    if model is None:
+        cautions.append("The model was not at hand: manifold and reconstructions are left out.")
+    if model is not None and not isinstance(model.random_state, int):
+        cautions.append("random_state was not a number: a second fit gives slightly other values.")
+    if diagnostics is not None and diagnostics.table["follows"].any():
+        about_angle = [line for line in diagnostics.summary if line.startswith("angle follows")]
+        others = len(diagnostics.summary) - len(about_angle)
+        cautions.extend(about_angle)
+        if others:
+            cautions.append(f"{others} remarks on the latents stand under Diagnostics.")
+    return found, cautions
+
+
+def settings(stack):
+    """
+    Everything that was chosen, by name.
+
+    Parameters
+    ----------
+    stack : SubImageStack
+
+    Returns
+    -------
+    list of (str, str)
+    """
+    node = stack.metadata.get_item("Sub_images")
+    node = {} if node is None else node.as_dictionary()
+    rows = [(name, _plain(node[name])) for name in ("window_size", "centring", "edge")
+            if name in node]  # fmt: skip
+    rows += [(f"applied: {k}", _plain(v)) for k, v in sorted(node.get("rvae", {}).items())]
+    model = model_of(stack)
+    if model is not None:
+        for name in inspect.signature(type(model)).parameters:
+            if name != "show_progressbar" and hasattr(model, name):
+                rows.append((f"model: {name}", _plain(getattr(model, name))))
+    return rows
+
+
+def _plain(value):
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def versions():
+    """
+    Versions of what took part.
+
+    Returns
+    -------
+    list of (str, str)
+    """
+    rows = []
+    for name in _LIBRARIES:
+        try:
+            rows.append((name, importlib.metadata.version(name)))
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    rows.append(("Python", platform.python_version()))
+    rows.append(("system", f"{platform.system()} {platform.machine()}"))
+    return rows
+
+
+def about_image(stack):
+    """
+    What identifies the image.
+
+    Parameters
+    ----------
+    stack : SubImageStack
+
+    Returns
+    -------
+    list of (str, str)
+    """
+    rows = [("title", stack.metadata.get_item("Sub_images.image_title", "") or "not known")]
+    image = stack.image
+    if image is None or isinstance(image, list):
+        return rows
+    file = image.metadata.get_item("General.original_filename", "")
+    if not file and image.tmp_parameters.has_item("filename"):
+        file = image.tmp_parameters.filename + image.tmp_parameters.get_item("extension", "")
+    if file:
+        rows.append(("file", str(file)))
+    height, width = image.data.shape
+    axis = image.axes_manager.signal_axes[0]
+    unit = axis.units if isinstance(axis.units, str) else "px"
+    rows.append(("size", f"{width} x {height} px, pixels of {axis.scale:.4g} {unit}"))
+    if not image._lazy:
+        data = np.ascontiguousarray(image.data)
+        rows.append(("SHA-256 of the pixels", hashlib.sha256(data.tobytes()).hexdigest()))
+    return rows

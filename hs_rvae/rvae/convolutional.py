@@ -1,0 +1,378 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The convolutional rVAE of the paper: one network, trained by gradient descent on pixels."""
+
+import logging
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from . import pose
+from .batches import map_blocks, n_blocks, spread_rows
+from .calibration import scatter_of_distorted
+from .covariance import factor_analysis
+from .geometry import HarmonicGrid, align, to_complex, to_real
+from .loss import spatial_divergence
+from .results import AngleDistribution, RVAEResult, angle_bins, middles
+from .scales import choose_grid, intensity_scale
+from .spatial import SpatialNetwork, coordinate_shift, image_shift
+from .training import train_spatial
+
+_logger = logging.getLogger(__name__)
+
+_FEWEST_SITES = 10
+_CHUNK = 64  # sub-images at a time through the network: 75 MB a layer for 48 x 48 px
+_N_MODES = 6  # as the harmonic model
+
+
+@dataclass
+class ConvolutionalModel:
+    """A fitted model.
+
+    Attributes
+    ----------
+    network : SpatialNetwork
+    maximum : float
+        Intensity of the fitted images that the network calls 1.
+    level, scale : float
+        Medians of their level and contrast.
+    grid : HarmonicGrid
+        Disk and polar Fourier space in which sites are told from undistorted ones.
+    pose : PoseModel
+        Mean of the sites there, turned back by their angles, and what they deviate from it.
+    order : OrderFilter
+    rotation_prior : float
+        In radians.
+    shift_prior : float
+        In px.
+    history : dict of str to numpy.ndarray
+        See :class:`~hs_rvae.RVAE`.
+    n_sites_fit : int
+    dropped_variance : float
+        Of the polar Fourier space; the network itself drops nothing.
+    angle_scatter : float
+        Standard deviation of angles, in radians, beyond what their posteriors know.
+    """
+
+    network: SpatialNetwork
+    maximum: float
+    level: float
+    scale: float
+    grid: HarmonicGrid
+    pose: pose.PoseModel
+    order: pose.OrderFilter
+    rotation_prior: float
+    shift_prior: float
+    history: dict = field(repr=False)
+    n_sites_fit: int
+    dropped_variance: float
+    angle_scatter: float = 0.0
+
+    #: Decoded sub-images fill the window; those of the harmonic model end with the disk.
+    whole_windows = True
+
+    @classmethod
+    def fit(
+        cls, images, offsets, rows, options, settings, generator, device, progress, initial=None
+    ):
+        """Fit to the sub-images `rows`; parameters as of :meth:`HarmonicModel.fit`."""
+        sample = images[spread_rows(rows, 512)]
+        sample = np.asarray(sample.compute() if hasattr(sample, "compute") else sample, np.float32)
+        sample = sample[np.isfinite(sample).all((1, 2))]
+        level, scale = intensity_scale(sample)
+        grid, dropped = choose_grid((sample - level) / scale, options.q_max)
+        pixels, offsets = _read(images, offsets, rows, progress)
+        maximum = float(pixels.max()) if initial is None else initial.maximum
+        if not maximum > 0:
+            raise ValueError(
+                f"images: the largest intensity is {maximum:g}; the convolutional rVAE divides by "
+                "it. Add a constant, so that intensities are positive."
+            )
+        pixels = (pixels / maximum).to(device)
+        offsets = None if offsets is None else offsets.to(device)
+        network = SpatialNetwork(
+            grid.window_size,
+            options.output_dimension,
+            options.rotation,
+            options.translation,
+            generator,
+        )
+        if initial is not None:
+            _start_from(network, initial.network)
+        network.to(device)
+        history = train_spatial(
+            network,
+            pixels,
+            offsets,
+            settings,
+            generator,
+            progress,
+            rotation_prior=options.rotation_prior,
+            shift_scale=options.shift_prior / network.half,
+            delay=options.shift_delay,
+        )
+        network.eval()
+        priors = {k: float(getattr(options, k)) for k in ("rotation_prior", "shift_prior")}
+        model = cls(
+            network, maximum, level, scale, grid, None, None,
+            **priors, history=history, n_sites_fit=len(pixels), dropped_variance=dropped,
+        )  # fmt: skip
+        model._order_latents(pixels)
+        model._fit_order(pixels, offsets)
+        return model
+
+    @property
+    def n_latents(self):
+        """Number of content latents."""
+        return self.network.n_latents
+
+    @torch.no_grad()
+    def encode(self, images, offsets, device, show_progressbar):
+        """Angles, shifts and latents; returns an RVAEResult."""
+        self._to(device)
+        bar = tqdm(
+            total=n_blocks(images), disable=not show_progressbar, desc="rVAE encoding", leave=True
+        )
+
+        @torch.no_grad()  # also in the threads of dask
+        def encode(block, offset):
+            parts = []
+            for start in range(0, len(block), _CHUNK):
+                part = slice(start, start + _CHUNK)
+                x = torch.as_tensor(block[part] / np.float32(self.maximum), device=device)
+                at = None if offset is None else torch.as_tensor(offset[part], device=device)
+                parts.append(self._encode(x, at))
+            return torch.cat(parts).cpu().numpy()
+
+        k, moved = self.n_latents, self.network.translation
+        with bar:
+            width = 8 + 2 * k
+            table = map_blocks(
+                encode, images, offsets, width=width, tick=bar.update, name="rvae-encode"
+            )
+        table[~np.isfinite(table).all(1)] = np.nan
+        angle, angle_std, likelihood, order = (c.copy() for c in table[:, :4].T)
+        return RVAEResult(
+            angle=angle,
+            angle_std=angle_std,
+            angle_weight=np.where(np.isfinite(angle), np.float32(1), np.nan),
+            shift=table[:, 4:6].copy() if moved else None,
+            shift_std=table[:, 6:8].copy() if moved else None,
+            latent=table[:, 8 : 8 + k].copy(),
+            latent_std=table[:, 8 + k :].copy(),
+            log_likelihood=likelihood,
+            order_amplitude=order,
+            order_amplitude_std=np.where(np.isfinite(order), np.float32(self.order.std), np.nan),
+        )
+
+    def _encode(self, x, offset):
+        """Angle, its std, bound, order, shift, its std, latents, their std: (n, 8 + 2 k)."""
+        network = self.network
+        posterior = network.encode(x)
+        angle = pose.wrap(-posterior.angle)
+        shift, shift_std = self._image_shift(posterior)
+        at = network.coordinates(offset)
+        moved = posterior.shift * (self.shift_prior / network.half) if network.translation else None
+        decoded = network.decode(at, posterior.angle, moved, posterior.content)
+        error = 0.5 * ((decoded - x.flatten(1)) ** 2).sum(1)
+        bound = -error - spatial_divergence(posterior, self.rotation_prior)
+        bound = bound - 0.5 * x[0].numel() * np.log(2 * np.pi)
+        order = self.order.amplitude(self._harmonics(x, offset, shift), angle)
+        scatter = torch.full_like(angle, self.angle_scatter if network.rotation else 0.0)
+        angle_std = torch.hypot(torch.exp(posterior.angle_log_std), scatter)
+        latent, std = network.to_user(posterior.content, torch.exp(posterior.content_log_std))
+        columns = torch.stack([angle, angle_std, bound, order], 1)
+        return torch.cat([columns, shift, shift_std, latent, std], 1)
+
+    def _image_shift(self, posterior):
+        """Displacement of the content in px of the image, and its standard deviation, (n, 2)."""
+        if not self.network.translation:
+            zero = torch.zeros((len(posterior.angle), 2), device=posterior.angle.device)
+            return zero, zero
+        shift = image_shift(posterior.angle, posterior.shift * self.shift_prior)
+        # Both axes turn into each other, and the angle moves the shift along its circle.
+        variance = torch.exp(2 * posterior.shift_log_std) * self.shift_prior**2
+        cos, sin = torch.cos(posterior.angle) ** 2, torch.sin(posterior.angle) ** 2
+        along_x = cos * variance[:, 1] + sin * variance[:, 0]
+        along_y = cos * variance[:, 0] + sin * variance[:, 1]
+        turning = torch.exp(2 * posterior.angle_log_std)[:, None] * shift.flip(1) ** 2
+        return shift, (torch.stack([along_x, along_y], 1) + turning).sqrt()
+
+    def _harmonics(self, x, offset, shift):
+        """Polar harmonics of sub-images in units of the network, about where the content stands."""
+        x = (x * self.maximum - self.level) / self.scale
+        if self.network.translation:
+            return self.grid.moved_harmonics(x, shift if offset is None else offset + shift)
+        return self.grid.harmonics(x, offset)
+
+    @torch.no_grad()
+    def angle_distribution(self, images, offsets, device, n_angles, zero):
+        """Posterior of the angles in bins, the angle `zero` counted as 0; one wrapped normal."""
+        result = self.encode(images, offsets, device, False)
+        modes = np.full((len(result.angle), _N_MODES), np.nan, np.float32)
+        good = np.isfinite(result.angle)
+        modes[good] = 0
+        weights, widths = modes.copy(), modes.copy()
+        angle = pose.wrap(torch.as_tensor(result.angle[good]) - zero)
+        std = torch.as_tensor(result.angle_std[good])
+        modes[good, 0], weights[good, 0], widths[good] = angle, 1.0, std[:, None]
+        probability = np.full((len(modes), n_angles), np.nan, np.float32)
+        probability[good] = angle_bins(
+            angle[:, None], torch.ones((len(angle), 1)), std[:, None], n_angles
+        )
+        return AngleDistribution(middles(n_angles), probability, modes, weights, widths)
+
+    @torch.no_grad()
+    def decode(self, latent, angle, device, shift=None, window_size=None, step=1.0):
+        """Sub-images of float32, (n, w, w), from latents (n, k), angles (n,) and shifts (n, 2).
+
+        The shift is in px of the sub-images wanted. Outside the fitted window the network
+        continues as it likes.
+        """
+        self._to(device)
+        network = self.network
+        size = self.grid.window_size if window_size is None else window_size
+        at = network.coordinates(None, size, step)
+        latent = network.from_user(torch.as_tensor(latent, device=device))
+        phi = -torch.as_tensor(angle, device=device)
+        moved = None
+        if shift is not None:
+            shift = torch.as_tensor(shift, device=device) * (step / network.half)
+            moved = coordinate_shift(phi, shift)
+        parts = []
+        for rows in torch.arange(len(latent), device=device).split(_CHUNK):
+            part = None if moved is None else moved[rows]
+            parts.append(network.decode(at, phi[rows], part, latent[rows]))
+        images = torch.cat(parts) if parts else torch.zeros((0, size**2))
+        return images.reshape(-1, size, size).cpu().numpy() * np.float32(self.maximum)
+
+    @torch.no_grad()
+    def _order_latents(self, pixels):
+        """Order the latents by the variance they explain, and make each rise with the intensity."""
+        network = self.network
+        chosen = pixels[:: max(1, len(pixels) // 256)]
+        posteriors = [network.encode(part) for part in chosen.split(_CHUNK)]
+        mean = torch.cat([posterior.content for posterior in posteriors])
+        zero, energy = torch.zeros(len(mean), device=mean.device), []
+        for k in range(network.n_latents):
+            alone = torch.zeros_like(mean)
+            alone[:, k] = mean[:, k]
+            decoded = [
+                network.decode(network.coordinates(), zero[: len(part)], None, part)
+                for part in alone.split(_CHUNK)
+            ]
+            energy.append(float(torch.cat(decoded).var(0).sum()))
+        intensity = chosen.mean((1, 2))
+        brightness = (intensity - intensity.mean()) @ (mean - mean.mean(0))
+        order = torch.tensor(np.argsort(energy, kind="stable")[::-1].copy(), device=mean.device)
+        network.order.copy_(order)
+        network.sign.copy_(torch.where(brightness >= 0, 1.0, -1.0)[order])
+
+    @torch.no_grad()
+    def _fit_order(self, pixels, offsets):
+        """The filter that tells distorted sites, from the sites turned back by the network.
+
+        The same matched filter as of the harmonic model: its template is the mean of the sites in
+        the network's frame, which shows a distortion only if the network's angles follow it; its
+        covariance is what the sites deviate from that.
+        """
+        device, shape = pixels.device, (self.grid.n_q, self.grid.n_orders)
+        aligned, angles, widths = [], [], []
+        for rows in torch.arange(len(pixels), device=device).split(_CHUNK):
+            offset = None if offsets is None else offsets[rows]
+            posterior = self.network.encode(pixels[rows])
+            angle = pose.wrap(-posterior.angle)
+            harmonics = self._harmonics(pixels[rows], offset, self._image_shift(posterior)[0])
+            aligned.append(align(harmonics, angle))
+            angles.append(angle)
+            widths.append(torch.exp(posterior.angle_log_std))
+        aligned, angle, width = torch.cat(aligned), torch.cat(angles), torch.cat(widths)
+        flat = to_real(aligned).double()
+        template = to_complex(flat.mean(0, keepdim=True).float(), shape)[0]
+        smallest = 1e-5 * float((template.abs() ** 2).mean())
+        left = flat - flat.mean(0)
+        noise, factors = factor_analysis(left.T @ left / len(left), shape, 0, smallest)
+        self.pose = pose.PoseModel(template, noise, factors, self.network.rotation)
+        self.order = pose.fit_order(aligned, self.pose, torch.zeros_like(angle))
+        if self.network.rotation:
+            amplitude = self.order.amplitude(aligned, torch.zeros_like(angle))
+            self.angle_scatter = scatter_of_distorted(angle, width, amplitude, self.order.std)
+
+    def state(self):
+        """Tensors and a header that JSON holds, for :meth:`from_state`."""
+        tensors = {f"history.{k}": torch.as_tensor(v) for k, v in self.history.items()}
+        tensors |= {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        for name in ("mean", "noise", "factors"):
+            tensors[f"pose.{name}"] = torch.view_as_real(getattr(self.pose, name).resolve_conj())
+        grid = {k: getattr(self.grid, k) for k in ("window_size", "q_max", "n_q", "max_order")}
+        network = self.network
+        header = {
+            "grid": grid,
+            "network": [network.n_latents, network.rotation, network.translation],
+            "order_scale": self.order.scale,
+        }
+        numbers = (
+            "maximum", "level", "scale", "rotation_prior", "shift_prior", "n_sites_fit",
+            "dropped_variance", "angle_scatter",
+        )  # fmt: skip
+        return tensors, header | {name: getattr(self, name) for name in numbers}
+
+    @classmethod
+    def from_state(cls, tensors, header):
+        """The model that :meth:`state` describes."""
+        parts = {"history": {}, "network": {}, "pose": {}}
+        for name, tensor in tensors.items():
+            part, _, key = name.partition(".")
+            parts[part][key] = tensor
+        header = dict(header)
+        grid = HarmonicGrid(**header.pop("grid"))
+        network = SpatialNetwork(grid.window_size, *header.pop("network"), torch.Generator())
+        network.load_state_dict(parts["network"])
+        complexes = {k: torch.view_as_complex(v) for k, v in parts["pose"].items()}
+        pose_model = pose.PoseModel(**complexes, rotation=network.rotation)
+        order = pose.OrderFilter(pose_model, header.pop("order_scale"))
+        history = {k: v.numpy() for k, v in parts["history"].items()}
+        return cls(
+            network.eval(), grid=grid, pose=pose_model, order=order, history=history, **header
+        )
+
+    def _to(self, device):
+        """Bring the model to a device."""
+        self.network.to(device)
+        if self.pose.mean.device.type != device.type:
+            self.pose = self.pose.to(device)
+            self.order = pose.OrderFilter(self.pose, self.order.scale)
+
+
+def _read(images, offsets, rows, progress):
+    """Finite sub-images of the fit as one tensor (n, w, w), and their offsets or None."""
+    w = images.shape[1]
+
+    def flat(block, offset):
+        return block.reshape(len(block), -1)
+
+    def tick():
+        progress.step("rVAE reading")
+
+    pixels = map_blocks(flat, images, None, rows, width=w * w, tick=tick, name="rvae-pixels")
+    good = np.isfinite(pixels[:, 0])
+    if good.sum() < _FEWEST_SITES:
+        raise ValueError(
+            f"images: {good.sum()} usable sub-images; a fit needs {_FEWEST_SITES} at least."
+        )
+    pixels = torch.as_tensor(pixels if good.all() else pixels[good]).reshape(-1, w, w)
+    return pixels, None if offsets is None else torch.as_tensor(offsets[rows][good])
+
+
+def _start_from(network, known):
+    """Take over the weights of a fitted network of the same shape."""
+    ours = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    theirs = {name: tensor.shape for name, tensor in known.state_dict().items()}
+    if ours != theirs:
+        raise ValueError(
+            "initial_model has another number of latents, or rotation and translation differ; the "
+            "convolutional model takes over its weights only from one like it."
+        )
+    network.load_state_dict(known.state_dict())

@@ -1,0 +1,151 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What sites are compared by: sub-images, a decomposition, latents, an embedding, any columns."""
+
+import logging
+import re
+
+import numpy as np
+
+_logger = logging.getLogger(__name__)
+
+EMBEDDING = "Sub_images.embedding"
+# Principal components that stand for sub-images where all pixels would be too many.
+_COMPONENTS = 50
+_CALLS = {
+    r"latent": "stack.rvae() or stack.apply_rvae(path)",
+    r"tsne|mds|isomap": "stack.embedding()",
+    r"pca|svd|nmf": "stack.decomposition()",
+}
+
+
+class SourcesMixin:
+    """Features of the sites for embeddings and clusters."""
+
+    def _table_features(self, source, argument):
+        """Features (n, d) from columns of the site table, NaN where a site has none, and names.
+
+        Parameters
+        ----------
+        source : str or list of str
+            "rvae" (all latents), "embedding" (the last one), the stem of numbered columns
+            ("pca"), a column, or a list of columns.
+        argument : str
+            Its name, for messages.
+        """
+        from hs_rvae.clustering import scale_columns
+
+        table = self.sites
+        if table is None:
+            raise ValueError(
+                f"{argument}={source!r} needs the site table, and this stack has none: make it "
+                "with SubImageStack.from_positions."
+            )
+        if isinstance(source, str):
+            names, common = self._columns_of(source, table, argument)
+        else:
+            names, common = [str(name) for name in source], False
+            if not names:
+                raise ValueError(f"{argument} is empty: name at least one column.")
+        missing = [name for name in names if name not in table]
+        if missing:
+            raise KeyError(
+                f"{argument} names {missing[0]!r}, which is no column of the site table"
+                f"{_hint(missing[0])}. There are {', '.join(table.columns)}."
+            )
+        if common:  # one space: its axes keep their relative size
+            return table[names], names
+        angles = {name: _fold(name) for name in names if _is_angle(name, table.units[name])}
+        return scale_columns({name: table[name] for name in names}, angles)
+
+    def _columns_of(self, source, table, argument):
+        """Names of the columns that a word stands for, and whether they span one space."""
+        numbered = {
+            "rvae": r"latent_\d+",
+            "decomposition": None,
+        }.get(source, rf"{re.escape(source)}_\d+")
+        if source == "embedding":
+            node = self.metadata.get_item(EMBEDDING)
+            names = [] if node is None else list(node.columns)
+            if not names or any(name not in table for name in names):
+                raise ValueError(
+                    f"{argument}='embedding': there is none yet; call stack.embedding() first."
+                )
+            return names, True
+        names = [name for name in table.columns if re.fullmatch(numbered, name)]
+        names.sort(key=lambda name: int(name.rsplit("_", 1)[1]))
+        if source == "rvae" and not names:
+            raise ValueError(
+                f"{argument}='rvae' needs latents, and there are none yet: call stack.rvae() or "
+                "stack.apply_rvae(path) first."
+            )
+        if names:
+            return names, True
+        if source in table:
+            return [source], False
+        raise ValueError(
+            f"{argument}={source!r} is unknown, or has not been computed{_hint(source)}: take "
+            "'signal', 'decomposition', 'rvae', 'embedding', or names of columns of the site table."
+        )
+
+    def _loadings_features(self, number_of_components, argument):
+        """Loadings of the last decomposition."""
+        results = self.learning_results
+        if results.loadings is None:
+            raise ValueError(
+                f"{argument}='decomposition': there is none yet; call "
+                "stack.decomposition('PCA', output_dimension=8) first."
+            )
+        return np.asarray(results.loadings)[:, : self._number_of_loadings(number_of_components)]
+
+    def _number_of_loadings(self, number_of_components):
+        """How many components count: those asked for, then all, then the significant ones."""
+        results = self.learning_results
+        if number_of_components is not None or results.output_dimension:
+            return number_of_components or results.output_dimension
+        return results.number_significant_components or results.loadings.shape[1]
+
+    def _pixel_scores(self, random_state):
+        """Sub-images by their first 50 principal components (all, if there are fewer)."""
+        from hs_rvae import decomposition as rooms
+
+        flat = self._rows_of(self.data, (None, None))
+        summary = rooms.summarise(flat)
+        n, p = flat.shape
+        k = min(_COMPONENTS, n - len(summary.bad_rows), p)
+        good = np.ones(n, bool)
+        good[summary.bad_rows] = False
+        if not good.all():
+            flat = flat[np.flatnonzero(good)]
+        scores = np.full((n, k), np.nan)
+        if hasattr(flat, "dask"):
+            found = rooms.stream_svd(flat, k, True, random_state)
+            scores[good], share = found.loadings, found.explained_variance_ratio.sum()
+        else:
+            from sklearn.decomposition import PCA
+
+            model = PCA(k, random_state=0)
+            scores[good] = model.fit_transform(flat.astype(rooms.working_type(flat.dtype)))
+            share = model.explained_variance_ratio_.sum()
+        _logger.info(
+            "Sub-images are compared by %d principal components (%.0f %% of the variance).",
+            k,
+            100 * share,
+        )
+        return scores
+
+
+def _is_angle(name, unit):
+    """Whether a column jumps by a turn somewhere."""
+    return unit == "rad" and not name.endswith("_std") and name != "variant_residual"
+
+
+def _fold(name):
+    """2 for the axis of an ellipse, which is the same after half a turn."""
+    return 2 if name == "rotation" else 1
+
+
+def _hint(name):
+    """Which call writes a column."""
+    call = next((call for stem, call in _CALLS.items() if re.match(stem, name)), None)
+    return f" ({call} writes it)" if call else ""

@@ -1,0 +1,126 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The pages of the documentation: their code runs, and what they name is there."""
+
+import re
+import shutil
+from pathlib import Path
+
+import hyperspy.api as hs
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+import hs_rvae
+
+ROOT = Path(hs_rvae.__file__).parents[1]
+DOCS = ROOT / "docs"
+# A block after the comment ``.. not run`` needs what tests do not have, such as another program.
+_BLOCK = re.compile(r"^\.\. code-block:: python\n\n((?:(?: {3}.*)?\n)+)", re.MULTILINE)
+_FENCED = re.compile(r"```python\n(.*?)```", re.DOTALL)
+
+pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="needs the source tree")
+
+
+def code_of(page):
+    """All blocks of Python of a page, in their order."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix == ".md":
+        return _FENCED.findall(text)
+    text = re.sub(r"^\.\. not run\n+\.\. code-block::.*\n", "", text, flags=re.MULTILINE)
+    return [re.sub(r"^ {3}", "", block, flags=re.MULTILINE) for block in _BLOCK.findall(text)]
+
+
+PAGES = [
+    page
+    for page in [ROOT / "README.md", *sorted(DOCS.rglob("*.rst"))]
+    if not {"auto_examples", "generated", "_build"} & set(page.relative_to(ROOT).parts)
+    and DOCS.exists()
+    and code_of(page)
+]
+
+
+@pytest.fixture(scope="module")
+def at_hand(tmp_path_factory):
+    """Names and files that a reader of a page has: an image, its columns, a fitted stack."""
+    folder = tmp_path_factory.mktemp("reader")
+    image, truth = hs_rvae.simulation.simulate_perovskite(
+        (400, 400), cell=20.0, random_state=0, domain_size=8
+    )
+    image.save(folder / "image.hspy")
+    lattice = hs_rvae.find_sublattices(image)
+    lattice.save(str(folder / "lattice.hdf5"))
+    a, b = lattice.sublattice_list
+    a_xy, b_xy = (np.column_stack([s.x_position, s.y_position]) for s in (a, b))
+    stack = hs_rvae.SubImageStack.from_atom_lattice(lattice, image=image, sublattice="B")
+    stack.rvae(random_state=0)
+    stack.assign_variants(4)
+    stack.rvae_model.save(folder / "my_model.safetensors")
+    names = {
+        "hs": hs, "hs_rvae": hs_rvae, "np": np, "image": image, "other_image": image,
+        "lattice": lattice, "a": a, "b": b, "a_xy": a_xy, "b_xy": b_xy, "xy": b_xy,
+        "positions": b_xy, "other_xy": b_xy, "rc": b_xy[:, ::-1], "b_heights": b_xy[:, 0],
+        "images": stack.data, "values": np.zeros(len(stack.sites)), "stack_b": stack,
+        "table": b.column_table,
+    }  # fmt: skip
+    return folder, names, stack
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_the_code_of_a_page_runs(page, at_hand, tmp_path, monkeypatch):
+    folder, names, stack = at_hand
+    for file in folder.iterdir():
+        copy = shutil.copytree if file.is_dir() else shutil.copy
+        copy(file, tmp_path / file.name)
+    monkeypatch.chdir(tmp_path)
+    load = hs.load
+
+    def load_image(path, **options):
+        """What stands for an image of the reader's, dm4 being a format that nobody writes."""
+        return load("image.hspy" if str(path).endswith("image.dm4") else path, **options)
+
+    monkeypatch.setattr(hs, "load", load_image)
+    names = dict(names)
+    names["stack"], names["stack_a"] = stack.deepcopy(), stack.deepcopy()
+    for number, block in enumerate(code_of(page), 1):
+        try:
+            exec(compile(block, f"{page.name}, block {number}", "exec"), names)  # noqa: S102
+        except Exception as error:
+            raise AssertionError(f"{page.name}, block {number}:\n{block}") from error
+        plt.close("all")
+
+
+def test_pages_refer_to_gallery_scripts_that_exist():
+    found = 0
+    for page in DOCS.rglob("*.rst"):
+        if {"auto_examples", "_build", "generated"} & set(page.relative_to(DOCS).parts):
+            continue
+        text = page.read_text(encoding="utf-8")
+        for name in re.findall(
+            r"auto_examples/(?:images/sphx_glr_)?(plot_\w+?)(?:_\d{3}\.png|\b)", text
+        ):
+            found += 1
+            assert (ROOT / "examples" / f"{name}.py").exists(), f"{page.name}: {name}"
+    assert found
+
+
+def test_every_method_of_the_table_of_figures_exists():
+    text = (DOCS / "user_guide" / "figures.rst").read_text(encoding="utf-8")
+    names = re.findall(r"``stack\.(\w+)\(", text)
+    assert len(names) > 5 and all(hasattr(hs_rvae.SubImageStack, name) for name in names)
+
+
+def test_the_conda_recipe_asks_for_what_pip_asks_for():
+    import tomllib
+
+    import yaml
+
+    recipe = yaml.safe_load((DOCS / "dev" / "environment.yml").read_text(encoding="utf-8"))
+    listed = {re.match(r"[\w-]+", line)[0].lower() for line in recipe["dependencies"]}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    renamed = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
+    for requirement in project["dependencies"]:
+        name = re.match(r"[\w-]+", requirement)[0].lower()
+        assert renamed.get(name, name) in listed, f"{name} is missing in environment.yml"

@@ -1,0 +1,324 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report: what it says, that it stands alone, and that a browser shows it."""
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+
+import hyperspy.api as hs
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from hs_rvae import RVAE, SubImageStack
+from hs_rvae import stack as join
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
+PNG = b"\x89PNG\r\n\x1a\n"
+PHONE, DESKTOP = 390, 1280
+
+
+class Page(HTMLParser):
+    """What a page refers to, and its text by tag."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.tags, self.links, self.images, self.text, self._open = [], [], [], {}, []
+        self.feed(Path(path).read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.tags.append(tag)
+        if tag not in ("img", "meta", "link", "br"):
+            self._open.append(tag)
+        if tag == "img":
+            self.images.append((attrs["alt"], attrs["src"]))
+        self.links += [attrs[name] for name in ("src", "href") if name in attrs]
+
+    def handle_endtag(self, tag):
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        for tag in set(self._open):
+            self.text[tag] = self.text.get(tag, "") + data
+
+
+@pytest.fixture(scope="module")
+def fitted(make_film, tmp_path_factory):
+    """A film of four variants with displacements, from a file, with everything a report shows."""
+    film = make_film(0, n_cells=24, nonpolar=0.0)
+    path = tmp_path_factory.mktemp("report") / "film.hspy"
+    film.image.save(path)
+    image = hs.load(path)
+    stack = SubImageStack.from_positions(
+        image, film.positions, window_size=36, neighbours=film.truth.a_sites
+    )
+    stack.rvae(output_dimension=2, epochs=3, n_init=2, random_state=0)
+    stack.register_angle("displacement")
+    stack.assign_variants(4)
+    return stack
+
+
+@pytest.fixture(scope="module")
+def before(fitted):
+    """Data and table before anything is reported."""
+    return fitted.data.copy(), fitted.sites.to_dataframe()
+
+
+@pytest.fixture(scope="module")
+def page(fitted, before, tmp_path_factory):
+    figure = plt.figure()
+    command = "hs-rvae analyse 'my <image>.dm4'"
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    fitted.report(path, title="A & B", command=command, n_shuffles=10)
+    assert plt.get_fignums() == [figure.number]
+    return path
+
+
+def test_the_page_stands_alone(page):
+    found = Page(page)
+    assert "script" not in found.tags and "iframe" not in found.tags
+    assert all(link.startswith("data:") for link in found.links)
+    for _, source in found.images:
+        kind, data = source.split(",")
+        assert kind == "data:image/png;base64" and base64.b64decode(data).startswith(PNG)
+
+
+def test_it_shows_everything_there_is(page):
+    titles = [title for title, _ in Page(page).images]
+    assert {
+        *("Angle", "Variants", "Order amplitude", "Displacement", "Histogram of the angle"),
+        *("Content, latent_0", "Content, latent_1", "Manifold", "Course of the fit"),
+        "Does it follow the instrument?",
+    } <= set(titles)
+    assert "Left out" not in page.read_text(encoding="utf-8")
+
+
+def test_figures_of_merit_are_those_of_the_stack(fitted, page):
+    table = Page(page).text["table"]
+    sites = fitted.sites
+    assert f"{len(sites)}" in table and f"{(sites['variant'] < 0).mean():.1%}" in table
+    assert f"{np.rad2deg(np.median(sites['angle_std'])):.2f}°" in table
+    explained = float(re.search(r"explained by the model\s*([\d.]+)%", table)[1])
+    residual = fitted.get_rvae_residual().data
+    inside = (residual != 0).any(axis=0)
+    expected = 1 - (residual[:, inside] ** 2).mean() / fitted.data[:, inside].var()
+    assert explained == pytest.approx(100 * expected, abs=0.06)
+
+
+def test_result_and_diagnostics_are_said_in_words(fitted, page):
+    items = Page(page).text["li"]
+    assert "The angles lie in 4 wells" in items and "registered" in items
+    for line in fitted.deepcopy().rvae_diagnostics(n_shuffles=10, random_state=0).summary:
+        assert line in items
+
+
+def test_the_lines_of_the_page_repeat_the_analysis(fitted, page, tmp_path, monkeypatch):
+    text = page.read_text(encoding="utf-8")
+    script = unescape(re.search(r"<pre>(import .*?)</pre>", text, re.DOTALL)[1])
+    csv = re.search(r"data:text/csv;base64,([^\"]+)", text)[1]
+    monkeypatch.chdir(tmp_path)
+    Path("sites.csv").write_bytes(base64.b64decode(csv))
+    table = pd.read_csv("sites.csv")
+    np.testing.assert_allclose(table["x"], fitted.sites["x"], rtol=1e-6)
+    names = {}
+    fitted.image.save("film.hspy")
+    exec(script, names)  # noqa: S102
+    away = names["stack"].sites["angle"] - fitted.sites["angle"]
+    assert np.abs(np.angle(np.exp(1j * away))).max() < 1e-2
+    latents = names["stack"].sites["latent_0"], fitted.sites["latent_0"]
+    assert np.corrcoef(*latents)[0, 1] > 0.999
+
+
+def test_settings_versions_and_the_image_are_stated(fitted, page):
+    import hashlib
+
+    import hs_rvae
+
+    table = Page(page).text["table"]
+    for text in ("model: random_state", "model: epochs", "window_size", hs_rvae.__version__):
+        assert text in table
+    pixels = np.ascontiguousarray(fitted.image.data).tobytes()
+    assert hashlib.sha256(pixels).hexdigest() in table
+
+
+def test_a_command_is_given_as_the_way_to_repeat_it(page):
+    text = page.read_text(encoding="utf-8")
+    assert "hs-rvae analyse &#39;my &lt;image&gt;.dm4&#39;" in text
+    assert "<h1>A &amp; B</h1>" in text
+
+
+def test_nothing_is_changed_by_a_report(fitted, before, page):
+    data, table = before
+    assert np.array_equal(data, fitted.data) and table.equals(fitted.sites.to_dataframe())
+
+
+def test_what_needs_care_and_what_is_missing_is_said(fitted, tmp_path):
+    """A lazy stack of a few sites, without variants, image and model."""
+    few = fitted.select_sites(np.arange(60))
+    few.sites["variant"] = np.full(60, -1)
+    few.save(tmp_path / "s.zspy")
+    lazy = hs.load(tmp_path / "s.zspy", lazy=True)
+    path = lazy.report(tmp_path / "lazy.html")
+    text = path.read_text(encoding="utf-8")
+    assert "There are only 60 sites" in text and "No variants:" in text
+    assert "The model was not at hand" in text and "Manifold: The rVAE model is not saved" in text
+    assert "Diagnostics: " in text.split("Left out")[1]  # too few sites to judge
+    assert "apply_rvae(&#34;model.safetensors&#34;)" in text
+    assert lazy._lazy
+    assert "Angle" in [title for title, _ in Page(path).images]
+
+
+def test_what_cannot_be_reported_on_is_refused(fitted, tmp_path):
+    bare = fitted.deepcopy()
+    bare.sites.remove("angle")
+    with pytest.raises(ValueError, match="no column 'angle' to report on"):
+        bare.report(tmp_path / "r.html")
+    with pytest.raises(ValueError, match="joins several images"):
+        join([fitted, fitted]).report(tmp_path / "r.html")
+    with pytest.raises(OSError, match="choose a folder that exists"):
+        fitted.report(tmp_path / "none" / "r.html")
+    assert list(tmp_path.iterdir()) == []
+
+
+# In a browser ----------------------------------------------------------------
+
+_PROBE = """<!DOCTYPE html><body style="margin:0"><iframe id="page" src="{page}"
+style="border:0;width:{width}px;height:20000px"></iframe><pre id="found"></pre><script>
+const frame = document.getElementById("page");
+frame.onload = () => {{
+  const page = frame.contentDocument, root = page.documentElement;
+  const images = [...page.images];
+  document.getElementById("found").textContent = "FOUND" + JSON.stringify({{
+    width: root.clientWidth, needed: root.scrollWidth, images: images.length,
+    broken: images.filter(image => !image.complete || image.naturalWidth < 100).length,
+    narrow: images.filter(image => image.clientWidth < 0.8 * Math.min({width}, 330)).length,
+    letters: parseFloat(frame.contentWindow.getComputedStyle(page.body).fontSize),
+  }}) + "END";
+}};
+</script></body>"""
+
+
+@pytest.mark.parametrize("width", [PHONE, DESKTOP])
+def test_a_browser_shows_the_page(page, tmp_path, width):
+    browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if browser is None:
+        pytest.skip(f"no browser at hand (looked for {', '.join(BROWSERS)})")
+    probe = tmp_path / "probe.html"
+    probe.write_text(_PROBE.format(page=page.as_uri(), width=width), encoding="utf-8")
+    command = [
+        *(browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"),
+        *("--allow-file-access-from-files", "--virtual-time-budget=20000"),
+        *("--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}"),
+        *(f"--window-size={max(width, 500)},4200", probe.as_uri()),
+    ]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    found = re.search(r"FOUND(\{.*?\})END", shown.stdout)
+    assert found, shown.stderr[-2000:]
+    found = json.loads(found[1])
+    assert found["images"] == len(Page(page).images) and found["broken"] == 0
+    assert found["width"] == width and found["needed"] <= width  # nothing to scroll sideways
+    assert found["narrow"] == 0 and found["letters"] >= 14
+    assert "CONSOLE" not in shown.stderr  # where errors of the page would be
+
+
+# On the command line ---------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def image_file(tmp_path_factory, make_film):
+    path = tmp_path_factory.mktemp("image") / "my film.hspy"
+    make_film(1, n_cells=16, nonpolar=0.0).image.save(path)
+    return path
+
+
+def test_analyse_writes_page_stack_model_and_table(image_file, tmp_path, capsys):
+    from hs_rvae.cli import main
+
+    folder = tmp_path / "out"
+    options = ["--window", "40", "--sublattice", "A", "--latent", "1", "--seed", "3"]
+    assert main(["analyse", str(image_file), *options, "-o", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert "of 40 px around A" in said and str(folder / "my film.html") in said
+    stack = hs.load(folder / "my film.zspy")
+    assert stack.data.shape[-1] == 40 and "latent_1" not in stack.sites
+    angle = stack.sites["angle"].copy()
+    table = pd.read_csv(folder / "my film.csv", comment="#", index_col="site")
+    np.testing.assert_allclose(table["angle"], angle)
+    model = RVAE.load(folder / "my film.safetensors")
+    assert model.random_state == 3
+    text = (folder / "my film.html").read_text(encoding="utf-8")
+    assert "--window 40 --sublattice A --latent 1" in unescape(text)
+
+
+@pytest.mark.slow
+def test_analyse_applies_the_model_that_it_wrote(image_file, tmp_path):
+    from hs_rvae.cli import main
+
+    folder = tmp_path / "out"
+    assert main(["analyse", str(image_file), "-o", str(folder)]) == 0
+    angle = hs.load(folder / "my film.zspy").sites["angle"]
+    again = ["--model", str(folder / "my film.safetensors")]
+    assert main(["analyse", str(image_file), *again, "-o", str(tmp_path / "again")]) == 0
+    repeated = hs.load(tmp_path / "again" / "my film.zspy").sites["angle"]
+    assert np.abs(np.angle(np.exp(1j * (repeated - angle)))).max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--sublattice", "C"], "--sublattice C: this image has A and B"),
+        (["--model", "none.safetensors"], "--model none.safetensors: there is no such file"),
+        (["--window", "4"], "window_size"),
+    ],
+)
+def test_analyse_refuses_in_one_line(image_file, tmp_path, capsys, options, message):
+    from hs_rvae.cli import main
+
+    assert main(["analyse", str(image_file), *options, "-o", str(tmp_path / "out")]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("hs-rvae: error: ") and message in line
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("options", [["--latent", "0"], ["--clusters", "many"], ["--window", "-3"]])
+def test_options_that_make_no_sense_are_refused(image_file, capsys, options):
+    from hs_rvae.cli import main
+
+    with pytest.raises(SystemExit) as stop:
+        main(["analyse", str(image_file), *options])
+    assert stop.value.code == 2 and options[0] in capsys.readouterr().err
+
+
+def test_analyse_needs_an_image_that_can_be_read(tmp_path, capsys):
+    from hs_rvae.cli import main
+
+    assert main(["analyse", str(tmp_path / "none.dm4"), "-o", str(tmp_path / "out")]) == 2
+    assert f"IMAGE {tmp_path / 'none.dm4'}: there is no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ending", ["hspy", "zspy", "tif", "png", "emd"])
+def test_analyse_reads_what_hyperspy_reads(image_file, tmp_path, ending, monkeypatch):
+    from hs_rvae import cli
+
+    image = hs.load(image_file)
+    data = image.data - image.data.min()
+    image.data = (data / data.max() * (255 if ending == "png" else 60000)).astype(
+        np.uint8 if ending == "png" else np.uint16
+    )
+    path = tmp_path / f"one.{ending}"
+    options = {"overwrite": True}
+    if ending == "emd":
+        options["file_format"] = "EMD"
+    image.save(path, **options)
+    loaded = cli._load(path, "IMAGE")
+    assert loaded.data.shape == image.data.shape
+    np.testing.assert_array_equal(loaded.data, image.data)
