@@ -83,10 +83,10 @@ html_sidebars = {"index": [], "changes": []}
 
 
 def skip_inherited(app, what, name, obj, skip, options):
-    """Leave out what a stack has from HyperSpy: its documentation is HyperSpy's."""
+    """Leave out what comes from HyperSpy and scikit-learn: its documentation is theirs."""
     function = getattr(obj, "fget", None) or getattr(obj, "__func__", obj)
     module = getattr(function, "__module__", None) or ""
-    if module.startswith("hyperspy"):
+    if module.startswith(("hyperspy", "sklearn")):
         return True
     if module.startswith("hs_rvae.signals") and hasattr(Signal2D, name) and name != "plot":
         return True
