@@ -41,8 +41,14 @@ class Components:
     mean: np.ndarray | None = None
     estimator: object = None
 
+    def as_svd(self, n_sites):
+        """Write the mean as a row and divide variances by n, as HyperSpy does for SVD."""
+        if self.mean is not None:
+            self.explained_variance = self.explained_variance * max(n_sites - 1, 1) / n_sites
+            self.mean = self.mean[None]
 
-def stream_svd(flat, n_components, centred=True, random_state=None):
+
+def stream_svd(flat, n_components, centred=True, random_state=None, sign_of="factors"):
     """PCA or SVD of rows that are read block by block, twice.
 
     Exact: from the matrix of moments of the pixels (of more than 4096 pixels: dask's compressed
@@ -57,12 +63,14 @@ def stream_svd(flat, n_components, centred=True, random_state=None):
         Subtract the mean row first: PCA. Else SVD.
     random_state : int, numpy.random.Generator or None
         Of the compressed SVD.
+    sign_of : {"factors", "loadings"}
+        Of each component the element of these that is largest in modulus is positive:
+        scikit-learn's rule for PCA, HyperSpy's for SVD.
 
     Returns
     -------
     Components
-        Variances of PCA are divided by n - 1, of SVD by n, as in scikit-learn and HyperSpy. Of
-        each factor the element that is largest in modulus is positive.
+        Variances about a mean are divided by n - 1, others by n.
     """
     (n, p), dtype = flat.shape, working_type(flat.dtype)
     sums, square = _moments(flat, dtype, p <= _MOST_PIXELS)
@@ -76,12 +84,14 @@ def stream_svd(flat, n_components, centred=True, random_state=None):
         power, factors = np.maximum(power[::-1], 0), factors[:, ::-1]
     else:
         power, factors = _compressed(flat, mean, n_components, random_state)
-    largest = np.abs(factors).argmax(0)
-    factors = factors * np.where(factors[largest, np.arange(n_components)] < 0, -1, 1)
+    factors = factors * (_signs(factors) if sign_of == "factors" else 1)
     shift, matrix = mean.astype(dtype), np.ascontiguousarray(factors, dtype)
     loadings = project(
         lambda block: (block.astype(dtype, copy=False) - shift) @ matrix, flat, n_components, dtype
     )
+    if sign_of == "loadings":
+        turn = _signs(loadings)
+        factors, loadings = factors * turn, loadings * turn
     return Components(
         factors.astype(dtype),
         loadings,
@@ -89,6 +99,12 @@ def stream_svd(flat, n_components, centred=True, random_state=None):
         power / total,
         shift if centred else None,
     )
+
+
+def _signs(columns):
+    """Sign of the element of each column that is largest in modulus."""
+    largest = np.abs(columns).argmax(0)
+    return np.where(columns[largest, np.arange(columns.shape[1])] < 0, -1, 1).astype(columns.dtype)
 
 
 def _moments(flat, dtype, mixed):

@@ -152,13 +152,10 @@ class DecompositionMixin(ResultsMixin):
                 "which subtracts a mean: take 'SVD' or 'NMF'."
             )
         masks = self._flat_masks(navigation_mask, signal_mask)
+        axes = self.axes_manager
         counts = [
             size if mask is None else np.count_nonzero(~mask)
-            for size, mask in zip(
-                (self.axes_manager.navigation_size, self.axes_manager.signal_size),
-                masks,
-                strict=True,
-            )
+            for size, mask in zip((axes.navigation_size, axes.signal_size), masks, strict=True)
         ]
         if 0 in counts:
             raise ValueError("All the data are masked, change the mask.")
@@ -335,7 +332,10 @@ class DecompositionMixin(ResultsMixin):
                         f"{named} of a lazy stack takes no {', '.join(kwargs)}: the exact solution "
                         "has no such options."
                     )
-                found = rooms.stream_svd(flat, k, centred, random_state)
+                sign_of = "factors" if named == "PCA" else "loadings"
+                found = rooms.stream_svd(flat, k, centred, random_state, sign_of)
+                if named == "SVD":
+                    found.as_svd(len(flat))
             else:
                 estimator = algorithm
                 if isinstance(algorithm, str):

@@ -152,6 +152,17 @@ def test_lazy_equals_eager(stack, lazy, algorithm, masked):
         assert np.isfinite(stack.sites[f"{algorithm.lower()}_0"][1::5]).all()
 
 
+def test_a_lazy_svd_about_the_mean_equals_the_eager_one(stack, lazy):
+    for one in (stack, lazy):
+        one.decomposition("SVD", 3, centre="navigation")
+    ours, theirs = lazy.learning_results, stack.learning_results
+    assert ours.mean.shape == theirs.mean.shape == (1, 400)
+    for name in ("explained_variance", "explained_variance_ratio", "mean"):
+        np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=1e-4)
+    scale = np.abs(theirs.loadings).max()
+    np.testing.assert_allclose(ours.loadings, theirs.loadings, atol=1e-4 * scale)
+
+
 def test_windows_of_many_pixels_take_the_compressed_svd(lazy, stack, monkeypatch):
     import dask.array as da
 
