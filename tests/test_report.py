@@ -245,11 +245,14 @@ def test_analyse_writes_page_stack_model_and_table(image_file, tmp_path, capsys)
 
     folder = tmp_path / "out"
     options = ["--window", "40", "--sublattice", "A", "--latent", "1", "--seed", "3"]
+    options += ["--clusters", "2"]
     assert main(["analyse", str(image_file), *options, "-o", str(folder)]) == 0
     said = capsys.readouterr().out
     assert "of 40 px around A" in said and str(folder / "my film.html") in said
     stack = hs.load(folder / "my film.zspy")
     assert stack.data.shape[-1] == 40 and "latent_1" not in stack.sites
+    assert set(stack.sites["cluster"]) == {0, 1}
+    assert "Means of the classes" in [title for title, _ in Page(folder / "my film.html").images]
     angle = stack.sites["angle"].copy()
     table = pd.read_csv(folder / "my film.csv", comment="#", index_col="site")
     np.testing.assert_allclose(table["angle"], angle)

@@ -103,7 +103,7 @@ def _plan(stack, diagnostics):
         "What the content latents mean: sub-images decoded on a grid.",
         lambda: stack.plot_rvae_manifold(shape=(7, 7)),
     )
-    if "latent_1" in sites and hasattr(stack, "plot_latent_space"):
+    if "latent_1" in sites:
         yield (
             "Latent space",
             "The sites by their content, coloured by their angle.",

@@ -70,7 +70,7 @@ class ExploringMixin:
             color,
             image=self._image_to_plot(image),
             take=self.select_sites,
-            resolve=self._site_numbers,
+            resolve=self._numbers_of,
         )
         self._follow(navigator)
         closing = []
@@ -137,7 +137,7 @@ class ExploringMixin:
             unit=unit,
             image=self._image_to_plot(image),
             take=self.select_sites,
-            resolve=self._site_numbers,
+            resolve=self._numbers_of,
         )
         self._follow(explorer)
         return explorer
@@ -149,7 +149,7 @@ class ExploringMixin:
                 "The stack has no navigation axis: a single sub-image has no others to go to."
             )
 
-    def _site_numbers(self, sites):
+    def _numbers_of(self, sites):
         """Numbers of the sites that a mask, numbers or a ROI choose."""
         if _selection.is_roi(sites):
             sites = self._sites_in_roi(sites)
