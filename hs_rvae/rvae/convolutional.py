@@ -13,6 +13,7 @@ from . import pose
 from .batches import map_blocks, n_blocks, spread_rows
 from .calibration import scatter_of_distorted
 from .covariance import factor_analysis
+from .device import here
 from .geometry import HarmonicGrid, align, to_complex, to_real
 from .loss import spatial_divergence
 from .results import AngleDistribution, RVAEResult, angle_bins, middles
@@ -138,20 +139,19 @@ class ConvolutionalModel:
 
         @torch.no_grad()  # also in the threads of dask
         def encode(block, offset):
-            parts = []
+            where, parts = here(device), []
+            self._to(where)
             for start in range(0, len(block), _CHUNK):
                 part = slice(start, start + _CHUNK)
-                x = torch.as_tensor(block[part] / np.float32(self.maximum), device=device)
-                at = None if offset is None else torch.as_tensor(offset[part], device=device)
+                x = torch.as_tensor(block[part] / np.float32(self.maximum), device=where)
+                at = None if offset is None else torch.as_tensor(offset[part], device=where)
                 parts.append(self._encode(x, at))
             return torch.cat(parts).cpu().numpy()
 
         k, moved = self.n_latents, self.network.translation
         with bar:
-            width = 8 + 2 * k
-            table = map_blocks(
-                encode, images, offsets, width=width, tick=bar.update, name="rvae-encode"
-            )
+            options = {"tick": bar.update, "name": "rvae-encode", "device": device}
+            table = map_blocks(encode, images, offsets, width=8 + 2 * k, **options)
         table[~np.isfinite(table).all(1)] = np.nan
         angle, angle_std, likelihood, order = (c.copy() for c in table[:, :4].T)
         return RVAEResult(
@@ -356,7 +356,7 @@ def _read(images, offsets, rows, progress):
     def tick():
         progress.step("rVAE reading")
 
-    pixels = map_blocks(flat, images, None, rows, width=w * w, tick=tick, name="rvae-pixels")
+    pixels = map_blocks(flat, images, None, rows, width=w * w, tick=tick, name="rvae-read")
     good = np.isfinite(pixels[:, 0])
     if good.sum() < _FEWEST_SITES:
         raise ValueError(

@@ -9,6 +9,7 @@ import torch
 
 from . import pose
 from .batches import map_blocks
+from .device import here
 from .shifts import N_CENTRING, N_ROUNDS, MiddleColumn, ShiftModel, common_part, is_off
 
 _logger = logging.getLogger(__name__)
@@ -34,12 +35,14 @@ class MovedSites:
         level, scale, device = self.level, self.scale, self.device
 
         def transform(block, offset):  # without self, which holds all images
-            zero = torch.zeros((len(block), 2), device=device)
-            x = moved_harmonics(grid, zero, block, offset, level, scale, device)
+            where = here(device)
+            zero = torch.zeros((len(block), 2), device=where)
+            x = moved_harmonics(grid, zero, block, offset, level, scale, where)
             return x.reshape(len(x), -1).cpu().numpy()
 
         width = small.n_q * small.n_orders
-        flat = map_blocks(transform, self.images, known, self.rows, width=width, dtype=np.complex64)
+        options = {"width": width, "dtype": np.complex64, "name": "rvae-moved"}
+        flat = map_blocks(transform, self.images, known, self.rows, **options)
         self.progress.step("rVAE shifts")
         return torch.as_tensor(flat, device=self.device).reshape(-1, small.n_q, small.n_orders)
 
