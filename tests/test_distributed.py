@@ -117,6 +117,27 @@ def test_a_fit_that_reads_from_workers_is_the_fit_in_process(series, in_process)
     assert_same(stack, in_process)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [{"translation": True, "epochs": 2}, {"architecture": "convolutional", "epochs": 1}],
+    ids=["shifts", "convolutional"],
+)
+def test_other_models_work_on_workers_too(series, settings):
+    frames, positions = series[0].inav[:2], [xy[:60] for xy in series[1][:2]]
+    stack = hs_rvae.SubImageStack.from_positions(frames, positions, window_size=24)
+    other = hs_rvae.SubImageStack.from_positions(frames, positions, window_size=24)
+    stack.rvae(output_dimension=1, random_state=0, **settings)
+    with (
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster),
+    ):
+        other.rvae(output_dimension=1, random_state=0, **settings)
+    names = ["angle", "latent_0", "log_likelihood"]
+    assert_same(stack, other, names + ["shift_x"] * settings.get("translation", False))
+
+
 @pytest.mark.slow
 def test_a_worker_that_dies_during_the_encoding_changes_nothing(series, in_process, monkeypatch):
     """Two processes, of which one is killed when the first block has come back."""
