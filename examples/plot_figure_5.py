@@ -40,6 +40,13 @@ for ax, (window, stack) in zip(axes, stacks.items(), strict=True):
     stack.plot_sub_image(len(stack.sites) // 2, disk=True, font_size=7, ax=inset)
 
 # %%
+# Fig. 5 (c, f) The density of the sites in latent space.
+
+fig, axes = plt.subplots(1, 2, figsize=(6.8, 2.8), layout="constrained")
+for ax, (window, stack) in zip(axes, stacks.items(), strict=True):
+    stack.plot_latent_space(color="angle", title=f"{window} px", font_size=7, ax=ax)
+
+# %%
 # Fig. 6 The maps: angle, with the first latent as lightness. Both windows tell the variants; in the
 # non-polar square at the lower right and in the strip at the left no angle is defined.
 
