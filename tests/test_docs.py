@@ -56,12 +56,16 @@ def at_hand(tmp_path_factory):
     stack.rvae(random_state=0)
     stack.assign_variants(4)
     stack.rvae_model.save(folder / "my_model.safetensors")
+    series, truths = hs_rvae.simulation.simulate_series((300, 300), 3, cell=20.0, random_state=0)
+    series.save(folder / "switching.zspy")
+    image.save(folder / "large.zspy")
     names = {
         "hs": hs, "hs_rvae": hs_rvae, "np": np, "image": image, "other_image": image,
         "lattice": lattice, "a": a, "b": b, "a_xy": a_xy, "b_xy": b_xy, "xy": b_xy,
         "positions": b_xy, "other_xy": b_xy, "rc": b_xy[:, ::-1], "b_heights": b_xy[:, 0],
         "images": stack.data, "values": np.zeros(len(stack.sites)), "stack_b": stack,
-        "table": b.column_table,
+        "table": b.column_table, "series": series,
+        **{f"xy_{k}": truth.b_sites[["x", "y"]] for k, truth in enumerate(truths)},
     }  # fmt: skip
     return folder, names, stack
 

@@ -7,12 +7,8 @@ import pytest
 from scipy.ndimage import map_coordinates
 from scipy.spatial import cKDTree
 
-from hs_rvae.simulation import (
-    _dislocation_field,
-    compare_angles,
-    simulate_hexagonal,
-    simulate_perovskite,
-)
+from hs_rvae.simulation import compare_angles, simulate_hexagonal, simulate_perovskite
+from hs_rvae.simulation.films import _dislocation_field
 
 
 def test_the_image_is_calibrated_and_in_counts():
