@@ -8,6 +8,7 @@ Matplotlib and NumPy as well.
 """
 
 import os
+from pathlib import Path
 
 import matplotlib
 
@@ -27,9 +28,15 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx_gallery.gen_gallery",
+    "sphinxcontrib.towncrier.ext",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "_inventories"]
+exclude_patterns = ["_build", "_inventories", "upcoming_changes"]
+
+# Changes since the last release, from docs/upcoming_changes
+towncrier_draft_autoversion_mode = "draft"
+towncrier_draft_include_empty = False
+towncrier_draft_working_directory = Path(__file__).parents[1]
 default_role = "autolink"
 nitpicky = False
 

@@ -374,3 +374,13 @@ def test_ruff_has_one_version():
     hooks = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
     (hook,) = (repo for repo in hooks["repos"] if "ruff" in repo["repo"])
     assert f"ruff=={hook['rev'].removeprefix('v')}\n" in constraints
+
+
+@in_a_checkout
+def test_news_of_changes_are_of_kinds_that_towncrier_knows():
+    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    kinds = {kind["directory"] for kind in settings["tool"]["towncrier"]["type"]}
+    news = sorted((REPOSITORY / "docs" / "upcoming_changes").glob("*.rst"))
+    news = [file for file in news if file.name != "README.rst"]
+    assert {file.name.split(".")[1] for file in news} <= kinds
+    assert all(file.read_text(encoding="utf-8").strip() for file in news)
