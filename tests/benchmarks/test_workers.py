@@ -25,7 +25,7 @@ distributed = pytest.importorskip(
 
 @pytest.fixture(scope="module")
 def series(tmp_path_factory):
-    series, truths = hs_rvae.simulation.simulate_series((800, 800), 12, random_state=0)
+    series, truths = hs_rvae.simulation.simulate_series((800, 800), 24, random_state=0)
     path = tmp_path_factory.mktemp("series") / "series.zspy"
     series.save(path, chunks=(1, 1024, 1024))
     # Read by the workers rather than sent to them.
@@ -66,7 +66,8 @@ def job(series, model, client):
 def test_two_workers_are_faster_than_one_and_give_the_same(series):
     here = hs_rvae.SubImageStack.from_positions(*series, window_size=48)
     here.rvae(random_state=0)
-    least = {}
+    hs_rvae_is_loaded()
+    least, ratios = {}, {}
     for n_workers in (1, 2):
         with (
             distributed.LocalCluster(
@@ -94,7 +95,8 @@ def test_two_workers_are_faster_than_one_and_give_the_same(series):
             f"{step}: {one[0]:.1f} and {two[0]:.1f} s on the clock ({wall:.2f} times faster), "
             f"{one[1]:.1f} and {two[1]:.1f} processor seconds ({cpu:.2f})"
         )
-        assert (cpu if busy else wall) > 1.6
+        ratios[step] = cpu if busy else wall
+    assert min(ratios.values()) > 1.6
 
 
 def hs_rvae_is_loaded():
