@@ -142,7 +142,7 @@ class SubImageStack(
         Raises
         ------
         ValueError
-            If the image is not two-dimensional, has navigation axes or no finite pixel; if no
+            If the image is not two-dimensional, has two navigation axes or no finite pixel; if no
             position is given or none gets a window; if the positions fit the image only when
             swapped; if the window is below 8 pixels or larger than the image.
         TypeError

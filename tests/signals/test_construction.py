@@ -523,7 +523,8 @@ def test_atomap_objects_make_a_stack(image, xy):
 
 def bad_images():
     good = np.ones((60, 80))
-    cube = hs.signals.Signal2D(np.ones((3, 60, 80)))
+    series = hs.signals.Signal2D(np.ones((3, 60, 80)))
+    scan = hs.signals.Signal2D(np.ones((2, 3, 60, 80)))
     nonuniform = hs.signals.Signal2D(
         good, axes=[{"axis": np.arange(60) ** 2.0}, {"size": 80, "scale": 1.0}]
     )
@@ -533,7 +534,8 @@ def bad_images():
         ([[1, 2], [3, 4]], TypeError, "image is a list"),
         (np.ones(60), ValueError, r"image has 1 dimension\(s\): pass one 2-D image"),
         (hs.signals.Signal1D(good), ValueError, "1 signal dimension.* pass a 2-D image"),
-        (cube, ValueError, r"navigation axes \(3,\): pass a single image"),
+        (series, ValueError, "series of 3 frames: give a list with one entry for each frame"),
+        (scan, ValueError, r"navigation axes \(3, 2\): pass a single image"),
         (hs.signals.ComplexSignal2D(good * 1j), TypeError, "complex128.*take its real part"),
         (hs.signals.Signal2D(good.astype(object)), TypeError, "object: convert it to real"),
         (hs.signals.Signal2D(good * np.nan), ValueError, "no finite pixel"),
