@@ -165,6 +165,11 @@ def _load(path, name="--image"):
         raise ValueError(
             f"{name} {path}: holds {len(image)} signals; save the image in a file of its own."
         )
+    if image.axes_manager.navigation_dimension:
+        raise ValueError(
+            f"{name} {path}: has navigation axes {image.axes_manager.navigation_shape}: pass a "
+            "single image. Series are analysed in Python, with find_sublattices(series)."
+        )
     return image
 
 

@@ -33,7 +33,7 @@ def test_each_axis_has_its_scale_and_both_one_unit():
         [[1.0, 2.0], [3.0, 4.0]],
         np.ones((3, 64, 64)),
         np.ones((64, 64), complex),
-        hs.signals.Signal2D(np.ones((3, 64, 64))),
+        hs.signals.Signal2D(np.ones((2, 3, 64, 64))),
         hs.signals.Signal1D(np.ones((64, 64))),
     ],
     ids=["list", "3-D", "complex", "several", "spectra"],

@@ -60,12 +60,12 @@ def plot_method_comparison(
     --------
     >>> import numpy as np
     >>> from hs_rvae import SiteTable
-    >>> from hs_rvae.plots import plot_comparison
+    >>> from hs_rvae.plots import plot_method_comparison
     >>> rng = np.random.default_rng(0)
     >>> columns = {name: rng.normal(size=60) for name in ("pca_0", "pca_1", "tsne_0", "tsne_1")}
     >>> y, x = np.divmod(np.arange(60), 10)
     >>> sites = SiteTable.from_columns({"x": x, "y": y, **columns, "cluster": x % 3})
-    >>> figure = plot_comparison(sites, ["pca", "tsne"])
+    >>> figure = plot_method_comparison(sites, ["pca", "tsne"])
     >>> len(figure.axes)
     4
     """

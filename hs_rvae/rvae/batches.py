@@ -239,7 +239,7 @@ def in_equal_shares(order, strata):
     --------
     >>> order, _ = in_equal_shares(np.arange(8), np.array([0, 0, 0, 0, 0, 0, 1, 1]))
     >>> [int((order[:4] == k).sum()) for k in (6, 7)]
-    [0, 1]
+    [1, 0]
     """
     _, group, count = np.unique(strata[order], return_inverse=True, return_counts=True)
     by_group = np.argsort(group, kind="stable")

@@ -14,6 +14,7 @@ import logging
 import numpy as np
 from hyperspy.signals import Signal2D
 
+from hs_rvae.parent_image import is_series
 from hs_rvae.signals.construction import parent_image
 from hs_rvae.sites import SiteTable
 
@@ -80,6 +81,11 @@ class FollowingMixin:
             image = parent_image(image)
             table = self.sites
             if table is not None:
+                if is_series(image) and "frame" not in table:
+                    raise ValueError(
+                        f"image has navigation axes {image.axes_manager.navigation_shape}, but "
+                        "the sites are those of one image: give the image that they are from."
+                    )
                 rows, columns = image.data.shape[-2:]
                 x, y = table.xy.max(axis=0)
                 if x > columns or y > rows:
