@@ -33,8 +33,9 @@ def known(stack, source, algorithm, k, inside, truth):
     return homogeneity_score(truth, stack.sites["cluster"][inside])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("algorithm", ["kmeans", pytest.param("gmm", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("algorithm", ["kmeans", "gmm"])
 def test_in_a_superlattice_sub_images_need_many_clusters(seed, algorithm):
     stack, sites, inside = analysed(seed, layers=LAYERS)
     variant = sites["variant"]

@@ -13,7 +13,8 @@ from sklearn.manifold import TSNE
 import hs_rvae
 from hs_rvae import decomposition as rooms
 
-IN_MEMORY = ["PCA", "SVD", "NMF", "sparse_pca", "mini_batch_sparse_pca", "MLPCA", "RPCA"]
+IN_MEMORY = ["PCA", "SVD", "NMF", "sparse_pca", "mini_batch_sparse_pca"]
+IN_MEMORY += [pytest.param(name, marks=pytest.mark.slow) for name in ("MLPCA", "RPCA")]
 ESTIMATORS = {
     "FastICA": lambda: skd.FastICA(3, random_state=0, max_iter=1000, tol=0.01),
     "PCA": lambda: skd.PCA(3, random_state=0),
