@@ -384,3 +384,12 @@ def test_news_of_changes_are_of_kinds_that_towncrier_knows():
     news = [file for file in news if file.name != "README.rst"]
     assert {file.name.split(".")[1] for file in news} <= kinds
     assert all(file.read_text(encoding="utf-8").strip() for file in news)
+
+
+def test_no_two_mixins_of_the_stack_have_a_name_in_common():
+    owner = {}
+    for mixin in hs_rvae.SubImageStack.__mro__:
+        if mixin.__module__.startswith("hs_rvae.") and mixin is not hs_rvae.SubImageStack:
+            for name in vars(mixin):
+                if not name.startswith("__"):
+                    assert owner.setdefault(name, mixin) is mixin, f"{name}: {owner[name]}, {mixin}"
