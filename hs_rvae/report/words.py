@@ -93,7 +93,7 @@ def _explained(stack, random_state):
     some._rvae_model = stack._rvae_model
     try:
         left = some.get_rvae_residual(lazy_output=False, show_progressbar=False).data
-    except (ValueError, RuntimeError, NotImplementedError):
+    except (ValueError, RuntimeError):
         return None, 0
     seen = np.isfinite(left).all(axis=(1, 2))
     inside = (left[seen] != 0).any(axis=0)

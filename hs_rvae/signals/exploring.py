@@ -181,14 +181,14 @@ class ExploringMixin:
             return found
         try:
             found["model"] = one.get_rvae_model(lazy_output=False, show_progressbar=False).data[0]
-        except (ValueError, RuntimeError, NotImplementedError) as error:
+        except (ValueError, RuntimeError) as error:
             found["model"] = str(error)
         try:
             posterior = one.get_angle_posterior(_N_ANGLES)
             angle = posterior.axes_manager.signal_axes[0].axis
             if np.isfinite(posterior.data).all():
                 found["posterior"] = angle, posterior.data[0]
-        except (ValueError, RuntimeError, NotImplementedError):
+        except (ValueError, RuntimeError):
             pass  # the normal distribution of the table remains
         return found
 
