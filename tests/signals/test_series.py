@@ -219,7 +219,7 @@ def test_a_switching_domain_is_followed_through_twenty_frames(tmp_path):
     stack.register_angle("displacement")
     stack.assign_variants(4)
     sites = stack.sites
-    switched = []
+    switched, everywhere = [], []
     for k, truth in enumerate(truths):
         rows = np.flatnonzero(sites["frame"] == k)
         distance, nearest = cKDTree(truth.b_sites[["x", "y"]]).query(sites.xy[rows])
@@ -229,9 +229,13 @@ def test_a_switching_domain_is_followed_through_twenty_frames(tmp_path):
         assert adjusted_rand_score(true[clear], found[clear]) >= 0.97
         defined = (distance < 1) & (found >= 0) & (true >= 0)
         assert defined.mean() > 0.75
-        # With the sites at walls, whose windows show two variants.
-        assert adjusted_rand_score(true[defined], found[defined]) >= 0.95
+        off_walls = defined & (truth.b_sites["wall_distance"].to_numpy()[nearest] > 0.5)
+        assert off_walls.sum() > 900
+        assert adjusted_rand_score(true[off_walls], found[off_walls]) >= 0.97
+        # A window at a wall shows two variants.
+        everywhere.append(adjusted_rand_score(true[defined], found[defined]))
         switched.append(dict(zip(sites["track"][rows][clear], found[clear], strict=True)))
+    assert np.median(everywhere) >= 0.97 and min(everywhere) >= 0.95
     same = set(switched[0]) & set(switched[-1])
     changed = np.mean([switched[0][t] != switched[-1][t] for t in same])
     assert 0.1 < changed < 0.5, "a share of about 0.3 of the columns has switched"
