@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How work on blocks is run: by threads, or by the workers of dask.distributed; interruption."""
+"""How work on blocks is run: by threads or workers of dask.distributed; progress, interruption."""
 
 from contextlib import contextmanager
 from uuid import uuid4
@@ -111,3 +111,12 @@ def interruptible(message):
         if error.args:  # said already, nearer to the work
             raise
         raise KeyboardInterrupt(message) from None
+
+
+def shown(show_progressbar):
+    """Whether to show a progress bar; None asks HyperSpy's preferences."""
+    if show_progressbar is not None:
+        return bool(show_progressbar)
+    from hyperspy.defaults_parser import preferences
+
+    return bool(preferences.General.show_progressbar)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ..parallel import shown
 from ..positions import as_positions, check_positions_fit
 from . import kernel, overlap
 from .disk import checked_disk_radius, disk_means
@@ -315,15 +316,6 @@ class Progress:
         if kind is KeyboardInterrupt and not error.args:
             message = f"{self._text} was interrupted: nothing has been changed."
             raise KeyboardInterrupt(message) from None
-
-
-def shown(show_progressbar):
-    """Whether to show a progress bar; None asks HyperSpy's preferences."""
-    if show_progressbar is not None:
-        return bool(show_progressbar)
-    from hyperspy.defaults_parser import preferences
-
-    return bool(preferences.General.show_progressbar)
 
 
 def _available_cores():

@@ -5,6 +5,7 @@
 import numpy as np
 import pandas as pd
 
+from ..parallel import shown
 from ..positions import is_sublattice
 from . import fitting, kernel
 from .disk import checked_disk_radius, disk_means
@@ -182,7 +183,7 @@ def _refine_by_atomap(sublattice, image, radius, disk_radius, show_progressbar):
     atoms = sublattice.atom_list
     if any(atom.nearest_neighbor_list is None for atom in atoms):
         sublattice.find_nearest_neighbors(nearest_neighbors=min(9, len(atoms)))
-    show = fitting.shown(show_progressbar)
+    show = shown(show_progressbar)
     sublattice.refine_atom_positions_using_center_of_mass(data, show_progressbar=show)
     sublattice.refine_atom_positions_using_2d_gaussian(
         data, mask_radius=radius, show_progressbar=show

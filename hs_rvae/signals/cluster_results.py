@@ -6,7 +6,7 @@ import logging
 
 import numpy as np
 
-from hs_rvae.signals.decomposition import _flat_mask
+from hs_rvae.signals.masks import MasksMixin
 
 _logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ _BY_CLUSTER = (
 _PASSES = 3
 
 
-class ClusterResultsMixin:
+class ClusterResultsMixin(MasksMixin):
     """Find, sum and store the members of clusters."""
 
     def _cluster_pixels_lazily(self, algorithm, n_clusters, mask, signal_mask, seed, kwargs):
@@ -36,8 +36,7 @@ class ClusterResultsMixin:
                 "does not hold: call stack.decomposition('PCA', output_dimension=8) and take "
                 "cluster_source='decomposition', or algorithm='minibatchkmeans'."
             )
-        shape = self.axes_manager._signal_shape_in_array
-        pixels = _flat_mask("signal_mask", signal_mask, shape, shape, "navigation")
+        pixels = self._pixel_mask(signal_mask)
         flat = self._rows_of(self.data, (None, pixels))
         summary = blocks.summarise(flat)
         good = np.ones(len(flat), bool)

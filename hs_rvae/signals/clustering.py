@@ -6,11 +6,10 @@ import logging
 from functools import partial
 
 import numpy as np
-from hyperspy.api import preferences
 from hyperspy.external.progressbar import progressbar
 
+from hs_rvae.parallel import shown
 from hs_rvae.signals.cluster_results import ClusterResultsMixin
-from hs_rvae.signals.decomposition import _flat_mask
 from hs_rvae.signals.sources import SourcesMixin
 
 _logger = logging.getLogger(__name__)
@@ -250,7 +249,7 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
             )
         cluster_source = self._first_source(cluster_source)
         features, _ = self._features(
-            cluster_source, number_of_components, navigation_mask, signal_mask, to_estimate=True
+            cluster_source, number_of_components, navigation_mask, signal_mask
         )
         good = np.isfinite(features).all(1)
         mask = self._site_mask(navigation_mask)
@@ -259,8 +258,6 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
         scaled = self._scale_data_for_clustering(
             features[good], preprocessing, preprocessing_kwargs
         )
-        if show_progressbar is None:
-            show_progressbar = preferences.General.show_progressbar
         found = rooms.estimate_number(
             scaled,
             algorithm,
@@ -270,7 +267,7 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
             covariance_type=covariance_type,
             random_state=random_state,
             progress=partial(
-                progressbar, disable=not show_progressbar, leave=True, desc="Clusters"
+                progressbar, disable=not shown(show_progressbar), leave=True, desc="Clusters"
             ),
             **kwargs,
         )
@@ -344,11 +341,7 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
         )
         return "kmeans" if of_hyperspy else "gmm"
 
-    def _site_mask(self, navigation_mask):
-        shape = self.axes_manager._navigation_shape_in_array
-        return _flat_mask("navigation_mask", navigation_mask, shape, shape, "signal")
-
-    def _features(self, source, n_components, navigation_mask, signal_mask, to_estimate=False):
+    def _features(self, source, n_components, navigation_mask, signal_mask):
         """Features (n, d) of all sites, and whether they come from the site table."""
         self._site_mask(navigation_mask)
         if hasattr(source, "axes_manager") or (isinstance(source, str) and source == "bss"):
@@ -358,8 +351,7 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
         if isinstance(source, str) and source == "signal":
             if self._lazy:  # to estimate a number only
                 return self._pixel_scores(0), False
-            shape = self.axes_manager._signal_shape_in_array
-            pixels = _flat_mask("signal_mask", signal_mask, shape, shape, "navigation")
+            pixels = self._pixel_mask(signal_mask)
             flat = self._rows_of(self.data, (None, pixels))
             return (flat if flat.dtype.kind == "f" else flat.astype(np.float32)), False
         return self._table_features(source, "cluster_source")[0], True

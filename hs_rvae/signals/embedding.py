@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 
-from hs_rvae.signals.decomposition import _flat_mask
+from hs_rvae.signals.masks import flat_mask
 from hs_rvae.signals.sources import EMBEDDING, SourcesMixin
 
 _logger = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ class EmbeddingMixin(SourcesMixin):
         if source is None:
             source = "signal" if self.learning_results.loadings is None else "decomposition"
         shape = (len(table),)
-        mask = _flat_mask("navigation_mask", navigation_mask, shape, shape, "signal")
+        mask = flat_mask("navigation_mask", navigation_mask, shape, shape, "signal")
         if isinstance(source, str) and source == "signal":
             values = self._pixel_scores(random_state)
         elif isinstance(source, str) and source == "decomposition":

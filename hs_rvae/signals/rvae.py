@@ -5,15 +5,14 @@
 import logging
 import os
 import re
-from uuid import uuid4
 
-import dask.array as da
 import numpy as np
-from hyperspy.api import preferences
 
-from hs_rvae.parallel import interruptible
+from hs_rvae.parallel import interruptible, shown
 from hs_rvae.signals import construction as _construction
-from hs_rvae.signals import rebuilding as _rebuilding
+from hs_rvae.signals.model_input import model_intensities, of_images, to_model_pixels
+from hs_rvae.signals.rebuilding import RVAE_NODE
+from hs_rvae.signals.turning import TURNED
 
 _logger = logging.getLogger(__name__)
 
@@ -22,16 +21,6 @@ MODEL_COLUMNS = re.compile(
     r"(angle|shift_[xy]|latent_\d+|order_amplitude)(_std)?$|shift_[xy]_calibrated$"
     r"|(angle_weight|log_likelihood|variant|variant_residual)$"
 )
-_NODE = "Sub_images.rvae"
-_TURNED = "Sub_images.derotated"
-# Relative difference up to which pixel sizes count as the same.
-_SAME_PIXEL = 1e-3
-# Sites whose intensities are compared with those the model was fitted to.
-_SAMPLE = 512
-# Contrast, and level in units of the contrast, that differ by more are warned of.
-_OTHER_CONTRAST, _OTHER_LEVEL = 1.5, 1.5
-# Lobes of the windowed sinc that resamples: passes 95 % up to 0.4 cycles/px of the coarser pixels.
-_LOBES = 5
 
 
 class RVAEMixin:
@@ -48,7 +37,7 @@ class RVAEMixin:
         """
         if self._rvae_model is not None:
             return self._rvae_model
-        if self.metadata.has_item(_NODE):
+        if self.metadata.has_item(RVAE_NODE):
             raise RuntimeError(
                 "The rVAE model is not saved with the stack. If you saved it with "
                 "stack.rvae_model.save(path), stack.apply_rvae(path) brings it back."
@@ -167,7 +156,7 @@ class RVAEMixin:
             memory_budget=memory_budget,
             random_state=random_state,
             device=device,
-            show_progressbar=_show(show_progressbar),
+            show_progressbar=shown(show_progressbar),
         )
         if isinstance(initial_model, str | os.PathLike):
             initial_model = RVAE.load(initial_model)
@@ -230,11 +219,11 @@ class RVAEMixin:
             raise TypeError(f"model is a {type(model).__name__}; give an RVAE or the path of one.")
         with interruptible("stack.apply_rvae() was interrupted: the site table is as it was."):
             images, offsets, rows = self._rvae_input(navigation_mask)
-            images, step = _to_model_pixels(images, model, *self._pixel_calibration())
-            gain, offset = _model_intensities(images, model, rescale_intensity)
+            images, step = to_model_pixels(images, model, *self._pixel_calibration())
+            gain, offset = model_intensities(images, model, rescale_intensity)
             if rescale_intensity:
-                images = _by_block(lambda block: (block - offset) / gain, images)
-            show = _show(show_progressbar)
+                images = of_images(lambda block: (block - offset) / gain, images)
+            show = shown(show_progressbar)
             result = model.transform(images, offsets * step, show_progressbar=show)
         if result.shift is not None:
             result.shift, result.shift_std = result.shift / step, result.shift_std / step
@@ -245,14 +234,14 @@ class RVAEMixin:
         """Sub-images and offsets as the model was given them: its pixels and its intensities."""
         model = self.rvae_model
         images, offsets, _ = self._rvae_input(None)
-        images, step = _to_model_pixels(images, model, *self._pixel_calibration())
-        node = self.metadata.get_item(_NODE)
+        images, step = to_model_pixels(images, model, *self._pixel_calibration())
+        node = self.metadata.get_item(RVAE_NODE)
         gain, offset = (
             node.get_item(f"intensity_{name}", default)
             for name, default in (("gain", 1.0), ("offset", 0.0))
         )
         if (gain, offset) != (1.0, 0.0):
-            images = _by_block(lambda block: (block - offset) / gain, images)
+            images = of_images(lambda block: (block - offset) / gain, images)
         return images, offsets * step
 
     def _pixel_calibration(self):
@@ -317,7 +306,7 @@ class RVAEMixin:
         sites.remove(*(name for name in sites.columns if MODEL_COLUMNS.match(name)))
         sites.set_many(full, units={name: units[name] for name in full if name in units})
         self.metadata.set_item(
-            _NODE,
+            RVAE_NODE,
             {
                 "architecture": model.architecture,
                 "output_dimension": model.n_latents_,
@@ -329,7 +318,7 @@ class RVAEMixin:
             }
             | (applied or {}),
         )
-        if self.metadata.has_item(_TURNED):  # these angles belong to the sub-images as they are
+        if self.metadata.has_item(TURNED):  # these angles belong to the sub-images as they are
             del self.metadata.Sub_images.derotated
         self._rvae_model = model
 
@@ -339,159 +328,3 @@ def _calibration(sites):
     factor, unit = np.array(sites.pixel_size), sites.pixel_units
     picometres = _construction._PICOMETRES
     return (factor * picometres[unit], "pm") if unit in picometres else (factor, unit)
-
-
-def _show(show_progressbar):
-    return preferences.General.show_progressbar if show_progressbar is None else show_progressbar
-
-
-def _to_model_pixels(images, model, size, unit):
-    """Sub-images on the pixels and the window of a model.
-
-    Parameters
-    ----------
-    images : numpy.ndarray or dask.array.Array, shape (n, w, w)
-    model : RVAE
-    size : float or None
-        Pixel size of the sub-images; None = not known.
-    unit : str or None
-        Its unit.
-
-    Returns
-    -------
-    images : numpy.ndarray or dask.array.Array, shape (n, window_size_, window_size_)
-        As given if they fit already or a pixel size is not known.
-    step : float
-        Pixel size of the sub-images given, in px of the model.
-
-    Raises
-    ------
-    ValueError
-        If the windows are too small, or the two units do not compare.
-    """
-    own, wanted = images.shape[1], model.window_size_
-    known, known_unit = (getattr(model, f"pixel_{name}_", None) for name in ("size", "units"))
-    if size is None or known is None:
-        whose = "the sub-images" if size is None else "the model"
-        _logger.info("The pixel size of %s is not known: windows are compared in px.", whose)
-        return images, 1.0
-    step = size / known * _unit_ratio(unit, known_unit)
-    if abs(step - 1) < _SAME_PIXEL:
-        step = 1.0
-    if (own, step) == (wanted, 1.0):
-        return images, step
-    # Half a pixel on each side may be missing: the model's disk ends before.
-    if (own + 1) * step < wanted:
-        needed = wanted / step
-        raise ValueError(
-            f"The windows are {own} px wide with pixels of {size:.4g} {unit}; the model was fitted "
-            f"to {wanted} px with pixels of {known:.4g} {known_unit}. Cut windows of "
-            f"window_size={int(np.ceil(needed - 0.01))} (px), that is {needed * size:.4g} {unit}."
-        )
-    highest = model._model.grid.q_max * step
-    _logger.log(
-        logging.WARNING if highest > 0.5 else logging.INFO,
-        "Windows of %d px (%.4g %s each) are resampled to the %d px (%.4g %s each) of the model.%s",
-        own, size, unit, wanted, known, known_unit,
-        " Their pixels are too coarse for the details that the model knows." * (highest > 0.5),
-    )  # fmt: skip
-    matrix = resampling_matrix(wanted, own, 1 / step)
-    return _by_block(lambda block: matrix @ block @ matrix.T, images, wanted), step
-
-
-def _unit_ratio(unit, other):
-    """Size of one unit of length in another."""
-    lengths = _construction._PICOMETRES
-    if unit == other:
-        return 1.0
-    if unit in lengths and other in lengths:
-        return lengths[unit] / lengths[other]
-    raise ValueError(
-        f"The pixels of the sub-images are measured in {unit!r}, those of the model in {other!r}: "
-        "give the axes of the stack the model's unit."
-    )
-
-
-def resampling_matrix(n_out, n_in, step):
-    """
-    Linear map from one row of pixels to another about the same middle.
-
-    A sinc under a Lanczos window, as wide as the coarser of both pixels: what finer pixels show
-    beyond the frequencies of coarser ones is smoothed away first. Rows are mirrored at their ends.
-
-    Parameters
-    ----------
-    n_out, n_in : int
-    step : float
-        Size of a pixel of the result, in px of what is given.
-
-    Returns
-    -------
-    numpy.ndarray of float32, shape (n_out, n_in)
-
-    Examples
-    --------
-    >>> resampling_matrix(2, 4, 1.0) @ np.array([5.0, 6.0, 7.0, 8.0], dtype=np.float32)
-    array([6., 7.], dtype=float32)
-    """
-    wide = max(step, 1.0)
-    reach = int(np.ceil(_LOBES * wide)) + 1
-    at = (np.arange(n_out) - (n_out - 1) / 2) * step + (n_in - 1) / 2
-    source = np.rint(at).astype(int)[:, None] + np.arange(-reach, reach + 1)
-    distance = (at[:, None] - source) / wide
-    weight = np.sinc(distance) * np.sinc(distance / _LOBES) * (np.abs(distance) < _LOBES)
-    weight /= weight.sum(1, keepdims=True)
-    period = 2 * max(n_in - 1, 1)
-    source = np.abs((source + n_in - 1) % period - (n_in - 1))
-    matrix = np.zeros((n_out, n_in))
-    np.add.at(matrix, (np.arange(n_out)[:, None], source), weight)
-    return matrix.astype(np.float32)
-
-
-def _model_intensities(images, model, rescale):
-    """Gain and offset that make the model's intensities those of the sub-images.
-
-    1 and 0 unless `rescale`; then a warning tells intensities that look different.
-    """
-    from hs_rvae.rvae.batches import spread_rows
-    from hs_rvae.rvae.scales import intensity_scale
-
-    sample = images[spread_rows(np.arange(len(images)), _SAMPLE)]
-    sample = np.asarray(sample.compute() if hasattr(sample, "dask") else sample, np.float32)
-    sample = sample[np.isfinite(sample).all((1, 2))]
-    known_level, known_scale = model._model.level, model._model.scale
-    try:
-        level, scale = intensity_scale(sample)
-    except ValueError:
-        if rescale:
-            raise
-        return 1.0, 0.0
-    gain = scale / known_scale
-    if rescale:
-        offset = level - gain * known_level
-        _logger.info("Intensities rescaled: these = %.4g x the model's + %.4g.", gain, offset)
-        return gain, offset
-    level_off = abs(level - known_level) / known_scale
-    if not 1 / _OTHER_CONTRAST < gain < _OTHER_CONTRAST or level_off > _OTHER_LEVEL:
-        _logger.warning(
-            "The sub-images have level %.4g and contrast %.4g, those that the model was fitted to "
-            "%.4g and %.4g: its latents and errors hold for one intensity scale. If only gain or "
-            "dose differ, apply_rvae(..., rescale_intensity=True).",
-            level, scale, known_level, known_scale,
-        )  # fmt: skip
-    return 1.0, 0.0
-
-
-def _by_block(function, images, size=None):
-    """Dask array of `function` applied to blocks of sub-images."""
-    n, own = len(images), images.shape[1]
-    size = own if size is None else size
-    blocks = images.chunks[0] if hasattr(images, "dask") else _rebuilding.blocks_of(n, own)
-    images = da.asarray(images).rechunk((blocks, -1, -1))
-    return images.map_blocks(
-        lambda block: function(np.asarray(block, np.float32)).astype(np.float32),
-        dtype=np.float32,
-        chunks=(blocks, (size,), (size,)),
-        meta=np.empty((0, 0, 0), np.float32),
-        name=f"rvae-input-{uuid4().hex}",
-    )

@@ -8,6 +8,7 @@ from hs_rvae import parent_image as _parent_image
 from hs_rvae import plots
 from hs_rvae import positions as _positions
 from hs_rvae import tracks as _tracks
+from hs_rvae.parallel import shown
 
 
 class SeriesMixin:
@@ -130,13 +131,9 @@ class SeriesMixin:
         --------
         >>> stack.save_movie("switching.gif", "variant")  # doctest: +SKIP
         """
-        from hyperspy.api import preferences
-
         sites = self._sites_to_plot()
         if "frame" not in sites:
             raise ValueError("The stack has no column 'frame': a movie needs a series.")
-        if show_progressbar is None:
-            show_progressbar = preferences.General.show_progressbar
         return plots.save_movie(
             path,
             sites,
@@ -146,7 +143,7 @@ class SeriesMixin:
             dpi=dpi,
             image=self._frames_to_plot(image),
             frame_labels=self._frame_labels(),
-            show_progressbar=show_progressbar,
+            show_progressbar=shown(show_progressbar),
             kind=kind,
             cmap=cmap,
             limits=limits,

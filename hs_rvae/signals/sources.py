@@ -7,6 +7,8 @@ import re
 
 import numpy as np
 
+from hs_rvae.signals.masks import MasksMixin
+
 _logger = logging.getLogger(__name__)
 
 EMBEDDING = "Sub_images.embedding"
@@ -19,7 +21,7 @@ _CALLS = {
 }
 
 
-class SourcesMixin:
+class SourcesMixin(MasksMixin):
     """Features of the sites for embeddings and clusters."""
 
     def _table_features(self, source, argument):

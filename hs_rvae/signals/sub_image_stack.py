@@ -5,11 +5,11 @@
 from functools import partial
 
 import numpy as np
-from hyperspy.api import preferences
 from hyperspy.external.progressbar import progressbar
 from hyperspy.signals import LazySignal2D, Signal2D
 
 from hs_rvae import positions as _positions
+from hs_rvae.parallel import shown
 from hs_rvae.signals import construction as _construction
 from hs_rvae.signals import selection as _selection
 from hs_rvae.signals import series as _series
@@ -25,12 +25,14 @@ from hs_rvae.signals.reporting import ReportingMixin
 from hs_rvae.signals.rvae import RVAEMixin
 from hs_rvae.signals.saving import SavingMixin
 from hs_rvae.signals.series import SeriesMixin
+from hs_rvae.signals.turning import TurningMixin
 from hs_rvae.signals.variants import VariantsMixin
 
 
 class SubImageStack(
     RVAEMixin,
     RebuildingMixin,
+    TurningMixin,
     MatchingMixin,
     VariantsMixin,
     DiagnosticsMixin,
@@ -170,10 +172,8 @@ class SubImageStack(
                 columns[k], units = columns[k] | around | columns[k], its_units | units
         if lazy is None:
             lazy = image._lazy or issubclass(cls, LazySignal2D)
-        if show_progressbar is None:
-            show_progressbar = preferences.General.show_progressbar
         progress = partial(
-            progressbar, disable=not show_progressbar, leave=True, desc="Cutting sub-images"
+            progressbar, disable=not shown(show_progressbar), leave=True, desc="Cutting sub-images"
         )
         data, axes, metadata, table = _construction.cut_stack(
             image,

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An image of known columns, and the stack cut from it."""
+"""An image of known columns, the stack cut from it, and a stack with the columns of a model."""
 
 import hyperspy.api as hs
 import numpy as np
@@ -49,3 +49,16 @@ def xy(image_and_xy):
 def stack(request, image, xy):
     """54 of 80 sites; those at the border are dropped, so that site_index is not the row."""
     return SubImageStack.from_positions(image, xy, window_size=24, lazy=request.param == "lazy")
+
+
+@pytest.fixture(scope="session")
+def fitted_once(film):
+    stack = film.stack.deepcopy()
+    stack.rvae(output_dimension=2, random_state=0)
+    return stack
+
+
+@pytest.fixture
+def fitted(fitted_once):
+    """The small film with the columns of a model; its own for every test."""
+    return fitted_once.deepcopy()

@@ -1,0 +1,106 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Masks of sites and pixels, however they are given, and the sub-images without what they cover."""
+
+import numpy as np
+
+
+class MasksMixin:
+    """Masks in the order of the data."""
+
+    def _flat_masks(self, navigation_mask, signal_mask):
+        """Flat masks of sites and pixels, True = excluded; None where there is none."""
+        axes = self.axes_manager
+        return (
+            flat_mask(
+                "navigation_mask",
+                navigation_mask,
+                axes._navigation_shape_in_array,
+                axes.navigation_shape,
+                "signal",
+            ),
+            self._pixel_mask(signal_mask),
+        )
+
+    def _site_mask(self, navigation_mask):
+        """Flat mask of sites, True = excluded, or None; arrays as the data have them."""
+        shape = self.axes_manager._navigation_shape_in_array
+        return flat_mask("navigation_mask", navigation_mask, shape, shape, "signal")
+
+    def _pixel_mask(self, signal_mask):
+        """Flat mask of pixels, True = excluded, or None."""
+        shape = self.axes_manager._signal_shape_in_array
+        return flat_mask("signal_mask", signal_mask, shape, shape, "navigation")
+
+    def _masks_for_hyperspy(self, masks):
+        """The same masks as signals, whose orientation HyperSpy cannot mistake."""
+        from hyperspy.signals import BaseSignal
+
+        axes, given = self.axes_manager, {}
+        if masks[0] is not None:
+            given["navigation_mask"] = BaseSignal(masks[0].reshape(axes._navigation_shape_in_array))
+            given["navigation_mask"] = given["navigation_mask"].T
+        if masks[1] is not None:
+            given["signal_mask"] = BaseSignal(masks[1].reshape(axes._signal_shape_in_array))
+        return given
+
+    def _rows_of(self, data, masks):
+        """Sub-images as rows of pixels, without what is masked; (n, p), of NumPy or dask."""
+        from hs_rvae import decomposition as rooms
+
+        keep = [None if mask is None else np.flatnonzero(~mask) for mask in masks]
+        axes = self.axes_manager
+        if hasattr(data, "dask"):
+            if axes.navigation_dimension != 1:
+                data = self._data_aligned_with_axes
+                data = data.reshape(axes.navigation_size or 1, *axes._signal_shape_in_array)
+            return rooms.as_blocks(data, *keep)
+        if axes.navigation_dimension > 1 or axes.signal_dimension != data.ndim - 1:
+            data = self._data_aligned_with_axes
+        flat = data.reshape(axes.navigation_size or 1, -1)
+        flat = flat if keep[0] is None else flat[keep[0]]
+        return flat if keep[1] is None else flat[:, keep[1]]
+
+
+def flat_mask(name, mask, shape, numpy_shape, other):
+    """A mask of the user's as a flat array in the order of the data.
+
+    Parameters
+    ----------
+    name : str
+    mask : array-like, BaseSignal or None
+    shape : tuple of int
+        Of the data.
+    numpy_shape : tuple of int
+        Expected of an array.
+    other : {"signal", "navigation"}
+        Axes that a mask given as a signal must not have.
+    """
+    if mask is None:
+        return None
+    values = mask
+    if hasattr(mask, "axes_manager"):
+        wrong = getattr(mask.axes_manager, f"{other}_dimension")
+        if wrong:
+            raise ValueError(
+                f"{name}: the {name.replace('_', ' ')} signal must have the `{other}_dimension` "
+                f"equal to 0, not {wrong}: transpose it, for example with {name}.T."
+            )
+        values, numpy_shape = mask.data, shape
+        order = "in the order of the data"
+    else:
+        order = "True = excluded"
+    if hasattr(values, "dask"):
+        values = values.compute()
+    values = np.asarray(values)
+    if values.shape != tuple(numpy_shape):
+        turned = values.shape == tuple(numpy_shape)[::-1] and len(numpy_shape) > 1
+        raise ValueError(
+            f"{name} has the shape {values.shape}; {tuple(numpy_shape)} is expected ({order})."
+            + (" Transpose it: rows come first." if turned else "")
+        )
+    if values.dtype != bool:
+        raise ValueError(f"{name} has the dtype {values.dtype}; bool is expected, True = excluded.")
+    if values.ndim > 1 and numpy_shape != shape:
+        values = values.T
+    return values.ravel()
