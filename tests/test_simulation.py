@@ -7,8 +7,13 @@ import pytest
 from scipy.ndimage import map_coordinates
 from scipy.spatial import cKDTree
 
-from hs_rvae.simulation import compare_angles, simulate_hexagonal, simulate_perovskite
-from hs_rvae.simulation.films import _dislocation_field
+from hs_rvae.simulation import (
+    compare_angles,
+    simulate_hexagonal,
+    simulate_perovskite,
+    simulate_series,
+)
+from hs_rvae.simulation.distortions import dislocation_field
 
 
 def test_the_image_is_calibrated_and_in_counts():
@@ -63,7 +68,7 @@ def test_displacements_have_the_length_and_the_directions_asked_for():
 
 
 def test_b_stands_off_its_neighbours_by_the_displacement():
-    from hs_rvae.positions import displacement
+    from hs_rvae.neighbours import displacement
 
     _, truth = simulate_perovskite((500, 500), strain=0, disorder=0, random_state=2)
     inner = truth.b_sites[truth.b_sites.edge_distance > 1.5]
@@ -125,9 +130,13 @@ def test_impossible_crystals_are_refused(call, message):
         call()
 
 
-def test_unknown_parameters_of_the_hexagonal_crystal_are_refused():
-    with pytest.raises(TypeError, match="unknown parameters.*colour"):
-        simulate_hexagonal(colour="red")
+@pytest.mark.parametrize(
+    ("simulate", "name"),
+    [(simulate_hexagonal, "colour"), (simulate_series, "colour"), (simulate_series, "tilt")],
+)
+def test_unknown_parameters_of_other_crystals_and_series_are_refused(simulate, name):
+    with pytest.raises(TypeError, match=rf"unknown parameters \['{name}'\]; there are aspect"):
+        simulate(**{name: 0.1})
 
 
 def test_options_that_are_not_used_change_nothing():
@@ -190,7 +199,7 @@ def test_around_a_dislocation_the_crystal_closes_but_for_one_cell():
     # Either side of the glide plane, before and behind the core.
     for side, burgers in ((-1, 20 * edge), (1, np.zeros(2))):
         points = core + side * 90 * edge + np.array([[0.001], [-0.001]]) * normal
-        below, above = _dislocation_field(points, core, cell=20, rotation=30)
+        below, above = dislocation_field(points, core, cell=20, rotation=30)
         np.testing.assert_allclose(below - above, burgers, atol=0.01)
     plain, crossed = (
         simulate_perovskite((420, 400), dislocation=where, strain=0, random_state=6)[1].a_sites

@@ -7,7 +7,9 @@ import numpy as np
 
 from hs_rvae import imaging as _imaging
 
-from .films import SimulatedTruth, simulate_perovskite
+from .films import check_names, simulate_perovskite
+from .lattices import turn_matrix
+from .truth import SimulatedTruth
 
 
 def simulate_series(
@@ -48,7 +50,8 @@ def simulate_series(
     random_state : int or numpy.random.Generator, optional
         Seed of everything random.
     **settings
-        Of the film, as in :func:`simulate_perovskite`; ``tilt`` and ``vacuum`` are 0.
+        Of the film, as in :func:`simulate_perovskite`, but for ``tilt``, ``vacuum`` and ``dark``,
+        which a series does not have.
 
     Returns
     -------
@@ -61,6 +64,8 @@ def simulate_series(
     ------
     ValueError
         If there is less than one frame, or as :func:`simulate_perovskite`.
+    TypeError
+        If a setting has another name.
 
     Examples
     --------
@@ -73,6 +78,7 @@ def simulate_series(
     """
     if n_frames < 1:
         raise ValueError(f"n_frames={n_frames}: give 1 or more.")
+    check_names(settings, without=("tilt", "vacuum", "dark"))
     rng = np.random.default_rng(random_state)
     settings = {"cell": 26.0, **settings}
     cell, total = settings["cell"], np.array(drift, float) * (n_frames - 1)
@@ -130,8 +136,7 @@ def _switched(truth, centre, radius, turn, settings):
     wall = (np.linalg.norm(at_rest - centre, axis=1) - radius) / truth.cell
     if radius == 0:
         return b
-    cos, sin = np.cos(np.radians(turn)), np.sin(np.radians(turn))
-    new = old @ np.array([[cos, sin], [-sin, cos]])
+    new = old @ turn_matrix(turn)
     share = 0.5 * (1 + np.tanh(wall / settings.get("wall_width", 0.8)))[:, None]
     moved = share * old + (1 - share) * new
     b[["x", "y"]] += moved - old

@@ -1,0 +1,105 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a simulated image was made from, and how far angles agree with it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass
+class SimulatedTruth:
+    """What a simulated image was made from.
+
+    Attributes
+    ----------
+    a_sites, b_sites : pandas.DataFrame
+        One row per column inside the image. Columns ``x``, ``y`` (px, as imaged without scan
+        jitter), ``amplitude`` (peak height, units of an A column) and, in ``b_sites``,
+        ``displacement_x``, ``displacement_y`` (px, from the centre of the undistorted cell),
+        ``variant`` (-1 = not polar), ``angle`` (rad, direction of the variant, NaN = not polar),
+        ``order`` (length of the displacement in units of ``shift``), ``chemistry`` (-1 to 1),
+        ``wall_distance`` and ``edge_distance`` (cells).
+    n_variants : int
+        Number of equally spaced directions.
+    cell : float
+        Lattice parameter in px.
+    """
+
+    a_sites: pd.DataFrame
+    b_sites: pd.DataFrame
+    n_variants: int
+    cell: float
+
+    def interior(self, distance=2.0):
+        """Polar B sites away from walls and from the border of the image.
+
+        Parameters
+        ----------
+        distance : float
+            Least distance from both, in cells.
+
+        Returns
+        -------
+        numpy.ndarray of bool, shape (n_sites,)
+        """
+        b = self.b_sites
+        return (
+            (b.variant >= 0) & (b.wall_distance > distance) & (b.edge_distance > distance)
+        ).to_numpy()
+
+
+def compare_angles(angle, true_angle, n_variants):
+    """Compare angles with the truth after one global offset.
+
+    The rVAE's angle has an arbitrary zero. One offset for all sites, the circular mean of the
+    differences, removes it; then each angle is assigned to the nearest of the true wells.
+
+    Parameters
+    ----------
+    angle, true_angle : numpy.ndarray, shape (n_sites,)
+        In radians; true angles are those of the wells.
+    n_variants : int
+        Number of equally spaced wells.
+
+    Returns
+    -------
+    dict
+        ``ari`` (adjusted Rand index of nearest well against true variant), ``mean_error``
+        (degrees, mean absolute difference), ``share_right`` (share of sites in the right well),
+        ``offset`` (rad).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> true = np.repeat([0, np.pi / 2, np.pi, -np.pi / 2], 5)
+    >>> compare_angles(true + 1.0, true, 4)["ari"]
+    1.0
+    """
+    from sklearn.metrics import adjusted_rand_score
+
+    angle, true_angle = np.asarray(angle, float), np.asarray(true_angle, float)
+    finite = np.isfinite(angle) & np.isfinite(true_angle)
+    angle, true_angle = angle[finite], true_angle[finite]
+    difference = np.exp(1j * (angle - true_angle))
+    # First the well (the most frequent difference), then the offset inside it: a plain mean would
+    # be drawn away by sites in the wrong well.
+    inside = np.angle(np.mean(difference**n_variants)) / n_variants
+    wells = inside + 2 * np.pi * np.arange(n_variants) / n_variants
+    votes = [
+        (np.cos(np.angle(difference * np.exp(-1j * w))) > np.cos(np.pi / n_variants)).sum()
+        for w in wells
+    ]
+    offset = wells[int(np.argmax(votes))]
+    width = 2 * np.pi / n_variants
+    origin = np.angle(np.mean(np.exp(1j * n_variants * true_angle))) / n_variants
+    found = np.round((angle - offset - origin) / width).astype(int) % n_variants
+    true = np.round((true_angle - origin) / width).astype(int) % n_variants
+    error = np.abs(np.angle(difference * np.exp(-1j * offset)))
+    return {
+        "ari": float(adjusted_rand_score(true, found)),
+        "mean_error": float(np.degrees(error.mean())),
+        "share_right": float((found == true).mean()),
+        "offset": float(np.angle(np.exp(1j * offset))),
+    }
