@@ -7,7 +7,7 @@ import logging
 import numpy as np
 from scipy.spatial import cKDTree
 
-from hs_rvae.positions import nearest_neighbour_distance
+from hs_rvae.neighbours import nearest_neighbour_distance
 
 _logger = logging.getLogger(__name__)
 

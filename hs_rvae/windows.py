@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
-from hs_rvae.positions import nearest_neighbour_distance
+from hs_rvae.neighbours import nearest_neighbour_distance
 
 #: Smaller windows hold no motif that could be oriented.
 SMALLEST_WINDOW = 8

@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from hs_rvae import SubImageStack
-from hs_rvae.positions import displacement
+from hs_rvae.neighbours import displacement
 from hs_rvae.simulation import simulate_hexagonal
 
 SMALL = {"n_cells": 30, "cell": 18.0}  # about 800 sites

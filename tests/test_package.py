@@ -32,6 +32,7 @@ HEADER = (
 STEPS = [
     "parallel",
     "parent_image",
+    "neighbours",
     "positions",
     "tracks",
     "refinement",

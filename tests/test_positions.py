@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Positions: order, Atomap objects, neighbours, displacement."""
+"""Positions: order, Atomap objects, files."""
 
 from types import SimpleNamespace
 
@@ -12,11 +12,6 @@ import pytest
 from hs_rvae.positions import (
     as_positions,
     check_positions_fit,
-    crowded,
-    displacement,
-    local_cells,
-    nearest_neighbour_distance,
-    nearest_shell_distance,
     pick_sublattice,
     sublattice_positions,
 )
@@ -37,11 +32,6 @@ def sublattice(n=3, sigma=1.0, amplitude=1.0, name="A"):
         rotation=np.full(n, 0.01),
         atom_amplitude_gaussian2d=np.full(n, amplitude),
     )
-
-
-def square_lattice(n=6, a=10.0):
-    x, y = np.meshgrid(np.arange(n) * a, np.arange(n) * a)
-    return np.stack([x.ravel(), y.ravel()], axis=1)
 
 
 @pytest.mark.parametrize(
@@ -167,78 +157,6 @@ def test_swapped_positions_are_refused_although_a_few_fit_neither_way():
 def test_stray_positions_do_not_count_as_swapped():
     # 260 lies outside either way, NaN nowhere.
     check_positions_fit(np.array([[260.0, 20.0], [150.0, 90.0], [np.nan, 5.0]]), (100, 200))
-
-
-def test_nearest_neighbour_distance_is_the_lattice_parameter():
-    positions = np.vstack([square_lattice(), square_lattice(), [[np.nan, 3.0]]])
-    assert nearest_neighbour_distance(positions) == pytest.approx(10.0)
-
-
-def test_one_position_has_no_neighbour_distance():
-    with pytest.raises(ValueError, match="give window_size"):
-        nearest_neighbour_distance(np.array([[1.0, 2.0], [np.nan, 0.0]]))
-
-
-def test_crowded_positions_lie_within_a_quarter_of_a_distance():
-    positions = np.vstack([square_lattice(), [[12.0, 10.0], [33.0, 30.0]]])
-    # 2 px from (10, 10), 3 px from (30, 30), in a lattice of 10 px.
-    np.testing.assert_array_equal(np.flatnonzero(crowded(positions)), [7, 36])
-    assert not crowded(np.array([[0.0, 0.0], [1.0, 0.0]])).any()
-
-
-def test_nearest_shell_is_the_corner_distance_of_a_square_cell():
-    a = square_lattice()
-    b = a[(a < 45).all(axis=1)] + 5.0
-    assert nearest_shell_distance(b, a) == pytest.approx(5 * np.sqrt(2))
-    # A displaced site is judged by the columns it moves away from.
-    assert nearest_shell_distance(b + [1.0, 0.0], a) == pytest.approx(np.hypot(6, 5))
-    # Two neighbours at most: no invented third.
-    assert nearest_shell_distance(np.array([[5.0, 5.0]]), a[:2]) == pytest.approx(5 * np.sqrt(2))
-    assert np.isnan(nearest_shell_distance(b, np.array([[np.nan, 1.0]])))
-
-
-def test_displacement_is_the_movement_of_the_site():
-    a = square_lattice()
-    b = a[(a < 45).all(axis=1)] + 5.0
-    moved = b + [1.5, -0.75]
-    result = displacement(moved, a)
-    np.testing.assert_allclose(result, np.broadcast_to([1.5, -0.75], b.shape), atol=1e-12)
-
-
-def test_displacement_is_undefined_at_edges_and_beside_missing_columns():
-    a = square_lattice()
-    corner = (a == 0).all(axis=1)
-    b = np.array([[5.0, 5.0], [15.0, 15.0], [-5.0, 25.0], [np.nan, 3.0]])
-    defined = np.isfinite(displacement(b, a[~corner])).all(axis=1)
-    np.testing.assert_array_equal(defined, [False, True, False, False])
-
-
-def test_displacement_within_one_sublattice_leaves_the_site_itself_out():
-    a = square_lattice()
-    inner = ((a > 0) & (a < 50)).all(axis=1)
-    a[14] += [2.0, 0.0]
-    result = displacement(a)
-    assert np.isfinite(result[inner]).all() and np.isnan(result[~inner]).all()
-    np.testing.assert_allclose(result[14], [2.0, 0.0])
-    np.testing.assert_allclose(result[13], [-0.5, 0.0])
-
-
-def test_displacement_of_too_few_columns_is_nan():
-    assert np.isnan(displacement(XY)).all()
-
-
-def test_local_cells_of_a_turned_rectangle():
-    turn = np.radians(20)
-    a = 12 * np.array([np.cos(turn), np.sin(turn)])
-    b = 15 * np.array([-np.sin(turn), np.cos(turn)])
-    i, j = np.meshgrid(np.arange(-4, 5), np.arange(-4, 5))
-    corners = i.reshape(-1, 1) * a + j.reshape(-1, 1) * b + 100
-    centres = corners + (a + b) / 2 + np.array([0.8, -0.5])
-    for found_a, found_b in (local_cells(centres, corners), local_cells(corners)):
-        inner = np.isfinite(found_a[:, 0])
-        assert inner.sum() >= 49
-        np.testing.assert_allclose(found_a[inner], np.broadcast_to(a, (inner.sum(), 2)))
-        np.testing.assert_allclose(found_b[inner], np.broadcast_to(b, (inner.sum(), 2)))
 
 
 def test_positions_come_from_files(tmp_path):

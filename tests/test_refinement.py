@@ -9,7 +9,7 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
-from hs_rvae.positions import displacement
+from hs_rvae.neighbours import displacement
 from hs_rvae.refinement import (
     STATUS,
     fill_sublattice,

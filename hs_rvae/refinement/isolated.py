@@ -4,7 +4,7 @@
 
 import logging
 
-from ..positions import nearest_neighbour_distance
+from ..neighbours import nearest_neighbour_distance
 from . import fitting
 
 _logger = logging.getLogger(__name__)

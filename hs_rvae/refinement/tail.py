@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ..positions import nearest_neighbour_distance
+from ..neighbours import nearest_neighbour_distance
 from . import kernel, overlap
 from .fitting import NO_TAIL, Fit, add_models, in_threads
 

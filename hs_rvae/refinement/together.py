@@ -7,7 +7,7 @@ import numbers
 
 import numpy as np
 
-from ..positions import nearest_neighbour_distance
+from ..neighbours import nearest_neighbour_distance
 from . import fitting, kernel
 from .fitting import NO_TAIL
 from .tail import estimate_tail

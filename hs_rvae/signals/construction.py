@@ -11,6 +11,7 @@ from hyperspy.signal import BaseSignal
 from hyperspy.signals import Signal2D
 
 from hs_rvae import lazy_windows as _lazy_windows
+from hs_rvae import neighbours as _neighbours
 from hs_rvae import parent_image as _parent_image
 from hs_rvae import positions as _positions
 from hs_rvae import windows as _windows
@@ -196,8 +197,8 @@ def surroundings(positions, neighbours, image, errors=None, neighbour_errors=Non
     """
     if np.array_equal(neighbours, positions, equal_nan=True):
         neighbours = None
-    moved = _positions.displacement(positions, neighbours)
-    a, b = _positions.local_cells(positions, neighbours)
+    moved = _neighbours.displacement(positions, neighbours)
+    a, b = _neighbours.local_cells(positions, neighbours)
     unit = pixel_units(image)
     factor, unit = (_PICOMETRES[unit], "pm") if unit in _PICOMETRES else (1.0, unit)
     scaled = moved * np.array(pixel_size(image)) * factor
@@ -223,7 +224,7 @@ def surroundings(positions, neighbours, image, errors=None, neighbour_errors=Non
 
 def warn_small_window(window_size, positions, neighbours):
     """Warn if the inscribed disk of the window leaves out the nearest other columns."""
-    distance = _positions.nearest_shell_distance(positions, neighbours)
+    distance = _neighbours.nearest_shell_distance(positions, neighbours)
     # The disk of the model is soft: it has fallen to one half at about 0.46 of the window.
     radius = 0.46 * window_size
     if distance > radius:

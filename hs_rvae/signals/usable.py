@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 
+from hs_rvae import neighbours as _neighbours
 from hs_rvae import positions as _positions
 from hs_rvae import windows as _windows
 
@@ -23,7 +24,7 @@ def usable_sites(frames, positions, window_size, centring):
         usable, reasons = _usable(xy, mask, frames.shape[1:], window_size, centring)
         for reason, sites in reasons.items():
             counts[reason] += int(sites.sum())
-        close += int(_positions.crowded(xy[usable]).sum())
+        close += int(_neighbours.crowded(xy[usable]).sum())
         kept.append(np.flatnonzero(usable))
     n_kept = sum(map(len, kept))
     _report(counts, sum(map(len, positions)), n_kept, window_size)

@@ -25,7 +25,7 @@ start = time.perf_counter()
 lattice = hs_rvae.find_sublattices(image, show_progressbar=False)
 found = time.perf_counter() - start
 a, b = (s.column_table[["x", "y"]].to_numpy() for s in lattice.sublattice_list)
-vectors = hs_rvae.positions.displacement(b, a)
+vectors = hs_rvae.neighbours.displacement(b, a)
 total = time.perf_counter() - start
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 

@@ -83,7 +83,7 @@ def make_film(seed, window=WINDOW, n_variants=4, position_error=0.1, **settings)
     stack = hs_rvae.SubImageStack.from_positions(image, b, window_size=round(window * CELL))
     index = stack.sites["site_index"]
     k = 4 if n_variants in (2, 4) else 6
-    vectors = hs_rvae.positions.displacement(b, a, k=k)[index]
+    vectors = hs_rvae.neighbours.displacement(b, a, k=k)[index]
     return stack, truth.b_sites.iloc[index].reset_index(drop=True), truth.interior()[index], vectors
 
 
