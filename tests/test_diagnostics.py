@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from hs_rvae import diagnostics
-from hs_rvae.diagnostics import diagnose
+from hs_rvae.diagnostics import dependence, diagnose, quantities
 
 CELL = 20.0  # px
 
@@ -42,7 +41,7 @@ def test_the_coefficient_of_gaussians_is_their_correlation():
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((2, 1000))
     columns = np.stack([r * a + np.sqrt(1 - r**2) * b for r in (0.0, 0.5, 0.9)], axis=1)
-    found = diagnostics.information_coefficient(columns, a)
+    found = dependence.information_coefficient(columns, a)
     # The estimate of 1000 pairs scatters by 0.03 nat, which is much of a small coefficient.
     assert np.all(np.abs(found - [0, 0.5, 0.9]) < [0.2, 0.08, 0.05])
 
@@ -110,19 +109,19 @@ def test_the_correlation_length_is_that_of_the_map(xy):
     # Smoothing by s leaves an autocorrelation exp(-(d / 2s)^2), 1/e at 2s.
     for cells in (1.5, 2.5):
         maps = [smooth_map(rng, cells, 0.0) for _ in range(8)]
-        lengths = [diagnostics.correlation_length(xy, one - one.mean()) for one in maps]
+        lengths = [dependence.correlation_length(xy, one - one.mean()) for one in maps]
         assert np.mean(lengths) == pytest.approx(2 * cells * CELL, rel=0.25)
-    assert diagnostics.correlation_length(xy, rng.standard_normal(900)) == 0
+    assert dependence.correlation_length(xy, rng.standard_normal(900)) == 0
 
 
 def test_a_trend_is_removed_from_ranks_and_from_angles():
     xy = np.random.default_rng(0).uniform(0, 1, (500, 2))
     x = xy[:, 0]
-    np.testing.assert_allclose(diagnostics.without_plane(xy, 3 * x + 1), 0, atol=1e-12)
+    np.testing.assert_allclose(dependence.without_plane(xy, 3 * x + 1), 0, atol=1e-12)
     # The best of 1000 zeros leaves 0.1 % of a turn on the wrong side at most.
-    wrapped = diagnostics.without_plane(xy, np.mod(x + 0.3033, 1), is_angle=True)
+    wrapped = dependence.without_plane(xy, np.mod(x + 0.3033, 1), is_angle=True)
     assert np.sum(np.abs(wrapped) > 0.1) <= 2
-    assert np.std(diagnostics.without_plane(xy, np.mod(x + 0.3033, 1))) > 0.2
+    assert np.std(dependence.without_plane(xy, np.mod(x + 0.3033, 1))) > 0.2
 
 
 def test_values_that_share_information_are_told_once(xy):
@@ -183,14 +182,14 @@ def test_intensity_is_that_of_the_disk_around_the_column():
         [5 + 3 * ((x - 10 - dx) ** 2 + (y - 8 - dy) ** 2 <= 4) for dx, dy in offsets]
     ).astype(np.float32)
     blocks[:, :3] = 1.0  # more than a tenth of the pixels
-    found = diagnostics.column_intensity(blocks, offsets, 2.0)
+    found = quantities.column_intensity(blocks, offsets, 2.0)
     np.testing.assert_allclose(found, [[8, 1], [8, 1]])
 
 
 def test_an_ellipse_is_the_same_with_its_axes_swapped_and_a_mean_of_neighbours(xy):
     long, short = np.full(900, 3.0), np.full(900, 2.0)
     turned = np.arange(900) % 2 == 0
-    strength, twice = diagnostics.ellipse(
+    strength, twice = quantities.ellipse(
         xy,
         np.where(turned, long, short),
         np.where(turned, short, long),
@@ -201,15 +200,15 @@ def test_an_ellipse_is_the_same_with_its_axes_swapped_and_a_mean_of_neighbours(x
     # Columns that are elongated by noise point anywhere: a third is left of their ellipticity.
     rng = np.random.default_rng(0)
     long[0] = np.nan
-    strength, _ = diagnostics.ellipse(xy, long, short, rng.uniform(0, np.pi, 900))
+    strength, _ = quantities.ellipse(xy, long, short, rng.uniform(0, np.pi, 900))
     assert np.isfinite(strength).all()
     assert 0.1 < strength.mean() < 0.2
 
 
 def test_the_edge_is_that_of_the_image_or_of_the_sites():
     xy = np.array([[0.0, 5.0], [4.0, 6.0], [9.5, 19.0]])
-    np.testing.assert_allclose(diagnostics.edge_distance(xy, (20, 10)), [0.5, 4.5, 0.0])
-    np.testing.assert_allclose(diagnostics.edge_distance(xy), [0, 1, 0])
+    np.testing.assert_allclose(quantities.edge_distance(xy, (20, 10)), [0.5, 4.5, 0.0])
+    np.testing.assert_allclose(quantities.edge_distance(xy), [0, 1, 0])
 
 
 def test_nothing_is_printed(xy, capsys, caplog):

@@ -8,6 +8,7 @@ import re
 import numpy as np
 
 from hs_rvae import diagnostics as _diagnostics
+from hs_rvae.diagnostics import quantities as _quantities
 from hs_rvae.plots.diagnostics import plot_diagnostics
 
 _logger = logging.getLogger(__name__)
@@ -145,7 +146,7 @@ class DiagnosticsMixin:
         image = image[0] if isinstance(image, list) and len(image) == 1 else image
         shape = None if image is None or isinstance(image, list) else image.data.shape
         quantities = {"x": xy[:, 0], "y": xy[:, 1]}
-        quantities["edge distance"] = _diagnostics.edge_distance(xy, shape)
+        quantities["edge distance"] = _quantities.edge_distance(xy, shape)
         intensity = next((name for name in ("amplitude", "volume") if name in sites), None)
         background = "background" if "background" in sites else None
         if intensity is None or background is None:
@@ -154,7 +155,7 @@ class DiagnosticsMixin:
         quantities["background"] = sites[background or "lowest_intensity"]
         if all(name in sites for name in ("sigma_x", "sigma_y", "rotation")):
             shapes = [sites[name] for name in ("sigma_x", "sigma_y", "rotation")]
-            strength, direction = _diagnostics.ellipse(xy, *shapes)
+            strength, direction = _quantities.ellipse(xy, *shapes)
             quantities["ellipticity"], quantities["elongation"] = strength, direction
         else:
             notes.append(
@@ -167,10 +168,10 @@ class DiagnosticsMixin:
         """Write what the sub-images say of column and background."""
         from hs_rvae.rvae.batches import map_blocks
 
-        radius = _diagnostics.disk_radius(sites.xy)
+        radius = _quantities.disk_radius(sites.xy)
         images = self.data if self.data.ndim == 3 else self.data[None]
         measured = map_blocks(
-            lambda block, offsets: _diagnostics.column_intensity(block, offsets, radius),
+            lambda block, offsets: _quantities.column_intensity(block, offsets, radius),
             images,
             sites[["offset_x", "offset_y"]],
             width=2,

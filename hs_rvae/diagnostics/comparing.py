@@ -1,0 +1,196 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Compare the values of a model with the quantities of the instrument and with each other."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from .dependence import (
+    BLOCK_LENGTHS,
+    BlockShuffle,
+    correlation_length,
+    information_coefficient,
+    ranked,
+    without_plane,
+)
+from .words import in_words, too_smooth
+
+#: Fewest sites that a number is given for.
+LEAST_SITES = 100
+#: A value follows a quantity if the coefficient is at least this large ...
+LEAST_COEFFICIENT = 0.3
+#: ... and this many standard deviations above what shuffled maps give.
+LEAST_EXCESS = 4.0
+
+_LEAST_REST = 0.01  # share of the variance below which a map is nothing but a plane
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """
+    How far angle and latents follow the instrument and each other.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        One row per pair: ``value``, ``quantity`` (names), ``coefficient`` (0: independent, 1: one
+        determines the other; the size of the correlation if both were Gaussian), ``chance`` and
+        ``chance_std`` (mean and standard deviation of the coefficient over shuffled maps),
+        ``excess`` (``(coefficient - chance) / chance_std``), ``follows`` (whether it stands out),
+        ``n_sites`` (sites compared), ``length`` (correlation length of the value's map, px) and
+        ``block`` (side of the shuffled blocks, px).
+    summary : tuple of str
+        What stands out, in words, the strongest first, then what was left out.
+    """
+
+    table: pd.DataFrame
+    summary: tuple
+
+    @property
+    def coefficients(self):
+        """The coefficients as a table of values (rows) against quantities (columns)."""
+        return _wide(self.table, "coefficient")
+
+    def __repr__(self):
+        shown = _wide(self.table, "coefficient").map("{:.2f}".format)
+        stars = _wide(self.table, "follows").map(lambda follows: "*" if follows is True else " ")
+        shown = (shown + stars).replace(r"nan.*", "", regex=True)
+        shown = shown.rename_axis(index=None, columns=None)
+        lines = [shown.to_string(), "(0 independent, 1 determined; * stands out of chance)"]
+        return "\n".join([*lines, "", *self.summary])
+
+
+def _wide(table, column):
+    """Values against quantities, then against each other, in the order of the table."""
+    values, partners = table["value"].unique(), table["quantity"].unique()
+    order = [name for name in partners if name not in values]
+    order += [name for name in values if name in partners]
+    return table.pivot(index="value", columns="quantity", values=column).loc[values, order]
+
+
+def diagnose(
+    xy, values, quantities, *, angles=("angle",), n_shuffles=30, max_sites=1000, random_state=None
+):
+    """
+    Compare every value of the model with every quantity of the instrument and the other values.
+
+    Parameters
+    ----------
+    xy : numpy.ndarray of shape (n, 2)
+        Positions of the sites in one image, px.
+    values, quantities : Mapping of str to numpy.ndarray of shape (n,)
+        NaN where there is none.
+    angles : collection of str
+        Names of those that are angles in radians, with 2 pi the same as 0.
+    n_shuffles : int
+        Shuffled maps that the chance is measured on, at least 10.
+    max_sites : int
+        Sites compared: a random subset if there are more. At least 100.
+    random_state : int, numpy.random.Generator or None
+        Seed of subset and shuffles.
+
+    Returns
+    -------
+    Diagnostics
+
+    Raises
+    ------
+    ValueError
+        If every value has fewer than 100 finite sites, or an option is out of range.
+
+    Notes
+    -----
+    The coefficient is sqrt(1 - exp(-2 I)) of the mutual information I in nat (E. H. Linfoot,
+    Information and Control 1, 85 (1957)); I is estimated from the twenty nearest neighbours
+    (:func:`sklearn.feature_selection.mutual_info_regression`) on ranks. Angles are ranked from
+    their emptiest direction on.
+
+    To shuffle, the map of the value is cut into blocks, which are exchanged, mirrored and
+    transposed. Their side is two correlation lengths of the map after a plane was removed from it,
+    at least the distance between sites and at most a third of the image: inside a block the map
+    stays as smooth as it is. Where a third is too little, ``chance_std`` is raised in proportion.
+    The blocks of an angle keep their trend, those of other values are cut from the map without
+    the plane.
+
+    Examples
+    --------
+    >>> xy = np.random.default_rng(0).uniform(0, 400, (500, 2))
+    >>> found = diagnose(xy, {"latent_0": xy[:, 0] ** 2}, {"x": xy[:, 0]}, random_state=0)
+    >>> bool(found.table["follows"][0])
+    True
+    """
+    if n_shuffles < 10:
+        raise ValueError(f"n_shuffles={n_shuffles}: at least 10 are needed to know the chance.")
+    if max_sites < LEAST_SITES:
+        raise ValueError(f"max_sites={max_sites}: give at least {LEAST_SITES}.")
+    xy = np.asarray(xy, float)
+    rng = np.random.default_rng(random_state)
+    quantities = {name: np.asarray(q, float) for name, q in quantities.items()}
+    values = {name: np.asarray(v, float) for name, v in values.items()}
+    finite = {name: int(np.isfinite(v).sum()) for name, v in values.items()}
+    notes = [
+        f"{name} is left out: it is defined at {count} sites, and {LEAST_SITES} are needed."
+        for name, count in finite.items()
+        if count < LEAST_SITES
+    ]
+    values = {name: v for name, v in values.items() if finite[name] >= LEAST_SITES}
+    if not values:
+        raise ValueError(
+            f"{max(finite.values(), default=0)} of {len(xy)} sites have finite values; at least "
+            f"{LEAST_SITES} are needed to tell a dependence from chance."
+        )
+    rows, done = [], set()
+    for name, value in values.items():
+        # Two values of the model are compared once and stand in the table both ways round.
+        partners = quantities | {other: v for other, v in values.items() if other not in done}
+        del partners[name]
+        for row in _compare(xy, name, value, partners, angles, n_shuffles, max_sites, rng):
+            rows.append(row)
+            if row["quantity"] in values:
+                rows.append(row | {"value": row["quantity"], "quantity": name})
+        done.add(name)
+    table = pd.DataFrame(rows)
+    order = {name: k for k, name in enumerate([*quantities, *values])}
+    table = table.sort_values(
+        ["value", "quantity"], key=lambda names: names.map(order), ignore_index=True
+    )
+    notes += too_smooth(table)
+    return Diagnostics(table, (*in_words(table, quantities), *notes))
+
+
+def _compare(xy, name, value, partners, angles, n_shuffles, max_sites, rng):
+    """One row of the table for each partner of a value."""
+    known = np.isfinite(value)
+    xy, value = xy[known], ranked(value[known], name in angles)
+    partners = {other: quantity[known] for other, quantity in partners.items()}
+    some = np.arange(len(value))
+    if len(some) > max_sites:
+        some = np.sort(rng.choice(len(some), max_sites, replace=False))
+    rest = without_plane(xy[some], value[some], name in angles)
+    all_trend = np.var(rest) < _LEAST_REST * np.var(value)
+    length = 0.0 if all_trend else correlation_length(xy[some], rest)
+    shuffle = BlockShuffle(xy, xy[some], BLOCK_LENGTHS * length)
+    # A trend in the shuffled maps would raise the chance of what it is a measure for. Angles keep
+    # theirs: without a plane, domains of one direction would become many directions.
+    kept = value if name in angles else without_plane(xy, value)
+    maps = [value[some], *(ranked(kept[shuffle(rng)]) for _ in range(n_shuffles))]
+    seed = int(rng.integers(2**31))
+    for other, quantity in partners.items():
+        good = np.isfinite(quantity[some])
+        row = {"value": name, "quantity": other, "coefficient": np.nan, "chance": np.nan}
+        row |= {"chance_std": np.nan, "excess": np.nan, "follows": False}
+        row |= {"n_sites": int(good.sum()), "length": length, "block": shuffle.side}
+        quantity = quantity[some][good]
+        if len(quantity) >= LEAST_SITES and np.ptp(quantity) > 0:
+            ranks = ranked(quantity, other in angles)
+            columns = np.stack([one[good] for one in maps], axis=1)
+            coefficient, *by_chance = information_coefficient(columns, ranks, seed)
+            chance, spread = np.mean(by_chance), np.std(by_chance, ddof=1) * shuffle.too_small
+            # Without a floor a map that shuffles to exactly nothing would have an infinite excess.
+            excess = (coefficient - chance) / max(spread, 0.02)
+            stands_out = coefficient >= LEAST_COEFFICIENT and excess >= LEAST_EXCESS
+            row |= {"coefficient": coefficient, "chance": chance, "chance_std": spread}
+            row |= {"excess": excess, "follows": bool(stands_out)}
+        yield row

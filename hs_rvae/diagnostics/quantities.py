@@ -1,0 +1,97 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the instrument may print on a value: intensity, shape of the columns, edges of the image."""
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from .dependence import spacing
+
+_AROUND = 9  # sites that the shape of the columns is averaged over
+_DISK = 0.15  # radius of a column's core in distances between sites
+
+
+def column_intensity(blocks, offsets, radius):
+    """
+    Intensity of the column and of the background in each sub-image.
+
+    Parameters
+    ----------
+    blocks : numpy.ndarray of shape (k, w, w)
+        Finite.
+    offsets : numpy.ndarray of shape (k, 2) or None
+        Column minus middle of the window, (x, y) in px.
+    radius : float
+        Of the disk around the column, px.
+
+    Returns
+    -------
+    numpy.ndarray of shape (k, 2)
+        Mean over the disk, and the mean of the lowest tenth of all pixels.
+    """
+    height, width = blocks.shape[1:]
+    offsets = np.zeros((len(blocks), 2)) if offsets is None else offsets
+    dx = np.arange(width) - (width - 1) / 2 - offsets[:, :1]
+    dy = np.arange(height) - (height - 1) / 2 - offsets[:, 1:]
+    disk = dx[:, None, :] ** 2 + dy[:, :, None] ** 2 <= radius**2
+    mean = (blocks * disk).sum((1, 2), dtype=float) / disk.sum((1, 2))
+    pixels = blocks.reshape(len(blocks), -1)
+    lowest = max(1, pixels.shape[1] // 10)
+    low = np.partition(pixels, lowest - 1, axis=1)[:, :lowest].mean(1, dtype=float)
+    return np.column_stack([mean, low])
+
+
+def disk_radius(xy):
+    """Radius of the core of a column, px: 0.15 distances between sites, at least 1.5 px."""
+    return max(1.5, _DISK * spacing(xy))
+
+
+def ellipse(xy, sigma_x, sigma_y, rotation):
+    """
+    How elongated columns are, and in which direction, as means over nine neighbouring sites.
+
+    A single weak column looks elongated by noise alone, in any direction, the more the weaker it
+    is. As vectors such errors average out, whereas a tilt is the same in neighbouring columns.
+
+    Parameters
+    ----------
+    xy : numpy.ndarray of shape (n, 2)
+    sigma_x, sigma_y : numpy.ndarray of shape (n,)
+        Widths along the two axes, px; NaN where a fit failed.
+    rotation : numpy.ndarray of shape (n,)
+        Of the axis of `sigma_x`, rad.
+
+    Returns
+    -------
+    ellipticity : numpy.ndarray of shape (n,)
+        Longer over shorter axis less 1.
+    twice_direction : numpy.ndarray of shape (n,)
+        Twice the direction of the longer axis, rad: an axis has no head.
+    """
+    ratio = np.log(np.asarray(sigma_x) / np.asarray(sigma_y))
+    vector = ratio * np.exp(2j * np.asarray(rotation))
+    nearest = cKDTree(xy).query(xy, k=min(_AROUND, len(xy)))[1].reshape(len(xy), -1)
+    known = np.isfinite(vector)
+    number = known[nearest].sum(1)
+    vector = np.where(known, vector, 0)[nearest].sum(1) / np.maximum(number, 1)
+    vector[number == 0] = np.nan
+    return np.expm1(np.abs(vector)), np.angle(vector)
+
+
+def edge_distance(xy, shape=None):
+    """
+    Distance of each site to the nearest edge of the image, px.
+
+    Parameters
+    ----------
+    xy : numpy.ndarray of shape (n, 2)
+    shape : tuple of int, optional
+        Rows and columns of the image. None: the box around the sites.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n,)
+    """
+    if shape is None:
+        return np.minimum(xy - xy.min(0), xy.max(0) - xy).min(1)
+    return np.minimum(xy + 0.5, np.array(shape[::-1]) - 0.5 - xy).min(1)

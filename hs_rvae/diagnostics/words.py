@@ -1,0 +1,58 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What stands out of a comparison, in words."""
+
+from .dependence import BLOCK_LENGTHS
+
+#: What it may mean that a value follows a quantity.
+MEANING = {
+    "x": "likely an instrument or thickness effect, not chemistry",
+    "y": "likely an instrument or thickness effect, not chemistry",
+    "edge distance": "likely an effect of the scan or of the windows at the edge",
+    "intensity": "composition or thickness, which intensity alone cannot tell apart",
+    "background": "likely thickness, contamination or a neighbouring column",
+    "ellipticity": "likely tilt or astigmatism, not the crystal",
+    "elongation": "likely the direction of tilt, astigmatism or drift, not the crystal",
+}
+_IN_WORDS = {
+    "x": "the scan direction x",
+    "y": "the scan direction y",
+    "edge distance": "the distance to the edge of the image",
+    "intensity": "the intensity of the columns",
+    "background": "the background",
+    "ellipticity": "the ellipticity of the columns",
+    "elongation": "the direction in which columns are elongated",
+}
+
+
+def in_words(table, quantities):
+    """One line for each pair that stands out, the strongest first."""
+    lines, seen, along = [], set(), set()
+    for row in table[table["follows"]].sort_values("coefficient", ascending=False).itertuples():
+        pair = frozenset((row.value, row.quantity))
+        # What follows x follows the distance to the edge as well, if less.
+        if pair in seen or (row.quantity == "edge distance" and row.value in along):
+            continue
+        seen.add(pair)
+        along |= {row.value} if row.quantity in ("x", "y") else set()
+        figures = f"({row.coefficient:.2f}; {row.chance:.2f} by chance)"
+        if row.quantity in quantities:
+            name = _IN_WORDS.get(row.quantity, row.quantity)
+            meaning = MEANING.get(row.quantity, "look at both maps")
+            lines.append(f"{row.value} follows {name} {figures}: {meaning}.")
+        else:
+            lines.append(
+                f"{row.value} and {row.quantity} follow each other {figures}: they are not "
+                "independent descriptions."
+            )
+    return lines or ["Nothing stands out of chance."]
+
+
+def too_smooth(table):
+    """A line for each value whose map is too smooth for blocks of a third of the image."""
+    return [
+        f"{name} varies so slowly that one image holds few independent parts of it: do not lean "
+        "on its row."
+        for name, rows in table.groupby("value", sort=False)
+        if BLOCK_LENGTHS * rows["length"].iloc[0] > 1.5 * rows["block"].iloc[0]
+    ]
