@@ -78,7 +78,7 @@ def embed(
     n_jobs : int, optional
         Threads; None = all there are (t-SNE of fewer than 2,000 sites: one).
     **kwargs
-        To openTSNE's or scikit-learn's estimator.
+        To openTSNE's or scikit-learn's estimator, if it is named.
 
     Returns
     -------
@@ -88,6 +88,8 @@ def embed(
     ------
     ValueError
         If the algorithm is unknown or a number does not fit.
+    TypeError
+        If the algorithm does not have such an option.
     ImportError
         If there are too many sites for scikit-learn's t-SNE and openTSNE is not installed.
 
@@ -105,6 +107,10 @@ def embed(
         )
     if not isinstance(algorithm, str) and not hasattr(algorithm, "fit_transform"):
         raise ValueError(f"algorithm={algorithm!r} is no estimator: it has no fit_transform.")
+    if not isinstance(algorithm, str) and kwargs:
+        raise TypeError(
+            f"algorithm={type(algorithm).__name__} is an estimator: set {', '.join(kwargs)} in it."
+        )
     n = len(values)
     _check(n, values, output_dimension, max_sites)
     rng = np.random.default_rng(random_state)

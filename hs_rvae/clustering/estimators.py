@@ -137,8 +137,8 @@ def make_estimator(
         Of mixtures. "auto" is "full" up to 16 features, else "diag".
     random_state : int, numpy.random.Generator or None
     **kwargs
-        To the estimator. Unless they say otherwise, mixtures are started 5 times and k-means 10
-        times, and the best result is kept.
+        To the estimator, if it is named. Unless they say otherwise, mixtures are started 5 times
+        and k-means 10 times, and the best result is kept.
 
     Returns
     -------
@@ -148,6 +148,8 @@ def make_estimator(
     ------
     ValueError
         If the algorithm is unknown.
+    TypeError
+        If it has no such option.
     """
     if isinstance(random_state, np.random.Generator):
         random_state = int(random_state.integers(2**31))
@@ -156,6 +158,11 @@ def make_estimator(
             raise ValueError(
                 f"algorithm={algorithm!r}: The clustering method should be either {ALGORITHMS} or "
                 "a class which has a fit() method and labels_ attribute for results"
+            )
+        if kwargs:
+            raise TypeError(
+                f"algorithm={type(algorithm).__name__} is an estimator: set {', '.join(kwargs)} "
+                "in it."
             )
         if random_state is not None and hasattr(algorithm, "random_state"):
             algorithm.random_state = random_state

@@ -159,11 +159,15 @@ def find_sublattices(
 
 def find_tables(
     picture, *, cell, dark, n_sublattices, swap, threshold, separation, fill_holes, significance,
-    least_height, **options,
+    least_height, radius, background, tail, disk_radius, saturation, show_progressbar,
 ):  # fmt: skip
-    """Tables of the sublattices of one image; `options` are those of the fit."""
+    """Tables of the sublattices of one image; the arguments are find_sublattices' own."""
     found = find_columns(picture, cell, dark, threshold, separation)
     least = significance, least_height
+    options = dict(
+        radius=radius, background=background, tail=tail, disk_radius=disk_radius,
+        saturation=saturation, show_progressbar=show_progressbar,
+    )  # fmt: skip
     tables = _refine(picture, found, n_sublattices, fill_holes, least, options)
     if swap and len(tables) == 2:
         tables = tables[::-1]

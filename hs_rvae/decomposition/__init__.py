@@ -7,7 +7,14 @@ read block by block, and tells bad input before anything is computed.
 """
 
 from .blocks import as_blocks, mean_square, project, sum_rows, summarise, working_type
-from .checks import ALGORITHMS, check_algorithm, check_dimension, check_values, column_stem
+from .checks import (
+    ALGORITHMS,
+    check_algorithm,
+    check_dimension,
+    check_options,
+    check_values,
+    column_stem,
+)
 from .streaming import Components, rebuilding_factors, stream_estimator, stream_svd
 
 __all__ = [
@@ -16,6 +23,7 @@ __all__ = [
     "as_blocks",
     "check_algorithm",
     "check_dimension",
+    "check_options",
     "check_values",
     "column_stem",
     "mean_square",

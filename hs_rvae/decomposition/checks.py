@@ -9,6 +9,20 @@ import numpy as np
 #: Algorithms by name. Those of the second line are HyperSpy's and work in memory only.
 ALGORITHMS = ("PCA", "SVD", "NMF", "ORPCA", "ORNMF")
 IN_MEMORY = ("sklearn_pca", "sparse_pca", "mini_batch_sparse_pca", "MLPCA", "RPCA")
+# Options of HyperSpy's functions (2.4, 2.5) that take any name, and of the solvers below them.
+_OPTIONS = {
+    "SVD": (),
+    "MLPCA": ("max_iter", "tol"),
+    "RPCA": ("lambda1", "maxiter", "power", "random_state", "tol"),
+    "ORPCA": (
+        *("batch_size", "init", "lambda1", "lambda2", "method", "project", "random_state"),
+        *("store_error", "subspace_learning_rate", "subspace_momentum", "training_samples"),
+    ),
+}
+_OPTIONS_OF_SVD = (
+    *("maxiter", "n_iter", "n_oversamples", "ncv", "power_iteration_normalizer", "random_state"),
+    *("svd_flip", "tol", "u_based_decision", "v0", "which"),
+)
 
 
 def column_stem(algorithm):
@@ -64,6 +78,27 @@ def check_algorithm(algorithm, lazy=False):
             f"algorithm={type(algorithm).__name__} has no transform, so sub-images cannot be "
             "rebuilt from it. t-SNE, MDS, Isomap and the like are made by stack.embedding()."
         )
+
+
+def check_options(algorithm, options, lazy):
+    """Raise TypeError for options that would pass unseen; other algorithms refuse them themselves.
+
+    Examples
+    --------
+    >>> check_options("RPCA", {"tolerance": 0.1}, lazy=False)
+    Traceback (most recent call last):
+    TypeError: algorithm='RPCA' has no option tolerance; it has lambda1, maxiter, n_iter, ...
+    """
+    if isinstance(algorithm, str):
+        if lazy or algorithm not in _OPTIONS:
+            return
+        name, known = repr(algorithm), {*_OPTIONS[algorithm], *_OPTIONS_OF_SVD}
+    else:
+        name, known = type(algorithm).__name__, {"get", "num_chunks"} if lazy else set()
+    unknown = ", ".join(sorted(set(options) - known))
+    if unknown:
+        has = f"it has {', '.join(sorted(known))}" if known else "set it in the estimator"
+        raise TypeError(f"algorithm={name} has no option {unknown}; {has}.")
 
 
 def check_dimension(output_dimension, n_sites, n_pixels):

@@ -25,8 +25,16 @@ def save_movie(
     dpi=150,
     image=None,
     frame_labels=None,
+    kind=None,
+    cmap=None,
+    limits=None,
+    percentiles=(1, 99),
+    marker_size=None,
+    scale_bar=None,
+    colorbar=True,
+    title=None,
+    font_size=None,
     show_progressbar=False,
-    **options,
 ):
     """Save the site maps of the frames, all with the same colours.
 
@@ -46,9 +54,9 @@ def save_movie(
     image : array of shape (n_frames, ny, nx), optional
         NumPy or dask; one frame at a time is in memory.
     frame_labels : list of str, optional
+    kind, cmap, limits, percentiles, marker_size, scale_bar, colorbar, title, font_size
+        As in :func:`plot_site_map`.
     show_progressbar : bool
-    **options
-        Of :func:`plot_site_map`.
 
     Returns
     -------
@@ -90,7 +98,20 @@ def save_movie(
         )
     draft = path.with_name(f"{path.stem}.part{path.suffix}")
     ax = plot_site_map(
-        sites, column, image=image, frame=int(frames[0]), frame_labels=frame_labels, **options
+        sites,
+        column,
+        image=image,
+        frame=int(frames[0]),
+        frame_labels=frame_labels,
+        kind=kind,
+        cmap=cmap,
+        limits=limits,
+        percentiles=percentiles,
+        marker_size=marker_size,
+        scale_bar=scale_bar,
+        colorbar=colorbar,
+        title=title,
+        font_size=font_size,
     )
     if hasattr(ax, "frame_slider"):
         ax.frame_slider.ax.remove()

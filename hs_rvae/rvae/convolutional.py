@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The convolutional rVAE of the paper: one network, trained by gradient descent on pixels."""
 
-import logging
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,14 +15,12 @@ from .covariance import factor_analysis
 from .device import here
 from .geometry import HarmonicGrid, align, to_complex, to_real
 from .loss import spatial_divergence
+from .reading import check_enough
 from .results import AngleDistribution, RVAEResult, angle_bins, middles
 from .scales import choose_grid, intensity_scale
 from .spatial import SpatialNetwork, coordinate_shift, image_shift
 from .training import train_spatial
 
-_logger = logging.getLogger(__name__)
-
-_FEWEST_SITES = 10
 _CHUNK = 64  # sub-images at a time through the network: 75 MB a layer for 48 x 48 px
 _N_MODES = 6  # as the harmonic model
 
@@ -358,10 +355,7 @@ def _read(images, offsets, rows, progress):
 
     pixels = map_blocks(flat, images, None, rows, width=w * w, tick=tick, name="rvae-read")
     good = np.isfinite(pixels[:, 0])
-    if good.sum() < _FEWEST_SITES:
-        raise ValueError(
-            f"images: {good.sum()} usable sub-images; a fit needs {_FEWEST_SITES} at least."
-        )
+    check_enough(good.sum())
     pixels = torch.as_tensor(pixels if good.all() else pixels[good]).reshape(-1, w, w)
     return pixels, None if offsets is None else torch.as_tensor(offsets[rows][good])
 

@@ -10,14 +10,15 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from . import blind, pose
+from . import pose
+from .angles import fit_angles, scatter_of_posterior
 from .batches import map_blocks, n_blocks, spread_rows
-from .calibration import scatter_of_distorted
 from .content import choose_content, content_blocks, content_network, order_latents
 from .device import here, one_thread, one_thread_in_a_pool
 from .geometry import HarmonicGrid, align, images_on, to_complex
 from .moved import MovedSites, moved_harmonics
 from .networks import ContentNetwork
+from .reading import harmonics_of, read_usable
 from .results import AngleDistribution, RVAEResult, angle_bins, middles
 from .scales import choose_grid, intensity_scale
 from .shifts import N_ROUNDS, MiddleColumn, ShiftModel
@@ -25,13 +26,8 @@ from .training import train_content
 
 _logger = logging.getLogger(__name__)
 
-_FEWEST_SITES = 10
-_FEW_TO_TRUST = 100
 _FEW_SITES = 5000  # below, threads bring nothing
 _N_MODES = 6  # of an angle posterior
-# Sites outside this range of the median power (orders above 0: structure, not level) are left out
-# of a fit: empty, or far brighter.
-_POWER_RANGE = (1e-4, 30.0)
 
 
 @dataclass
@@ -145,7 +141,7 @@ class HarmonicModel:
             grid.radius,
             100 * dropped,
         )
-        harmonics, used = _read(
+        harmonics, used = read_usable(
             images, offsets, rows, grid, level, scale, device, progress, coefficients
         )
         moved = None
@@ -154,7 +150,7 @@ class HarmonicModel:
             harmonics = moved.centre(float(options.shift_prior), initial)
         with one_thread() if len(harmonics) < _FEW_SITES else nullcontext():
             start = None if initial is None else initial.pose.to(device)
-            pose_model, pose_history = _fit_pose(harmonics, options, generator, progress, start)
+            pose_model, pose_history = fit_angles(harmonics, options, generator, progress, start)
             posterior = pose_model.posterior(harmonics)
             if moved is not None:
                 pose_model, harmonics, posterior = moved.release(
@@ -185,7 +181,7 @@ class HarmonicModel:
             history | pose_history,
             len(harmonics),
             dropped,
-            _scatter(posterior, order.amplitude(harmonics, posterior.angle), order),
+            scatter_of_posterior(posterior, order.amplitude(harmonics, posterior.angle), order),
             None if moved is None else moved.model,
         )
 
@@ -248,7 +244,7 @@ class HarmonicModel:
         """
         site = block, offset, self.level, self.scale, device
         if self.shifts is None:
-            x = _harmonics(block, offset, self.grid, self.level, self.scale, device)
+            x = harmonics_of(block, offset, self.grid, self.level, self.scale, device)
             posterior = self.pose.posterior(x)
             return x, posterior, posterior.angle[:, None][:, :0], posterior.log_likelihood
         shift = self.shifts.start(
@@ -360,122 +356,3 @@ class HarmonicModel:
         if self.pose.mean.device.type != device.type:
             self.pose = self.pose.to(device)
             self.order = pose.OrderFilter(self.pose, self.order.scale)
-
-
-def _read(images, offsets, rows, grid, level, scale, device, progress, coefficients=None):
-    """Harmonics of the sites to fit, without those that would spoil the fit, and which are left.
-
-    `coefficients` are filled with those of all sites.
-    """
-
-    def transform(block, offset):
-        x = _harmonics(block, offset, grid, level, scale, here(device))
-        return x.reshape(len(x), -1).cpu().numpy()
-
-    left = n_blocks(images, rows if coefficients is None else None)
-
-    def tick():
-        nonlocal left
-        left -= 1
-        progress.step("rVAE reading")
-        if progress.stopped and left > 0:
-            raise KeyboardInterrupt("rVAE reading was interrupted: no model has been fitted.")
-
-    width = grid.n_q * grid.n_orders
-    options = dict(width=width, dtype=np.complex64, tick=tick, name="rvae-harmonics")
-    options["device"] = device
-    if coefficients is None:
-        flat = map_blocks(transform, images, offsets, rows, **options)
-    else:
-        coefficients.allocate(len(images), width, device)
-        map_blocks(transform, images, offsets, out=coefficients.array, **options)
-        flat = coefficients.rows(rows)
-    n_seen, flat = len(flat), torch.as_tensor(flat, device=device)
-    finite = torch.isfinite(flat[:, 0])
-    used = np.flatnonzero(finite.cpu().numpy())
-    harmonics = flat[finite].reshape(-1, grid.n_q, grid.n_orders)
-    power = (harmonics[:, :, 1:].abs() ** 2).sum((1, 2))
-    low, high = (power.median() * factor for factor in _POWER_RANGE)
-    good = (power > low) & (power < high)
-    harmonics, used = harmonics[good], used[good.cpu().numpy()]
-    if len(harmonics) < n_seen:
-        left_out = n_seen - len(harmonics)
-        _logger.log(
-            logging.WARNING if left_out > 0.05 * n_seen else logging.INFO,
-            "rVAE: %d of %d sites are left out of the fit: not finite, empty or far brighter than "
-            "most. Images that are fitted together need the same intensity scale.",
-            left_out,
-            n_seen,
-        )
-    if len(harmonics) < _FEWEST_SITES:
-        raise ValueError(
-            f"images: {len(harmonics)} usable sub-images; a fit needs {_FEWEST_SITES} at least."
-        )
-    if len(harmonics) < _FEW_TO_TRUST:
-        _logger.warning(
-            "rVAE: %d sites are few for a model of motif, content and noise; do not trust its "
-            "uncertainties.",
-            len(harmonics),
-        )
-    return harmonics, used
-
-
-def _scatter(posterior, amplitude, order):
-    """Scatter of the angles of distorted sites, see :func:`scatter_about_wells`."""
-    if posterior.modes.shape[1] == 1:  # angles held at 0
-        return 0.0
-    sure = posterior.weights[:, 0] > 0.9
-    parts = (t[sure] for t in (posterior.angle, posterior.std, amplitude))
-    return scatter_of_distorted(*parts, order.std)
-
-
-def _fit_pose(harmonics, options, generator, progress, start=None):
-    """Template and covariance, and what the search for them reports, in nats."""
-    history, starts = [], {}
-
-    def report(value):
-        progress.step("rVAE angles")
-        return progress.stopped
-
-    def report_likelihood(value):
-        history.append(value)
-        progress.step("rVAE angles", log_likelihood=value)
-        return progress.stopped
-
-    if start is not None:
-        model = start
-    elif options.rotation:
-        model, starts = blind.fit_blind(
-            harmonics, generator, n_restarts=options.n_init, report=report
-        )
-        _report_starts(**starts)
-    else:
-        model = blind.without_angles(harmonics)
-    if not progress.stopped:
-        n_factors = min(options.n_factors, len(harmonics) // 20)
-        model = pose.fit_pose(harmonics, model, n_factors=n_factors, report=report_likelihood)
-    history = {"pose_log_likelihood": np.array(history)}
-    return model, history | {f"start_{name}": values for name, values in starts.items()}
-
-
-def _report_starts(log_likelihood, agreement):
-    """Say how far the random starts of the search for angles agree."""
-    near = log_likelihood > log_likelihood.max() - 1
-    disagree = int((near & (agreement < 0.9)).sum())
-    _logger.log(
-        logging.WARNING if disagree else logging.INFO,
-        "rVAE: of %d random starts, %d are as likely as the best within 1 nat per site, %d of them "
-        "with other angles (agreement %s).",
-        len(near),
-        near.sum(),
-        disagree,
-        ", ".join(f"{a:.2f}" for a in agreement),
-    )
-
-
-def _harmonics(block, offset, grid, level, scale, device):
-    """Harmonics of a block of sub-images on the device; taken as they are if known already."""
-    if block.ndim == 2:
-        return torch.as_tensor(block, device=device).reshape(-1, grid.n_q, grid.n_orders)
-    x = torch.as_tensor((block - np.float32(level)) / np.float32(scale), device=device)
-    return grid.harmonics(x, None if offset is None else torch.as_tensor(offset, device=device))

@@ -2,9 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The rVAE as an estimator on arrays of sub-images."""
 
-import inspect
-import logging
-
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin
@@ -15,22 +12,15 @@ from .batches import n_blocks, rows_to_fit
 from .blind import N_ANNEAL, N_BLIND
 from .checks import DEFAULTS, check_images, check_settings
 from .coefficients import Coefficients
-from .convolutional import ConvolutionalModel
 from .decoding import Decoding
 from .device import pick_device
-from .harmonic import HarmonicModel
 from .pose import N_POSE
 from .shifts import N_CENTRING, N_ROUNDS
-from .storage import read_model, write_model
+from .storage import MODELS, Storage
 from .training import Progress, TrainingSettings, warn_if_stopped
 
-_logger = logging.getLogger(__name__)
 
-_FORMAT = "hs_rvae harmonic model 1"
-_MODELS = {"harmonic": HarmonicModel, "convolutional": ConvolutionalModel}
-
-
-class RVAE(Decoding, TransformerMixin, BaseEstimator):
+class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
     """Rotationally invariant variational autoencoder of sub-images.
 
     A sub-image is modelled as one motif, decoded from ``output_dimension`` content latents and
@@ -241,7 +231,7 @@ class RVAE(Decoding, TransformerMixin, BaseEstimator):
         if coefficients is not None:
             kept["coefficients"] = coefficients
         with Progress(n_steps, bool(self.show_progressbar)) as progress:
-            self._model = _MODELS[self.architecture].fit(
+            self._model = MODELS[self.architecture].fit(
                 *data, self, settings, generator, device, progress, initial, **kept
             )
         self._publish()
@@ -357,69 +347,6 @@ class RVAE(Decoding, TransformerMixin, BaseEstimator):
             self._fit(images, offsets, initial_model, strata, coefficients)
             device = pick_device(self.device)
             return self._model.encode(coefficients.array, None, device, self.show_progressbar)
-
-    def save(self, path):
-        """Write the fitted model as safetensors, with its settings in the header.
-
-        Parameters
-        ----------
-        path : str or pathlib.Path
-            Usually ending in ``.safetensors``.
-
-        Returns
-        -------
-        pathlib.Path
-            The file, complete: a failed write leaves nothing behind.
-        """
-        self._check_fitted("save")
-        tensors, header = self._model.state()
-        settings = {name: getattr(self, name) for name in inspect.signature(RVAE).parameters}
-        for name, value in settings.items():
-            if isinstance(value, np.generic):
-                settings[name] = value.item()
-        if not isinstance(settings["random_state"], int | None):
-            settings["random_state"] = None
-        settings["device"] = settings["show_progressbar"] = settings["memory_budget"] = None
-        header = {"format": _FORMAT, "settings": settings, "model": header}
-        header |= {"pixel_size": self.pixel_size_, "pixel_units": self.pixel_units_}
-        return write_model(path, tensors, header)
-
-    @classmethod
-    def load(cls, path, device=None):
-        """Read a model that :meth:`save` wrote.
-
-        Parameters
-        ----------
-        path : str or pathlib.Path
-        device : str or torch.device, optional
-            Where to use it; None takes CUDA where there is one.
-
-        Returns
-        -------
-        RVAE
-            Gives the same results as the saved one.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ValueError
-            If the file is no model of this format.
-        """
-        tensors, header = read_model(path, _FORMAT)
-        try:
-            model = cls(**header["settings"])
-            kind = _MODELS[model.architecture]
-            model._model = kind.from_state(tensors, header["model"])
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise ValueError(
-                f"path={str(path)!r} does not hold what this version of hs_rvae reads ({error}); "
-                "it was written by another version, or is damaged."
-            ) from error
-        model.device = device
-        model._publish()
-        model.pixel_size_, model.pixel_units_ = header.get("pixel_size"), header.get("pixel_units")
-        return model
 
     def _publish(self):
         """The fitted attributes, named as scikit-learn names them."""

@@ -2,15 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Scales of the harmonic model, taken from the data: intensity, frequencies, orders."""
 
-import logging
-
 import numpy as np
 import scipy.fft
 import scipy.sparse
 
 from .geometry import HarmonicGrid
-
-_logger = logging.getLogger(__name__)
 
 _HIGHEST_Q = 0.42  # cycles/px: beyond, cubic interpolation of the windows damps the noise
 _SHARE_KEPT = 0.995  # of the variance that sites have in common

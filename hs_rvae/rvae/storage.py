@@ -7,8 +7,83 @@ import os
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from safetensors import safe_open
 from safetensors.torch import save_file
+
+from .convolutional import ConvolutionalModel
+from .harmonic import HarmonicModel
+
+_FORMAT = "hs_rvae harmonic model 1"
+#: Kinds of model by architecture.
+MODELS = {"harmonic": HarmonicModel, "convolutional": ConvolutionalModel}
+
+
+class Storage:
+    """Saving and loading of an estimator."""
+
+    def save(self, path):
+        """Write the fitted model as safetensors, with its settings in the header.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Usually ending in ``.safetensors``.
+
+        Returns
+        -------
+        pathlib.Path
+            The file, complete: a failed write leaves nothing behind.
+        """
+        self._check_fitted("save")
+        tensors, header = self._model.state()
+        settings = self.get_params(deep=False)
+        for name, value in settings.items():
+            if isinstance(value, np.generic):
+                settings[name] = value.item()
+        if not isinstance(settings["random_state"], int | None):
+            settings["random_state"] = None
+        settings["device"] = settings["show_progressbar"] = settings["memory_budget"] = None
+        header = {"format": _FORMAT, "settings": settings, "model": header}
+        header |= {"pixel_size": self.pixel_size_, "pixel_units": self.pixel_units_}
+        return write_model(path, tensors, header)
+
+    @classmethod
+    def load(cls, path, device=None):
+        """Read a model that :meth:`save` wrote.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+        device : str or torch.device, optional
+            Where to use it; None takes CUDA where there is one.
+
+        Returns
+        -------
+        RVAE
+            Gives the same results as the saved one.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file is no model of this format.
+        """
+        tensors, header = read_model(path, _FORMAT)
+        try:
+            model = cls(**header["settings"])
+            kind = MODELS[model.architecture]
+            model._model = kind.from_state(tensors, header["model"])
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise ValueError(
+                f"path={str(path)!r} does not hold what this version of hs_rvae reads ({error}); "
+                "it was written by another version, or is damaged."
+            ) from error
+        model.device = device
+        model._publish()
+        model.pixel_size_, model.pixel_units_ = header.get("pixel_size"), header.get("pixel_units")
+        return model
 
 
 def write_model(path, tensors, header):

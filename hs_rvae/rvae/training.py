@@ -91,8 +91,8 @@ class Progress:
             raise KeyboardInterrupt
         self.stopped = True
 
-    def step(self, description, **values):
-        """One step further; values are shown beside the bar."""
+    def step(self, description, values=None):
+        """One step further; a dict of numbers is shown beside the bar."""
         if not self.stopped:
             self.description = description
         self._bar.set_description(description, refresh=False)
@@ -166,7 +166,7 @@ def train_content(network, radial, others, settings, generator, progress, *, fro
             terms = loss(held) if n_held else None
         validation = float(terms.reconstruction + terms.kl) if terms else np.nan
         history["validation_loss"].append(validation)
-        progress.step("rVAE content", loss=reconstruction + kl, validation=validation)
+        progress.step("rVAE content", {"loss": reconstruction + kl, "validation": validation})
     return {name: np.array(values) for name, values in history.items()}
 
 
@@ -236,7 +236,7 @@ def train_spatial(
                 parts = [(len(rows), loss(rows, free).total) for rows in held.split(4 * batch_size)]
             validation = sum(n * float(value) for n, value in parts) / n_held
         history["validation_loss"].append(validation)
-        progress.step("rVAE network", loss=reconstruction + kl, validation=validation)
+        progress.step("rVAE network", {"loss": reconstruction + kl, "validation": validation})
         if progress.stopped:
             break
     return {name: np.array(values) for name, values in history.items()}

@@ -78,7 +78,7 @@ class DecompositionMixin(DecomposingMixin):
         show_progressbar : bool, optional
             Of lazy stacks. None follows HyperSpy's preference.
         **kwargs
-            To the algorithm.
+            To the algorithm; an estimator has its options already.
 
         Returns
         -------
@@ -87,6 +87,8 @@ class DecompositionMixin(DecomposingMixin):
 
         Raises
         ------
+        TypeError
+            If the algorithm does not have such an option.
         ValueError
             If algorithm, number of components or masks are not usable, sites have pixels that are
             not finite, all sub-images are the same, or ``"NMF"`` gets negative values.
@@ -123,6 +125,7 @@ class DecompositionMixin(DecomposingMixin):
                 output_dimension = algorithm
             algorithm, normalize_poissonian_noise = first, False
         rooms.check_algorithm(algorithm, self._lazy)
+        rooms.check_options(algorithm, kwargs, self._lazy)
         if isinstance(algorithm, str) and algorithm == "sklearn_pca":
             algorithm = "PCA"
         for word, value, known in (

@@ -2,15 +2,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The verb that embeds the sites of a stack in a plane."""
 
-import logging
 import re
 
 import numpy as np
 
 from hs_rvae.signals.masks import flat_mask
 from hs_rvae.signals.sources import EMBEDDING, SourcesMixin
-
-_logger = logging.getLogger(__name__)
 
 
 class EmbeddingMixin(SourcesMixin):

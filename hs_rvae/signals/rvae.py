@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The rVAE verbs of a stack: fit a model, apply one, write what it says into the site table."""
 
-import logging
 import os
 import re
 
@@ -13,8 +12,6 @@ from hs_rvae.signals import construction as _construction
 from hs_rvae.signals.model_input import model_intensities, of_images, to_model_pixels
 from hs_rvae.signals.rebuilding import RVAE_NODE
 from hs_rvae.signals.turning import TURNED
-
-_logger = logging.getLogger(__name__)
 
 #: Names of the columns that a model writes.
 MODEL_COLUMNS = re.compile(

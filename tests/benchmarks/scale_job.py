@@ -89,7 +89,7 @@ def main(folder, n_sites, memory_budget="1 GB"):
     base = np.load(f"{folder}/frame.npy", mmap_mode="r")
     series, xy = lazy_series(base, np.load(f"{folder}/positions.npy"), n_sites)
     clock = Clock()
-    harmonic._read = clock.around("transform", harmonic._read)
+    harmonic.read_usable = clock.around("transform", harmonic.read_usable)
     harmonic.HarmonicModel.encode = clock.around("encode", harmonic.HarmonicModel.encode)
     cut = clock.around("build", SubImageStack.from_positions)
     run = clock.around("rvae", SubImageStack.rvae)

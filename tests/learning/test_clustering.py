@@ -380,3 +380,8 @@ def test_a_failed_analysis_leaves_the_last_one(grouped):
         stack.cluster_analysis("rvae", algorithm="hdbscan", min_cluster_size=99)
     np.testing.assert_array_equal(stack.sites["cluster"], before[0])
     assert stack.learning_results.cluster_labels is before[1]
+
+
+def test_options_beside_an_estimator_are_refused(grouped):
+    with pytest.raises(TypeError, match="algorithm=KMeans is an estimator: set n_init in it"):
+        grouped[0].cluster_analysis("signal", n_clusters=3, algorithm=KMeans(3), n_init=2)

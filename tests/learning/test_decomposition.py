@@ -476,3 +476,19 @@ def test_a_mean_does_not_go_with_poissonian_noise(stack):
 def test_a_model_without_a_decomposition_says_what_to_call(stack):
     with pytest.raises(RuntimeError, match=r"call stack.decomposition\('PCA'\)"):
         stack.get_decomposition_model()
+
+
+def _refused(stack, algorithm, match):
+    with pytest.raises(TypeError, match=match):
+        stack.decomposition(algorithm, 2, tolerance=0.1)
+    assert stack.learning_results.loadings is None
+
+
+@pytest.mark.parametrize("algorithm", ["SVD", "MLPCA", "RPCA", "ORPCA", "ORNMF", "PCA", "NMF"])
+def test_options_that_an_algorithm_does_not_have_are_refused(stack, algorithm):
+    _refused(stack, algorithm, "option tolerance; it has.* tol|unexpected.*'tolerance'")
+
+
+def test_options_beside_an_estimator_are_refused(stack, lazy):
+    _refused(stack, skd.FastICA(2), "FastICA has no option tolerance; set it in the estimator")
+    _refused(lazy, skd.FastICA(2), "FastICA has no option tolerance; it has get, num_chunks")

@@ -174,3 +174,8 @@ def test_sources_that_are_not_there_say_which_call_makes_them(stack):
             stack.embedding("isomap", source)
     with pytest.raises(ValueError, match=r"navigation_mask has the shape \(3,\)"):
         stack.embedding("isomap", "signal", navigation_mask=np.zeros(3, bool))
+
+
+def test_options_beside_an_estimator_are_refused(values):
+    with pytest.raises(TypeError, match="algorithm=Isomap is an estimator: set n_neighbors in it"):
+        embed(values, Isomap(), n_neighbors=5)
