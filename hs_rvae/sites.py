@@ -5,9 +5,10 @@
 import difflib
 import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
+
+from hs_rvae.files import writable
 
 
 class SiteTable:
@@ -302,20 +303,11 @@ class SiteTable:
         OSError
             If the folder does not exist or cannot be written.
         """
-        path = Path(path)
-        draft = path.with_name(path.name + ".part")
-        try:
+        with writable(path) as draft:
             with open(draft, "w", encoding="utf-8", newline="") as file:
                 file.writelines(f"# {name}: {unit}\n" for name, unit in self.units.items())
                 self.to_dataframe().to_csv(file, lineterminator="\n")
             os.replace(draft, path)
-        except OSError as error:
-            raise type(error)(
-                f"path={str(path)!r} cannot be written ({error.strerror}): choose a folder that "
-                "exists and can be written."
-            ) from error
-        finally:
-            draft.unlink(missing_ok=True)
 
 
 def _checked(name, values):

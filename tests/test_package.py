@@ -31,6 +31,7 @@ HEADER = (
 # Along the flow of the work: a step may import the steps above it.
 STEPS = [
     "parallel",
+    "files",
     "parent_image",
     "neighbours",
     "positions",
@@ -53,7 +54,7 @@ ALLOWED |= {
     "log": set(),
     "diagnostics": {"sites"},
     "plots": {"sites"},
-    "report": {"sites"},
+    "report": {"files", "sites"},
     "signals": {*STEPS, "diagnostics", "plots", "report"},
     "cli": {*STEPS, "log", "plots", "signals", "package"},
     "__main__": {"cli"},
@@ -175,6 +176,18 @@ def test_imports_run_one_way(path):
     assert room in ALLOWED, f"say in this test what the new room {room!r} may import"
     found = forbidden_imports(path.read_text(encoding="utf-8"), room, package_of(path))
     assert found == [], f"{room} must not import these"
+
+
+@in_a_checkout
+def test_the_guide_to_the_code_names_every_room_in_the_order_of_imports():
+    page = (REPOSITORY / "docs" / "dev" / "principles.rst").read_text(encoding="utf-8")
+    table = page[page.index("\nmodule ") : page.index("Imports run one way")]
+    named = re.findall(r"``(\w+)``", table)
+    rooms = {room_of(path) for path in MODULES} - {"", "__main__", "lazy_windows"}
+    assert rooms <= set(named)
+    assert [room for room in named if room in STEPS and room != "lazy_windows"] == [
+        step for step in STEPS if step != "lazy_windows"
+    ]
 
 
 @pytest.mark.parametrize(

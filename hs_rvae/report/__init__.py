@@ -6,6 +6,6 @@ What is needed of a stack are its public methods and its table; the page is one 
 scripts and without anything beside it.
 """
 
-from .page import writable, write_report
+from .page import write_report
 
-__all__ = ["writable", "write_report"]
+__all__ = ["write_report"]

@@ -5,10 +5,10 @@
 import base64
 import datetime
 import os
-from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 
+from ..files import writable
 from . import figures as _figures
 from . import words as _words
 
@@ -78,31 +78,6 @@ def write_report(stack, path, *, title=None, command=None, diagnostics=None, ran
         draft.write_text(page, encoding="utf-8")
         os.replace(draft, path)
     return path
-
-
-@contextmanager
-def writable(path):
-    """
-    Give a draft beside `path`, which is gone in the end.
-
-    Raises
-    ------
-    OSError
-        If the folder does not exist or cannot be written.
-    """
-    path = Path(path)
-    draft = path.with_name(path.name + ".part")
-    try:
-        draft.touch()
-        yield draft
-    except OSError as error:
-        raise type(error)(
-            f"path={str(path)!r} cannot be written ({error.strerror}): choose a folder that "
-            "exists and can be written."
-        ) from error
-    finally:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
 
 
 def _table(stack):

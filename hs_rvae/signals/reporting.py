@@ -4,6 +4,8 @@
 
 import numpy as np
 
+from hs_rvae.files import writable
+
 
 class ReportingMixin:
     """A report on one page."""
@@ -60,7 +62,7 @@ class ReportingMixin:
                 "The stack joins several images: report on each, for example on "
                 "select_sites(stack.sites['image'] == 0)."
             )
-        with _report.writable(path):  # before minutes of work depend on it
+        with writable(path):  # before minutes of work depend on it
             before = set(sites.columns)
         try:
             diagnostics = self.rvae_diagnostics(n_shuffles=n_shuffles, random_state=random_state)
