@@ -95,7 +95,8 @@ def check_options(algorithm, options, lazy):
         name, known = repr(algorithm), {*_OPTIONS[algorithm], *_OPTIONS_OF_SVD}
     else:
         name, known = type(algorithm).__name__, {"get", "num_chunks"} if lazy else set()
-    unknown = ", ".join(sorted(set(options) - known))
+    passed_on = set() if lazy else {"copy"}  # HyperSpy says that it is deprecated
+    unknown = ", ".join(sorted(set(options) - known - passed_on))
     if unknown:
         has = f"it has {', '.join(sorted(known))}" if known else "set it in the estimator"
         raise TypeError(f"algorithm={name} has no option {unknown}; {has}.")

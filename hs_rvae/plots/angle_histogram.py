@@ -4,7 +4,7 @@
 
 import numpy as np
 
-from . import frame, layout, markers
+from . import frame, markers
 from .color import ANGLE_COLORMAP, angle_colors
 
 
@@ -93,12 +93,8 @@ def plot_angle_histogram(
         color = angle_colors(np.deg2rad(centres * fold), cmap or ANGLE_COLORMAP)
     lines = _variant_lines(variants, finite, half)
 
-    new = ax is None
-    font_size = frame.font_size_for(font_size, ax)
-    if new:
-        across = layout.column_width(font_size)
-        ax = frame.new_axes(across, across if polar else 0.62 * across, "polar" if polar else None)
-    frame.check_axes(ax, polar=polar)
+    height = 1.0 if polar else 0.62
+    ax, font_size, _ = frame.open_axes(ax, font_size, height=height, polar=polar)
     ax.tick_params(labelsize=font_size - 1)
     undefined = len(values) - len(finite)
     note = f", {undefined} undefined" if undefined else ""
@@ -118,9 +114,7 @@ def plot_angle_histogram(
         ax.set_xticks(np.linspace(-half, half, 9), minor=True)
         ax.set_xlabel(label, fontsize=font_size)
         ax.set_ylabel(f"sites per {width:.3g}°", fontsize=font_size)
-    if title is not None:
-        ax.set_title(title, fontsize=font_size)
-    return ax
+    return frame.finish_axes(ax, title, font_size)
 
 
 def _variant_lines(variants, angles, half):

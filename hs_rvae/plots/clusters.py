@@ -157,12 +157,7 @@ def plot_cluster_metric(
     >>> ax.get_ylabel()
     'Bayesian information criterion'
     """
-    new = ax is None
-    font_size = frame.font_size_for(font_size, ax)
-    if new:
-        across = layout.column_width(font_size)
-        ax = frame.new_axes(across, 0.62 * across)
-    frame.check_axes(ax)
+    ax, font_size, _ = frame.open_axes(ax, font_size, height=0.62)
     ax.plot(n_clusters, values, "o-", color="#0072B2", markersize=3.5, linewidth=1)
     if best is not None:
         ax.axvline(best, color="0.3", linewidth=0.8, linestyle="--", zorder=0)
@@ -180,6 +175,4 @@ def plot_cluster_metric(
     ax.set_ylabel(_NAMES.get(metric, metric), fontsize=font_size)
     ax.tick_params(labelsize=font_size - 1)
     ax.yaxis.get_offset_text().set_fontsize(font_size - 1)
-    if title is not None:
-        ax.set_title(title, fontsize=font_size)
-    return ax
+    return frame.finish_axes(ax, title, font_size)

@@ -62,12 +62,7 @@ def plot_diagnostics(table, *, cmap=None, title=None, font_size=None, ax=None):
     columns = [name for name in dict.fromkeys(table["quantity"]) if name not in rows]
     n_instrument = len(columns)
     columns += [name for name in rows if name in set(table["quantity"])]
-    new = ax is None
-    font_size = frame.font_size_for(font_size, ax)
-    if new:
-        ax = frame.new_axes(layout.COLUMN_WIDTH, layout.COLUMN_WIDTH)
-    else:
-        frame.check_axes(ax)
+    ax, font_size, new = frame.open_axes(ax, font_size, width=layout.COLUMN_WIDTH)
     colors = get_colormap(cmap or _COLORMAP)
     for cell in table.itertuples():
         if not np.isfinite(cell.coefficient):
@@ -84,11 +79,7 @@ def plot_diagnostics(table, *, cmap=None, title=None, font_size=None, ax=None):
     ax.tick_params(labelsize=font_size - 1, length=0)
     ax.xaxis.tick_top()
     ax.spines[:].set_visible(False)
-    if title is not None:
-        ax.set_title(title, fontsize=font_size)
-    if new:
-        layout.fit_figure(ax, layout.column_width(font_size))
-    return ax
+    return frame.finish_axes(ax, title, font_size, fit=new)
 
 
 def _draw_cell(ax, at, coefficient, stands_out, colors, font_size):

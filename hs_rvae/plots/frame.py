@@ -40,6 +40,45 @@ def new_axes(width, height, projection=None):
     return ax
 
 
+def open_axes(ax, font_size, *, height=1.0, width=None, polar=False):
+    """The axes of the user, checked, or those of a new figure.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes or None
+    font_size : float or None
+    height : float
+        Of a new figure, in units of its width.
+    width : float, optional
+        Of a new figure, in mm; by default one column at this font size.
+    polar : bool
+
+    Returns
+    -------
+    ax : matplotlib.axes.Axes
+    font_size : float
+        In points.
+    new : bool
+        Whether the figure is ours.
+    """
+    new = ax is None
+    font_size = font_size_for(font_size, ax)
+    if new:
+        width = layout.column_width(font_size) if width is None else width
+        ax = new_axes(width, height * width, "polar" if polar else None)
+    check_axes(ax, polar=polar)
+    return ax, font_size, new
+
+
+def finish_axes(ax, title, font_size, fit=False):
+    """Set the title and, if asked for, the size of our own figure; needs all else in place."""
+    if title is not None:
+        ax.set_title(title, fontsize=font_size)
+    if fit:
+        layout.fit_figure(ax, layout.column_width(font_size))
+    return ax
+
+
 def check_axes(ax, polar=False):
     """Raise TypeError unless `ax` is one Axes, polar if it must be."""
     if not isinstance(ax, Axes):
@@ -92,11 +131,7 @@ class MapFrame:
 
     def finish(self, title):
         """Title, and the size of our own figure, which needs all else to be in place."""
-        if title is not None:
-            self.ax.set_title(title, fontsize=self.font_size)
-        if self.new:
-            layout.fit_figure(self.ax, layout.column_width(self.font_size))
-        return self.ax
+        return finish_axes(self.ax, title, self.font_size, fit=self.new)
 
 
 def open_map(sites, *, image, marker_size, scale_bar, font_size, ax, side=0.0, below_flat=None):
@@ -132,12 +167,8 @@ def open_map(sites, *, image, marker_size, scale_bar, font_size, ax, side=0.0, b
         low, high = markers.calibrated(sites, [[-0.5, -0.5], size - 0.5])
         diameter = marker_size or markers.marker_diameter(points, 0.03 * (high - low).max())
     flat = below_flat is not None and high[1] - low[1] < 0.35 * (high[0] - low[0])
-    new = ax is None
-    font_size = font_size_for(font_size, ax)
-    if new:
-        ax = new_axes(layout.COLUMN_WIDTH, layout.COLUMN_WIDTH)  # until all is drawn
-    else:
-        check_axes(ax)
+    ax, font_size, new = open_axes(ax, font_size, width=layout.COLUMN_WIDTH)  # until all is drawn
+    if not new:
         grow = font_size / 8
         layout.reserve(ax, 0.0 if flat else side * grow, below_flat * grow if flat else 0.0)
 

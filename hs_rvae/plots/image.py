@@ -82,11 +82,7 @@ def plot_image(
     if not np.isfinite(seen).any():
         raise ValueError("image has no finite pixel here: there is nothing to draw")
     dark, bright = np.nanpercentile(np.where(np.isfinite(seen), seen, np.nan), percentiles)
-    new = ax is None
-    font_size = frame.font_size_for(font_size, ax)
-    if new:
-        ax = frame.new_axes(layout.COLUMN_WIDTH, layout.COLUMN_WIDTH)
-    frame.check_axes(ax)
+    ax, font_size, new = frame.open_axes(ax, font_size, width=layout.COLUMN_WIDTH)
     ax.imshow(
         np.asarray(data),
         cmap=cmap,
@@ -102,14 +98,8 @@ def plot_image(
         outline = Rectangle((left, top), right - left, bottom - top, fill=False)
         outline.set(edgecolor=_BOX_COLOR, linewidth=1.2, gid="box")
         ax.add_patch(outline)
-    if scale_bar is None or scale_bar:
-        corner = scale_bar if isinstance(scale_bar, str) else None
-        frame.add_scale_bar(ax, unit, corner, font_size=font_size)
-    if title is not None:
-        ax.set_title(title, fontsize=font_size)
-    if new:
-        layout.fit_figure(ax, layout.column_width(font_size))
-    return ax
+    _draw_scale_bar(ax, unit, scale_bar, font_size)
+    return frame.finish_axes(ax, title, font_size, fit=new)
 
 
 def plot_sublattices(
@@ -177,6 +167,7 @@ def plot_sublattices(
         groups[name] = low + (xy + 0.5) * step
     if not groups:
         raise ValueError("sublattices holds none: there is nothing to draw")
+    font_size = frame.font_size_for(font_size, ax)
     ax = plot_image(
         image, region=region, scale_bar=scale_bar, title=title, font_size=font_size, ax=ax
     )
@@ -195,7 +186,6 @@ def plot_sublattices(
         drawn.set_gid(f"sublattice {name}")
         ax.add_collection(drawn, autolim=False)
     if legend:
-        font_size = frame.font_size_for(font_size, None)
         proxies = [
             ax.plot([], [], "o", ms=4, color=colors[k % len(colors)], label=f"{name} ({len(p):,})")[
                 0
@@ -246,11 +236,7 @@ def plot_sub_image(
     >>> import numpy as np
     >>> ax = plot_sub_image(np.eye(8), (-0.4, 0.4, 0.4, -0.4), "nm", disk=True)
     """
-    new = ax is None
-    font_size = frame.font_size_for(font_size, ax)
-    if new:
-        ax = frame.new_axes(layout.COLUMN_WIDTH / 2, layout.COLUMN_WIDTH / 2)
-    frame.check_axes(ax)
+    ax, font_size, _ = frame.open_axes(ax, font_size, width=layout.COLUMN_WIDTH / 2)
     low, high = (None, None) if limits is None else limits
     ax.imshow(image, cmap=cmap, vmin=low, vmax=high, extent=extent)
     ax.set(xticks=[], yticks=[])
@@ -259,12 +245,15 @@ def plot_sub_image(
         centre, radius = ((left + right) / 2, (bottom + top) / 2), abs(right - left) / 2
         ring = Circle(centre, radius, fill=False, edgecolor=_BOX_COLOR, linewidth=1.0, gid="disk")
         ax.add_patch(ring)
+    _draw_scale_bar(ax, unit, scale_bar, font_size)
+    return frame.finish_axes(ax, title, font_size)
+
+
+def _draw_scale_bar(ax, unit, scale_bar, font_size):
+    """Draw a scale bar in the corner that is named; none if `scale_bar` is False."""
     if scale_bar is None or scale_bar:
         corner = scale_bar if isinstance(scale_bar, str) else None
         frame.add_scale_bar(ax, unit, corner, font_size=font_size)
-    if title is not None:
-        ax.set_title(title, fontsize=font_size)
-    return ax
 
 
 def _calibrated_image(image):

@@ -101,16 +101,11 @@ def plot_manifold(
     ny, nx, h, w = images.shape
     # Latents grow upwards: the row of the largest comes first.
     mosaic = _mosaic(images[np.argsort(-values_y)][:, np.argsort(values_x)], gap)
-    font_size = frame.font_size_for(font_size, ax)
     row = ny == 1
-    new = ax is None
-    if new:
-        ax = frame.new_axes(layout.COLUMN_WIDTH, layout.COLUMN_WIDTH)
-    else:
-        frame.check_axes(ax)
-        if colorbar:
-            grow = font_size / 8
-            layout.reserve(ax, **({"below": 20 * grow} if row else {"side": 15 * grow}))
+    ax, font_size, new = frame.open_axes(ax, font_size, width=layout.COLUMN_WIDTH)
+    if colorbar and not new:
+        grow = font_size / 8
+        layout.reserve(ax, **({"below": 20 * grow} if row else {"side": 15 * grow}))
     x, y = _edges(values_x), _edges(values_y)
     shown = ax.imshow(
         mosaic,
@@ -140,11 +135,7 @@ def plot_manifold(
             extend=layout.extend_beyond(images, low, high),
             below=11.0 if row else None,
         )
-    if title is not None:
-        ax.set_title(title, fontsize=font_size)
-    if new:
-        layout.fit_figure(ax, layout.column_width(font_size))
-    return ax
+    return frame.finish_axes(ax, title, font_size, fit=new)
 
 
 def _checked(images, values_y, values_x):

@@ -86,12 +86,7 @@ def plot_polar_scatter(
     shown = scale.defined & np.isfinite(points).all(axis=1)
     if not shown.any():
         raise ValueError(f"no site has a finite {x!r}, {y!r} and colour: there is nothing to draw")
-    new = ax is None
-    font_size = frame.font_size_for(font_size, ax)
-    if new:
-        width = layout.column_width(font_size)
-        ax = frame.new_axes(width, 0.62 * width)
-    frame.check_axes(ax)
+    ax, font_size, _ = frame.open_axes(ax, font_size, height=0.62)
     if wheel:
         layout.reserve(ax, side=WHEEL_SIDE * font_size / 8)
     if marker_size is None:
@@ -105,6 +100,4 @@ def plot_polar_scatter(
     ax.tick_params(labelsize=font_size - 1)
     if wheel:
         add_wheel(ax, scale, cmap, font_size)
-    if title is not None:
-        ax.set_title(title, fontsize=font_size)
-    return ax
+    return frame.finish_axes(ax, title, font_size)

@@ -106,13 +106,8 @@ def plot_scatter(
             scale = _value_scale(color, values, unit, kind, cmap, limits, percentiles)
     colorbar &= scale is not None
 
-    new = ax is None
-    font_size = frame.font_size_for(font_size, ax)
-    if new:
-        across = layout.column_width(font_size)
-        ax = frame.new_axes(across, 0.85 * across)
-    else:
-        frame.check_axes(ax)
+    ax, font_size, new = frame.open_axes(ax, font_size, height=0.85)
+    if not new:
         layout.reserve(ax, 15.0 * font_size / 8 if colorbar else 0.0)
     size = marker_size or float(np.clip(60 / np.sqrt(known.sum()), 1.0, 4.0))
     drawn = _draw_points(ax, points, known, scale, size, alpha)
@@ -137,9 +132,7 @@ def plot_scatter(
             bar.set_ticks(scale.ticks, labels=scale.tick_labels)
             bar.ax.minorticks_off()
             bar.ax.tick_params(length=0)
-    if title is not None:
-        ax.set_title(title, fontsize=font_size)
-    return ax
+    return frame.finish_axes(ax, title, font_size)
 
 
 def _axis_values(sites, name):
