@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -37,6 +38,18 @@ def in_process(series):
     stack = hs_rvae.SubImageStack.from_positions(*series, window_size=36)
     stack.rvae(output_dimension=1, epochs=3, random_state=0)
     return stack
+
+
+@contextmanager
+def workers(n, processes=False):
+    """The client of so many workers, in threads or in processes of their own."""
+    with (
+        distributed.LocalCluster(
+            n_workers=n, threads_per_worker=1, processes=processes, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
 
 
 def on_workers(series, model):
@@ -76,24 +89,14 @@ def test_without_a_client_there_are_threads():
 def test_the_client_may_be_passed_over(series, in_process):
     import dask
 
-    with (
-        distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
+    with workers(1) as client:
         assert active_client() is client
         with dask.config.set(scheduler="threads"):
             assert active_client() is None
 
 
 def test_workers_give_the_same_under_names_that_tell(series, in_process, tmp_path):
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
+    with workers(2) as client:
         lattices = hs_rvae.find_sublattices(series[0])
         stack = on_workers(series, in_process.rvae_model)
         assert_same(stack, in_process)
@@ -113,12 +116,7 @@ def test_workers_give_the_same_under_names_that_tell(series, in_process, tmp_pat
 
 
 def test_a_fit_that_reads_from_workers_is_the_fit_in_process(series, in_process):
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
+    with workers(2) as client:
         stack = hs_rvae.SubImageStack.from_positions(*series, window_size=36)
         stack.rvae(output_dimension=1, epochs=3, random_state=0)
         assert "rvae-harmonics" in task_names(client)
@@ -135,12 +133,7 @@ def test_other_models_work_on_workers_too(series, settings):
     stack = hs_rvae.SubImageStack.from_positions(frames, positions, window_size=24)
     other = hs_rvae.SubImageStack.from_positions(frames, positions, window_size=24)
     stack.rvae(output_dimension=1, random_state=0, **settings)
-    with (
-        distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster),
-    ):
+    with workers(1):
         other.rvae(output_dimension=1, random_state=0, **settings)
     names = ["angle", "latent_0", "log_likelihood"]
     assert_same(stack, other, names + ["shift_x"] * settings.get("translation", False))
@@ -149,12 +142,7 @@ def test_other_models_work_on_workers_too(series, settings):
 @pytest.mark.slow
 def test_a_worker_that_dies_during_the_encoding_changes_nothing(series, in_process, monkeypatch):
     """Two processes, of which one is killed when the first block has come back."""
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
+    with workers(2, processes=True) as client:
         pids = client.run(os.getpid)
         assert os.getpid() not in pids.values()
         killed = []
@@ -191,12 +179,7 @@ def test_ctrl_c_frees_the_workers(series, in_process, ctrl_c_is_heard):
         time.sleep(2.0)
         return block
 
-    with (
-        distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
+    with workers(1, processes=True) as client:
         stack = hs_rvae.SubImageStack.from_positions(*series, window_size=36)
         stack.data = stack.data.map_blocks(slowly, dtype=np.float32)
         before = stack.sites.to_dataframe()

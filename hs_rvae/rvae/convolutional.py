@@ -19,6 +19,7 @@ from .reading import check_enough
 from .results import AngleDistribution, RVAEResult, angle_bins, middles
 from .scales import choose_grid, intensity_scale
 from .spatial import SpatialNetwork, coordinate_shift, image_shift
+from .state import from_common, parts_of, state_of
 from .training import train_spatial
 
 _CHUNK = 64  # sub-images at a time through the network: 75 MB a layer for 48 x 48 px
@@ -299,17 +300,9 @@ class ConvolutionalModel:
 
     def state(self):
         """Tensors and a header that JSON holds, for :meth:`from_state`."""
-        tensors = {f"history.{k}": torch.as_tensor(v) for k, v in self.history.items()}
-        tensors |= {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        for name in ("mean", "noise", "factors"):
-            tensors[f"pose.{name}"] = torch.view_as_real(getattr(self.pose, name).resolve_conj())
-        grid = {k: getattr(self.grid, k) for k in ("window_size", "q_max", "n_q", "max_order")}
         network = self.network
-        header = {
-            "grid": grid,
-            "network": [network.n_latents, network.rotation, network.translation],
-            "order_scale": self.order.scale,
-        }
+        tensors, header = state_of(self, "network", network)
+        header["network"] = [network.n_latents, network.rotation, network.translation]
         numbers = (
             "maximum", "level", "scale", "rotation_prior", "shift_prior", "n_sites_fit",
             "dropped_variance", "angle_scatter",
@@ -319,21 +312,11 @@ class ConvolutionalModel:
     @classmethod
     def from_state(cls, tensors, header):
         """The model that :meth:`state` describes."""
-        parts = {"history": {}, "network": {}, "pose": {}}
-        for name, tensor in tensors.items():
-            part, _, key = name.partition(".")
-            parts[part][key] = tensor
-        header = dict(header)
-        grid = HarmonicGrid(**header.pop("grid"))
-        network = SpatialNetwork(grid.window_size, *header.pop("network"), torch.Generator())
+        parts, header = parts_of(tensors), dict(header)
+        shape = header["grid"]["window_size"], *header.pop("network")
+        network = SpatialNetwork(*shape, torch.Generator())
         network.load_state_dict(parts["network"])
-        complexes = {k: torch.view_as_complex(v) for k, v in parts["pose"].items()}
-        pose_model = pose.PoseModel(**complexes, rotation=network.rotation)
-        order = pose.OrderFilter(pose_model, header.pop("order_scale"))
-        history = {k: v.numpy() for k, v in parts["history"].items()}
-        return cls(
-            network.eval(), grid=grid, pose=pose_model, order=order, history=history, **header
-        )
+        return cls(network.eval(), **from_common(parts, header, network.rotation), **header)
 
     def _to(self, device):
         """Bring the model to a device."""

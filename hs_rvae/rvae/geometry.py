@@ -84,7 +84,10 @@ class HarmonicGrid:
         -------
         torch.Tensor, shape (w, w) or (n, w, w)
         """
-        x, y = self._pixels()
+        return self._disk_at(*self._pixels(), offset)
+
+    def _disk_at(self, x, y, offset):
+        """The disk at pixels given by their places about the window's centre."""
         if offset is not None:
             x = x - offset[:, 0, None, None]
             y = y - offset[:, 1, None, None]
@@ -136,10 +139,8 @@ class HarmonicGrid:
             ("wide", images.shape[1]),
             HarmonicGrid(images.shape[1], self.q_max, self.n_q, self.max_order),
         )
-        x, y = (p.to(images.device) for p in wide._pixels())
-        radius = torch.hypot(x - offset[:, 0, None, None], y - offset[:, 1, None, None])
-        disk = 0.5 * (1 - torch.tanh((radius - self.radius) / self.edge))
-        polar = wide.polar(images * disk)
+        pixels = (p.to(images.device) for p in wide._pixels())
+        polar = wide.polar(images * self._disk_at(*pixels, offset))
         return self._orders(polar * torch.exp(2j * torch.pi * self._phase(offset)))
 
     def gradient(self, harmonics):

@@ -22,6 +22,7 @@ from .reading import harmonics_of, read_usable
 from .results import AngleDistribution, RVAEResult, angle_bins, middles
 from .scales import choose_grid, intensity_scale
 from .shifts import N_ROUNDS, MiddleColumn, ShiftModel
+from .state import from_common, parts_of, state_of
 from .training import train_content
 
 _logger = logging.getLogger(__name__)
@@ -300,18 +301,10 @@ class HarmonicModel:
 
     def state(self):
         """Tensors and a header that JSON holds, for :meth:`from_state`."""
-        tensors = {f"history.{k}": torch.as_tensor(v) for k, v in self.history.items()}
-        tensors |= {f"content.{k}": v for k, v in self.content.state_dict().items()}
-        for name in ("mean", "noise", "factors"):
-            tensors[f"pose.{name}"] = torch.view_as_real(getattr(self.pose, name).resolve_conj())
-        grid = {k: getattr(self.grid, k) for k in ("window_size", "q_max", "n_q", "max_order")}
+        tensors, header = state_of(self, "content", self.content)
         numbers = ("level", "scale", "n_sites_fit", "dropped_variance", "angle_scatter")
-        header = {
-            "grid": grid,
-            "rotation": bool(self.pose.rotation),
-            "n_latents": int(self.content.n_latents),
-        }
-        header["order_scale"] = self.order.scale
+        header["rotation"] = bool(self.pose.rotation)
+        header["n_latents"] = int(self.content.n_latents)
         if self.shifts is not None:
             header["shifts"] = [self.shifts.prior, self.shifts.scatter]
             if self.shifts.middle is not None:
@@ -321,25 +314,17 @@ class HarmonicModel:
     @classmethod
     def from_state(cls, tensors, header):
         """The model that :meth:`state` describes."""
-        parts = {"history": {}, "content": {}, "pose": {}, "middle": {}}
-        for name, tensor in tensors.items():
-            part, _, key = name.partition(".")
-            parts[part][key] = tensor
-        header = dict(header)
-        grid = HarmonicGrid(**header.pop("grid"))
-        complexes = {k: torch.view_as_complex(v) for k, v in parts["pose"].items()}
-        pose_model = pose.PoseModel(**complexes, rotation=header.pop("rotation"))
-        order = pose.OrderFilter(pose_model, header.pop("order_scale"))
+        parts, header = parts_of(tensors), dict(header)
+        common = from_common(parts, header, header.pop("rotation"))
+        grid = common["grid"]
         content = content_network(grid, header.pop("n_latents"), torch.Generator())
         content.load_state_dict(parts["content"])
         shifts = None
         if "shifts" in header:
             prior, scatter = header.pop("shifts")
-            middle = MiddleColumn.of(grid, **parts["middle"]) if parts["middle"] else None
+            middle = MiddleColumn.of(grid, **parts["middle"]) if "middle" in parts else None
             shifts = ShiftModel(prior, middle, scatter)
-        history = {k: v.numpy() for k, v in parts["history"].items()}
-        parts = {"pose": pose_model, "order": order, "content": content.eval(), "shifts": shifts}
-        return cls(grid, history=history, **parts, **header)
+        return cls(content=content.eval(), shifts=shifts, **common, **header)
 
     @property
     def _shape(self):

@@ -14,7 +14,26 @@ from torch.nn.utils import skip_init
 _MAX_LOG_VARIANCE = 10.0
 
 
-class ContentNetwork(nn.Module):
+class OrderedLatents(nn.Module):
+    """A network whose latents are published in another order and sign than it has them."""
+
+    def register_order(self, n_latents):
+        """Buffers that go with the weights: as they are, to begin with."""
+        self.register_buffer("order", torch.arange(n_latents))
+        self.register_buffer("sign", torch.ones(n_latents))
+
+    def to_user(self, mean, std):
+        """Latents in the published order and sign."""
+        return mean[:, self.order] * self.sign, std[:, self.order]
+
+    def from_user(self, latent):
+        """The inverse of :meth:`to_user`, for means."""
+        internal = torch.empty_like(latent)
+        internal[:, self.order] = latent * self.sign
+        return internal
+
+
+class ContentNetwork(OrderedLatents):
     """Variational autoencoder of the rotation-invariant content.
 
     Parameters
@@ -38,13 +57,12 @@ class ContentNetwork(nn.Module):
         self.decode_mlp = _mlp(n_latents, width, n_radial, generator)
         self.others_linear = linear(n_latents, n_other, generator)
         self.others_mlp = _mlp(n_latents, width, n_other, generator)
-        # Standardisation of the two blocks, and the user's order and sign of the latents.
+        # Standardisation of the two blocks.
         self.register_buffer("radial_mean", torch.zeros(n_radial))
         self.register_buffer("radial_scale", torch.ones(()))
         self.register_buffer("other_mean", torch.zeros(n_other))
         self.register_buffer("other_scale", torch.ones(()))
-        self.register_buffer("order", torch.arange(n_latents))
-        self.register_buffer("sign", torch.ones(n_latents))
+        self.register_order(n_latents)
 
     def start_from_components(self, radial, others, noise_variance):
         """Start as the principal components of the training set; training improves them.
@@ -109,23 +127,18 @@ class ContentNetwork(nn.Module):
             self.other_mean + self.other_scale * others,
         )
 
-    def to_user(self, mean, std):
-        """Latents in the published order and sign."""
-        return mean[:, self.order] * self.sign, std[:, self.order]
-
-    def from_user(self, latent):
-        """The inverse of :meth:`to_user`, for means."""
-        internal = torch.empty_like(latent)
-        internal[:, self.order] = latent * self.sign
-        return internal
-
 
 def linear(n_in, n_out, generator):
     """A linear layer whose weights come from our generator, never from the global one."""
     layer = skip_init(nn.Linear, n_in, n_out)
     bound = n_in**-0.5
+    return start_uniform(layer, bound, generator)
+
+
+def start_uniform(layer, bound, generator):
+    """The layer, with weights and biases drawn from (-bound, bound)."""
     with torch.no_grad():
-        for parameter in (layer.weight, layer.bias):
+        for parameter in layer.parameters():
             parameter.uniform_(-bound, bound, generator=generator)
     return layer
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.utils import skip_init
 
-from .networks import linear
+from .networks import OrderedLatents, linear, start_uniform
 
 _MOST_LOG_STD = 10.0
 
@@ -52,7 +52,7 @@ class SpatialPosterior:
         return angle, shift, content
 
 
-class SpatialNetwork(nn.Module):
+class SpatialNetwork(OrderedLatents):
     """Encoder and decoder of the convolutional rVAE.
 
     Parameters
@@ -83,9 +83,7 @@ class SpatialNetwork(nn.Module):
         )
         self.from_coordinates = linear(2, width, generator)
         self.from_content = skip_init(nn.Linear, n_latents, width, bias=False)
-        bound = n_latents**-0.5
-        with torch.no_grad():
-            self.from_content.weight.uniform_(-bound, bound, generator=generator)
+        start_uniform(self.from_content, n_latents**-0.5, generator)
         self.decoder = nn.Sequential(
             nn.Tanh(),
             linear(width, width, generator),
@@ -94,9 +92,7 @@ class SpatialNetwork(nn.Module):
             nn.Tanh(),
             linear(width, 1, generator),
         )
-        # The published order and sign of the latents.
-        self.register_buffer("order", torch.arange(n_latents))
-        self.register_buffer("sign", torch.ones(n_latents))
+        self.register_order(n_latents)
 
     def encode(self, images):
         """Posterior of sub-images (n, w, w); angle first, then shift, then content."""
@@ -165,16 +161,6 @@ class SpatialNetwork(nn.Module):
         """Half a window in px, from the centre to the middle of the outermost pixel."""
         return (self.window_size - 1) / 2
 
-    def to_user(self, mean, std):
-        """Latents in the published order and sign."""
-        return mean[:, self.order] * self.sign, std[:, self.order]
-
-    def from_user(self, latent):
-        """The inverse of :meth:`to_user`, for means."""
-        internal = torch.empty_like(latent)
-        internal[:, self.order] = latent * self.sign
-        return internal
-
 
 def image_shift(angle, shift):
     """Displacement of the content (x, y) from the shift of the turned coordinates, same unit.
@@ -204,7 +190,4 @@ def coordinate_shift(angle, displacement):
 def _convolution(n_in, n_out, generator):
     layer = skip_init(nn.Conv2d, n_in, n_out, 3, padding=1)
     bound = (9 * n_in) ** -0.5
-    with torch.no_grad():
-        for parameter in (layer.weight, layer.bias):
-            parameter.uniform_(-bound, bound, generator=generator)
-    return layer
+    return start_uniform(layer, bound, generator)
