@@ -129,6 +129,8 @@ def embed(
         most = MAX_SITES[kind] if max_sites is None else max_sites
     else:
         kind, most = None, n if max_sites is None else max_sites
+        if random_state is not None and hasattr(algorithm, "random_state"):
+            algorithm.random_state = seed
     fitted = np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
     _say_cost(kind, n, len(fitted))
     rest = np.setdiff1d(np.arange(n), fitted)

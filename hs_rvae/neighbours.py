@@ -107,7 +107,7 @@ def displacement(positions, neighbours=None, k=4):
     Notes
     -----
     This is the vector of AIP Advances 12, 105122 (2022), Fig. 1b. It points along the movement
-    of the column; its sign against the polarization depends on the material.
+    of the column; its sign against the polarisation depends on the material.
 
     Examples
     --------

@@ -24,7 +24,7 @@ DEFAULT_NEIGHBOUR_DISTANCES = 1.85
 
 # Spline coefficients reach one pixel before and two pixels after a window; the image is mirrored.
 _MARGIN = 2
-# Windows worked on at a time: their patches (51 x 51 for w = 48) stay in the processor's cache.
+# Windows worked on at a time: 51 x 51 coefficients each for w = 48 stay in the cache.
 _WINDOWS_AT_ONCE = 48
 # Bytes of windows in one dask task.
 _BLOCK_BYTES = 2**24
@@ -308,14 +308,14 @@ def _cut_block(first, fraction, source, window_size, centring):
         ].astype(np.float32)
     size = window_size + 3
     # The first coefficient that a window needs lies one pixel before it.
-    patches = sliding_window_view(source, (size, size))
+    coefficients = sliding_window_view(source, (size, size))
     x, y = (first + _MARGIN - 1).T
     weights_x, weights_y = (_spline_weights(f)[..., None, None] for f in fraction.T)
     windows = np.empty((len(first), window_size, window_size), dtype=np.float32)
     for start in range(0, len(first), _WINDOWS_AT_ONCE):
         some = slice(start, start + _WINDOWS_AT_ONCE)
-        patch = patches[y[some], x[some]]
-        rows = _weighted(weights_y[:, some], [patch[:, k : k + window_size] for k in range(4)])
+        wide = coefficients[y[some], x[some]]
+        rows = _weighted(weights_y[:, some], [wide[:, k : k + window_size] for k in range(4)])
         windows[some] = _weighted(
             weights_x[:, some], [rows[:, :, k : k + window_size] for k in range(4)]
         )

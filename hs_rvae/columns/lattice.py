@@ -267,7 +267,7 @@ def join_parts(graph):
     """
     Count the parts of a crystal from one origin where their lattices continue each other.
 
-    A layer without contrast, a crack or a patch without measured pixels cuts a crystal into parts.
+    A layer without contrast, a crack or a part without measured pixels cuts a crystal into parts.
     The nearest columns of two parts tell the vector between them; if it is a whole number of steps,
     for most of them the same, the parts are one crystal, and their sublattices are the same.
 

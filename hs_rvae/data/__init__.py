@@ -143,7 +143,7 @@ def pto_sro():
 def bfo_multislice():
     """Load a simulated HAADF-STEM image of a BiFeO3 film, with its truth.
 
-    Frozen-phonon multislice at 200 kV: four variants turned by 90 degrees, a non-polar patch, a
+    Frozen-phonon multislice at 200 kV: four variants turned by 90 degrees, a non-polar part, a
     strip of (La,Sr)MnO3, a thickness ramp, scan jitter and Poisson noise. The truth is known for
     each of the 48 x 48 unit cells.
 

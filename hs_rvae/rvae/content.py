@@ -51,7 +51,7 @@ def choose_content(grid, radial, others, settings, generator, progress):
 
 
 @torch.no_grad()
-def order_latents(network, radial, others):
+def order_latents(network, radial):
     """Order the latents by the variance they explain, and make each rise with the intensity."""
     mean = network.encode(radial)[0]
     energy = []

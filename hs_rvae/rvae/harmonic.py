@@ -171,7 +171,7 @@ class HarmonicModel:
             history = train_content(
                 content, radial, others, settings, generator, progress, from_scratch=known is None
             )
-        order_latents(content, radial, others)
+        order_latents(content, radial)
         return cls(
             grid,
             level,

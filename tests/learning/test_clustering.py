@@ -376,7 +376,7 @@ def test_a_failed_analysis_leaves_the_last_one(grouped):
     add_latents(stack, group)
     stack.cluster_analysis("rvae", n_clusters=3, random_state=0)
     before = stack.sites["cluster"], stack.learning_results.cluster_labels
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="HDBSCAN finds no cluster: all sites are noise"):
         stack.cluster_analysis("rvae", algorithm="hdbscan", min_cluster_size=99)
     np.testing.assert_array_equal(stack.sites["cluster"], before[0])
     assert stack.learning_results.cluster_labels is before[1]

@@ -179,3 +179,12 @@ def test_sources_that_are_not_there_say_which_call_makes_them(stack):
 def test_options_beside_an_estimator_are_refused(values):
     with pytest.raises(TypeError, match="algorithm=Isomap is an estimator: set n_neighbors in it"):
         embed(values, Isomap(), n_neighbors=5)
+
+
+def test_an_estimator_takes_the_seed(values):
+    one, other, third = (
+        embed(values, MDS(2, n_init=1, max_iter=5), random_state=seed).coordinates
+        for seed in (3, 3, 4)
+    )
+    np.testing.assert_array_equal(one, other)
+    assert not np.array_equal(one, third)

@@ -223,10 +223,10 @@ def test_ctrl_c_leaves_a_usable_model_and_a_warning(monkeypatch, images):
 
     step = training.Progress.step
 
-    def interrupting_step(self, description, **values):
+    def interrupting_step(self, description, values=None):
         if description == "rVAE network":
             signal.raise_signal(signal.SIGINT)
-        step(self, description, **values)
+        step(self, description, values)
 
     monkeypatch.setattr(training.Progress, "step", interrupting_step)
     with pytest.warns(UserWarning, match="interrupted .* can be used"):

@@ -276,10 +276,10 @@ def test_ctrl_c_leaves_a_usable_model_and_a_warning(monkeypatch, film, stage):
 
     step = training.Progress.step
 
-    def interrupting_step(self, description, **values):
+    def interrupting_step(self, description, values=None):
         if description == stage and not self.stopped:
             signal.raise_signal(signal.SIGINT)
-        step(self, description, **values)
+        step(self, description, values)
 
     monkeypatch.setattr(training.Progress, "step", interrupting_step)
     handler = signal.getsignal(signal.SIGINT)
@@ -297,10 +297,10 @@ def test_a_second_ctrl_c_interrupts_at_once(monkeypatch, film):
 
     step = training.Progress.step
 
-    def interrupting_step(self, description, **values):
+    def interrupting_step(self, description, values=None):
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
-        step(self, description, **values)
+        step(self, description, values)
 
     monkeypatch.setattr(training.Progress, "step", interrupting_step)
     model = RVAE(random_state=0)
