@@ -106,7 +106,10 @@ def embed(
             "fit_transform."
         )
     if not isinstance(algorithm, str) and not hasattr(algorithm, "fit_transform"):
-        raise ValueError(f"algorithm={algorithm!r} is no estimator: it has no fit_transform.")
+        raise ValueError(
+            f"algorithm={algorithm!r} is no estimator: it has no fit_transform. "
+            "Take a name, or an estimator of scikit-learn that has one."
+        )
     if not isinstance(algorithm, str) and kwargs:
         raise TypeError(
             f"algorithm={type(algorithm).__name__} is an estimator: set {', '.join(kwargs)} in it."
@@ -178,7 +181,7 @@ def _check(n, values, output_dimension, max_sites):
         if not whole or number < 1:
             raise ValueError(f"{name}={number!r}: give a whole number from 1 on.")
     if n < 4:
-        raise ValueError(f"An embedding needs at least 4 sites, not {n}.")
+        raise ValueError(f"An embedding needs at least 4 sites, not {n}: mask or leave out fewer.")
     if (values == values[0]).all():
         raise ValueError("All sites have the same values: there is nothing to embed.")
 

@@ -78,7 +78,10 @@ class SiteTable:
         columns = {name: _checked(name, values) for name, values in dict(columns).items()}
         lengths = {len(values) for values in columns.values()}
         if len(lengths) != 1:
-            raise ValueError(f"columns need one common length, not {sorted(lengths)}.")
+            raise ValueError(
+                f"columns need one common length, not {sorted(lengths)}: give each one "
+                "value per site."
+            )
         data = np.empty((lengths.pop(), len(columns)))
         for i, values in enumerate(columns.values()):
             data[:, i] = values
@@ -215,7 +218,10 @@ class SiteTable:
         columns = {name: _checked(name, values) for name, values in dict(columns).items()}
         for name, values in columns.items():
             if len(values) != len(self):
-                raise ValueError(f"Column {name!r} has {len(values)} values for {len(self)} sites.")
+                raise ValueError(
+                    f"Column {name!r} has {len(values)} values for {len(self)} sites: give one for "
+                    "each, NaN where there is none."
+                )
         names, all_units = list(self.columns), self.units | dict(units or {})
         integer = dict(zip(names, self._node.integer, strict=True))
         names += [name for name in columns if name not in names]
@@ -236,7 +242,9 @@ class SiteTable:
         gone = [self._index(name) for name in names]
         kept = [i for i in range(len(self.columns)) if i not in gone]
         if not kept:
-            raise ValueError("The last column of a site table cannot be removed.")
+            raise ValueError(
+                "The last column of a site table cannot be removed: add another first."
+            )
         integer = dict(zip(self.columns, self._node.integer, strict=True))
         self._replace(self._rows[:, kept], [self.columns[i] for i in kept], self.units, integer)
 

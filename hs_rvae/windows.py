@@ -78,7 +78,10 @@ def resolve_window_size(window_size, positions, scale):
         pixels = window_size / pixel
         source = f"window_size={float(window_size):g} (axis units, {pixel:g} per pixel)"
     if not np.isfinite(pixels):
-        raise ValueError(f"{source} is no window size.")
+        raise ValueError(
+            f"{source} is no window size: give an int (pixels), a float (units of the axis) or "
+            "None."
+        )
     pixels = int(np.rint(pixels))
     if pixels < SMALLEST_WINDOW:
         raise ValueError(

@@ -129,13 +129,16 @@ def _lattice_vectors(picture, cell):
     stretch = picture.stretch
     size = np.array(picture.values.shape[::-1]) * stretch
     if cell is not None:
+        given = cell
         try:
             cell = np.asarray(cell, float)
         except (TypeError, ValueError):
             cell = np.array(np.nan)
         usable = np.isfinite(cell).all() and (cell > 0 if cell.shape == () else cell.any())
         if cell.shape not in ((), (2, 2)) or not usable:
-            raise ValueError("cell must be a length or two vectors (x, y), in pixels.")
+            raise ValueError(
+                f"cell must be a length or two vectors (x, y), in pixels, not {given!r}."
+            )
     if cell is not None and cell.shape == (2, 2):
         cell = _cells.upright(cell * stretch)
         area = abs(np.linalg.det(cell))

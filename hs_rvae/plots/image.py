@@ -80,7 +80,10 @@ def plot_image(
     seen = np.asarray(data[first[1] : max(last[1], first[1] + 1),
                            first[0] : max(last[0], first[0] + 1)], dtype=float)  # fmt: skip
     if not np.isfinite(seen).any():
-        raise ValueError("image has no finite pixel here: there is nothing to draw")
+        raise ValueError(
+            f"image has no finite pixel in region={region!r}: there is nothing to "
+            "draw; give another"
+        )
     dark, bright = np.nanpercentile(np.where(np.isfinite(seen), seen, np.nan), percentiles)
     ax, font_size, new = frame.open_axes(ax, font_size, width=layout.COLUMN_WIDTH)
     ax.imshow(
@@ -262,7 +265,8 @@ def _calibrated_image(image):
     data = getattr(image, "data", image) if axes is not None else np.asarray(image)
     if data.ndim != 2 or data.dtype.kind not in "biuf":
         raise ValueError(
-            f"image must be one 2-D image of real numbers, not {data.ndim}-D {data.dtype}"
+            f"image must be one 2-D image of real numbers, not {data.ndim}-D {data.dtype}: "
+            "give one frame, such as image.inav[0], or the real part"
         )
     shape = np.array(data.shape[::-1], dtype=float)
     if axes is None:

@@ -251,7 +251,10 @@ def polar_scale(sites, angle, amplitude, sign, signed, limits, percentiles, cmap
         name, size, unit = _amplitude(sites, amplitude)
     defined = np.isfinite(direction) & np.isfinite(size)
     if not defined.any():
-        raise ValueError(f"no site has both a finite {angle!r} and a finite {amplitude!r}")
+        raise ValueError(
+            f"no site has both a finite {angle!r} and a finite {amplitude!r}: there is nothing to "
+            "draw; take another amplitude, or None"
+        )
     if signed is None:
         signed = bool(size[defined].min() < 0)
     scaled, low, high = _scaled(size, amplitude, signed, limits, percentiles)

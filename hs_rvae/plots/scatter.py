@@ -94,7 +94,9 @@ def plot_scatter(
     points = np.stack([values for values, _ in along], 1)
     known = np.isfinite(points).all(1)
     if not known.any():
-        raise ValueError(f"no site has both a finite {x!r} and a finite {y!r}: nothing to draw")
+        raise ValueError(
+            f"no site has both a finite {x!r} and a finite {y!r}: there is nothing to draw"
+        )
     scale = None
     if color is not None:
         values, unit = markers.column_values(sites, color), sites.units[color]

@@ -31,7 +31,10 @@ def frames_of(sites, image, frame, labels):
     """
     if "frame" not in sites.columns:
         if frame is not None:
-            raise ValueError(f"frame={frame!r}: the table has no column 'frame', it is no series")
+            raise ValueError(
+                f"frame={frame!r}: the table has no column 'frame', it is no series: "
+                "leave frame out"
+            )
         return None
     if len(sites) == 0:
         return None

@@ -350,6 +350,7 @@ def _start_from(network, known):
     if ours != theirs:
         raise ValueError(
             "initial_model has another number of latents, or rotation and translation differ; the "
-            "convolutional model takes over its weights only from one like it."
+            "convolutional model takes over its weights only from one like it. Leave it out, or "
+            "give this model the same settings."
         )
     network.load_state_dict(known.state_dict())

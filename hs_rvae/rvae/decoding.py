@@ -50,7 +50,8 @@ class Decoding:
         latent = np.atleast_2d(np.asarray(latent, np.float32))
         if latent.shape[1] != self.n_latents_:
             raise ValueError(
-                f"latent has {latent.shape[1]} columns; the model has {self.n_latents_}."
+                f"latent has {latent.shape[1]} columns; the model has {self.n_latents_} latents: "
+                "give one for each."
             )
         angle = np.float32(0.0 if angle is None else angle)
         if angle.shape not in ((), (len(latent),)):

@@ -133,7 +133,7 @@ class HarmonicModel:
         if not automatic and options.output_dimension > grid.n_q:
             raise ValueError(
                 f"output_dimension={options.output_dimension}: windows of {grid.window_size} px "
-                f"resolve {grid.n_q} content latents at most."
+                f"resolve {grid.n_q} content latents at most; give fewer, or cut larger windows."
             )
         _logger.info(
             "rVAE scales from the data: %s, disk radius %.1f px; the truncation in frequency drops "

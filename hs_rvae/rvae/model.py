@@ -316,7 +316,10 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
         """
         self._check_fitted("angle_posterior")
         if not self.rotation:
-            raise ValueError("rotation=False: the model has no angles, so they have no posterior.")
+            raise ValueError(
+                "rotation=False: the model has no angles, so they have no posterior; fit one "
+                "with rotation=True."
+            )
         if isinstance(n_angles, bool) or not isinstance(n_angles, int | np.integer) or n_angles < 2:
             raise ValueError(f"n_angles={n_angles!r}: give a whole number of 2 or more.")
         offsets = check_images(images, offsets)

@@ -78,7 +78,8 @@ def check_enough(n_usable):
     """Raise ValueError if a fit would have too few sub-images."""
     if n_usable < _FEWEST_SITES:
         raise ValueError(
-            f"images: {n_usable} usable sub-images; a fit needs {_FEWEST_SITES} at least."
+            f"images: {n_usable} usable sub-images; a fit needs {_FEWEST_SITES} at least. Check "
+            "for NaN and masked sites, or apply a model fitted to another image."
         )
 
 

@@ -159,7 +159,9 @@ def read_model(path, expected_format):
             header = json.loads((file.metadata() or {}).get("hs_rvae", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except Exception as error:  # safetensors has no public exception of its own
-        raise ValueError(f"path={str(path)!r} is not a safetensors file: {error}.") from error
+        raise ValueError(
+            f"path={str(path)!r} is not a safetensors file ({error}); give one that save() wrote."
+        ) from error
     if header.get("format") != expected_format:
         raise ValueError(
             f"path={str(path)!r} holds {header.get('format', 'no model of hs_rvae')!r}; this "

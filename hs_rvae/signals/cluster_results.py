@@ -44,7 +44,9 @@ class ClusterResultsMixin(MasksMixin):
         excluded = self._site_mask(mask)
         good = good if excluded is None else good & ~excluded
         if summary.constant:
-            raise ValueError("cluster_source='signal': all sites have the same values.")
+            raise ValueError(
+                "cluster_source='signal': all sites have the same values, there are no clusters."
+            )
         if isinstance(n_clusters, str):
             raise ValueError(
                 f"n_clusters={n_clusters!r}: give a number for the pixels of a lazy stack, for "

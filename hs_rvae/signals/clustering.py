@@ -301,10 +301,15 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
             )
         values = table[column]
         if values.dtype.kind != "i":
-            raise ValueError(f"column={column!r} holds no labels: whole numbers are needed.")
+            raise ValueError(
+                f"column={column!r} holds no labels, which are whole numbers: take one that "
+                "stack.cluster_analysis() or stack.assign_variants() wrote."
+            )
         labels, counts = np.unique(values[values >= 0], return_counts=True)
         if not len(labels):
-            raise ValueError(f"column={column!r}: all sites are undefined (-1).")
+            raise ValueError(
+                f"column={column!r}: all sites are undefined (-1): take another column."
+            )
         members = np.stack([values == label for label in labels])
         means = self._sums_of(members) / counts[:, None]
         shape = self.axes_manager._signal_shape_in_array

@@ -155,7 +155,8 @@ def compare_rvae(
     held[rng.permutation(len(sites))[: round(held_out * len(sites))]] = True
     if held.sum() < _FEWEST_HELD:
         raise ValueError(
-            f"held_out={held_out!r}: {held.sum()} of {len(sites)} sites; {_FEWEST_HELD} are needed."
+            f"held_out={held_out!r}: {held.sum()} of {len(sites)} sites; {_FEWEST_HELD} are "
+            "needed: give a larger share."
         )
     seed = int(rng.integers(2**31))
     stacks, rows, table = {}, {}, {}

@@ -154,7 +154,10 @@ class DecompositionMixin(DecomposingMixin):
             for size, mask in zip((axes.navigation_size, axes.signal_size), masks, strict=True)
         ]
         if 0 in counts:
-            raise ValueError("All the data are masked, change the mask.")
+            raise ValueError(
+                "All the data are masked, change the mask: navigation_mask leaves "
+                f"{counts[0]} sites, signal_mask {counts[1]} pixels; True = excluded."
+            )
         rooms.check_dimension(output_dimension, *counts)
         options = {
             "normalize_poissonian_noise": bool(normalize_poissonian_noise),

@@ -69,7 +69,10 @@ class MatchingMixin:
             if not isinstance(one, MatchingMixin):
                 raise TypeError(f"{name} is a {type(one).__name__}, not a SubImageStack.")
             if one.sites is None:
-                raise ValueError(f"{name} has no site table, so nothing tells its sites.")
+                raise ValueError(
+                    f"{name} has no site table, so nothing tells its sites: make it with "
+                    "SubImageStack.from_positions."
+                )
             tables.append(one.sites)
         if by not in ("site_index", "position"):
             raise ValueError(f"by={by!r} is unknown: use 'site_index' or 'position'.")
@@ -240,7 +243,10 @@ def _check_joinable(stacks):
         if not isinstance(one, SubImageStack):
             raise TypeError(f"stacks[{i}] is a {type(one).__name__}, not a SubImageStack.")
         if one._sites_signal() is None:
-            raise ValueError(f"stacks[{i}] has no site table that matches its sites.")
+            raise ValueError(
+                f"stacks[{i}] has no site table that matches its sites: make it with "
+                "SubImageStack.from_positions."
+            )
         windows = [part.axes_manager.signal_shape for part in (stacks[0], one)]
         if windows[0] != windows[1]:
             raise ValueError(
@@ -283,7 +289,8 @@ def _joined_columns(tables):
         known = {table.units[name] for table in tables if name in table}
         if len(known) != 1:
             raise ValueError(
-                f"The column {name!r} has different units in the stacks: {sorted(known)}."
+                f"The column {name!r} has different units in the stacks: {sorted(known)}. Bring it "
+                "to one unit, or remove it with stack.sites.remove."
             )
         units[name] = known.pop()
         whole = all(table[name].dtype.kind == "i" for table in tables if name in table)

@@ -35,7 +35,9 @@ def site_indices(selection, count):
         )
     if values.dtype.kind == "b":
         if len(values) != count:
-            raise ValueError(f"sites is a mask of {len(values)} values for {count} sites.")
+            raise ValueError(
+                f"sites is a mask of {len(values)} values for {count} sites: give one for each."
+            )
         chosen = np.flatnonzero(values)
     elif values.size and values.dtype.kind in "iu":
         values = values.astype(np.int64)
@@ -77,7 +79,9 @@ def inside_roi(roi, xy):
         Left and top edges belong to a rectangle, right and bottom edges do not.
     """
     if isinstance(roi, RectangularROI | CircleROI | PolygonROI) and not roi.is_valid():
-        raise ValueError(f"The {type(roi).__name__} has no defined region yet.")
+        raise ValueError(
+            f"The {type(roi).__name__} has no defined region yet: give its coordinates, or draw it."
+        )
     x, y = xy.T
     if isinstance(roi, RectangularROI):
         return (x >= roi.left) & (x < roi.right) & (y >= roi.top) & (y < roi.bottom)

@@ -398,7 +398,10 @@ class SubImageStack(
         """Mask of the sites inside a region of interest on the image."""
         table = self.sites
         if table is None:
-            raise ValueError("A ROI needs the site table, and this stack has none.")
+            raise ValueError(
+                "A ROI needs the site table, and this stack has none: make it with "
+                "SubImageStack.from_positions, or choose sites by a mask or numbers."
+            )
         offset, image = table.pixel_offset, self._image
         if "image" in table:
             number = np.unique(table["image"])

@@ -75,12 +75,18 @@ class VariantsMixin:
             x, y = sites["displacement_x"], sites["displacement_y"]
             good = np.isfinite(angle) & np.isfinite(x) & np.isfinite(y) & self._distorted(sites)
             if not good.any():
-                raise ValueError("reference='displacement': no site has both an angle and one.")
+                raise ValueError(
+                    "reference='displacement': no site has both an angle and one. Pass neighbours= "
+                    "when the stack is made, or give 'template' or a direction."
+                )
             length, direction = np.hypot(x, y)[good], np.arctan2(y, x)[good]
             offset, resultant = _variants.common_offset(angle[good], direction, length)
             remedy = "Check the positions, look at plot_polar_map('displacement')"
         elif not defined.any():
-            raise ValueError("No site has a defined angle, so there is nothing to register.")
+            raise ValueError(
+                "No site has a defined angle, so there is nothing to register: stack.sites "
+                "has their order_amplitude."
+            )
         elif reference == "template":
             offset = -(self._angle_offset + self._template_direction())
             resultant = float(np.exp(-(sites["angle_std"][defined] ** 2) / 2).mean())
