@@ -324,6 +324,11 @@ def test_every_module_carries_the_licence_and_says_what_it_is():
         assert ast.get_docstring(ast.parse(text)), path.name
 
 
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_module_is_fuller_than_500_lines(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 500, "split it by verb"
+
+
 @in_a_checkout
 def test_tests_and_scripts_carry_the_licence():
     folders = ["tests", "examples"]
