@@ -6,7 +6,6 @@ import re
 
 import numpy as np
 
-from hs_rvae.signals.masks import flat_mask
 from hs_rvae.signals.sources import EMBEDDING, SourcesMixin
 
 
@@ -101,8 +100,7 @@ class EmbeddingMixin(SourcesMixin):
             )
         if source is None:
             source = "signal" if self.learning_results.loadings is None else "decomposition"
-        shape = (len(table),)
-        mask = flat_mask("navigation_mask", navigation_mask, shape, shape, "signal")
+        mask = self._table_mask(navigation_mask)
         if isinstance(source, str) and source == "signal":
             values = self._pixel_scores(random_state)
         elif isinstance(source, str) and source == "decomposition":

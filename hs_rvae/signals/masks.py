@@ -27,6 +27,11 @@ class MasksMixin:
         shape = self.axes_manager._navigation_shape_in_array
         return flat_mask("navigation_mask", navigation_mask, shape, shape, "signal")
 
+    def _table_mask(self, navigation_mask):
+        """Flat mask of the rows of the site table, True = excluded, or None."""
+        shape = (len(self.sites),)
+        return flat_mask("navigation_mask", navigation_mask, shape, shape, "signal")
+
     def _pixel_mask(self, signal_mask):
         """Flat mask of pixels, True = excluded, or None."""
         shape = self.axes_manager._signal_shape_in_array

@@ -9,6 +9,7 @@ import numpy as np
 
 from hs_rvae.parallel import interruptible, shown
 from hs_rvae.signals import construction as _construction
+from hs_rvae.signals.masks import MasksMixin
 from hs_rvae.signals.model_input import model_intensities, of_images, to_model_pixels
 from hs_rvae.signals.rebuilding import RVAE_NODE
 from hs_rvae.signals.turning import TURNED
@@ -20,7 +21,7 @@ MODEL_COLUMNS = re.compile(
 )
 
 
-class RVAEMixin:
+class RVAEMixin(MasksMixin):
     """Fit and apply rVAE models."""
 
     @property
@@ -256,13 +257,8 @@ class RVAEMixin:
         images, offsets, rows = self.data, sites[["offset_x", "offset_y"]], np.arange(len(sites))
         if self.axes_manager.navigation_dimension == 0:
             images = images[None]
-        if navigation_mask is not None:
-            mask = np.asarray(getattr(navigation_mask, "data", navigation_mask))
-            if mask.shape != (len(sites),) or mask.dtype != bool:
-                raise ValueError(
-                    f"navigation_mask has shape {mask.shape} and dtype {mask.dtype}; "
-                    f"({len(sites)},) and bool are expected, True = excluded."
-                )
+        mask = self._table_mask(navigation_mask)
+        if mask is not None:
             rows = np.flatnonzero(~mask)
             images, offsets = images[rows], offsets[rows]
         return images, offsets, rows

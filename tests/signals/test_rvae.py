@@ -52,7 +52,7 @@ def test_masked_sites_stay_out_and_are_nan(stack):
     assert stack.rvae_model.n_sites_fit_ == (~mask).sum()
     np.testing.assert_array_equal(np.isnan(stack.sites["angle"]), mask)
     np.testing.assert_array_equal(np.isnan(stack.sites["latent_0"]), mask)
-    with pytest.raises(ValueError, match="navigation_mask has shape .*True = excluded"):
+    with pytest.raises(ValueError, match="navigation_mask has the shape .*True = excluded"):
         stack.rvae(navigation_mask=mask[:-1])
     as_signal = hs.signals.BaseSignal(mask).T
     stack.apply_rvae(stack.rvae_model, navigation_mask=as_signal)
