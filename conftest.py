@@ -6,8 +6,8 @@ import matplotlib
 
 matplotlib.use("agg")  # before anything opens a window
 
-import hyperspy.api as hs  # noqa: E402
-import pytest  # noqa: E402
+import hyperspy.api as hs
+import pytest
 
 
 @pytest.fixture(autouse=True)

@@ -14,9 +14,9 @@ import matplotlib
 
 matplotlib.use("agg")
 
-from hyperspy.signals import Signal2D  # noqa: E402
+from hyperspy.signals import Signal2D
 
-import hs_rvae  # noqa: E402
+import hs_rvae
 
 project = "hs_rvae"
 author = "the hs_rvae developers"

@@ -90,7 +90,7 @@ def test_the_code_of_a_page_runs(page, at_hand, tmp_path, monkeypatch):
     names["stack"], names["stack_a"] = stack.deepcopy(), stack.deepcopy()
     for number, block in enumerate(code_of(page), 1):
         try:
-            exec(compile(block, f"{page.name}, block {number}", "exec"), names)  # noqa: S102
+            exec(compile(block, f"{page.name}, block {number}", "exec"), names)
         except Exception as error:
             raise AssertionError(f"{page.name}, block {number}:\n{block}") from error
         plt.close("all")

@@ -131,7 +131,7 @@ def test_the_lines_of_the_page_repeat_the_analysis(fitted, page, tmp_path, monke
     np.testing.assert_allclose(table["x"], fitted.sites["x"], rtol=1e-6)
     names = {}
     fitted.image.save("film.hspy")
-    exec(script, names)  # noqa: S102
+    exec(script, names)
     away = names["stack"].sites["angle"] - fitted.sites["angle"]
     assert np.abs(np.angle(np.exp(1j * away))).max() < 1e-2
     latents = names["stack"].sites["latent_0"], fitted.sites["latent_0"]

@@ -163,7 +163,7 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
         self.device = device
         self.show_progressbar = show_progressbar
 
-    def __repr__(self, N_CHAR_MAX=700):  # noqa: N803, as scikit-learn calls it
+    def __repr__(self, N_CHAR_MAX=700):  # as scikit-learn calls it
         fitted = f", fitted to {self.n_sites_fit_} sites" if self._is_fitted else ""
         n = self.n_latents_ if fitted else self.output_dimension
         return f"<RVAE {self.architecture}, {n} content latents{fitted}>"

@@ -157,7 +157,7 @@ def read_model(path, expected_format):
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {}).get("hs_rvae", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # no mapping
     except Exception as error:  # safetensors has no public exception of its own
         raise ValueError(
             f"path={str(path)!r} is not a safetensors file ({error}); give one that save() wrote."

@@ -77,7 +77,7 @@ def test_apply_on_another_stack_and_from_a_file(tmp_path, stack, make_film):
 
 def test_the_model_follows_and_a_loaded_stack_says_how_to_get_it_back(tmp_path, stack):
     with pytest.raises(RuntimeError, match=r"call stack.rvae\(\)"):
-        stack.rvae_model  # noqa: B018
+        stack.rvae_model  # noqa: B018  the property raises
     stack.rvae(output_dimension=1, epochs=1, random_state=0)
     model = stack.rvae_model
     for follower in (stack.inav[:10], stack.deepcopy(), stack.as_lazy(), stack.isig[2:-2, 2:-2]):
@@ -86,7 +86,7 @@ def test_the_model_follows_and_a_loaded_stack_says_how_to_get_it_back(tmp_path, 
     loaded = hs.load(tmp_path / "stack.hspy")
     np.testing.assert_array_equal(loaded.sites["angle"], stack.sites["angle"])
     with pytest.raises(RuntimeError, match=r"apply_rvae\(path\) brings it back"):
-        loaded.rvae_model  # noqa: B018
+        loaded.rvae_model  # noqa: B018  the property raises
     loaded.apply_rvae(model)
     assert loaded.rvae_model is model
 
