@@ -259,6 +259,8 @@ class RVAEMixin(MasksMixin):
             images = images[None]
         mask = self._table_mask(navigation_mask)
         if mask is not None:
+            if mask.all():
+                raise ValueError("navigation_mask excludes all sites (True = excluded).")
             rows = np.flatnonzero(~mask)
             images, offsets = images[rows], offsets[rows]
         return images, offsets, rows

@@ -54,6 +54,8 @@ def test_masked_sites_stay_out_and_are_nan(stack):
     np.testing.assert_array_equal(np.isnan(stack.sites["latent_0"]), mask)
     with pytest.raises(ValueError, match="navigation_mask has the shape .*True = excluded"):
         stack.rvae(navigation_mask=mask[:-1])
+    with pytest.raises(ValueError, match="navigation_mask excludes all sites"):
+        stack.rvae(navigation_mask=np.ones(len(mask), bool))
     as_signal = hs.signals.BaseSignal(mask).T
     stack.apply_rvae(stack.rvae_model, navigation_mask=as_signal)
     np.testing.assert_array_equal(np.isnan(stack.sites["angle"]), mask)
