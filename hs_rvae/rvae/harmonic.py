@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from . import pose
 from .angles import fit_angles, scatter_of_posterior
+from .average import AverageSubImage
 from .batches import map_blocks, n_blocks, spread_rows
 from .content import choose_content, content_blocks, content_network, order_latents
 from .device import here, one_thread, one_thread_in_a_pool
@@ -68,6 +69,7 @@ class HarmonicModel:
     dropped_variance: float
     angle_scatter: float = 0.0
     shifts: ShiftModel | None = None
+    average: AverageSubImage | None = None
 
     #: Decoded sub-images end with the disk.
     whole_windows = False
@@ -145,14 +147,30 @@ class HarmonicModel:
         harmonics, used = read_usable(
             images, offsets, rows, grid, level, scale, device, progress, coefficients
         )
-        moved = None
-        if options.translation:
+        moved = average = None
+        if options.subtract_average:
+            whole = harmonics
+            known = None if initial is None else initial.average
+            average = AverageSubImage.fit(whole) if known is None else known.to(device)
+            harmonics = average.deviation(whole)
+        elif options.translation:
             moved = MovedSites(images, offsets, rows[used], grid, level, scale, device, progress)
             harmonics = moved.centre(float(options.shift_prior), initial)
         with one_thread() if len(harmonics) < _FEW_SITES else nullcontext():
             start = None if initial is None else initial.pose.to(device)
             pose_model, pose_history = fit_angles(harmonics, options, generator, progress, start)
             posterior = pose_model.posterior(harmonics)
+            for _ in range(N_AVERAGE_ROUNDS if options.subtract_average else 0):
+                if progress.stopped:
+                    break
+                average = average.refit(whole, expected_motif(pose_model, posterior))
+                harmonics = average.deviation(whole)
+                n_factors = min(options.n_factors, len(harmonics) // 20)
+                pose_model = pose.fit_pose(
+                    harmonics, pose_model, n_factors=n_factors, n_iterations=3
+                )
+                posterior = pose_model.posterior(harmonics)
+                progress.step("rVAE average")
             if moved is not None:
                 pose_model, harmonics, posterior = moved.release(
                     pose_model, harmonics, posterior, options.n_factors
@@ -184,6 +202,7 @@ class HarmonicModel:
             dropped,
             scatter_of_posterior(posterior, order.amplitude(harmonics, posterior.angle), order),
             None if moved is None else moved.model,
+            average,
         )
 
     @torch.no_grad()
@@ -246,6 +265,8 @@ class HarmonicModel:
         site = block, offset, self.level, self.scale, device
         if self.shifts is None:
             x = harmonics_of(block, offset, self.grid, self.level, self.scale, device)
+            if self.average is not None:
+                x = self.average.deviation(x)
             posterior = self.pose.posterior(x)
             return x, posterior, posterior.angle[:, None][:, :0], posterior.log_likelihood
         shift = self.shifts.start(
@@ -293,6 +314,8 @@ class HarmonicModel:
         latent = self.content.from_user(torch.as_tensor(latent, device=device))
         harmonics = to_complex(torch.cat(self.content.decode(latent), 1), self._shape)
         harmonics = self.grid.turn(harmonics, torch.as_tensor(angle, device=device))
+        if self.average is not None:
+            harmonics = self.average.restore(harmonics)
         if shift is not None:
             shift = torch.as_tensor(shift, device=device)
         size = self.grid.window_size if window_size is None else window_size

@@ -129,6 +129,7 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
         rotation=True,
         translation=False,
         *,
+        subtract_average=False,
         shift_prior=0.5,
         shift_delay=0.3,
         rotation_prior=0.1,
@@ -148,6 +149,7 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
         self.architecture = architecture
         self.rotation = rotation
         self.translation = translation
+        self.subtract_average = subtract_average
         self.shift_prior = shift_prior
         self.shift_delay = shift_delay
         self.rotation_prior = rotation_prior
