@@ -14,6 +14,8 @@ order 0, the rotational mean, which tells composition and thickness but no varia
 
 import torch
 
+from . import pose
+
 N_ROUNDS = 3  # of average and motif in turn
 _N_COMPONENTS = 2
 _LEAST_CONTRAST = 0.1  # of the typical one, of decoded sub-images
@@ -70,6 +72,51 @@ class AverageSubImage:
         contrast = self._weights(radial) @ self.contrast
         contrast = contrast.clamp(min=_LEAST_CONTRAST * self.contrast[0])
         return _scaled(deviation + self._average(radial), contrast / self.contrast[0])
+
+    def settle(self, harmonics, model, posterior, n_factors, progress):
+        """Average and motif of sites refitted in turn, until each holds what belongs to it.
+
+        The average of sites whose variants are not equally frequent has some of their motif in it.
+
+        Parameters
+        ----------
+        harmonics : torch.Tensor of complex64, shape (n, n_q, M + 1)
+            As they were read.
+        model : PoseModel
+            Of their deviations.
+        posterior : AnglePosterior
+        n_factors : int
+        progress : Progress
+
+        Returns
+        -------
+        average, model, deviations, posterior
+        """
+        average, deviations = self, self.deviation(harmonics)
+        n_factors = min(n_factors, len(harmonics) // 20)
+        for _ in range(N_ROUNDS):
+            if progress.stopped:
+                break
+            average = average.refit(harmonics, expected_motif(model, posterior))
+            deviations = average.deviation(harmonics)
+            model = pose.fit_pose(deviations, model, n_factors=n_factors, n_iterations=3)
+            posterior = model.posterior(deviations)
+            progress.step("rVAE average")
+        return average, model, deviations, posterior
+
+    @property
+    def symmetry(self):
+        """Symmetry of the average: 2, 3, 4 or 6; 1 if none."""
+        return pose.symmetry((self.parts[0, :, 1:].abs() ** 2).sum(0))
+
+    def state(self):
+        """Real tensors, for :meth:`from_state`."""
+        return vars(self) | {"parts": torch.view_as_real(self.parts.resolve_conj())}
+
+    @classmethod
+    def from_state(cls, tensors):
+        """The average that :meth:`state` describes."""
+        return cls(**(tensors | {"parts": torch.view_as_complex(tensors["parts"])}))
 
     def to(self, device):
         """The same average on another device."""

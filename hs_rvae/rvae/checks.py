@@ -31,6 +31,13 @@ def check_settings(model):
             "output_dimension='auto': the convolutional model cannot count its latents; give a "
             "whole number, the paper's was 2."
         )
+    if not isinstance(model.subtract_average, bool | np.bool_):
+        raise ValueError(f"subtract_average={model.subtract_average!r}: give True or False.")
+    if model.subtract_average and (convolutional or model.translation or not model.rotation):
+        raise ValueError(
+            "subtract_average=True: only for architecture='harmonic', rotation=True and "
+            "translation=False."
+        )
     for name in ("output_dimension", "n_init", "epochs", "batch_size", "max_fit_sites"):
         value = getattr(model, name)
         defaults = ("batch_size", None), ("epochs", None), ("output_dimension", "auto")

@@ -123,6 +123,11 @@ class ConvolutionalModel:
         return model
 
     @property
+    def lattice_symmetry(self):
+        """Symmetry of the motif without its distortion."""
+        return self.order.symmetry
+
+    @property
     def n_latents(self):
         """Number of content latents."""
         return self.network.n_latents

@@ -56,6 +56,8 @@ class HarmonicModel:
         Standard deviation of angles, in radians, beyond what their posteriors know.
     shifts : ShiftModel or None
         Gives the shifts of a model with translation.
+    average : AverageSubImage or None
+        What is taken away before angles are sought.
     """
 
     grid: HarmonicGrid
@@ -73,6 +75,11 @@ class HarmonicModel:
 
     #: Decoded sub-images end with the disk.
     whole_windows = False
+
+    @property
+    def lattice_symmetry(self):
+        """Symmetry of the motif without its distortion."""
+        return self.order.symmetry if self.average is None else self.average.symmetry
 
     @property
     def n_latents(self):
@@ -160,17 +167,10 @@ class HarmonicModel:
             start = None if initial is None else initial.pose.to(device)
             pose_model, pose_history = fit_angles(harmonics, options, generator, progress, start)
             posterior = pose_model.posterior(harmonics)
-            for _ in range(N_AVERAGE_ROUNDS if options.subtract_average else 0):
-                if progress.stopped:
-                    break
-                average = average.refit(whole, expected_motif(pose_model, posterior))
-                harmonics = average.deviation(whole)
-                n_factors = min(options.n_factors, len(harmonics) // 20)
-                pose_model = pose.fit_pose(
-                    harmonics, pose_model, n_factors=n_factors, n_iterations=3
+            if average is not None:
+                average, pose_model, harmonics, posterior = average.settle(
+                    whole, pose_model, posterior, options.n_factors, progress
                 )
-                posterior = pose_model.posterior(harmonics)
-                progress.step("rVAE average")
             if moved is not None:
                 pose_model, harmonics, posterior = moved.release(
                     pose_model, harmonics, posterior, options.n_factors
@@ -332,6 +332,8 @@ class HarmonicModel:
             header["shifts"] = [self.shifts.prior, self.shifts.scatter]
             if self.shifts.middle is not None:
                 tensors["middle.profile"] = self.shifts.middle.profile
+        if self.average is not None:
+            tensors |= {f"average.{name}": tensor for name, tensor in self.average.state().items()}
         return tensors, header | {name: getattr(self, name) for name in numbers}
 
     @classmethod
@@ -347,7 +349,8 @@ class HarmonicModel:
             prior, scatter = header.pop("shifts")
             middle = MiddleColumn.of(grid, **parts["middle"]) if "middle" in parts else None
             shifts = ShiftModel(prior, middle, scatter)
-        return cls(content=content.eval(), shifts=shifts, **common, **header)
+        average = AverageSubImage.from_state(parts["average"]) if "average" in parts else None
+        return cls(content=content.eval(), shifts=shifts, average=average, **common, **header)
 
     @property
     def _shape(self):
@@ -364,3 +367,5 @@ class HarmonicModel:
         if self.pose.mean.device.type != device.type:
             self.pose = self.pose.to(device)
             self.order = pose.OrderFilter(self.pose, self.order.scale)
+            if self.average is not None:
+                self.average = self.average.to(device)

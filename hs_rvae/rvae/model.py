@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
 from ..parallel import active_client
+from .average import N_ROUNDS as N_SETTLING
 from .batches import n_blocks, rows_to_fit
 from .blind import N_ANNEAL, N_BLIND
 from .checks import DEFAULTS, check_images, check_settings
@@ -47,6 +48,13 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
         Whether sub-images have shifts. On windows that are centred on their columns a polar
         displacement is a shift of the other sublattice, so that shift and angle compete: leave it
         False unless positions are off by more than about 0.2 px.
+    subtract_average : bool
+        Whether angles are those of the deviations of sub-images, brought to one contrast, from
+        their average as it goes with the rotational mean (composition, thickness). An undistorted
+        lattice, aberrations and scan distortion do not turn with a variant; where they outweigh
+        the distortion, all sites come out with one and the same angle without it. Leave it False
+        otherwise: the lattice helps to find the angles of weak distortions. The average needs
+        sites of more than one variant. Harmonic only, without translation.
     shift_prior : float
         Standard deviation of each component of the shift before the data are seen, in px. The
         paper's was 0.1 of half a window: 2.35 px for windows of 48 px.
@@ -228,6 +236,7 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
         n_steps = n_blocks(images, rows if coefficients is None else None) + settings.epochs
         if self.architecture == "harmonic":
             n_steps += N_POSE + (N_CENTRING + N_ROUNDS + 1) * bool(self.translation)
+            n_steps += N_SETTLING * bool(self.subtract_average)
             n_steps += (self.n_init * N_ANNEAL + N_BLIND) * bool(self.rotation and initial is None)
         data, kept = (images, offsets, rows), {}
         if coefficients is not None:
@@ -361,7 +370,7 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
         self.dropped_variance_ = self._model.dropped_variance
         self.angle_scatter_ = self._model.angle_scatter
         self.n_latents_ = self._model.n_latents
-        self.lattice_symmetry_ = self._model.order.symmetry
+        self.lattice_symmetry_ = self._model.lattice_symmetry
 
     def _initial(self, model, images):
         """The fitted model inside an RVAE that is to be started from."""

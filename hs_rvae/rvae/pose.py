@@ -237,7 +237,7 @@ class OrderFilter:
     def __init__(self, model, scale=1.0):
         mean = model.mean.to(torch.complex128)
         m = torch.arange(mean.shape[1], device=mean.device)
-        self.symmetry = _symmetry((mean[:, 1:].abs() ** 2).sum(0))
+        self.symmetry = symmetry((mean[:, 1:].abs() ** 2).sum(0))
         kept = m > 0 if self.symmetry == 1 else m % self.symmetry != 0
         broken = torch.where(kept, mean, torch.zeros_like(mean))
         factors = model.factors.to(torch.complex128).permute(2, 1, 0)
@@ -255,7 +255,7 @@ class OrderFilter:
         return torch.einsum("qm,nqm->n", self._weights.conj(), align(harmonics, angle)).real
 
 
-def _symmetry(power, least=2.0):
+def symmetry(power, least=2.0):
     """Symmetry of the undistorted motif from the power of the orders 1 ... M of the template."""
     m = torch.arange(1, len(power) + 1, device=power.device)
     excess = {}

@@ -89,6 +89,9 @@ class RVAEMixin(MasksMixin):
             The second is the paper's network; see :class:`~hs_rvae.RVAE`.
         rotation, translation : bool
             Whether sub-images have angles, and shifts.
+        subtract_average : bool
+            Whether angles are those of the deviations from the average sub-image, for distortions
+            that a lattice, aberrations or scan distortion outweigh; see :class:`~hs_rvae.RVAE`.
         shift_prior : float
             Standard deviation of each component of the shift before the data are seen, in px.
         shift_delay, rotation_prior : float
@@ -309,6 +312,7 @@ class RVAEMixin(MasksMixin):
                 "output_dimension": model.n_latents_,
                 "rotation": model.rotation,
                 "translation": model.translation,
+                "subtract_average": bool(model.subtract_average),
                 "n_sites_fit": model.n_sites_fit_,
                 "pixel_size": float(self.axes_manager.signal_axes[0].scale),
                 "angle_offset": 0.0,  # what register_angle subtracts

@@ -13,6 +13,7 @@ _logger = logging.getLogger(__name__)
 
 _LEAST_RESULTANT = 0.5
 _LEAST_ORDER = 0.5  # of the amplitude of a typical distorted site
+_FEWEST_TO_FOLLOW = 100  # sites; fewer may agree with their displacements by chance
 _CLEAR_ORDER = 0.8  # the same, of sites that are not in a wall
 
 
@@ -202,7 +203,8 @@ class VariantsMixin:
         ``order_amplitude`` is below `least_order` (no distortion, so no direction) or its angle is
         as uncertain as half a well, be it by one broad mode of its posterior or by several. A
         crystal in which typical sites are distorted by less than the noise of one site can tell
-        has no variants: all sites are -1, with a warning.
+        has no variants, unless its angles follow the displacements in the table (columns
+        ``displacement_x`` and ``displacement_y``): all sites are -1, with a warning.
 
         Parameters
         ----------
@@ -298,8 +300,22 @@ class VariantsMixin:
         defined = np.isfinite(sites["angle"]) & cls._distorted(sites, least_order)
         if "order_amplitude" in sites:
             signal = 1 / np.nanmedian(sites["order_amplitude_std"])
-            defined &= signal >= _variants.LEAST_SIGNAL
+            if signal < _variants.LEAST_SIGNAL and not cls._follow_displacements(sites):
+                defined[:] = False
         return defined
+
+    @classmethod
+    def _follow_displacements(cls, sites):
+        """Whether the angles of distorted sites follow displacements measured from positions."""
+        if "displacement_x" not in sites:
+            return False
+        angle, x, y = sites["angle"], sites["displacement_x"], sites["displacement_y"]
+        good = np.isfinite(angle) & np.isfinite(x) & np.isfinite(y) & cls._distorted(sites)
+        if good.sum() < _FEWEST_TO_FOLLOW:
+            return False
+        direction, length = np.arctan2(y, x)[good], np.hypot(x, y)[good]
+        found = _variants.agreement(angle[good], direction, length)
+        return found >= _variants.LEAST_AGREEMENT
 
 
 def _is_count(value):
