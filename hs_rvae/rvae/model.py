@@ -382,11 +382,13 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
                 f"initial_model has architecture={model.architecture!r}, this model has "
                 f"{self.architecture!r}; give both the same."
             )
-        if bool(model.rotation) != bool(self.rotation):
-            raise ValueError(
-                f"initial_model has rotation={model.rotation}, this model has "
-                f"rotation={self.rotation}; give both the same."
-            )
+        for name in ("rotation", "subtract_average"):
+            theirs, own = getattr(model, name), getattr(self, name)
+            if bool(theirs) != bool(own):
+                raise ValueError(
+                    f"initial_model has {name}={theirs}, this model has {name}={own}; give both "
+                    "the same."
+                )
         return model._model
 
     def _check_window(self, images):
