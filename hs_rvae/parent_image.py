@@ -32,6 +32,11 @@ def image_data(image):
     """
     axes = getattr(image, "axes_manager", None)
     data = image if axes is None else image.data
+    if isinstance(image, list | tuple) and any(hasattr(each, "axes_manager") for each in image):
+        raise TypeError(
+            f"image is a {type(image).__name__} of {len(image)} signals, as hyperspy.api.load "
+            "gives for a file with several of them: pass one, for example image[0]."
+        )
     if not (hasattr(data, "dtype") and hasattr(data, "ndim")):
         raise TypeError(
             f"image is a {type(image).__name__}: pass a HyperSpy signal, for example from "

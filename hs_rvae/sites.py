@@ -4,10 +4,23 @@
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+
+# Which call writes a column, for the message when it is missing.
+_WRITTEN_BY = {
+    r"(angle|latent_\d+|order_amplitude)(_std)?|angle_weight|log_likelihood|shift_[xy]": (
+        "run stack.rvae() or stack.apply_rvae(path) first"
+    ),
+    r"variant(_residual)?": "run stack.assign_variants() first",
+    r"(pca|svd|nmf)_\d+": "run stack.decomposition() first",
+    r"(tsne|mds|isomap)_\d+": "run stack.embedding() first",
+    r"cluster(_probability)?": "run stack.cluster_analysis() first",
+    r"displacement(_[xy])?(_calibrated)?": "pass neighbours= when the stack is made",
+}
 
 
 class SiteTable:
@@ -151,6 +164,15 @@ class SiteTable:
         names = [f"{name} ({unit})" if unit else name for name, unit in self.units.items()]
         return f"<SiteTable, {len(self)} sites, columns: {', '.join(names)}>"
 
+    def _repr_html_(self):
+        """The first and last sites as a table, for notebooks."""
+        frame = self.to_dataframe()
+        units = self.units
+        frame.columns = [f"{name} ({units[name]})" if units[name] else name for name in units]
+        return frame.to_html(
+            max_rows=8, float_format="{:.4g}".format, notebook=True, show_dimensions=True
+        )
+
     def __getitem__(self, names):
         """
         Values of one column (a copy, shape (n,)), or of a list of columns (shape (n, m)).
@@ -177,11 +199,7 @@ class SiteTable:
         try:
             return self.columns.index(name)
         except ValueError:
-            near = difflib.get_close_matches(str(name), self.columns, n=1)
-            meant = f" Did you mean {near[0]!r}?" if near else ""
-            raise KeyError(
-                f"The site table has no column {name!r}; it has {', '.join(self.columns)}.{meant}"
-            ) from None
+            raise KeyError(missing_column(self, name)) from None
 
     def _ipython_key_completions_(self):
         """Names that the tabulator key offers after ``sites["``."""
@@ -316,6 +334,16 @@ class SiteTable:
             ) from error
         finally:
             draft.unlink(missing_ok=True)
+
+
+def missing_column(sites, name):
+    """Say that there is no such column, which call writes it, and which columns there are."""
+    near = difflib.get_close_matches(str(name), sites.columns, n=1)
+    if verb := next((v for k, v in _WRITTEN_BY.items() if re.fullmatch(k, str(name))), None):
+        remedy = f": {verb}."
+    else:
+        remedy = f"; did you mean {near[0]!r}?" if near else "."
+    return f"The site table has no column {name!r}{remedy} It has {', '.join(sites.columns)}."
 
 
 def _checked(name, values):
