@@ -14,6 +14,7 @@ import matplotlib
 
 matplotlib.use("agg")
 
+from docutils import nodes  # noqa: E402
 from hyperspy.signals import Signal2D  # noqa: E402
 
 import hs_rvae  # noqa: E402
@@ -57,6 +58,7 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "remove_config_comments": True,
     "show_memory": False,
+    "write_computation_times": False,  # pages that load scripts from the network
     "copyfile_regex": r".*\.rst",
 }
 
@@ -76,6 +78,9 @@ if os.environ.get("HS_RVAE_DOCS_INTERSPHINX"):
         "matplotlib": ("https://matplotlib.org/stable", None),
         "numpy": ("https://numpy.org/doc/stable", None),
     }
+
+# Equations as MathML, which browsers draw without a script from the network.
+html_math_renderer = "mathml"
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"hs_rvae {version}"
@@ -100,5 +105,15 @@ def skip_inherited(app, what, name, obj, skip, options):
     return None
 
 
+def draw_equation(self, node):
+    """An equation in the page itself."""
+    from latex2mathml.converter import convert
+
+    display = "block" if isinstance(node, nodes.math_block) else "inline"
+    self.body.append(convert(node.astext(), display=display))
+    raise nodes.SkipNode
+
+
 def setup(app):
     app.connect("autodoc-skip-member", skip_inherited)
+    app.add_html_math_renderer("mathml", (draw_equation, None), (draw_equation, None))

@@ -183,6 +183,9 @@ def _load(path, name="--image", number=None):
         image = _one_of(image, f"{name} {path}", number)
     elif number not in (None, 0):
         raise ValueError(f"--signal {number}: {path} holds one signal only.")
+    if image.data.dtype.names:  # colours: their mean
+        image.change_dtype(image.data.dtype[0])
+        image = image.mean("RGB index").as_signal2D((0, 1))
     if image.axes_manager.navigation_dimension:
         raise ValueError(
             f"{name} {path}: has navigation axes {image.axes_manager.navigation_shape}: pass a "

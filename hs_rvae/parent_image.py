@@ -58,6 +58,12 @@ def image_data(image):
         raise TypeError(
             f"image is complex ({data.dtype}): take its real part, amplitude or phase first."
         )
+    if data.dtype.names:
+        kind = data.dtype[0].name
+        raise TypeError(
+            f"image is a colour picture ({', '.join(data.dtype.names)}). To make it grey: "
+            f"image.change_dtype('{kind}'); image = image.mean('RGB index').as_signal2D((0, 1))"
+        )
     if data.dtype.kind not in "iufb":
         raise TypeError(f"image has the dtype {data.dtype}: convert it to real numbers first.")
     return data

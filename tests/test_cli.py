@@ -141,6 +141,22 @@ def test_of_several_signals_one_is_chosen(monkeypatch, tmp_path):
         cli._load(path, number=3)
 
 
+def test_a_colour_picture_is_read_as_grey(tmp_path):
+    from imageio.v3 import imwrite
+
+    from hs_rvae import cli
+
+    colours = np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)
+    imwrite(tmp_path / "colours.tif", colours)
+    image = cli._load(tmp_path / "colours.tif")
+    np.testing.assert_allclose(image.data, colours.mean(2))
+    with pytest.raises(TypeError, match=r"colour picture \(R, G, B\).*mean") as error:
+        hs_rvae.find_sublattices(hs.load(tmp_path / "colours.tif"))
+    names = {"image": hs.load(tmp_path / "colours.tif")}
+    exec(str(error.value).split("grey: ")[1], names)  # noqa: S102
+    np.testing.assert_allclose(names["image"].data, colours.mean(2))
+
+
 def test_the_version_is_told(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["--version"])
