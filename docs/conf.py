@@ -85,6 +85,7 @@ html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = f"hs_rvae {version}"
 html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 html_show_sourcelink = False
 html_theme_options = {
     "navigation_with_keys": False,
@@ -109,8 +110,11 @@ def draw_equation(self, node):
     """An equation in the page itself."""
     from latex2mathml.converter import convert
 
-    display = "block" if isinstance(node, nodes.math_block) else "inline"
-    self.body.append(convert(node.astext(), display=display))
+    if isinstance(node, nodes.math_block):
+        equation = convert(node.astext(), display="block")
+        self.body.append(f'<div class="equation">{equation}</div>')
+    else:
+        self.body.append(convert(node.astext()))
     raise nodes.SkipNode
 
 
