@@ -8,10 +8,12 @@ Matplotlib and NumPy as well.
 """
 
 import os
+import sys
 from pathlib import Path
 
 import matplotlib
 
+sys.path.insert(0, str(Path(__file__).parent))  # gallery_order
 matplotlib.use("agg")
 
 from docutils import nodes  # noqa: E402
@@ -59,6 +61,8 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "show_memory": False,
     "write_computation_times": False,  # pages that load scripts from the network
+    "within_subsection_order": "gallery_order.GalleryOrder",
+    "image_srcset": ["2x"],
     "copyfile_regex": r".*\.rst",
 }
 

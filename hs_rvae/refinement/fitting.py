@@ -305,7 +305,7 @@ class Progress:
 
         self._text = self._until_first = text
         if not kernel.fit_range.signatures:
-            self._until_first += " (compiled at the first use ever: wait half a minute)"
+            self._until_first += " (the first use compiles: half a minute)"
         hidden = not shown(show_progressbar)
         self._bar = progressbar(total=total, disable=hidden, desc=self._until_first, leave=True)
 
