@@ -14,8 +14,8 @@ import numpy as np
 import hs_rvae
 
 # %%
-# **1. The image.** For your own: ``image = hyperspy.api.load("my_image.dm4")``. Check that its axes are
-# calibrated (``image.axes_manager``), for the scale bars.
+# **1. The image.** For your own: ``image = hyperspy.api.load("my_image.dm4")``. Check that its
+# axes are calibrated (``image.axes_manager``), for the scale bars.
 
 image = hs_rvae.data.dysco3()
 print(image.axes_manager.signal_axes)

@@ -209,6 +209,13 @@ def test_every_public_method_is_in_the_built_reference(built):
     assert missing == []
 
 
+def test_the_citation_names_this_version():
+    import yaml
+
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == hs_rvae.__version__ and citation["cff-version"] == "1.2.0"
+
+
 def test_the_conda_recipe_asks_for_what_pip_asks_for():
     import tomllib
 
