@@ -154,6 +154,12 @@ class SiteTable:
         """Positions ``(x, y)`` of the sites in pixels of the parent image, shape (n, 2)."""
         return self[["x", "y"]]
 
+    def __getattr__(self, name):
+        """Only for names that do not exist: columns are items."""
+        known = not name.startswith("_") and name != "signal" and name in self.columns
+        hint = f": columns are items, sites[{name!r}]" if known else ""
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
+
     def __len__(self):
         return len(self._rows)
 
@@ -339,7 +345,11 @@ class SiteTable:
 def missing_column(sites, name):
     """Say that there is no such column, which call writes it, and which columns there are."""
     near = difflib.get_close_matches(str(name), sites.columns, n=1)
-    if verb := next((v for k, v in _WRITTEN_BY.items() if re.fullmatch(k, str(name))), None):
+    stem = re.match(r"[a-z]+_(?=\d+$)", str(name))
+    numbered = [c for c in sites.columns if stem and re.fullmatch(rf"{stem[0]}\d+", c)]
+    if numbered:
+        remedy = f"; the last of its kind is {numbered[-1]!r}."
+    elif verb := next((v for k, v in _WRITTEN_BY.items() if re.fullmatch(k, str(name))), None):
         remedy = f": {verb}."
     else:
         remedy = f"; did you mean {near[0]!r}?" if near else "."

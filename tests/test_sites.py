@@ -199,6 +199,11 @@ def test_names_of_columns_are_completed_and_suggested():
     assert table._ipython_key_completions_() == ["x", "y", "latent_0"]
     with pytest.raises(KeyError, match="did you mean 'latent_0'"):
         table["latent0"]
+    with pytest.raises(KeyError, match="'latent_4'; the last of its kind is 'latent_0'"):
+        table["latent_4"]
+    with pytest.raises(AttributeError, match=r"columns are items, sites\['latent_0'\]"):
+        table.latent_0  # noqa: B018
+    assert not hasattr(table, "nothing")
     with pytest.raises(KeyError, match="It has x, y, latent_0") as error:
         table["angle"]
     assert "mean" not in str(error.value)

@@ -277,6 +277,8 @@ class RVAEMixin:
                     f"navigation_mask has shape {mask.shape} and dtype {mask.dtype}; "
                     f"({len(sites)},) and bool are expected, True = excluded."
                 )
+            if mask.all():
+                raise ValueError("navigation_mask excludes all sites (True = excluded).")
             rows = np.flatnonzero(~mask)
             images, offsets = images[rows], offsets[rows]
         return images, offsets, rows

@@ -56,6 +56,8 @@ def test_masked_sites_stay_out_and_are_nan(stack):
     np.testing.assert_array_equal(np.isnan(stack.sites["latent_0"]), mask)
     with pytest.raises(ValueError, match="navigation_mask has shape .*True = excluded"):
         stack.rvae(navigation_mask=mask[:-1])
+    with pytest.raises(ValueError, match="excludes all sites"):
+        stack.rvae(navigation_mask=np.ones_like(mask))
     as_signal = hs.signals.BaseSignal(mask).T
     stack.apply_rvae(stack.rvae_model, navigation_mask=as_signal)
     np.testing.assert_array_equal(np.isnan(stack.sites["angle"]), mask)
