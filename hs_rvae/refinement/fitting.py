@@ -312,7 +312,7 @@ class Progress:
     def __enter__(self):
         return self._tick
 
-    def _tick(self, count):
+    def _tick(self, count=1):
         if self._until_first != self._text:
             self._until_first = self._text
             self._bar.set_description(self._text, refresh=False)
