@@ -304,7 +304,7 @@ class Progress:
         from hyperspy.external.progressbar import progressbar
 
         self._text = self._until_first = text
-        if not kernel.fit_range.signatures:
+        if not getattr(kernel.fit_range, "signatures", True):
             self._until_first += " (the first use compiles: half a minute)"
         hidden = not shown(show_progressbar)
         self._bar = progressbar(total=total, disable=hidden, desc=self._until_first, leave=True)
