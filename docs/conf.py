@@ -8,12 +8,15 @@ Matplotlib and NumPy as well.
 """
 
 import os
+import sys
 from pathlib import Path
 
 import matplotlib
 
+sys.path.insert(0, str(Path(__file__).parent))  # gallery_order
 matplotlib.use("agg")
 
+from docutils import nodes
 from hyperspy.signals import Signal2D
 
 import hs_rvae
@@ -57,6 +60,9 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "remove_config_comments": True,
     "show_memory": False,
+    "write_computation_times": False,  # pages that load scripts from the network
+    "within_subsection_order": "gallery_order.GalleryOrder",
+    "image_srcset": ["2x"],
     "copyfile_regex": r".*\.rst",
 }
 
@@ -77,9 +83,13 @@ if os.environ.get("HS_RVAE_DOCS_INTERSPHINX"):
         "numpy": ("https://numpy.org/doc/stable", None),
     }
 
+# Equations as MathML, which browsers draw without a script from the network.
+html_math_renderer = "mathml"
+
 html_theme = "pydata_sphinx_theme"
 html_title = f"hs_rvae {version}"
 html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 html_show_sourcelink = False
 html_theme_options = {
     "navigation_with_keys": False,
@@ -100,5 +110,18 @@ def skip_inherited(app, what, name, obj, skip, options):
     return None
 
 
+def draw_equation(self, node):
+    """An equation in the page itself."""
+    from latex2mathml.converter import convert
+
+    if isinstance(node, nodes.math_block):
+        equation = convert(node.astext(), display="block")
+        self.body.append(f'<div class="equation">{equation}</div>')
+    else:
+        self.body.append(convert(node.astext()))
+    raise nodes.SkipNode
+
+
 def setup(app):
     app.connect("autodoc-skip-member", skip_inherited)
+    app.add_html_math_renderer("mathml", (draw_equation, None), (draw_equation, None))

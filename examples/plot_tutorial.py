@@ -14,20 +14,20 @@ import numpy as np
 import hs_rvae
 
 # %%
-# 1. The image. For your own: ``image = hyperspy.api.load("my_image.dm4")``. Check that its axes are
-# calibrated (``image.axes_manager``), for the scale bars.
+# **1. The image.** For your own: ``image = hyperspy.api.load("my_image.dm4")``. Check that its
+# axes are calibrated (``image.axes_manager``), for the scale bars.
 
 image = hs_rvae.data.dysco3()
 print(image.axes_manager.signal_axes)
 
 # %%
-# 2. The columns: found, sorted into two sublattices and refined. Look before you go on.
+# **2. The columns**, found, sorted into two sublattices and refined. Look before you go on.
 
 lattice = hs_rvae.find_sublattices(image)
 ax = hs_rvae.plots.plot_sublattices(image, lattice)
 
 # %%
-# 3. The stack: a sub-image around every A column, with a table of all that is known about them.
+# **3. The stack:** a sub-image around every A column, with a table of all that is known about them.
 # Displacements are measured against the four nearest A columns, which shift the other way. (Where
 # one sublattice moves against another, ``from_atom_lattice(lattice, image, "B")`` does it all.)
 
@@ -35,7 +35,7 @@ stack = hs_rvae.SubImageStack.from_sublattice(lattice.get_sublattice("A"), image
 print(stack)
 
 # %%
-# 4. The model. It writes angle and content of every site into the table.
+# **4. The model.** It writes angle and content of every site into the table.
 
 stack.rvae(output_dimension=2, random_state=0)
 offset, resultant = stack.register_angle("displacement")  # the angle's zero, from physics
@@ -44,7 +44,7 @@ print(f"{n_variants} variants; resultant length {resultant:.2f}")
 stack.sites.to_dataframe()[["x", "y", "angle", "angle_std", "latent_0", "variant"]].head()
 
 # %%
-# 5. Is it to be believed? The motif must look like the crystal, the peaks must be narrow, the
+# **5. Is it to be believed?** The motif must look like the crystal, the peaks must be narrow, the
 # starts must agree, and the angle must not follow the instrument.
 
 figure, axes = plt.subplots(1, 2, figsize=(6.8, 2.8), layout="constrained")
@@ -64,14 +64,17 @@ np.add.at(table, (stack.sites["variant"][known], (shift[known] > 0).astype(int))
 print("variant x (up, down):\n", table)
 
 # %%
-# 6. The figure, as wide as two columns of a journal; ``figure.savefig("variants.pdf")`` keeps it. A
-# figure that one of the methods makes by itself is one column wide, with letters of 8 points.
+# **6. The figure**, as wide as two columns of a journal; ``figure.savefig("variants.pdf")`` keeps
+# it. A figure that one of the methods makes by itself is one column wide, with letters of 8 points.
+# A few columns at the border are fitted badly: colours end at 40 pm, so that the others show.
 
 figure, axes = plt.subplots(1, 3, figsize=(6.8, 2.3), layout="constrained")
-stack.plot_image(title="(a) image", font_size=8, ax=axes[0])
-stack.plot_polar_map("displacement_calibrated", title="(b) fit", font_size=6, ax=axes[1])
-stack.plot_site_map("variant", title="(c) rVAE", font_size=8, ax=axes[2])
+stack.plot_image(title="(a) image", font_size=7, ax=axes[0])
+stack.plot_polar_map(
+    "displacement_calibrated", limits=(0, 40), title="(b) fit", font_size=7, ax=axes[1]
+)
+stack.plot_site_map("variant", title="(c) rVAE", font_size=7, ax=axes[2])
 
 # %%
-# 7. Keep it, and hand on what was done: ``stack.save("stack.zspy")``,
+# **7. Keep it**, and hand on what was done: ``stack.save("stack.zspy")``,
 # ``stack.rvae_model.save("model.safetensors")`` and ``stack.report("report.html")``.

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from . import __version__
+
 
 def main(arguments=None):
     """Run the command line.
@@ -32,6 +34,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(
         prog="hs-rvae", description="Orientation of ferroic variants from atomic-resolution images."
     )
+    parser.add_argument("--version", action="version", version=f"hs_rvae {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     demo = commands.add_parser(
         "demo",
@@ -77,6 +80,10 @@ def _add_analyse(commands):
         "image", type=Path, metavar="IMAGE", help="any 2-D image that HyperSpy reads"
     )
     analyse.add_argument(
+        "--signal", type=int, metavar="N",
+        help="which signal of a file that holds several, counted from 0",
+    )  # fmt: skip
+    analyse.add_argument(
         "--window", type=_window, metavar="SIZE",
         help="width of a sub-image: 48 is pixels, 0.8 is in units of the image (default: 1.85 "
         "distances between the columns)",
@@ -88,6 +95,10 @@ def _add_analyse(commands):
     analyse.add_argument(
         "--latent", type=_count, default=2, metavar="N",
         help="number of content latents, or auto (default: %(default)s)",
+    )  # fmt: skip
+    analyse.add_argument(
+        "--starts", type=_count_only, metavar="N",
+        help="random starts of the search for angles (default: 3)",
     )  # fmt: skip
     analyse.add_argument(
         "--clusters", type=_count, metavar="N",
@@ -123,6 +134,13 @@ def _count(text):
     return int(text)
 
 
+def _count_only(text):
+    """A whole number from 1 on."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)
+
+
 def _check_folder(folder):
     """Make the folder and write to it once, before minutes of work depend on it."""
     try:
@@ -145,7 +163,7 @@ def _settle():
     warnings.filterwarnings("ignore", module="(hyperspy|rsciio|atomap)")
 
 
-def _load(path, name="--image"):
+def _load(path, name="--image", number=None):
     """The one signal of a file of the user's; whatever a reader raises becomes one line."""
     import hyperspy.api as hs
 
@@ -162,15 +180,38 @@ def _load(path, name="--image"):
     finally:
         logger.disabled = disabled
     if isinstance(image, list):
-        raise ValueError(
-            f"{name} {path}: holds {len(image)} signals; save the image in a file of its own."
-        )
+        image = _one_of(image, f"{name} {path}", number)
+    elif number not in (None, 0):
+        raise ValueError(f"--signal {number}: {path} holds one signal only.")
+    if image.data.dtype.names:  # colours: their mean
+        image.change_dtype(image.data.dtype[0])
+        image = image.mean("RGB index").as_signal2D((0, 1))
     if image.axes_manager.navigation_dimension:
         raise ValueError(
             f"{name} {path}: has navigation axes {image.axes_manager.navigation_shape}: pass a "
             "single image. Series are analysed in Python, with find_sublattices(series)."
         )
     return image
+
+
+def _one_of(signals, name, number):
+    """The signal of that number; without one, the only single image there is."""
+    listed = "; ".join(
+        f"{k}: {signal.metadata.General.title or 'no title'} {signal.axes_manager.shape}"
+        for k, signal in enumerate(signals)
+    )
+    if number is None:
+        images = [s for s in signals if s.axes_manager.signal_dimension == 2
+                  and not s.axes_manager.navigation_dimension]  # fmt: skip
+        if len(images) == 1:
+            return images[0]
+        raise ValueError(
+            f"{name}: holds {len(signals)} signals ({listed}). Choose one with --signal of "
+            "hs-rvae analyse, or save the image in a file of its own."
+        )
+    if not 0 <= number < len(signals):
+        raise ValueError(f"--signal {number}: {name} holds {len(signals)} signals ({listed}).")
+    return signals[number]
 
 
 def _own_image(path, folder, seed):
@@ -209,7 +250,7 @@ def _analyse(options):
     if options.model is not None and not options.model.is_file():
         raise FileNotFoundError(f"--model {options.model}: there is no such file.")
     start = time.perf_counter()
-    image = _load(path, "IMAGE")
+    image = _load(path, "IMAGE", options.signal)
     try:
         lattice = hs_rvae.find_sublattices(image)
     except (TypeError, ValueError) as error:
@@ -224,7 +265,8 @@ def _analyse(options):
         lattice, image=image, sublattice=chosen, window_size=options.window
     )
     if options.model is None:
-        stack.rvae(output_dimension=options.latent, random_state=options.seed)
+        more = {} if options.starts is None else {"n_init": options.starts}
+        stack.rvae(output_dimension=options.latent, random_state=options.seed, **more)
     else:
         stack.apply_rvae(options.model)
     registered = _register(stack)
@@ -246,10 +288,12 @@ def _analyse(options):
     stack.save(folder / f"{path.stem}.zspy", overwrite=True)
     stack.sites.save(folder / f"{path.stem}.csv")
     stack.rvae_model.save(folder / f"{path.stem}.safetensors")
-    undefined = (stack.sites["variant"] < 0).mean()
+    variant = stack.sites["variant"]
+    filled = len(np.unique(variant[variant >= 0]))
+    many = f"{filled} variants" + (f" in {n_variants} wells" if filled != n_variants else "")
     print(
         f"\n{path.name}: {len(stack.sites)} sub-images of {stack.data.shape[-1]} px around "
-        f"{chosen}; {n_variants} variants, {undefined:.1%} of the sites undefined; {registered}.\n"
+        f"{chosen}; {many}, {(variant < 0).mean():.1%} of the sites undefined; {registered}.\n"
         f"{time.perf_counter() - start:.0f} s. The report is {page.resolve()}."
     )
 
@@ -270,7 +314,8 @@ def _command(options):
     import shlex
 
     words = ["hs-rvae", "analyse", str(options.image)]
-    for name in ("window", "sublattice", "latent", "clusters", "model", "output", "seed"):
+    names = ("signal", "window", "sublattice", "latent", "starts", "clusters", "model")
+    for name in (*names, "output", "seed"):
         value = getattr(options, name)
         if value is not None:
             words += [f"--{name}", str(value)]
@@ -301,19 +346,13 @@ def _demo(folder, seed):
 
 
 def _real_image(seed):
-    """DyScO3: Atomap finds and refines the A columns."""
-    import atomap.api as am
-
+    """DyScO3: the A columns."""
     import hs_rvae
 
     image = hs_rvae.data.dysco3()
-    print("DyScO3, real image: Atomap finds and refines the A columns.")
-    peaks = am.get_atom_positions(image, separation=29)  # 0.58 of the 49.5 px between A columns
-    columns = am.Sublattice(peaks, image=image.data, name="A")
-    columns.find_nearest_neighbors()
-    columns.refine_atom_positions_using_center_of_mass()
-    columns.refine_atom_positions_using_2d_gaussian()
-    stack = hs_rvae.SubImageStack.from_sublattice(columns, image=image)
+    print("DyScO3, real image: columns are found and refined, sub-images cut around A.")
+    lattice = hs_rvae.find_sublattices(image)
+    stack = hs_rvae.SubImageStack.from_sublattice(lattice.get_sublattice("A"), image=image)
     stack.rvae(random_state=seed)
 
     # Lines of A columns shift up and down in turn: the sign is the truth that fitting can give.

@@ -7,6 +7,7 @@ all pairs of sites are fitted to a random subset, and the other sites are placed
 """
 
 import logging
+import warnings
 from dataclasses import dataclass
 from functools import partial
 
@@ -228,11 +229,26 @@ def _sklearn_tsne(values, others, k, seed, n_jobs, **kwargs):
 
 
 def _isomap(values, others, k, seed, n_jobs, **kwargs):
+    from scipy.sparse import SparseEfficiencyWarning
+    from scipy.sparse.csgraph import connected_components
     from sklearn.manifold import Isomap
 
     options = {"n_neighbors": min(12, len(values) - 1), "n_jobs": n_jobs} | kwargs
     estimator = Isomap(n_components=k, **options)
-    placed = estimator.fit_transform(values)
+    with warnings.catch_warnings():
+        # Said below in one line; SciPy has a warning for every bridge between two groups.
+        warnings.filterwarnings("ignore", "The number of connected components", UserWarning)
+        warnings.filterwarnings("ignore", category=SparseEfficiencyWarning)
+        placed = estimator.fit_transform(values)
+    groups = connected_components(estimator.nbrs_.kneighbors_graph(), directed=False)[0]
+    if groups > 1:
+        _logger.warning(
+            "Isomap: the sites fall into %d groups that their %d nearest neighbours do not "
+            "connect. Distances between groups mean little; n_neighbors=%d may connect them.",
+            groups,
+            options["n_neighbors"],
+            3 * options["n_neighbors"],
+        )
     blocks = [others[i : i + _BLOCK] for i in range(0, len(others), _BLOCK)]
     rest = np.concatenate([estimator.transform(block) for block in blocks]) if blocks else None
     return placed, rest, estimator, "Isomap"

@@ -32,6 +32,11 @@ def image_data(image):
     """
     axes = getattr(image, "axes_manager", None)
     data = image if axes is None else image.data
+    if isinstance(image, list | tuple) and any(hasattr(each, "axes_manager") for each in image):
+        raise TypeError(
+            f"image is a {type(image).__name__} of {len(image)} signals, as hyperspy.api.load "
+            "gives for a file with several of them: pass one, for example image[0]."
+        )
     if not (hasattr(data, "dtype") and hasattr(data, "ndim")):
         raise TypeError(
             f"image is a {type(image).__name__}: pass a HyperSpy signal, for example from "
@@ -52,6 +57,12 @@ def image_data(image):
     if data.dtype.kind == "c":
         raise TypeError(
             f"image is complex ({data.dtype}): take its real part, amplitude or phase first."
+        )
+    if data.dtype.names:
+        kind = data.dtype[0].name
+        raise TypeError(
+            f"image is a colour picture ({', '.join(data.dtype.names)}). To make it grey: "
+            f"image.change_dtype('{kind}'); image = image.mean('RGB index').as_signal2D((0, 1))"
         )
     if data.dtype.kind not in "iufb":
         raise TypeError(f"image has the dtype {data.dtype}: convert it to real numbers first.")

@@ -84,6 +84,11 @@ def as_positions(positions, order="xy"):
         order = "xy"
     else:
         array = np.asarray(positions)
+    if hasattr(positions, "sublattice_list"):
+        raise TypeError(
+            f"positions is a {type(positions).__name__}: SubImageStack.from_atom_lattice takes it, "
+            "or pass one of its sublattices, positions.sublattice_list[0]."
+        )
     if array.dtype.kind not in "iufb" and array.size:
         raise TypeError(f"positions must be real numbers, not {array.dtype}.")
     if array.size == 0:

@@ -4,11 +4,24 @@
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 
 import numpy as np
 
 from hs_rvae.files import writable
+
+# Which call writes a column, for the message when it is missing.
+_WRITTEN_BY = {
+    r"(angle|latent_\d+|order_amplitude)(_std)?|angle_weight|log_likelihood|shift_[xy]": (
+        "run stack.rvae() or stack.apply_rvae(path) first"
+    ),
+    r"variant(_residual)?": "run stack.assign_variants() first",
+    r"(pca|svd|nmf)_\d+": "run stack.decomposition() first",
+    r"(tsne|mds|isomap)_\d+": "run stack.embedding() first",
+    r"cluster(_probability)?": "run stack.cluster_analysis() first",
+    r"displacement(_[xy])?(_calibrated)?": "pass neighbours= when the stack is made",
+}
 
 
 class SiteTable:
@@ -145,6 +158,12 @@ class SiteTable:
         """Positions ``(x, y)`` of the sites in pixels of the parent image, shape (n, 2)."""
         return self[["x", "y"]]
 
+    def __getattr__(self, name):
+        """Only for names that do not exist: columns are items."""
+        known = not name.startswith("_") and name != "signal" and name in self.columns
+        hint = f": columns are items, sites[{name!r}]" if known else ""
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
+
     def __len__(self):
         return len(self._rows)
 
@@ -154,6 +173,15 @@ class SiteTable:
     def __repr__(self):
         names = [f"{name} ({unit})" if unit else name for name, unit in self.units.items()]
         return f"<SiteTable, {len(self)} sites, columns: {', '.join(names)}>"
+
+    def _repr_html_(self):
+        """The first and last sites as a table, for notebooks."""
+        frame = self.to_dataframe()
+        units = self.units
+        frame.columns = [f"{name} ({units[name]})" if units[name] else name for name in units]
+        return frame.to_html(
+            max_rows=8, float_format="{:.4g}".format, notebook=True, show_dimensions=True
+        )
 
     def __getitem__(self, names):
         """
@@ -181,11 +209,7 @@ class SiteTable:
         try:
             return self.columns.index(name)
         except ValueError:
-            near = difflib.get_close_matches(str(name), self.columns, n=1)
-            meant = f" Did you mean {near[0]!r}?" if near else ""
-            raise KeyError(
-                f"The site table has no column {name!r}; it has {', '.join(self.columns)}.{meant}"
-            ) from None
+            raise KeyError(missing_column(self, name)) from None
 
     def _ipython_key_completions_(self):
         """Names that the tabulator key offers after ``sites["``."""
@@ -316,6 +340,20 @@ class SiteTable:
                 file.writelines(f"# {name}: {unit}\n" for name, unit in self.units.items())
                 self.to_dataframe().to_csv(file, lineterminator="\n")
             os.replace(draft, path)
+
+
+def missing_column(sites, name):
+    """Say that there is no such column, which call writes it, and which columns there are."""
+    near = difflib.get_close_matches(str(name), sites.columns, n=1)
+    stem = re.match(r"[a-z]+_(?=\d+$)", str(name))
+    numbered = [c for c in sites.columns if stem and re.fullmatch(rf"{stem[0]}\d+", c)]
+    if numbered:
+        remedy = f"; the last of its kind is {numbered[-1]!r}."
+    elif verb := next((v for k, v in _WRITTEN_BY.items() if re.fullmatch(k, str(name))), None):
+        remedy = f": {verb}."
+    else:
+        remedy = f"; did you mean {near[0]!r}?" if near else "."
+    return f"The site table has no column {name!r}{remedy} It has {', '.join(sites.columns)}."
 
 
 def _checked(name, values):

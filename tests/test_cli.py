@@ -8,6 +8,7 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
+import hs_rvae
 from hs_rvae import RVAE
 from hs_rvae.cli import main
 from hs_rvae.simulation import compare_angles, simulate_perovskite
@@ -118,6 +119,48 @@ def test_a_file_of_several_signals_is_refused(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(hs, "load", lambda path: [hs.signals.Signal2D(np.ones((9, 9)))] * 2)
     assert main(["demo", "--image", str(tmp_path / "two.dm4"), "-o", str(tmp_path)]) == 2
     assert "holds 2 signals" in capsys.readouterr().err
+
+
+def test_of_several_signals_one_is_chosen(monkeypatch, tmp_path):
+    from hs_rvae import cli
+
+    path = tmp_path / "velox.emd"
+    path.touch()
+    image, spectra = hs.signals.Signal2D(np.ones((9, 9))), hs.signals.Signal1D(np.ones((3, 3, 5)))
+    image.metadata.General.title = "HAADF"
+    monkeypatch.setattr(hs, "load", lambda path: [spectra, image])
+    assert cli._load(path) is image  # the only image
+    assert cli._load(path, number=1) is image
+    with pytest.raises(ValueError, match=r"--signal 2: .* holds 2 signals .*1: HAADF \(9, 9\)"):
+        cli._load(path, number=2)
+    monkeypatch.setattr(hs, "load", lambda path: [image, image])
+    with pytest.raises(ValueError, match=r"holds 2 signals \(0: HAADF .*Choose one with --signal"):
+        cli._load(path)
+    monkeypatch.setattr(hs, "load", lambda path: image)
+    with pytest.raises(ValueError, match="--signal 3: .* holds one signal only"):
+        cli._load(path, number=3)
+
+
+def test_a_colour_picture_is_read_as_grey(tmp_path):
+    from imageio.v3 import imwrite
+
+    from hs_rvae import cli
+
+    colours = np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)
+    imwrite(tmp_path / "colours.tif", colours)
+    image = cli._load(tmp_path / "colours.tif")
+    np.testing.assert_allclose(image.data, colours.mean(2))
+    with pytest.raises(TypeError, match=r"colour picture \(R, G, B\).*mean") as error:
+        hs_rvae.find_sublattices(hs.load(tmp_path / "colours.tif"))
+    names = {"image": hs.load(tmp_path / "colours.tif")}
+    exec(str(error.value).split("grey: ")[1], names)
+    np.testing.assert_allclose(names["image"].data, colours.mean(2))
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0 and hs_rvae.__version__ in capsys.readouterr().out
 
 
 def test_a_command_must_be_named(capsys):

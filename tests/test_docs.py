@@ -2,9 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The pages of the documentation: their code runs, and what they name is there."""
 
+import inspect
+import os
 import re
 import shutil
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import hyperspy.api as hs
 import matplotlib.pyplot as plt
@@ -114,6 +118,102 @@ def test_every_method_of_the_table_of_figures_exists():
     text = (DOCS / "user_guide" / "figures.rst").read_text(encoding="utf-8")
     names = re.findall(r"``stack\.(\w+)\(", text)
     assert len(names) > 5 and all(hasattr(hs_rvae.SubImageStack, name) for name in names)
+
+
+def test_every_public_name_is_on_the_reference_page():
+    text = (DOCS / "reference" / "index.rst").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^(?: {3}|\.\. class:: )([\w.]+)$", text, re.MULTILINE))
+    assert set(hs_rvae.__all__) - {"__version__"} <= listed
+
+
+def test_every_room_is_in_the_table_of_rooms():
+    text = (DOCS / "dev" / "principles.rst").read_text(encoding="utf-8")
+    listed = re.findall(r"^``(\w+)`` {2,}\S", text, re.MULTILINE)
+    assert len(listed) == len(set(listed))
+    package = Path(hs_rvae.__file__).parent
+    rooms = {path.stem for path in package.iterdir()
+             if path.suffix == ".py" or (path / "__init__.py").exists()}  # fmt: skip
+    assert set(listed) == {room for room in rooms if not room.startswith("__")}
+
+
+# The built pages: HS_RVAE_HTML names their folder, docs/_build/html unless given ---------------
+
+
+class Page(HTMLParser):
+    """Anchors of a page, what it links to, and what it loads."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.anchors, self.links, self.loaded = set(), [], []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.anchors |= {attrs[name] for name in ("id", "name") if attrs.get(name)}
+        links = [attrs[name] for name in ("href", "src") if attrs.get(name)]
+        self.links += links
+        if tag in ("script", "img", "source", "video", "iframe") or (
+            tag == "link" and attrs.get("rel") in ("stylesheet", "preload", "icon")
+        ):
+            self.loaded += links
+
+
+@pytest.fixture(scope="module")
+def built():
+    """The pages by their path."""
+    folder = Path(os.environ.get("HS_RVAE_HTML", DOCS / "_build" / "html")).resolve()
+    if not (folder / "index.html").exists():
+        if "HS_RVAE_HTML" in os.environ:
+            pytest.fail(f"HS_RVAE_HTML={folder}: there are no pages")
+        pytest.skip("the pages are not built")
+    # The theme has a page of templates among its scripts.
+    return {path: Page(path) for path in folder.rglob("*.html") if "_static" not in path.parts}
+
+
+@pytest.mark.slow
+def test_links_within_the_built_pages_lead_somewhere(built):
+    lost, found = [], 0
+    for path, page in built.items():
+        for link in page.links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            found += 1
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            anchor = unquote(parts.fragment)
+            if not target.exists() or (
+                anchor and target in built and anchor not in built[target].anchors
+            ):
+                lost.append(f"{path.name}: {link}")
+    assert found > 1000 and lost == []
+
+
+@pytest.mark.slow
+def test_the_built_pages_load_nothing_from_the_network(built):
+    loaded = {link for page in built.values() for link in page.loaded}
+    assert loaded and {link for link in loaded if urlsplit(link).netloc} == set()
+
+
+@pytest.mark.slow
+def test_every_public_method_is_in_the_built_reference(built):
+    anchors = {anchor for page in built.values() for anchor in page.anchors}
+    missing = []
+    for owner in (hs_rvae.SubImageStack, hs_rvae.SiteTable, hs_rvae.RVAE):
+        for name, member in inspect.getmembers(owner):
+            function = getattr(member, "fget", None) or getattr(member, "__func__", member)
+            ours = str(getattr(function, "__module__", "")).startswith("hs_rvae.")
+            inherited = owner is hs_rvae.SubImageStack and hasattr(hs.signals.Signal2D, name)
+            if ours and not name.startswith("_") and not inherited:
+                if f"hs_rvae.{owner.__name__}.{name}" not in anchors:
+                    missing.append(f"{owner.__name__}.{name}")
+    assert missing == []
+
+
+def test_the_citation_names_this_version():
+    import yaml
+
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == hs_rvae.__version__ and citation["cff-version"] == "1.2.0"
 
 
 def test_the_conda_recipe_asks_for_what_pip_asks_for():

@@ -61,6 +61,7 @@ def test_rc_is_row_then_column():
     [
         ([3.0, 5.0], "xy", ValueError, r"write a single position as \[\[x, y\]\]"),
         (np.zeros((4, 3)), "xy", ValueError, r"shape \(n, 2\)"),
+        (SimpleNamespace(sublattice_list=[]), "xy", TypeError, "from_atom_lattice takes it"),
         (XY + 1j, "xy", TypeError, "real numbers, not complex128"),
         ([["a", "b"]], "xy", TypeError, "real numbers"),
         (XY, "yx", ValueError, "use 'xy' or 'rc'"),

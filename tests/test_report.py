@@ -150,6 +150,19 @@ def test_settings_versions_and_the_image_are_stated(fitted, page):
     assert hashlib.sha256(pixels).hexdigest() in table
 
 
+def test_empty_wells_and_a_missing_calibration_are_told(fitted):
+    from hs_rvae.report import words
+
+    some = fitted.select_sites(np.isin(fitted.sites["variant"], [1, 3]))
+    for axis in some.axes_manager.signal_axes:
+        axis.scale, axis.units = 1.0, ""
+    found, cautions = words.outcome(some, None)
+    assert found[0].startswith("The angles lie in 2 of 4 wells")
+    assert any("not calibrated" in line for line in cautions)
+    merit = {name: value for name, value, _ in words.figures_of_merit(some)}
+    assert re.match(r"4: 0, \d+, 0, \d+$", merit["variants"]) and merit["window"] == "36 px"
+
+
 def test_a_command_is_given_as_the_way_to_repeat_it(page):
     text = page.read_text(encoding="utf-8")
     assert "hs-rvae analyse &#39;my &lt;image&gt;.dm4&#39;" in text

@@ -49,7 +49,7 @@ def test_an_unknown_column_is_refused_with_the_names_there_are(table):
         lambda: table[["x", "angle"]],
         lambda: table.remove("angle"),
     ):
-        with pytest.raises(KeyError, match="no column 'angle'; it has site_index, x, y"):
+        with pytest.raises(KeyError, match=r"no column 'angle': run stack.*It has site_index"):
             ask()
 
 
@@ -187,11 +187,23 @@ def test_the_table_says_what_it_holds(table):
         iter(table)
 
 
+def test_a_notebook_shows_the_first_and_last_sites_with_units(table):
+    html = table._repr_html_()
+    assert "<th>x (px)</th>" in html and "4 rows" in html
+    many = SiteTable.from_columns({"x": np.arange(5000.0)})
+    assert many._repr_html_().count("<tr") < 12
+
+
 def test_names_of_columns_are_completed_and_suggested():
     table = SiteTable.from_columns({"x": [1.0], "y": [2.0], "latent_0": [0.5]})
     assert table._ipython_key_completions_() == ["x", "y", "latent_0"]
-    with pytest.raises(KeyError, match="Did you mean 'latent_0'"):
+    with pytest.raises(KeyError, match="did you mean 'latent_0'"):
         table["latent0"]
-    with pytest.raises(KeyError, match="it has x, y, latent_0") as error:
+    with pytest.raises(KeyError, match="'latent_4'; the last of its kind is 'latent_0'"):
+        table["latent_4"]
+    with pytest.raises(AttributeError, match=r"columns are items, sites\['latent_0'\]"):
+        table.latent_0  # noqa: B018
+    assert not hasattr(table, "nothing")
+    with pytest.raises(KeyError, match="It has x, y, latent_0") as error:
         table["angle"]
     assert "mean" not in str(error.value)

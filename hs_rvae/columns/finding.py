@@ -150,6 +150,8 @@ def find_sublattices(
         least_height=least_height, radius=radius,
         background=background, tail=tail, disk_radius=disk_radius, saturation=saturation,
     )  # fmt: skip
+    if getattr(image, "_signal_type", "") == "sub_image_stack":
+        raise TypeError("image is a stack of sub-images: pass the image that they were cut from.")
     if _parent_image.is_series(image):
         return find_in_series(image, settings, show_progressbar)
     picture = Picture.of(image)

@@ -2,24 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sites as markers: their values, their size in data units, their collection."""
 
-import re
-
 import numpy as np
 from matplotlib.collections import EllipseCollection
 
+from ..sites import missing_column
 from .color import UNDEFINED_COLOR
-
-# Which call writes a column, for the message when it is missing.
-_WRITTEN_BY = {
-    r"(angle|latent_\d+|order_amplitude)(_std)?|angle_weight|log_likelihood|shift_[xy]": (
-        "run stack.rvae() or stack.apply_rvae(path) first"
-    ),
-    r"variant(_residual)?": "run stack.assign_variants() first",
-    r"(pca|svd|nmf)_\d+": "run stack.decomposition() first",
-    r"(tsne|mds|isomap)_\d+": "run stack.embedding() first",
-    r"cluster(_probability)?": "run stack.cluster_analysis() first",
-    r"displacement(_[xy])?(_calibrated)?": "pass neighbours= when the stack is made",
-}
 
 
 def column_values(sites, name):
@@ -40,12 +27,6 @@ def column_values(sites, name):
             f"column {name!r} has no finite value in {len(values)} sites: there is nothing to draw"
         )
     return values
-
-
-def missing_column(sites, name):
-    """Say which columns there are and which call writes `name`."""
-    hint = next((f"; {v}" for k, v in _WRITTEN_BY.items() if re.fullmatch(k, str(name))), "")
-    return f"no column {name!r} in the site table, which has {', '.join(sites.columns)}{hint}"
 
 
 def calibrated(sites, xy):

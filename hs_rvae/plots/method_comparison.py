@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..sites import missing_column
 from . import frame, layout, markers
 from .scatter import plot_scatter
 from .site_map import plot_site_map
@@ -81,7 +82,7 @@ def plot_method_comparison(
         raise ValueError(f"color names no column for {lacking[0]!r}")
     for name in [*(name for pair in methods.values() for name in pair), *colors.values()]:
         if name not in sites.columns:
-            raise KeyError(markers.missing_column(sites, name))
+            raise KeyError(missing_column(sites, name))
     font_size = frame.font_size_for(font_size, figure)
     heights = _heights(sites, image) if maps else (0.85,)
     if figure is None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..sites import missing_column
 from . import frame, layout, markers
 from .color import polar_colors
 
@@ -303,9 +304,7 @@ def _direction(sites, name):
         return on_map, None, "", False
     components = _components(sites, name)
     if components is None:
-        raise KeyError(
-            markers.missing_column(sites, name) + f" (nor the vector {name}_x, {name}_y)"
-        )
+        raise KeyError(missing_column(sites, name) + f" Nor has it a vector {name}_x, {name}_y.")
     x, y = (markers.column_values(sites, component) for component in components)
     unit = sites.units.get(components[0], "")
     in_pixels = unit in ("px", "")

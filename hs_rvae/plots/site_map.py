@@ -177,7 +177,7 @@ def infer_kind(column, values, unit):
         return "labels" if few and column != "site_index" else "sequential"
     if column == "angle" or (unit == "rad" and column.endswith("_angle")):
         return "angle"
-    if column.endswith("_std") or column == "log_likelihood":
+    if column.endswith("_std") or column in ("log_likelihood", "order_amplitude"):
         return "sequential"
     return "signed" if finite.min() < 0 < finite.max() else "sequential"
 

@@ -304,12 +304,20 @@ class Progress:
     def __init__(self, total, show_progressbar, text):
         from hyperspy.external.progressbar import progressbar
 
-        self._text = text
+        self._text = self._until_first = text
+        if not getattr(kernel.fit_range, "signatures", True):
+            self._until_first += " (the first use compiles: half a minute)"
         hidden = not shown(show_progressbar)
-        self._bar = progressbar(total=total, disable=hidden, desc=text, leave=True)
+        self._bar = progressbar(total=total, disable=hidden, desc=self._until_first, leave=True)
 
     def __enter__(self):
-        return self._bar.update
+        return self._tick
+
+    def _tick(self, count=1):
+        if self._until_first != self._text:
+            self._until_first = self._text
+            self._bar.set_description(self._text, refresh=False)
+        self._bar.update(count)
 
     def __exit__(self, kind, error, trace):
         self._bar.close()

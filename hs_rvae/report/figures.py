@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _DPI = 170
+_FLAT_FONT_SIZE = 5.0  # points
 
 
 @dataclass
@@ -58,32 +59,34 @@ def draw_figures(stack, diagnostics):
 def _plan(stack, diagnostics):
     """Yield title, caption and what draws it."""
     sites = stack.sites
+    # Flat maps are shown twice as wide as they are drawn, letters and all.
+    size = {"font_size": _FLAT_FONT_SIZE} if _is_flat(stack) else {}
     yield (
         "Angle",
         "The rVAE's rotation of every site against the common motif, from the right towards the "
         "bottom. Sites without distortion have an angle too, but one without meaning: see the "
         "order amplitude.",
-        lambda: stack.plot_site_map("angle"),
+        lambda: stack.plot_site_map("angle", **size),
     )
     if "variant" in sites:
         yield (
             "Variants",
             "The nearest of equally spaced wells of the angle; grey where no angle is defined.",
-            lambda: stack.plot_site_map("variant"),
+            lambda: stack.plot_site_map("variant", **size),
         )
     if "order_amplitude" in sites:
         yield (
             "Order amplitude",
             "Strength of the distortion: 1 as in a typical distorted site, 0 where there is none "
             "and the angle means nothing.",
-            lambda: stack.plot_site_map("order_amplitude"),
+            lambda: stack.plot_site_map("order_amplitude", **size),
         )
     if "displacement_x" in sites:
         yield (
             "Displacement",
             "Each column minus the mean of its four nearest neighbours, as fitted: hue is the "
             "direction, brightness the length. It does not come from the rVAE.",
-            lambda: stack.plot_polar_map("displacement"),
+            lambda: stack.plot_polar_map("displacement", **size),
         )
     wells = _wells(sites)
     yield (
@@ -96,7 +99,7 @@ def _plan(stack, diagnostics):
             f"Content, {name}",
             "What differs between sites apart from their rotation: composition, thickness, defects "
             "and the microscope. The scale is the model's own.",
-            lambda name=name: stack.plot_site_map(name),
+            lambda name=name: stack.plot_site_map(name, **size),
         )
     yield (
         "Manifold",
@@ -113,7 +116,7 @@ def _plan(stack, diagnostics):
         yield (
             "Classes",
             "Sites that are alike in angle and content, without names; grey: in no class.",
-            lambda: stack.plot_site_map("cluster"),
+            lambda: stack.plot_site_map("cluster", **size),
         )
         yield (
             "Means of the classes",
@@ -159,6 +162,13 @@ def _png(figure):
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=_DPI, metadata={"Software": None})
     return base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def _is_flat(stack):
+    """Whether maps of the stack are strips, with the colour bar below."""
+    xy = stack.sites.xy * stack.sites.pixel_size
+    width, height = np.ptp(xy, axis=0)
+    return bool(height < 0.35 * width)
 
 
 def _is_wide(figure):

@@ -120,5 +120,7 @@ def _script(stack, image):
     if offset:
         lines.insert(0, "import numpy as np")
         lines.append('angle = stack.sites["angle"]  # registered:')
-        lines.append(f'stack.sites["angle"] = np.angle(np.exp(1j * (angle - {offset!r})))')
+        sign = "-" if offset > 0 else "+"
+        turned = f"np.angle(np.exp(1j * (angle {sign} {abs(offset)!r})))"
+        lines.append(f'stack.sites["angle"] = {turned}')
     return "\n".join(lines)

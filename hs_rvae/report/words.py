@@ -37,12 +37,12 @@ def figures_of_merit(stack, random_state=0):
     sites, rows = stack.sites, []
     window = stack.data.shape[-1]
     axis = stack.axes_manager.signal_axes[0]
-    unit = axis.units if isinstance(axis.units, str) else "px"
+    calibrated = f" = {window * axis.scale:.3g} {axis.units}" if _is_calibrated(axis) else ""
     rows.append(("sites", f"{len(sites):,}", "sub-images in the stack"))
-    rows.append(("window", f"{window} px = {window * axis.scale:.3g} {unit}", "width of each"))
+    rows.append(("window", f"{window} px{calibrated}", "width of each"))
     if "variant" in sites:
         variant = sites["variant"]
-        counts = [int((variant == k).sum()) for k in range(max(variant.max() + 1, 0))]
+        counts = [int((variant == k).sum()) for k in range(n_wells(stack))]
         listed = ", ".join(f"{count:,}" for count in counts) or "none"
         rows.append(("variants", f"{len(counts)}: {listed}", "sites in each"))
         rows.append(("undefined", f"{(variant < 0).mean():.1%}", "sites without a variant"))
@@ -57,6 +57,18 @@ def figures_of_merit(stack, random_state=0):
         middle = np.nanmedian(sites["log_likelihood"])
         rows.append(("log-likelihood", f"{middle:.1f} nat", "median per site"))
     return rows + _of_model(stack, random_state)
+
+
+def n_wells(stack):
+    """Number of wells that variants were assigned to, be they empty or not; 0 = no variants."""
+    variant = stack.sites["variant"]
+    given = stack.metadata.get_item("Sub_images.rvae.n_variants", 0)
+    given = int(given) if np.isfinite(given) else 0
+    return max(given, int(variant.max()) + 1) if (variant >= 0).any() else 0
+
+
+def _is_calibrated(axis):
+    return isinstance(axis.units, str) and axis.units not in ("", "px")
 
 
 def _of_model(stack, random_state):
@@ -138,9 +150,11 @@ def outcome(stack, diagnostics):
         variant = sites["variant"]
         share = (variant < 0).mean()
         if (variant >= 0).any():
+            wells, filled = n_wells(stack), len(np.unique(variant[variant >= 0]))
+            many = f"{wells} wells" if filled == wells else f"{filled} of {wells} wells"
             found.append(
-                f"The angles lie in {variant.max() + 1} wells; {1 - share:.1%} of the "
-                f"{len(sites):,} sites are in one of them."
+                f"The angles lie in {many}; {1 - share:.1%} of the {len(sites):,} sites are in one "
+                "of them."
             )
             if share > _MANY_UNDEFINED:
                 cautions.append(
@@ -158,12 +172,18 @@ def outcome(stack, diagnostics):
     elif "angle" in sites:
         found.append(f"The angles are registered: {np.rad2deg(offset):.1f}° were subtracted.")
         found[-1] = found[-1].replace("-", "−")
+    if not _is_calibrated(stack.axes_manager.signal_axes[0]):
+        cautions.append(
+            "The image is not calibrated: lengths are in pixels. Scale and units of its axes "
+            "(image.axes_manager) give maps a scale bar with a meaning."
+        )
     if len(sites) < _FEW_SITES:
         cautions.append(f"There are only {len(sites)} sites: fit with other seeds and compare.")
     agreement = None if model is None else start_agreement(model)
     if agreement is not None and agreement < _GOOD_AGREEMENT:
         cautions.append(
-            f"The random starts found different angles (agreement {agreement:.2f}): raise n_init."
+            f"The random starts found different angles (agreement {agreement:.2f}): take more "
+            "starts, n_init=10 in stack.rvae() or --starts 10 on the command line."
         )
     if model is None:
         cautions.append("The model was not at hand: manifold and reconstructions are left out.")
@@ -194,8 +214,12 @@ def settings(stack):
     node = {} if node is None else node.as_dictionary()
     rows = [(name, _plain(node[name])) for name in ("window_size", "centring", "edge")
             if name in node]  # fmt: skip
-    rows += [(f"applied: {k}", _plain(v)) for k, v in sorted(node.get("rvae", {}).items())]
     model = model_of(stack)
+    rows += [
+        (f"applied: {name}", _plain(value))
+        for name, value in sorted(node.get("rvae", {}).items())
+        if model is None or getattr(model, name, None) != value
+    ]
     if model is not None:
         for name in inspect.signature(type(model)).parameters:
             if name != "show_progressbar" and hasattr(model, name):
@@ -204,6 +228,8 @@ def settings(stack):
 
 
 def _plain(value):
+    if value is None:
+        return "chosen by itself"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
@@ -249,8 +275,9 @@ def about_image(stack):
         rows.append(("file", str(file)))
     height, width = image.data.shape
     axis = image.axes_manager.signal_axes[0]
-    unit = axis.units if isinstance(axis.units, str) else "px"
-    rows.append(("size", f"{width} x {height} px, pixels of {axis.scale:.4g} {unit}"))
+    known = _is_calibrated(axis)
+    pixel = f"pixels of {axis.scale:.4g} {axis.units}" if known else "not calibrated"
+    rows.append(("size", f"{width} x {height} px, {pixel}"))
     if not image._lazy:
         data = np.ascontiguousarray(image.data)
         rows.append(("SHA-256 of the pixels", hashlib.sha256(data.tobytes()).hexdigest()))

@@ -98,6 +98,7 @@ class Progress:
         self._bar.set_description(description, refresh=False)
         if values:
             self._bar.set_postfix({k: f"{v:.4g}" for k, v in values.items()}, refresh=False)
+        self._bar.total = max(self._bar.total, self._bar.n + 1)  # the number announced is a guess
         self._bar.update()
 
 

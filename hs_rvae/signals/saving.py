@@ -4,6 +4,7 @@
 
 import os
 import shutil
+import warnings
 from pathlib import Path
 
 # Formats that hold a stack with its table; others are left to HyperSpy.
@@ -50,7 +51,10 @@ class SavingMixin:
         draft = path.with_name(f"{path.stem}.part{path.suffix}")
         earlier = "the file that was there is as it was" if path.exists() else "no file is left"
         try:
-            super().save(draft, overwrite=True, **kwds)
+            with warnings.catch_warnings():
+                # Between RosettaSciIO and Zarr; nobody who saves a stack can do anything about it.
+                warnings.filterwarnings("ignore", "The NestedDirectoryStore", FutureWarning)
+                super().save(draft, overwrite=True, **kwds)
             _put_in_place(draft, path)
         except BaseException as error:
             _remove(draft)

@@ -28,6 +28,9 @@ from hs_rvae.signals.series import SeriesMixin
 from hs_rvae.signals.turning import TurningMixin
 from hs_rvae.signals.variants import VariantsMixin
 
+_MOST_NAMES = 8  # columns that the representation lists one by one
+_TELLING = ("displacement_x", "angle", "latent_0", "shift_x", "variant", "cluster", "frame")
+
 
 class SubImageStack(
     RVAEMixin,
@@ -424,11 +427,18 @@ class SubImageStack(
         pixels = f"{x.size}" if x.size == y.size else f"{x.size} x {y.size}"
         extent = f" ({x.size * x.scale:.4g} {x.units})" if isinstance(x.units, str) else ""
         count = self.axes_manager.navigation_size or 1
-        names = ", ".join(signal.metadata.Sites.columns)
         return (
             f"{text[:-1]}, {count} {'site' if count == 1 else 'sites'}, "
-            f"window: {pixels} px{extent}, columns: {names}>"
+            f"window: {pixels} px{extent}, {_columns_text(list(signal.metadata.Sites.columns))}>"
         )
+
+
+def _columns_text(names):
+    """All columns if they are few, else those that tell how far the work has come."""
+    if len(names) <= _MOST_NAMES:
+        return f"columns: {', '.join(names)}"
+    telling = [name for name in _TELLING if name in names]
+    return f"{len(names)} columns" + (f", among them {', '.join(telling)}" if telling else "")
 
 
 def _as_dict(columns):

@@ -265,11 +265,15 @@ class VariantsMixin:
         if not (variant >= 0).any():
             _logger.warning(
                 "No variants: the sites have no distortion that stands out of their noise, or "
-                "their angles lie in no wells. All sites are undefined (-1)."
+                "their angles lie in no wells. All sites are undefined (-1). Look at "
+                "stack.plot_angle_histogram(), and at stack.plot_polar_map('displacement') for a "
+                "direction that turns continuously."
             )
         sites.set_many(
             {"variant": variant, "variant_residual": residual}, units={"variant_residual": "rad"}
         )
+        if self.metadata.has_item("Sub_images.rvae"):
+            self.metadata.set_item("Sub_images.rvae.n_variants", int(n_variants))
         return int(n_variants)
 
     def _angle_std_within(self, motif_symmetry):

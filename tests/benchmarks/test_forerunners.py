@@ -123,6 +123,22 @@ def test_the_same_steps_from_the_same_weights_give_the_same_losses(tmp_path, tra
     assert np.min(times) < 1.1 * np.min(theirs["epoch_s"])
 
 
+@needs_atomai
+def test_an_epoch_of_1000_sub_images_of_48_px_against_a_whole_fit(tmp_path):
+    image, truth = hs_rvae.simulation.simulate_perovskite((920, 920), random_state=0)
+    stack = hs_rvae.SubImageStack.from_positions(image, truth.b_sites, window_size=48).inav[:1000]
+    images = (stack.data / stack.data.max()).astype(np.float32)
+    np.savez(tmp_path / "in.npz", images=images, epochs=1, translation=False, seed=0)
+    theirs = run(ATOMAI, "run_atomai.py", "epoch", tmp_path / "in.npz", tmp_path / "out.npz")
+    start = time.process_time()
+    stack.rvae(random_state=0)
+    ours = time.process_time() - start
+    print(f"\n{len(images)} sub-images: AtomAI {float(theirs['epoch_s']):.1f} CPU s for one epoch, "
+          f"the harmonic model {ours:.1f} CPU s for all")  # fmt: skip
+    assert len(images) == 1000
+    assert theirs["epoch_s"] > 2 * ours
+
+
 def report(name, angle, inside, truth, seconds, **more):
     found = compare_angles(angle[inside], truth[inside], 4)
     row = {"ari": found["ari"], "mean_error": found["mean_error"], "seconds": seconds, **more}

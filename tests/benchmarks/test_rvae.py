@@ -59,8 +59,9 @@ class PaperNetwork(nn.Module):
         self.from_coordinates = nn.Linear(2, width)
         self.from_latents = nn.Linear(n_latents, width, bias=False)
         self.decoder = nn.Sequential(
-            nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1)
-        )
+            nn.Tanh(), nn.Linear(width, width), nn.Tanh(),
+            nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1),
+        )  # fmt: skip
         line = torch.linspace(-1, 1, size)
         self.grid = torch.stack(torch.meshgrid(line, line, indexing="ij"), -1).reshape(-1, 2)
 

@@ -34,6 +34,13 @@ def test_isomap_is_that_of_scikit_learn(values):
     np.testing.assert_allclose(found.coordinates, expected, atol=1e-9)
 
 
+@pytest.mark.filterwarnings("error")
+def test_groups_that_isomap_cannot_connect_are_told_in_one_line(values, caplog):
+    embed(np.concatenate([values, values + 50]), "isomap", random_state=0)
+    (record,) = [r for r in caplog.records if r.levelno >= logging.WARNING]
+    assert "fall into 2 groups" in record.message and "n_neighbors=36" in record.message
+
+
 def test_mds_is_that_of_scikit_learn(values):
     found = embed(values, "mds", random_state=0)
     again = found.estimator.set_params(random_state=0)

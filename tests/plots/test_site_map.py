@@ -9,6 +9,7 @@ from scipy.spatial import cKDTree
 
 from hs_rvae.plots import angle_colors, class_colors, plot_site_map
 from hs_rvae.plots.color import UNDEFINED_COLOR
+from hs_rvae.plots.site_map import infer_kind
 from hs_rvae.sites import SiteTable
 
 
@@ -106,6 +107,10 @@ def test_sites_without_a_value_are_hollow_and_grey(sites, artist_by_gid):
     np.testing.assert_allclose(hollow.get_offsets(), sites.xy[-3:] * 0.02 + [1.0, -2.0])
     assert len(hollow.get_facecolors()) == 0
     np.testing.assert_allclose(hollow.get_edgecolors()[0], to_rgba(UNDEFINED_COLOR))
+
+
+def test_the_order_amplitude_is_sequential_also_where_noise_makes_it_negative():
+    assert infer_kind("order_amplitude", np.array([-0.1, 1.0]), "") == "sequential"
 
 
 def test_signed_columns_have_zero_in_the_middle_of_a_diverging_map(sites, artist_by_gid):
@@ -224,9 +229,9 @@ def test_a_single_site_is_drawn(sites, image, artist_by_gid):
 
 def test_a_missing_column_is_answered_with_the_columns_and_the_call_that_writes_it(sites):
     sites.remove("angle")
-    with pytest.raises(KeyError, match=r"no column 'angle'.*site_index, x, y.*stack\.rvae\(\)"):
+    with pytest.raises(KeyError, match=r"no column 'angle': run stack\.rvae\(\).*site_index, x, y"):
         plot_site_map(sites, "angle")
-    with pytest.raises(KeyError, match=r"no column 'angel'[^;]*$"):  # nothing writes this one
+    with pytest.raises(KeyError, match=r"no column 'angel'\. It has"):  # nothing writes this one
         plot_site_map(sites, "angel")
 
 

@@ -303,6 +303,9 @@ def test_the_stack_says_what_it_is(stack):
         "window: 24 px (0.48 nm), columns: site_index, x, y, offset_x, offset_y, brightness>"
     )
     assert "(|24, 24), 1 site, window" in repr(stack.inav[3])
+    many = stack.deepcopy()
+    many.sites.set_many({name: np.zeros(54) for name in ("angle", "a", "b", "c")})
+    assert repr(many).endswith("10 columns, among them angle>")
     assert "window: 10 x 24 px (0.2 nm)" in repr(stack.isig[:10])
     assert "unfolded dimensions" in repr(_unfolded(stack))
 

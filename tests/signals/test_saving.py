@@ -8,8 +8,6 @@ import pytest
 
 from hs_rvae import LazySubImageStack, SubImageStack
 
-pytestmark = pytest.mark.filterwarnings("ignore:The NestedDirectoryStore:FutureWarning")
-
 
 @pytest.fixture
 def stack(stack):
@@ -37,6 +35,11 @@ def test_a_stack_comes_back_from_a_file(stack, tmp_path, extension, lazy):
     assert loaded.metadata.Sub_images.window_size == 24
     assert loaded.axes_manager.as_dictionary() == stack.axes_manager.as_dictionary()
     assert loaded.image is None and loaded._rvae_model is None
+
+
+@pytest.mark.filterwarnings("error::FutureWarning")
+def test_saving_brings_no_warning_of_other_packages_about_each_other(stack, tmp_path):
+    stack.save(tmp_path / "stack.zspy")
 
 
 @pytest.mark.parametrize("extension", ["hspy", "zspy"])
