@@ -44,23 +44,20 @@ _ = ax.set(xlabel="x (nm)", ylabel="y (nm)")
 
 # %%
 # Displacements of the B columns, from the raw image, and the angles of an rVAE, registered on them.
-# The displacements turn; the angle says which of the turned copies of the motif a site is, and all
-# sites are the same copy.
+# The lattice outweighs the polar distortion here, so angles are those of the deviations from the
+# average sub-image. They follow the displacements, which the model has not seen.
 
 lattice = hs_rvae.find_sublattices(strip)
 stack = hs_rvae.SubImageStack.from_atom_lattice(lattice, image=strip, sublattice="B")
-stack.rvae(random_state=0)
+stack.rvae(subtract_average=True, random_state=0)
 offset, resultant = stack.register_angle("displacement")
+stack.assign_variants()
 
-fig, axes = plt.subplots(2, 1, figsize=(9, 4.0), layout="constrained")
+fig, axes = plt.subplots(3, 1, figsize=(9, 6.0), layout="constrained")
 stack.plot_polar_map("displacement", ax=axes[0], title="displacement")
-stack.plot_polar_map("angle", ax=axes[1], title="angle of the rVAE")
-
-x, y, angle = stack.sites["displacement_x"], stack.sites["displacement_y"], stack.sites["angle"]
-seen = np.isfinite(x)
-parts = [np.sin(v - np.angle(np.exp(1j * v).mean())) for v in (angle[seen], np.arctan2(y, x)[seen])]
-correlation = (parts[0] * parts[1]).sum() / np.sqrt((parts[0] ** 2).sum() * (parts[1] ** 2).sum())
-print(f"resultant length {resultant:.2f}, circular correlation {correlation:.2f}")
+stack.plot_polar_map("angle", "order_amplitude", ax=axes[1], title="angle of the rVAE")
+stack.plot_site_map("variant", ax=axes[2])
+print(f"resultant length {resultant:.2f}")
 
 # %%
 # The third one was simulated with multislice. Four variants of BiFeO3, a non-polar patch and a

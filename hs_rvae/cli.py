@@ -97,6 +97,11 @@ def _add_analyse(commands):
         help="number of content latents, or auto (default: %(default)s)",
     )  # fmt: skip
     analyse.add_argument(
+        "--subtract-average", action="store_true",
+        help="look for angles in the deviations from the average sub-image: where the lattice or "
+        "an aberration outweighs the distortion",
+    )  # fmt: skip
+    analyse.add_argument(
         "--starts", type=_count_only, metavar="N",
         help="random starts of the search for angles (default: 3)",
     )  # fmt: skip
@@ -266,6 +271,7 @@ def _analyse(options):
     )
     if options.model is None:
         more = {} if options.starts is None else {"n_init": options.starts}
+        more |= {"subtract_average": True} if options.subtract_average else {}
         stack.rvae(output_dimension=options.latent, random_state=options.seed, **more)
     else:
         stack.apply_rvae(options.model)
@@ -319,6 +325,7 @@ def _command(options):
         value = getattr(options, name)
         if value is not None:
             words += [f"--{name}", str(value)]
+    words += ["--subtract-average"] * options.subtract_average
     return shlex.join(words)
 
 

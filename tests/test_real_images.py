@@ -8,18 +8,18 @@ from scipy.spatial import cKDTree
 from sklearn.metrics import adjusted_rand_score
 
 import hs_rvae
-from hs_rvae.variants import wrap
+from hs_rvae.variants import agreement, wrap
 
 pytestmark = pytest.mark.slow
 
 
-def fitted(image, seed, window_size=None):
+def fitted(image, seed, window_size=None, **settings):
     """The B stack of a raw image, angles registered on displacements."""
     lattice = hs_rvae.find_sublattices(image)
     stack = hs_rvae.SubImageStack.from_atom_lattice(
         lattice, image=image, sublattice="B", window_size=window_size
     )
-    stack.rvae(random_state=seed, show_progressbar=False)
+    stack.rvae(random_state=seed, show_progressbar=False, **settings)
     return stack
 
 
@@ -76,3 +76,27 @@ def test_angles_of_the_superlattice_are_one_variant_where_displacements_turn(see
     assert resultant_long > 0.65
     scatter = wrap(sites["angle"] - np.angle(np.mean(np.exp(1j * sites["angle"][good]))))[good]
     assert np.quantile(np.abs(scatter), 0.95) < np.radians(30)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_deviations_from_the_average_tell_the_variants_of_the_superlattice(seed):
+    def agreement_of(stack):
+        sites = stack.sites
+        x, y = sites["displacement_x"], sites["displacement_y"]
+        good = np.isfinite(x) & (sites["order_amplitude"] > 0.5)
+        direction, length = np.arctan2(y, x)[good], np.hypot(x, y)[good]
+        return agreement(sites["angle"][good], direction, length)
+
+    image = hs_rvae.data.pto_sro()
+    plain = fitted(image, seed)
+    stack = fitted(image, seed, subtract_average=True)
+    _, resultant = stack.register_angle("displacement")
+    assert stack.assign_variants() == 4
+    share = (stack.sites["variant"] >= 0).mean()
+    counts = np.bincount(stack.sites["variant"][stack.sites["variant"] >= 0])
+    print(seed, agreement_of(plain), agreement_of(stack), resultant, share, counts)
+    assert agreement_of(plain) < 0.2
+    assert agreement_of(stack) > 0.6
+    assert resultant > 0.7
+    assert stack.rvae_model.lattice_symmetry_ == 4
+    assert share > 0.6 and counts.min() > 40

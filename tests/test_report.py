@@ -280,7 +280,8 @@ def test_analyse_applies_the_model_that_it_wrote(image_file, tmp_path):
     from hs_rvae.cli import main
 
     folder = tmp_path / "out"
-    assert main(["analyse", str(image_file), "-o", str(folder)]) == 0
+    assert main(["analyse", str(image_file), "--subtract-average", "-o", str(folder)]) == 0
+    assert "--subtract-average" in unescape((folder / "my film.html").read_text(encoding="utf-8"))
     angle = hs.load(folder / "my film.zspy").sites["angle"]
     again = ["--model", str(folder / "my film.safetensors")]
     assert main(["analyse", str(image_file), *again, "-o", str(tmp_path / "again")]) == 0

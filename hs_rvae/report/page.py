@@ -111,7 +111,8 @@ def _script(stack, image):
     else:
         given = ", ".join(
             f"{name}={getattr(model, name)!r}"
-            for name in ("output_dimension", "architecture", "translation", "n_init", "epochs",
+            for name in ("output_dimension", "architecture", "translation", "subtract_average",
+                         "n_init", "epochs",
                          "max_fit_sites", "random_state")
             if hasattr(model, name)
         )  # fmt: skip

@@ -13,6 +13,7 @@ _logger = logging.getLogger(__name__)
 
 _LEAST_RESULTANT = 0.5
 _LEAST_ORDER = 0.5  # of the amplitude of a typical distorted site
+_ALIKE = 0.8  # resultant length of directions that are nearly all the same
 _FEWEST_TO_FOLLOW = 100  # sites; fewer may agree with their displacements by chance
 _CLEAR_ORDER = 0.8  # the same, of sites that are not in a wall
 
@@ -82,7 +83,11 @@ class VariantsMixin:
                 )
             length, direction = np.hypot(x, y)[good], np.arctan2(y, x)[good]
             offset, resultant = _variants.common_offset(angle[good], direction, length)
-            remedy = "Check the positions, look at plot_polar_map('displacement')"
+            remedy = (
+                "Check the positions, look at plot_polar_map('displacement'), fit with "
+                "subtract_average=True"
+            )
+            _warn_of_angles_alike(angle[good], direction, length)
         elif not defined.any():
             raise ValueError(
                 "No site has a defined angle, so there is nothing to register: stack.sites "
@@ -315,11 +320,26 @@ class VariantsMixin:
             return False
         angle, x, y = sites["angle"], sites["displacement_x"], sites["displacement_y"]
         good = np.isfinite(angle) & np.isfinite(x) & np.isfinite(y) & cls._distorted(sites)
-        if good.sum() < _FEWEST_TO_FOLLOW:
-            return False
         direction, length = np.arctan2(y, x)[good], np.hypot(x, y)[good]
+        if len(length) < _FEWEST_TO_FOLLOW or not length.any():
+            return False
         found = _variants.agreement(angle[good], direction, length)
         return found >= _variants.LEAST_AGREEMENT
+
+
+def _warn_of_angles_alike(angle, direction, length):
+    """Say if displacements turn, and angles know nothing of it because they are all alike."""
+    alike, turned = (
+        _variants.common_offset(a, np.zeros(len(a)), length)[1] for a in (angle, direction)
+    )
+    agreement = _variants.agreement(angle, direction, length)
+    if alike > _ALIKE and turned < _ALIKE and agreement < _variants.LEAST_AGREEMENT:
+        _logger.warning(
+            "The angles are nearly all alike, but the displacements turn (agreement %.2f): what "
+            "does not turn, such as the lattice or an aberration, outweighs the distortion. "
+            "stack.rvae(subtract_average=True) takes it away.",
+            agreement,
+        )
 
 
 def _is_count(value):

@@ -198,3 +198,17 @@ def test_a_symmetric_motif_needs_the_model(grains, tmp_path):
     stack = hs.load(tmp_path / "grains.hspy")
     with pytest.raises(RuntimeError, match=r"apply_rvae\(path\)"):
         stack.assign_variants(2, motif_symmetry=4)
+
+
+def test_angles_that_are_alike_where_displacements_turn_are_warned_of(stack, caplog):
+    stack.sites["angle"] = np.full(len(stack.sites), 0.3)
+    stack.register_angle("displacement", least_resultant=0)
+    assert "stack.rvae(subtract_average=True) takes it away" in caplog.text
+
+
+def test_weak_distortions_count_if_angles_follow_displacements(stack, caplog):
+    stack.sites["order_amplitude_std"] = np.full(len(stack.sites), 0.2)  # 5 standard deviations
+    assert stack.assign_variants() == 4
+    stack.sites.remove("displacement_x", "displacement_y")
+    assert stack.assign_variants() == 0
+    assert "No variants" in caplog.text
