@@ -91,9 +91,18 @@ class Explorer(SiteNavigator):
             ax.set_xticks([])
             ax.set_yticks([])
         self.row_ax.set_axis_off()
-        self._row = self.row_ax.text(
-            0, 1, "", va="top", fontsize=7, family="monospace", transform=self.row_ax.transAxes
-        )
+        # Names and values apart: only these move.
+        names = [name for name in _FIRST if name in self.sites]
+        names += [n for n in self.sites.columns if n not in names and not n.endswith("_std")]
+        self._names, left = names[:_ROWS], len(names) - _ROWS
+        lines = [name[:21] for name in self._names]
+        lines += [f"... {left} more in stack.sites"] if left > 0 else []
+        style = {"va": "top", "fontsize": 7, "family": "monospace"}
+        self.row_ax.text(0, 1, "\n".join(lines), transform=self.row_ax.transAxes, **style)
+        self._row = self.row_ax.annotate(
+            "", (0, 1), (22 * 0.602 * 7, 0), xycoords="axes fraction", textcoords="offset points",
+            **style,
+        )  # fmt: skip
         self._add_moving(self._row)
         self.posterior_ax.set(xlim=(-180, 180), xticks=(-180, -90, 0, 90, 180), yticks=[])
         self.posterior_ax.set_xlabel("angle (°)", fontsize=8)
@@ -164,15 +173,11 @@ class Explorer(SiteNavigator):
 
     def _row_text(self):
         """The row of the table, in the units of the figures."""
-        names = [name for name in _FIRST if name in self.sites]
-        names += [n for n in self.sites.columns if n not in names and not n.endswith("_std")]
-        lines = [self._value_text(name) for name in names[:_ROWS]]
-        left = len(names) - _ROWS
-        return "\n".join([*lines, f"... {left} more in stack.sites"] if left > 0 else lines)
+        return "\n".join(self._value_text(name) for name in self._names)
 
     def _value_text(self, name):
         value, unit = self.sites[name][self.site], self.sites.units[name]
         if unit == "rad":
             value, unit = np.rad2deg(value), "°"
         text = f"{value:d}" if np.issubdtype(type(value), np.integer) else f"{value:.4g}"
-        return f"{name[:21]:<21} {text.replace('-', '−')}{unit if unit == '°' else ' ' + unit}"
+        return f"{text.replace('-', '−')}{unit if unit == '°' else ' ' + unit}"

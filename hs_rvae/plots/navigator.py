@@ -76,6 +76,7 @@ class SiteNavigator:
             connect("draw_event", self._on_draw),
             connect("close_event", self._closed),
         ]
+        self._keep_arrows_from_the_toolbar()
         self.figure._hs_rvae_navigator = self  # lives as long as its figure
         self.show(0, force=True)
 
@@ -153,8 +154,15 @@ class SiteNavigator:
         canvas = event.canvas
         if not canvas.is_saving() and hasattr(canvas, "copy_from_bbox"):
             self._background = canvas.copy_from_bbox(self.figure.bbox)
+        self._fit_rings()
         for artist in self._moving:
             artist.draw(event.renderer)
+
+    def _fit_rings(self):
+        """Rings around sites of the present size, which a zoom changes."""
+        for field in self._fields:
+            if field["grow"] is not None:
+                field["ring"].set_markersize(max(field["grow"]() + 3, 7))
 
     def _refresh(self):
         """Draw what moves, upon the copy of the rest if there is one."""
@@ -176,7 +184,8 @@ class SiteNavigator:
         self._stroke = {
             "field": field,
             "path": [(event.x, event.y)],
-            "adding": "shift" in (event.key or ""),
+            # The key is known only if the window had the keyboard when it went down.
+            "adding": "shift" in (event.key or "") or "shift" in event.modifiers,
         }
 
     def _on_move(self, event):
@@ -185,8 +194,18 @@ class SiteNavigator:
         self._stroke["path"].append((event.x, event.y))
         field = self._stroke["field"]
         places = field["ax"].transData.inverted().transform(self._stroke["path"])
+        self._draw_piece(field, places[-2:])
         field["path"].set_data(*places.T)
-        self._refresh()
+
+    def _draw_piece(self, field, places):
+        """The last piece of a path, upon what stands there: the rest may take long to draw."""
+        canvas = self.figure.canvas
+        if self._background is None or not hasattr(canvas, "restore_region"):
+            canvas.draw_idle()
+            return
+        field["path"].set_data(*places.T)
+        field["path"].draw(canvas.get_renderer())
+        canvas.blit(self.figure.bbox)
 
     def _on_release(self, event):
         """A click goes to a site; a path chooses those inside."""
@@ -197,6 +216,8 @@ class SiteNavigator:
         field["path"].set_data([], [])
         if np.ptp(path, axis=0).max() * 72 / self.figure.dpi < _CLICK:
             self.show(self._nearest(field, path[-1]))
+            if len(path) > 2:
+                self._refresh()  # the beginning of a path may be drawn
             return
         from matplotlib.path import Path
 
@@ -219,6 +240,21 @@ class SiteNavigator:
             else:
                 place = np.searchsorted(order, self.site) - 1
             self.show(int(order[place % len(order)]))
+
+    def _keep_arrows_from_the_toolbar(self):
+        """Left and right would also take its views back and forward: a zoom would be lost."""
+        manager = self.figure.canvas.manager
+        if getattr(manager, "key_press_handler_id", None) is None:
+            return
+        from matplotlib.backend_bases import key_press_handler
+
+        def others(event):
+            if event.key not in ("left", "right"):
+                key_press_handler(event)
+
+        canvas = self.figure.canvas
+        canvas.mpl_disconnect(manager.key_press_handler_id)
+        manager.key_press_handler_id = canvas.mpl_connect("key_press_event", others)
 
     def _toolbar_is_busy(self):
         toolbar = getattr(self.figure.canvas.manager, "toolbar", None)
@@ -249,8 +285,7 @@ class SiteNavigator:
         for field in self._fields:
             x, y = field["points"][self.site]
             field["ring"].set_data([x], [y])
-            if field["grow"] is not None:
-                field["ring"].set_markersize(max(field["grow"]() + 3, 7))
+        self._fit_rings()
         self._show_details()
         self._caption.set_text(self._title())
         self._refresh()

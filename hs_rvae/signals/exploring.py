@@ -5,6 +5,9 @@
 The one place where figures and HyperSpy's navigation (``axes_manager.events``) are tied together.
 """
 
+from functools import partial
+
+import matplotlib.pyplot as plt
 import numpy as np
 
 from hs_rvae import plots
@@ -59,12 +62,14 @@ class ExploringMixin:
                 if value is not None:
                     raise ValueError(f"{name} is for the map of sites: add navigator='sites'.")
             super().plot(navigator, *args, **kwargs)
+            _close_no_other(self._plot)
             return None
         self._sites_to_explore()
         if color is not None:
             column_values(self.sites, color)  # before a window is opened
         super().plot(None, *args, **kwargs)
         shown = self._plot
+        _close_no_other(shown)
         navigator = plots.SiteNavigator(
             self.sites,
             color,
@@ -156,7 +161,7 @@ class ExploringMixin:
         return _selection.site_indices(sites, self.axes_manager.navigation_size)
 
     def _follow(self, navigator):
-        """Tie the figure to the position of HyperSpy's navigation, both ways."""
+        """Tie the figure to the position of HyperSpy's navigation, both ways, and to its keys."""
         manager = self.axes_manager
 
         def lead(site):
@@ -169,18 +174,28 @@ class ExploringMixin:
         navigator.show(manager.indices[0])
         navigator.on_site(lead)
         manager.events.indices_changed.connect(follow, [])
-        navigator.on_close(lambda: manager.events.indices_changed.disconnect(follow))
+        canvas = navigator.figure.canvas
+        keys = canvas.mpl_connect("key_press_event", manager.key_navigator)
+
+        def let_go():
+            manager.events.indices_changed.disconnect(follow)
+            canvas.mpl_disconnect(keys)
+
+        navigator.on_close(let_go)
 
     def _details_of(self, site):
         """Sub-image, reconstruction and angle posterior of one site, for the explorer."""
-        found = {"sub_image": np.asarray(self.data[site]), "model": _NO_MODEL}
         one = self.select_sites([site])
         one._rvae_model = self._rvae_model
+        if one._lazy:
+            one.compute(show_progressbar=False)
+        found = {"sub_image": one.data[0], "model": _NO_MODEL}
         found["posterior"] = self._posterior_of_table(site)
         if self._rvae_model is None:
             return found
         try:
-            found["model"] = one.get_rvae_model(lazy_output=False, show_progressbar=False).data[0]
+            decode, pose = one._decoder()  # get_rvae_model() without dask, which takes longer
+            found["model"] = decode(pose)[0]
         except (ValueError, RuntimeError) as error:
             found["model"] = str(error)
         try:
@@ -204,3 +219,21 @@ class ExploringMixin:
         away = np.angle(np.exp(1j * (angle - mean)))
         density = np.exp(-0.5 * (away / max(std, 1e-3)) ** 2)
         return angle, density / max(density.sum(), 1e-300)
+
+
+def _close_no_other(shown):
+    """Let HyperSpy's figures close themselves only.
+
+    HyperSpy 2.5 forgets its figure before ``plt.close``, which then closes the active one: the
+    explorer, or whatever else the user looks at.
+    """
+    for part in (shown.signal_plot, shown.navigator_plot):
+        if part is not None:
+            part.close = partial(_close_alone, part)
+
+
+def _close_alone(part):
+    figure = part.get_mpl_figure()
+    part._on_close()
+    if figure is not None:
+        plt.close(figure)

@@ -173,9 +173,10 @@ def test_the_explorer_shows_all_about_the_site(explorer, sites):
     assert (explorer.sub_image_ax.images[-1].get_array() == 31).all()
     assert (explorer.model_ax.images[-1].get_array() == 32).all()
     assert len(explorer.sub_image_ax.images) == 1
-    row = explorer.row_ax.texts[0].get_text()
-    assert f"{np.rad2deg(sites['angle'][31]):.4g}".replace("-", "−") + "°" in row
-    assert f"{sites['variant'][31]}" in row.split("variant")[1].split("\n")[0]
+    names, values = (text.get_text().split("\n") for text in explorer.row_ax.texts)
+    row = dict(zip(names, values, strict=True))
+    assert row["angle"] == f"{np.rad2deg(sites['angle'][31]):.4g}".replace("-", "−") + "°"
+    assert row["variant"].split()[0] == f"{sites['variant'][31]}"
     heights = explorer.posterior_ax.lines[0].get_ydata()
     assert len(heights) == 90 and heights.argmax() == 45
     assert "±" in explorer.posterior_ax.get_title()
