@@ -188,13 +188,12 @@ def _load(path, name="--image", number=None):
         image = _one_of(image, f"{name} {path}", number)
     elif number not in (None, 0):
         raise ValueError(f"--signal {number}: {path} holds one signal only.")
-    if image.data.dtype.names:  # colours: their mean
-        image.change_dtype(image.data.dtype[0])
-        image = image.mean("RGB index").as_signal2D((0, 1))
+    if image.data.dtype.names:  # colours: their mean, without the opacity
+        image.data = np.mean([image.data[color] for color in "RGB"], axis=0)
     if image.axes_manager.navigation_dimension:
         raise ValueError(
             f"{name} {path}: has navigation axes {image.axes_manager.navigation_shape}: pass a "
-            "single image. Series are analysed in Python, with find_sublattices(series)."
+            "single image, such as hs.load(file).inav[0].save(...) writes. Series are analysed in Python, with find_sublattices(series)."
         )
     return image
 
@@ -206,17 +205,27 @@ def _one_of(signals, name, number):
         for k, signal in enumerate(signals)
     )
     if number is None:
-        images = [s for s in signals if s.axes_manager.signal_dimension == 2
-                  and not s.axes_manager.navigation_dimension]  # fmt: skip
-        if len(images) == 1:
-            return images[0]
+        images = [k for k, signal in enumerate(signals) if _is_image(signal)]
+        number = images[0] if len(images) == 1 else None
+    if number is None:
         raise ValueError(
             f"{name}: holds {len(signals)} signals ({listed}). Choose one with --signal of "
             "hs-rvae analyse, or save the image in a file of its own."
         )
     if not 0 <= number < len(signals):
         raise ValueError(f"--signal {number}: {name} holds {len(signals)} signals ({listed}).")
+    signals[number].tmp_parameters.set_item("number_in_file", number)  # for the report
     return signals[number]
+
+
+def _is_image(signal):
+    """Whether it is one image, and not of colours as overlays and screenshots are."""
+    axes = signal.axes_manager
+    return (
+        axes.signal_dimension == 2
+        and not axes.navigation_dimension
+        and signal.data.dtype.kind in "biuf"
+    )
 
 
 def _own_image(path, folder, seed):

@@ -138,7 +138,9 @@ def write_ser(path, data, *, scale=(1e-11, 1e-11), origin=(0.0, 0.0)):
     elements, offsets, tags = b"", [], []
     for frame in frames:
         offsets.append(body_start + len(elements))
-        elements += b"".join(struct.pack("<ddL", o, s, 0) for o, s in zip(origin, scale, strict=True))
+        elements += b"".join(
+            struct.pack("<ddL", o, s, 0) for o, s in zip(origin, scale, strict=True)
+        )
         elements += struct.pack("<HLL", _TIA[frame.dtype.str[1:]], nx, ny)
         elements += frame[::-1].tobytes()  # TIA's rows run upwards
         tags.append(body_start + len(elements))

@@ -91,7 +91,9 @@ def _table(stack):
 
 def _script(stack, image):
     """Lines of Python that repeat the analysis from the positions in the page."""
-    file = dict(image).get("file", "image.hspy")
+    about = dict(image)
+    file, number = about.get("file", "image.hspy"), about.get("number in the file")
+    load = f"hs.load({file!r})" if number is None else f"hs.load({file!r})[{number}]"
     centring = stack.metadata.get_item("Sub_images.centring", "subpixel")
     lines = [
         "import hyperspy.api as hs",
@@ -99,7 +101,7 @@ def _script(stack, image):
         "",
         "import hs_rvae",
         "",
-        f"image = hs.load({file!r})",
+        f"image = {load}",
         'sites = pd.read_csv("sites.csv")  # the table of this page',
         "stack = hs_rvae.SubImageStack.from_positions(",
         f'    image, sites[["x", "y"]], window_size={stack.data.shape[-1]}, centring={centring!r}',

@@ -273,6 +273,8 @@ def about_image(stack):
         file = image.tmp_parameters.filename + image.tmp_parameters.get_item("extension", "")
     if file:
         rows.append(("file", str(file)))
+    if image.tmp_parameters.has_item("number_in_file"):
+        rows.append(("number in the file", str(image.tmp_parameters.number_in_file)))
     height, width = image.data.shape
     axis = image.axes_manager.signal_axes[0]
     known = _is_calibrated(axis)

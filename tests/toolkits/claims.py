@@ -259,8 +259,10 @@ def test_closing_the_map_closes_the_sub_images(stack, hands_on):
     navigator = stack.plot(navigator="sites")
     hands_on(navigator.figure).close()
     assert not plt.get_fignums() and not stack.axes_manager.events.indices_changed.connected
-    stack.plot(navigator="sites")  # and they can be opened again
+    again = stack.plot(navigator="sites")
     assert len(plt.get_fignums()) == 2
+    hands_on(again.figure).close()
+    assert not plt.get_fignums()
 
 
 def test_an_explorer_that_nobody_keeps_answers(stack, hands_on):

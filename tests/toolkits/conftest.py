@@ -183,3 +183,19 @@ def hands_on():
         return (QtHands if plt.get_backend().lower() == "qtagg" else TkHands)(figure)
 
     return lay
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """A fitted stack and its model, for processes of their own."""
+    import hs_rvae
+
+    simulate = hs_rvae.simulation.simulate_perovskite
+    image, truth = simulate((320, 320), cell=20.0, nonpolar=0.0, random_state=0)
+    xy = truth.b_sites[["x", "y"]]
+    stack = hs_rvae.SubImageStack.from_positions(image, xy, window_size=36)
+    stack.rvae(epochs=2, n_init=1, random_state=0, show_progressbar=False)
+    folder = tmp_path_factory.mktemp("toolkits")
+    stack.save(folder / "stack.zspy")
+    stack.rvae_model.save(folder / "model.safetensors")
+    return folder
