@@ -115,6 +115,19 @@ def test_shift_adds_to_the_chosen_sites(navigator):
     assert not set(first) & set(navigator.selection)
 
 
+def test_shift_counts_also_if_another_window_had_the_keyboard(navigator):
+    draw(navigator.map_ax, box((2, -0.5), (4, 1)))
+    first = navigator.selection
+    where = [pixels(navigator.map_ax, place) for place in box((6, 1), (8, 3))]
+    canvas = navigator.figure.canvas
+    press = MouseEvent("button_press_event", canvas, *where[0], button=1, modifiers=["shift"])
+    canvas.callbacks.process("button_press_event", press)
+    for place in where[1:]:
+        mouse(navigator.figure, "move", place)
+    mouse(navigator.figure, "release", where[-1])
+    assert set(first) < set(navigator.selection)
+
+
 def test_a_path_around_nothing_lets_go(navigator):
     draw(navigator.map_ax, box((2, -0.5), (4, 1)))
     draw(navigator.map_ax, box((1.05, -1.95), (1.2, -1.8)))

@@ -6,7 +6,7 @@ import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.backend_bases import MouseEvent
+from matplotlib.backend_bases import KeyEvent, MouseEvent
 
 from hs_rvae import LazySubImageStack, SubImageStack
 
@@ -54,6 +54,29 @@ def test_closing_either_figure_disconnects_both(stack):
     stack.plot(navigator="sites")
     stack._plot.signal_plot.close()
     assert listeners(stack) == before and not plt.get_fignums()
+
+
+@pytest.mark.parametrize("navigator", ["sites", "auto"])
+def test_closing_the_sub_images_closes_no_other_figure(stack, navigator):
+    stack.plot(navigator=navigator)
+    explorer = stack.explore("x", "y", "x")
+    mine = plt.figure()  # the active one, which HyperSpy would close
+    stack._plot.signal_plot.close()
+    assert {explorer.figure.number, mine.number} <= set(plt.get_fignums())
+    stack.plot(navigator=navigator)
+    stack._plot.close()
+    assert plt.get_fignums() == [explorer.figure.number, mine.number]
+
+
+def test_hyperspy_s_keys_work_on_the_map_until_it_is_closed(stack):
+    navigator = stack.plot(navigator="sites")
+    canvas = navigator.figure.canvas
+    for key, site in (("ctrl+right", 1), ("6", 2), ("4", 1), ("ctrl+left", 0), ("ctrl+left", 0)):
+        canvas.callbacks.process("key_press_event", KeyEvent("key_press_event", canvas, key))
+        assert navigator.site == site and stack.axes_manager.indices == (site,)
+    navigator.close()
+    canvas.callbacks.process("key_press_event", KeyEvent("key_press_event", canvas, "6"))
+    assert stack.axes_manager.indices == (0,)
 
 
 def test_other_navigators_are_hyperspy_s(stack):
