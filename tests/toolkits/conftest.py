@@ -75,11 +75,15 @@ class QtHands(Hands):
 
     def press(self, where, shift=False):
         left, modifiers = self._core.Qt.MouseButton.LeftButton, self._modifiers("shift" * shift)
+        if shift:  # held down, as the finger does
+            self._test.keyPress(self.canvas, self._core.Qt.Key.Key_Shift)
         self._test.mousePress(self.canvas, left, modifiers, self._point(where))
 
     def release(self, where, shift=False):
         left, modifiers = self._core.Qt.MouseButton.LeftButton, self._modifiers("shift" * shift)
         self._test.mouseRelease(self.canvas, left, modifiers, self._point(where))
+        if shift:
+            self._test.keyRelease(self.canvas, self._core.Qt.Key.Key_Shift)
 
     def move(self, where, held=False, shift=False):
         self._test.mouseMove(self.canvas, self._point(where))
