@@ -6,7 +6,9 @@ Places are given in pixels of the figure, from its lower left, as Matplotlib's t
 """
 
 import io
+import os
 import time
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -187,6 +189,16 @@ def hands_on():
         return (QtHands if plt.get_backend().lower() == "qtagg" else TkHands)(figure)
 
     return lay
+
+
+@pytest.fixture(scope="session")
+def environment(folder):
+    """Of processes of their own: they test the package that is tested here."""
+    import hs_rvae
+
+    paths = [str(Path(hs_rvae.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    search = os.pathsep.join(path for path in paths if path)
+    return {**os.environ, "TOOLKITS_FOLDER": str(folder), "PYTHONPATH": search}
 
 
 @pytest.fixture(scope="session")

@@ -21,13 +21,13 @@ HERE = Path(__file__).parent
 PIXELS = "pixels or click_on_the_map or path_drawn"
 
 
-def claims(folder, backend, which=None, **environment):
+def claims(environment, backend, which=None, **more):
     """Run the claims; how many hold. None is left out."""
     chosen = ["-k", which] if which else []
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen, "claims.py"],
         cwd=HERE,
-        env={**os.environ, "MPLBACKEND": backend, "TOOLKITS_FOLDER": str(folder), **environment},
+        env={**environment, "MPLBACKEND": backend, **more},
         capture_output=True,
         text=True,
         timeout=600,
@@ -78,15 +78,15 @@ def display():
         server.wait()
 
 
-def test_qt(qt, folder):
-    assert claims(folder, "qtagg", QT_SCALE_FACTOR="1", **qt) == 14
+def test_qt(qt, environment):
+    assert claims(environment, "qtagg", QT_SCALE_FACTOR="1", **qt) == 14
 
 
 @pytest.mark.parametrize("ratio", [pytest.param("1.5", marks=pytest.mark.slow), "2"])
-def test_qt_on_screens_of_high_resolution(qt, folder, ratio):
-    assert claims(folder, "qtagg", PIXELS, QT_SCALE_FACTOR=ratio, **qt) == 3
+def test_qt_on_screens_of_high_resolution(qt, environment, ratio):
+    assert claims(environment, "qtagg", PIXELS, QT_SCALE_FACTOR=ratio, **qt) == 3
 
 
-def test_tk(display, folder):
+def test_tk(display, environment):
     which = "click_on_the_map or scatter or path_drawn or keys or closing"
-    assert claims(folder, "tkagg", which, DISPLAY=display) == 5
+    assert claims(environment, "tkagg", which, DISPLAY=display) == 5
