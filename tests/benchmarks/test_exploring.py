@@ -31,7 +31,8 @@ def events(ax, path):
     names = ["button_press_event"] + ["motion_notify_event"] * (len(path) - 1)
     for name, place in zip(names + ["button_release_event"], [*path, path[-1]], strict=True):
         where = ax.transData.transform(place)
-        event = MouseEvent(name, ax.figure.canvas, *where, button=1, buttons=[1])
+        held = {"buttons": [1]} if "motion" in name else {"button": 1}
+        event = MouseEvent(name, ax.figure.canvas, *where, **held)
         ax.figure.canvas.callbacks.process(name, event)
 
 

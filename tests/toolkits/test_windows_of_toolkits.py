@@ -82,7 +82,8 @@ def test_qt(qt, environment):
     assert claims(environment, "qtagg", QT_SCALE_FACTOR="1", **qt) == 14
 
 
-@pytest.mark.parametrize("ratio", [pytest.param("1.5", marks=pytest.mark.slow), "2"])
+@pytest.mark.slow
+@pytest.mark.parametrize("ratio", ["1.5", "2"])
 def test_qt_on_screens_of_high_resolution(qt, environment, ratio):
     assert claims(environment, "qtagg", PIXELS, QT_SCALE_FACTOR=ratio, **qt) == 3
 
