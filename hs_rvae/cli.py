@@ -193,7 +193,8 @@ def _load(path, name="--image", number=None):
     if image.axes_manager.navigation_dimension:
         raise ValueError(
             f"{name} {path}: has navigation axes {image.axes_manager.navigation_shape}: pass a "
-            "single image, such as hs.load(file).inav[0].save(...) writes. Series are analysed in Python, with find_sublattices(series)."
+            "single image, such as hs.load(file).inav[0].save(...) writes. Series are analysed in "
+            "Python, with find_sublattices(series)."
         )
     return image
 

@@ -121,26 +121,18 @@ def two_detectors(tmp_path, film):
 @pytest.mark.parametrize("ending", ["dm4", "emd"])
 def test_of_several_images_one_must_be_named(two_detectors, ending, capsys):
     path = two_detectors / f"two.{ending}"
-    said = analyse(capsys, path)
-    assert "holds 2 signals: choose one with --dataset" in said
-    assert "0 'HAADF' (280 x 240), 1 'BF' (220 x 240)" in said
-    assert "no such image; it holds 0 'HAADF'" in analyse(capsys, path, "--dataset", "ABF")
-    assert "no such image" in analyse(capsys, path, "--dataset", "2")
+    out = two_detectors / "out"
+    for options, message in (([], "Choose one with --signal"), (["--signal", "2"], "--signal 2")):
+        assert main(["analyse", str(path), *options, "-o", str(out)]) == 2
+        (said,) = capsys.readouterr().err.strip().splitlines()
+        assert message in said and "0: HAADF (280, 240); 1: BF (220, 240)" in said
 
 
 def test_the_named_image_is_analysed(two_detectors):
-    options = ["--dataset", "BF", "--latent", "1", "-o", str(two_detectors / "out")]
+    options = ["--signal", "1", "--latent", "1", "-o", str(two_detectors / "out")]
     assert main(["analyse", str(two_detectors / "two.dm4"), *options]) == 0
-    lines = ["--dataset BF", "hs.load('two.dm4')[1]"]
+    lines = ["--signal 1", "hs.load('two.dm4')[1]"]
     check_report(two_detectors / "out", "two.dm4", "220 x 240", lines)
-
-
-def test_images_of_one_title_are_told_apart_by_number(tmp_path, monkeypatch, capsys):
-    path = tmp_path / "two.dm4"
-    path.touch()
-    monkeypatch.setattr(hs, "load", lambda path: [hs.signals.Signal2D(np.ones((9, 9)))] * 2)
-    assert "several of that title" in analyse(capsys, path, "--dataset", "")
-    assert "image (9 x 9 px) is too small" in analyse(capsys, path, "--dataset", "1")
 
 
 def test_thumbnails_spectra_and_colour_images_beside_the_image_are_passed_over(tmp_path, film):
@@ -165,19 +157,22 @@ def test_a_series_of_frames_is_refused_with_the_remedy(tmp_path, film, ending, c
     assert "find_sublattices(series)" in said
 
 
-def test_a_colour_image_is_refused_and_a_grey_one_saved_in_colour_is_read(tmp_path, film, capsys):
+@pytest.mark.parametrize("ending", ["png", "dm4"])
+def test_a_colour_picture_becomes_grey_whatever_its_opacity(tmp_path, film, ending):
     from matplotlib.image import imsave
 
     from hs_rvae.cli import _load
 
     grey = as_type(film[0].data, "u1")
     colour = np.dstack([grey, grey // 2, grey])
-    imsave(tmp_path / "colour.png", colour)
-    assert "is a colour image" in analyse(capsys, tmp_path / "colour.png")
-    files.write_dm(tmp_path / "colour.dm4", {"screen": colour})
-    assert "save it in grey levels" in analyse(capsys, tmp_path / "colour.dm4")
-    imsave(tmp_path / "grey.png", np.dstack([grey] * 3))
-    assert (_load(tmp_path / "grey.png").data == grey).all()
+    path = tmp_path / f"colour.{ending}"
+    if ending == "png":
+        imsave(path, colour)
+    else:
+        files.write_dm(path, {"screen": colour})
+    image = _load(path)
+    np.testing.assert_allclose(image.data, colour.mean(axis=2))
+    assert image.axes_manager.signal_shape == (280, 240)
 
 
 @pytest.mark.parametrize("ending", ["dm3", "emd"])
