@@ -36,12 +36,12 @@ stack.plot_polar_scatter("latent_0", "latent_1", amplitude="latent_1", font_size
 stack.plot_latent_space(color="angle", font_size=7, ax=axes[1])
 
 # %%
-# (h, i) Five classes of angle and content, found by a mixture of Gaussians, in latent space and in
+# (h, i) Six classes of angle and content, found by a mixture of Gaussians, in latent space and in
 # real space. The angle enters as cosine and sine. Compare with the truth: four variants, the square
-# and the strip.
+# and the strip. (The paper's film had three variants, and five classes.)
 
 stack.cluster_analysis(
-    ["latent_0", "latent_1", "angle"], algorithm="gmm", n_clusters=5, random_state=0
+    ["latent_0", "latent_1", "angle"], algorithm="gmm", n_clusters=6, random_state=0
 )
 fig, axes = plt.subplots(1, 2, figsize=(6.8, 2.8), layout="constrained")
 stack.plot_scatter("latent_0", "angle", "cluster", font_size=7, ax=axes[0])

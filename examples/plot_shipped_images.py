@@ -54,7 +54,7 @@ offset, resultant = stack.register_angle("displacement")
 stack.assign_variants()
 
 fig, axes = plt.subplots(3, 1, figsize=(9, 6.0), layout="constrained")
-stack.plot_polar_map("displacement", ax=axes[0], title="displacement")
+stack.plot_polar_map("displacement_calibrated", ax=axes[0], title="displacement")
 stack.plot_polar_map("angle", "order_amplitude", ax=axes[1], title="angle of the rVAE")
 stack.plot_site_map("variant", ax=axes[2])
 print(f"resultant length {resultant:.2f}")

@@ -95,12 +95,12 @@ class Explorer(SiteNavigator):
         names = [name for name in _FIRST if name in self.sites]
         names += [n for n in self.sites.columns if n not in names and not n.endswith("_std")]
         self._names, left = names[:_ROWS], len(names) - _ROWS
-        lines = [name[:21] for name in self._names]
+        lines = [name[:25] for name in self._names]
         lines += [f"... {left} more in stack.sites"] if left > 0 else []
-        style = {"va": "top", "fontsize": 7, "family": "monospace"}
+        style = {"va": "top", "fontsize": 6.5, "family": "monospace"}
         self.row_ax.text(0, 1, "\n".join(lines), transform=self.row_ax.transAxes, **style)
         self._row = self.row_ax.annotate(
-            "", (0, 1), (22 * 0.602 * 7, 0), xycoords="axes fraction", textcoords="offset points",
+            "", (0, 1), (26 * 0.602 * 6.5, 0), xycoords="axes fraction", textcoords="offset points",
             **style,
         )  # fmt: skip
         self._add_moving(self._row)

@@ -59,7 +59,8 @@ def plot_polar_map(
         points along a displacement or against it depends on the material and on which column
         moved: it is the user's to state.
     signed : bool, optional
-        Whether the sign of the amplitude has a meaning; by default if any value is negative.
+        Whether the sign of the amplitude has a meaning; by default if any value is negative, but
+        for order_amplitude, whose negative values are noise and shown as 0.
         With False the modulus is shown.
     limits : tuple of float, optional
         Amplitudes (low, high) at -1 and 1, or at 0 and 1 if not signed. By default high is the
@@ -256,7 +257,9 @@ def polar_scale(sites, angle, amplitude, sign, signed, limits, percentiles, cmap
             f"no site has both a finite {angle!r} and a finite {amplitude!r}: there is nothing to "
             "draw; take another amplitude, or None"
         )
-    if signed is None:
+    if signed is None and amplitude == "order_amplitude":
+        size, signed = np.maximum(size, 0.0), False
+    elif signed is None:
         signed = bool(size[defined].min() < 0)
     scaled, low, high = _scaled(size, amplitude, signed, limits, percentiles)
     longest = 1.0

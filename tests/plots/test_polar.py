@@ -172,6 +172,15 @@ def test_without_sign_the_modulus_is_shown(sites, artist_by_gid):
     np.testing.assert_allclose(artist_by_gid(ax, "sites").get_facecolors()[:, :3], expected)
 
 
+def test_order_below_zero_is_noise_and_has_no_colour(sites, artist_by_gid):
+    order = np.linspace(-0.3, 1.2, len(sites))
+    sites.set("order_amplitude", order)
+    ax = plot_polar_map(sites, "angle", "order_amplitude", limits=(0, 1))
+    defined = np.isfinite(sites["angle"])
+    expected = polar_colors(sites["angle"][defined], np.clip(order, 0, 1)[defined])
+    np.testing.assert_allclose(artist_by_gid(ax, "sites").get_facecolors()[:, :3], expected)
+
+
 def test_a_vector_gives_the_amplitude_of_an_angle(sites):
     ax = plot_polar_map(sites, amplitude="displacement")
     assert caption_of(ax).startswith("|displacement| (px)")
