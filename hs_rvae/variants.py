@@ -11,6 +11,7 @@ LEAST_SIGNAL = 5.5
 # Agreement of angles with displacements that shows a distortion of whatever signal-to-noise ratio:
 # angles of crystals without distortion reach 0.2, with 0.4 px in cells of 26 px 0.6 or more.
 LEAST_AGREEMENT = 0.5
+_ALIKE = 0.8  # resultant length of directions that are nearly all the same
 
 _SYMMETRIES = (1, 2, 3, 4, 6)
 
@@ -80,6 +81,34 @@ def agreement(angle, direction, weights=None):
         * common_offset(direction, np.zeros(len(angle)), weights)[1]
     )
     return float(np.round((resultant - expected) / max(1 - expected, 1e-12), 9)) + 0.0
+
+
+def miss_displacements(angle, direction, length):
+    """Whether angles are nearly all alike although displacements turn.
+
+    Parameters
+    ----------
+    angle, direction, length : numpy.ndarray, shape (n,)
+        Angles of the sites, directions of their displacements (rad), and their lengths.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> direction = np.array([0.0, 1.5, 3.0, 4.5])
+    >>> miss_displacements(np.full(4, 0.1), direction, np.ones(4))
+    True
+    >>> miss_displacements(direction + 0.1, direction, np.ones(4))
+    False
+    """
+    if len(angle) == 0 or not np.any(length):
+        return False
+    alike, turned = (common_offset(a, np.zeros(len(a)), length)[1] for a in (angle, direction))
+    if alike < _ALIKE or turned > _ALIKE:
+        return False
+    return agreement(angle, direction, length) < LEAST_AGREEMENT
 
 
 def count_variants(angle):

@@ -54,7 +54,7 @@ ALLOWED |= {
     "log": set(),
     "diagnostics": {"sites"},
     "plots": {"sites"},
-    "report": {"files", "sites"},
+    "report": {"files", "sites", "variants"},
     "signals": {*STEPS, "diagnostics", "plots", "report"},
     "cli": {*STEPS, "log", "plots", "signals", "package"},
     "__main__": {"cli"},

@@ -190,6 +190,19 @@ def test_what_needs_care_and_what_is_missing_is_said(fitted, tmp_path):
     assert "Angle" in [title for title, _ in Page(path).images]
 
 
+def test_angles_that_miss_the_displacements_are_a_caution(fitted):
+    from hs_rvae.report.words import outcome
+
+    stack = fitted.deepcopy()
+    turning = np.linspace(-np.pi, np.pi, len(stack.sites))
+    stack.sites.set_many({"displacement_x": np.cos(turning), "displacement_y": np.sin(turning)})
+    said = "stack.rvae(subtract_average=True) takes it away"
+    stack.sites["angle"] = turning
+    assert not any(said in caution for caution in outcome(stack, None)[1])
+    stack.sites["angle"] = np.full(len(turning), 0.2)
+    assert any(said in caution for caution in outcome(stack, None)[1])
+
+
 def test_what_cannot_be_reported_on_is_refused(fitted, tmp_path):
     bare = fitted.deepcopy()
     bare.sites.remove("angle")

@@ -9,6 +9,8 @@ import platform
 
 import numpy as np
 
+from hs_rvae.variants import miss_displacements
+
 _LIBRARIES = (
     *("hs_rvae", "hyperspy", "atomap", "torch", "numpy", "scipy", "scikit-learn"),
     *("matplotlib", "dask"),
@@ -165,6 +167,16 @@ def outcome(stack, diagnostics):
             cautions.append(
                 "No variants: the distortion does not stand out of the noise of a single site, or "
                 "the angles lie in no wells. Displacements may still tell, see their map."
+            )
+    if "angle" in sites and "displacement_x" in sites:
+        angle, x, y = (sites[name] for name in ("angle", "displacement_x", "displacement_y"))
+        known = np.isfinite(angle) & np.isfinite(x) & np.isfinite(y)
+        direction, length = np.arctan2(y, x)[known], np.hypot(x, y)[known]
+        if miss_displacements(angle[known], direction, length):
+            cautions.append(
+                "The angles are nearly all alike, but the displacements turn: what does not turn, "
+                "such as the lattice or an aberration, outweighs the distortion. "
+                "stack.rvae(subtract_average=True) takes it away (--subtract-average)."
             )
     offset = stack.metadata.get_item("Sub_images.rvae.angle_offset", 0.0)
     if "angle" in sites and offset == 0:

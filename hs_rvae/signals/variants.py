@@ -13,7 +13,6 @@ _logger = logging.getLogger(__name__)
 
 _LEAST_RESULTANT = 0.5
 _LEAST_ORDER = 0.5  # of the amplitude of a typical distorted site
-_ALIKE = 0.8  # resultant length of directions that are nearly all the same
 _FEWEST_TO_FOLLOW = 100  # sites; fewer may agree with their displacements by chance
 _CLEAR_ORDER = 0.8  # the same, of sites that are not in a wall
 
@@ -82,12 +81,22 @@ class VariantsMixin:
                     "when the stack is made, or give 'template' or a direction."
                 )
             length, direction = np.hypot(x, y)[good], np.arctan2(y, x)[good]
+            if not length.any():
+                raise ValueError(
+                    "reference='displacement': all displacements are 0; measure them with "
+                    "neighbours= when the stack is made, or give a direction."
+                )
             offset, resultant = _variants.common_offset(angle[good], direction, length)
             remedy = (
                 "Check the positions, look at plot_polar_map('displacement'), fit with "
                 "subtract_average=True"
             )
-            _warn_of_angles_alike(angle[good], direction, length)
+            if _variants.miss_displacements(angle[good], direction, length):
+                _logger.warning(
+                    "The angles are nearly all alike, but the displacements turn: what does not "
+                    "turn, such as the lattice or an aberration, outweighs the distortion. "
+                    "stack.rvae(subtract_average=True) takes it away."
+                )
         elif not defined.any():
             raise ValueError(
                 "No site has a defined angle, so there is nothing to register: stack.sites "
@@ -325,21 +334,6 @@ class VariantsMixin:
             return False
         found = _variants.agreement(angle[good], direction, length)
         return found >= _variants.LEAST_AGREEMENT
-
-
-def _warn_of_angles_alike(angle, direction, length):
-    """Say if displacements turn, and angles know nothing of it because they are all alike."""
-    alike, turned = (
-        _variants.common_offset(a, np.zeros(len(a)), length)[1] for a in (angle, direction)
-    )
-    agreement = _variants.agreement(angle, direction, length)
-    if alike > _ALIKE and turned < _ALIKE and agreement < _variants.LEAST_AGREEMENT:
-        _logger.warning(
-            "The angles are nearly all alike, but the displacements turn (agreement %.2f): what "
-            "does not turn, such as the lattice or an aberration, outweighs the distortion. "
-            "stack.rvae(subtract_average=True) takes it away.",
-            agreement,
-        )
 
 
 def _is_count(value):

@@ -212,3 +212,9 @@ def test_weak_distortions_count_if_angles_follow_displacements(stack, caplog):
     stack.sites.remove("displacement_x", "displacement_y")
     assert stack.assign_variants() == 0
     assert "No variants" in caplog.text
+
+
+def test_displacements_of_zero_give_no_direction(stack):
+    stack.sites["displacement_x"] = stack.sites["displacement_y"] = np.zeros(len(stack.sites))
+    with pytest.raises(ValueError, match="all displacements are 0"):
+        stack.register_angle("displacement")

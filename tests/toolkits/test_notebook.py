@@ -8,13 +8,15 @@ the widget's messages: mouse and keys go out, pictures come in.
 
 import io
 import json
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 from PIL import Image
 
-pytest.importorskip("ipympl", reason="ipympl is not installed")
-pytest.importorskip("ipykernel", reason="ipykernel is not installed")
+# Not imported here: ipympl makes itself the backend of the process, so of all other tests.
+if missing := [name for name in ("ipympl", "ipykernel") if find_spec(name) is None]:
+    pytest.skip(f"{missing[0]} is not installed", allow_module_level=True)
 jupyter_client = pytest.importorskip("jupyter_client", reason="jupyter_client is not installed")
 
 OPEN = """
@@ -234,3 +236,9 @@ def test_the_explorer_answers_in_a_notebook(browser, folder, ratio):
     assert int(browser.run("print(explorer.selection.size)")) == 0
     browser.run("explorer.close()")
     assert not browser.errors
+
+
+def test_the_backend_of_all_other_tests_is_left_alone():
+    import matplotlib
+
+    assert "ipympl" not in matplotlib.get_backend()

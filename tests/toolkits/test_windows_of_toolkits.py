@@ -88,6 +88,7 @@ def test_qt_on_screens_of_high_resolution(qt, environment, ratio):
     assert claims(environment, "qtagg", PIXELS, QT_SCALE_FACTOR=ratio, **qt) == 3
 
 
+@pytest.mark.slow
 def test_tk(display, environment):
     which = "click_on_the_map or scatter or path_drawn or keys or closing"
     assert claims(environment, "tkagg", which, DISPLAY=display) == 5
