@@ -138,6 +138,7 @@ def test_variants_of_films_without_aberration_are_found_as_well(make_film):
         assert score["ari"] > 0.95
 
 
+@pytest.mark.slow
 def test_sites_without_displacement_have_no_order(make_film):
     film = make_film(0, nonpolar=0.2, n_cells=40)
     fit(film.stack, subtract_average=True)

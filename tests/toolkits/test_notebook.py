@@ -192,7 +192,8 @@ def lonely(points):
     return int(distance.min(axis=1).argmax())
 
 
-@pytest.mark.parametrize("ratio", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("ratio", [1, 2])
 def test_the_explorer_answers_in_a_notebook(browser, folder, ratio):
     browser.run("explorer = stack.explore()")
     canvas = browser.open(ratio)
