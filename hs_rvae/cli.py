@@ -134,9 +134,11 @@ def _count(text):
     """A whole number from 1 on, or "auto"."""
     if text == "auto":
         return text
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a whole number from 1 on nor auto")
-    return int(text)
+    try:
+        return _count_only(text)
+    except argparse.ArgumentTypeError:
+        message = f"{text!r} is neither a whole number from 1 on nor auto"
+        raise argparse.ArgumentTypeError(message) from None
 
 
 def _count_only(text):
@@ -190,6 +192,7 @@ def _load(path, name="--image", number=None):
         raise ValueError(f"--signal {number}: {path} holds one signal only.")
     if image.data.dtype.names:  # colours: their mean, without the opacity
         image.data = np.mean([image.data[color] for color in "RGB"], axis=0)
+        image.tmp_parameters.set_item("colours", "mean of red, green and blue")  # for the report
     if image.axes_manager.navigation_dimension:
         raise ValueError(
             f"{name} {path}: has navigation axes {image.axes_manager.navigation_shape}: pass a "

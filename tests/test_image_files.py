@@ -191,3 +191,23 @@ def test_pixels_that_are_not_square_are_said(tmp_path, film, caplog):
     path = write(tmp_path / "oblong.dm4", as_type(film[0].data, "f4"), (0.01, 0.02))
     find_sublattices(hs.load(path))
     assert "The pixels are not square (0.01 and 0.02 nm)" in caplog.text
+
+
+def test_the_report_of_a_colour_picture_repeats_its_conversion(tmp_path, film, monkeypatch):
+    from matplotlib.image import imsave
+
+    from hs_rvae.cli import _load
+    from hs_rvae.report.page import _script
+    from hs_rvae.report.words import about_image
+
+    grey = as_type(film[0].data, "u1")
+    imsave(tmp_path / "colour.png", np.dstack([grey, grey // 2, grey]))
+    image = _load(tmp_path / "colour.png")
+    monkeypatch.chdir(tmp_path)
+    stack = SubImageStack.from_positions(image, [[100.0, 100.0], [120.0, 130.0]])
+    facts = about_image(stack)
+    assert ("colours", "mean of red, green and blue") in facts
+    found = {}
+    lines = _script(stack, facts).splitlines()
+    exec("\n".join(line for line in lines if line.startswith(("import", "image"))), found)
+    np.testing.assert_allclose(found["image"].data, image.data)

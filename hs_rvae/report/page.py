@@ -102,6 +102,7 @@ def _script(stack, image):
         "import hs_rvae",
         "",
         f"image = {load}",
+        *(["image.data = np.mean([image.data[c] for c in 'RGB'], axis=0)"] * ("colours" in about)),
         'sites = pd.read_csv("sites.csv")  # the table of this page',
         "stack = hs_rvae.SubImageStack.from_positions(",
         f'    image, sites[["x", "y"]], window_size={stack.data.shape[-1]}, centring={centring!r}',
@@ -120,8 +121,9 @@ def _script(stack, image):
         )  # fmt: skip
         lines.append(f"stack.rvae({given})")
     offset = stack.metadata.get_item("Sub_images.rvae.angle_offset", 0.0)
-    if offset:
+    if offset or "colours" in about:
         lines.insert(0, "import numpy as np")
+    if offset:
         lines.append('angle = stack.sites["angle"]  # registered:')
         sign = "-" if offset > 0 else "+"
         turned = f"np.angle(np.exp(1j * (angle {sign} {abs(offset)!r})))"

@@ -287,6 +287,8 @@ def about_image(stack):
         rows.append(("file", str(file)))
     if image.tmp_parameters.has_item("number_in_file"):
         rows.append(("number in the file", str(image.tmp_parameters.number_in_file)))
+    if image.tmp_parameters.has_item("colours"):
+        rows.append(("colours", image.tmp_parameters.colours))
     height, width = image.data.shape
     axis = image.axes_manager.signal_axes[0]
     known = _is_calibrated(axis)
