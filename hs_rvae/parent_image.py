@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is asked of an image before columns are searched or windows are cut: one, 2-D, real."""
 
+from hs_rvae.sites import units as _units
+
 
 def image_data(image):
     """
@@ -107,8 +109,7 @@ def calibration(image):
     axes = axes_manager.signal_axes
     if not all(axis.is_uniform for axis in axes):
         raise ValueError("image has a non-uniform axis: interpolate_on_axis makes it uniform.")
-    # HyperSpy has a special object for "not defined".
-    x, y = (axis.units if isinstance(axis.units, str) else "" for axis in axes)
+    x, y = (_units.text(axis.units) for axis in axes)
     if x != y:
         raise ValueError(
             f"image has axes with different units ({x or 'none'} and {y or 'none'}): bring them "

@@ -32,6 +32,7 @@ HEADER = (
 STEPS = [
     "parallel",
     "files",
+    "sites",
     "parent_image",
     "neighbours",
     "positions",
@@ -40,7 +41,6 @@ STEPS = [
     "columns",
     "windows",
     "lazy_windows",
-    "sites",
     "imaging",
     "simulation",
     "data",
@@ -189,13 +189,13 @@ def test_the_guide_to_the_code_lists_rooms_in_the_order_of_imports():
     "room, package, line",
     [
         ("positions", "hs_rvae", "from .windows import cut_windows"),
-        ("windows", "hs_rvae", "from hs_rvae import sites"),
+        ("windows", "hs_rvae", "from hs_rvae import variants"),
         ("rvae", "hs_rvae.rvae", "from ..signals.sub_image_stack import SubImageStack"),
         ("rvae", "hs_rvae.rvae", "def f():\n    from hs_rvae.plots import plot_site_map"),
         ("plots", "hs_rvae.plots", "from .. import simulation"),
         ("signals", "hs_rvae.signals", "from ..rvae.model import RVAE"),
         ("signals", "hs_rvae.signals", "class A:\n    import hs_rvae.rvae"),
-        ("sites", "hs_rvae", "def f():\n    import hs_rvae"),
+        ("sites", "hs_rvae.sites", "def f():\n    import hs_rvae"),
     ],
 )
 def test_an_import_against_the_direction_is_found(room, package, line):

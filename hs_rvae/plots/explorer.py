@@ -2,20 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Everything about one site in one figure, beside the map and a scatter of two columns."""
 
-import re
-
 import numpy as np
 
+from ..sites import columns, units
 from . import frame, markers
 from .color import angle_colors
 from .navigator import SiteNavigator
 
-_ANGLE = re.compile(r"(.*_)?angle|variant_residual")
-# Rows of the table that come first; the rest follows in the order of the table, as room allows.
-_FIRST = (
-    *("site_index", "x", "y", "angle", "angle_std", "order_amplitude", "variant", "cluster"),
-    *("latent_0", "latent_1", "latent_2", "shift_x", "shift_y", "log_likelihood"),
-)
+# Main columns come first; the rest follows in the order of the table, as room allows.
 _ROWS = 15
 
 
@@ -92,7 +86,7 @@ class Explorer(SiteNavigator):
             ax.set_yticks([])
         self.row_ax.set_axis_off()
         # Names and values apart: only these move.
-        names = [name for name in _FIRST if name in self.sites]
+        names = columns.main(self.sites.columns)
         names += [n for n in self.sites.columns if n not in names and not n.endswith("_std")]
         self._names, left = names[:_ROWS], len(names) - _ROWS
         lines = [name[:25] for name in self._names]
@@ -109,24 +103,16 @@ class Explorer(SiteNavigator):
         self.posterior_ax.tick_params(labelsize=7)
 
     def _draw_scatter(self, ax):
-        points = np.column_stack([self._in_degrees(name) for name in (self._x, self._y)])
+        along = [markers.axis_values(self.sites, name) for name in (self._x, self._y)]
+        points = np.column_stack([values for values, _ in along])
         shown = np.isfinite(points).all(axis=1)
         size = float(np.clip(6000 / max(len(points), 1), 3, 24))
         cloud = ax.scatter(*points[shown].T, s=size, c=self.colors[shown], linewidths=0)
         cloud.set_gid("sites")
-        for label, name in ((ax.set_xlabel, self._x), (ax.set_ylabel, self._y)):
-            unit = self.sites.units[name]
-            unit = "°" if self._is_angle(name) else unit
-            label(f"{name} ({unit})" if unit else name, fontsize=8)
+        ax.set_xlabel(along[0][1], fontsize=8)
+        ax.set_ylabel(along[1][1], fontsize=8)
         ax.tick_params(labelsize=7)
         self._add_field(ax, points, cloud, shown)
-
-    def _is_angle(self, name):
-        return self.sites.units[name] == "rad" or bool(_ANGLE.fullmatch(name))
-
-    def _in_degrees(self, name):
-        values = markers.column_values(self.sites, name)
-        return np.rad2deg(values) if self._is_angle(name) else values
 
     # The site ------------------------------------------------------------
 
@@ -167,7 +153,10 @@ class Explorer(SiteNavigator):
         ax.plot(np.rad2deg(angle), probability, color="black", linewidth=0.6)
         ax.set_ylim(0, 1.08 * max(np.nanmax(probability), 1e-12))
         if "angle" in self.sites and "angle_std" in self.sites:
-            mean, std = np.rad2deg([self.sites[n][self.site] for n in ("angle", "angle_std")])
+            mean, std = (
+                float(units.degrees(self.sites[n][self.site], self.sites.units[n]))
+                for n in ("angle", "angle_std")
+            )
             title = f"posterior of the angle: {mean:.1f} ± {std:.1f}°"
             ax.set_title(title.replace("-", "−"), fontsize=8)
 
@@ -177,7 +166,7 @@ class Explorer(SiteNavigator):
 
     def _value_text(self, name):
         value, unit = self.sites[name][self.site], self.sites.units[name]
-        if unit == "rad":
-            value, unit = np.rad2deg(value), "°"
+        if units.is_angle(unit) or columns.kind(name, unit) == "angle":
+            value, unit = float(units.degrees(value, unit)), "°"
         text = f"{value:d}" if np.issubdtype(type(value), np.integer) else f"{value:.4g}"
         return f"{text.replace('-', '−')}{unit if unit == '°' else ' ' + unit}"

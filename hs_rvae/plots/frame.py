@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
 from matplotlib.projections.polar import PolarAxes
 
+from ..sites import units
 from . import layout, markers
 
 _FONT_SIZE = 8.0  # points, at column width
@@ -268,9 +269,8 @@ def nice_length(longest):
 
 
 def unit_name(unit):
-    """Unit for a label: HyperSpy's undefined unit is a pixel."""
-    unit = str(unit)
-    return "px" if unit in ("", "<undefined>", "None") else unit.replace("um", "µm")
+    """Unit of an axis for a label: "px" where it is not calibrated."""
+    return units.printed(unit)
 
 
 def _emptiest_corner(ax, points):

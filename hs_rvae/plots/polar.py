@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..sites import missing_column
+from ..sites import columns, missing_column, units
 from . import frame, layout, markers
 from .color import polar_colors
 
@@ -302,7 +302,7 @@ def _direction(sites, name):
     """Direction on the map, length, unit of the length, and whether `name` is a vector."""
     width, height = np.abs(sites.pixel_size)
     if name in sites.columns:
-        angle = markers.column_values(sites, name)
+        angle = units.radians(markers.column_values(sites, name), sites.units[name])
         on_map = np.arctan2(np.sin(angle) * height, np.cos(angle) * width)
         return on_map, None, "", False
     components = _components(sites, name)
@@ -310,8 +310,8 @@ def _direction(sites, name):
         raise KeyError(missing_column(sites, name) + f" Nor has it a vector {name}_x, {name}_y.")
     x, y = (markers.column_values(sites, component) for component in components)
     unit = sites.units.get(components[0], "")
-    in_pixels = unit in ("px", "")
-    on_map = np.arctan2(y * height, x * width) if in_pixels else np.arctan2(y, x)
+    calibrated = units.is_calibrated(unit)
+    on_map = np.arctan2(y, x) if calibrated else np.arctan2(y * height, x * width)
     return on_map, np.hypot(x, y), unit, True
 
 
@@ -334,7 +334,7 @@ def _amplitude(sites, name):
     """Label, values and unit of an amplitude column or of the length of a vector."""
     if name not in sites.columns and _components(sites, name):
         return f"|{_label(name)}|", *_direction(sites, name)[1:3]
-    return name, markers.column_values(sites, name), sites.units.get(name, "")
+    return columns.title(name), markers.column_values(sites, name), sites.units[name]
 
 
 def _scaled(size, name, signed, limits, percentiles):

@@ -9,10 +9,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from ..files import writable
+from ..sites import columns as _columns
 from . import figures as _figures
 from . import words as _words
-
-_COLUMNS = ("site_index", "x", "y", "angle", "angle_std", "order_amplitude", "variant", "cluster")
 
 
 def write_report(stack, path, *, title=None, command=None, diagnostics=None, random_state=0):
@@ -83,9 +82,7 @@ def write_report(stack, path, *, title=None, command=None, diagnostics=None, ran
 def _table(stack):
     """Positions and results as CSV in base64."""
     sites = stack.sites
-    names = [name for name in _COLUMNS if name in sites]
-    names += [n for n in sites.columns if n.startswith(("latent_", "shift_")) and "_std" not in n]
-    text = sites.to_dataframe()[names].to_csv(float_format="%.7g", lineterminator="\n")
+    text = sites.to_dataframe()[_columns.main(sites.columns)].to_csv(float_format="%.7g", lineterminator="\n")
     return base64.b64encode(text.encode()).decode("ascii")
 
 

@@ -9,6 +9,7 @@ import platform
 
 import numpy as np
 
+from hs_rvae.sites import units as _units
 from hs_rvae.variants import miss_displacements
 
 _LIBRARIES = (
@@ -70,7 +71,7 @@ def n_wells(stack):
 
 
 def _is_calibrated(axis):
-    return isinstance(axis.units, str) and axis.units not in ("", "px")
+    return _units.is_calibrated(axis.units)
 
 
 def _of_model(stack, random_state):
@@ -118,10 +119,10 @@ def _explained(stack, random_state):
 
 
 def model_of(stack):
-    """The stack's model, or None."""
+    """The model that wrote the stack's table, or None."""
     try:
-        return stack.rvae_model
-    except RuntimeError:
+        return stack._model_of_sites()
+    except (RuntimeError, ValueError):
         return None
 
 
@@ -198,7 +199,10 @@ def outcome(stack, diagnostics):
             "starts, n_init=10 in stack.rvae() or --starts 10 on the command line."
         )
     if model is None:
-        cautions.append("The model was not at hand: manifold and reconstructions are left out.")
+        reason = "was not at hand"
+        if stack._rvae_model is not None:
+            reason = "at hand did not write this table (stack.apply_rvae(stack.rvae_model) does)"
+        cautions.append(f"The model {reason}: manifold and reconstructions are left out.")
     if model is not None and not isinstance(model.random_state, int):
         cautions.append("random_state was not a number: a second fit gives slightly other values.")
     if diagnostics is not None and diagnostics.table["follows"].any():

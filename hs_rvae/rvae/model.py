@@ -17,6 +17,7 @@ from .decoding import Decoding
 from .device import pick_device
 from .pose import N_POSE
 from .shifts import N_CENTRING, N_ROUNDS
+from .state import fit_identity
 from .storage import MODELS, Storage
 from .training import Progress, TrainingSettings, warn_if_stopped
 
@@ -114,6 +115,9 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
     angle_scatter_ : float
         Scatter of angles about their wells, in radians, beyond the width of their posteriors; part
         of ``angle_std``. 0 if the angles lie in no wells.
+    fit_id_ : str
+        Identity of the fit: a digest of what was fitted, the same after saving and loading. A site
+        table keeps that of the model that wrote it.
 
     Examples
     --------
@@ -371,6 +375,7 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
         self.angle_scatter_ = self._model.angle_scatter
         self.n_latents_ = self._model.n_latents
         self.lattice_symmetry_ = self._model.lattice_symmetry
+        self.fit_id_ = fit_identity(*self._model.state())
 
     def _initial(self, model, images):
         """The fitted model inside an RVAE that is to be started from."""

@@ -3,17 +3,16 @@
 """The verbs that ask whether angles and latents follow the instrument."""
 
 import logging
-import re
 
 import numpy as np
 
 from hs_rvae import diagnostics as _diagnostics
 from hs_rvae.diagnostics import quantities as _quantities
 from hs_rvae.plots.diagnostics import plot_diagnostics
+from hs_rvae.sites import columns as _columns
+from hs_rvae.sites import units as _units
 
 _logger = logging.getLogger(__name__)
-
-_VALUES = re.compile(r"angle|latent_\d+|order_amplitude|shift_[xy]")
 
 
 class DiagnosticsMixin:
@@ -27,7 +26,8 @@ class DiagnosticsMixin:
         their ellipticity and its direction (a tilt), and with each other. Intensity and background
         are the columns ``amplitude`` (or ``volume``) and ``background``; where there are none they
         are measured on the sub-images, block by block, and written as ``disk_intensity`` (mean
-        within 0.15 distances between sites) and ``lowest_intensity`` (mean of the darkest tenth).
+        within 0.15 distances between sites) and ``lowest_intensity`` (mean of the darkest tenth),
+        unless you have columns of these names.
         The ellipticity, a mean over nine neighbouring sites, needs ``sigma_x``, ``sigma_y`` and
         ``rotation``; without them it is left out. What stands out is also written to the log.
 
@@ -66,7 +66,8 @@ class DiagnosticsMixin:
         latent_0 follows the scan direction x (0.99; ... by chance): likely an instrument ...
         """
         sites = self.sites
-        names = [] if sites is None else [n for n in sites.columns if _VALUES.fullmatch(n)]
+        names = [] if sites is None else _columns.written_by("rvae", _columns.main(sites.columns))
+        names = [name for name in names if not name.endswith("_std")]
         if not names:
             raise ValueError(
                 "There is no column 'angle' or 'latent_0'; stack.rvae() or stack.apply_rvae() "
@@ -79,7 +80,8 @@ class DiagnosticsMixin:
             )
         values = {name: sites[name] for name in names}
         if "angle" in values:
-            values["angle"] = np.where(self._defined(sites), values["angle"], np.nan)
+            angle = _units.radians(values["angle"], sites.units["angle"])
+            values["angle"] = np.where(self._defined(sites), angle, np.nan)
         quantities, notes = self._instrument_quantities(sites)
         found = _diagnostics.diagnose(
             sites.xy,
@@ -149,12 +151,14 @@ class DiagnosticsMixin:
         quantities["edge distance"] = _quantities.edge_distance(xy, shape)
         intensity = next((name for name in ("amplitude", "volume") if name in sites), None)
         background = "background" if "background" in sites else None
-        if intensity is None or background is None:
-            self._measure_intensity(sites)
-        quantities["intensity"] = sites[intensity or "disk_intensity"]
-        quantities["background"] = sites[background or "lowest_intensity"]
+        measured = None if intensity and background else self._measure_intensity(sites)
+        quantities["intensity"] = sites[intensity] if intensity else measured["disk_intensity"]
+        quantities["background"] = (
+            sites[background] if background else measured["lowest_intensity"]
+        )
         if all(name in sites for name in ("sigma_x", "sigma_y", "rotation")):
             shapes = [sites[name] for name in ("sigma_x", "sigma_y", "rotation")]
+            shapes[2] = _units.radians(shapes[2], sites.units["rotation"])
             strength, direction = _quantities.ellipse(xy, *shapes)
             quantities["ellipticity"], quantities["elongation"] = strength, direction
         else:
@@ -165,7 +169,7 @@ class DiagnosticsMixin:
         return quantities, notes
 
     def _measure_intensity(self, sites):
-        """Write what the sub-images say of column and background."""
+        """Intensities of column and background in the sub-images, written where names are free."""
         from hs_rvae.rvae.batches import map_blocks
 
         radius = _quantities.disk_radius(sites.xy)
@@ -177,4 +181,8 @@ class DiagnosticsMixin:
             width=2,
             dtype=np.float64,
         )
-        sites.set_many({"disk_intensity": measured[:, 0], "lowest_intensity": measured[:, 1]})
+        measured = {"disk_intensity": measured[:, 0], "lowest_intensity": measured[:, 1]}
+        writer, writers = "rvae_diagnostics", sites.writers
+        free = {n: v for n, v in measured.items() if writers.get(n, writer) == writer}
+        sites.set_many(free, writer=writer)
+        return measured

@@ -13,6 +13,7 @@ import numpy as np
 from hs_rvae import plots
 from hs_rvae.plots.markers import column_values
 from hs_rvae.signals import selection as _selection
+from hs_rvae.sites import units as _units
 
 _N_ANGLES = 180
 _NO_MODEL = "no model at hand:\nstack.rvae() or\nstack.apply_rvae(path)"
@@ -212,7 +213,9 @@ class ExploringMixin:
         sites = self.sites
         if "angle" not in sites or "angle_std" not in sites:
             return "no angles:\nstack.rvae() or\nstack.apply_rvae(path)"
-        mean, std = sites["angle"][site], sites["angle_std"][site]
+        mean, std = (
+            _units.radians(sites[name][site], sites.units[name]) for name in ("angle", "angle_std")
+        )
         if not np.isfinite([mean, std]).all():
             return "this site has no angle"
         angle = -np.pi + 2 * np.pi * (np.arange(_N_ANGLES) + 0.5) / _N_ANGLES

@@ -310,7 +310,8 @@ class FollowingMixin:
         ]
         # Coordinates carry rounding errors of 1e-16: what was on the middle stays there exactly.
         offsets = np.where(np.abs(offsets) < 1e-9, 0.0, offsets)
-        SiteTable(signal).set_many({"offset_x": offsets[0], "offset_y": offsets[1]})
+        offsets = {"offset_x": offsets[0], "offset_y": offsets[1]}
+        SiteTable(signal).set_many(offsets, writer="from_positions")
 
 
 def _middle(axis):

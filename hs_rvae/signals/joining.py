@@ -139,7 +139,7 @@ def stack(stacks):
     _check_joinable(stacks)
     tables = [one.sites for one in stacks]
     numbers, images = _number_images(stacks, tables)
-    columns, units = _joined_columns(tables)
+    columns, units, writers = _joined_columns(tables)
     offsets = {table.pixel_offset for table in tables}
     table = SiteTable.from_columns(
         columns | {"image": numbers},
@@ -147,13 +147,19 @@ def stack(stacks):
         pixel_size=tables[0].pixel_size,
         pixel_units=tables[0].pixel_units,
         pixel_offset=offsets.pop() if len(offsets) == 1 else (0.0, 0.0),
+        writers=writers | {"image": "stack"},
     )
     joined = _joined_signal(stacks)
     joined._set_sites(table)
     joined._image = images if any(image is not None for image in images) else None
-    models = {id(one._rvae_model) for one in stacks}
-    joined._rvae_model = stacks[0]._rvae_model if len(models) == 1 else None
+    fit_ids = {_fit_id(one._rvae_model) for one in stacks}
+    joined._rvae_model = stacks[0]._rvae_model if len(fit_ids) == 1 else None
     return joined
+
+
+def _fit_id(model):
+    """Identity of the fit of a model; None for none."""
+    return None if model is None else getattr(model, "fit_id_", id(model))
 
 
 def _groups(table, other):
@@ -247,6 +253,11 @@ def _check_joinable(stacks):
                 f"stacks[{i}] has no site table that matches its sites: make it with "
                 "SubImageStack.from_positions."
             )
+        if one.sites.writers.get("image", "stack") != "stack":
+            raise ValueError(
+                f"stacks[{i}] has a column 'image' that hs_rvae.stack did not write, and would "
+                "replace: keep it under another name, and remove it with stack.sites.remove."
+            )
         windows = [part.axes_manager.signal_shape for part in (stacks[0], one)]
         if windows[0] != windows[1]:
             raise ValueError(
@@ -284,7 +295,7 @@ def _number_images(stacks, tables):
 def _joined_columns(tables):
     """All columns of all tables, one below the other."""
     names = dict.fromkeys(name for table in tables for name in table.columns)
-    columns, units = {}, {}
+    columns, units, writers = {}, {}, {}
     for name in names:
         known = {table.units[name] for table in tables if name in table}
         if len(known) != 1:
@@ -293,12 +304,14 @@ def _joined_columns(tables):
                 "to one unit, or remove it with stack.sites.remove."
             )
         units[name] = known.pop()
+        wrote = {table.writers[name] for table in tables if name in table}
+        writers[name] = wrote.pop() if len(wrote) == 1 else ""
         whole = all(table[name].dtype.kind == "i" for table in tables if name in table)
         missing = _NO_LABEL if whole else np.nan
         columns[name] = np.concatenate(
             [table[name] if name in table else np.full(len(table), missing) for table in tables]
         )
-    return columns, units
+    return columns, units, writers
 
 
 def _joined_signal(stacks):
@@ -314,7 +327,7 @@ def _joined_signal(stacks):
     metadata = first.metadata.deepcopy().as_dictionary()
     metadata["Sub_images"] = _joined_settings([one.metadata.Sub_images for one in stacks])
     fits = [one.metadata.get_item("Sub_images.rvae") for one in stacks]
-    if all(fits) and len({id(one._rvae_model) for one in stacks}) == 1:
+    if all(fits) and len({fit.get_item("fit_id") for fit in fits}) == 1:
         metadata["Sub_images"]["rvae"] = _joined_fit([fit.as_dictionary() for fit in fits])
     titles = dict.fromkeys(one.metadata.General.title for one in stacks)
     metadata["General"]["title"] = "; ".join(titles)

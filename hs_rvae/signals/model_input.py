@@ -6,8 +6,8 @@ import logging
 
 import numpy as np
 
-from hs_rvae.signals import construction as _construction
 from hs_rvae.signals.blocks import blocks_of, by_block
+from hs_rvae.sites import units as _units
 
 _logger = logging.getLogger(__name__)
 
@@ -77,11 +77,9 @@ def to_model_pixels(images, model, size, unit):
 
 def _unit_ratio(unit, other):
     """Size of one unit of length in another."""
-    lengths = _construction._PICOMETRES
-    if unit == other:
-        return 1.0
-    if unit in lengths and other in lengths:
-        return lengths[unit] / lengths[other]
+    ratio = _units.length_ratio(unit, other)
+    if ratio is not None:
+        return ratio
     raise ValueError(
         f"The pixels of the sub-images are measured in {unit!r}, those of the model in {other!r}: "
         "give the axes of the stack the model's unit."

@@ -6,6 +6,7 @@ import numpy as np
 from hyperspy.signals import Signal2D
 
 from hs_rvae.signals.blocks import BlocksMixin, by_block
+from hs_rvae.sites import units as _units
 
 #: Where the metadata tell how a model was applied.
 RVAE_NODE = "Sub_images.rvae"
@@ -42,7 +43,8 @@ class RebuildingMixin(BlocksMixin):
         RuntimeError
             If the stack has no model at hand.
         ValueError
-            If the table does not hold what this model needs; the message says what to call.
+            If the table was not written by this model, or does not hold what it needs; the message
+            says what to call.
 
         Examples
         --------
@@ -135,13 +137,13 @@ class RebuildingMixin(BlocksMixin):
         RuntimeError
             If the stack has no model at hand.
         ValueError
-            If the model has no such latents.
+            If the model has no such latents, or did not write the site table.
 
         Examples
         --------
         >>> stack.get_rvae_manifold((7, 9)).plot()  # doctest: +SKIP
         """
-        model, node = self.rvae_model, self._rvae_node()
+        model, node = self._model_of_sites(), self._rvae_node()
         _, values_y, values_x = model.manifold(shape, limits, axes)
         two = model.n_latents_ > 1
         latent = np.zeros((len(values_y), len(values_x), model.n_latents_))
@@ -169,7 +171,7 @@ class RebuildingMixin(BlocksMixin):
     def _decoder(self):
         """What decodes a block of poses in the stack's intensities, and the poses of all sites."""
         self._check_not_turned()
-        model, node, sites = self.rvae_model, self._rvae_node(), self._sites_of_square_windows()
+        model, node, sites = self._model_of_sites(), self._rvae_node(), self._sites_of_square_windows()
         scale, known = self.axes_manager.signal_axes[0].scale, node["pixel_size"]
         if known is not None and not np.isclose(scale, known, rtol=1e-6):
             raise ValueError(
@@ -194,7 +196,7 @@ class RebuildingMixin(BlocksMixin):
         offsets = sites[["offset_x", "offset_y"]]
         angle = np.zeros(len(sites))
         if model.rotation:
-            angle = sites["angle"] + node["angle_offset"]
+            angle = _units.radians(sites["angle"], sites.units["angle"]) + node["angle_offset"]
         shift = offsets + (sites[["shift_x", "shift_y"]] if model.translation else 0)
         pose = np.column_stack([sites[names[:k]], angle, shift, offsets])
         size, step, moved = self.data.shape[-1], node["pixel_step"], bool(np.any(shift))

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from hs_rvae.signals.blocks import BlocksMixin, by_block
+from hs_rvae.sites import units as _units
 
 _logger = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class TurningMixin(BlocksMixin):
         Parameters
         ----------
         column : str
-            Column of angles in radians, from +x towards +y. It stays in the table: it says by how
+            Column of angles, in radians unless its unit is deg, from +x towards +y. It stays in the table: it says by how
             much each sub-image was turned back.
         fill_value : float or None
             Outside the circle inscribed in the window, where a turned window has no data. None:
@@ -80,6 +81,7 @@ class TurningMixin(BlocksMixin):
             return turn(data, -pose[:, 0], pose[:, 1:], fill_value)
 
         pose = sites[[column, "offset_x", "offset_y"]]
+        pose[:, 0] = _units.radians(pose[:, 0], sites.units[column])
         size = self.data.shape[-1]
         turned = self._rebuilt(
             by_block(turn_back, [self._images(), pose], self._blocks(), size, "derotate"),
@@ -88,7 +90,7 @@ class TurningMixin(BlocksMixin):
             show_progressbar,
         )
         zeros = np.zeros(len(sites))
-        turned.sites.set_many({"offset_x": zeros, "offset_y": zeros})
+        turned.sites.set_many({"offset_x": zeros, "offset_y": zeros}, writer="from_positions")
         turned.metadata.set_item(TURNED, column)
         return turned
 

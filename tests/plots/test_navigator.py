@@ -201,7 +201,7 @@ def test_scatter_and_map_have_the_same_colours(explorer, sites):
     both = np.isfinite(sites["angle"])
     colors = filled.to_rgba(filled.get_array())
     np.testing.assert_allclose(cloud.get_facecolor(), colors[both])
-    assert explorer.scatter_ax.get_ylabel() == "angle (°)"
+    assert explorer.scatter_ax.get_ylabel() == "Angle (°)"
 
 
 def test_going_to_a_site_draws_what_a_full_drawing_would(explorer):

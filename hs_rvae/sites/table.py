@@ -11,17 +11,7 @@ import numpy as np
 
 from hs_rvae.files import writable
 
-# Which call writes a column, for the message when it is missing.
-_WRITTEN_BY = {
-    r"(angle|latent_\d+|order_amplitude)(_std)?|angle_weight|log_likelihood|shift_[xy]": (
-        "run stack.rvae() or stack.apply_rvae(path) first"
-    ),
-    r"variant(_residual)?": "run stack.assign_variants() first",
-    r"(pca|svd|nmf)_\d+": "run stack.decomposition() first",
-    r"(tsne|mds|isomap)_\d+": "run stack.embedding() first",
-    r"cluster(_probability)?": "run stack.cluster_analysis() first",
-    r"displacement(_[xy])?(_calibrated)?": "pass neighbours= when the stack is made",
-}
+from . import columns as _register
 
 
 class SiteTable:
@@ -30,12 +20,13 @@ class SiteTable:
 
     Changing a column through the table changes the signal, so the table of a stack needs no
     putting back. All columns are stored as float64; those that were given as integers (indices,
-    labels) are read as int64.
+    labels) are read as int64. The table keeps who wrote each column (:attr:`writers`): a method
+    of a stack replaces its own columns and refuses to replace those of others.
 
     Parameters
     ----------
     signal : hyperspy.api.signals.BaseSignal
-        With the column names, units and integer flags in ``metadata.Sites``, as made by
+        With the column names, units, integer flags and writers in ``metadata.Sites``, as made by
         :meth:`from_columns`. A signal without navigation axis is a table of one row.
 
     Examples
@@ -64,7 +55,14 @@ class SiteTable:
 
     @classmethod
     def from_columns(
-        cls, columns, units=None, pixel_size=(1.0, 1.0), pixel_units="px", pixel_offset=(0.0, 0.0)
+        cls,
+        columns,
+        units=None,
+        pixel_size=(1.0, 1.0),
+        pixel_units="px",
+        pixel_offset=(0.0, 0.0),
+        *,
+        writers=None,
     ):
         """
         Make a table from arrays.
@@ -81,6 +79,8 @@ class SiteTable:
             Units of the parent image's axes.
         pixel_offset : tuple of float
             Calibrated coordinates (x, y) of pixel (0, 0) of the parent image.
+        writers : Mapping of str to str, optional
+            Who wrote each column, see :attr:`writers`; "" (the default) is the user.
 
         Returns
         -------
@@ -104,13 +104,14 @@ class SiteTable:
         ]
         signal = Signal1D(data, axes=axes)
         signal.metadata.General.title = "Site table"
-        units = dict(units or {})
+        units, writers = dict(units or {}), dict(writers or {})
         signal.metadata.add_dictionary(
             {
                 "Sites": {
                     "columns": list(columns),
                     "units": [str(units.get(name, "")) for name in columns],
                     "integer": [_is_integer(values) for values in columns.values()],
+                    "writers": [str(writers.get(name, "")) for name in columns],
                     "pixel_size": [float(size) for size in pixel_size],
                     "pixel_units": str(pixel_units),
                     "pixel_offset": [float(offset) for offset in pixel_offset],
@@ -137,6 +138,19 @@ class SiteTable:
     def units(self):
         """Units by column name; "" means dimensionless."""
         return dict(zip(self.columns, self._node.units, strict=True))
+
+    @property
+    def writers(self):
+        """
+        Who wrote each column, by name: "" is the user.
+
+        Else a key of :data:`hs_rvae.sites.columns.WRITERS`, such as "rvae". Values that are set
+        through the table are the user's, whoever wrote the column before.
+        """
+        known = self._node.get_item("writers")
+        if known is None:  # of an earlier version
+            known = [getattr(_register.find(name), "writer", "") for name in self.columns]
+        return dict(zip(self.columns, known, strict=True))
 
     @property
     def pixel_size(self):
@@ -203,7 +217,7 @@ class SiteTable:
         return np.rint(values).astype(np.int64) if self._node.integer[index] else values
 
     def __setitem__(self, name, values):
-        self.set(name, values, self.units.get(name, ""))
+        self.set(name, values, self.units.get(name, _register.own_unit(str(name))))
 
     def _index(self, name):
         try:
@@ -229,7 +243,7 @@ class SiteTable:
         """
         self.set_many({name: values}, {name: units})
 
-    def set_many(self, columns, units=None):
+    def set_many(self, columns, units=None, *, writer="", remove=()):
         """
         Write several columns at once; nothing is changed if one of them does not fit.
 
@@ -238,6 +252,10 @@ class SiteTable:
         columns : Mapping of str to array-like of shape (n,)
         units : Mapping of str to str, optional
             Columns that are not named here keep their units; new ones are dimensionless.
+        writer : str
+            Who writes them, see :attr:`writers`.
+        remove : collection of str
+            Columns that go at the same moment, if they are there.
         """
         columns = {name: _checked(name, values) for name, values in dict(columns).items()}
         for name, values in columns.items():
@@ -246,14 +264,67 @@ class SiteTable:
                     f"Column {name!r} has {len(values)} values for {len(self)} sites: give one for "
                     "each, NaN where there is none."
                 )
-        names, all_units = list(self.columns), self.units | dict(units or {})
-        integer = dict(zip(names, self._node.integer, strict=True))
-        names += [name for name in columns if name not in names]
+        kept = [name for name in self.columns if name not in remove]
+        names = kept + [name for name in columns if name not in kept]
+        integer = dict(zip(self.columns, self._node.integer, strict=True))
         integer |= {name: _is_integer(values) for name, values in columns.items()}
         data = np.empty((len(self), len(names)))
         for i, name in enumerate(names):
-            data[:, i] = columns[name] if name in columns else self._rows[:, i]
-        self._replace(data, names, all_units, integer)
+            data[:, i] = columns[name] if name in columns else self._rows[:, self._index(name)]
+        writers = self.writers | dict.fromkeys(columns, str(writer))
+        self._replace(data, names, self.units | dict(units or {}), integer, writers)
+
+    def claim(self, writers):
+        """
+        Note who wrote columns.
+
+        Parameters
+        ----------
+        writers : Mapping of str to str
+            Writer by column; see :attr:`writers`. Columns that are not there do not count.
+        """
+        known = self.writers
+        self._node.writers = [str(writers.get(name, known[name])) for name in self.columns]
+
+    def numbered(self, stem):
+        """Columns ``stem_0``, ``stem_1`` ..., in the order of their numbers."""
+        names = [name for name in self.columns if re.fullmatch(rf"{re.escape(stem)}_\d+", name)]
+        return sorted(names, key=lambda name: int(name.rsplit("_", 1)[1]))
+
+    def check_free(self, names, verb, writer, overwrite=False, instead=None):
+        """
+        Refuse to replace columns that somebody else wrote.
+
+        Parameters
+        ----------
+        names : collection of str
+            Columns that would be replaced or removed; those that are not there do not count.
+        verb : str
+            The call, for the message: ``"stack.rvae"``.
+        writer : str
+            Who would write them; its own columns are free.
+        overwrite : bool
+            Whether the user allows it.
+        instead : str, optional
+            Another way out than the removal of the columns, for the message.
+
+        Raises
+        ------
+        ValueError
+            If one of them is the user's, or of another writer.
+        """
+        if overwrite:
+            return
+        writers = self.writers
+        foreign = [n for n in self.columns if n in names and writers[n] != writer]
+        if foreign:
+            owners = {_register.WRITERS.get(writers[name], "you") for name in foreign}
+            one = len(foreign) == 1
+            raise ValueError(
+                f"{verb}() would replace the {'column' if one else 'columns'} "
+                f"{', '.join(map(repr, foreign))}, which {' and '.join(sorted(owners))} wrote: "
+                f"{instead or 'keep a copy under another name'}, or pass overwrite=True."
+            )
 
     def remove(self, *names):
         """
@@ -270,15 +341,17 @@ class SiteTable:
                 "The last column of a site table cannot be removed: add another first."
             )
         integer = dict(zip(self.columns, self._node.integer, strict=True))
-        self._replace(self._rows[:, kept], [self.columns[i] for i in kept], self.units, integer)
+        names = [self.columns[i] for i in kept]
+        self._replace(self._rows[:, kept], names, self.units, integer, self.writers)
 
-    def _replace(self, data, names, units, integer):
+    def _replace(self, data, names, units, integer, writers):
         """Put other columns into the signal; the sites stay."""
         self.signal.data = data.reshape(*self.signal.data.shape[:-1], len(names))
         self.signal.get_dimensions_from_data()
         self._node.columns = names
         self._node.units = [str(units.get(name, "")) for name in names]
         self._node.integer = [bool(integer[name]) for name in names]
+        self._node.writers = [writers[name] for name in names]
 
     def take(self, sites):
         """
@@ -301,6 +374,7 @@ class SiteTable:
             pixel_size=self.pixel_size,
             pixel_units=self.pixel_units,
             pixel_offset=self.pixel_offset,
+            writers=self.writers,
         )
 
     def to_dataframe(self):
@@ -310,13 +384,14 @@ class SiteTable:
         Returns
         -------
         pandas.DataFrame
-            Index ``site``; ``attrs["units"]`` holds the units by column name.
+            Index ``site``; ``attrs["units"]`` and ``attrs["writers"]`` hold units and writers by
+            column name.
         """
         import pandas as pd
 
         index = pd.RangeIndex(len(self), name="site")
         frame = pd.DataFrame({name: self[name] for name in self.columns}, index=index)
-        frame.attrs["units"] = self.units
+        frame.attrs |= {"units": self.units, "writers": self.writers}
         return frame
 
     def save(self, path):
@@ -349,8 +424,8 @@ def missing_column(sites, name):
     numbered = [c for c in sites.columns if stem and re.fullmatch(rf"{stem[0]}\d+", c)]
     if numbered:
         remedy = f"; the last of its kind is {numbered[-1]!r}."
-    elif verb := next((v for k, v in _WRITTEN_BY.items() if re.fullmatch(k, str(name))), None):
-        remedy = f": {verb}."
+    elif call := _register.call_for(str(name)):
+        remedy = f": run {call} first."
     else:
         remedy = f"; did you mean {near[0]!r}?" if near else "."
     return f"The site table has no column {name!r}{remedy} It has {', '.join(sites.columns)}."
