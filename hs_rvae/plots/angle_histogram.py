@@ -6,8 +6,10 @@ import numpy as np
 
 from . import frame, markers
 from .color import ANGLE_COLORMAP, angle_colors
+from .style import independent
 
 
+@independent
 def plot_angle_histogram(
     sites,
     column="angle",

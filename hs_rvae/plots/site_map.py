@@ -10,12 +10,14 @@ from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
 from . import layout, markers, series
 from .color import ANGLE_COLORMAP, UNDEFINED_COLOR, class_colors, get_colormap
 from .frame import open_map
+from .style import independent
 
 KINDS = ("angle", "signed", "sequential", "labels")
 _MOST_CLASSES = 24
 _DEFAULT_COLORMAPS = {"angle": ANGLE_COLORMAP, "signed": "coolwarm", "sequential": "viridis"}
 
 
+@independent
 def plot_site_map(
     sites,
     column,
