@@ -10,11 +10,13 @@ import numpy as np
 
 from . import layout
 from .site_map import plot_site_map
+from .style import independent
 
 # Programs that write each format, by Matplotlib's names.
 _WRITERS = {".gif": "pillow", ".mp4": "ffmpeg"}
 
 
+@independent
 def save_movie(
     path,
     sites,

@@ -40,7 +40,7 @@ def draw_figures(stack, diagnostics):
     import matplotlib.pyplot as plt
 
     figures, left_out = [], []
-    with plt.ioff():
+    with plt.ioff(), plt.style.context("default"):  # the page has a look of its own
         for title, caption, draw in _plan(stack, diagnostics):
             before = set(plt.get_fignums())
             try:

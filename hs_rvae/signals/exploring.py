@@ -7,6 +7,7 @@ The one place where figures and HyperSpy's navigation (``axes_manager.events``) 
 
 from functools import partial
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -62,13 +63,13 @@ class ExploringMixin:
             for name, value in (("color", color), ("image", image)):
                 if value is not None:
                     raise ValueError(f"{name} is for the map of sites: add navigator='sites'.")
-            super().plot(navigator, *args, **kwargs)
+            self._plot_upright(navigator, *args, **kwargs)
             _close_no_other(self._plot)
             return None
         self._sites_to_explore()
         if color is not None:
             column_values(self.sites, color)  # before a window is opened
-        super().plot(None, *args, **kwargs)
+        self._plot_upright(None, *args, **kwargs)
         shown = self._plot
         _close_no_other(shown)
         navigator = plots.SiteNavigator(
@@ -89,6 +90,11 @@ class ExploringMixin:
         navigator.on_close(lambda: closing or shown.close())
         shown.signal_plot.events.closed.connect(signal_closed, [])
         return navigator
+
+    def _plot_upright(self, *args, **kwargs):
+        """HyperSpy's plot, which leaves the side of the first row to matplotlibrc."""
+        with matplotlib.rc_context({"image.origin": "upper"}):
+            super().plot(*args, **kwargs)
 
     def explore(self, x="latent_0", y="latent_1", color="angle", *, image=None):
         """Walk through the sites: map, scatter of two columns, and all about one site.
