@@ -1,68 +1,22 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
 """
-Which images ship with the package?
+Which images come with the package?
 ===================================
 
-Two real images and a simulated one come with hs_rvae, so that every example runs without
-downloading anything.
+Five simulated images with their truth ship with hs_rvae, so that every example runs without
+downloading anything. Two real ones are fetched on request.
 """
 
 # %%
-# The first one is an orthoperovskite, probably DyScO3. Its A columns shift up and down by turns,
-# which makes two variants of the same motif, turned by 180 degrees. For this image the fitted
-# columns are known as well, and how far each stands off its four neighbours.
+# A mosaic of BiFeO3, simulated with multislice. Four variants, a non-polar patch and a strip of
+# another material are known cell by cell. Angles count from the right towards the bottom: 45
+# degrees points to the lower right.
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 import hs_rvae
-
-image = hs_rvae.data.dysco3()
-positions, shift = hs_rvae.data.dysco3_positions()
-print(image.metadata.General.notes)
-
-fig, ax = plt.subplots(figsize=(6, 6), layout="constrained")
-ax.imshow(image.data, cmap="gray")
-up = shift[:, 1] < 0
-ax.plot(*positions[up].T, "^", label="shifted up")
-ax.plot(*positions[~up].T, "v", label="shifted down")
-ax.set_axis_off()
-_ = ax.legend(loc="upper right")
-
-# %%
-# The second one is a superlattice of PbTiO3 and SrRuO3. The layers differ in brightness, and the
-# polarisation turns along the strip. There is no truth for it.
-
-strip = hs_rvae.data.pto_sro()
-axis_x, axis_y = strip.axes_manager.signal_axes
-extent = (0, axis_x.size * axis_x.scale, axis_y.size * axis_y.scale, 0)
-
-fig, ax = plt.subplots(figsize=(9, 2.2), layout="constrained")
-ax.imshow(strip.data, cmap="gray", extent=extent)
-_ = ax.set(xlabel="x (nm)", ylabel="y (nm)")
-
-# %%
-# Displacements of the B columns, from the raw image, and the angles of an rVAE, registered on them.
-# The lattice outweighs the polar distortion here, so angles are those of the deviations from the
-# average sub-image. They follow the displacements, which the model has not seen.
-
-lattice = hs_rvae.find_sublattices(strip)
-stack = hs_rvae.SubImageStack.from_atom_lattice(lattice, image=strip, sublattice="B")
-stack.rvae(subtract_average=True, random_state=0)
-offset, resultant = stack.register_angle("displacement")
-stack.assign_variants()
-
-fig, axes = plt.subplots(3, 1, figsize=(9, 6.0), layout="constrained")
-stack.plot_polar_map("displacement_calibrated", ax=axes[0], title="displacement")
-stack.plot_polar_map("angle", "order_amplitude", ax=axes[1], title="angle of the rVAE")
-stack.plot_site_map("variant", ax=axes[2])
-print(f"resultant length {resultant:.2f}")
-
-# %%
-# The third one was simulated with multislice. Four variants of BiFeO3, a non-polar patch and a
-# strip of another material are known cell by cell. Angles count from the right towards the bottom:
-# 45 degrees points to the lower right.
 
 film, truth = hs_rvae.data.bfo_multislice()
 label, (dx, dy) = truth["label"], truth["B_shift_angstrom_xy"].T
@@ -78,3 +32,41 @@ handles = [plt.Rectangle((0, 0), 1, 1, color=drawn.cmap(drawn.norm(i))) for i in
 axes[1].legend(handles, names, loc="center left", bbox_to_anchor=(1, 0.5))
 for ax in axes:
     ax.set_axis_off()
+
+# %%
+# Four more have the truth of every column: a superlattice of BiFeO3 and (La,Sr)MnO3, PbTiO3 with a
+# and c domains, vortices in PbTiO3/SrTiO3, and cubic SrTiO3 as a control. Dots are B columns in the
+# colour of the direction in which they are displaced, grey where they are not.
+
+images = ("bfo_lsmo", "pto_ac", "pto_sto_vortex", "sto_null")
+fig, axes = plt.subplots(2, 4, figsize=(9, 4.8), layout="constrained")
+for (above, below), name in zip(axes.T, images, strict=True):
+    image, truth = getattr(hs_rvae.data, name)()
+    polar = np.isfinite(truth["d_angle"]) & ~truth["nonpolar"]
+    below.scatter(*truth["b_xy"][~polar].T, s=2, color="0.7")
+    colors = hs_rvae.plots.angle_colors(truth["d_angle"][polar])
+    below.scatter(*truth["b_xy"][polar].T, s=2, color=colors)
+    for ax in (above, below):
+        ax.imshow(image.data, cmap="gray", alpha=1 if ax is above else 0)
+        ax.set_axis_off()
+    above.set_title(name)
+
+# %%
+# The real images belong to other projects and are fetched from their repositories, with a checksum:
+#
+# .. code-block:: python
+#
+#    image = hs_rvae.data.dysco3(allow_download=True)  # an orthoperovskite, two variants
+#    strip = hs_rvae.data.pto_sro(allow_download=True)  # a PbTiO3/SrRuO3 superlattice
+#
+# The A columns of the first shift up and down in turn. Where they are, and how far each stands off
+# its four neighbours, ships with the package.
+
+positions, shift = hs_rvae.data.dysco3_positions()
+fig, ax = plt.subplots(figsize=(4, 4), layout="constrained")
+up = shift[:, 1] < 0
+ax.plot(*positions[up].T, "^", label="shifted up")
+ax.plot(*positions[~up].T, "v", label="shifted down")
+ax.set(aspect="equal", xlabel="x (px)", ylabel="y (px)")
+ax.invert_yaxis()
+_ = ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)

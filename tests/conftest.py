@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Simulated films for the tests of the model."""
+"""Images that several tests share."""
 
 from types import SimpleNamespace
 
@@ -32,6 +32,26 @@ def _make_film(seed, *, n_cells=46, window_cells=1.8, position_noise=0.1, **sett
         interior=truth.interior()[index],
         true_angle=truth.b_sites["angle"].to_numpy()[index],
     )
+
+
+def _copy_of(load):
+    """A real image of another project, if this machine has a copy; nothing is fetched."""
+    try:
+        return load()
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def dysco3():
+    """The real image of DyScO3."""
+    return _copy_of(hs_rvae.data.dysco3)
+
+
+@pytest.fixture
+def pto_sro():
+    """The real image of a PbTiO3/SrRuO3 superlattice."""
+    return _copy_of(hs_rvae.data.pto_sro)
 
 
 @pytest.fixture(scope="session")

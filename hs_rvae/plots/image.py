@@ -70,7 +70,7 @@ def plot_image(
     --------
     >>> import hs_rvae
     >>> from hs_rvae.plots import plot_image
-    >>> image = hs_rvae.data.dysco3()
+    >>> image, truth = hs_rvae.data.bfo_lsmo()
     >>> ax = plot_image(image, boxes=[(2, 2, 4, 4)])
     >>> detail = plot_image(image, region=(2, 2, 4, 4))
     """
