@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from . import __version__
+from .files import complete_file
 
 
 def main(arguments=None):
@@ -155,6 +156,41 @@ def _check_folder(folder):
         ) from error
 
 
+# What stands near the beginning of each result.
+_MARKS = {
+    ".csv": (b"site,", b"# site_index"),
+    ".units.csv": (b"column,unit",),
+    ".html": (b'content="hs_rvae"',),
+    ".safetensors": (b"hs_rvae",),
+}
+
+
+def _check_results(folder, name):
+    """Refuse a folder in which a file of the user's has the name of a result."""
+    taken = [
+        path
+        for ending, marks in _MARKS.items()
+        if (path := folder / (name + ending)).is_file()
+        and not any(mark in _beginning(path) for mark in marks)
+    ]
+    stack = folder / f"{name}.zspy"
+    if stack.exists() and not any(
+        b"sub_image_stack" in attributes.read_bytes()
+        for attributes in stack.glob("Experiments/*/metadata/Signal/.zattrs")
+    ):
+        taken.append(stack)
+    if taken:
+        raise FileExistsError(
+            f"--output {folder}: {taken[0].name} is there, and is not a result of hs-rvae; give "
+            "another folder."
+        )
+
+
+def _beginning(path):
+    with open(path, "rb") as file:
+        return file.read(300)
+
+
 def _settle():
     """Figures go to files; other packages' warnings about each other help nobody here."""
     import warnings
@@ -235,6 +271,7 @@ def _analyse(options):
     path, folder = options.image, options.output
     if options.model is not None and not options.model.is_file():
         raise FileNotFoundError(f"--model {options.model}: there is no such file.")
+    _check_results(folder, path.stem)
     start = time.perf_counter()
     image = _load(path, options.signal)
     try:
@@ -266,15 +303,15 @@ def _analyse(options):
             n_clusters=options.clusters,
             random_state=options.seed,
         )
+    # The work first: the page takes longest, and can be written again.
+    _save(stack, folder, path.stem)
+    stack.sites.save(folder / f"{path.stem}.csv")
     page = stack.report(
         folder / f"{path.stem}.html",
         title=path.name,
         command=_command(options),
         random_state=options.seed,
     )
-    stack.save(folder / f"{path.stem}.zspy", overwrite=True)
-    stack.sites.save(folder / f"{path.stem}.csv")
-    stack.rvae_model.save(folder / f"{path.stem}.safetensors")
     variant = stack.sites["variant"]
     filled = len(np.unique(variant[variant >= 0]))
     many = f"{filled} variants" + (f" in {n_variants} wells" if filled != n_variants else "")
@@ -406,9 +443,10 @@ def _simulated_film(seed):
 
 
 def _write(stack, folder, name):
-    """Figures, stack and model of one sample."""
+    """Model, stack and figures of one sample."""
     import matplotlib.pyplot as plt
 
+    _save(stack, folder, name)
     figures = {
         "angle_map": lambda: stack.plot_site_map("angle"),
         "polar_map": lambda: stack.plot_polar_map(angle="angle", amplitude="latent_0"),
@@ -419,7 +457,12 @@ def _write(stack, folder, name):
     for figure_name, draw in figures.items():
         drawn = draw()
         figure = drawn if hasattr(drawn, "savefig") else drawn.figure
-        figure.savefig(folder / f"{name}_{figure_name}.png", dpi=300)
+        with complete_file(folder / f"{name}_{figure_name}.png", "The figure") as draft:
+            figure.savefig(draft, dpi=300)
         plt.close(figure)
-    stack.save(folder / f"{name}.zspy", overwrite=True)
+
+
+def _save(stack, folder, name):
+    """The model and the stack, which notes where the model is."""
     stack.rvae_model.save(folder / f"{name}.safetensors")
+    stack.save(folder / f"{name}.zspy", overwrite=True)

@@ -7,6 +7,7 @@ integers, y down. Atomap objects are recognised by their attributes; Atomap is n
 """
 
 import os
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +105,9 @@ def _read_positions(path):
     if path.suffix == ".npy":
         return np.load(path, allow_pickle=False)
     try:
-        table = pd.read_csv(path, comment="#")
+        with open(path, encoding="utf-8") as file:
+            comments = sum(1 for _ in takewhile(lambda line: line.startswith("#"), file))
+        table = pd.read_csv(path, skiprows=comments)  # a name may contain "#"
         if {"x", "y"} <= set(table.columns):
             return table
         table = pd.read_csv(path, comment="#", header=None)

@@ -33,6 +33,7 @@ STEPS = [
     "parallel",
     "files",
     "sites",
+    "stores",
     "parent_image",
     "neighbours",
     "positions",
@@ -48,12 +49,12 @@ STEPS = [
 ]
 LEARNING = {"rvae", "decomposition", "embedding", "clustering"}
 ALLOWED = {step: set(STEPS[:i]) for i, step in enumerate(STEPS)}
-ALLOWED |= {room: {"parallel", "sites", "variants"} for room in LEARNING}
+ALLOWED |= {room: {"parallel", "files", "sites", "variants"} for room in LEARNING}
 ALLOWED |= {
     "": set(),
     "log": set(),
     "diagnostics": {"sites"},
-    "plots": {"sites"},
+    "plots": {"files", "sites"},
     "report": {"files", "sites", "variants"},
     "signals": {*STEPS, "diagnostics", "plots", "report"},
     "cli": {*STEPS, "log", "plots", "signals", "package"},

@@ -4,12 +4,10 @@
 
 import base64
 import datetime
-import os
 from importlib.resources import files
 from pathlib import Path
 
-from ..files import writable
-from ..sites import columns as _columns
+from ..files import complete_file
 from . import figures as _figures
 from . import words as _words
 
@@ -70,19 +68,16 @@ def write_report(stack, path, *, title=None, command=None, diagnostics=None, ran
         versions=_words.versions(),
         command=command,
         script=_script(stack, image),
-        table=_table(stack),
+        table=_as_base64(stack.sites.to_csv()),
+        units=_as_base64(stack.sites.units_to_csv()),
         n_sites=len(stack.sites),
     )
-    with writable(path) as draft:
+    with complete_file(path, "The report") as draft:
         draft.write_text(page, encoding="utf-8")
-        os.replace(draft, path)
     return path
 
 
-def _table(stack):
-    """Positions and results as CSV in base64."""
-    sites = stack.sites
-    text = sites.to_dataframe()[_columns.main(sites.columns)].to_csv(float_format="%.7g", lineterminator="\n")
+def _as_base64(text):
     return base64.b64encode(text.encode()).decode("ascii")
 
 

@@ -107,6 +107,8 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
     pixel_size_, pixel_units_ : float and str, or None
         Size of the pixels fitted, set by the stack that was fitted and saved with the model; None
         if it is not known.
+    path_ : pathlib.Path or None
+        File that the model was saved to or loaded from last.
     lattice_symmetry_ : int
         n if a turn of 360/n degrees maps the motif without its distortion onto itself, as far as
         the motif tells: 2, 3, 4 or 6; 1 if none does.
@@ -368,6 +370,7 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
 
     def _publish(self):
         """The fitted attributes, named as scikit-learn names them."""
+        self.path_ = None
         self.history_ = self._model.history
         self.window_size_ = self._model.grid.window_size
         self.n_sites_fit_ = self._model.n_sites_fit

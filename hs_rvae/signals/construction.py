@@ -20,6 +20,7 @@ from hs_rvae.signals.usable import usable_sites
 from hs_rvae.sites import SiteTable
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
+from hs_rvae.stores import guarded
 
 _logger = logging.getLogger(__name__)
 
@@ -120,6 +121,7 @@ def cut_stack(image, positions, window_size, lazy, centring, edge, columns, unit
 def _cut_frames(frames, positions, window_size, centring, lazy, progress):
     """Windows of all frames, one after another."""
     if lazy:
+        frames = guarded(frames)
         return _lazy_windows.cut_frames_lazy(frames, positions, window_size, centring)
     filled = [k for k, xy in enumerate(positions) if len(xy)]
     if len(filled) > 1:

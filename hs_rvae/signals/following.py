@@ -68,8 +68,8 @@ class FollowingMixin:
         The image that the sub-images were cut from, or None if it is not at hand.
 
         A list of images in a stack that joins several, a signal with a navigation axis in a stack
-        of a series. It is held by reference and not saved;
-        assign it after loading.
+        of a series. It is held by reference and not saved: after loading, :meth:`load_image`
+        brings it back, or assign it.
         """
         return self._image
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from hs_rvae import plots
 from hs_rvae.plots.frame import unit_name
+from hs_rvae.signals.origins import IMAGE_NODE
 
 
 class PicturesMixin:
@@ -50,7 +51,8 @@ class PicturesMixin:
         image = self.image if image is None else image
         if image is None or isinstance(image, list):
             which = "joins several images" if image else "has no image at hand"
-            raise ValueError(f"The stack {which}: give one with image=, or set stack.image.")
+            load = "" if image else f" {self._how_to_load(IMAGE_NODE, 'load_image')}."
+            raise ValueError(f"The stack {which}: give one with image=, or set stack.image.{load}")
         return plots.plot_image(
             image,
             region=region,

@@ -178,16 +178,7 @@ class RebuildingMixin(BlocksMixin):
                 f"The pixels are {scale:g} wide, and were {known:g} when the model was applied: "
                 "call apply_rvae(stack.rvae_model) again."
             )
-        k = model.n_latents_
-        names = [f"latent_{i}" for i in range(k)] + ["angle"] * bool(model.rotation)
-        names += ["shift_x", "shift_y"] * bool(model.translation)
-        missing = [name for name in names if name not in sites]
-        if missing or f"latent_{k}" in sites:
-            what = f"lacks {', '.join(missing)}" if missing else f"has more than {k} latents"
-            raise ValueError(
-                f"The site table {what}, so it is not what this model wrote: call "
-                "apply_rvae(stack.rvae_model)."
-            )
+        k, names = model.n_latents_, self._check_columns_of(model)
         if any(node[name] != node[name] for name in _start_of_node()):  # NaN
             raise ValueError(
                 "The stacks joined here had their angles registered, or the model applied, in "
@@ -216,6 +207,20 @@ class RebuildingMixin(BlocksMixin):
             return images
 
         return decode, pose
+
+    def _check_columns_of(self, model):
+        """Names of the columns that a model decodes; the table must hold them, no more."""
+        k, sites = model.n_latents_, self.sites
+        names = [f"latent_{i}" for i in range(k)] + ["angle"] * bool(model.rotation)
+        names += ["shift_x", "shift_y"] * bool(model.translation)
+        missing = [name for name in names if name not in sites]
+        if missing or f"latent_{k}" in sites:
+            what = f"lacks {', '.join(missing)}" if missing else f"has more than {k} latents"
+            raise ValueError(
+                f"The site table {what}, so it is not what this model wrote: call "
+                "apply_rvae(stack.rvae_model)."
+            )
+        return names
 
     def _rvae_node(self):
         """How the model was applied; stacks saved by earlier versions lack some of it."""

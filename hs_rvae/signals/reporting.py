@@ -4,7 +4,7 @@
 
 import numpy as np
 
-from hs_rvae.files import writable
+from hs_rvae.files import check_place
 
 
 class ReportingMixin:
@@ -62,8 +62,8 @@ class ReportingMixin:
                 "The stack joins several images: report on each, for example on "
                 "select_sites(stack.sites['image'] == 0)."
             )
-        with writable(path):  # before minutes of work depend on it
-            before = set(sites.columns)
+        check_place(path)
+        before = set(sites.columns)
         try:
             diagnostics = self.rvae_diagnostics(n_shuffles=n_shuffles, random_state=random_state)
         except ValueError as error:  # too few sites

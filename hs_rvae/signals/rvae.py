@@ -9,6 +9,7 @@ import numpy as np
 from hs_rvae.parallel import interruptible, shown
 from hs_rvae.signals.masks import MasksMixin
 from hs_rvae.signals.model_input import model_intensities, of_images, to_model_pixels
+from hs_rvae.signals.origins import MODEL_NODE
 from hs_rvae.signals.rebuilding import RVAE_NODE
 from hs_rvae.signals.turning import TURNED
 from hs_rvae.sites import columns as _columns
@@ -36,8 +37,9 @@ class RVAEMixin(MasksMixin):
             return self._rvae_model
         if self.metadata.has_item(RVAE_NODE):
             raise RuntimeError(
-                "The rVAE model is not saved with the stack. If you saved it with "
-                "stack.rvae_model.save(path), stack.apply_rvae(path) brings it back."
+                "The rVAE model is not saved with the stack: "
+                f"{self._how_to_load(MODEL_NODE, 'load_rvae_model')}, if it was saved with "
+                "stack.rvae_model.save(path)."
             )
         if self._unused_model is not None:
             raise RuntimeError(f"stack.rvae() was interrupted before its end. {_TO_ENCODE}")
@@ -365,6 +367,7 @@ class RVAEMixin(MasksMixin):
                 "translation": model.translation,
                 "subtract_average": bool(model.subtract_average),
                 "n_sites_fit": model.n_sites_fit_,
+                "window_size": model.window_size_,
                 "pixel_size": float(self.axes_manager.signal_axes[0].scale),
                 "angle_offset": 0.0,  # what register_angle subtracts
             }

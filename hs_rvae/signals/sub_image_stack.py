@@ -18,6 +18,7 @@ from hs_rvae.signals.exploring import ExploringMixin
 from hs_rvae.signals.following import FollowingMixin
 from hs_rvae.signals.joining import MatchingMixin
 from hs_rvae.signals.learning import LearningMixin
+from hs_rvae.signals.origins import IMAGE_NODE, note_of
 from hs_rvae.signals.pictures import PicturesMixin
 from hs_rvae.signals.plotting import PlottingMixin
 from hs_rvae.signals.rebuilding import RebuildingMixin
@@ -196,6 +197,7 @@ class SubImageStack(
         stack = (LazySubImageStack if lazy else SubImageStack)(data, axes=axes, metadata=metadata)
         stack._set_sites(table)
         stack._image = image
+        stack.metadata.set_item(IMAGE_NODE, note_of(image))
         if neighbours is not None:
             k = int(np.argmax([len(xy) for xy in positions]))
             _construction.warn_small_window(data.shape[-1], positions[k], others[k])
