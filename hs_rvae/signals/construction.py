@@ -173,7 +173,7 @@ def surroundings(positions, neighbours, image, errors=None, neighbour_errors=Non
     positions : numpy.ndarray of shape (n, 2)
         ``(x, y)`` in pixels.
     neighbours : numpy.ndarray of shape (m, 2)
-        Of the other sublattice, or the same positions again: their own neighbours are taken.
+        Of the other sublattice, or of the same one: a site is not its own neighbour.
     image : Signal2D
         For the calibration.
     errors, neighbour_errors : numpy.ndarray of shape (n, 2) and (m, 2), optional
@@ -187,8 +187,6 @@ def surroundings(positions, neighbours, image, errors=None, neighbour_errors=Non
         ``cell_a``, ``cell_b`` (px) and ``cell_angle`` (rad, from a to b).
     units : dict of str to str
     """
-    if np.array_equal(neighbours, positions, equal_nan=True):
-        neighbours = None
     moved = _neighbours.displacement(positions, neighbours)
     a, b = _neighbours.local_cells(positions, neighbours)
     factor, length = _units.length_scale(pixel_units(image))
@@ -211,15 +209,15 @@ def surroundings(positions, neighbours, image, errors=None, neighbour_errors=Non
 
 
 def warn_small_window(window_size, positions, neighbours):
-    """Warn if the inscribed disk of the window leaves out the nearest other columns."""
+    """Warn if the inscribed disk of the window leaves out the nearest neighbours."""
     distance = _neighbours.nearest_shell_distance(positions, neighbours)
     # The disk of the model is soft: it has fallen to one half at about 0.46 of the window.
     radius = 0.46 * window_size
     if distance > radius:
         _logger.warning(
             "The soft disk inscribed in a window of %d px (radius %.1f px), which is what a model "
-            "sees, leaves out the nearest columns of the other sublattice, %.1f px away: "
-            "window_size=%d would take them in.",
+            "sees, leaves out the nearest neighbours, %.1f px away: window_size=%d would take them "
+            "in.",
             window_size,
             radius,
             distance,
