@@ -34,7 +34,7 @@ extensions = [
     "sphinxcontrib.towncrier.ext",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "_inventories", "upcoming_changes"]
+exclude_patterns = ["_build", "_inventories", "examples", "upcoming_changes"]
 
 # Changes since the last release, from docs/upcoming_changes
 towncrier_draft_autoversion_mode = "draft"
@@ -54,7 +54,7 @@ numpydoc_show_class_members = False
 
 # Examples: only scripts whose name begins with plot_ are run.
 sphinx_gallery_conf = {
-    "examples_dirs": "../examples",
+    "examples_dirs": "examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"[\\/]plot_",
     "download_all_examples": False,

@@ -110,7 +110,7 @@ def test_pages_refer_to_gallery_scripts_that_exist():
             r"auto_examples/(?:images/sphx_glr_)?(plot_\w+?)(?:_\d{3}\.png|\b)", text
         ):
             found += 1
-            assert (ROOT / "examples" / f"{name}.py").exists(), f"{page.name}: {name}"
+            assert (DOCS / "examples" / f"{name}.py").exists(), f"{page.name}: {name}"
     assert found
 
 

@@ -246,6 +246,69 @@ def test_what_is_imported_is_declared():
             assert names & known, f"{path.name} imports {top}"
 
 
+def circles(modules):
+    """Sets of modules that import one another, at the top or in functions; from name to source."""
+    imported = {}
+    for module, (source, package) in modules.items():
+        names = set()
+        for name, _ in imports(source, package):
+            while name and name not in modules:
+                name = name.rpartition(".")[0]
+            names.add(name)
+        imported[module] = names - {"", module}
+
+    def reached(module):
+        found, ahead = set(), [module]
+        while ahead:
+            new = imported[ahead.pop()] - found
+            found |= new
+            ahead += new
+        return found
+
+    after = {module: reached(module) for module in modules}
+    return {
+        frozenset(other for other in after[module] if module in after[other])
+        for module in modules
+        if module in after[module]
+    }
+
+
+def modules_of_the_package():
+    """Source and package of every module, by its dotted name; the package itself left out."""
+    named = {}
+    for path in MODULES:
+        package = package_of(path)
+        name = package if path.name == "__init__.py" else f"{package}.{path.stem}"
+        named[name] = (path.read_text(encoding="utf-8"), package)
+    del named["hs_rvae"]
+    return named
+
+
+# Circles that are still there, to be opened; none may be added.
+KNOWN_CIRCLES = {
+    frozenset({"hs_rvae.columns.finding", "hs_rvae.columns.series"}),
+    frozenset({"hs_rvae.signals.joining", "hs_rvae.signals.sub_image_stack"}),
+}
+
+
+def test_no_modules_import_one_another():
+    found = circles(modules_of_the_package())
+    assert found - KNOWN_CIRCLES == set(), "a new circle of imports"
+    assert KNOWN_CIRCLES - found == set(), "opened: take it from KNOWN_CIRCLES"
+
+
+def test_a_circle_of_imports_is_found_inside_functions_too():
+    modules = {
+        "hs_rvae.one": ("from .two import f", "hs_rvae"),
+        "hs_rvae.two": ("def f():\n    from hs_rvae import three", "hs_rvae"),
+        "hs_rvae.three": ("from .one import g", "hs_rvae"),
+        "hs_rvae.four": ("from .one import g\nimport numpy", "hs_rvae"),
+    }
+    assert circles(modules) == {frozenset({"hs_rvae.one", "hs_rvae.two", "hs_rvae.three"})}
+    modules["hs_rvae.three"] = ("if TYPE_CHECKING:\n    from .one import g", "hs_rvae")
+    assert circles(modules) == set()
+
+
 # Public names, registration, metadata ----------------------------------------
 
 
@@ -321,13 +384,66 @@ def test_every_module_carries_the_licence_and_says_what_it_is():
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_module_is_fuller_than_500_lines(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 500, "split it by verb"
+def test_no_module_is_longer_than_800_lines(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 800, "it has two subjects"
+
+
+def long_functions(source, limit=60):
+    """Names of functions whose body has more lines than `limit`; the docstring does not count."""
+    found = []
+
+    def visit(node, names):
+        for child in ast.iter_child_nodes(node):
+            inner = names
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                inner = [*names, child.name]
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+                body = child.body[ast.get_docstring(child) is not None :]
+                if body and child.end_lineno - body[0].lineno + 1 > limit:
+                    found.append(".".join(inner))
+            visit(child, inner)
+
+    visit(ast.parse(source), [])
+    return found
+
+
+# Functions that are still too long, to be divided; none may be added.
+KNOWN_LONG_FUNCTIONS = {
+    "embedding.py: embed",
+    "plots/movie.py: save_movie",
+    "refinement/overlap.py: tail_equations",
+    "report/figures.py: _plan",
+    "report/words.py: outcome",
+    "rvae/harmonic.py: HarmonicModel.fit",
+    "signals/decomposition.py: DecompositionMixin.decomposition",
+    "signals/variants.py: VariantsMixin.register_angle",
+    "simulation/films.py: _simulate",
+}
+
+
+def test_no_function_is_longer_than_60_lines():
+    found = {
+        f"{path.relative_to(PACKAGE).as_posix()}: {name}"
+        for path in MODULES
+        for name in long_functions(path.read_text(encoding="utf-8"))
+    }
+    assert found - KNOWN_LONG_FUNCTIONS == set(), "divide it by what it does"
+    assert KNOWN_LONG_FUNCTIONS - found == set(), "divided: take it from KNOWN_LONG_FUNCTIONS"
+
+
+def test_the_docstring_of_a_function_does_not_count_as_its_length():
+    def method(n_lines):
+        docstring = ['"""Say it.', "", *["At length."] * 30, '"""']
+        lines = ["def f():", *(f"    {line}" for line in [*docstring, *["x = 1"] * n_lines])]
+        return "class A:\n" + "\n".join(f"    {line}" for line in lines)
+
+    assert long_functions(method(60)) == []
+    assert long_functions(method(61)) == ["A.f"]
 
 
 @in_a_checkout
 def test_tests_and_scripts_carry_the_licence():
-    folders = ["tests", "examples"]
+    folders = ["tests", "docs/examples"]
     paths = [path for folder in folders for path in (REPOSITORY / folder).rglob("*.py")]
     for path in [*paths, REPOSITORY / "conftest.py", REPOSITORY / "docs" / "conf.py"]:
         assert path.read_text(encoding="utf-8").startswith(HEADER), path

@@ -1,0 +1,48 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The repository: what lies at its top, and that its own texts agree with what is there."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import hs_rvae
+
+ROOT = Path(hs_rvae.__file__).parents[1]
+# The package, its tests, its documentation, and what tools and readers look for at the top.
+AT_THE_TOP = {
+    *("hs_rvae", "tests", "docs", "pyproject.toml", "README.md"),
+    *("LICENSE", "CITATION.cff", "CHANGES.rst", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md"),
+    "MANIFEST.in",  # tests and documentation in the source distribution
+    "conftest.py",  # for the examples in docstrings, too
+}
+
+pytestmark = pytest.mark.skipif(
+    not (ROOT / "pyproject.toml").exists(), reason="needs the source tree"
+)
+
+
+def tracked():
+    """Paths of all files in the repository, those to be added included."""
+    if not (ROOT / ".git").exists() or not shutil.which("git"):
+        pytest.skip("needs git and a clone of the repository")
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    output = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True).stdout.decode()
+    return [name for name in output.split("\0") if name and (ROOT / name).exists()]
+
+
+def test_only_what_belongs_there_lies_at_the_top():
+    top = {name.partition("/")[0] for name in tracked()}
+    assert {name for name in top if not name.startswith(".")} == AT_THE_TOP
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "README.md"])
+def test_files_that_a_page_at_the_top_names_exist(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    paths = re.findall(r"`((?:hs_rvae|docs|tests|\.ci)/[^`\s]*)`", text)
+    lost = [name for name in [*links, *paths] if not any(ROOT.glob(name.rstrip("/")))]
+    assert lost == []
