@@ -156,10 +156,7 @@ class ExploringMixin:
 
     def _sites_to_explore(self):
         self._sites_to_plot()
-        if self.axes_manager.navigation_dimension != 1:
-            raise ValueError(
-                "The stack has no navigation axis: a single sub-image has no others to go to."
-            )
+        self._check_site_axis()
 
     def _numbers_of(self, sites):
         """Numbers of the sites that a mask, numbers or a ROI choose."""

@@ -390,11 +390,7 @@ class SubImageStack(
         >>> 0 < len(inner.sites) < len(stack.sites)
         True
         """
-        if self.axes_manager.navigation_dimension != 1:
-            raise ValueError(
-                f"sites can be selected from a stack with one navigation axis, not "
-                f"{self.axes_manager.navigation_dimension}."
-            )
+        self._check_site_axis()
         if _selection.is_roi(sites):
             sites = self._sites_in_roi(sites)
         index = _selection.site_indices(sites, self.axes_manager.navigation_size)
