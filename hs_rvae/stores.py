@@ -17,7 +17,7 @@ def files_read_by(array):
     Parameters
     ----------
     array : dask.array.Array or numpy.ndarray
-        Sources are HDF5 datasets, Zarr arrays and memory maps; other readers are not seen.
+        Sources are HDF5 datasets and Zarr arrays; other readers are not seen.
 
     Returns
     -------
@@ -27,13 +27,9 @@ def files_read_by(array):
     paths = set()
     for source in _sources(array):
         file = getattr(source, "file", None)  # of HDF5; false if it is closed
-        for path in (
-            getattr(source, "filename", None),
-            file.filename if file else None,
-            getattr(getattr(source, "store", None), "path", None),
-        ):
-            if isinstance(path, str | os.PathLike):
-                paths.add(os.path.realpath(path))
+        path = file.filename if file else getattr(getattr(source, "store", None), "path", None)
+        if isinstance(path, str | os.PathLike):
+            paths.add(os.path.realpath(path))
     return paths
 
 

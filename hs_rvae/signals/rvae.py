@@ -39,7 +39,8 @@ class RVAEMixin(MasksMixin):
             raise RuntimeError(
                 "The rVAE model is not saved with the stack: "
                 f"{self._how_to_load(MODEL_NODE, 'load_rvae_model')}, if it was saved with "
-                "stack.rvae_model.save(path)."
+                "stack.rvae_model.save(path); stack.apply_rvae(path) also encodes the sub-images "
+                "anew."
             )
         if self._unused_model is not None:
             raise RuntimeError(f"stack.rvae() was interrupted before its end. {_TO_ENCODE}")
