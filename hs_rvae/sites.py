@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from hs_rvae.files import writable
+from hs_rvae.masked_arrays import filled
 
 # Which call writes a column, for the message when it is missing.
 _WRITTEN_BY = {
@@ -223,7 +224,7 @@ class SiteTable:
         ----------
         name : str
         values : array-like of shape (n,)
-            Integers and booleans make an integer column.
+            Integers and booleans make an integer column. Masked values become NaN.
         units : str
             "" means dimensionless.
         """
@@ -362,7 +363,7 @@ def _checked(name, values):
         raise ValueError(f"A column's name must be a line of text, not {name!r}.")
     if isinstance(values, Mapping):
         raise TypeError(f"Column {name!r} needs an array, not a {type(values).__name__}.")
-    array = np.asarray(values.data if hasattr(values, "axes_manager") else values)
+    array = np.asarray(filled(values.data if hasattr(values, "axes_manager") else values))
     if array.dtype.kind not in "iufb":
         raise TypeError(f"Column {name!r} needs real numbers, not {array.dtype}.")
     if array.ndim != 1:

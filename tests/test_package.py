@@ -30,10 +30,12 @@ HEADER = (
 
 # Along the flow of the work: a step may import the steps above it.
 STEPS = [
+    "masked_arrays",
     "parallel",
     "files",
     "parent_image",
     "neighbours",
+    "position_files",
     "positions",
     "tracks",
     "refinement",
@@ -48,12 +50,12 @@ STEPS = [
 ]
 LEARNING = {"rvae", "decomposition", "embedding", "clustering"}
 ALLOWED = {step: set(STEPS[:i]) for i, step in enumerate(STEPS)}
-ALLOWED |= {room: {"parallel", "sites", "variants"} for room in LEARNING}
+ALLOWED |= {room: {"masked_arrays", "parallel", "sites", "variants"} for room in LEARNING}
 ALLOWED |= {
     "": set(),
     "log": set(),
     "diagnostics": {"sites"},
-    "plots": {"sites"},
+    "plots": {"masked_arrays", "sites"},
     "report": {"files", "sites", "variants"},
     "signals": {*STEPS, "diagnostics", "plots", "report"},
     "cli": {*STEPS, "log", "plots", "signals", "package"},
