@@ -30,12 +30,14 @@ HEADER = (
 
 # Along the flow of the work: a step may import the steps above it.
 STEPS = [
+    "masked_arrays",
     "parallel",
     "files",
     "sites",
     "stores",
     "parent_image",
     "neighbours",
+    "position_files",
     "positions",
     "tracks",
     "refinement",
@@ -49,12 +51,14 @@ STEPS = [
 ]
 LEARNING = {"rvae", "decomposition", "embedding", "clustering"}
 ALLOWED = {step: set(STEPS[:i]) for i, step in enumerate(STEPS)}
-ALLOWED |= {room: {"parallel", "files", "sites", "variants"} for room in LEARNING}
+ALLOWED |= {
+    room: {"masked_arrays", "parallel", "files", "sites", "variants"} for room in LEARNING
+}
 ALLOWED |= {
     "": set(),
     "log": set(),
     "diagnostics": {"sites"},
-    "plots": {"files", "sites"},
+    "plots": {"masked_arrays", "files", "sites"},
     "report": {"files", "sites", "variants"},
     "signals": {*STEPS, "diagnostics", "plots", "report"},
     "cli": {*STEPS, "log", "plots", "signals", "package"},

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
 from matplotlib.projections.polar import PolarAxes
 
+from ..masked_arrays import filled
 from ..sites import units
 from . import layout, markers
 from .color import get_colormap
@@ -104,7 +105,7 @@ def _checked_image(image, sites):
     ValueError
         If it is not a 2-D real image, or if sites lie outside.
     """
-    image = np.asarray(image)
+    image = np.asarray(filled(image))
     if image.ndim != 2 or image.dtype.kind not in "biuf":
         raise ValueError(
             f"image must be a 2-D array of real numbers, not {image.ndim}-D {image.dtype}: "

@@ -5,6 +5,7 @@
 import numpy as np
 from matplotlib.patches import Circle, Rectangle
 
+from ..masked_arrays import filled
 from . import frame, layout
 from .color import class_colors
 from .style import independent
@@ -259,7 +260,7 @@ def _draw_scale_bar(ax, unit, scale_bar, font_size):
 def _calibrated_image(image):
     """Pixels, the two corners (x, y) of the outermost pixels' edges, and the unit."""
     axes = getattr(image, "axes_manager", None)
-    data = getattr(image, "data", image) if axes is not None else np.asarray(image)
+    data = filled(image.data) if axes is not None else np.asarray(filled(image))
     if data.ndim != 2 or data.dtype.kind not in "biuf":
         raise ValueError(
             f"image must be one 2-D image of real numbers, not {data.ndim}-D {data.dtype}: "

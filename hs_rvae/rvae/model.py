@@ -7,6 +7,7 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
+from ..masked_arrays import refuse_masked
 from ..parallel import active_client
 from .average import N_ROUNDS as N_SETTLING
 from .batches import n_blocks, rows_to_fit
@@ -230,6 +231,7 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
         """:meth:`fit`; `coefficients` are filled with those of all sub-images."""
         check_settings(self)
         offsets = check_images(images, offsets)
+        refuse_masked(strata=strata)
         initial = None if initial_model is None else self._initial(initial_model, images)
         device = pick_device(self.device)
         seed = int(np.random.default_rng(self.random_state).integers(2**62))

@@ -15,6 +15,7 @@ from hs_rvae import neighbours as _neighbours
 from hs_rvae import parent_image as _parent_image
 from hs_rvae import positions as _positions
 from hs_rvae import windows as _windows
+from hs_rvae.masked_arrays import filled
 from hs_rvae.parallel import interruptible
 from hs_rvae.signals.usable import usable_sites
 from hs_rvae.sites import SiteTable
@@ -40,6 +41,7 @@ def parent_image(image):
     Returns
     -------
     hyperspy.api.signals.Signal2D
+        The image itself; of masked pixels, a copy with NaN.
 
     Raises
     ------
@@ -50,9 +52,10 @@ def parent_image(image):
     """
     _parent_image.image_data(image.inav[0] if _parent_image.is_series(image) else image)
     _parent_image.calibration(image)
+    data = filled(getattr(image, "data", image))
     if isinstance(image, BaseSignal):
-        return image
-    signal = Signal2D(image)
+        return image if data is image.data else image._deepcopy_with_new_data(data)
+    signal = Signal2D(data)
     return signal.as_lazy() if hasattr(image, "dask") else signal
 
 
@@ -142,7 +145,7 @@ def _cut_frames(frames, positions, window_size, centring, lazy, progress):
 
 def _joined_column(name, columns, kept):
     """A column of all frames; NaN, or -1 for integers, where a frame does not have it."""
-    parts = [np.asarray(one[name])[rows] if name in one else None
+    parts = [np.asarray(filled(one[name]))[rows] if name in one else None
              for one, rows in zip(columns, kept, strict=True)]  # fmt: skip
     whole = all(part.dtype.kind in "iub" for part in parts if part is not None)
     missing = -1 if whole else np.nan

@@ -9,6 +9,7 @@ from hyperspy.external.progressbar import progressbar
 from hyperspy.signals import LazySignal2D, Signal2D
 
 from hs_rvae import positions as _positions
+from hs_rvae.masked_arrays import filled
 from hs_rvae.parallel import shown
 from hs_rvae.signals import construction as _construction
 from hs_rvae.signals import selection as _selection
@@ -77,6 +78,16 @@ class SubImageStack(
     _signal_dimension = 2
     _alias_signal_types = ["SubImageStack"]
 
+    @property
+    def data(self):
+        """The sub-images, an array of NumPy or dask; NaN for pixels that were masked."""
+        self._data = filled(self._data)
+        return self._data
+
+    @data.setter
+    def data(self, data):
+        Signal2D.data.fset(self, data)
+
     @classmethod
     def from_positions(
         cls,
@@ -110,7 +121,9 @@ class SubImageStack(
             the columns ``frame`` and ``track`` (see :meth:`link_frames`).
         positions_xy : array-like of shape (n, 2)
             Refined column positions ``(x, y)`` in pixels: x counts columns and y rows of the
-            image, pixel centres are integers. A table with the columns x and y is accepted. For a
+            image, pixel centres are integers. Tables with the columns x and y, paths and others
+            are accepted, see :func:`hs_rvae.positions.as_positions`. The classes in AtomAI's
+            dictionary ``{0: (row, column, class)}`` become the column ``class``. For a
             series, a list of these, one for each frame; `neighbours` and `columns` likewise.
         window_size : int, float or None
             int: pixels. float: units of the image's axes. None: 1.85 nearest-neighbour distances
@@ -169,6 +182,10 @@ class SubImageStack(
         given = _series.by_frame(image, positions_xy, neighbours, columns)
         positions = [_positions.as_positions(one, order) for one in given[0]]
         columns, units = [_as_dict(one) for one in given[2]], _as_dict(units)
+        columns = [
+            _positions.position_classes(one) | own
+            for one, own in zip(given[0], columns, strict=True)
+        ]
         writers = dict.fromkeys((*_construction.OWN_COLUMNS, "frame"), "from_positions")
         if neighbours is not None:
             others = [_positions.as_positions(one, order) for one in given[1]]

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hs_rvae.files import complete_file
+from hs_rvae.masked_arrays import filled
 
 from . import columns as _register
 
@@ -237,7 +238,7 @@ class SiteTable:
         ----------
         name : str
         values : array-like of shape (n,)
-            Integers and booleans make an integer column.
+            Integers and booleans make an integer column. Masked values become NaN.
         units : str
             "" means dimensionless.
         """
@@ -467,7 +468,7 @@ def _checked(name, values):
         raise ValueError(f"A column's name must be a line of text, not {name!r}.")
     if isinstance(values, Mapping):
         raise TypeError(f"Column {name!r} needs an array, not a {type(values).__name__}.")
-    array = np.asarray(values.data if hasattr(values, "axes_manager") else values)
+    array = np.asarray(filled(values.data if hasattr(values, "axes_manager") else values))
     if array.dtype.kind not in "iufb":
         raise TypeError(f"Column {name!r} needs real numbers, not {array.dtype}.")
     if array.ndim != 1:

@@ -125,6 +125,18 @@ def test_positions_as_table_and_as_row_and_column(image, xy):
         np.testing.assert_array_equal(stack.sites.xy, xy[stack.sites["site_index"]])
 
 
+def test_the_classes_of_atomai_become_a_column(image, xy):
+    number = np.arange(len(xy)) % 3
+    given = {0: np.c_[xy[:, ::-1], number.astype(float)]}
+    stack = SubImageStack.from_positions(image, given, 24, neighbours=given)
+    np.testing.assert_array_equal(stack.sites["class"], number[stack.sites["site_index"]])
+    np.testing.assert_array_equal(stack.sites.xy, xy[stack.sites["site_index"]])
+    own = SubImageStack.from_positions(image, given, 24, columns={"class": number + 5})
+    assert own.sites["class"].min() == 5
+    series = SubImageStack.from_positions(hs.stack([image, image]), {0: given[0], 1: given[0]}, 24)
+    assert series.sites["frame"].max() == 1 and "class" in series.sites
+
+
 def test_further_columns_follow_their_sites(image, xy):
     stack = SubImageStack.from_positions(
         image, xy, 24, columns={"row": np.arange(len(xy)), "q": xy[:, 0] * 2}, units={"q": "e"}
