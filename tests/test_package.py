@@ -3,13 +3,18 @@
 """The package as a whole: the cost of importing it, the direction of imports, what is shipped."""
 
 import ast
+import hashlib
 import importlib.metadata
 import json
 import logging
+import os
 import re
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
+import venv
 import zipfile
 from pathlib import Path
 
@@ -19,6 +24,7 @@ import pytest
 import yaml
 
 import hs_rvae
+from hs_rvae.data import real
 
 PACKAGE = Path(hs_rvae.__file__).parent
 REPOSITORY = PACKAGE.parent
@@ -481,6 +487,77 @@ def test_the_wheel_holds_the_whole_package(tmp_path):
     }
     assert packed == present
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert wheel.stat().st_size < 8e6
+
+
+@in_a_checkout
+def test_no_image_of_another_project_is_in_the_repository():
+    published = {real._DYSCO3.sha256, real._PTO_SRO.sha256}
+    images = {".dm3", ".dm4", ".emd", ".hspy", ".npy", ".png", ".tif"}
+    made = {"build", "_build", "auto_examples", "generated", "venv"}  # of the documentation, tests
+    found = [
+        path.relative_to(REPOSITORY)
+        for folder in ("docs", "examples", "hs_rvae", "tests")
+        for path in (REPOSITORY / folder).rglob("*")
+        if path.suffix in images and not made & set(path.relative_to(REPOSITORY).parts)
+    ]
+    shipped = {path.name for path in found if path.parts[:2] == ("hs_rvae", "data")}
+    assert shipped == {
+        "BFO_mosaic_noisy.hspy",
+        "bfo_lsmo.hspy",
+        "pto_ac.hspy",
+        "pto_sto_vortex.hspy",
+        "sto_null.hspy",
+    }
+    for path in found:
+        assert hashlib.sha256((REPOSITORY / path).read_bytes()).hexdigest() not in published, path
+
+
+@pytest.mark.slow
+@in_a_checkout
+@pytest.mark.parametrize("kinds", [([], ["-e"]), (["-e"], [])], ids=["then -e", "-e before"])
+def test_one_kind_of_installation_can_follow_the_other(tmp_path, kinds):
+    """The first one is used, and leaves no file behind that hides the second."""
+    pytest.importorskip("setuptools", minversion="77")
+    pytest.importorskip("pip", minversion="22.3")
+    source = tmp_path / "hs_rvae"  # as of a clone: hides the package from who works beside it
+    shutil.copytree(PACKAGE, source / "hs_rvae", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, source)
+    venv.create(tmp_path / "venv")
+    python = tmp_path / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    (site,) = (tmp_path / "venv").rglob("site-packages")
+    libraries = sysconfig.get_path("purelib")  # not installed a second time
+    if (Path(libraries) / "hs_rvae").exists():
+        pytest.skip("another installation of hs_rvae is in the way")
+    (site / "libraries.pth").write_text(libraries)
+    names = os.environ.keys() - {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "NUMBA_CACHE_DIR"}
+    environment = {name: os.environ[name] for name in names} | {
+        "XDG_CACHE_HOME": str(tmp_path / "c")
+    }
+
+    def run(interpreter, *words):
+        result = subprocess.run(
+            [interpreter, *words], capture_output=True, text=True, cwd=tmp_path, env=environment
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    for kind in kinds:
+        pip = [sys.executable, "-m", "pip", "--python", python, "install", "--no-deps"]
+        run(*pip, "--no-build-isolation", *kind, source)
+        place = run(
+            python,
+            "-c",
+            "import hyperspy.api as hs, numpy as np, hs_rvae\n"
+            "from hs_rvae.refinement.kernel import dot\n"
+            "assert dot(np.ones(3), np.ones(3), 3) == 3\n"  # compiled, and kept
+            "hs.signals.Signal2D(np.zeros((2, 8, 8))).set_signal_type('sub_image_stack')\n"
+            "print(hs_rvae.__file__)",
+        )
+        assert Path(place.strip()).is_relative_to(source if kind else site)
+    if kinds[-1]:
+        assert not (site / "hs_rvae").exists()
 
 
 @in_a_checkout
