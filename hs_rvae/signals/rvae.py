@@ -12,6 +12,7 @@ from hs_rvae.signals import construction as _construction
 from hs_rvae.signals.masks import MasksMixin
 from hs_rvae.signals.model_input import model_intensities, of_images, to_model_pixels
 from hs_rvae.signals.rebuilding import RVAE_NODE
+from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.turning import TURNED
 
 #: Names of the columns that a model writes.
@@ -42,6 +43,7 @@ class RVAEMixin(MasksMixin):
             )
         raise RuntimeError("No rVAE model yet: call stack.rvae() or stack.apply_rvae(path).")
 
+    @recorded
     def rvae(
         self,
         output_dimension=2,
@@ -178,6 +180,7 @@ class RVAEMixin(MasksMixin):
                 self._rvae_model = model
         self._write_rvae(model, result, rows)
 
+    @recorded
     def apply_rvae(
         self, model, *, rescale_intensity=False, navigation_mask=None, show_progressbar=None
     ):
