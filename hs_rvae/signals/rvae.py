@@ -11,6 +11,7 @@ from hs_rvae.signals.masks import MasksMixin
 from hs_rvae.signals.model_input import model_intensities, of_images, to_model_pixels
 from hs_rvae.signals.origins import MODEL_NODE
 from hs_rvae.signals.rebuilding import RVAE_NODE
+from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.turning import TURNED
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
@@ -46,6 +47,7 @@ class RVAEMixin(MasksMixin):
             raise RuntimeError(f"stack.rvae() was interrupted before its end. {_TO_ENCODE}")
         raise RuntimeError("No rVAE model yet: call stack.rvae() or stack.apply_rvae(path).")
 
+    @recorded
     def rvae(
         self,
         output_dimension=2,
@@ -194,6 +196,7 @@ class RVAEMixin(MasksMixin):
         model.pixel_size_, model.pixel_units_ = self._pixel_calibration()
         self._write_rvae(model, result, rows, replaced)
 
+    @recorded
     def apply_rvae(
         self,
         model=None,

@@ -10,11 +10,13 @@ from hs_rvae import positions as _positions
 from hs_rvae import tracks as _tracks
 from hs_rvae.masked_arrays import filled
 from hs_rvae.parallel import shown
+from hs_rvae.signals.recording import recorded
 
 
 class SeriesMixin:
     """Frames and tracks of a stack that was cut from a series."""
 
+    @recorded
     def link_frames(self, max_distance=None, drift=None, *, overwrite=False):
         """
         Link the sites of the frames to tracks: write the column ``track``.

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from hs_rvae.signals.blocks import BlocksMixin, by_block
+from hs_rvae.signals.recording import recorded
 from hs_rvae.sites import units as _units
 
 _logger = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ _FARTHEST = 1.0
 class TurningMixin(BlocksMixin):
     """The data without their rotation."""
 
+    @recorded
     def derotate(self, column="angle", *, fill_value=0.0, lazy_output=None, show_progressbar=None):
         """Turn all sub-images back by their angles, into a common frame.
 
