@@ -476,6 +476,7 @@ def test_the_wheel_holds_the_whole_package(tmp_path):
     }
     assert packed == present
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert "hs_rvae/py.typed" in names  # its annotations count for users' type checkers
 
 
 @in_a_checkout

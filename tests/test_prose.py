@@ -4,9 +4,9 @@
 
 A table of words can only find what is always wrong; whether a page reads well, people decide.
 
-    python tests/test_prose.py                    # findings of all files, the pending ones as well
-    python tests/test_prose.py README.md docs     # of some
-    python tests/test_prose.py --count            # how many in each file
+    python tests/test_prose.py                           # findings of all files
+    python tests/test_prose.py --pending README.md docs  # of some, the pending ones as well
+    python tests/test_prose.py --pending --count         # how many in each file
 """
 
 import ast
@@ -459,17 +459,19 @@ def test_sentences_of_a_page_are_counted_one_by_one():
 
 
 if __name__ == "__main__":
-    arguments = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
-    chosen = [path for path in files() if not arguments
-              or any(Path(a).resolve() in (path, *path.parents) for a in arguments)]  # fmt: skip
-    counts = Counter()
-    for path in chosen:
-        for line, complaint in findings(path):
-            counts[name_of(path)] += 1
-            if "--count" not in sys.argv:
-                print(f"{name_of(path)}:{line}: {complaint}")
+    chosen = [Path(argument).resolve() for argument in sys.argv[1:] if argument[:2] != "--"]
+    found = [
+        (name_of(path), line, complaint)
+        for path in files()
+        if not chosen or set(chosen) & {path, *path.parents}
+        if "--pending" in sys.argv or not pending(path)
+        for line, complaint in findings(path)
+    ]
     if "--count" in sys.argv:
-        for name, count in counts.most_common():
+        for name, count in Counter(name for name, _, _ in found).most_common():
             print(f"{count:5d} {name}")
-        print(f"{counts.total():5d} in all")
-    sys.exit(any(not pending(ROOT / name) for name in counts))
+        print(f"{len(found):5d} in all")
+    else:
+        for name, line, complaint in found:
+            print(f"{name}:{line}: {complaint}")
+    sys.exit(bool(found))
