@@ -190,9 +190,9 @@ def test_imports_run_one_way(path):
 
 
 @in_a_checkout
-def test_the_guide_to_the_code_lists_rooms_in_the_order_of_imports():
-    page = (REPOSITORY / "docs" / "dev" / "principles.rst").read_text(encoding="utf-8")
-    listed = re.findall(r"^``(\w+)`` {2,}\S", page, re.MULTILINE)
+def test_the_map_lists_rooms_in_the_order_of_imports():
+    page = (REPOSITORY / "docs" / "dev" / "house.rst").read_text(encoding="utf-8")
+    listed = re.findall(r"^ {3}(\w+)$", page.partition(".. rooms::")[2], re.MULTILINE)
     assert [room for room in listed if room in STEPS] == STEPS
 
 
@@ -487,6 +487,7 @@ def test_the_wheel_holds_the_whole_package(tmp_path):
     }
     assert packed == present
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert "hs_rvae/py.typed" in names  # its annotations count for users' type checkers
     assert wheel.stat().st_size < 8e6
 
 
@@ -497,7 +498,7 @@ def test_no_image_of_another_project_is_in_the_repository():
     made = {"build", "_build", "auto_examples", "generated", "venv"}  # of the documentation, tests
     found = [
         path.relative_to(REPOSITORY)
-        for folder in ("docs", "examples", "hs_rvae", "tests")
+        for folder in ("docs", "hs_rvae", "tests")
         for path in (REPOSITORY / folder).rglob("*")
         if path.suffix in images and not made & set(path.relative_to(REPOSITORY).parts)
     ]

@@ -5,9 +5,11 @@
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 import hs_rvae
 
@@ -46,3 +48,45 @@ def test_files_that_a_page_at_the_top_names_exist(page):
     paths = re.findall(r"`((?:hs_rvae|docs|tests|\.ci)/[^`\s]*)`", text)
     lost = [name for name in [*links, *paths] if not any(ROOT.glob(name.rstrip("/")))]
     assert lost == []
+
+
+def jobs(workflow):
+    """Jobs of a workflow by name."""
+    path = ROOT / ".github" / "workflows" / f"{workflow}.yml"
+    return yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"]
+
+
+def test_tests_run_on_every_python_and_system_that_is_promised():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    promised = [c.rpartition(" ")[2] for c in project["classifiers"] if " :: Python :: 3." in c]
+    matrix = jobs("tests")["tests"]["strategy"]["matrix"]
+    assert matrix["python"] == promised
+    assert matrix["os"] == ["ubuntu-latest", "windows-latest", "macos-latest"]
+
+
+def test_every_step_of_the_checks_runs_for_a_change():
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    steps = set(re.findall(r"^if asked_for (\w+); then", script, re.MULTILINE))
+    assert steps == {"style", "tests", "slow", "docs"}
+    run = set(jobs("tests")["once"]["strategy"]["matrix"]["step"])
+    for job in [*jobs("tests").values(), *jobs("weekly").values()]:
+        for step in job["steps"]:
+            run |= set(re.findall(r"bash \.ci/run ((?:\w+ ?)+)", step.get("run", "")))
+    assert steps <= {step for words in run for step in words.split()}
+
+
+def test_the_checks_refuse_a_step_that_they_do_not_have():
+    if not shutil.which("bash"):
+        pytest.skip("needs bash")
+    script = ["bash", ".ci/run", "test"]
+    result = subprocess.run(script, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 2
+    assert "test: give some of style, tests, slow, docs" in result.stderr
+
+
+def test_modules_with_complete_annotations_exist():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]
+    (strict,) = settings["overrides"]
+    for module in strict["module"]:
+        path = ROOT.joinpath(*module.split("."))
+        assert path.with_suffix(".py").exists() or (path / "__init__.py").exists(), module
