@@ -420,7 +420,6 @@ def long_functions(source, limit=60):
 # Functions that are still too long, to be divided; none may be added.
 KNOWN_LONG_FUNCTIONS = {
     "embedding.py: embed",
-    "plots/movie.py: save_movie",
     "refinement/overlap.py: tail_equations",
     "report/figures.py: _plan",
     "report/words.py: outcome",
@@ -604,5 +603,6 @@ def test_no_two_mixins_of_the_stack_have_a_name_in_common():
     for mixin in hs_rvae.SubImageStack.__mro__:
         if mixin.__module__.startswith("hs_rvae.") and mixin is not hs_rvae.SubImageStack:
             for name in vars(mixin):
-                if not name.startswith("__"):
+                # Each loads its part, and calls the next.
+                if not name.startswith("__") and name != "_load_dictionary":
                     assert owner.setdefault(name, mixin) is mixin, f"{name}: {owner[name]}, {mixin}"
