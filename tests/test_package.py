@@ -30,6 +30,7 @@ HEADER = (
 
 # Along the flow of the work: a step may import the steps above it.
 STEPS = [
+    "exceptions",
     "parallel",
     "files",
     "parent_image",
@@ -48,13 +49,13 @@ STEPS = [
 ]
 LEARNING = {"rvae", "decomposition", "embedding", "clustering"}
 ALLOWED = {step: set(STEPS[:i]) for i, step in enumerate(STEPS)}
-ALLOWED |= {room: {"parallel", "sites", "variants"} for room in LEARNING}
+ALLOWED |= {room: {"exceptions", "parallel", "sites", "variants"} for room in LEARNING}
 ALLOWED |= {
     "": set(),
     "log": set(),
-    "diagnostics": {"sites"},
+    "diagnostics": {"exceptions", "sites"},
     "plots": {"sites"},
-    "report": {"files", "sites", "variants"},
+    "report": {"exceptions", "files", "sites", "variants"},
     "signals": {*STEPS, "diagnostics", "plots", "report"},
     "cli": {*STEPS, "log", "plots", "signals", "package"},
     "__main__": {"cli"},
