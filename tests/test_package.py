@@ -36,6 +36,7 @@ HEADER = (
 
 # Along the flow of the work: a step may import the steps above it.
 STEPS = [
+    "exceptions",
     "masked_arrays",
     "parallel",
     "files",
@@ -58,14 +59,15 @@ STEPS = [
 LEARNING = {"rvae", "decomposition", "embedding", "clustering"}
 ALLOWED = {step: set(STEPS[:i]) for i, step in enumerate(STEPS)}
 ALLOWED |= {
-    room: {"masked_arrays", "parallel", "files", "sites", "variants"} for room in LEARNING
+    room: {"exceptions", "masked_arrays", "parallel", "files", "sites", "variants"}
+    for room in LEARNING
 }
 ALLOWED |= {
     "": set(),
     "log": set(),
-    "diagnostics": {"sites"},
+    "diagnostics": {"exceptions", "sites"},
     "plots": {"masked_arrays", "files", "sites"},
-    "report": {"files", "sites", "variants"},
+    "report": {"exceptions", "files", "sites", "variants"},
     "signals": {*STEPS, "diagnostics", "plots", "report"},
     "cli": {*STEPS, "log", "plots", "signals", "package"},
     "__main__": {"cli"},

@@ -6,6 +6,7 @@ The calls that wrote the columns stand in the metadata of the stack. Columns of 
 be repeated, and columns that no call wrote, are read from the table.
 """
 
+import importlib.metadata
 import json
 import zlib
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ def make_script(stack, image, about):
     if as_cut:
         given = [name for name in given if name not in _OWN or name in written]
     lines = _imports(about) + _image_lines(image, sites, about)
-    lines += ['table = pd.read_csv("sites.csv", float_precision="round_trip")  # of this page']
+    lines.append(f'table = pd.read_csv("sites.csv"{_exact()})  # of this page')
     lines += _cutting(stack, image, calls) + _from_table(given, sites)
     lines += _call_lines(calls, stack)
     if late:
@@ -144,6 +145,12 @@ def _is_cut_from(stack, image):
 
 def _is_series(image):
     return bool(image.axes_manager.navigation_dimension)
+
+
+def _exact():
+    """Option with which pandas reads numbers to the last bit; from 3.1 on it always does."""
+    major, minor = map(int, importlib.metadata.version("pandas").split(".")[:2])
+    return "" if (major, minor) >= (3, 1) else ', float_precision="round_trip"'
 
 
 # Lines -----------------------------------------------------------------------

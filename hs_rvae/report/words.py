@@ -10,12 +10,13 @@ import platform
 
 import numpy as np
 
+from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.sites import units as _units
 from hs_rvae.variants import miss_displacements
 
 _LIBRARIES = (
-    *("hs_rvae", "hyperspy", "atomap", "torch", "numpy", "scipy", "scikit-learn"),
-    *("matplotlib", "dask"),
+    *("hs_rvae", "hyperspy", "atomap", "torch", "numpy", "scipy", "pandas"),
+    *("scikit-learn", "matplotlib", "dask"),
 )
 _FEW_SITES = 300
 _GOOD_AGREEMENT = 0.9
@@ -68,7 +69,7 @@ def n_wells(stack):
     variant = stack.sites["variant"]
     given = stack.metadata.get_item("Sub_images.rvae.n_variants", 0)
     given = int(given) if np.isfinite(given) else 0
-    return max(given, int(variant.max()) + 1) if (variant >= 0).any() else 0
+    return max(given, int(np.nanmax(variant)) + 1) if (variant >= 0).any() else 0
 
 
 def _is_calibrated(axis):
@@ -109,7 +110,7 @@ def _explained(stack, random_state):
     some._rvae_model = stack._rvae_model
     try:
         left = some.get_rvae_residual(lazy_output=False, show_progressbar=False).data
-    except (ValueError, RuntimeError):
+    except ModelMismatch:
         return None, 0
     seen = np.isfinite(left).all(axis=(1, 2))
     inside = (left[seen] != 0).any(axis=0)

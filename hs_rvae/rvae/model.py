@@ -7,6 +7,7 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
+from ..exceptions import ModelMismatch
 from ..masked_arrays import refuse_masked
 from ..parallel import active_client
 from .average import N_ROUNDS as N_SETTLING
@@ -403,7 +404,7 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
 
     def _check_window(self, images):
         if images.shape[1] != self.window_size_:
-            raise ValueError(
+            raise ModelMismatch(
                 f"images have windows of {images.shape[1]} px, the model was fitted to "
                 f"{self.window_size_} px; cut windows of that size."
             )

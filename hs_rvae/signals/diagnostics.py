@@ -49,8 +49,10 @@ class DiagnosticsMixin:
         Raises
         ------
         ValueError
-            If the columns of a model are missing, fewer than 100 sites have finite values, or the
-            stack joins several images.
+            If the columns of a model are missing, the stack joins several images or is a series of
+            several frames, or an option is out of range.
+        hs_rvae.exceptions.TooFewSites
+            If fewer than 100 sites have finite values; it is a ValueError too.
 
         Notes
         -----
@@ -73,11 +75,7 @@ class DiagnosticsMixin:
                 "There is no column 'angle' or 'latent_0'; stack.rvae() or stack.apply_rvae() "
                 "writes them."
             )
-        if "image" in sites and len(np.unique(sites["image"])) > 1:
-            raise ValueError(
-                "The stack joins several images, whose scan axes have nothing in common: choose "
-                "one, for example select_sites(stack.sites['image'] == 0)."
-            )
+        _check_one_image(sites)
         values = {name: sites[name] for name in names}
         if "angle" in values:
             angle = _units.radians(values["angle"], sites.units["angle"])
@@ -145,8 +143,9 @@ class DiagnosticsMixin:
     def _instrument_quantities(self, sites):
         """What the values are compared with, by name, and what is missing, in words."""
         xy, image, notes = sites.xy, self.image, []
-        image = image[0] if isinstance(image, list) and len(image) == 1 else image
-        shape = None if image is None or isinstance(image, list) else image.data.shape
+        if isinstance(image, list):
+            image = image[sites["image"][0]]
+        shape = None if image is None else image.data.shape[-2:]
         quantities = {"x": xy[:, 0], "y": xy[:, 1]}
         quantities["edge distance"] = _quantities.edge_distance(xy, shape)
         intensity = next((name for name in ("amplitude", "volume") if name in sites), None)
@@ -186,3 +185,16 @@ class DiagnosticsMixin:
         free = {n: v for n, v in measured.items() if writers.get(n, writer) == writer}
         sites.set_many(free, writer=writer)
         return measured
+
+
+def _check_one_image(sites):
+    """Refuse sites of several images or frames."""
+    for name, what in (
+        ("image", "joins several images, whose scan axes have nothing in common"),
+        ("frame", "is a series, whose frames would fall upon each other"),
+    ):
+        if name in sites and len(np.unique(sites[name])) > 1:
+            raise ValueError(
+                f"The stack {what}: choose one, for example "
+                f"select_sites(stack.sites[{name!r}] == {sites[name][0]})."
+            )

@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from hs_rvae import plots
+from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.plots.markers import column_values
 from hs_rvae.signals import selection as _selection
 from hs_rvae.sites import units as _units
@@ -200,15 +201,17 @@ class ExploringMixin:
         try:
             decode, pose = one._decoder()  # get_rvae_model() without dask, which takes longer
             found["model"] = decode(pose)[0]
-        except (ValueError, RuntimeError) as error:
+        except ModelMismatch as error:
             found["model"] = str(error)
+        if not self._rvae_model.rotation:
+            return found
         try:
             posterior = one.get_angle_posterior(_N_ANGLES)
+        except ModelMismatch:  # the normal distribution of the table remains
+            return found
+        if np.isfinite(posterior.data).all():
             angle = posterior.axes_manager.signal_axes[0].axis
-            if np.isfinite(posterior.data).all():
-                found["posterior"] = angle, posterior.data[0]
-        except (ValueError, RuntimeError):
-            pass  # the normal distribution of the table remains
+            found["posterior"] = angle, posterior.data[0]
         return found
 
     def _posterior_of_table(self, site):

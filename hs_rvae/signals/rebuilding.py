@@ -5,6 +5,7 @@
 import numpy as np
 from hyperspy.signals import Signal2D
 
+from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.signals.blocks import BlocksMixin, by_block
 from hs_rvae.sites import units as _units
 
@@ -174,13 +175,13 @@ class RebuildingMixin(BlocksMixin):
         model, node, sites = self._model_of_sites(), self._rvae_node(), self._sites_of_square_windows()
         scale, known = self.axes_manager.signal_axes[0].scale, node["pixel_size"]
         if known is not None and not np.isclose(scale, known, rtol=1e-6):
-            raise ValueError(
+            raise ModelMismatch(
                 f"The pixels are {scale:g} wide, and were {known:g} when the model was applied: "
                 "call apply_rvae(stack.rvae_model) again."
             )
         k, names = model.n_latents_, self._check_columns_of(model)
         if any(node[name] != node[name] for name in _start_of_node()):  # NaN
-            raise ValueError(
+            raise ModelMismatch(
                 "The stacks joined here had their angles registered, or the model applied, in "
                 "different ways: call apply_rvae(stack.rvae_model), then register_angle."
             )
@@ -216,7 +217,7 @@ class RebuildingMixin(BlocksMixin):
         missing = [name for name in names if name not in sites]
         if missing or f"latent_{k}" in sites:
             what = f"lacks {', '.join(missing)}" if missing else f"has more than {k} latents"
-            raise ValueError(
+            raise ModelMismatch(
                 f"The site table {what}, so it is not what this model wrote: call "
                 "apply_rvae(stack.rvae_model)."
             )

@@ -227,7 +227,8 @@ def _array_as_text(array):
         shape = "" if array.ndim == 1 else f".reshape({array.shape!r})"
         text = f"{'' if few else '~'}np.isin(np.arange({array.size}), {places.tolist()}){shape}"
     elif array.dtype.kind in "iuf" and np.isfinite(array).all():
-        places, text = array, f"np.array({array.tolist()}, dtype={array.dtype.name!r})"
+        shape = "" if array.size else f".reshape({array.shape!r})"
+        places, text = array, f"np.array({array.tolist()}, dtype={array.dtype.name!r}){shape}"
     else:
         places = None
     if places is None or places.size > _LONGEST:
