@@ -1,7 +1,11 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Simulated films for the tests of the model."""
+"""Simulated films for the tests of the model; the core of the suite; tables of the sweeps."""
 
+import os
+import subprocess
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -56,3 +60,38 @@ def model(film):
 def result(film, model):
     """What the model says about the small film."""
     return model.transform(film.stack.data)
+
+
+class _Sweep:
+    """A table of a sweep, on its way into a page of the documentation."""
+
+    def __init__(self, page, script):
+        self.page, self.script = page, script
+        self._start = time.process_time()
+
+    def write(self, table, seeds):
+        """Print the table; if HS_RVAE_SWEEP is set, write it between the marks of the page."""
+        print(table)
+        if not os.environ.get("HS_RVAE_SWEEP"):
+            return
+        git = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+        output = subprocess.run(git, cwd=self.page.parent, capture_output=True, check=True).stdout
+        minutes = (time.process_time() - self._start) / 60
+        origin = (
+            f"Commit {output.decode().strip()}, seeds {seeds[0]} to {seeds[-1]}, {minutes:.0f} "
+            f"minutes of one processor; written by ``pytest -m sweep {self.script}``."
+        )
+        begin, end = f".. begin of {self.script}\n", f".. end of {self.script}\n"
+        before, rest = self.page.read_text(encoding="utf-8").split(begin)
+        after = rest.split(end)[1]
+        self.page.write_text(
+            f"{before}{begin}\n{table}\n{origin}\n\n{end}{after}", encoding="utf-8"
+        )
+
+
+@pytest.fixture(scope="module")
+def sweep(request):
+    """A function of the name of a page: its table, timed from now on."""
+    root = Path(__file__).parents[1]
+    script = request.path.relative_to(root).as_posix()
+    return lambda page: _Sweep(root / "docs" / "user_guide" / f"{page}.rst", script)
