@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The repository: what lies at its top, and that its own texts agree with what is there."""
 
+import ast
 import re
 import shutil
 import subprocess
@@ -90,3 +91,14 @@ def test_modules_with_complete_annotations_exist():
     for module in strict["module"]:
         path = ROOT.joinpath(*module.split("."))
         assert path.with_suffix(".py").exists() or (path / "__init__.py").exists(), module
+
+
+def test_the_core_of_the_suite_names_tests_that_exist():
+    (listed,) = (
+        ast.literal_eval(node.value)
+        for node in ast.parse((ROOT / "tests" / "conftest.py").read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "CORE"
+    )
+    for name, left_out in listed.items():
+        text = (ROOT / "tests" / name).read_text(encoding="utf-8")
+        assert [test for test in left_out.split() if f"def {test}(" not in text] == [], name
