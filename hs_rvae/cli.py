@@ -383,8 +383,10 @@ def _command(options):
 def _demo(folder, seed):
     """Both samples, their files and the table."""
     _settle()
-    rows = []
-    for name, analyse in {"dysco3": _real_image, "film": _simulated_film}.items():
+    rows, samples = [], {"dysco3": _real_image, "film": _simulated_film}
+    for name in samples:
+        _check_results(folder, name)
+    for name, analyse in samples.items():
         start = time.perf_counter()
         title, stack, comparison = analyse(seed)
         _write(stack, folder, name)

@@ -222,6 +222,13 @@ def test_what_cannot_be_reported_on_is_refused(fitted, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_table_too_large_for_browsers_is_left_out(fitted, tmp_path, monkeypatch):
+    monkeypatch.setattr("hs_rvae.report.page._LARGEST_TABLE", 1000)
+    path = fitted.select_sites(np.arange(60)).report(tmp_path / "r.html")
+    text = path.read_text(encoding="utf-8")
+    assert "too large for a page" in text and 'download="sites.csv"' not in text
+
+
 def test_files_beside_a_report_are_left_alone(fitted, tmp_path):
     (tmp_path / "r.html.part").write_text("mine")
     (tmp_path / "r.html").write_text("earlier")

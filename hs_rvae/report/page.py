@@ -11,6 +11,9 @@ from ..files import complete_file
 from . import figures as _figures
 from . import words as _words
 
+# Beyond, in bytes, browsers do not save a file that is inside a page.
+_LARGEST_TABLE = 15_000_000
+
 
 def write_report(stack, path, *, title=None, command=None, diagnostics=None, random_state=0):
     """
@@ -54,6 +57,7 @@ def write_report(stack, path, *, title=None, command=None, diagnostics=None, ran
     template = environment.from_string(
         files("hs_rvae.report").joinpath("template.html").read_text(encoding="utf-8")
     )
+    table = stack.sites.to_csv()
     page = template.render(
         title=title or dict(image)["title"],
         date=datetime.date.today().isoformat(),
@@ -68,7 +72,7 @@ def write_report(stack, path, *, title=None, command=None, diagnostics=None, ran
         versions=_words.versions(),
         command=command,
         script=_script(stack, image),
-        table=_as_base64(stack.sites.to_csv()),
+        table=_as_base64(table) if len(table) < _LARGEST_TABLE else "",
         units=_as_base64(stack.sites.units_to_csv()),
         n_sites=len(stack.sites),
     )
