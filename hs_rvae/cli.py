@@ -352,6 +352,8 @@ def _demo(folder, seed):
     _settle()
     samples = {"mosaic": _mosaic, "film": _simulated_film, "dysco3": _real_image}
     rows = []
+    for name in samples:
+        _check_results(folder, name)
     for name, analyse in samples.items():
         start = time.perf_counter()
         result = analyse(seed)

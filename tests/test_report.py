@@ -128,6 +128,11 @@ def test_the_lines_of_the_page_repeat_the_analysis(fitted, page, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     Path("sites.csv").write_bytes(base64.b64decode(csv))
     table = pd.read_csv("sites.csv")
+    assert list(table.columns) == ["site", *fitted.sites.columns]
+    fitted.sites.save("saved.csv")
+    assert Path("saved.csv").read_bytes() == Path("sites.csv").read_bytes()
+    units = base64.b64decode(re.findall(r"data:text/csv;base64,([^\"]+)", text)[1])
+    assert Path("saved.units.csv").read_bytes() == units
     np.testing.assert_allclose(table["x"], fitted.sites["x"], rtol=1e-6)
     names = {}
     fitted.image.save("film.hspy")
@@ -212,7 +217,24 @@ def test_what_cannot_be_reported_on_is_refused(fitted, tmp_path):
         join([fitted, fitted]).report(tmp_path / "r.html")
     with pytest.raises(OSError, match="choose a folder that exists"):
         fitted.report(tmp_path / "none" / "r.html")
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        fitted.report(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_too_large_for_browsers_is_left_out(fitted, tmp_path, monkeypatch):
+    monkeypatch.setattr("hs_rvae.report.page._LARGEST_TABLE", 1000)
+    path = fitted.select_sites(np.arange(60)).report(tmp_path / "r.html")
+    text = path.read_text(encoding="utf-8")
+    assert "too large for a page" in text and 'download="sites.csv"' not in text
+
+
+def test_files_beside_a_report_are_left_alone(fitted, tmp_path):
+    (tmp_path / "r.html.part").write_text("mine")
+    (tmp_path / "r.html").write_text("earlier")
+    fitted.select_sites(np.arange(60)).report(tmp_path / "r.html")
+    assert (tmp_path / "r.html.part").read_text() == "mine"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["r.html", "r.html.part"]
 
 
 # In a browser ----------------------------------------------------------------
@@ -280,12 +302,51 @@ def test_analyse_writes_page_stack_model_and_table(image_file, tmp_path, capsys)
     assert set(stack.sites["cluster"]) == {0, 1}
     assert "Means of the classes" in [title for title, _ in Page(folder / "my film.html").images]
     angle = stack.sites["angle"].copy()
-    table = pd.read_csv(folder / "my film.csv", comment="#", index_col="site")
+    table = pd.read_csv(folder / "my film.csv", index_col="site")
     np.testing.assert_allclose(table["angle"], angle)
     model = RVAE.load(folder / "my film.safetensors")
     assert model.random_state == 3
     text = (folder / "my film.html").read_text(encoding="utf-8")
     assert "--window 40 --sublattice A --latent 1" in unescape(text)
+    csv, units = re.findall(r"data:text/csv;base64,([^\"]+)", text)
+    assert base64.b64decode(csv) == (folder / "my film.csv").read_bytes()
+    assert base64.b64decode(units) == (folder / "my film.units.csv").read_bytes()
+    assert stack.load_image().data.shape == hs.load(image_file).data.shape
+    assert stack.load_rvae_model().path_ == folder / "my film.safetensors"
+
+
+def test_a_report_that_fails_does_not_lose_the_work(image_file, tmp_path, capsys, monkeypatch):
+    from hs_rvae.cli import main
+
+    def fail(self, *args, **kwargs):
+        raise ValueError("no page")
+
+    monkeypatch.setattr(SubImageStack, "report", fail)
+    assert main(["analyse", str(image_file), "--sublattice", "A", "-o", str(tmp_path)]) == 2
+    assert "no page" in capsys.readouterr().err
+    stack = hs.load(tmp_path / "my film.zspy")
+    assert stack.load_rvae_model().n_latents_ == 2
+    assert len(pd.read_csv(tmp_path / "my film.csv")) == len(stack.sites)
+
+
+def test_analyse_replaces_its_own_results_only(image_file, tmp_path, capsys):
+    from hs_rvae.cli import _check_results, main
+
+    image = hs.load(image_file)
+    image.save(tmp_path / "film.zspy")
+    command = ["analyse", str(tmp_path / "film.zspy"), "-o"]
+    assert main([*command, str(tmp_path)]) == 2  # the image itself
+    assert "film.zspy is there, and is not a result of hs-rvae" in capsys.readouterr().err
+    np.testing.assert_array_equal(hs.load(tmp_path / "film.zspy").data, image.data)
+    for ending in (".csv", ".units.csv", ".html", ".safetensors"):
+        folder = tmp_path / ending
+        folder.mkdir()
+        (folder / f"film{ending}").write_text("x,y\n1,2\n")
+        assert main([*command, str(folder)]) == 2
+        assert f"film{ending} is there, and is not a result" in capsys.readouterr().err
+        assert (folder / f"film{ending}").read_text() == "x,y\n1,2\n"
+    assert main([*command, str(tmp_path / "out"), "--sublattice", "A", "--starts", "1"]) == 0
+    _check_results(tmp_path / "out", "film")  # may be written again
 
 
 @pytest.mark.slow

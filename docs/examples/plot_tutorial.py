@@ -74,5 +74,5 @@ stack.plot_polar_map("displacement_calibrated", title="(b) fit", font_size=7, ax
 stack.plot_site_map("variant", title="(c) rVAE", font_size=7, ax=axes[2])
 
 # %%
-# **7. Keep it**, and hand on what was done: ``stack.save("stack.zspy")``,
-# ``stack.rvae_model.save("model.safetensors")`` and ``stack.report("report.html")``.
+# **7. Keep it**, and hand on what was done: ``stack.rvae_model.save("model.safetensors")``,
+# ``stack.save("stack.zspy")`` and ``stack.report("report.html")``.

@@ -12,6 +12,9 @@ from . import figures as _figures
 from . import script as _script
 from . import words as _words
 
+# Beyond, in bytes, browsers do not save a file that is inside a page.
+_LARGEST_TABLE = 15_000_000
+
 
 def write_report(stack, path, *, title=None, command=None, diagnostics=None, random_state=0):
     """
@@ -56,6 +59,7 @@ def write_report(stack, path, *, title=None, command=None, diagnostics=None, ran
     template = environment.from_string(
         files("hs_rvae.report").joinpath("template.html").read_text(encoding="utf-8")
     )
+    table = stack.sites.to_csv()
     page = template.render(
         title=title or dict(image)["title"],
         date=datetime.date.today().isoformat(),
@@ -71,7 +75,7 @@ def write_report(stack, path, *, title=None, command=None, diagnostics=None, ran
         command=command,
         script=script.text,
         not_repeated=script.not_repeated,
-        table=_as_base64(stack.sites.to_csv()),
+        table=_as_base64(table) if len(table) < _LARGEST_TABLE else "",
         units=_as_base64(stack.sites.units_to_csv()),
         n_sites=len(stack.sites),
     )

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 
 from ..files import complete_file, plain
 from .convolutional import ConvolutionalModel
@@ -104,9 +104,9 @@ def write_model(path, tensors, header):
         If the folder does not exist or cannot be written.
     """
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    header = json.dumps(plain(header))
+    content = to_bytes(tensors, metadata={"hs_rvae": json.dumps(plain(header))})
     with complete_file(path, "The model") as draft:
-        save_file(tensors, draft, metadata={"hs_rvae": header})
+        draft.write_bytes(content)  # safetensors' own files are closed to others
     return Path(path)
 
 

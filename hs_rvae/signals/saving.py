@@ -13,7 +13,7 @@ import numpy as np
 from hs_rvae.files import complete_file, plain
 from hs_rvae.parallel import shown
 from hs_rvae.signals.origins import FOLDER_NODE, IMAGE_NODE, MODEL_NODE, OriginsMixin, file_of
-from hs_rvae.stores import files_read_by, guarded
+from hs_rvae.stores import files_read_by
 
 # Formats that hold a stack with its table; others are left to HyperSpy.
 _FORMATS = (".hspy", ".zspy")
@@ -188,12 +188,6 @@ class SavingMixin(OriginsMixin):
         dictionary = super()._to_dictionary(*args, **kwargs)
         data = dictionary.pop("data")
         return plain(dictionary) | {"data": data}
-
-    def _load_dictionary(self, file_data_dict):
-        super()._load_dictionary(file_data_dict)
-        # Straight from a file: what is made from it later needs no other guard.
-        if hasattr(self.data, "dask") and len(self.data.dask.layers) <= 2:
-            self.data = guarded(self.data)
 
 
 def _may_overwrite(path):

@@ -6,6 +6,7 @@ import os
 
 import hyperspy.api as hs
 import numpy as np
+import pandas as pd
 import pytest
 
 from hs_rvae import LazySubImageStack, SubImageStack
@@ -328,3 +329,12 @@ def test_names_units_and_titles_of_numpy_are_saved(image, xy, tmp_path, extensio
     assert stack.metadata.Signal.quantity == "Intensity"
     assert stack.sites.units["mine"] == "nm"
     assert stack.metadata.Sub_images.rvae.intensity_gain == 1.5
+
+
+def test_a_saved_table_makes_a_stack_again(image, small, tmp_path):
+    small.sites.set("strain", np.linspace(0, 1, 54), units="%")
+    path = small.sites.save(tmp_path / "sites.csv")
+    columns = pd.read_csv(path)[["strain"]]
+    again = SubImageStack.from_positions(image, path, window_size=24, columns=columns)
+    np.testing.assert_allclose(again.sites["strain"], small.sites["strain"])
+    np.testing.assert_allclose(again.data, small.data, atol=1e-6)
