@@ -29,6 +29,9 @@ class RVAEMixin(MasksMixin):
     def rvae_model(self):
         """The fitted :class:`~hs_rvae.RVAE`, held by reference and not saved with the stack.
 
+        It is the model that wrote the columns of :attr:`sites`. In a stack without such columns it
+        is that of an :meth:`rvae` that was interrupted after the fit, if there was one.
+
         Raises
         ------
         RuntimeError
@@ -44,7 +47,7 @@ class RVAEMixin(MasksMixin):
                 "anew."
             )
         if self._unused_model is not None:
-            raise RuntimeError(f"stack.rvae() was interrupted before its end. {_TO_ENCODE}")
+            return self._unused_model
         raise RuntimeError("No rVAE model yet: call stack.rvae() or stack.apply_rvae(path).")
 
     @recorded
@@ -187,7 +190,8 @@ class RVAEMixin(MasksMixin):
                 model.pixel_size_, model.pixel_units_ = self._pixel_calibration()
                 self._unused_model = model
             if isinstance(error, KeyboardInterrupt):
-                message = "stack.rvae() was interrupted: table and model of the stack are as before."
+                message = "stack.rvae() was interrupted: the site table is as it was"
+                message += " and belongs to stack.rvae_model." if self._rvae_model is not None else "."
                 message = " ".join([*map(str, error.args), message, _TO_ENCODE * fitted]).strip()
                 raise KeyboardInterrupt(message) from None
             if fitted:
@@ -268,12 +272,12 @@ class RVAEMixin(MasksMixin):
 
     def _model_of_sites(self):
         """The model, which must be the one that wrote the site table."""
-        model = self.rvae_model
-        if getattr(model, "fit_id_", None) != self.metadata.get_item(f"{RVAE_NODE}.fit_id"):
+        model, written = self.rvae_model, self.metadata.get_item(f"{RVAE_NODE}.fit_id")
+        if getattr(model, "fit_id_", None) != written:
+            by = "has no columns of" if written is None else "was written by another fit than"
             raise ValueError(
-                "The site table was not written by stack.rvae_model but by another fit: call "
-                "stack.apply_rvae(stack.rvae_model), or stack.apply_rvae(path) with the file of the "
-                "other model."
+                f"The site table {by} stack.rvae_model: call stack.apply_rvae(stack.rvae_model), or "
+                "stack.apply_rvae(path) with the file of the model that you want."
             )
         return model
 
