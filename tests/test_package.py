@@ -423,7 +423,6 @@ def long_functions(source, limit=60):
 KNOWN_LONG_FUNCTIONS = {
     "embedding.py: embed",
     "refinement/overlap.py: tail_equations",
-    "report/figures.py: _plan",
     "report/words.py: outcome",
     "rvae/harmonic.py: HarmonicModel.fit",
     "signals/decomposition.py: DecompositionMixin.decomposition",

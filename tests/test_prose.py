@@ -41,6 +41,7 @@ PENDING = [
     "hs_rvae/rvae/*",
     "hs_rvae/signals/*",
     "hs_rvae/simulation/*",
+    "hs_rvae/sites/*",
 ]
 
 LONGEST = 25  # words in a sentence

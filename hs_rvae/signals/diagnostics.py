@@ -80,7 +80,7 @@ class DiagnosticsMixin:
         if "angle" in values:
             angle = _units.radians(values["angle"], sites.units["angle"])
             values["angle"] = np.where(self._defined(sites), angle, np.nan)
-        quantities, notes = self._instrument_quantities(sites)
+        quantities, notes, measured = self._instrument_quantities(sites)
         found = _diagnostics.diagnose(
             sites.xy,
             values,
@@ -91,6 +91,9 @@ class DiagnosticsMixin:
             random_state=random_state,
         )
         found = _diagnostics.Diagnostics(found.table, (*found.summary, *notes))
+        writer, writers = "rvae_diagnostics", sites.writers
+        free = {n: v for n, v in measured.items() if writers.get(n, writer) == writer}
+        sites.set_many(free, writer=writer)
         for line in found.summary:
             _logger.info(line)
         return found
@@ -141,7 +144,7 @@ class DiagnosticsMixin:
         )
 
     def _instrument_quantities(self, sites):
-        """What the values are compared with, by name, and what is missing, in words."""
+        """Quantities to compare with, notes on missing ones, and intensities measured for them."""
         xy, image, notes = sites.xy, self.image, []
         if isinstance(image, list):
             image = image[sites["image"][0]]
@@ -150,11 +153,9 @@ class DiagnosticsMixin:
         quantities["edge distance"] = _quantities.edge_distance(xy, shape)
         intensity = next((name for name in ("amplitude", "volume") if name in sites), None)
         background = "background" if "background" in sites else None
-        measured = None if intensity and background else self._measure_intensity(sites)
+        measured = {} if intensity and background else self._measure_intensity(sites)
         quantities["intensity"] = sites[intensity] if intensity else measured["disk_intensity"]
-        quantities["background"] = (
-            sites[background] if background else measured["lowest_intensity"]
-        )
+        quantities["background"] = sites[background] if background else measured["lowest_intensity"]
         if all(name in sites for name in ("sigma_x", "sigma_y", "rotation")):
             shapes = [sites[name] for name in ("sigma_x", "sigma_y", "rotation")]
             shapes[2] = _units.radians(shapes[2], sites.units["rotation"])
@@ -165,10 +166,10 @@ class DiagnosticsMixin:
                 "Tilt is left out: there are no columns 'sigma_x', 'sigma_y' and 'rotation'; "
                 "SubImageStack.from_atom_lattice() or from_sublattice() writes them."
             )
-        return quantities, notes
+        return quantities, notes, measured
 
     def _measure_intensity(self, sites):
-        """Intensities of column and background in the sub-images, written where names are free."""
+        """Intensities of column and background in the sub-images, by column."""
         from hs_rvae.rvae.batches import map_blocks
 
         radius = _quantities.disk_radius(sites.xy)
@@ -180,11 +181,7 @@ class DiagnosticsMixin:
             width=2,
             dtype=np.float64,
         )
-        measured = {"disk_intensity": measured[:, 0], "lowest_intensity": measured[:, 1]}
-        writer, writers = "rvae_diagnostics", sites.writers
-        free = {n: v for n, v in measured.items() if writers.get(n, writer) == writer}
-        sites.set_many(free, writer=writer)
-        return measured
+        return {"disk_intensity": measured[:, 0], "lowest_intensity": measured[:, 1]}
 
 
 def _check_one_image(sites):

@@ -191,7 +191,9 @@ class RVAEMixin(MasksMixin):
                 self._unused_model = model
             if isinstance(error, KeyboardInterrupt):
                 message = "stack.rvae() was interrupted: the site table is as it was"
-                message += " and belongs to stack.rvae_model." if self._rvae_model is not None else "."
+                message += (
+                    " and belongs to stack.rvae_model." if self._rvae_model is not None else "."
+                )
                 message = " ".join([*map(str, error.args), message, _TO_ENCODE * fitted]).strip()
                 raise KeyboardInterrupt(message) from None
             if fitted:
