@@ -13,7 +13,7 @@ import numpy as np
 
 from hs_rvae import plots
 from hs_rvae.exceptions import ModelMismatch
-from hs_rvae.plots.markers import column_values
+from hs_rvae.plots.markers import column_values, site_points
 from hs_rvae.signals import selection as _selection
 
 _N_ANGLES = 180
@@ -124,7 +124,8 @@ class ExploringMixin:
         KeyError
             If there is no such column.
         ValueError
-            If the stack has no site table or no navigation axis, or a column no finite value.
+            If the stack has no site table or no navigation axis, or sites of several images or
+            frames; or if a column has no finite value.
 
         Examples
         --------
@@ -155,7 +156,7 @@ class ExploringMixin:
         return explorer
 
     def _sites_to_explore(self):
-        self._sites_to_plot()
+        site_points(self._sites_to_plot())  # of one image and one frame?
         if self.axes_manager.navigation_dimension != 1:
             raise ValueError(
                 "The stack has no navigation axis: a single sub-image has no others to go to."
