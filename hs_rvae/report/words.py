@@ -102,19 +102,18 @@ def _of_model(stack, random_state):
 
 def _explained(stack, random_state):
     """Share of the variance that the model explains, and the number of sites judged."""
-    count = len(stack.sites)
-    chosen = np.arange(count)
+    count, some = len(stack.sites), stack
     if count > _SAMPLE:
         chosen = np.sort(np.random.default_rng(random_state).choice(count, _SAMPLE, replace=False))
-    some = stack.select_sites(chosen)
-    some._rvae_model = stack._rvae_model
+        some = stack.select_sites(chosen)
+        some._rvae_model = stack._rvae_model
     try:
-        left = some.get_rvae_residual(lazy_output=False, show_progressbar=False).data
+        left = some.get_rvae_residual(lazy_output=False, show_progressbar=False)._images()
     except ModelMismatch:
         return None, 0
     seen = np.isfinite(left).all(axis=(1, 2))
     inside = (left[seen] != 0).any(axis=0)
-    data = np.asarray(some.data)[seen][:, inside]
+    data = np.asarray(some._images())[seen][:, inside]
     if not data.size or not data.var():
         return None, 0
     return 1 - float((left[seen][:, inside] ** 2).mean() / data.var()), int(seen.sum())

@@ -13,7 +13,7 @@ import numpy as np
 
 from hs_rvae import plots
 from hs_rvae.exceptions import ModelMismatch
-from hs_rvae.plots.markers import column_values
+from hs_rvae.plots.markers import column_values, site_points
 from hs_rvae.signals import selection as _selection
 from hs_rvae.sites import units as _units
 
@@ -125,7 +125,8 @@ class ExploringMixin:
         KeyError
             If there is no such column.
         ValueError
-            If the stack has no site table or no navigation axis, or a column no finite value.
+            If the stack has no site table or no navigation axis, or sites of several images or
+            frames; or if a column has no finite value.
 
         Examples
         --------
@@ -156,7 +157,7 @@ class ExploringMixin:
         return explorer
 
     def _sites_to_explore(self):
-        self._sites_to_plot()
+        site_points(self._sites_to_plot())  # of one image and one frame?
         self._check_site_axis()
 
     def _numbers_of(self, sites):

@@ -130,7 +130,8 @@ class RVAEMixin(MasksMixin):
         navigation_mask : numpy.ndarray of bool, shape (n_sites,), or BaseSignal, optional
             True = excluded from the fit and left NaN in the table.
         random_state : int, numpy.random.Generator or None
-            Seed of everything random; the same seed gives the same result.
+            Seed of everything random; the same seed gives the same result. If None, a seed is
+            drawn; it is the ``random_state`` of the model, and stands in the report.
         device : str or torch.device, optional
             None takes CUDA where there is one.
         show_progressbar : bool or None
