@@ -394,6 +394,16 @@ class SubImageStack(
         SubImageStack or LazySubImageStack
             Its sites are numbered from 0; ``sites["site_index"]`` keeps the original index.
 
+        Raises
+        ------
+        ValueError
+            If no site is chosen, a mask has another length, a ROI is not defined or the stack has
+            no navigation axis.
+        IndexError
+            If there is no such site.
+        TypeError
+            If `sites` is neither a mask nor numbers nor a ROI that encloses an area.
+
         Examples
         --------
         >>> import hyperspy.api as hs

@@ -67,12 +67,15 @@ def _with_results(stack):
 def complete(tmp_path_factory):
     """One stack of each kind, with the results of every verb where there is a model."""
     image = _with_results(_cut(0))
-    path = tmp_path_factory.mktemp("stack") / "stack.zspy"
+    folder = tmp_path_factory.mktemp("stack")
+    path = folder / "stack.zspy"
+    image.image.save(folder / "film.hspy")
+    image.rvae_model.save(folder / "model.safetensors")
     image.save(path)
     joined = _with_results(hs_rvae.stack([_cut(0), _cut(1)]))
     without_image = image.deepcopy()
     without_image.image = None
-    return {
+    stacks = {
         "image": image,
         "series": _with_results(_cut_series()),
         "joined": joined,
@@ -85,6 +88,7 @@ def complete(tmp_path_factory):
         "without image": without_image,
         "without model": _cut(0),
     }
+    return stacks, folder
 
 
 def _columns(*names):
@@ -163,6 +167,14 @@ def _means(stack, result):
     )
 
 
+def _data(stack, data):
+    assert data.reshape(-1, WINDOW, WINDOW).shape[0] == len(stack.sites)
+
+
+def _same_pixels(image, path):
+    np.testing.assert_array_equal(image.data, hs.load(path).data)
+
+
 def _rebinned(stack, result):
     assert result.data.shape[-1] == stack.data.shape[-1] // 2
     np.testing.assert_array_equal(result.sites["x"], stack.sites["x"])
@@ -182,6 +194,7 @@ USES = {
         _finite("cluster", "cluster_probability"),
     ),
     "crop": (lambda s: s.crop(0, 0, 1), lambda s, result: _sites(1)(s, s)),
+    "data": (lambda s: s.data, _data),
     "decomposition": (lambda s: s.decomposition("NMF", output_dimension=2), _finite("nmf_0")),
     "derotate": (lambda s: s.derotate(), _images),
     "embedding": (lambda s: s.embedding("tsne", random_state=0), _finite("tsne_0", "tsne_1")),
@@ -207,6 +220,14 @@ USES = {
     "get_rvae_residual": (lambda s: s.get_rvae_residual(), _images),
     "image": (lambda s: s.image, lambda s, image: None),
     "link_frames": (lambda s: s.link_frames(), _finite("track")),
+    "load_image": (
+        lambda s: s.load_image(s.files / "film.hspy"),
+        lambda s, image: _same_pixels(s.image, s.files / "film.hspy"),
+    ),
+    "load_rvae_model": (
+        lambda s: s.load_rvae_model(s.files / "model.safetensors"),
+        lambda s, model: _images(s, s.get_rvae_model()),
+    ),
     "match_sites": (lambda s: s.match_sites(s), lambda s, pairs: None),
     "plot": (lambda s: s.plot(navigator="sites"), _drawn),
     "plot_angle_histogram": (lambda s: s.plot_angle_histogram(), _drawn),
@@ -281,8 +302,10 @@ REFUSED = {
     "plot_angle_histogram": NO_COLUMN,
     "plot_cluster_means": NO_COLUMN,
     "plot_cluster_metric": dict.fromkeys(KINDS, (ValueError, "estimate_number_of_clusters")),
-    "plot_image": ONE_FRAME
-    | dict.fromkeys((*LOADED, "without image"), (ValueError, r"give one with image=")),
+    "plot_image": dict.fromkeys(
+        ("joined", *LOADED, "without image"), (ValueError, r"give one with image=")
+    )
+    | {"series": (ValueError, r"such as image\.inav\[0\]")},
     "plot_latent_space": NO_COLUMN,
     "plot_method_comparison": ONE_FRAME
     | {"without model": (KeyError, r"stack\.decomposition\(\)")},
@@ -298,9 +321,17 @@ REFUSED = {
     "rvae_diagnostics": NO_COLUMN | ONE_FRAME | FEW,
     "rvae_model": NO_MODEL,
     "save_movie": NO_FRAMES,
-    "crop": {ONE[1]: (ValueError, "axis")},
+    "load_image": {
+        "series": (ValueError, "path=.*film.hspy"),
+        "joined": (ValueError, "give a list of as many paths"),
+    },
+    "load_rvae_model": {
+        "series": (ValueError, "is not the model"),
+        "joined": (ValueError, "is not the model"),
+        "without model": (ValueError, r"stack\.apply_rvae\(path\)"),
+    },
     "select_sites": {ONE[1]: (ValueError, "no navigation axis")},
-    "split": {ONE[1]: (ValueError, "no navigation axis")},
+    "split": {ONE[1]: (ValueError, "no DataAxis named site")},
 }
 
 
@@ -313,8 +344,9 @@ def test_every_public_name_has_its_row():
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", USES)
 def test_every_method_works_or_says_why_not(name, kind, complete, tmp_path):
-    stack = complete[kind].deepcopy()
-    stack.folder, stack.other_model = tmp_path, complete["image"].rvae_model
+    stacks, files = complete
+    stack = stacks[kind].deepcopy()
+    stack.folder, stack.files, stack.other_model = tmp_path, files, stacks["image"].rvae_model
     use, check = USES[name]
     columns = stack.sites.columns
     if kind in REFUSED.get(name, {}):
