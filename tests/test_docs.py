@@ -162,6 +162,18 @@ def test_the_walk_names_functions_that_exist():
     assert [name for name in names if pydoc.locate(f"hs_rvae.{name}") is None] == []
 
 
+def test_tables_of_sweeps_state_commit_seeds_and_time():
+    found = []
+    for page in (DOCS / "user_guide").glob("*.rst"):
+        text = page.read_text(encoding="utf-8")
+        for script in re.findall(r"^\.\. begin of (\S+)$", text, re.MULTILINE):
+            table = text.split(f".. begin of {script}\n")[1].split(f".. end of {script}\n")[0]
+            assert re.search(r"\nCommit [0-9a-f]{7,}, seeds 0 to \d, \d+ minutes", table), page.name
+            assert (ROOT / script).exists(), page.name
+            found.append(script)
+    assert len(found) == 2
+
+
 # The built pages: HS_RVAE_HTML names their folder, docs/_build/html unless given ---------------
 
 
