@@ -82,7 +82,8 @@ def write_report(stack, path, *, title=None, command=None, diagnostics=None, ran
 def _table(stack):
     """Positions and results as CSV in base64."""
     sites = stack.sites
-    text = sites.to_dataframe()[_columns.main(sites.columns)].to_csv(float_format="%.7g", lineterminator="\n")
+    names = _columns.main(sites.columns)
+    text = sites.to_dataframe()[names].to_csv(float_format="%.7g", lineterminator="\n")
     return base64.b64encode(text.encode()).decode("ascii")
 
 
