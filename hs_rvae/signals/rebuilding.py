@@ -172,11 +172,8 @@ class RebuildingMixin(BlocksMixin):
     def _decoder(self):
         """What decodes a block of poses in the stack's intensities, and the poses of all sites."""
         self._check_not_turned()
-        model, node, sites = (
-            self._model_of_sites(),
-            self._rvae_node(),
-            self._sites_of_square_windows(),
-        )
+        model, node = self._model_of_sites(), self._rvae_node()
+        sites = self._sites_of_square_windows()
         scale, known = self.axes_manager.signal_axes[0].scale, node["pixel_size"]
         if known is not None and not np.isclose(scale, known, rtol=1e-6):
             raise ModelMismatch(

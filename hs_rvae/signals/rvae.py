@@ -192,9 +192,9 @@ class RVAEMixin(MasksMixin):
                 self._unused_model = model
             if isinstance(error, KeyboardInterrupt):
                 message = "stack.rvae() was interrupted: the site table is as it was"
-                message += (
-                    " and belongs to stack.rvae_model." if self._rvae_model is not None else "."
-                )
+                if self._rvae_model is not None:
+                    message += " and belongs to stack.rvae_model"
+                message += "."
                 message = " ".join([*map(str, error.args), message, _TO_ENCODE * fitted]).strip()
                 raise KeyboardInterrupt(message) from None
             if fitted:
@@ -244,8 +244,9 @@ class RVAEMixin(MasksMixin):
         RuntimeError
             Without `model`, if the stack has none.
         ValueError
-            If a column of yours would be replaced. If the windows are smaller than the model's, or differ from them and a pixel size is
-            unknown; the message states both and the window size to cut.
+            If a column of yours would be replaced. If the windows are smaller than the model's, or
+            differ from them and a pixel size is unknown; the message states both and the window
+            size to cut.
 
         Examples
         --------
@@ -279,8 +280,8 @@ class RVAEMixin(MasksMixin):
         if getattr(model, "fit_id_", None) != written:
             by = "has no columns of" if written is None else "was written by another fit than"
             raise ValueError(
-                f"The site table {by} stack.rvae_model: call stack.apply_rvae(stack.rvae_model), or "
-                "stack.apply_rvae(path) with the file of the model that you want."
+                f"The site table {by} stack.rvae_model: call stack.apply_rvae(stack.rvae_model), "
+                "or stack.apply_rvae(path) with the file of the model that you want."
             )
         return model
 

@@ -58,9 +58,7 @@ class SourcesMixin(MasksMixin):
             values[name], unit = table[name], table.units[name]
             if period := _columns.period(name, unit):
                 values[name] = _units.radians(values[name], unit)
-                angles[name] = round(
-                    2 * np.pi / period
-                )  # 2 for an axis: the same after half a turn
+                angles[name] = round(2 * np.pi / period)  # 2 for an axis
         return scale_columns(values, angles)
 
     def _columns_of(self, source, table, argument):

@@ -39,8 +39,8 @@ class TurningMixin(BlocksMixin):
         Parameters
         ----------
         column : str
-            Column of angles, in radians unless its unit is deg, from +x towards +y. It stays in the table: it says by how
-            much each sub-image was turned back.
+            Column of angles, in radians unless its unit is deg, from +x towards +y. It stays in the
+            table: it says by how much each sub-image was turned back.
         fill_value : float or None
             Outside the circle inscribed in the window, where a turned window has no data. None:
             the window, mirrored at its sides.

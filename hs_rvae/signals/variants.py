@@ -281,9 +281,8 @@ class VariantsMixin:
         # Turns of the motif itself become whole turns, and all below is as for any motif.
         angle = _variants.wrap(motif_symmetry * sites["angle"])
         std = motif_symmetry * self._angle_std_within(motif_symmetry)
-        if motif_symmetry > 1 and self._model_of_sites().lattice_symmetry_ in _divisors(
-            motif_symmetry
-        ):
+        turns = _divisors(motif_symmetry)
+        if turns and self._model_of_sites().lattice_symmetry_ in turns:
             clear = defined = np.isfinite(angle)
         else:
             defined = self._defined(sites, least_order)

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The register of columns: what each column of the site table is, and who writes it.
 
-A new column is one row of :data:`COLUMNS`. Figures, clusters, diagnostics, the report and messages ask
-this module whether a column is an angle, which colours it has, its unit, and which call writes it.
-Columns of your own need no row: their unit says whether they are angles. :func:`register` gives
+A new column is one row of :data:`COLUMNS`. Figures, clusters, diagnostics, the report and messages
+ask this module whether a column is an angle, which colours it has, its unit, and which call writes
+it. Columns of your own need no row: their unit says whether they are angles. :func:`register` gives
 them a kind and a printed name.
 """
 
@@ -114,15 +114,16 @@ COLUMNS = (
     Column("track", "label", "", "link_frames", "column of the specimen, the same in all frames"),
     Column("image", "label", "", "stack", "number of the image, in a stack that joins several"),
     Column("displacement_x_calibrated displacement_y_calibrated", "signed", "length",
-           "neighbours", "the same, each axis with its own scale"),
+           "neighbours", "the displacement, each axis with its own scale"),
     Column("displacement_std", "amplitude", "px", "neighbours",
            "standard error of the displacement, where the fit of the columns gives one"),
     Column("cell_a cell_b", "amplitude", "px", "neighbours", "sides of the cell of the neighbours"),
-    Column("cell_angle", "amplitude", "rad", "neighbours", "angle between these sides"),
+    Column("cell_angle", "amplitude", "rad", "neighbours", "angle between these two sides"),
     Column("angle_weight", "probability", "", "rvae",
            "probability of the mode of the posterior that the angle stands for"),
-    Column("latent_#_std", "amplitude", "", "rvae", "their standard deviations", title=""),
-    Column("shift_x_std shift_y_std", "amplitude", "px", "rvae", "its standard deviation"),
+    Column("latent_#_std", "amplitude", "", "rvae", "standard deviations of the latents", title=""),
+    Column("shift_x_std shift_y_std", "amplitude", "px", "rvae",
+           "standard deviation of the shift"),
     Column("shift_x_calibrated shift_y_calibrated", "signed", "length", "rvae",
            "the shift, each axis with its own scale"),
     Column("order_amplitude_std", "amplitude", "", "rvae", "standard error of the order amplitude"),
@@ -139,11 +140,13 @@ COLUMNS = (
            'column minus centre of the window; 0 except for ``centring="nearest"``'),
     Column("sigma_x sigma_y", "amplitude", "px", "sublattice", "widths of the fitted column"),
     Column("rotation", "angle", "rad", "sublattice",
-           "direction of its first width, from +x towards -y", period=np.pi),
-    Column("amplitude", "amplitude", "", "sublattice", "its height above the background"),
-    Column("amplitude_std", "amplitude", "", "sublattice", "standard error of the height"),
+           "direction of ``sigma_x``, from +x towards -y", period=np.pi),
+    Column("amplitude", "amplitude", "", "sublattice",
+           "height of the fitted column above the background"),
+    Column("amplitude_std", "amplitude", "", "sublattice", "standard error of this height"),
     Column("volume", "amplitude", "", "sublattice", "sum of the fitted peak"),
-    Column("disk_mean", "score", "", "sublattice", "mean of the image in a disk about the position"),
+    Column("disk_mean", "score", "", "sublattice",
+           "mean of the image in a disk about the position"),
     Column("background", "score", "", "sublattice", "level of the image around the column"),
     Column("residual", "amplitude", "", "sublattice", "what the fit leaves of the image"),
     Column("x_std y_std", "amplitude", "px", "sublattice", "standard errors of the position"),
@@ -202,8 +205,9 @@ def register(names, kind, *, unit="", meaning="", period=2 * np.pi, title=None):
     for name in column.names.split():
         if any(row.matches(name.replace("#", "0")) for row in COLUMNS):
             raise ValueError(f"names={names!r}: {name} is a column of the package; take another.")
-    if not 0 < column.period < np.inf:
-        raise ValueError(f"period={period!r}: give the period of the angle in radians, above 0.")
+    turns = 2 * np.pi / column.period if column.period > 0 else 0
+    if round(turns) < 1 or not np.isclose(turns, round(turns)):
+        raise ValueError(f"period={period!r}: give 2 pi by a whole number, such as pi for an axis.")
     _own[column.names] = column
 
 

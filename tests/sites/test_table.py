@@ -213,3 +213,52 @@ def test_names_of_columns_are_completed_and_suggested():
     with pytest.raises(KeyError, match="It has x, y, latent_0") as error:
         table["angle"]
     assert "mean" not in str(error.value)
+
+
+def test_a_table_keeps_who_wrote_each_column(table):
+    assert set(table.writers.values()) == {""}
+    table.claim({"x": "from_positions", "nowhere": "rvae"})
+    table.set_many({"angle": np.zeros(4)}, {"angle": "rad"}, writer="rvae")
+    table["strain"] = np.zeros(4)
+    expected = {"site_index": "", "x": "from_positions", "y": "", "angle": "rvae", "strain": ""}
+    assert table.writers == expected
+    assert table.take([0, 2]).writers == expected
+    assert table.to_dataframe().attrs["writers"] == expected
+    again = SiteTable.from_columns(dict(table.to_dataframe()), writers=table.writers)
+    assert again.writers == expected
+    table.remove("x", "strain")
+    assert table.writers == {"site_index": "", "y": "", "angle": "rvae"}
+    table["angle"] = np.ones(4)  # values of the user
+    assert table.writers["angle"] == ""
+
+
+def test_columns_are_written_and_removed_at_once_or_not_at_all(table):
+    table.set_many({"pca_0": np.zeros(4), "pca_1": np.zeros(4)}, writer="decomposition")
+    table.set_many({"pca_0": np.ones(4)}, writer="decomposition", remove=["pca_1", "pca_7"])
+    assert table.columns == ("site_index", "x", "y", "pca_0") and (table["pca_0"] == 1).all()
+    with pytest.raises(ValueError, match="'pca_1' has 3 values for 4 sites"):
+        table.set_many({"pca_1": np.zeros(3)}, remove=["pca_0"])
+    assert table.columns == ("site_index", "x", "y", "pca_0")
+
+
+def test_numbered_columns_are_in_the_order_of_their_numbers(table):
+    table.set_many({name: np.zeros(4) for name in ("pca_10", "pca_2", "pca_x", "my_pca_3")})
+    assert table.numbered("pca") == ["pca_2", "pca_10"]
+
+
+def test_columns_of_others_are_refused_by_name_and_owner(table):
+    table.set_many({"angle": np.zeros(4)}, writer="rvae")
+    table.check_free(["angle", "nowhere"], "stack.rvae", "rvae")
+    table.check_free(["x"], "stack.rvae", "rvae", overwrite=True)
+    with pytest.raises(ValueError, match="replace the column 'x', which you wrote.*overwrite=True"):
+        table.check_free(["x", "angle"], "stack.rvae", "rvae")
+    with pytest.raises(ValueError, match=r"'x', 'angle', which stack.rvae\(\) or .* and you wrote"):
+        table.check_free(["angle", "x"], "stack.decomposition", "decomposition")
+
+
+def test_a_table_of_an_earlier_version_has_the_writers_of_the_register(table):
+    table.set_many({"angle": np.zeros(4), "strain": np.zeros(4)})
+    del table.signal.metadata.Sites.writers
+    assert table.writers["angle"] == "rvae" and table.writers["strain"] == ""
+    table["strain"] = np.ones(4)
+    assert table.writers["angle"] == "rvae"
