@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.files import plain
 from hs_rvae.signals import construction as _construction
 from hs_rvae.signals.rebuilding import RVAE_NODE
@@ -24,7 +25,7 @@ MODEL_NODE = RVAE_NODE + ".model_file"
 FOLDER_NODE = "Sub_images.folder"
 # Width of the square in the middle of an image that its digest is made from, in px.
 _SQUARE = 64
-# What a model must share with the one that wrote the site table; it calls them so.
+# Settings that tell two models apart, as the metadata and the model call them.
 _OF_MODEL = {
     "architecture": "architecture",
     "rotation": "rotation",
@@ -137,15 +138,12 @@ class OriginsMixin:
             known = str(beside) if beside.is_file() else None
         found = self._find_file(path, known, "the model", "load_rvae_model")
         model = RVAE.load(found, device)
-        other, node = [], self.metadata.get_item(RVAE_NODE).as_dictionary()
-        for name, attribute in _OF_MODEL.items():
-            own, wanted = getattr(model, attribute), node.get(name)
-            if wanted not in (None, own) and wanted == wanted:  # NaN: stacks joined that differ
-                other.append(f"{name}={own!r} instead of {plain(wanted)!r}")
-        if other:
-            raise ValueError(
-                f"path={str(found)!r} is not the model that wrote the site table: it has "
-                f"{', '.join(other)}. stack.apply_rvae(path) encodes the sub-images with it."
+        node = self.metadata.get_item(RVAE_NODE).as_dictionary()
+        if node.get("fit_id") != model.fit_id_:
+            how = _difference(model, node)
+            raise ModelMismatch(
+                f"path={str(found)!r} is not the model that wrote the site table: it {how}. "
+                "stack.apply_rvae(path) encodes the sub-images with it."
             )
         self._check_columns_of(model)
         self._rvae_model = model
@@ -290,3 +288,14 @@ def _digest(image):
     middle = tuple(slice(max((n - _SQUARE) // 2, 0), (n + _SQUARE) // 2) for n in data.shape)
     square = np.ascontiguousarray(data[middle], dtype=np.float64)
     return hashlib.sha256(square.tobytes()).hexdigest()
+
+
+def _difference(model, node):
+    """Text: the settings in which a model differs from the one noted in the metadata."""
+    pairs = [(name, getattr(model, own), node.get(name)) for name, own in _OF_MODEL.items()]
+    other = [
+        f"{name}={own!r} instead of {plain(wanted)!r}"
+        for name, own, wanted in pairs
+        if wanted not in (None, own) and wanted == wanted  # NaN: stacks joined that differ
+    ]
+    return f"has {', '.join(other)}" if other else "is another fit, with the same settings"

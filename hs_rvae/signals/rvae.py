@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 
+from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.parallel import interruptible, shown
 from hs_rvae.signals.masks import MasksMixin
 from hs_rvae.signals.model_input import model_intensities, of_images, to_model_pixels
@@ -279,7 +280,7 @@ class RVAEMixin(MasksMixin):
         model, written = self.rvae_model, self.metadata.get_item(f"{RVAE_NODE}.fit_id")
         if getattr(model, "fit_id_", None) != written:
             by = "has no columns of" if written is None else "was written by another fit than"
-            raise ValueError(
+            raise ModelMismatch(
                 f"The site table {by} stack.rvae_model: call stack.apply_rvae(stack.rvae_model), "
                 "or stack.apply_rvae(path) with the file of the model that you want."
             )

@@ -237,3 +237,13 @@ def test_joined_stacks_of_one_model_bring_it_back(fitted, tmp_path):
     loaded = hs.load(tmp_path / "both.hspy")
     loaded.load_rvae_model()
     assert loaded.get_rvae_model().data.shape == both.data.shape
+
+
+def test_another_fit_with_the_same_settings_is_refused(film, fitted, tmp_path):
+    other = film.stack.deepcopy()
+    other.rvae(output_dimension=2, random_state=1)
+    other.rvae_model.save(tmp_path / "other.safetensors")
+    before = fitted.rvae_model
+    with pytest.raises(ValueError, match="another fit, with the same settings"):
+        fitted.load_rvae_model(tmp_path / "other.safetensors")
+    assert fitted.rvae_model is before
