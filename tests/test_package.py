@@ -34,6 +34,7 @@ STEPS = [
     "parallel",
     "files",
     "parent_image",
+    "constant_bands",
     "neighbours",
     "position_files",
     "positions",
