@@ -6,11 +6,21 @@ Positions are in pixels, ``(x, y)``, y down, as in :mod:`hs_rvae.positions`.
 """
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 # Neighbours that leave a gap of this angle or more stand on one side of a site: an edge of the
 # image or a missing column. Four neighbours of a square cell leave 90 degrees, three leave 120.
 _LARGEST_GAP = np.deg2rad(150)
+# A neighbour within this share of the nearest distance is the site itself, from another table.
+_ITSELF = 0.05
+# Positions within this share of the nearest-neighbour distance are one column, found twice.
+_TWICE = 0.25
+# Median nearest distances that entries of one column may lie apart.
+_FARTHEST = 4
+# Fewer columns do not show whether they form a lattice.
+_FEWEST = 4
 
 
 def nearest_neighbour_distance(positions):
@@ -20,7 +30,8 @@ def nearest_neighbour_distance(positions):
     Parameters
     ----------
     positions : numpy.ndarray of shape (n, 2)
-        ``(x, y)`` in pixels; non-finite positions are left out, repeated ones count once.
+        ``(x, y)`` in pixels; non-finite positions are left out. Columns that are listed twice, at
+        nearly the same place, count once, however many they are.
 
     Returns
     -------
@@ -38,7 +49,38 @@ def nearest_neighbour_distance(positions):
             f"{len(finite)} position(s) have no nearest-neighbour distance: give window_size "
             "as an int (pixels) or a float (units of the axis)."
         )
-    return float(np.median(cKDTree(finite).query(finite, k=2)[0][:, 1]))
+    distance, reach = _typical_distance(finite), 2
+    while reach <= _FARTHEST:
+        merged = _merged(finite, reach * distance)
+        if len(merged):
+            finite, distance, reach = merged, _typical_distance(merged), 1
+        reach *= 2
+    return distance
+
+
+def _typical_distance(positions):
+    """Median distance to the nearest of the other positions."""
+    return float(np.median(cKDTree(positions).query(positions, k=2)[0][:, 1]))
+
+
+def _merged(positions, reach):
+    """Centres of groups of positions linked within `reach`; empty unless they form a wide lattice.
+
+    Then most columns are listed twice, and `reach` tells two entries of a column from two columns.
+    Groups that lie anywhere may as well be small crystals.
+    """
+    pairs = cKDTree(positions).query_pairs(reach, output_type="ndarray")
+    links = coo_array((np.ones(len(pairs), bool), pairs.T), shape=(len(positions),) * 2)
+    count, group = connected_components(links, directed=False)
+    if count < _FEWEST:
+        return positions[:0]
+    size = np.bincount(group)
+    centres = np.stack([np.bincount(group, each) / size for each in positions.T], axis=1)
+    width = 2 * np.quantile(np.linalg.norm(positions - centres[group], axis=1), 0.9)
+    nearest = cKDTree(centres).query(centres, k=2)[0][:, 1]
+    typical = np.median(nearest)
+    regular = np.mean(np.abs(nearest - typical) < 0.25 * typical) > 0.5
+    return centres if regular and width < _TWICE * typical else centres[:0]
 
 
 def crowded(positions):
@@ -53,17 +95,17 @@ def crowded(positions):
     Returns
     -------
     numpy.ndarray of bool, shape (n,)
-        The distance is the median over all positions.
+        The distance is that of :func:`nearest_neighbour_distance`.
 
     Examples
     --------
     >>> crowded(np.array([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0], [9.0, 9.0], [10.0, 9.0]]))
     array([False, False, False,  True,  True])
     """
-    if len(positions) < 3:
+    if len(np.unique(np.round(positions, 3), axis=0)) < 3:
         return np.zeros(len(positions), dtype=bool)
     nearest = cKDTree(positions).query(positions, k=2)[0][:, 1]
-    return nearest < np.median(nearest) / 4
+    return nearest < _TWICE * nearest_neighbour_distance(positions)
 
 
 def nearest_shell_distance(positions, neighbours):
@@ -72,16 +114,71 @@ def nearest_shell_distance(positions, neighbours):
 
     For every position the farthest of its (up to four) nearest `neighbours` counts, so that a
     displaced site is judged by the columns it moves away from; neighbours 1.4 times farther
-    than the nearest belong to the next shell. The median over the positions is returned, NaN if
-    there are no neighbours.
+    than the nearest belong to the next shell. A neighbour that is the position itself does not
+    count (see :func:`displacement`). The median over the positions is returned, NaN if there are
+    no neighbours.
     """
-    neighbours = neighbours[np.isfinite(neighbours).all(axis=1)]
-    if not len(neighbours):
+    distances = _nearest(positions, neighbours, 4)[0]
+    distances = distances[np.isfinite(distances[:, 0])]
+    if not len(distances):
         return np.nan
-    near = min(4, len(neighbours))
-    distances = cKDTree(neighbours).query(positions, k=[*range(1, near + 1)])[0]
     shell = np.where(distances <= 1.4 * distances[:, :1], distances, 0.0)
     return float(np.median(shell.max(axis=1)))
+
+
+def _nearest(positions, neighbours, k):
+    """
+    The k nearest neighbours of each position, without those that are the position itself.
+
+    Parameters
+    ----------
+    positions, neighbours : numpy.ndarray of shape (n, 2) and (m, 2)
+        Non-finite ones have no neighbours and are none. Neighbours at nearly the same place are
+        one.
+    k : int
+
+    Returns
+    -------
+    distance : numpy.ndarray of shape (n, k)
+        Infinite where there are fewer.
+    vectors : numpy.ndarray of shape (n, k, 2)
+        From the position to its neighbours, NaN where there are fewer.
+    itself : numpy.ndarray of bool, shape (n,)
+        Which positions are among the neighbours.
+    """
+    distance, vectors = (
+        np.full((len(positions), k), np.inf),
+        np.full((len(positions), k, 2), np.nan),
+    )
+    itself = np.zeros(len(positions), dtype=bool)
+    usable = np.isfinite(positions).all(axis=1)
+    neighbours = neighbours[np.isfinite(neighbours).all(axis=1)]
+    if not usable.any() or not len(neighbours):
+        return distance, vectors, itself
+    spacing = _nearest_distance(positions[usable], neighbours)
+    reach = _ITSELF * spacing
+    repeated = cKDTree(neighbours).query_pairs(reach, output_type="ndarray")[:, 1]
+    neighbours = np.delete(neighbours, repeated, axis=0)
+    tree = cKDTree(neighbours)
+    if np.mean(tree.query(positions[usable])[0] <= reach) > 0.5:
+        reach = _TWICE * spacing  # one lattice, measured twice: nothing else is so near
+    count = tree.query_ball_point(positions[usable], reach, return_length=True)
+    itself[usable] = count > 0
+    near, index = tree.query(positions[usable], k=[*range(1, k + int(count.max()) + 1)])
+    # Those within reach come first, and are passed over.
+    column = np.minimum(count[:, None] + np.arange(k), near.shape[1] - 1)
+    near, index = (np.take_along_axis(each, column, axis=1) for each in (near, index))
+    near[count[:, None] + np.arange(k) >= tree.n] = np.inf
+    found = np.isfinite(near)
+    steps = neighbours[np.where(found, index, 0)] - positions[usable, None]
+    distance[usable], vectors[usable] = near, np.where(found[..., None], steps, np.nan)
+    return distance, vectors, itself
+
+
+def _nearest_distance(*tables):
+    """Nearest distance of the table where it is smaller: others may list few columns, far apart."""
+    tables = [xy for xy in tables if len(np.unique(np.round(xy, 3), axis=0)) > 1]
+    return min(map(nearest_neighbour_distance, tables), default=0.0)
 
 
 def displacement(positions, neighbours=None, k=4):
@@ -94,7 +191,8 @@ def displacement(positions, neighbours=None, k=4):
         ``(x, y)`` in pixels, for example of the B columns of a perovskite.
     neighbours : numpy.ndarray of shape (m, 2), optional
         Positions of the other sublattice, for example A. None takes the neighbours from
-        `positions` themselves.
+        `positions` themselves. A neighbour within 0.05 nearest distances of a position is the
+        position itself, as another table may have it, and does not count.
     k : int
         Number of neighbours.
 
@@ -115,7 +213,7 @@ def displacement(positions, neighbours=None, k=4):
     >>> displacement(np.array([[4.5, 3.0]]), corners)
     array([[ 0.5, -1. ]])
     """
-    positions, vectors = _enclosing_neighbours(positions, neighbours, k)
+    vectors, _ = _enclosing_neighbours(positions, neighbours, k)
     return -vectors.mean(axis=1)
 
 
@@ -129,7 +227,8 @@ def local_cells(positions, neighbours=None):
         ``(x, y)`` in pixels, for example of the B columns of a perovskite.
     neighbours : numpy.ndarray of shape (m, 2), optional
         Positions of the other sublattice, whose columns are the corners of a cell around each
-        position. None takes the neighbours from `positions` themselves, which lie a cell away.
+        position. None takes the neighbours from `positions` themselves, which lie a cell away;
+        so do neighbours among which most of the positions are (see :func:`displacement`).
 
     Returns
     -------
@@ -143,8 +242,8 @@ def local_cells(positions, neighbours=None):
     >>> local_cells(np.array([[4.5, 3.0]]), corners)
     (array([[8., 0.]]), array([[0., 9.]]))
     """
-    _, vectors = _enclosing_neighbours(positions, neighbours, 4)
-    if neighbours is None:  # opposite neighbours lie two cells apart
+    vectors, one_lattice = _enclosing_neighbours(positions, neighbours, 4)
+    if one_lattice:  # opposite neighbours lie two cells apart
         first, second = (vectors[:, i] - vectors[:, i + 2] for i in (0, 1))
     else:  # opposite edges of the quadrilateral
         edges = [vectors[:, (i + 1) % 4] - vectors[:, i] for i in range(4)]
@@ -156,32 +255,18 @@ def local_cells(positions, neighbours=None):
 
 
 def _enclosing_neighbours(positions, neighbours, k):
-    """Positions as an array, and vectors to their k nearest neighbours by azimuth, (n, k, 2).
+    """Vectors to the k nearest neighbours by azimuth, (n, k, 2); whether they are of one lattice.
 
     The vectors are NaN unless the neighbours enclose the position.
     """
     positions = np.asarray(positions, dtype=np.float64)
-    own = neighbours is None
-    others = positions if own else np.asarray(neighbours, dtype=np.float64)
-    result = np.full((len(positions), k, 2), np.nan)
-    usable = np.flatnonzero(np.isfinite(positions).all(axis=1))
-    sources = np.flatnonzero(np.isfinite(others).all(axis=1))
-    if len(sources) < k + own or not len(usable):
-        return positions, result
-    tree = cKDTree(others[sources])
-    _, index = tree.query(positions[usable], k=k + own)
-    index = sources[index.reshape(len(usable), -1)]
-    if own:
-        # A site is its own nearest neighbour, but not first among exact duplicates.
-        itself = index == usable[:, None]
-        itself[~itself.any(axis=1), -1] = True
-        index = index[~itself].reshape(len(usable), k)
-    vectors = others[index] - positions[usable, None, :]
+    others = positions if neighbours is None else np.asarray(neighbours, dtype=np.float64)
+    _, vectors, itself = _nearest(positions, others, k)
     azimuth = np.arctan2(vectors[..., 1], vectors[..., 0])
     order = np.argsort(azimuth, axis=1)
     vectors = np.take_along_axis(vectors, order[..., None], axis=1)
     azimuth = np.take_along_axis(azimuth, order, axis=1)
     gaps = np.diff(azimuth, axis=1, append=azimuth[:, :1] + 2 * np.pi)
-    enclosed = gaps.max(axis=1) < _LARGEST_GAP
-    result[usable[enclosed]] = vectors[enclosed]
-    return positions, result
+    vectors[~(gaps.max(axis=1) < _LARGEST_GAP)] = np.nan
+    finite = np.isfinite(positions).all(axis=1)
+    return vectors, bool(itself[finite].sum() > finite.sum() / 2)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is asked of an image before columns are searched or windows are cut: one, 2-D, real."""
 
+from hs_rvae.masked_arrays import filled
 from hs_rvae.sites import units as _units
 
 
@@ -17,7 +18,7 @@ def image_data(image):
     Returns
     -------
     numpy.ndarray or dask.array.Array of shape (rows, columns)
-        Not a copy.
+        Not a copy, except of a masked array, whose masked pixels are NaN.
 
     Raises
     ------
@@ -68,7 +69,7 @@ def image_data(image):
         )
     if data.dtype.kind not in "iufb":
         raise TypeError(f"image has the dtype {data.dtype}: convert it to real numbers first.")
-    return data
+    return filled(data)
 
 
 def is_series(image):

@@ -7,11 +7,11 @@ integers, y down. Atomap objects are recognised by their attributes; Atomap is n
 """
 
 import os
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
-import pandas as pd
 
+from hs_rvae.masked_arrays import filled
 from hs_rvae.neighbours import (  # noqa: F401  scripts import them from here too
     crowded,
     displacement,
@@ -19,6 +19,7 @@ from hs_rvae.neighbours import (  # noqa: F401  scripts import them from here to
     nearest_neighbour_distance,
     nearest_shell_distance,
 )
+from hs_rvae.position_files import read_positions
 from hs_rvae.sites import columns as _columns
 
 #: Units of the columns that positions and sublattices bring.
@@ -35,21 +36,23 @@ def as_positions(positions, order="xy"):
     Parameters
     ----------
     positions : array-like of shape (n, 2), table with the columns ``x`` and ``y``, Sublattice, \
-            signal or path
-        Positions in pixels. A table is a pandas ``DataFrame`` or a
-        :class:`~hs_rvae.sites.SiteTable`; a sublattice is Atomap's; a signal is what HyperSpy's
-        ``find_peaks`` returns for one image. A path names a ``.npy`` file of an array, or a text
-        file with commas: with a header that names ``x`` and ``y`` (as
-        :meth:`SiteTable.save <hs_rvae.sites.SiteTable.save>` writes it), or two numbers a line.
+            signal, dict or path
+        Positions in pixels. A table is a pandas ``DataFrame``, a
+        :class:`~hs_rvae.sites.SiteTable` or a dictionary with the keys ``x`` and ``y``; a
+        sublattice is Atomap's; a signal is what HyperSpy's ``find_peaks`` returns for one image.
+        A dictionary ``{0: array}`` is AtomAI's, with rows ``(row, column, class)``. A path names
+        a ``.npy`` file of an array, or a text file (:func:`~hs_rvae.position_files.read_positions`)
+        with columns called ``x`` and ``y``, as
+        :meth:`SiteTable.save <hs_rvae.sites.SiteTable.save>` writes it, or two numbers a line.
     order : {"xy", "rc"}
         What the two numbers of a row are: ``(x, y)``, or ``(row, column)`` = ``(y, x)``.
-        Not used for tables, sublattices and signals, which say what they are. AtomAI's
-        coordinates are "rc".
+        Not used for tables, sublattices, signals and dictionaries, which say what they are.
+        AtomAI's coordinates are "rc", also taken out of their dictionary.
 
     Returns
     -------
     numpy.ndarray
-        Shape (n, 2), float64, ``(x, y)``. Non-finite values are kept.
+        Shape (n, 2), float64, ``(x, y)``. Non-finite values are kept; masked ones become NaN.
 
     Raises
     ------
@@ -67,18 +70,25 @@ def as_positions(positions, order="xy"):
     if order not in ("xy", "rc"):
         raise ValueError(f"order={order!r} is unknown: use 'xy' or 'rc' (row, column).")
     if isinstance(positions, str | os.PathLike):
-        positions = _read_positions(Path(positions))
+        positions = read_positions(positions)
     if getattr(positions, "ragged", False):
         positions, order = _found_peaks(positions), "rc"
-    names = getattr(positions, "columns", None)
+    if is_from_atomai(positions):
+        positions, order = _of_one_image(positions)[:, :2], "rc"
+    names = getattr(positions, "columns", positions if isinstance(positions, Mapping) else None)
     if is_sublattice(positions):
-        array = np.stack([positions.x_position, positions.y_position], axis=1)
+        array = _side_by_side(positions.x_position, positions.y_position)
         order = "xy"
     elif names is not None and "x" in names and "y" in names:
-        array = np.stack([np.asarray(positions["x"]), np.asarray(positions["y"])], axis=1)
+        array = _side_by_side(positions["x"], positions["y"])
         order = "xy"
+    elif isinstance(positions, Mapping):
+        raise TypeError(
+            f"positions is a dictionary with the keys {', '.join(map(repr, names)) or 'none'}: "
+            "give 'x' and 'y', in pixels, or AtomAI's {0: array}."
+        )
     else:
-        array = np.asarray(positions)
+        array = np.asarray(filled(positions))
     if hasattr(positions, "sublattice_list"):
         raise TypeError(
             f"positions is a {type(positions).__name__}: SubImageStack.from_atom_lattice takes it, "
@@ -89,39 +99,77 @@ def as_positions(positions, order="xy"):
     if array.size == 0:
         array = np.empty((0, 2))
     if array.ndim != 2 or array.shape[1] != 2:
-        raise ValueError(
-            f"positions must have the shape (n, 2), one (x, y) per column, not {array.shape}; "
-            "write a single position as [[x, y]]."
-        )
+        raise ValueError(_wrong_shape(array.shape))
     array = array.astype(np.float64)
     return array[:, ::-1].copy() if order == "rc" else array
 
 
-def _read_positions(path):
-    """An array or a table from a file."""
-    if not path.is_file():
-        raise FileNotFoundError(f"positions={str(path)!r}: there is no such file.")
-    if path.suffix == ".npy":
-        return np.load(path, allow_pickle=False)
-    try:
-        table = pd.read_csv(path, comment="#")
-        if {"x", "y"} <= set(table.columns):
-            return table
-        table = pd.read_csv(path, comment="#", header=None)
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ValueError(
-            f"positions={str(path)!r} is no text file with positions ({error}). A file of an "
-            "Atomap lattice is for from_atom_lattice."
-        ) from error
-    if table.shape[1] != 2 or not all(kind in "iuf" for kind in map(_kind, table.dtypes)):
-        raise ValueError(
-            f"positions={str(path)!r} has neither the columns x and y nor two numbers a line."
+def _wrong_shape(shape):
+    remedy = "write a single position as [[x, y]]."
+    if len(shape) == 2 and shape[1] > 2:
+        remedy = (
+            "pass the two that are positions, as in xy[:, :2], with order='rc' if rows come first. "
+            "A class is for columns={'class': xy[:, 2]}."
         )
-    return table.to_numpy()
+    elif len(shape) == 2:
+        remedy = "pass one row for each."
+    if len(shape) == 2 and shape[0] == 2 and shape[1] > 3:
+        remedy = "turn them over, as in xy.T."
+    return f"positions must have the shape (n, 2), one (x, y) per column, not {shape}: {remedy}"
 
 
-def _kind(dtype):
-    return getattr(dtype, "kind", "O")
+def is_from_atomai(positions):
+    """Whether it is AtomAI's dictionary: the number of an image to (row, column, class)."""
+    numbers = isinstance(positions, Mapping) and [*positions]
+    return bool(numbers) and all(isinstance(key, int | np.integer) for key in numbers)
+
+
+def position_classes(positions):
+    """
+    The classes that AtomAI gives to its coordinates.
+
+    Parameters
+    ----------
+    positions
+        As :func:`as_positions` takes them, of one image.
+
+    Returns
+    -------
+    dict
+        ``{"class": array of int, shape (n,)}``; empty for all but AtomAI's dictionary.
+
+    Examples
+    --------
+    >>> position_classes({0: np.array([[7.0, 3.0, 1.0], [9.0, 4.0, 0.0]])})
+    {'class': array([1, 0])}
+    """
+    if not is_from_atomai(positions):
+        return {}
+    array = _of_one_image(positions)
+    return {"class": np.rint(array[:, 2]).astype(np.int64)} if array.shape[1] == 3 else {}
+
+
+def _of_one_image(positions):
+    """Coordinates of the one image in AtomAI's dictionary."""
+    if len(positions) > 1:
+        first = next(iter(positions))
+        raise ValueError(
+            f"positions has the coordinates of {len(positions)} images: choose those of this one, "
+            f"as in {{0: positions[{first}]}}."
+        )
+    array = np.asarray(filled(*positions.values()))
+    if array.size == 0:
+        return np.empty((0, 3))
+    if array.ndim != 2 or array.shape[1] not in (2, 3):
+        raise ValueError(
+            f"positions is a dictionary of an array of the shape {array.shape}; AtomAI's has rows "
+            "(row, column, class). Pass an array of (x, y)."
+        )
+    return array
+
+
+def _side_by_side(x, y):
+    return np.stack([np.asarray(filled(x)), np.asarray(filled(y))], axis=1)
 
 
 def _found_peaks(signal):
@@ -170,8 +218,8 @@ def sublattice_positions(sublattice):
             "an Atom_Lattice."
         )
     columns = {
-        "x": np.asarray(sublattice.x_position, dtype=np.float64),
-        "y": np.asarray(sublattice.y_position, dtype=np.float64),
+        "x": np.asarray(filled(sublattice.x_position), dtype=np.float64),
+        "y": np.asarray(filled(sublattice.y_position), dtype=np.float64),
     }
     table = column_table(sublattice)
     if table is not None:

@@ -7,6 +7,7 @@ import logging
 import numpy as np
 from scipy.spatial import cKDTree
 
+from hs_rvae.masked_arrays import filled
 from hs_rvae.neighbours import nearest_neighbour_distance
 
 _logger = logging.getLogger(__name__)
@@ -55,14 +56,14 @@ def link_frames(positions, max_distance=None, drift=None):
     >>> drift[1]
     array([3., 1.])
     """
-    positions = [np.asarray(xy, float).reshape(-1, 2) for xy in positions]
+    positions = [np.asarray(filled(xy), float).reshape(-1, 2) for xy in positions]
     if max_distance is None:
         max_distance = _default_distance(positions)
     elif isinstance(max_distance, bool) or not 0 < max_distance < np.inf:
         raise ValueError(f"max_distance={max_distance!r}: give a positive number of pixels.")
     given = None
     if drift is not None:
-        given = np.asarray(drift, float)
+        given = np.asarray(filled(drift), float)
         if given.shape != (len(positions), 2) or not np.isfinite(given).all():
             raise ValueError(
                 f"drift has the shape {given.shape}: ({len(positions)}, 2) finite numbers are "

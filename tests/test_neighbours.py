@@ -36,6 +36,33 @@ def test_crowded_positions_lie_within_a_quarter_of_a_distance():
     assert not crowded(np.array([[0.0, 0.0], [1.0, 0.0]])).any()
 
 
+@pytest.mark.parametrize("share", [0.1, 0.4, 0.6, 1.0])
+@pytest.mark.parametrize("apart", [0.05, 0.3, 1.5])
+def test_columns_found_twice_are_crowded_however_many_they_are(share, apart):
+    columns = square_lattice(12)
+    twice = columns[: int(share * len(columns))]
+    both = np.vstack([columns, twice + [apart, -apart]])
+    expected = np.isin(np.arange(len(both)) % len(columns), np.arange(len(twice)))
+    np.testing.assert_array_equal(crowded(both), expected)
+    assert nearest_neighbour_distance(both) == pytest.approx(10.0, rel=0.02)
+
+
+def test_columns_of_many_tables_are_crowded():
+    rng = np.random.default_rng(0)
+    tables = np.vstack([square_lattice(12) + rng.normal(0, 0.3, (144, 2)) for _ in range(5)])
+    assert crowded(tables).mean() > 0.99
+    assert nearest_neighbour_distance(tables) == pytest.approx(10.0, rel=0.05)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_small_crystals_and_pairs_of_columns_are_not_crowded(seed):
+    rng = np.random.default_rng(seed)
+    crystals = [square_lattice(3) + 10 * rng.integers(0, 1000, 2) for _ in range(40)]
+    assert not crowded(np.unique(np.vstack(crystals), axis=0)).any()
+    dumbbells = square_lattice(10, 38.4)
+    assert not crowded(np.vstack([dumbbells, dumbbells + [13.6, 0]])).any()
+
+
 def test_nearest_shell_is_the_corner_distance_of_a_square_cell():
     a = square_lattice()
     b = a[(a < 45).all(axis=1)] + 5.0
@@ -45,6 +72,9 @@ def test_nearest_shell_is_the_corner_distance_of_a_square_cell():
     # Two neighbours at most: no invented third.
     assert nearest_shell_distance(np.array([[5.0, 5.0]]), a[:2]) == pytest.approx(5 * np.sqrt(2))
     assert np.isnan(nearest_shell_distance(b, np.array([[np.nan, 1.0]])))
+    # A column is not its own neighbour.
+    assert nearest_shell_distance(a, a.round(1) + 0.01) == pytest.approx(10, abs=0.02)
+    assert np.isnan(nearest_shell_distance(a[:1], a[:1]))
 
 
 def test_displacement_is_the_movement_of_the_site():

@@ -13,6 +13,7 @@ from hs_rvae.positions import (
     as_positions,
     check_positions_fit,
     pick_sublattice,
+    position_classes,
     sublattice_positions,
 )
 from hs_rvae.sites import SiteTable
@@ -60,7 +61,8 @@ def test_rc_is_row_then_column():
     ("given", "order", "error", "match"),
     [
         ([3.0, 5.0], "xy", ValueError, r"write a single position as \[\[x, y\]\]"),
-        (np.zeros((4, 3)), "xy", ValueError, r"shape \(n, 2\)"),
+        (np.zeros((4, 3)), "xy", ValueError, r"shape \(n, 2\).*xy\[:, :2\], with order='rc' if"),
+        (np.zeros((2, 7)), "xy", ValueError, r"turn them over, as in xy\.T"),
         (SimpleNamespace(sublattice_list=[]), "xy", TypeError, "from_atom_lattice takes it"),
         (XY + 1j, "xy", TypeError, "real numbers, not complex128"),
         ([["a", "b"]], "xy", TypeError, "real numbers"),
@@ -170,6 +172,91 @@ def test_positions_come_from_files(tmp_path):
     for name in ("xy.npy", "table.csv", "bare.csv", "sites.csv"):
         np.testing.assert_allclose(as_positions(tmp_path / name), xy)
     np.testing.assert_allclose(as_positions(str(tmp_path / "rows.csv"), order="rc"), xy)
+
+
+TABLE = pd.DataFrame({"site": [0, 1, 2], "y": XY[:, 1], "x": XY[:, 0]})
+WRITERS = {
+    "spaces": lambda path: np.savetxt(path, XY),
+    "spaces and a comment": lambda path: np.savetxt(path, XY, header="of the film, in µm"),
+    "names in a comment": lambda path: np.savetxt(path, TABLE, header="site y x"),
+    "names in a comment with commas": lambda path: np.savetxt(
+        path, TABLE, header="site, y, x", delimiter=", "
+    ),
+    "aligned": lambda path: np.savetxt(path, XY, fmt="%12.3f"),
+    "tabs": lambda path: np.savetxt(path, XY, delimiter="\t"),
+    "semicolons": lambda path: np.savetxt(path, XY, delimiter=" ; "),
+    "table with tabs": lambda path: TABLE.to_csv(path, sep="\t"),
+    "table with semicolons": lambda path: TABLE.to_csv(path, sep=";", index=False),
+    "table with spaces": lambda path: TABLE.to_csv(path, sep=" ", index=False),
+    "capitals": lambda path: TABLE.rename(columns=str.upper).to_csv(path),
+    "from a spreadsheet": lambda path: TABLE.to_csv(path, sep=";", encoding="utf-8-sig"),
+    "whole numbers": lambda path: np.savetxt(path, np.rint(XY * 4), fmt="%d"),
+}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_positions_come_from_text_of_all_kinds(kind, tmp_path):
+    WRITERS[kind](tmp_path / "xy.txt")
+    factor = 4 if kind == "whole numbers" else 1
+    np.testing.assert_allclose(as_positions(tmp_path / "xy.txt"), XY * factor, atol=1e-3)
+
+
+def test_missing_numbers_of_a_text_are_nan(tmp_path):
+    (tmp_path / "xy.txt").write_text("-- --\n4.0 6.5\n9.25 1.0\n")
+    np.testing.assert_array_equal(np.isnan(as_positions(tmp_path / "xy.txt"))[:, 0], [1, 0, 0])
+    (tmp_path / "xy.csv").write_text("x,y\n,\n4.0,6.5\nnan,1.0\n")
+    np.testing.assert_array_equal(as_positions(tmp_path / "xy.csv")[1], XY[1])
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("3,0;5,0\n4,0;6,5\n", r"has decimal commas \('4,0;6,5'\).*decimal=','"),
+        ("x;y\n3;5,0\n", "has decimal commas"),
+        ("3,0\t5,0\n4,0\t6,5\n", "has decimal commas"),
+        ("3,0 5,0\n4,0 6,5\n", "has decimal commas"),
+        ("3 5 0\n4 6 1\n", r"two numbers a line, but 3 numbers.*np\.loadtxt\(path\)\[:, :2\]"),
+        ("x,y\nred,blue\n", "neither the columns x and y"),
+        ("# nothing\n", "it is empty"),
+    ],
+)
+def test_a_text_that_cannot_be_read_is_refused_with_the_reason(text, match, tmp_path):
+    (tmp_path / "xy.txt").write_text(text)
+    with pytest.raises(ValueError, match=match):
+        as_positions(tmp_path / "xy.txt")
+
+
+def test_the_remedy_for_decimal_commas_works(tmp_path):
+    (tmp_path / "xy.txt").write_text("x;y\n3,0;5,0\n4,0;6,5\n")
+    table = pd.read_csv(tmp_path / "xy.txt", sep=None, decimal=",", engine="python")
+    np.testing.assert_array_equal(as_positions(table), XY[:2])
+
+
+def test_a_saved_dictionary_is_refused_with_a_remedy_that_works(tmp_path):
+    np.save(tmp_path / "atomai.npy", {0: np.c_[XY[:, ::-1], np.zeros(3)]})
+    with pytest.raises(ValueError, match=r"pass np\.load\(path, allow_pickle=True\)\.item\(\)"):
+        as_positions(tmp_path / "atomai.npy")
+    loaded = np.load(tmp_path / "atomai.npy", allow_pickle=True).item()
+    np.testing.assert_array_equal(as_positions(loaded), XY)
+
+
+def test_the_dictionary_of_atomai_is_row_column_and_class():
+    given = {0: np.c_[XY[:, ::-1], [0.0, 2.0, 1.0]]}
+    for order in ("xy", "rc"):
+        np.testing.assert_array_equal(as_positions(given, order), XY)
+    np.testing.assert_array_equal(position_classes(given)["class"], [0, 2, 1])
+    assert position_classes({0: XY[:, ::-1]}) == position_classes(XY) == {}
+    assert as_positions({0: np.empty((0, 3))}).shape == (0, 2)
+    with pytest.raises(ValueError, match=r"coordinates of 2 images.*\{0: positions\[0\]\}"):
+        as_positions({0: given[0], 1: given[0]})
+    with pytest.raises(ValueError, match=r"shape \(3, 4\).*\(row, column, class\)"):
+        as_positions({0: np.zeros((3, 4))})
+    with pytest.raises(TypeError, match="keys 'a': give 'x' and 'y'"):
+        as_positions({"a": XY})
+
+
+def test_a_dictionary_of_x_and_y_is_a_table():
+    np.testing.assert_array_equal(as_positions({"y": XY[:, 1], "x": XY[:, 0]}), XY)
 
 
 def test_files_without_positions_are_refused(tmp_path):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import parent_image as _parent_image
+from ..masked_arrays import filled
 
 _SMALLEST = 16  # px
 _FOR_ATOMAP = {"b1": np.uint8, "f2": np.float32}  # it cannot work with these types
@@ -46,7 +47,7 @@ class Picture:
         """Check a signal or an array and load it; `calibration` of an array: scale and units."""
         data = _parent_image.image_data(image)
         if hasattr(data, "compute"):
-            data = data.compute()
+            data = filled(data.compute())
         # A copy: the lattice must not change with the user's image, nor the image with the lattice.
         raw = np.array(data, dtype=_FOR_ATOMAP.get(data.dtype.kind + str(data.dtype.itemsize)))
         raw = raw.astype(raw.dtype.newbyteorder("="), copy=False)

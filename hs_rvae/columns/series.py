@@ -8,6 +8,7 @@ from uuid import uuid4
 import numpy as np
 
 from .. import parent_image as _parent_image
+from ..masked_arrays import filled
 from ..parallel import interruptible, run_tasks
 from ..refinement.fitting import Progress
 from .picture import Picture
@@ -152,7 +153,7 @@ def find_in_series(image, settings, show_progressbar):
 
 def _frame(image, number):
     """Pixels of one frame: an array, or dask's only block of it."""
-    frame = image.data[number]
+    frame = filled(image.data[number])
     return frame.rechunk(frame.shape) if hasattr(frame, "dask") else frame
 
 

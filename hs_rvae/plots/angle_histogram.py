@@ -7,8 +7,10 @@ import numpy as np
 from ..sites import columns, units
 from . import frame, markers
 from .color import ANGLE_COLORMAP, angle_colors
+from .style import independent
 
 
+@independent
 def plot_angle_histogram(
     sites,
     column="angle",

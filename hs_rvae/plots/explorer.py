@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Everything about one site in one figure, beside the map and a scatter of two columns."""
 
+from itertools import zip_longest
+
 import numpy as np
 
 from ..sites import columns, units
@@ -66,7 +68,7 @@ class Explorer(SiteNavigator):
     def _draw(self):
         below = ["image"] * 3 + ["model"] * 3 + ["angle"] * 3 + ["row"] * 3
         if self._is_flat():
-            rows = [["map"] * 16, ["scatter"] * 4 + below]
+            rows = [["map"] * 17, ["scatter"] * 4 + below + ["row"]]
             heights = (1, 1)
         else:
             rows = [["map"] * 7 + ["scatter"] * 5, below]
@@ -85,19 +87,15 @@ class Explorer(SiteNavigator):
             ax.set_xticks([])
             ax.set_yticks([])
         self.row_ax.set_axis_off()
-        # Names and values apart: only these move.
-        names = columns.main(self.sites.columns)
-        names += [n for n in self.sites.columns if n not in names and not n.endswith("_std")]
-        self._names, left = names[:_ROWS], len(names) - _ROWS
-        lines = [name[:25] for name in self._names]
-        lines += [f"... {left} more in stack.sites"] if left > 0 else []
-        style = {"va": "top", "fontsize": 6.5, "family": "monospace"}
-        self.row_ax.text(0, 1, "\n".join(lines), transform=self.row_ax.transAxes, **style)
-        self._row = self.row_ax.annotate(
-            "", (0, 1), (26 * 0.602 * 6.5, 0), xycoords="axes fraction", textcoords="offset points",
-            **style,
-        )  # fmt: skip
-        self._add_moving(self._row)
+        # A text for each row holds both name and value, so that they cannot part.
+        self._rows = [
+            self.row_ax.text(
+                0, 1 - k / (_ROWS + 1), "", transform=self.row_ax.transAxes, va="top", fontsize=6.5,
+                family="monospace", parse_math=False, gid="row",
+            )
+            for k in range(_ROWS + 1)
+        ]  # fmt: skip
+        self._add_moving(*self._rows)
         self.posterior_ax.set(xlim=(-180, 180), xticks=(-180, -90, 0, 90, 180), yticks=[])
         self.posterior_ax.set_xlabel("angle (°)", fontsize=8)
         self.posterior_ax.tick_params(labelsize=7)
@@ -124,7 +122,8 @@ class Explorer(SiteNavigator):
         self._show_image(self.sub_image_ax, "sub-image", sub_image, limits)
         self._show_image(self.model_ax, "reconstruction", found["model"], limits)
         self._show_posterior(found["posterior"])
-        self._row.set_text(self._row_text())
+        for text, line in zip_longest(self._rows, self._row_lines(), fillvalue=""):
+            text.set_text(line)
 
     def _show_image(self, ax, title, content, limits):
         """An image, on the grey scale of the sub-image, or the reason why there is none."""
@@ -135,7 +134,11 @@ class Explorer(SiteNavigator):
             ax.text(0.5, 0.5, content, ha="center", va="center", wrap=True, fontsize=7,
                     transform=ax.transAxes)  # fmt: skip
             return
-        ax.imshow(content, cmap="gray", vmin=limits[0], vmax=limits[1], extent=self._extent)
+        extent = self._extent
+        if extent is None:
+            height, width = np.shape(content)
+            extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+        frame.draw_image(ax, content, extent, cmap="gray", vmin=limits[0], vmax=limits[1])
         frame.add_scale_bar(ax, self._unit, "lower left", font_size=7)
 
     def _show_posterior(self, content):
@@ -160,13 +163,26 @@ class Explorer(SiteNavigator):
             title = f"posterior of the angle: {mean:.1f} ± {std:.1f}°"
             ax.set_title(title.replace("-", "−"), fontsize=8)
 
-    def _row_text(self):
-        """The row of the table, in the units of the figures."""
-        return "\n".join(self._value_text(name) for name in self._names)
+    def _row_lines(self):
+        """The row of the table as lines of name and value, in the units of the figures."""
+        names = columns.main(self.sites.columns)
+        names += [n for n in self.sites.columns if n not in names and not n.endswith("_std")]
+        left = len(names) - _ROWS
+        names = names[:_ROWS]
+        shown = [_shortened(name) for name in names]
+        wide = max(map(len, shown)) + 1
+        values = map(self._value_text, names)
+        lines = [f"{name:<{wide}}{value}" for name, value in zip(shown, values, strict=True)]
+        return lines + ([f"... {left} more in stack.sites"] if left > 0 else [])
 
     def _value_text(self, name):
         value, unit = self.sites[name][self.site], self.sites.units[name]
         if units.is_angle(unit) or columns.kind(name, unit) == "angle":
             value, unit = float(units.degrees(value, unit)), "°"
         text = f"{value:d}" if np.issubdtype(type(value), np.integer) else f"{value:.4g}"
-        return f"{text.replace('-', '−')}{unit if unit == '°' else ' ' + unit}"
+        return f"{text.replace('-', '−')}{unit if unit == '°' else ' ' + unit}".rstrip()
+
+
+def _shortened(name):
+    """A name that leaves room for its value."""
+    return name if len(name) <= 25 else f"{name[:24]}…"

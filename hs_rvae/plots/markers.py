@@ -79,8 +79,8 @@ def site_points(sites):
     if "frame" in sites.columns and np.unique(sites["frame"]).size > 1:
         raise ValueError(
             f"the table holds sites of {np.unique(sites['frame']).size} frames, which would fall "
-            "upon each other: choose one with frame=, or with "
-            "stack.select_sites(stack.sites['frame'] == 0)"
+            f"upon each other: choose one with stack.select_sites(stack.sites['frame'] == "
+            f"{sites['frame'][0]})"
         )
     return calibrated(sites, sites.xy)
 

@@ -9,12 +9,14 @@ import numpy as np
 from ..sites import columns, missing_column, units
 from . import frame, layout, markers
 from .color import polar_colors
+from .style import independent
 
 WHEEL_SIDE = 28.0  # mm kept beside a map for the wheel and its caption
 _WHEEL = (25.0, 21.0)  # mm, width and height of the wheel with its marks at 8 point
 _HOLE = 0.22  # inner radius of a signed wheel, so that hues are told apart there too
 
 
+@independent
 def plot_polar_map(
     sites,
     angle="angle",
@@ -147,6 +149,7 @@ def plot_polar_map(
     return base.finish(title)
 
 
+@independent
 def plot_color_wheel(ax, style="unsigned", *, cmap=None, caption=None, font_size=7.0):
     """Draw the colours of `polar_colors` at their directions on a map with y down.
 
@@ -193,7 +196,7 @@ def plot_color_wheel(ax, style="unsigned", *, cmap=None, caption=None, font_size
     inner = (radius - hole) * n / 4 if hole else 1.0
     rgba[..., 3] = np.clip(np.minimum((1 - radius) * n / 4, inner), 0, 1)
     # Rows run from y = -1 at the top to y = 1 at the bottom, like those of the map.
-    artist = ax.imshow(rgba, extent=(-1, 1, 1, -1), origin="upper", interpolation="antialiased")
+    artist = frame.draw_image(ax, rgba, (-1, 1, 1, -1))
     if signed:
         turn = np.linspace(0, 2 * np.pi, 181)
         zero = (1 + hole) / 2

@@ -6,8 +6,10 @@ import numpy as np
 
 from . import frame, layout, markers
 from .polar import WHEEL_SIDE, add_wheel, polar_scale
+from .style import independent
 
 
+@independent
 def plot_polar_scatter(
     sites,
     x,

@@ -7,6 +7,7 @@ import numpy as np
 from . import frame, layout, markers
 from .color import UNDEFINED_COLOR
 from .site_map import _label_scale, _value_scale, infer_kind
+from .style import independent
 
 # Share of the sites inside the lines of equal density.
 _SHARES = (0.9, 0.7, 0.5, 0.3, 0.1)
@@ -14,6 +15,7 @@ _SHARES = (0.9, 0.7, 0.5, 0.3, 0.1)
 _MOST, _GRID = 5000, 90
 
 
+@independent
 def plot_scatter(
     sites,
     x,

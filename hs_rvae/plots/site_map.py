@@ -11,12 +11,14 @@ from ..sites import columns, units
 from . import layout, markers, series
 from .color import ANGLE_COLORMAP, UNDEFINED_COLOR, class_colors, get_colormap
 from .frame import open_map
+from .style import independent
 
 KINDS = ("angle", "signed", "sequential", "labels")
 _MOST_CLASSES = 24
 _DEFAULT_COLORMAPS = {"angle": ANGLE_COLORMAP, "signed": "coolwarm", "sequential": "viridis"}
 
 
+@independent
 def plot_site_map(
     sites,
     column,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ..masked_arrays import filled
 from ..parallel import shown
 from ..positions import as_positions, check_positions_fit
 from ..sites import columns
@@ -179,12 +180,12 @@ def image_array(image, saturation=None):
     """
     The image as a C-contiguous, writable float64 array; a lazy one is computed once.
 
-    Pixels at or above `saturation` become NaN.
+    Pixels at or above `saturation` become NaN, and so do masked ones.
     """
     data = image.data if hasattr(image, "axes_manager") else image
     if hasattr(data, "dask"):
         data = data.compute()
-    array = np.asarray(data)
+    array = np.asarray(filled(data))
     if array.dtype.kind not in "iufb":
         raise TypeError(
             f"image has the type {array.dtype}; real numbers are needed: take the modulus, the "

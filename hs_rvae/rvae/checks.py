@@ -4,6 +4,8 @@
 
 import numpy as np
 
+from ..masked_arrays import refuse_masked
+
 _NUMBER = float | int | np.floating
 SMALLEST_WINDOW = 8  # px: below, the disk holds no motif
 
@@ -67,6 +69,7 @@ def check_images(images, offsets):
     """Check shape and type of sub-images; returns offsets as an array or None."""
     if not (hasattr(images, "shape") and hasattr(images, "dtype")):
         raise TypeError(f"images is a {type(images).__name__}; give a numpy or dask array.")
+    refuse_masked(images=images, offsets=offsets)
     if len(images.shape) != 3 or images.shape[1] != images.shape[2]:
         raise ValueError(f"images has shape {images.shape}; (n, w, w) is expected.")
     if images.dtype.kind not in "fiub":

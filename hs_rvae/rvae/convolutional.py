@@ -15,6 +15,7 @@ from .covariance import factor_analysis
 from .device import here
 from .geometry import HarmonicGrid, align, to_complex, to_real
 from .loss import spatial_divergence
+from .pose import OrderFilter
 from .reading import check_enough
 from .results import AngleDistribution, RVAEResult, angle_bins, middles
 from .scales import choose_grid, intensity_scale
@@ -61,7 +62,7 @@ class ConvolutionalModel:
     scale: float
     grid: HarmonicGrid
     pose: pose.PoseModel
-    order: pose.OrderFilter
+    order: OrderFilter
     rotation_prior: float
     shift_prior: float
     history: dict = field(repr=False)

@@ -4,6 +4,7 @@
 
 import numpy as np
 
+from ..masked_arrays import filled
 from .device import pick_device
 
 
@@ -47,20 +48,20 @@ class Decoding:
         ... # doctest: +SKIP
         """
         self._check_fitted("inverse_transform")
-        latent = np.atleast_2d(np.asarray(latent, np.float32))
+        latent = np.atleast_2d(np.asarray(filled(latent), np.float32))
         if latent.shape[1] != self.n_latents_:
             raise ValueError(
                 f"latent has {latent.shape[1]} columns; the model has {self.n_latents_} latents: "
                 "give one for each."
             )
-        angle = np.float32(0.0 if angle is None else angle)
+        angle = np.float32(0.0 if angle is None else filled(angle))
         if angle.shape not in ((), (len(latent),)):
             raise ValueError(
                 f"angle has shape {angle.shape}; a number or ({len(latent)},) is expected."
             )
         angle = np.broadcast_to(angle, len(latent)).copy()
         if shift is not None:
-            shift = np.asarray(shift, np.float32)
+            shift = np.asarray(filled(shift), np.float32)
             if shift.shape not in ((2,), (len(latent), 2)):
                 raise ValueError(
                     f"shift has shape {shift.shape}; (2,) or ({len(latent)}, 2) is expected."

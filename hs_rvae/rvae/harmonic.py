@@ -19,6 +19,7 @@ from .device import here, one_thread, one_thread_in_a_pool
 from .geometry import HarmonicGrid, align, images_on, to_complex
 from .moved import MovedSites, moved_harmonics
 from .networks import ContentNetwork
+from .pose import OrderFilter
 from .reading import harmonics_of, read_usable
 from .results import AngleDistribution, RVAEResult, angle_bins, middles
 from .scales import choose_grid, intensity_scale
@@ -64,7 +65,7 @@ class HarmonicModel:
     level: float
     scale: float
     pose: pose.PoseModel
-    order: pose.OrderFilter
+    order: OrderFilter
     content: ContentNetwork
     history: dict
     n_sites_fit: int

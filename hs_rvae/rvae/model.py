@@ -7,6 +7,8 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
+from ..exceptions import ModelMismatch
+from ..masked_arrays import refuse_masked
 from ..parallel import active_client
 from .average import N_ROUNDS as N_SETTLING
 from .batches import n_blocks, rows_to_fit
@@ -107,6 +109,8 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
     pixel_size_, pixel_units_ : float and str, or None
         Size of the pixels fitted, set by the stack that was fitted and saved with the model; None
         if it is not known.
+    path_ : pathlib.Path or None
+        File that the model was saved to or loaded from last.
     lattice_symmetry_ : int
         n if a turn of 360/n degrees maps the motif without its distortion onto itself, as far as
         the motif tells: 2, 3, 4 or 6; 1 if none does.
@@ -228,6 +232,7 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
         """:meth:`fit`; `coefficients` are filled with those of all sub-images."""
         check_settings(self)
         offsets = check_images(images, offsets)
+        refuse_masked(strata=strata)
         initial = None if initial_model is None else self._initial(initial_model, images)
         device = pick_device(self.device)
         seed = int(np.random.default_rng(self.random_state).integers(2**62))
@@ -368,6 +373,7 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
 
     def _publish(self):
         """The fitted attributes, named as scikit-learn names them."""
+        self.path_ = None
         self.history_ = self._model.history
         self.window_size_ = self._model.grid.window_size
         self.n_sites_fit_ = self._model.n_sites_fit
@@ -398,7 +404,7 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
 
     def _check_window(self, images):
         if images.shape[1] != self.window_size_:
-            raise ValueError(
+            raise ModelMismatch(
                 f"images have windows of {images.shape[1]} px, the model was fitted to "
                 f"{self.window_size_} px; cut windows of that size."
             )

@@ -10,6 +10,7 @@ from hyperspy.external.progressbar import progressbar
 
 from hs_rvae.parallel import shown
 from hs_rvae.signals.cluster_results import ClusterResultsMixin
+from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.sources import SourcesMixin
 
 _logger = logging.getLogger(__name__)
@@ -20,6 +21,7 @@ _OF_HYPERSPY = ("signal", "decomposition", "bss")
 class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
     """Group the sites."""
 
+    @recorded
     def cluster_analysis(
         self,
         cluster_source=None,

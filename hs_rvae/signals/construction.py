@@ -15,11 +15,13 @@ from hs_rvae import neighbours as _neighbours
 from hs_rvae import parent_image as _parent_image
 from hs_rvae import positions as _positions
 from hs_rvae import windows as _windows
+from hs_rvae.masked_arrays import filled
 from hs_rvae.parallel import interruptible
 from hs_rvae.signals.usable import usable_sites
 from hs_rvae.sites import SiteTable
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
+from hs_rvae.stores import guarded
 
 _logger = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ def parent_image(image):
     Returns
     -------
     hyperspy.api.signals.Signal2D
+        The image itself; of masked pixels, a copy with NaN.
 
     Raises
     ------
@@ -49,9 +52,10 @@ def parent_image(image):
     """
     _parent_image.image_data(image.inav[0] if _parent_image.is_series(image) else image)
     _parent_image.calibration(image)
+    data = filled(getattr(image, "data", image))
     if isinstance(image, BaseSignal):
-        return image
-    signal = Signal2D(image)
+        return image if data is image.data else image._deepcopy_with_new_data(data)
+    signal = Signal2D(data)
     return signal.as_lazy() if hasattr(image, "dask") else signal
 
 
@@ -120,6 +124,7 @@ def cut_stack(image, positions, window_size, lazy, centring, edge, columns, unit
 def _cut_frames(frames, positions, window_size, centring, lazy, progress):
     """Windows of all frames, one after another."""
     if lazy:
+        frames = guarded(frames)
         return _lazy_windows.cut_frames_lazy(frames, positions, window_size, centring)
     filled = [k for k, xy in enumerate(positions) if len(xy)]
     if len(filled) > 1:
@@ -140,7 +145,7 @@ def _cut_frames(frames, positions, window_size, centring, lazy, progress):
 
 def _joined_column(name, columns, kept):
     """A column of all frames; NaN, or -1 for integers, where a frame does not have it."""
-    parts = [np.asarray(one[name])[rows] if name in one else None
+    parts = [np.asarray(filled(one[name]))[rows] if name in one else None
              for one, rows in zip(columns, kept, strict=True)]  # fmt: skip
     whole = all(part.dtype.kind in "iub" for part in parts if part is not None)
     missing = -1 if whole else np.nan
@@ -171,7 +176,7 @@ def surroundings(positions, neighbours, image, errors=None, neighbour_errors=Non
     positions : numpy.ndarray of shape (n, 2)
         ``(x, y)`` in pixels.
     neighbours : numpy.ndarray of shape (m, 2)
-        Of the other sublattice, or the same positions again: their own neighbours are taken.
+        Of the other sublattice, or of the same one: a site is not its own neighbour.
     image : Signal2D
         For the calibration.
     errors, neighbour_errors : numpy.ndarray of shape (n, 2) and (m, 2), optional
@@ -185,8 +190,6 @@ def surroundings(positions, neighbours, image, errors=None, neighbour_errors=Non
         ``cell_a``, ``cell_b`` (px) and ``cell_angle`` (rad, from a to b).
     units : dict of str to str
     """
-    if np.array_equal(neighbours, positions, equal_nan=True):
-        neighbours = None
     moved = _neighbours.displacement(positions, neighbours)
     a, b = _neighbours.local_cells(positions, neighbours)
     factor, length = _units.length_scale(pixel_units(image))
@@ -209,15 +212,15 @@ def surroundings(positions, neighbours, image, errors=None, neighbour_errors=Non
 
 
 def warn_small_window(window_size, positions, neighbours):
-    """Warn if the inscribed disk of the window leaves out the nearest other columns."""
+    """Warn if the inscribed disk of the window leaves out the nearest neighbours."""
     distance = _neighbours.nearest_shell_distance(positions, neighbours)
     # The disk of the model is soft: it has fallen to one half at about 0.46 of the window.
     radius = 0.46 * window_size
     if distance > radius:
         _logger.warning(
             "The soft disk inscribed in a window of %d px (radius %.1f px), which is what a model "
-            "sees, leaves out the nearest columns of the other sublattice, %.1f px away: "
-            "window_size=%d would take them in.",
+            "sees, leaves out the nearest neighbours, %.1f px away: window_size=%d would take them "
+            "in.",
             window_size,
             radius,
             distance,

@@ -7,6 +7,7 @@ import logging
 import numpy as np
 
 from hs_rvae.signals.decomposing import MEAN_FREE, DecomposingMixin
+from hs_rvae.signals.recording import recorded
 
 _logger = logging.getLogger(__name__)
 
@@ -14,6 +15,7 @@ _logger = logging.getLogger(__name__)
 class DecompositionMixin(DecomposingMixin):
     """Linear decompositions of the sub-images."""
 
+    @recorded
     def decomposition(
         self,
         normalize_poissonian_noise=False,

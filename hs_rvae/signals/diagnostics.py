@@ -49,8 +49,10 @@ class DiagnosticsMixin:
         Raises
         ------
         ValueError
-            If the columns of a model are missing, fewer than 100 sites have finite values, or the
-            stack joins several images.
+            If the columns of a model are missing, the stack joins several images or is a series of
+            several frames, or an option is out of range.
+        hs_rvae.exceptions.TooFewSites
+            If fewer than 100 sites have finite values; it is a ValueError too.
 
         Notes
         -----
@@ -73,16 +75,12 @@ class DiagnosticsMixin:
                 "There is no column 'angle' or 'latent_0'; stack.rvae() or stack.apply_rvae() "
                 "writes them."
             )
-        if "image" in sites and len(np.unique(sites["image"])) > 1:
-            raise ValueError(
-                "The stack joins several images, whose scan axes have nothing in common: choose "
-                "one, for example select_sites(stack.sites['image'] == 0)."
-            )
+        _check_one_image(sites)
         values = {name: sites[name] for name in names}
         if "angle" in values:
             angle = _units.radians(values["angle"], sites.units["angle"])
             values["angle"] = np.where(self._defined(sites), angle, np.nan)
-        quantities, notes = self._instrument_quantities(sites)
+        quantities, notes, measured = self._instrument_quantities(sites)
         found = _diagnostics.diagnose(
             sites.xy,
             values,
@@ -93,6 +91,9 @@ class DiagnosticsMixin:
             random_state=random_state,
         )
         found = _diagnostics.Diagnostics(found.table, (*found.summary, *notes))
+        writer, writers = "rvae_diagnostics", sites.writers
+        free = {n: v for n, v in measured.items() if writers.get(n, writer) == writer}
+        sites.set_many(free, writer=writer)
         for line in found.summary:
             _logger.info(line)
         return found
@@ -143,19 +144,18 @@ class DiagnosticsMixin:
         )
 
     def _instrument_quantities(self, sites):
-        """What the values are compared with, by name, and what is missing, in words."""
+        """Quantities to compare with, notes on missing ones, and intensities measured for them."""
         xy, image, notes = sites.xy, self.image, []
-        image = image[0] if isinstance(image, list) and len(image) == 1 else image
-        shape = None if image is None or isinstance(image, list) else image.data.shape
+        if isinstance(image, list):
+            image = image[sites["image"][0]]
+        shape = None if image is None else image.data.shape[-2:]
         quantities = {"x": xy[:, 0], "y": xy[:, 1]}
         quantities["edge distance"] = _quantities.edge_distance(xy, shape)
         intensity = next((name for name in ("amplitude", "volume") if name in sites), None)
         background = "background" if "background" in sites else None
-        measured = None if intensity and background else self._measure_intensity(sites)
+        measured = {} if intensity and background else self._measure_intensity(sites)
         quantities["intensity"] = sites[intensity] if intensity else measured["disk_intensity"]
-        quantities["background"] = (
-            sites[background] if background else measured["lowest_intensity"]
-        )
+        quantities["background"] = sites[background] if background else measured["lowest_intensity"]
         if all(name in sites for name in ("sigma_x", "sigma_y", "rotation")):
             shapes = [sites[name] for name in ("sigma_x", "sigma_y", "rotation")]
             shapes[2] = _units.radians(shapes[2], sites.units["rotation"])
@@ -166,10 +166,10 @@ class DiagnosticsMixin:
                 "Tilt is left out: there are no columns 'sigma_x', 'sigma_y' and 'rotation'; "
                 "SubImageStack.from_atom_lattice() or from_sublattice() writes them."
             )
-        return quantities, notes
+        return quantities, notes, measured
 
     def _measure_intensity(self, sites):
-        """Intensities of column and background in the sub-images, written where names are free."""
+        """Intensities of column and background in the sub-images, by column."""
         from hs_rvae.rvae.batches import map_blocks
 
         radius = _quantities.disk_radius(sites.xy)
@@ -181,8 +181,17 @@ class DiagnosticsMixin:
             width=2,
             dtype=np.float64,
         )
-        measured = {"disk_intensity": measured[:, 0], "lowest_intensity": measured[:, 1]}
-        writer, writers = "rvae_diagnostics", sites.writers
-        free = {n: v for n, v in measured.items() if writers.get(n, writer) == writer}
-        sites.set_many(free, writer=writer)
-        return measured
+        return {"disk_intensity": measured[:, 0], "lowest_intensity": measured[:, 1]}
+
+
+def _check_one_image(sites):
+    """Refuse sites of several images or frames."""
+    for name, what in (
+        ("image", "joins several images, whose scan axes have nothing in common"),
+        ("frame", "is a series, whose frames would fall upon each other"),
+    ):
+        if name in sites and len(np.unique(sites[name])) > 1:
+            raise ValueError(
+                f"The stack {what}: choose one, for example "
+                f"select_sites(stack.sites[{name!r}] == {sites[name][0]})."
+            )

@@ -4,12 +4,14 @@
 
 import numpy as np
 
+from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.sources import EMBEDDING, SourcesMixin
 
 
 class EmbeddingMixin(SourcesMixin):
     """Embeddings that keep neighbours or distances."""
 
+    @recorded
     def embedding(
         self,
         algorithm="tsne",

@@ -7,6 +7,7 @@ import logging
 import numpy as np
 from scipy.spatial import cKDTree
 
+from hs_rvae.signals.origins import image_notes
 from hs_rvae.sites import SiteTable
 
 _logger = logging.getLogger(__name__)
@@ -326,6 +327,7 @@ def _joined_signal(stacks):
     axes += [axis.get_axis_dictionary() for axis in reversed(first.axes_manager.signal_axes)]
     metadata = first.metadata.deepcopy().as_dictionary()
     metadata["Sub_images"] = _joined_settings([one.metadata.Sub_images for one in stacks])
+    metadata["Sub_images"]["image_file"] = [note for one in stacks for note in image_notes(one)]
     fits = [one.metadata.get_item("Sub_images.rvae") for one in stacks]
     if all(fits) and len({fit.get_item("fit_id") for fit in fits}) == 1:
         metadata["Sub_images"]["rvae"] = _joined_fit([fit.as_dictionary() for fit in fits])

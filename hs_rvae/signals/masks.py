@@ -4,6 +4,8 @@
 
 import numpy as np
 
+from hs_rvae.masked_arrays import refuse_masked
+
 
 class MasksMixin:
     """Masks in the order of the data."""
@@ -95,6 +97,7 @@ def flat_mask(name, mask, shape, numpy_shape, other):
         order = "in the order of the data"
     else:
         order = "True = excluded"
+    refuse_masked(**{name: values})
     if hasattr(values, "dask"):
         values = values.compute()
     values = np.asarray(values)

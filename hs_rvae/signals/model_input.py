@@ -6,6 +6,7 @@ import logging
 
 import numpy as np
 
+from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.signals.blocks import blocks_of, by_block
 from hs_rvae.sites import units as _units
 
@@ -59,7 +60,7 @@ def to_model_pixels(images, model, size, unit):
     # Half a pixel on each side may be missing: the model's disk ends before.
     if (own + 1) * step < wanted:
         needed = wanted / step
-        raise ValueError(
+        raise ModelMismatch(
             f"The windows are {own} px wide with pixels of {size:.4g} {unit}; the model was fitted "
             f"to {wanted} px with pixels of {known:.4g} {known_unit}. Cut windows of "
             f"window_size={int(np.ceil(needed - 0.01))} (px), that is {needed * size:.4g} {unit}."
@@ -80,7 +81,7 @@ def _unit_ratio(unit, other):
     ratio = _units.length_ratio(unit, other)
     if ratio is not None:
         return ratio
-    raise ValueError(
+    raise ModelMismatch(
         f"The pixels of the sub-images are measured in {unit!r}, those of the model in {other!r}: "
         "give the axes of the stack the model's unit."
     )

@@ -5,6 +5,7 @@
 import numpy as np
 
 from hs_rvae import plots
+from hs_rvae.masked_arrays import filled
 
 
 class PlottingMixin:
@@ -329,4 +330,4 @@ class PlottingMixin:
         if np.ndim(data) == 3 and "frame" in self.sites:
             # Several frames at once are refused by the plot itself.
             data = data[self.sites["frame"][0]]
-        return np.asarray(data)
+        return np.asarray(filled(data))

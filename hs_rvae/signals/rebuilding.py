@@ -5,6 +5,7 @@
 import numpy as np
 from hyperspy.signals import Signal2D
 
+from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.signals.blocks import BlocksMixin, by_block
 from hs_rvae.sites import units as _units
 
@@ -175,22 +176,13 @@ class RebuildingMixin(BlocksMixin):
         sites = self._sites_of_square_windows()
         scale, known = self.axes_manager.signal_axes[0].scale, node["pixel_size"]
         if known is not None and not np.isclose(scale, known, rtol=1e-6):
-            raise ValueError(
+            raise ModelMismatch(
                 f"The pixels are {scale:g} wide, and were {known:g} when the model was applied: "
                 "call apply_rvae(stack.rvae_model) again."
             )
-        k = model.n_latents_
-        names = [f"latent_{i}" for i in range(k)] + ["angle"] * bool(model.rotation)
-        names += ["shift_x", "shift_y"] * bool(model.translation)
-        missing = [name for name in names if name not in sites]
-        if missing or f"latent_{k}" in sites:
-            what = f"lacks {', '.join(missing)}" if missing else f"has more than {k} latents"
-            raise ValueError(
-                f"The site table {what}, so it is not what this model wrote: call "
-                "apply_rvae(stack.rvae_model)."
-            )
+        k, names = model.n_latents_, self._check_columns_of(model)
         if any(node[name] != node[name] for name in _start_of_node()):  # NaN
-            raise ValueError(
+            raise ModelMismatch(
                 "The stacks joined here had their angles registered, or the model applied, in "
                 "different ways: call apply_rvae(stack.rvae_model), then register_angle."
             )
@@ -217,6 +209,20 @@ class RebuildingMixin(BlocksMixin):
             return images
 
         return decode, pose
+
+    def _check_columns_of(self, model):
+        """Names of the columns that a model decodes; the table must hold them, no more."""
+        k, sites = model.n_latents_, self.sites
+        names = [f"latent_{i}" for i in range(k)] + ["angle"] * bool(model.rotation)
+        names += ["shift_x", "shift_y"] * bool(model.translation)
+        missing = [name for name in names if name not in sites]
+        if missing or f"latent_{k}" in sites:
+            what = f"lacks {', '.join(missing)}" if missing else f"has more than {k} latents"
+            raise ModelMismatch(
+                f"The site table {what}, so it is not what this model wrote: call "
+                "apply_rvae(stack.rvae_model)."
+            )
+        return names
 
     def _rvae_node(self):
         """How the model was applied; stacks saved by earlier versions lack some of it."""

@@ -6,10 +6,13 @@ import os
 
 import numpy as np
 
+from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.parallel import interruptible, shown
 from hs_rvae.signals.masks import MasksMixin
 from hs_rvae.signals.model_input import model_intensities, of_images, to_model_pixels
+from hs_rvae.signals.origins import MODEL_NODE
 from hs_rvae.signals.rebuilding import RVAE_NODE
+from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.turning import TURNED
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
@@ -39,13 +42,16 @@ class RVAEMixin(MasksMixin):
             return self._rvae_model
         if self.metadata.has_item(RVAE_NODE):
             raise RuntimeError(
-                "The rVAE model is not saved with the stack. If you saved it with "
-                "stack.rvae_model.save(path), stack.apply_rvae(path) brings it back."
+                "The rVAE model is not saved with the stack: "
+                f"{self._how_to_load(MODEL_NODE, 'load_rvae_model')}, if it was saved with "
+                "stack.rvae_model.save(path); stack.apply_rvae(path) also encodes the sub-images "
+                "anew."
             )
         if self._unused_model is not None:
             return self._unused_model
         raise RuntimeError("No rVAE model yet: call stack.rvae() or stack.apply_rvae(path).")
 
+    @recorded
     def rvae(
         self,
         output_dimension=2,
@@ -125,7 +131,8 @@ class RVAEMixin(MasksMixin):
         navigation_mask : numpy.ndarray of bool, shape (n_sites,), or BaseSignal, optional
             True = excluded from the fit and left NaN in the table.
         random_state : int, numpy.random.Generator or None
-            Seed of everything random; the same seed gives the same result.
+            Seed of everything random; the same seed gives the same result. If None, a seed is
+            drawn; it is the ``random_state`` of the model, and stands in the report.
         device : str or torch.device, optional
             None takes CUDA where there is one.
         show_progressbar : bool or None
@@ -197,6 +204,7 @@ class RVAEMixin(MasksMixin):
         model.pixel_size_, model.pixel_units_ = self._pixel_calibration()
         self._write_rvae(model, result, rows, replaced)
 
+    @recorded
     def apply_rvae(
         self,
         model=None,
@@ -272,7 +280,7 @@ class RVAEMixin(MasksMixin):
         model, written = self.rvae_model, self.metadata.get_item(f"{RVAE_NODE}.fit_id")
         if getattr(model, "fit_id_", None) != written:
             by = "has no columns of" if written is None else "was written by another fit than"
-            raise ValueError(
+            raise ModelMismatch(
                 f"The site table {by} stack.rvae_model: call stack.apply_rvae(stack.rvae_model), "
                 "or stack.apply_rvae(path) with the file of the model that you want."
             )
@@ -372,6 +380,7 @@ class RVAEMixin(MasksMixin):
                 "translation": model.translation,
                 "subtract_average": bool(model.subtract_average),
                 "n_sites_fit": model.n_sites_fit_,
+                "window_size": model.window_size_,
                 "pixel_size": float(self.axes_manager.signal_axes[0].scale),
                 "angle_offset": 0.0,  # what register_angle subtracts
             }

@@ -5,6 +5,8 @@
 import numpy as np
 from hyperspy.roi import BaseROI, CircleROI, PolygonROI, RectangularROI
 
+from hs_rvae.masked_arrays import refuse_masked
+
 
 def site_indices(selection, count):
     """
@@ -27,7 +29,9 @@ def site_indices(selection, count):
     TypeError, ValueError, IndexError
         If it is neither, has another length, names sites that do not exist, or is empty.
     """
-    values = np.asarray(selection.data if hasattr(selection, "axes_manager") else selection)
+    values = selection.data if hasattr(selection, "axes_manager") else selection
+    refuse_masked(sites=values)
+    values = np.asarray(values)
     if values.ndim != 1:
         raise ValueError(
             f"sites has the shape {values.shape}: pass a mask with one value per site, or a list "

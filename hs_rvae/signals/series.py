@@ -8,12 +8,15 @@ from hs_rvae import parent_image as _parent_image
 from hs_rvae import plots
 from hs_rvae import positions as _positions
 from hs_rvae import tracks as _tracks
+from hs_rvae.masked_arrays import filled
 from hs_rvae.parallel import shown
+from hs_rvae.signals.recording import recorded
 
 
 class SeriesMixin:
     """Frames and tracks of a stack that was cut from a series."""
 
+    @recorded
     def link_frames(self, max_distance=None, drift=None, *, overwrite=False):
         """
         Link the sites of the frames to tracks: write the column ``track``.
@@ -173,7 +176,7 @@ class SeriesMixin:
             return None
         if np.ndim(data) not in (2, 3):
             raise ValueError(f"image has {np.ndim(data)} dimensions; give a series of images.")
-        return data
+        return filled(data)
 
     def _frame_labels(self):
         """What each frame is called: its number, and its place on the axis of the series."""
@@ -213,6 +216,7 @@ def by_frame(image, positions, neighbours, columns):
     """
     if not _parent_image.is_series(image):
         return [positions], None if neighbours is None else [neighbours], [columns]
+    positions, neighbours = (_each_frame(one, len(image.data)) for one in (positions, neighbours))
     columns = [None] * len(image.data) if columns is None else columns
     given = {"positions_xy": positions, "neighbours": neighbours, "columns": columns}
     for name, values in given.items():
@@ -226,6 +230,13 @@ def by_frame(image, positions, neighbours, columns):
                 "with one entry for each frame."
             )
     return positions, neighbours, columns
+
+
+def _each_frame(positions, n_frames):
+    """AtomAI's dictionary of a series as a list; anything else as it is."""
+    if not _positions.is_from_atomai(positions) or {*positions} != {*range(n_frames)}:
+        return positions
+    return [{0: positions[k]} for k in range(n_frames)]
 
 
 def of_lattices(lattices, image, sublattice, columns):

@@ -9,6 +9,7 @@ from hyperspy.external.progressbar import progressbar
 from hyperspy.signals import LazySignal2D, Signal2D
 
 from hs_rvae import positions as _positions
+from hs_rvae.masked_arrays import filled
 from hs_rvae.parallel import shown
 from hs_rvae.signals import construction as _construction
 from hs_rvae.signals import selection as _selection
@@ -18,6 +19,7 @@ from hs_rvae.signals.exploring import ExploringMixin
 from hs_rvae.signals.following import FollowingMixin
 from hs_rvae.signals.joining import MatchingMixin
 from hs_rvae.signals.learning import LearningMixin
+from hs_rvae.signals.origins import IMAGE_NODE, note_of
 from hs_rvae.signals.pictures import PicturesMixin
 from hs_rvae.signals.plotting import PlottingMixin
 from hs_rvae.signals.rebuilding import RebuildingMixin
@@ -76,6 +78,16 @@ class SubImageStack(
     _signal_dimension = 2
     _alias_signal_types = ["SubImageStack"]
 
+    @property
+    def data(self):
+        """The sub-images, an array of NumPy or dask; NaN for pixels that were masked."""
+        self._data = filled(self._data)
+        return self._data
+
+    @data.setter
+    def data(self, data):
+        Signal2D.data.fset(self, data)
+
     @classmethod
     def from_positions(
         cls,
@@ -109,7 +121,9 @@ class SubImageStack(
             the columns ``frame`` and ``track`` (see :meth:`link_frames`).
         positions_xy : array-like of shape (n, 2)
             Refined column positions ``(x, y)`` in pixels: x counts columns and y rows of the
-            image, pixel centres are integers. A table with the columns x and y is accepted. For a
+            image, pixel centres are integers. Tables with the columns x and y, paths and others
+            are accepted, see :func:`hs_rvae.positions.as_positions`. The classes in AtomAI's
+            dictionary ``{0: (row, column, class)}`` become the column ``class``. For a
             series, a list of these, one for each frame; `neighbours` and `columns` likewise.
         window_size : int, float or None
             int: pixels. float: units of the image's axes. None: 1.85 nearest-neighbour distances
@@ -168,6 +182,10 @@ class SubImageStack(
         given = _series.by_frame(image, positions_xy, neighbours, columns)
         positions = [_positions.as_positions(one, order) for one in given[0]]
         columns, units = [_as_dict(one) for one in given[2]], _as_dict(units)
+        columns = [
+            _positions.position_classes(one) | own
+            for one, own in zip(given[0], columns, strict=True)
+        ]
         writers = dict.fromkeys((*_construction.OWN_COLUMNS, "frame"), "from_positions")
         if neighbours is not None:
             others = [_positions.as_positions(one, order) for one in given[1]]
@@ -196,6 +214,7 @@ class SubImageStack(
         stack = (LazySubImageStack if lazy else SubImageStack)(data, axes=axes, metadata=metadata)
         stack._set_sites(table)
         stack._image = image
+        stack.metadata.set_item(IMAGE_NODE, note_of(image))
         if neighbours is not None:
             k = int(np.argmax([len(xy) for xy in positions]))
             _construction.warn_small_window(data.shape[-1], positions[k], others[k])
@@ -375,6 +394,16 @@ class SubImageStack(
         SubImageStack or LazySubImageStack
             Its sites are numbered from 0; ``sites["site_index"]`` keeps the original index.
 
+        Raises
+        ------
+        ValueError
+            If no site is chosen, a mask has another length, a ROI is not defined or the stack has
+            no navigation axis.
+        IndexError
+            If there is no such site.
+        TypeError
+            If `sites` is neither a mask nor numbers nor a ROI that encloses an area.
+
         Examples
         --------
         >>> import hyperspy.api as hs
@@ -388,11 +417,7 @@ class SubImageStack(
         >>> 0 < len(inner.sites) < len(stack.sites)
         True
         """
-        if self.axes_manager.navigation_dimension != 1:
-            raise ValueError(
-                f"sites can be selected from a stack with one navigation axis, not "
-                f"{self.axes_manager.navigation_dimension}."
-            )
+        self._check_site_axis()
         if _selection.is_roi(sites):
             sites = self._sites_in_roi(sites)
         index = _selection.site_indices(sites, self.axes_manager.navigation_size)

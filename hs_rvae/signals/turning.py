@@ -7,7 +7,9 @@ import logging
 import numpy as np
 from scipy import ndimage
 
+from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.signals.blocks import BlocksMixin, by_block
+from hs_rvae.signals.recording import recorded
 from hs_rvae.sites import units as _units
 
 _logger = logging.getLogger(__name__)
@@ -25,6 +27,7 @@ _FARTHEST = 1.0
 class TurningMixin(BlocksMixin):
     """The data without their rotation."""
 
+    @recorded
     def derotate(self, column="angle", *, fill_value=0.0, lazy_output=None, show_progressbar=None):
         """Turn all sub-images back by their angles, into a common frame.
 
@@ -104,13 +107,13 @@ class TurningMixin(BlocksMixin):
             )
         x, y = self.axes_manager.signal_axes
         if x.size != y.size:
-            raise ValueError(
+            raise ModelMismatch(
                 f"The windows are {x.size} x {y.size} px; an rVAE needs square ones: crop them "
                 "with isig."
             )
         farthest = np.nanmax(np.abs(sites[["offset_x", "offset_y"]]), initial=0)
         if farthest > _FARTHEST:
-            raise ValueError(
+            raise ModelMismatch(
                 f"The columns stand up to {farthest:.1f} px off the middle of the windows, about "
                 "which the model turns: crop all sides alike, or cut again."
             )
@@ -126,7 +129,7 @@ class TurningMixin(BlocksMixin):
 
     def _check_not_turned(self):
         if self.metadata.has_item(TURNED):
-            raise ValueError(
+            raise ModelMismatch(
                 "The sub-images of this stack are turned back already: use the stack that "
                 "derotate() was called on."
             )

@@ -8,6 +8,7 @@ import numpy as np
 from hyperspy.signals import Signal1D
 
 from hs_rvae import variants as _variants
+from hs_rvae.signals.recording import recorded
 from hs_rvae.sites import units as _units
 
 _logger = logging.getLogger(__name__)
@@ -21,6 +22,7 @@ _CLEAR_ORDER = 0.8  # the same, of sites that are not in a wall
 class VariantsMixin:
     """Register angles and assign variants."""
 
+    @recorded
     def register_angle(
         self, reference="displacement", *, least_resultant=_LEAST_RESULTANT, overwrite=False
     ):
@@ -214,6 +216,7 @@ class VariantsMixin:
             )
         return float(np.arctan2(mean[0], mean[1]))
 
+    @recorded
     def assign_variants(
         self,
         n_variants="auto",

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ..masked_arrays import filled
+
 
 @dataclass
 class SimulatedTruth:
@@ -79,7 +81,7 @@ def compare_angles(angle, true_angle, n_variants):
     """
     from sklearn.metrics import adjusted_rand_score
 
-    angle, true_angle = np.asarray(angle, float), np.asarray(true_angle, float)
+    angle, true_angle = (np.asarray(filled(one), float) for one in (angle, true_angle))
     finite = np.isfinite(angle) & np.isfinite(true_angle)
     angle, true_angle = angle[finite], true_angle[finite]
     difference = np.exp(1j * (angle - true_angle))

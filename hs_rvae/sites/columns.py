@@ -329,7 +329,7 @@ def call_for(name):
     ('stack.embedding()', '')
     """
     stem = name.removesuffix("_calibrated")
-    row = find(name) or find(f"{stem}_x{name[len(stem):]}")
+    row = find(name) or find(f"{stem}_x{name[len(stem) :]}")
     return "" if row is None else WRITERS.get(row.writer, "")
 
 

@@ -3,13 +3,14 @@
 """The site table: everything known about each site, as named columns with units."""
 
 import difflib
-import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
-from hs_rvae.files import writable
+from hs_rvae.files import complete_file
+from hs_rvae.masked_arrays import filled
 
 from . import columns as _register
 
@@ -237,7 +238,7 @@ class SiteTable:
         ----------
         name : str
         values : array-like of shape (n,)
-            Integers and booleans make an integer column.
+            Integers and booleans make an integer column. Masked values become NaN.
         units : str
             "" means dimensionless.
         """
@@ -394,27 +395,57 @@ class SiteTable:
         frame.attrs |= {"units": self.units, "writers": self.writers}
         return frame
 
+    def to_csv(self):
+        """
+        The table as text: CSV with the columns ``site`` and :attr:`columns`.
+
+        Returns
+        -------
+        str
+            As :meth:`save` writes it; numbers are exact.
+        """
+        return self.to_dataframe().to_csv(lineterminator="\n")
+
+    def units_to_csv(self):
+        """
+        The units as text: CSV with the columns ``column`` and ``unit``.
+
+        Returns
+        -------
+        str
+        """
+        import pandas as pd
+
+        units = pd.Series(self.units, name="unit").rename_axis("column")
+        return units.to_csv(lineterminator="\n")
+
     def save(self, path):
         """
-        Write the table as CSV.
+        Write the table as CSV, and its units as a second file beside.
 
-        The first lines are comments, ``# column: unit``; ``pandas.read_csv(path, comment="#",
-        index_col="site")`` reads the rest. The file appears complete or not at all.
+        ``pandas.read_csv(path, index_col="site")`` reads the table. Of ``sites.csv``, the units
+        are in ``sites.units.csv``. Each file appears complete or not at all.
 
         Parameters
         ----------
         path : str or pathlib.Path
+
+        Returns
+        -------
+        pathlib.Path
+            The file of the table.
 
         Raises
         ------
         OSError
             If the folder does not exist or cannot be written.
         """
-        with writable(path) as draft:
-            with open(draft, "w", encoding="utf-8", newline="") as file:
-                file.writelines(f"# {name}: {unit}\n" for name, unit in self.units.items())
-                self.to_dataframe().to_csv(file, lineterminator="\n")
-            os.replace(draft, path)
+        path = Path(path)
+        beside = path.with_name(f"{path.stem}.units{path.suffix}")
+        with complete_file(beside, "The units") as units, complete_file(path, "The table") as draft:
+            draft.write_text(self.to_csv(), encoding="utf-8", newline="\n")
+            units.write_text(self.units_to_csv(), encoding="utf-8", newline="\n")
+        return path
 
 
 def missing_column(sites, name):
@@ -437,7 +468,7 @@ def _checked(name, values):
         raise ValueError(f"A column's name must be a line of text, not {name!r}.")
     if isinstance(values, Mapping):
         raise TypeError(f"Column {name!r} needs an array, not a {type(values).__name__}.")
-    array = np.asarray(values.data if hasattr(values, "axes_manager") else values)
+    array = np.asarray(filled(values.data if hasattr(values, "axes_manager") else values))
     if array.dtype.kind not in "iufb":
         raise TypeError(f"Column {name!r} needs real numbers, not {array.dtype}.")
     if array.ndim != 1:

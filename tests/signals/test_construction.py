@@ -125,6 +125,18 @@ def test_positions_as_table_and_as_row_and_column(image, xy):
         np.testing.assert_array_equal(stack.sites.xy, xy[stack.sites["site_index"]])
 
 
+def test_the_classes_of_atomai_become_a_column(image, xy):
+    number = np.arange(len(xy)) % 3
+    given = {0: np.c_[xy[:, ::-1], number.astype(float)]}
+    stack = SubImageStack.from_positions(image, given, 24, neighbours=given)
+    np.testing.assert_array_equal(stack.sites["class"], number[stack.sites["site_index"]])
+    np.testing.assert_array_equal(stack.sites.xy, xy[stack.sites["site_index"]])
+    own = SubImageStack.from_positions(image, given, 24, columns={"class": number + 5})
+    assert own.sites["class"].min() == 5
+    series = SubImageStack.from_positions(hs.stack([image, image]), {0: given[0], 1: given[0]}, 24)
+    assert series.sites["frame"].max() == 1 and "class" in series.sites
+
+
 def test_further_columns_follow_their_sites(image, xy):
     stack = SubImageStack.from_positions(
         image, xy, 24, columns={"row": np.arange(len(xy)), "q": xy[:, 0] * 2}, units={"q": "e"}
@@ -267,13 +279,60 @@ def test_positions_as_their_own_neighbours_are_one_sublattice(image, caplog):
     xy = square_lattice()
     moved = np.flatnonzero(((xy > 60) & (xy < 80)).all(axis=1))
     xy[moved] += [2.0, 0.0]
-    sites = SubImageStack.from_positions(image, xy, 24, neighbours=xy.copy()).sites
-    own = SubImageStack.from_sublattice(sublattice(xy), image, 24).sites
+    sites = SubImageStack.from_positions(image, xy, 48, neighbours=xy.copy()).sites
+    own = SubImageStack.from_sublattice(sublattice(xy), image, 48).sites
     assert not caplog.records
     for name in ("displacement_x", "displacement_y", "cell_a", "cell_angle"):
         np.testing.assert_array_equal(sites[name], own[name])
     site = np.isin(sites["site_index"], moved)
     assert site.sum() == 1 and sites["displacement_x"][site] == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(lambda xy: xy.round(3), id="rounded"),
+        pytest.param(lambda xy: xy[::-1] + 0.2 * _noise(xy), id="fitted again"),
+        pytest.param(lambda xy: np.vstack([xy, xy + [300, 0]]), id="with more columns"),
+        pytest.param(lambda xy: np.vstack([xy, xy + 0.1 * _noise(xy)]), id="listed twice"),
+        pytest.param(lambda xy: pd.DataFrame(xy + 1e-3, columns=["x", "y"]), id="table"),
+        pytest.param(lambda xy: sublattice(xy - 1e-3), id="sublattice"),
+    ],
+)
+def test_a_site_is_never_its_own_neighbour(image, other):
+    xy = square_lattice() + 0.3 * _noise(square_lattice(), seed=1)
+    own = SubImageStack.from_positions(image, xy, 24, neighbours=xy).sites
+    sites = SubImageStack.from_positions(image, xy, 24, neighbours=other(xy)).sites
+    for name in ("displacement_x", "displacement_y", "cell_a", "cell_b", "cell_angle"):
+        np.testing.assert_allclose(sites[name], own[name], atol=0.8)  # four times the error
+    assert np.isfinite(own["displacement_x"]).sum() > 20
+
+
+def test_a_few_sites_have_all_columns_for_neighbours(image):
+    xy = square_lattice()
+    few = xy[[20, 21, 25]]  # in the middle
+    sites = SubImageStack.from_positions(image, few, 24, neighbours=xy).sites
+    np.testing.assert_allclose(sites[["displacement_x", "displacement_y"]], 0, atol=1e-9)
+    np.testing.assert_allclose(sites[["cell_a", "cell_b"]], 20)
+
+
+def test_frames_of_a_series_are_not_their_own_neighbours(image):
+    series = hs.stack([image, image])
+    xy = square_lattice()
+    sites = SubImageStack.from_positions(
+        series, [xy, xy + 1], 24, neighbours=[xy + 1e-3, xy + 1]
+    ).sites
+    np.testing.assert_allclose(sites["cell_a"][np.isfinite(sites["cell_a"])], 20, atol=0.01)
+    assert np.nanmax(np.abs(sites["displacement_x"])) < 0.01
+
+
+def test_a_window_too_small_for_one_sublattice_is_warned_of(image, xy, caplog):
+    SubImageStack.from_positions(image, xy, 24, neighbours=xy.round(3))
+    assert "20.5 px away: window_size=50 would" in caplog.text
+
+
+def _noise(xy, seed=0):
+    return np.random.default_rng(seed).uniform(-1, 1, xy.shape)
 
 
 def test_errors_of_refined_tables_reach_the_displacement(image):

@@ -159,7 +159,7 @@ def test_a_movie_has_one_picture_per_frame(tmp_path, stack):
 
 def test_a_movie_that_fails_leaves_nothing(tmp_path, stack, monkeypatch):
     for error, kind, text in (
-        (KeyboardInterrupt(), KeyboardInterrupt, "no movie is left"),
+        (KeyboardInterrupt(), KeyboardInterrupt, "no file is left"),
         (OSError(28, "No space left on device"), OSError, "could not be saved.*No space left"),
     ):
 
@@ -170,6 +170,10 @@ def test_a_movie_that_fails_leaves_nothing(tmp_path, stack, monkeypatch):
         with pytest.raises(kind, match=text):
             stack.save_movie(tmp_path / "movie.gif", "track", kind="sequential")
         assert list(tmp_path.iterdir()) == []
+    (tmp_path / "movie.part.gif").write_text("mine")
+    with pytest.raises(OSError, match="no file is left"):
+        stack.save_movie(tmp_path / "movie.gif", "track", kind="sequential")
+    assert (tmp_path / "movie.part.gif").read_text() == "mine"
     with pytest.raises(ValueError, match=r"must end in one of .gif, .mp4"):
         stack.save_movie(tmp_path / "movie.avi", "track")
     with pytest.raises(ValueError, match=r"frames=\[5\]: there are sites in frames 0 to 2"):

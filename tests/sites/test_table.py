@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hs_rvae.positions import as_positions
 from hs_rvae.sites import SiteTable
 
 
@@ -141,20 +142,25 @@ def test_dataframe_has_units_and_dtypes(table):
     assert frame["site_index"].dtype == np.int64 and frame["x"].tolist() == [1.0, 2.0, 3.5, 4.0]
 
 
-def test_saved_table_is_read_by_pandas(table, tmp_path):
+def test_a_saved_table_is_plain_csv_with_its_units_beside(table, tmp_path):
     path = tmp_path / "sites.csv"
     table["x"] = np.array([1 / 3, np.pi, 1e-300, -2.0])
-    table.save(path)
-    lines = path.read_text(encoding="utf-8").splitlines()
-    assert lines[:4] == ["# site_index: ", "# x: px", "# y: px", "site,site_index,x,y"]
-    frame = pd.read_csv(path, comment="#", index_col="site")
-    pd.testing.assert_frame_equal(frame, table.to_dataframe())
+    table.set("angle #1, registered", np.arange(4.0), units="rad")
+    assert table.save(path) == path
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["sites.csv", "sites.units.csv"]
+    frame = pd.read_csv(path)
+    assert list(frame.columns) == ["site", *table.columns]
+    pd.testing.assert_frame_equal(frame.set_index("site"), table.to_dataframe())
+    units = pd.read_csv(tmp_path / "sites.units.csv", index_col="column", keep_default_na=False)
+    assert units["unit"].to_dict() == table.units
+    assert path.read_text(encoding="utf-8") == table.to_csv()
+    np.testing.assert_array_equal(as_positions(path), table.xy)
 
 
 def test_a_table_is_never_half_written(table, tmp_path, monkeypatch):
     path = tmp_path / "sites.csv"
     path.write_text("old")
-    monkeypatch.setattr(pd.DataFrame, "to_csv", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(pd.Series, "to_csv", lambda *_, **__: 1 / 0)  # the units, after the table
     with pytest.raises(ZeroDivisionError):
         table.save(path)
     assert path.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["sites.csv"]

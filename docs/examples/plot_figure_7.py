@@ -6,12 +6,12 @@ Figure 7: classes of the content
 
 Which cells differ whatever their orientation? The panels of Fig. 7 of `AIP Advances 12, 105122
 (2022) <https://doi.org/10.1063/5.0105406>`_: a mixture of Gaussians on the content latents, for a
-real image of a PbTiO3/SrRuO3 superlattice.
+simulated (multislice) image of a BiFeO3/(La,Sr)MnO3 superlattice.
 """
 
 import hs_rvae
 
-image = hs_rvae.data.pto_sro()
+image, truth = hs_rvae.data.bfo_lsmo()
 lattice = hs_rvae.find_sublattices(image)
 stack = hs_rvae.SubImageStack.from_atom_lattice(lattice, image=image, sublattice="B")
 stack.rvae(output_dimension=2, random_state=0)

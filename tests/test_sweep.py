@@ -2,19 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How well variants are found as a film gets harder, beside three other ways to find them.
 
-    pytest tests/benchmarks/test_sweep.py -s
-
-prints the tables of docs/user_guide/sweep.rst; with HS_RVAE_SWEEP=docs/user_guide/sweep.rst set,
-it also writes them there, between the two marks. One factor at a time is changed about a base
-film. About 12 minutes on one core.
+One factor at a time is changed about a base film. ``HS_RVAE_SWEEP=1 pytest -m sweep`` writes the
+tables into docs/user_guide/sweep.rst. About 12 minutes on one core.
 
 The others are given more than the rVAE: the true number of classes, and the displacement vectors
 both sublattices. All are judged on the same sites, polar ones two cells away from walls and border.
 """
 
 import math
-import os
-import pathlib
 import time
 
 import numpy as np
@@ -30,9 +25,10 @@ import hs_rvae
 from hs_rvae.simulation import compare_angles, simulate_hexagonal, simulate_perovskite
 from hs_rvae.variants import nearest_wells
 
+pytestmark = pytest.mark.sweep
+
 SEEDS = range(5)
 SIDE, CELL, WINDOW = 1200, 26.0, 1.85  # px, px, cells
-START, END = ".. tables written by tests/benchmarks/test_sweep.py\n", ".. end of the tables\n"
 
 # What differs from the base film: 4 variants on a square lattice, displaced by 1.8 px of a cell of
 # 26 px, domains of 12 cells, tilt 0.06, 150 counts at the peak of an A column, windows of 1.85
@@ -229,24 +225,13 @@ def tables(results):
     return first + "\n" + second
 
 
-def write_tables(path, text):
-    """Put the tables between the marks of an rst file."""
-    path = pathlib.Path(path)
-    before, rest = path.read_text(encoding="utf-8").split(START)
-    after = rest.split(END)[1]
-    path.write_text(f"{before}{START}\n{text}\n{END}{after}", encoding="utf-8")
-
-
 @pytest.fixture(scope="module")
-def results():
-    found = {}
+def results(sweep):
+    page, found = sweep("sweep"), {}
     for name, settings in SETTINGS.items():
         found[name] = [measure(seed, **settings) for seed in SEEDS]
         print(name, found[name], flush=True)
-    text = tables(found)
-    print(text)
-    if os.environ.get("HS_RVAE_SWEEP"):
-        write_tables(os.environ["HS_RVAE_SWEEP"], text)
+    page.write(tables(found), SEEDS)
     return found
 
 

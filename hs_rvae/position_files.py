@@ -1,0 +1,147 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Positions in files: NumPy's arrays, and text with commas, semicolons, tabs or spaces."""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
+
+_MAYBE_DECIMAL_COMMA = re.compile(r"[-+]?\d+(,\d*)?(e[-+]?\d+)?", re.IGNORECASE)
+_MISSING = ["--"]  # as masked values are printed
+
+
+def read_positions(path):
+    """
+    Positions from a file.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        An ``.npy`` file of an array; or a text file whose numbers are separated by commas,
+        semicolons, tabs or spaces. Lines that begin with "#" are comments. A line of names may
+        come first, also as the last comment; the columns called x and y count then.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n, 2) or pandas.DataFrame
+        A table if the columns have names.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it holds no positions; the message says what it holds.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"positions={str(path)!r}: there is no such file.")
+    if path.suffix == ".npy":
+        return _read_array(path)
+    lines, names = _lines(path)
+    separator = _separator(path, lines[-1])
+    fields = [field.strip() for field in re.split(separator, lines[0])]
+    has_names = not all(map(_is_number, fields))
+    names = None if has_names else _names(names, separator, len(fields))
+    table = pd.read_csv(
+        io.StringIO("\n".join(lines)),
+        sep=separator,
+        header=0 if has_names else None,
+        names=names,
+        skipinitialspace=True,
+        na_values=_MISSING,
+        engine="python" if separator == r"\s+" else "c",
+        index_col=False,
+    )
+    return _positions(path, table, has_names or names is not None)
+
+
+def _read_array(path):
+    try:
+        return np.load(path, allow_pickle=False)
+    except ValueError as error:
+        raise ValueError(
+            f"positions={str(path)!r} holds Python objects, not one array ({error}). If you trust "
+            "the file, pass np.load(path, allow_pickle=True).item(), for example the dictionary "
+            "of AtomAI."
+        ) from None
+
+
+def _lines(path):
+    """Lines of a text file without comments, and the last comment before them."""
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")  # as numpy.savetxt writes
+    lines, comment = [], ""
+    for line in text.splitlines():
+        if line.lstrip().startswith("#") and not lines:
+            comment = line.lstrip("# \t")
+        if lines or _is_number(re.split(r"[,;\s]", line.lstrip())[0]):  # names may contain "#"
+            line = line.split("#")[0]
+        line = line.rstrip("\r\n ")
+        if line.strip():
+            lines.append(line)
+    if not lines or "\0" in text:
+        what = "binary" if lines else "empty"
+        raise ValueError(
+            f"positions={str(path)!r} is no text file with positions (it is {what}). A file of an "
+            "Atomap lattice is for from_atom_lattice."
+        )
+    return lines, comment
+
+
+def _separator(path, line):
+    """What stands between the numbers of a line, as a regular expression."""
+    fields = re.split(r"[;\s]+", line.strip())
+    numbers = all(map(_MAYBE_DECIMAL_COMMA.fullmatch, fields))
+    if len(fields) > 1 and numbers and any(re.search(r",\d", field) for field in fields):
+        raise ValueError(
+            f"positions={str(path)!r} has decimal commas ({line.strip()[:40]!r}): write the file "
+            "with points, or pass pandas.read_csv(path, sep=None, decimal=',', engine='python')."
+        )
+    return next((mark for mark in ";\t," if mark in line), r"\s+")
+
+
+def _names(comment, separator, count):
+    """Names from a comment, where there is one for each number; else None."""
+    for mark in (separator, r"[\s,;]+"):
+        names = [name.strip() for name in re.split(mark, comment.strip())]
+        if len(names) == count and {"x", "y"} <= set(names):
+            return names
+    return None
+
+
+def _positions(path, table, named):
+    """The columns x and y of a table, or its two columns of numbers."""
+    numbers = all(map(is_numeric_dtype, table.dtypes))
+    if named:
+        table.columns = [str(name).strip() for name in table.columns]
+        if not {"x", "y"} <= set(table.columns):
+            table.columns = [name.lower() for name in table.columns]
+        if {"x", "y"} <= set(table.columns) and all(map(is_numeric_dtype, (table.x, table.y))):
+            return table
+    elif numbers and table.shape[1] == 2:
+        return table.to_numpy()
+    remedy = "."
+    if numbers and not named:
+        remedy = (
+            f", but {table.shape[1]} numbers. Pass the two that are positions, for example "
+            "np.loadtxt(path)[:, :2]."
+        )
+    raise ValueError(
+        f"positions={str(path)!r} has neither the columns x and y nor two numbers a line{remedy}"
+    )
+
+
+def _is_number(text):
+    try:
+        float(text.strip("\"'") or "nan")
+    except ValueError:
+        return text in _MISSING
+    return True
