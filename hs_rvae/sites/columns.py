@@ -194,9 +194,8 @@ def register(names, kind, *, unit="", meaning="", period=2 * np.pi, title=None):
 
     Examples
     --------
-    >>> from hs_rvae.sites import columns
-    >>> columns.register("easy_axis", "angle", unit="rad", period=np.pi, title="Easy axis")
-    >>> columns.label("easy_axis", "rad")
+    >>> register("easy_axis", "angle", unit="rad", period=np.pi, title="Easy axis")
+    >>> label("easy_axis", "rad")
     'Easy axis (°)'
     """
     column = Column(str(names), kind, unit, "", meaning, float(period), title)
