@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from .convolutional import ConvolutionalModel
 from .harmonic import HarmonicModel
+from .torch_state import in_default_torch_state
 
 _FORMAT = "hs_rvae harmonic model 1"
 #: Kinds of model by architecture.
@@ -22,6 +23,7 @@ MODELS = {"harmonic": HarmonicModel, "convolutional": ConvolutionalModel}
 class Storage:
     """Saving and loading of an estimator."""
 
+    @in_default_torch_state
     def save(self, path):
         """Write the fitted model as safetensors, with its settings in the header.
 
@@ -49,6 +51,7 @@ class Storage:
         return write_model(path, tensors, header)
 
     @classmethod
+    @in_default_torch_state
     def load(cls, path, device=None):
         """Read a model that :meth:`save` wrote.
 
