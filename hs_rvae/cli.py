@@ -13,6 +13,7 @@ import numpy as np
 
 from . import __version__
 from .files import complete_file
+from .positions import default_name
 
 
 def main(arguments=None):
@@ -279,7 +280,7 @@ def _analyse(options):
     except (TypeError, ValueError) as error:
         raise ValueError(f"IMAGE {path}: {error}") from error
     names = [sublattice.name for sublattice in lattice.sublattice_list]
-    chosen = options.sublattice or names[-1]
+    chosen = options.sublattice or default_name(names)
     if chosen not in names:
         raise ValueError(
             f"--sublattice {chosen}: this image has {' and '.join(names)}; choose one of them."
@@ -325,11 +326,8 @@ def _analyse(options):
 def _register(stack):
     """Give the angles a zero with a meaning if there is one; says which."""
     for reference in ("displacement", "template"):
-        try:
-            stack.register_angle(reference)
-        except ValueError:
-            continue
-        return f"angles registered by {reference}"
+        if np.isfinite(stack.register_angle(reference)[1]):
+            return f"angles registered by {reference}"
     return "the zero of the angles is arbitrary"
 
 

@@ -316,7 +316,8 @@ class SubImageStack(
         image : hyperspy.api.signals.Signal2D
             The image to cut from; its calibration holds. Without it, ``lattice.image`` is used.
         sublattice : int, str or Sublattice, optional
-            Index or name, for example "B". None if there is only one.
+            Index or name, for example "A". If None, "B" where there is one, else "A" or the only
+            one.
         window_size : int, float or None
             int: pixels. float: units of the image's axes. None: 1.85 nearest-neighbour distances.
         lazy, centring, edge, columns, units, show_progressbar
