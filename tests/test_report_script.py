@@ -62,7 +62,7 @@ def check_repeats(stack, not_repeated=0):
 
 def same_tables(sites, again):
     assert set(sites.columns) == set(again.columns)
-    assert sites.units == again.units
+    assert sites.units == again.units and sites.writers == again.writers
     assert sites.pixel_size == again.pixel_size and sites.pixel_offset == again.pixel_offset
     for name in sites.columns:
         one, other = sites[name], again[name]
@@ -264,6 +264,13 @@ def test_a_fit_that_is_not_recorded_is_said(stack):
     joined = hs_rvae.stack([stack, stack])
     script = check_repeats(joined.select_sites(joined.sites["image"] == 1), not_repeated=1)
     assert "its call is not recorded" in script.not_repeated[0]
+
+
+def test_angles_of_a_fit_that_is_not_recorded_are_registered_again(stack):
+    stack.rvae(1, random_state=0, **QUICK)
+    del stack.metadata.Sub_images.calls
+    stack.register_angle(0.3)
+    assert "register_angle" in calls_in(check_repeats(stack, not_repeated=1))
 
 
 def test_another_image_under_the_same_name_stops_the_lines(stack):

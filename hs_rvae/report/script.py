@@ -219,12 +219,14 @@ def _from_table(names, sites):
     """Take columns from the table."""
     units = {name: sites.units[name] for name in names if sites.units[name]}
     lines = [", ".join(map(repr, names[k : k + 4])) for k in range(0, len(names), 4)]
+    writers = {name: sites.writers[name] for name in names if sites.writers[name]}
     return [
         "names = [",
         *(f"    {line}," for line in lines),
         "]",
         f"units = {units!r}",
         "stack.sites.set_many({name: table[name] for name in names}, units)",
+        *([f"stack.sites.claim({writers!r})"] if writers else []),
     ]
 
 
