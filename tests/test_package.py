@@ -43,6 +43,7 @@ STEPS = [
     "sites",
     "stores",
     "parent_image",
+    "constant_bands",
     "neighbours",
     "position_files",
     "positions",

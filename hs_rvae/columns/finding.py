@@ -17,7 +17,7 @@ from . import lattice as _lattice
 from .faint import fit_with_shape_held
 from .picture import Picture
 from .search import away_from_gaps, find_columns, vectors_text
-from .series import find_in_series
+from .series import find_in_series, warn_of_bands
 
 _logger = logging.getLogger(__name__)
 
@@ -64,8 +64,9 @@ def find_sublattices(
     ----------
     image : hyperspy.api.signals.Signal2D or array of shape (rows, columns)
         One image, or a signal with one navigation axis (time, tilt, dose): a series. A lazy image
-        is computed once, a lazy series frame by frame. Pixels that are not finite count as not
-        measured.
+        is computed once, a lazy series frame by frame. Pixels that are not finite or masked count
+        as not measured, and so do constant bands at its border, such as the data bar of an exported
+        picture; a warning names them.
     cell : float or array-like of shape (2, 2), optional
         Edge of a square cell, or the two cell vectors ``(x, y)``, in pixels. The cell joins columns
         of the same sublattice. None: from the autocorrelation.
@@ -155,6 +156,7 @@ def find_sublattices(
     if _parent_image.is_series(image):
         return find_in_series(image, settings, show_progressbar)
     picture = Picture.of(image)
+    warn_of_bands([picture.bands])
     tables = find_tables(picture, **settings, show_progressbar=show_progressbar)
     return as_atom_lattice(tables, picture.raw)
 
@@ -179,7 +181,7 @@ def find_tables(
 def _refine(picture, found, n_sublattices, fill_holes, least, options):
     """Fit all columns; returns the tables of A and, if there is one, of B."""
     columns = _candidates(picture, found, fill_holes)
-    image = -picture.raw.astype(np.float64) if found.dark else picture.raw
+    image = -picture.measured.astype(np.float64) if found.dark else picture.measured
     distance = found.distance / picture.stretch.max()
     both = [columns[columns.is_a], columns[~columns.is_a]]
     if len(both[1]):

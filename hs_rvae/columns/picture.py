@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import parent_image as _parent_image
+from ..constant_bands import Bands, find_bands
 from ..masked_arrays import filled
 
 _SMALLEST = 16  # px
@@ -26,7 +27,9 @@ class Picture:
         The same for the search: shifted and scaled, zero where nothing was measured, single bright
         or dark specks cut off.
     valid : numpy.ndarray of bool or None
-        Where values are finite; None if everywhere.
+        Where values are finite and were measured; None if everywhere.
+    bands : Bands or None
+        Constant bands, such as a data bar, where nothing was measured.
     scale : tuple of float
         Size (x, y) of a pixel.
     units : str
@@ -41,6 +44,12 @@ class Picture:
     scale: tuple
     units: str
     stretch: np.ndarray
+    bands: Bands | None = None
+
+    @property
+    def measured(self):
+        """The image with NaN where it has constant bands."""
+        return self.raw if self.bands is None else np.where(self.bands.mask, np.nan, self.raw)
 
     @classmethod
     def of(cls, image, calibration=None):
@@ -62,10 +71,13 @@ class Picture:
         valid = None if finite.all() else finite
         if valid is not None and not valid.any():
             raise ValueError("image has no finite pixel: all values are NaN or infinite.")
+        bands = find_bands(raw)
+        if bands is not None:
+            valid = finite & ~bands.mask
         values = _standardised(raw, valid)
         scale, units = calibration or _parent_image.calibration(image)
         ratio = np.sqrt(abs(scale[0] / scale[1]))
-        return cls(raw, values, valid, scale, units or "pixel", np.array([ratio, 1 / ratio]))
+        return cls(raw, values, valid, scale, units or "pixel", np.array([ratio, 1 / ratio]), bands)
 
 
 def _standardised(raw, valid):

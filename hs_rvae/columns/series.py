@@ -2,16 +2,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sublattices of every frame of a series."""
 
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import uuid4
 
 import numpy as np
 
 from .. import parent_image as _parent_image
+from ..constant_bands import describe
 from ..masked_arrays import filled
 from ..parallel import interruptible, run_tasks
 from ..refinement.fitting import Progress
 from .picture import Picture
+
+_logger = logging.getLogger(__name__)
 
 
 class LatticeSeries(Sequence):
@@ -116,12 +121,12 @@ def find_in_series(image, settings, show_progressbar):
 
     calibration = _parent_image.calibration(image)
     n_frames, token = len(image.data), uuid4().hex
-    tables = [None] * n_frames
+    tables, bands = [None] * n_frames, [None] * n_frames
     with (
         interruptible("Finding columns was interrupted: nothing has been changed."),
         Progress(n_frames, show_progressbar, "Finding columns") as tick,
     ):
-        tables[0] = _find(np.asarray(_frame(image, 0)), 0, calibration, settings)
+        tables[0], bands[0] = _find(np.asarray(_frame(image, 0)), 0, calibration, settings)
         tick()
         attrs = tables[0][0].attrs
         settings = settings | {
@@ -134,7 +139,7 @@ def find_in_series(image, settings, show_progressbar):
         }
 
         def done(number, result):
-            tables[number + 1] = result
+            tables[number + 1], bands[number + 1] = result
             tick()
 
         tasks = [
@@ -148,7 +153,14 @@ def find_in_series(image, settings, show_progressbar):
             for k in range(1, n_frames)
         ]
         run_tasks(tasks, done)
+    warn_of_bands(bands)
     return LatticeSeries(tables, image)
+
+
+def warn_of_bands(found):
+    """Warn of constant bands, of an image or of the frames of a series."""
+    if text := describe(found):
+        _logger.warning("%s There no columns are looked for.", text)
 
 
 def _frame(image, number):
@@ -162,6 +174,7 @@ def _find(data, number, calibration, settings):
 
     try:
         picture = Picture.of(np.asarray(data), calibration)
-        return find_tables(picture, **settings, show_progressbar=False)
+        tables = find_tables(picture, **settings, show_progressbar=False)
+        return tables, picture.bands and replace(picture.bands, mask=None)
     except ValueError as error:
         raise ValueError(f"frame {number}: {error}") from error

@@ -21,6 +21,7 @@ from .pose import N_POSE
 from .shifts import N_CENTRING, N_ROUNDS
 from .state import fit_identity
 from .storage import MODELS, Storage
+from .torch_state import default_torch_state
 from .training import Progress, TrainingSettings, warn_if_stopped
 
 
@@ -226,7 +227,8 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
         ValueError
             If a setting or the shape of the images is not usable.
         """
-        return self._fit(images, offsets, initial_model, strata)
+        with default_torch_state():
+            return self._fit(images, offsets, initial_model, strata)
 
     def _fit(self, images, offsets, initial_model=None, strata=None, coefficients=None):
         """:meth:`fit`; `coefficients` are filled with those of all sub-images."""
@@ -284,7 +286,8 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
         offsets = check_images(images, offsets)
         self._check_window(images)
         show = self.show_progressbar if show_progressbar is None else show_progressbar
-        return self._model.encode(images, offsets, pick_device(self.device), show)
+        with default_torch_state():
+            return self._model.encode(images, offsets, pick_device(self.device), show)
 
     def score(self, images, offsets=None):
         """Mean log-likelihood of sub-images that need not have been fitted (held out).
@@ -344,8 +347,11 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
             raise ValueError(f"n_angles={n_angles!r}: give a whole number of 2 or more.")
         offsets = check_images(images, offsets)
         self._check_window(images)
-        device = pick_device(self.device)
-        return self._model.angle_distribution(images, offsets, device, int(n_angles), float(zero))
+        with default_torch_state():
+            device = pick_device(self.device)
+            return self._model.angle_distribution(
+                images, offsets, device, int(n_angles), float(zero)
+            )
 
     def fit_transform(self, images, offsets=None, *, initial_model=None, strata=None):
         """Fit to the sub-images, then :meth:`transform` them, in one pass over the pixels.
@@ -364,9 +370,10 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
         """
         on_workers = hasattr(images, "dask") and active_client() is not None
         if on_workers or self.architecture != "harmonic" or self.translation:
-            self._fit(images, offsets, initial_model, strata)
+            with default_torch_state():
+                self._fit(images, offsets, initial_model, strata)
             return self.transform(images, offsets)
-        with Coefficients(self.memory_budget) as coefficients:
+        with default_torch_state(), Coefficients(self.memory_budget) as coefficients:
             self._fit(images, offsets, initial_model, strata, coefficients)
             device = pick_device(self.device)
             return self._model.encode(coefficients.array, None, device, self.show_progressbar)

@@ -11,6 +11,7 @@ from safetensors.torch import save as to_bytes
 from ..files import complete_file, plain
 from .convolutional import ConvolutionalModel
 from .harmonic import HarmonicModel
+from .torch_state import in_default_torch_state
 
 _FORMAT = "hs_rvae harmonic model 1"
 #: Kinds of model by architecture.
@@ -20,6 +21,7 @@ MODELS = {"harmonic": HarmonicModel, "convolutional": ConvolutionalModel}
 class Storage:
     """Saving and loading of an estimator."""
 
+    @in_default_torch_state
     def save(self, path):
         """Write the fitted model as safetensors, with its settings in the header.
 
@@ -46,6 +48,7 @@ class Storage:
         return path
 
     @classmethod
+    @in_default_torch_state
     def load(cls, path, device=None):
         """Read a model that :meth:`save` wrote.
 

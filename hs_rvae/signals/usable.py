@@ -4,28 +4,37 @@
 
 import logging
 from collections import Counter
+from dataclasses import replace
 
+import dask
 import numpy as np
 
 from hs_rvae import neighbours as _neighbours
 from hs_rvae import positions as _positions
 from hs_rvae import windows as _windows
+from hs_rvae.constant_bands import describe, find_bands, may_have_bands
 
 _logger = logging.getLogger(__name__)
+
+_OVER_BANDS = "have a window over a constant band"
 
 
 def usable_sites(frames, positions, window_size, centring):
     """Find the positions of each frame that get a window; count the others in the log."""
-    kept, counts, close = [], Counter(), 0
-    hidden = list(_nonfinite_pixels(frames))
-    if all(mask is not None and mask.all() for mask in hidden):
-        raise ValueError("image has no finite pixel: all values are NaN or infinite.")
-    for xy, mask in zip(positions, hidden, strict=True):
-        usable, reasons = _usable(xy, mask, frames.shape[1:], window_size, centring)
+    kept, counts, close, found, nothing = [], Counter(), 0, [], True
+    for xy, (hidden, bands) in zip(positions, _hidden_pixels(frames), strict=True):
+        nothing &= hidden is not None and bool(hidden.all())
+        found.append(bands and replace(bands, mask=None))
+        masks = {"have a window with non-finite pixels": hidden, _OVER_BANDS: bands and bands.mask}
+        usable, reasons = _usable(xy, masks, frames.shape[1:], window_size, centring)
         for reason, sites in reasons.items():
             counts[reason] += int(sites.sum())
         close += int(_neighbours.crowded(xy[usable]).sum())
         kept.append(np.flatnonzero(usable))
+    if nothing:
+        raise ValueError("image has no finite pixel: all values are NaN or infinite.")
+    if text := describe(found):
+        _logger.warning("%s %d windows over them are dropped.", text, counts[_OVER_BANDS])
     n_kept = sum(map(len, kept))
     _report(counts, sum(map(len, positions)), n_kept, window_size)
     if close:
@@ -39,21 +48,28 @@ def usable_sites(frames, positions, window_size, centring):
     return kept
 
 
-def _nonfinite_pixels(frames):
-    """Masks of the pixels that are not finite, None for frames without; all are read at once."""
-    if frames.dtype.kind in "iub":
-        return [None] * len(frames)
+def _hidden_pixels(frames):
+    """Of each frame, the mask of pixels that are not finite, and its bands; None for none.
+
+    A lazy frame is read as a whole only if its outline, or a pixel of it, looks strange.
+    """
+    finite = np.ones(len(frames), bool)
+    outlines = frames[:, :1], frames[:, -1:], frames[:, :, :1], frames[:, :, -1:]
+    whole = frames.dtype.kind in "iub"
     if hasattr(frames, "dask"):
-        finite = np.isfinite(frames).all(axis=(1, 2)).compute()
-    else:
+        lazy = finite if whole else np.isfinite(frames).all(axis=(1, 2))
+        finite, *outlines = dask.compute(lazy, *outlines)
+    elif not whole:
         finite = [np.isfinite(frame).all() for frame in frames]
-    return [
-        None if good else _windows.nonfinite_pixels(frame)
-        for good, frame in zip(finite, frames, strict=True)
-    ]
+    for k, frame in enumerate(frames):
+        strange = may_have_bands([lines[k] for lines in outlines])
+        yield (
+            None if finite[k] else _windows.nonfinite_pixels(frame),
+            find_bands(np.asarray(frame)) if strange else None,
+        )
 
 
-def _usable(positions, hidden, shape, window_size, centring):
+def _usable(positions, masks, shape, window_size, centring):
     """Mask of the positions that get a window, and masks of the others by reason."""
     reasons = {}
     usable = np.isfinite(positions).all(axis=1)
@@ -67,11 +83,14 @@ def _usable(positions, hidden, shape, window_size, centring):
     inside = _windows.window_is_inside(positions, window_size, shape, centring)
     reasons["have a window that leaves the image"] = usable & ~inside
     usable &= inside
-    if hidden is not None:
-        touching = usable.copy()
-        touching[usable] = _windows.window_touches(hidden, positions[usable], window_size, centring)
-        reasons["have a window with non-finite pixels"] = touching
-        usable &= ~touching
+    for reason, hidden in masks.items():
+        if hidden is not None:
+            touching = usable.copy()
+            touching[usable] = _windows.window_touches(
+                hidden, positions[usable], window_size, centring
+            )
+            reasons[reason] = touching
+            usable &= ~touching
     return usable, reasons
 
 

@@ -353,6 +353,37 @@ def test_where_pixels_are_not_finite_nothing_is_found_and_all_else_is(crystal, l
         assert distance.min(axis=1).max() < 0.3
 
 
+def _with_bar(image, background, kind="array"):
+    """A picture in grey values, as a program exports it: a data bar with lettering below."""
+    grey = np.round(255 * image.data / image.data.max()).astype(np.uint8)
+    bar = np.full((40, grey.shape[1]), background, np.uint8)
+    bar[12:30, 20:120:7] = 255 - background
+    picture = hs.signals.Signal2D(np.vstack([grey, bar]))
+    series = hs.stack([picture, hs.signals.Signal2D(np.vstack([bar, grey]))])
+    return {"array": picture.data, "lazy": picture.as_lazy(), "series": series}[kind]
+
+
+@pytest.mark.parametrize("background", [0, 255])
+@pytest.mark.parametrize("kind", ["array", "lazy", "series"])
+def test_no_columns_are_found_in_a_data_bar_and_all_others_are(background, kind, crystal, caplog):
+    image, rows = crystal[0], SHAPE[0]
+    clean = find_sublattices(np.round(255 * image.data / image.data.max()).astype(np.uint8))
+    found = find_sublattices(_with_bar(image, background, kind))
+    frames = found if kind == "series" else [found]
+    for frame, top in zip(frames, (0, 40), strict=False):
+        for one, other in zip(frame.sublattice_list, clean.sublattice_list, strict=True):
+            table, inner = one.column_table, other.column_table
+            assert table.y.min() > top - 1 and table.y.max() < rows + top
+            far = inner[np.minimum(inner.y, rows - inner.y) > 30]
+            distance = cKDTree(table[["x", "y"]] - [0, top]).query(far[["x", "y"]])[0]
+            assert distance.max() < 0.2  # of the 8 bits and the tail, which all columns share
+            assert abs(len(table) - len(inner)) <= 3
+    (record,) = [r for r in caplog.records if r.levelno == logging.WARNING]
+    crop = f"40:{rows}" if kind == "series" else f":{rows}"
+    assert f"image.isig[:, {crop}]" in record.getMessage()
+    assert ("2 of 2 frames" in record.getMessage()) == (kind == "series")
+
+
 def test_specks_and_saturated_peaks_do_no_harm(crystal, compare):
     data = crystal[0].data.copy()
     data[50, 60], data[200, 300] = 1e5, 1e7

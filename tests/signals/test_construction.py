@@ -84,18 +84,19 @@ def test_lazy_follows_the_image_unless_told(image, xy):
 def test_a_lazy_image_is_read_when_the_stack_is_computed():
     reads = []
 
-    def read(block):
-        reads.append(block.shape)
+    def read(block, block_info):
+        reads.append(block_info[0]["chunk-location"])
         return block
 
-    # Whole numbers are finite: nothing to look at before.
-    data = da.ones((100, 120), chunks=50, dtype=np.uint8).map_blocks(read, dtype=np.uint8)
+    # Whole numbers are finite, and the outline shows no data bar: nothing else to look at before.
+    data = np.random.default_rng(0).integers(0, 255, (100, 120), np.uint8)
+    data = da.from_array(data, chunks=25).map_blocks(read, dtype=np.uint8)
     image = hs.signals.Signal2D(data).as_lazy()
     reads.clear()
     stack = SubImageStack.from_positions(image, [[40.0, 40.0], [60.0, 50.0]], 16)
-    assert not reads
+    assert not {(1, 1), (1, 2), (2, 1), (2, 2)} & set(reads) and len(reads) == len(set(reads))
     stack.compute()
-    assert reads and stack.data.shape == (2, 16, 16)
+    assert (1, 1) in reads and stack.data.shape == (2, 16, 16)
 
 
 def test_nearest_keeps_what_remains_of_the_position(image, xy):
@@ -206,6 +207,32 @@ def test_nan_pixels_drop_the_same_sites_lazily(image, xy):
     np.testing.assert_array_equal(eager.sites["site_index"], lazy.sites["site_index"])
     lazy.compute()
     np.testing.assert_array_equal(eager.data, lazy.data)
+
+
+@pytest.mark.parametrize("kind", ["eager", "lazy", "series", "lazy series"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_windows_over_a_data_bar_are_dropped_with_a_warning(image, xy, kind, dtype, caplog):
+    grey = (200 * image.data).astype(dtype)
+    bar = np.zeros((30, grey.shape[1]), dtype)
+    bar[10:20, 20:90] = 255
+    clean = SubImageStack.from_positions(grey, xy, 24)
+    picture = hs.signals.Signal2D(np.vstack([grey, bar]))
+    if "series" in kind:
+        picture = hs.stack([hs.signals.Signal2D(np.vstack([grey, 0 * bar + 7])), picture])
+    picture = picture.as_lazy() if "lazy" in kind else picture
+    caplog.clear()
+    given = [xy, xy] if "series" in kind else xy
+    stack = SubImageStack.from_positions(picture, given, 24)
+    for frame in (0, 1) if "series" in kind else (0,):
+        some = stack.sites["frame"] == frame if "frame" in stack.sites else slice(None)
+        np.testing.assert_array_equal(stack.sites["site_index"][some], clean.sites["site_index"])
+    text = caplog.records[0].getMessage()
+    assert caplog.records[0].levelno == logging.WARNING
+    assert f"30 rows at the bottom. Crop the image with image.isig[:, :{len(grey)}]." in text
+    assert "windows over them are dropped" in text
+    caplog.clear()
+    again = SubImageStack.from_positions(picture.isig[:, : len(grey)], given, 24)
+    assert not caplog.records and len(again.sites) == len(stack.sites)
 
 
 def test_few_dropped_sites_are_no_warning_most_are(image, xy, caplog):
