@@ -276,7 +276,7 @@ class RVAEMixin(MasksMixin):
         self._write_rvae(model, result, rows, replaced, applied)
 
     def _model_to_apply(self):
-        """The model of a call of rvae() that was interrupted after the fit, else that of the stack."""
+        """The model of an rvae() that was interrupted after the fit, else that of the stack."""
         return self.rvae_model if self._unused_model is None else self._unused_model
 
     def _model_of_sites(self):
