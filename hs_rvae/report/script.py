@@ -73,7 +73,7 @@ def make_script(stack, image, about):
 
 def _judge(calls, sites, as_cut):
     """Give each call the reason why it is not repeated, None if it is."""
-    now, failed = checksum(sites.xy), set()
+    now, failed, wrote = checksum(sites.xy), set(), set()
     for call in calls:
         needs = _NEEDS.get(call["verb"])
         if "stack.rvae_model" in call["line"]:
@@ -85,9 +85,12 @@ def _judge(calls, sites, as_cut):
             reason = f"it ran on {call['n_sites']:,} sites, which are not those of this stack."
         elif call["lacks"]:
             reason = f"{'; '.join(call['lacks'])}, which cannot be written as text."
+        elif call["verb"] == "register_angle" and "angle" not in wrote:
+            reason = "the fit that wrote the angles is not recorded."
         elif (failed if needs is None else failed & needs) or "derotate" in failed:
             reason = "it builds on a call that is not repeated."
         call["reason"] = reason
+        wrote |= set(call["wrote"])
         if reason:
             failed.add(call["verb"])
         elif call["verb"] in _MODEL:
@@ -219,12 +222,14 @@ def _from_table(names, sites):
     """Take columns from the table."""
     units = {name: sites.units[name] for name in names if sites.units[name]}
     lines = [", ".join(map(repr, names[k : k + 4])) for k in range(0, len(names), 4)]
+    writers = {name: sites.writers[name] for name in names if sites.writers[name]}
     return [
         "names = [",
         *(f"    {line}," for line in lines),
         "]",
         f"units = {units!r}",
         "stack.sites.set_many({name: table[name] for name in names}, units)",
+        *([f"stack.sites.claim({writers!r})"] if writers else []),
     ]
 
 

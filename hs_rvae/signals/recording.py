@@ -123,6 +123,8 @@ def _with_seed(stack, signature, args, kwargs):
 def _line(stack, verb, signature, args, kwargs, lacks, files):
     """A call as text, ``...`` in place of what has none; fills the lists of those and of files."""
     names = [name for name, p in signature.parameters.items() if p.kind != p.VAR_KEYWORD][1:]
+    if verb == "apply_rvae" and not args and kwargs.get("model") is None:
+        args, kwargs = (stack._model_to_apply(),), {k: v for k, v in kwargs.items() if k != "model"}
     named = [*zip(names, args, strict=False), *kwargs.items()]
     words = []
     for i, (name, value) in enumerate(named):

@@ -258,7 +258,7 @@ class RVAEMixin(MasksMixin):
         if isinstance(model, str | os.PathLike):
             model = RVAE.load(model)
         if model is None:
-            model = self._unused_model or self.rvae_model
+            model = self._model_to_apply()
         if not isinstance(model, RVAE):
             raise TypeError(f"model is a {type(model).__name__}; give an RVAE or the path of one.")
         replaced = self._replaced_by(model, "stack.apply_rvae", overwrite)
@@ -274,6 +274,10 @@ class RVAEMixin(MasksMixin):
             result.shift, result.shift_std = result.shift / step, result.shift_std / step
         applied = {"pixel_step": step, "intensity_gain": gain, "intensity_offset": offset}
         self._write_rvae(model, result, rows, replaced, applied)
+
+    def _model_to_apply(self):
+        """The model of an rvae() that was interrupted after the fit, else that of the stack."""
+        return self.rvae_model if self._unused_model is None else self._unused_model
 
     def _model_of_sites(self):
         """The model, which must be the one that wrote the site table."""

@@ -51,6 +51,7 @@ def test_after_an_interrupted_encoding_the_stack_is_as_before(fitted, monkeypatc
     assert_unchanged(fitted, before)
     np.testing.assert_array_equal(fitted.get_rvae_model().data, decoded)
     fitted.apply_rvae()  # what the message says
+    assert "apply_rvae('model.safetensors')" in fitted.metadata.Sub_images.calls[-1]
     assert fitted.rvae_model is not before.rvae_model
     assert fitted.rvae_model.architecture == architecture
     assert "variant" not in fitted.sites
