@@ -2,7 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is asked of an image before columns are searched or windows are cut: one, 2-D, real."""
 
+import unicodedata
+
+import numpy as np
+
 from hs_rvae.masked_arrays import filled
+
+_PIXELS = {"", "px", "pixel", "pixels"}  # Pint takes px for 1/96 inch
+_ANGSTROM = {"a", "å", "ang", "angstrom", "angstroms", "ångström"}  # and A for the ampere
 
 
 def image_data(image):
@@ -90,12 +97,13 @@ def calibration(image):
     scale : tuple of float
         Size (x, y) of a pixel; 1 for an array.
     units : str
-        Of both axes; "" without calibration.
+        Of both axes, as that of x spells it; "" without calibration.
 
     Raises
     ------
     ValueError
-        If an axis is not uniform, or the axes have different units.
+        If an axis is not uniform, has a scale that measures nothing, or another unit than the
+        other one.
 
     Examples
     --------
@@ -109,11 +117,70 @@ def calibration(image):
     axes = axes_manager.signal_axes
     if not all(axis.is_uniform for axis in axes):
         raise ValueError("image has a non-uniform axis: interpolate_on_axis makes it uniform.")
+    for axis in axes:
+        if not 0 < abs(axis.scale) < np.inf:
+            raise ValueError(
+                f"image has axes with the scales {axes[0].scale:g} and {axes[1].scale:g}, in "
+                "which nothing can be measured. Set those of image.axes_manager.signal_axes, or "
+                "to count pixels: for axis in image.axes_manager.signal_axes: axis.scale, "
+                "axis.units = 1, ''"
+            )
     # HyperSpy has a special object for "not defined".
     x, y = (axis.units if isinstance(axis.units, str) else "" for axis in axes)
-    if x != y:
+    ratio = unit_ratio(y, x)
+    if ratio != 1:
+        both = "image.axes_manager.signal_axes"
+        known, place = (x, 1) if _spelling(x) else (y, 0)
+        remedy = f"If both scales are in {known}, set {both}[{place}].units = {known!r}."
+        if ratio is not None:
+            remedy = f"Convert one of them: {both}[1].convert_to_units({x!r})."
+        elif _spelling(x) and _spelling(y):
+            remedy = f"Set scale and units of both {both}."
         raise ValueError(
-            f"image has axes with different units ({x or 'none'} and {y or 'none'}): bring them "
-            "to one unit with axes_manager.convert_units."
+            f"image has axes with different units: {axes[0].scale:g} {x or '(none)'} along x, "
+            f"{axes[1].scale:g} {y or '(none)'} along y. {remedy}"
         )
     return tuple(float(axis.scale) for axis in axes), x
+
+
+def unit_ratio(unit, other):
+    """
+    Size of one unit in another.
+
+    Parameters
+    ----------
+    unit, other : str
+        In any spelling: "um", and "µm" with either of its two characters; "A", "Å" and
+        "angstrom"; "", "px" and "pixel".
+
+    Returns
+    -------
+    float or None
+        None if they cannot be compared.
+
+    Examples
+    --------
+    >>> unit_ratio("nm", "Å"), unit_ratio("um", "µm"), unit_ratio("nm", "px")
+    (10.0, 1.0, None)
+    """
+    unit, other = (_spelling(one) for one in (unit, other))
+    if unit == other:
+        return 1.0
+    if not unit or not other:
+        return None
+    import pint
+
+    registry = pint.get_application_registry()
+    try:
+        ratio = registry.Quantity(1.0, unit).to(other).magnitude
+    except Exception:  # Pint has many: not a unit, of another dimension, no expression
+        return None
+    return float(f"{ratio:.12g}")
+
+
+def _spelling(unit):
+    """A unit as Pint reads it; "" for pixels."""
+    unit = unicodedata.normalize("NFKC", unit).strip()
+    if unit.lower() in _PIXELS:
+        return ""
+    return "angstrom" if unit.lower() in _ANGSTROM else unit

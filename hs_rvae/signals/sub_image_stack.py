@@ -442,7 +442,7 @@ class SubImageStack(
             return text
         x, y = self.axes_manager.signal_axes
         pixels = f"{x.size}" if x.size == y.size else f"{x.size} x {y.size}"
-        extent = f" ({x.size * x.scale:.4g} {x.units})" if isinstance(x.units, str) else ""
+        extent = f" ({abs(x.size * x.scale):.4g} {x.units})" if isinstance(x.units, str) else ""
         count = self.axes_manager.navigation_size or 1
         return (
             f"{text[:-1]}, {count} {'site' if count == 1 else 'sites'}, "
