@@ -13,11 +13,14 @@ from pathlib import Path
 
 import matplotlib
 
-sys.path.insert(0, str(Path(__file__).parent))  # gallery_order
+sys.path.insert(0, str(Path(__file__).parent))  # gallery_order, rooms
 matplotlib.use("agg")
 
 from docutils import nodes
+from docutils.parsers.rst import Directive
+from docutils.statemachine import StringList
 from hyperspy.signals import Signal2D
+from rooms import PACKAGE, map_of
 
 import hs_rvae
 
@@ -34,7 +37,7 @@ extensions = [
     "sphinxcontrib.towncrier.ext",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "_inventories", "upcoming_changes"]
+exclude_patterns = ["_build", "_inventories", "examples", "upcoming_changes"]
 
 # Changes since the last release, from docs/upcoming_changes
 towncrier_draft_autoversion_mode = "draft"
@@ -54,7 +57,7 @@ numpydoc_show_class_members = False
 
 # Examples: only scripts whose name begins with plot_ are run.
 sphinx_gallery_conf = {
-    "examples_dirs": "../examples",
+    "examples_dirs": "examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"[\\/]plot_",
     "download_all_examples": False,
@@ -122,6 +125,21 @@ def draw_equation(self, node):
     raise nodes.SkipNode
 
 
+class Rooms(Directive):
+    """Map of the package; the content are the names of its rooms in their order."""
+
+    has_content = True
+
+    def run(self):
+        for path in PACKAGE.rglob("*.py"):  # build the page again when a docstring has changed
+            self.state.document.settings.env.note_dependency(str(path))
+        node = nodes.container()
+        lines = StringList(map_of(name for name in self.content if name), "rooms")
+        self.state.nested_parse(lines, self.content_offset, node)
+        return node.children
+
+
 def setup(app):
+    app.add_directive("rooms", Rooms)
     app.connect("autodoc-skip-member", skip_inherited)
     app.add_html_math_renderer("mathml", (draw_equation, None), (draw_equation, None))

@@ -1,4 +1,4 @@
-from . import data, diagnostics, plots, simulation
+from . import data, diagnostics, plots, simulation, sites
 from .columns import find_sublattices
 from .log import set_log_level
 from .refinement import refine_columns, refine_sublattice, refine_two_sublattices
@@ -25,5 +25,6 @@ __all__ = [
     "refine_two_sublattices",
     "set_log_level",
     "simulation",
+    "sites",
     "stack",
 ]

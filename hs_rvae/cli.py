@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from . import __version__
+from .files import complete_file
 
 
 def main(arguments=None):
@@ -38,17 +39,14 @@ def main(arguments=None):
     commands = parser.add_subparsers(dest="command", required=True)
     demo = commands.add_parser(
         "demo",
-        help="analyse a shipped real image and a simulated film, and compare with the truth",
-        description="Analyse a shipped real image (DyScO3) and a simulated film, compare what was "
-        "found with the truth, and write figures (PNG), stacks (.zspy) and models (.safetensors).",
+        help="analyse two simulated images and a real one, and compare with the truth",
+        description="Analyse a shipped multislice image, a simulated film and, where it can be "
+        "had, a real image (DyScO3, fetched from its publisher), compare what was found with the "
+        "truth, and write figures (PNG), stacks (.zspy) and models (.safetensors).",
     )
     demo.add_argument(
         "-o", "--output", type=Path, default=Path("hs_rvae_demo"), metavar="DIR",
         help="folder for the results, made if needed (default: %(default)s)",
-    )  # fmt: skip
-    demo.add_argument(
-        "--image", type=Path, metavar="FILE",
-        help="analyse this image instead (any 2-D image that HyperSpy reads)",
     )  # fmt: skip
     demo.add_argument("--seed", type=int, default=0, help="random state (default: %(default)s)")
     _add_analyse(commands)
@@ -57,10 +55,8 @@ def main(arguments=None):
         _check_folder(options.output)
         if options.command == "analyse":
             _analyse(options)
-        elif options.image is None:
-            _demo(options.output, options.seed)
         else:
-            _own_image(options.image, options.output, options.seed)
+            _demo(options.output, options.seed)
     except (OSError, ValueError, TypeError) as error:
         print(f"hs-rvae: error: {error}", file=sys.stderr)
         return 2
@@ -160,6 +156,41 @@ def _check_folder(folder):
         ) from error
 
 
+# What stands near the beginning of each result.
+_MARKS = {
+    ".csv": (b"site,", b"# site_index"),
+    ".units.csv": (b"column,unit",),
+    ".html": (b'content="hs_rvae"',),
+    ".safetensors": (b"hs_rvae",),
+}
+
+
+def _check_results(folder, name):
+    """Refuse a folder in which a file of the user's has the name of a result."""
+    taken = [
+        path
+        for ending, marks in _MARKS.items()
+        if (path := folder / (name + ending)).is_file()
+        and not any(mark in _beginning(path) for mark in marks)
+    ]
+    stack = folder / f"{name}.zspy"
+    if stack.exists() and not any(
+        b"sub_image_stack" in attributes.read_bytes()
+        for attributes in stack.glob("Experiments/*/metadata/Signal/.zattrs")
+    ):
+        taken.append(stack)
+    if taken:
+        raise FileExistsError(
+            f"--output {folder}: {taken[0].name} is there, and is not a result of hs-rvae; give "
+            "another folder."
+        )
+
+
+def _beginning(path):
+    with open(path, "rb") as file:
+        return file.read(300)
+
+
 def _settle():
     """Figures go to files; other packages' warnings about each other help nobody here."""
     import warnings
@@ -170,24 +201,24 @@ def _settle():
     warnings.filterwarnings("ignore", module="(hyperspy|rsciio|atomap)")
 
 
-def _load(path, name="--image", number=None):
+def _load(path, number=None):
     """The one signal of a file of the user's; whatever a reader raises becomes one line."""
     import hyperspy.api as hs
 
     # A .zspy is a folder.
     if not (path.is_dir() if path.suffix == ".zspy" else path.is_file()):
-        raise FileNotFoundError(f"{name} {path}: there is no such file.")
+        raise FileNotFoundError(f"IMAGE {path}: there is no such file.")
     logger = logging.getLogger("hyperspy.io")
     disabled, logger.disabled = logger.disabled, True  # it asks to report what fails
     try:
         image = hs.load(path)
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{name} {path}: HyperSpy cannot read it ({reason}).") from error
+        raise ValueError(f"IMAGE {path}: HyperSpy cannot read it ({reason}).") from error
     finally:
         logger.disabled = disabled
     if isinstance(image, list):
-        image = _one_of(image, f"{name} {path}", number)
+        image = _one_of(image, f"IMAGE {path}", number)
     elif number not in (None, 0):
         raise ValueError(f"--signal {number}: {path} holds one signal only.")
     if image.data.dtype.names:  # colours: their mean, without the opacity
@@ -195,7 +226,7 @@ def _load(path, name="--image", number=None):
         image.tmp_parameters.set_item("colours", "mean of red, green and blue")  # for the report
     if image.axes_manager.navigation_dimension:
         raise ValueError(
-            f"{name} {path}: has navigation axes {image.axes_manager.navigation_shape}: pass a "
+            f"IMAGE {path}: has navigation axes {image.axes_manager.navigation_shape}: pass a "
             "single image, such as hs.load(file).inav[0].save(...) writes. Series are analysed in "
             "Python, with find_sublattices(series)."
         )
@@ -213,8 +244,8 @@ def _one_of(signals, name, number):
         number = images[0] if len(images) == 1 else None
     if number is None:
         raise ValueError(
-            f"{name}: holds {len(signals)} signals ({listed}). Choose one with --signal of "
-            "hs-rvae analyse, or save the image in a file of its own."
+            f"{name}: holds {len(signals)} signals ({listed}). Choose one with --signal, "
+            "or save the image in a file of its own."
         )
     if not 0 <= number < len(signals):
         raise ValueError(f"--signal {number}: {name} holds {len(signals)} signals ({listed}).")
@@ -232,33 +263,6 @@ def _is_image(signal):
     )
 
 
-def _own_image(path, folder, seed):
-    """An image of the user's: columns, the sublattice to look at, angles, variants."""
-    import hs_rvae
-
-    _settle()
-    start = time.perf_counter()
-    image = _load(path)
-    try:
-        lattice = hs_rvae.find_sublattices(image)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"--image {path}: {error}") from error
-    counts = {s.name: len(s.atom_list) for s in lattice.sublattice_list}
-    chosen = lattice.sublattice_list[-1].name
-    stack = hs_rvae.SubImageStack.from_atom_lattice(lattice, image=image, sublattice=chosen)
-    stack.rvae(random_state=seed)
-    n_variants = stack.assign_variants()
-    _write(stack, folder, path.stem)
-    undefined = (stack.sites["variant"] < 0).mean()
-    print(
-        f"\n{path.name}: " + ", ".join(f"{n} {name} columns" for name, n in counts.items())
-        + f" found; {len(stack.sites)} sub-images of {stack.data.shape[-1]} px around {chosen}.\n"
-        f"Variants: {n_variants}; {undefined:.1%} of the sites undefined. "
-        f"{time.perf_counter() - start:.0f} s.\n"
-        f"Figures, stack and model are in {folder.resolve()}."
-    )  # fmt: skip
-
-
 def _analyse(options):
     """From an image to a report, with the options of the command line."""
     import hs_rvae
@@ -267,8 +271,9 @@ def _analyse(options):
     path, folder = options.image, options.output
     if options.model is not None and not options.model.is_file():
         raise FileNotFoundError(f"--model {options.model}: there is no such file.")
+    _check_results(folder, path.stem)
     start = time.perf_counter()
-    image = _load(path, "IMAGE", options.signal)
+    image = _load(path, options.signal)
     try:
         lattice = hs_rvae.find_sublattices(image)
     except (TypeError, ValueError) as error:
@@ -298,15 +303,15 @@ def _analyse(options):
             n_clusters=options.clusters,
             random_state=options.seed,
         )
+    # The work first: the page takes longest, and can be written again.
+    _save(stack, folder, path.stem)
+    stack.sites.save(folder / f"{path.stem}.csv")
     page = stack.report(
         folder / f"{path.stem}.html",
         title=path.name,
         command=_command(options),
         random_state=options.seed,
     )
-    stack.save(folder / f"{path.stem}.zspy", overwrite=True)
-    stack.sites.save(folder / f"{path.stem}.csv")
-    stack.rvae_model.save(folder / f"{path.stem}.safetensors")
     variant = stack.sites["variant"]
     filled = len(np.unique(variant[variant >= 0]))
     many = f"{filled} variants" + (f" in {n_variants} wells" if filled != n_variants else "")
@@ -343,12 +348,18 @@ def _command(options):
 
 
 def _demo(folder, seed):
-    """Both samples, their files and the table."""
+    """Every sample, its files, and the table."""
     _settle()
+    samples = {"mosaic": _mosaic, "film": _simulated_film, "dysco3": _real_image}
     rows = []
-    for name, analyse in {"dysco3": _real_image, "film": _simulated_film}.items():
+    for name in samples:
+        _check_results(folder, name)
+    for name, analyse in samples.items():
         start = time.perf_counter()
-        title, stack, comparison = analyse(seed)
+        result = analyse(seed)
+        if result is None:
+            continue
+        title, stack, comparison = result
         _write(stack, folder, name)
         rows.append((title, len(stack.sites), comparison, time.perf_counter() - start))
 
@@ -359,17 +370,44 @@ def _demo(folder, seed):
               f"{found['share_right']:17.1%} {found['ari']:8.3f}{found['mean_error']:9.2f} deg"
               f"{seconds:6.0f} s")  # fmt: skip
     print(
-        "\nDyScO3 is compared with the direction of the fitted A-column shifts; the film with the "
-        "variants it\nwas made of, two cells from walls and borders. One offset of the angle is "
-        f"free in each.\nFigures, stacks and models are in {folder.resolve()}."
+        "\nSimulated images are compared with the variants they were made of, away from walls and "
+        "borders;\nDyScO3 with the direction of the fitted A-column shifts. One offset of the "
+        f"angle is free in each.\nFigures, stacks and models are in {folder.resolve()}."
     )
 
 
-def _real_image(seed):
-    """DyScO3: the A columns."""
+def _mosaic(seed):
+    """BiFeO3, multislice: the B columns, from the raw image."""
+    from scipy.spatial import cKDTree
+
     import hs_rvae
 
-    image = hs_rvae.data.dysco3()
+    print("BiFeO3, multislice image: columns are found and refined, sub-images cut around B.")
+    image, truth = hs_rvae.data.bfo_multislice()
+    lattice = hs_rvae.find_sublattices(image)
+    stack = hs_rvae.SubImageStack.from_atom_lattice(lattice, image=image, sublattice="B")
+    stack.rvae(random_state=seed)
+
+    cells = cKDTree(truth["cell_centre_xy_warped"])
+    _, cell = cells.query(stack.sites.xy)
+    # Away from walls and from what is not polar: the eight neighbours have the same label.
+    _, near = cells.query(cells.data[cell], k=9)
+    label = truth["label"][cell]
+    inside = (truth["label"][near] == label[:, None]).all(axis=1) & (label < 4)
+    dx, dy = truth["B_shift_angstrom_xy"][cell[inside]].T
+    found = hs_rvae.simulation.compare_angles(stack.sites["angle"][inside], np.arctan2(dy, dx), 4)
+    return "BiFeO3 (multislice)", stack, found | {"compared": int(inside.sum()), "variants": 4}
+
+
+def _real_image(seed):
+    """DyScO3: the A columns; None if the image cannot be had."""
+    import hs_rvae
+
+    try:
+        image = hs_rvae.data.dysco3(allow_download=True)
+    except (OSError, ValueError) as error:
+        print(f"DyScO3, real image: left out. {error}")
+        return None
     print("DyScO3, real image: columns are found and refined, sub-images cut around A.")
     lattice = hs_rvae.find_sublattices(image)
     stack = hs_rvae.SubImageStack.from_sublattice(lattice.get_sublattice("A"), image=image)
@@ -407,9 +445,10 @@ def _simulated_film(seed):
 
 
 def _write(stack, folder, name):
-    """Figures, stack and model of one sample."""
+    """Model, stack and figures of one sample."""
     import matplotlib.pyplot as plt
 
+    _save(stack, folder, name)
     figures = {
         "angle_map": lambda: stack.plot_site_map("angle"),
         "polar_map": lambda: stack.plot_polar_map(angle="angle", amplitude="latent_0"),
@@ -420,7 +459,12 @@ def _write(stack, folder, name):
     for figure_name, draw in figures.items():
         drawn = draw()
         figure = drawn if hasattr(drawn, "savefig") else drawn.figure
-        figure.savefig(folder / f"{name}_{figure_name}.png", dpi=300)
+        with complete_file(folder / f"{name}_{figure_name}.png", "The figure") as draft:
+            figure.savefig(draft, dpi=300)
         plt.close(figure)
-    stack.save(folder / f"{name}.zspy", overwrite=True)
+
+
+def _save(stack, folder, name):
+    """The model and the stack, which notes where the model is."""
     stack.rvae_model.save(folder / f"{name}.safetensors")
+    stack.save(folder / f"{name}.zspy", overwrite=True)

@@ -1,31 +1,170 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files that appear complete or not at all."""
+"""Files that appear complete or not at all, and values as files hold them."""
 
-from contextlib import contextmanager, suppress
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
 
 
 @contextmanager
-def writable(path):
+def complete_file(path, what="The file", *, folder=False):
     """
-    Give a draft beside `path`, which is gone in the end.
+    Give a draft that takes the place of `path` when it is complete.
+
+    The draft is not there yet: a file, or a folder, of the same name is to be made in a new
+    folder beside `path`. So it has the permissions of a new file, and no other file is touched.
+    A file that is replaced hands its permissions on; of a link, the file that it names is
+    replaced. If the draft cannot be completed, it is removed.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+    what : str
+        What is saved, for messages.
+    folder : bool
+        Whether a folder at `path` may be replaced.
+
+    Yields
+    ------
+    pathlib.Path
+        The draft.
 
     Raises
     ------
     OSError
-        If the folder does not exist or cannot be written.
+        If the file cannot be written; the message says what is left.
+    KeyboardInterrupt
+        If it was interrupted, likewise.
+
+    Examples
+    --------
+    >>> with complete_file("notes.txt") as draft:  # doctest: +SKIP
+    ...     draft.write_text("All of it.")
     """
-    path = Path(path)
-    draft = path.with_name(path.name + ".part")
+    place = check_place(path, folder=folder)
+    earlier = "the file that was there is as it was" if place.exists() else "no file is left"
+    around = Path(tempfile.mkdtemp(prefix=".hs_rvae-", dir=place.parent))
     try:
-        draft.touch()
+        draft = around / place.name
         yield draft
+        if place.exists():
+            shutil.copymode(place, draft)
+        _put_in_place(draft, place)
+    except OSError as error:
+        if not error.errno:
+            raise OSError(f"{what} could not be saved ({error}); {earlier}.") from error
+        raise OSError(
+            error.errno,
+            f"{what} could not be saved ({os.strerror(error.errno)}); {earlier}. Save it where "
+            "there is space and the permission to write",
+            str(path),
+        ) from error
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"Saving {str(path)!r} was interrupted: {earlier}, and it can be saved again."
+        ) from None
+    finally:
+        shutil.rmtree(around, ignore_errors=True)
+
+
+def check_place(path, *, folder=False):
+    """
+    Make sure that a file can be written, before minutes of work depend on it.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+    folder : bool
+        Whether a folder at `path` may be replaced.
+
+    Returns
+    -------
+    pathlib.Path
+        Where it will be, links followed.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; the message says why.
+    """
+    place = Path(os.path.realpath(path))
+    if place.is_dir() and not folder:
+        raise IsADirectoryError(f"path={str(path)!r} is a folder: give the name of a file in it.")
+    if place.exists() and not (place.is_file() or place.is_dir()):
+        raise OSError(f"path={str(path)!r} is not a file: give another name.")
+    try:
+        if place.exists() and not os.access(place, os.W_OK):
+            raise PermissionError(None, "it is write-protected")
+        os.rmdir(tempfile.mkdtemp(prefix=".hs_rvae-", dir=place.parent))
     except OSError as error:
         raise type(error)(
             f"path={str(path)!r} cannot be written ({error.strerror}): choose a folder that "
             "exists and can be written."
         ) from error
-    finally:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
+    return place
+
+
+def _put_in_place(draft, place):
+    """Give the draft its name; a folder cannot be replaced, so it is moved out of the way first."""
+    if not place.is_dir() and not (place.exists() and draft.is_dir()):
+        os.replace(draft, place)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=".hs_rvae-", dir=place.parent))
+    earlier = aside / place.name
+    try:
+        os.replace(place, earlier)
+        os.replace(draft, place)
+    except BaseException:
+        if earlier.exists():
+            os.replace(earlier, place)
+        aside.rmdir()
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def plain(value):
+    """
+    A value as files hold it: NumPy's scalars become those of Python, at any depth.
+
+    Parameters
+    ----------
+    value : object
+        Lists, tuples and dictionaries are followed. Arrays of text with letters beyond ASCII,
+        which HDF5 and Zarr refuse, become lists; other arrays and objects stay as they are.
+
+    Returns
+    -------
+    object
+
+    Examples
+    --------
+    >>> plain({"units": np.str_("nm"), "range": (np.float32(0.5), np.array(2))})
+    {'units': 'nm', 'range': (0.5, 2)}
+    """
+    if isinstance(value, dict):
+        return {str(key): plain(each) for key, each in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(plain(each) for each in value)
+    if isinstance(value, np.ndarray | np.generic):
+        if value.dtype.kind in "Mm":
+            value = value.astype(str)
+        if not value.ndim and value.dtype.names is None:
+            return value.item()
+        if value.ndim and _refused(value):
+            return plain(value.tolist())
+    if isinstance(value, os.PathLike):
+        return str(value)
+    return value
+
+
+def _refused(array):
+    """Whether an array is of text, or of mixed scalars, that files do not take."""
+    if array.dtype.kind == "U":
+        return not "".join(array.flat).isascii()
+    kinds = (str, bytes, int, float, complex, np.generic, type(None))
+    return array.dtype.kind == "O" and all(isinstance(each, kinds) for each in array.flat)

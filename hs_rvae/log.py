@@ -7,7 +7,7 @@ import logging
 __all__ = ["set_log_level"]
 
 
-def set_log_level(level):
+def set_log_level(level: int | str) -> None:
     """Choose how much hs_rvae tells about its work.
 
     HyperSpy's own `hyperspy.api.set_log_level` reaches HyperSpy only. Python shows warnings and

@@ -2,14 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is asked of an image before columns are searched or windows are cut: one, 2-D, real."""
 
-import unicodedata
-
 import numpy as np
 
 from hs_rvae.masked_arrays import filled
-
-_PIXELS = {"", "px", "pixel", "pixels"}  # Pint takes px for 1/96 inch
-_ANGSTROM = {"a", "å", "ang", "angstrom", "angstroms", "ångström"}  # and A for the ampere
+from hs_rvae.sites import units as _units
 
 
 def image_data(image):
@@ -125,62 +121,19 @@ def calibration(image):
                 "to count pixels: for axis in image.axes_manager.signal_axes: axis.scale, "
                 "axis.units = 1, ''"
             )
-    # HyperSpy has a special object for "not defined".
-    x, y = (axis.units if isinstance(axis.units, str) else "" for axis in axes)
-    ratio = unit_ratio(y, x)
+    x, y = (_units.text(axis.units) for axis in axes)
+    ratio = _units.length_ratio(y, x)
     if ratio != 1:
         both = "image.axes_manager.signal_axes"
-        known, place = (x, 1) if _spelling(x) else (y, 0)
+        known, place = (x, 1) if x else (y, 0)
         remedy = f"If both scales are in {known}, set {both}[{place}].units = {known!r}."
         if ratio is not None:
-            remedy = f"Convert one of them: {both}[1].convert_to_units({x!r})."
-        elif _spelling(x) and _spelling(y):
+            values = ", ".join(f"{each * ratio:.12g}" for each in (axes[1].scale, axes[1].offset))
+            remedy = f"Convert y: y = {both}[1]; y.scale, y.offset, y.units = {values}, {x!r}."
+        elif x and y:
             remedy = f"Set scale and units of both {both}."
         raise ValueError(
             f"image has axes with different units: {axes[0].scale:g} {x or '(none)'} along x, "
             f"{axes[1].scale:g} {y or '(none)'} along y. {remedy}"
         )
     return tuple(float(axis.scale) for axis in axes), x
-
-
-def unit_ratio(unit, other):
-    """
-    Size of one unit in another.
-
-    Parameters
-    ----------
-    unit, other : str
-        In any spelling: "um", and "µm" with either of its two characters; "A", "Å" and
-        "angstrom"; "", "px" and "pixel".
-
-    Returns
-    -------
-    float or None
-        None if they cannot be compared.
-
-    Examples
-    --------
-    >>> unit_ratio("nm", "Å"), unit_ratio("um", "µm"), unit_ratio("nm", "px")
-    (10.0, 1.0, None)
-    """
-    unit, other = (_spelling(one) for one in (unit, other))
-    if unit == other:
-        return 1.0
-    if not unit or not other:
-        return None
-    import pint
-
-    registry = pint.get_application_registry()
-    try:
-        ratio = registry.Quantity(1.0, unit).to(other).magnitude
-    except Exception:  # Pint has many: not a unit, of another dimension, no expression
-        return None
-    return float(f"{ratio:.12g}")
-
-
-def _spelling(unit):
-    """A unit as Pint reads it; "" for pixels."""
-    unit = unicodedata.normalize("NFKC", unit).strip()
-    if unit.lower() in _PIXELS:
-        return ""
-    return "angstrom" if unit.lower() in _ANGSTROM else unit

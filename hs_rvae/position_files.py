@@ -82,7 +82,9 @@ def _lines(path):
     for line in text.splitlines():
         if line.lstrip().startswith("#") and not lines:
             comment = line.lstrip("# \t")
-        line = line.split("#")[0].rstrip("\r\n ")
+        if lines or _is_number(re.split(r"[,;\s]", line.lstrip())[0]):  # names may contain "#"
+            line = line.split("#")[0]
+        line = line.rstrip("\r\n ")
         if line.strip():
             lines.append(line)
     if not lines or "\0" in text:

@@ -20,17 +20,12 @@ from hs_rvae.neighbours import (  # noqa: F401  scripts import them from here to
     nearest_shell_distance,
 )
 from hs_rvae.position_files import read_positions
+from hs_rvae.sites import columns as _columns
 
 #: Units of the columns that positions and sublattices bring.
 POSITION_UNITS = {
-    "x": "px",
-    "y": "px",
-    "sigma_x": "px",
-    "sigma_y": "px",
-    "rotation": "rad",
-    "amplitude": "",
-    "x_std": "px",
-    "y_std": "px",
+    name: _columns.unit(name)
+    for name in ("x", "y", "sigma_x", "sigma_y", "rotation", "amplitude", "x_std", "y_std")
 }
 
 

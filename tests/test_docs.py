@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The pages of the documentation: their code runs, and what they name is there."""
 
+import importlib.util
 import inspect
 import os
+import pydoc
 import re
 import shutil
 from html.parser import HTMLParser
@@ -110,7 +112,7 @@ def test_pages_refer_to_gallery_scripts_that_exist():
             r"auto_examples/(?:images/sphx_glr_)?(plot_\w+?)(?:_\d{3}\.png|\b)", text
         ):
             found += 1
-            assert (ROOT / "examples" / f"{name}.py").exists(), f"{page.name}: {name}"
+            assert (DOCS / "examples" / f"{name}.py").exists(), f"{page.name}: {name}"
     assert found
 
 
@@ -126,14 +128,50 @@ def test_every_public_name_is_on_the_reference_page():
     assert set(hs_rvae.__all__) - {"__version__"} <= listed
 
 
-def test_every_room_is_in_the_table_of_rooms():
-    text = (DOCS / "dev" / "principles.rst").read_text(encoding="utf-8")
-    listed = re.findall(r"^``(\w+)`` {2,}\S", text, re.MULTILINE)
-    assert len(listed) == len(set(listed))
+def rooms_on_the_map():
+    """Names of the rooms in the order of the map."""
+    text = (DOCS / "dev" / "house.rst").read_text(encoding="utf-8")
+    return re.findall(r"^ {3}(\w+)$", text.partition(".. rooms::")[2], re.MULTILINE)
+
+
+def test_every_room_is_on_the_map():
     package = Path(hs_rvae.__file__).parent
     rooms = {path.stem for path in package.iterdir()
              if path.suffix == ".py" or (path / "__init__.py").exists()}  # fmt: skip
-    assert set(listed) == {room for room in rooms if not room.startswith("__")}
+    assert sorted(rooms_on_the_map()) == sorted(room for room in rooms if not room.startswith("__"))
+
+
+def test_the_map_has_a_line_for_every_module():
+    spec = importlib.util.spec_from_file_location("rooms", DOCS / "rooms.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    lines = module.map_of(rooms_on_the_map())
+    package = Path(hs_rvae.__file__).parent
+    for path in package.rglob("*.py"):
+        if path.stem.startswith("__"):
+            continue
+        name = ".".join(path.relative_to(package).with_suffix("").parts)
+        (line,) = (line for line in lines if re.match(rf" *(\* )?``{re.escape(name)}``", line))
+        assert path.parent == package or len(line.partition(": ")[2].split()) > 2, name
+
+
+def test_the_walk_names_functions_that_exist():
+    text = (DOCS / "dev" / "walk.rst").read_text(encoding="utf-8")
+    names = re.findall(r"``(\w+(?:\.\w+)+)``", text)
+    assert len(names) > 15
+    assert [name for name in names if pydoc.locate(f"hs_rvae.{name}") is None] == []
+
+
+def test_tables_of_sweeps_state_commit_seeds_and_time():
+    found = []
+    for page in (DOCS / "user_guide").glob("*.rst"):
+        text = page.read_text(encoding="utf-8")
+        for script in re.findall(r"^\.\. begin of (\S+)$", text, re.MULTILINE):
+            table = text.split(f".. begin of {script}\n")[1].split(f".. end of {script}\n")[0]
+            assert re.search(r"\nCommit [0-9a-f]{7,}, seeds 0 to \d, \d+ minutes", table), page.name
+            assert (ROOT / script).exists(), page.name
+            found.append(script)
+    assert len(found) == 2
 
 
 # The built pages: HS_RVAE_HTML names their folder, docs/_build/html unless given ---------------

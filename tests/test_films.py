@@ -69,9 +69,8 @@ def test_variants_of_a_hexagonal_crystal_are_found(n_variants, seed):
     assert found["ari"] >= 0.98 and found["mean_error"] <= 3
 
 
-def dysco3_agreement(seed):
+def dysco3_agreement(image, seed):
     """Share of the sites whose group by angle agrees with the sign of the fitted shift."""
-    image = hs_rvae.data.dysco3()
     positions, shift = hs_rvae.data.dysco3_positions()
     stack = hs_rvae.SubImageStack.from_positions(image, positions)
     stack.rvae(random_state=seed)
@@ -81,8 +80,8 @@ def dysco3_agreement(seed):
     return compare_angles(stack.sites["angle"], truth, 2)
 
 
-def test_the_two_variants_of_dysco3_are_found():
-    found = dysco3_agreement(0)
+def test_the_two_variants_of_dysco3_are_found(dysco3):
+    found = dysco3_agreement(dysco3, 0)
     assert found["share_right"] >= 0.98
     # The wells lie 180 degrees apart: with one offset the mean error stays small.
     assert found["mean_error"] < 5
@@ -90,7 +89,7 @@ def test_the_two_variants_of_dysco3_are_found():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 5))
-def test_the_two_variants_of_dysco3_are_found_in_every_seed(seed):
-    found = dysco3_agreement(seed)
+def test_the_two_variants_of_dysco3_are_found_in_every_seed(dysco3, seed):
+    found = dysco3_agreement(dysco3, seed)
     print(seed, found)
     assert found["share_right"] >= 0.98

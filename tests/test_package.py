@@ -3,13 +3,18 @@
 """The package as a whole: the cost of importing it, the direction of imports, what is shipped."""
 
 import ast
+import hashlib
 import importlib.metadata
 import json
 import logging
+import os
 import re
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tomllib
+import venv
 import zipfile
 from pathlib import Path
 
@@ -19,6 +24,7 @@ import pytest
 import yaml
 
 import hs_rvae
+from hs_rvae.data import real
 
 PACKAGE = Path(hs_rvae.__file__).parent
 REPOSITORY = PACKAGE.parent
@@ -30,9 +36,12 @@ HEADER = (
 
 # Along the flow of the work: a step may import the steps above it.
 STEPS = [
+    "exceptions",
     "masked_arrays",
     "parallel",
     "files",
+    "sites",
+    "stores",
     "parent_image",
     "constant_bands",
     "neighbours",
@@ -43,7 +52,6 @@ STEPS = [
     "columns",
     "windows",
     "lazy_windows",
-    "sites",
     "imaging",
     "simulation",
     "data",
@@ -51,13 +59,16 @@ STEPS = [
 ]
 LEARNING = {"rvae", "decomposition", "embedding", "clustering"}
 ALLOWED = {step: set(STEPS[:i]) for i, step in enumerate(STEPS)}
-ALLOWED |= {room: {"masked_arrays", "parallel", "sites", "variants"} for room in LEARNING}
+ALLOWED |= {
+    room: {"exceptions", "masked_arrays", "parallel", "files", "sites", "variants"}
+    for room in LEARNING
+}
 ALLOWED |= {
     "": set(),
     "log": set(),
-    "diagnostics": {"sites"},
-    "plots": {"masked_arrays", "sites"},
-    "report": {"files", "sites", "variants"},
+    "diagnostics": {"exceptions", "sites"},
+    "plots": {"masked_arrays", "files", "sites"},
+    "report": {"exceptions", "files", "sites", "variants"},
     "signals": {*STEPS, "diagnostics", "plots", "report"},
     "cli": {*STEPS, "log", "plots", "signals", "package"},
     "__main__": {"cli"},
@@ -182,9 +193,9 @@ def test_imports_run_one_way(path):
 
 
 @in_a_checkout
-def test_the_guide_to_the_code_lists_rooms_in_the_order_of_imports():
-    page = (REPOSITORY / "docs" / "dev" / "principles.rst").read_text(encoding="utf-8")
-    listed = re.findall(r"^``(\w+)`` {2,}\S", page, re.MULTILINE)
+def test_the_map_lists_rooms_in_the_order_of_imports():
+    page = (REPOSITORY / "docs" / "dev" / "house.rst").read_text(encoding="utf-8")
+    listed = re.findall(r"^ {3}(\w+)$", page.partition(".. rooms::")[2], re.MULTILINE)
     assert [room for room in listed if room in STEPS] == STEPS
 
 
@@ -192,13 +203,13 @@ def test_the_guide_to_the_code_lists_rooms_in_the_order_of_imports():
     "room, package, line",
     [
         ("positions", "hs_rvae", "from .windows import cut_windows"),
-        ("windows", "hs_rvae", "from hs_rvae import sites"),
+        ("windows", "hs_rvae", "from hs_rvae import variants"),
         ("rvae", "hs_rvae.rvae", "from ..signals.sub_image_stack import SubImageStack"),
         ("rvae", "hs_rvae.rvae", "def f():\n    from hs_rvae.plots import plot_site_map"),
         ("plots", "hs_rvae.plots", "from .. import simulation"),
         ("signals", "hs_rvae.signals", "from ..rvae.model import RVAE"),
         ("signals", "hs_rvae.signals", "class A:\n    import hs_rvae.rvae"),
-        ("sites", "hs_rvae", "def f():\n    import hs_rvae"),
+        ("sites", "hs_rvae.sites", "def f():\n    import hs_rvae"),
     ],
 )
 def test_an_import_against_the_direction_is_found(room, package, line):
@@ -246,6 +257,69 @@ def test_what_is_imported_is_declared():
             names = {dist.lower().replace("_", "-") for dist in distributions.get(top, [top])}
             known = declared | extras if in_function else declared
             assert names & known, f"{path.name} imports {top}"
+
+
+def circles(modules):
+    """Sets of modules that import one another, at the top or in functions; from name to source."""
+    imported = {}
+    for module, (source, package) in modules.items():
+        names = set()
+        for name, _ in imports(source, package):
+            while name and name not in modules:
+                name = name.rpartition(".")[0]
+            names.add(name)
+        imported[module] = names - {"", module}
+
+    def reached(module):
+        found, ahead = set(), [module]
+        while ahead:
+            new = imported[ahead.pop()] - found
+            found |= new
+            ahead += new
+        return found
+
+    after = {module: reached(module) for module in modules}
+    return {
+        frozenset(other for other in after[module] if module in after[other])
+        for module in modules
+        if module in after[module]
+    }
+
+
+def modules_of_the_package():
+    """Source and package of every module, by its dotted name; the package itself left out."""
+    named = {}
+    for path in MODULES:
+        package = package_of(path)
+        name = package if path.name == "__init__.py" else f"{package}.{path.stem}"
+        named[name] = (path.read_text(encoding="utf-8"), package)
+    del named["hs_rvae"]
+    return named
+
+
+# Circles that are still there, to be opened; none may be added.
+KNOWN_CIRCLES = {
+    frozenset({"hs_rvae.columns.finding", "hs_rvae.columns.series"}),
+    frozenset({"hs_rvae.signals.joining", "hs_rvae.signals.sub_image_stack"}),
+}
+
+
+def test_no_modules_import_one_another():
+    found = circles(modules_of_the_package())
+    assert found - KNOWN_CIRCLES == set(), "a new circle of imports"
+    assert KNOWN_CIRCLES - found == set(), "opened: take it from KNOWN_CIRCLES"
+
+
+def test_a_circle_of_imports_is_found_inside_functions_too():
+    modules = {
+        "hs_rvae.one": ("from .two import f", "hs_rvae"),
+        "hs_rvae.two": ("def f():\n    from hs_rvae import three", "hs_rvae"),
+        "hs_rvae.three": ("from .one import g", "hs_rvae"),
+        "hs_rvae.four": ("from .one import g\nimport numpy", "hs_rvae"),
+    }
+    assert circles(modules) == {frozenset({"hs_rvae.one", "hs_rvae.two", "hs_rvae.three"})}
+    modules["hs_rvae.three"] = ("if TYPE_CHECKING:\n    from .one import g", "hs_rvae")
+    assert circles(modules) == set()
 
 
 # Public names, registration, metadata ----------------------------------------
@@ -323,13 +397,64 @@ def test_every_module_carries_the_licence_and_says_what_it_is():
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_module_is_fuller_than_500_lines(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 500, "split it by verb"
+def test_no_module_is_longer_than_800_lines(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 800, "it has two subjects"
+
+
+def long_functions(source, limit=60):
+    """Names of functions whose body has more lines than `limit`; the docstring does not count."""
+    found = []
+
+    def visit(node, names):
+        for child in ast.iter_child_nodes(node):
+            inner = names
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                inner = [*names, child.name]
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+                body = child.body[ast.get_docstring(child) is not None :]
+                if body and child.end_lineno - body[0].lineno + 1 > limit:
+                    found.append(".".join(inner))
+            visit(child, inner)
+
+    visit(ast.parse(source), [])
+    return found
+
+
+# Functions that are still too long, to be divided; none may be added.
+KNOWN_LONG_FUNCTIONS = {
+    "embedding.py: embed",
+    "refinement/overlap.py: tail_equations",
+    "report/words.py: outcome",
+    "rvae/harmonic.py: HarmonicModel.fit",
+    "signals/decomposition.py: DecompositionMixin.decomposition",
+    "signals/variants.py: VariantsMixin.register_angle",
+    "simulation/films.py: _simulate",
+}
+
+
+def test_no_function_is_longer_than_60_lines():
+    found = {
+        f"{path.relative_to(PACKAGE).as_posix()}: {name}"
+        for path in MODULES
+        for name in long_functions(path.read_text(encoding="utf-8"))
+    }
+    assert found - KNOWN_LONG_FUNCTIONS == set(), "divide it by what it does"
+    assert KNOWN_LONG_FUNCTIONS - found == set(), "divided: take it from KNOWN_LONG_FUNCTIONS"
+
+
+def test_the_docstring_of_a_function_does_not_count_as_its_length():
+    def method(n_lines):
+        docstring = ['"""Say it.', "", *["At length."] * 30, '"""']
+        lines = ["def f():", *(f"    {line}" for line in [*docstring, *["x = 1"] * n_lines])]
+        return "class A:\n" + "\n".join(f"    {line}" for line in lines)
+
+    assert long_functions(method(60)) == []
+    assert long_functions(method(61)) == ["A.f"]
 
 
 @in_a_checkout
 def test_tests_and_scripts_carry_the_licence():
-    folders = ["tests", "examples"]
+    folders = ["tests", "docs/examples"]
     paths = [path for folder in folders for path in (REPOSITORY / folder).rglob("*.py")]
     for path in [*paths, REPOSITORY / "conftest.py", REPOSITORY / "docs" / "conf.py"]:
         assert path.read_text(encoding="utf-8").startswith(HEADER), path
@@ -363,6 +488,78 @@ def test_the_wheel_holds_the_whole_package(tmp_path):
     }
     assert packed == present
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert "hs_rvae/py.typed" in names  # its annotations count for users' type checkers
+    assert wheel.stat().st_size < 8e6
+
+
+@in_a_checkout
+def test_no_image_of_another_project_is_in_the_repository():
+    published = {real._DYSCO3.sha256, real._PTO_SRO.sha256}
+    images = {".dm3", ".dm4", ".emd", ".hspy", ".npy", ".png", ".tif"}
+    made = {"build", "_build", "auto_examples", "generated", "venv"}  # of the documentation, tests
+    found = [
+        path.relative_to(REPOSITORY)
+        for folder in ("docs", "hs_rvae", "tests")
+        for path in (REPOSITORY / folder).rglob("*")
+        if path.suffix in images and not made & set(path.relative_to(REPOSITORY).parts)
+    ]
+    shipped = {path.name for path in found if path.parts[:2] == ("hs_rvae", "data")}
+    assert shipped == {
+        "BFO_mosaic_noisy.hspy",
+        "bfo_lsmo.hspy",
+        "pto_ac.hspy",
+        "pto_sto_vortex.hspy",
+        "sto_null.hspy",
+    }
+    for path in found:
+        assert hashlib.sha256((REPOSITORY / path).read_bytes()).hexdigest() not in published, path
+
+
+@pytest.mark.slow
+@in_a_checkout
+@pytest.mark.parametrize("kinds", [([], ["-e"]), (["-e"], [])], ids=["then -e", "-e before"])
+def test_one_kind_of_installation_can_follow_the_other(tmp_path, kinds):
+    """The first one is used, and leaves no file behind that hides the second."""
+    pytest.importorskip("setuptools", minversion="77")
+    pytest.importorskip("pip", minversion="22.3")
+    source = tmp_path / "hs_rvae"  # as of a clone: hides the package from who works beside it
+    shutil.copytree(PACKAGE, source / "hs_rvae", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, source)
+    venv.create(tmp_path / "venv")
+    python = tmp_path / "venv" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+    (site,) = (tmp_path / "venv").rglob("site-packages")
+    libraries = sysconfig.get_path("purelib")  # not installed a second time
+    if (Path(libraries) / "hs_rvae").exists():
+        pytest.skip("another installation of hs_rvae is in the way")
+    (site / "libraries.pth").write_text(libraries)
+    names = os.environ.keys() - {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "NUMBA_CACHE_DIR"}
+    environment = {name: os.environ[name] for name in names} | {
+        "XDG_CACHE_HOME": str(tmp_path / "c")
+    }
+
+    def run(interpreter, *words):
+        result = subprocess.run(
+            [interpreter, *words], capture_output=True, text=True, cwd=tmp_path, env=environment
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    for kind in kinds:
+        pip = [sys.executable, "-m", "pip", "--python", python, "install", "--no-deps"]
+        run(*pip, "--no-build-isolation", *kind, source)
+        place = run(
+            python,
+            "-c",
+            "import hyperspy.api as hs, numpy as np, hs_rvae\n"
+            "from hs_rvae.refinement.kernel import dot\n"
+            "assert dot(np.ones(3), np.ones(3), 3) == 3\n"  # compiled, and kept
+            "hs.signals.Signal2D(np.zeros((2, 8, 8))).set_signal_type('sub_image_stack')\n"
+            "print(hs_rvae.__file__)",
+        )
+        assert Path(place.strip()).is_relative_to(source if kind else site)
+    if kinds[-1]:
+        assert not (site / "hs_rvae").exists()
 
 
 @in_a_checkout
@@ -408,5 +605,6 @@ def test_no_two_mixins_of_the_stack_have_a_name_in_common():
     for mixin in hs_rvae.SubImageStack.__mro__:
         if mixin.__module__.startswith("hs_rvae.") and mixin is not hs_rvae.SubImageStack:
             for name in vars(mixin):
-                if not name.startswith("__"):
+                # Each loads its part, and calls the next.
+                if not name.startswith("__") and name != "_load_dictionary":
                     assert owner.setdefault(name, mixin) is mixin, f"{name}: {owner[name]}, {mixin}"

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the raw images that ship to variants, against what is known about them."""
+"""From raw images, multislice and real, to variants, against what is known about them."""
 
 import numpy as np
 import pytest
@@ -59,8 +59,8 @@ def test_multislice_mosaic_from_its_raw_image(seed):
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_angles_of_the_superlattice_are_one_variant_where_displacements_turn(seed):
-    stack = fitted(hs_rvae.data.pto_sro(), seed)
+def test_angles_of_the_superlattice_are_one_variant_where_displacements_turn(pto_sro, seed):
+    stack = fitted(pto_sro, seed)
     _, resultant = stack.register_angle("displacement")
     sites = stack.sites
     x, y = sites["displacement_x"], sites["displacement_y"]
@@ -79,7 +79,7 @@ def test_angles_of_the_superlattice_are_one_variant_where_displacements_turn(see
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_deviations_from_the_average_tell_the_variants_of_the_superlattice(seed):
+def test_deviations_from_the_average_tell_the_variants_of_the_superlattice(pto_sro, seed):
     def agreement_of(stack):
         sites = stack.sites
         x, y = sites["displacement_x"], sites["displacement_y"]
@@ -87,9 +87,8 @@ def test_deviations_from_the_average_tell_the_variants_of_the_superlattice(seed)
         direction, length = np.arctan2(y, x)[good], np.hypot(x, y)[good]
         return agreement(sites["angle"][good], direction, length)
 
-    image = hs_rvae.data.pto_sro()
-    plain = fitted(image, seed)
-    stack = fitted(image, seed, subtract_average=True)
+    plain = fitted(pto_sro, seed)
+    stack = fitted(pto_sro, seed, subtract_average=True)
     _, resultant = stack.register_angle("displacement")
     assert stack.assign_variants() == 4
     share = (stack.sites["variant"] >= 0).mean()

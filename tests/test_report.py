@@ -128,14 +128,16 @@ def test_the_lines_of_the_page_repeat_the_analysis(fitted, page, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     Path("sites.csv").write_bytes(base64.b64decode(csv))
     table = pd.read_csv("sites.csv")
-    np.testing.assert_allclose(table["x"], fitted.sites["x"], rtol=1e-6)
+    assert list(table.columns) == ["site", *fitted.sites.columns]
+    fitted.sites.save("saved.csv")
+    assert Path("saved.csv").read_bytes() == Path("sites.csv").read_bytes()
+    units = base64.b64decode(re.findall(r"data:text/csv;base64,([^\"]+)", text)[1])
+    assert Path("saved.units.csv").read_bytes() == units
+    assert (table["x"] == fitted.sites["x"]).all()
     names = {}
     fitted.image.save("film.hspy")
     exec(script, names)
-    away = names["stack"].sites["angle"] - fitted.sites["angle"]
-    assert np.abs(np.angle(np.exp(1j * away))).max() < 1e-2
-    latents = names["stack"].sites["latent_0"], fitted.sites["latent_0"]
-    assert np.corrcoef(*latents)[0, 1] > 0.999
+    assert names["stack"].sites.to_dataframe().equals(fitted.sites.to_dataframe())
 
 
 def test_settings_versions_and_the_image_are_stated(fitted, page):
@@ -185,7 +187,7 @@ def test_what_needs_care_and_what_is_missing_is_said(fitted, tmp_path):
     assert "There are only 60 sites" in text and "No variants:" in text
     assert "The model was not at hand" in text and "Manifold: The rVAE model is not saved" in text
     assert "Diagnostics: " in text.split("Left out")[1]  # too few sites to judge
-    assert "apply_rvae(&#34;model.safetensors&#34;)" in text
+    assert "it ran on 516 sites, which are not those of this stack" in text
     assert lazy._lazy
     assert "Angle" in [title for title, _ in Page(path).images]
 
@@ -203,6 +205,70 @@ def test_angles_that_miss_the_displacements_are_a_caution(fitted):
     assert any(said in caution for caution in outcome(stack, None)[1])
 
 
+@pytest.mark.parametrize("method", ["plot_site_map", "rvae_diagnostics", "get_rvae_residual"])
+def test_an_error_that_nobody_expects_is_raised_and_leaves_nothing(
+    fitted, tmp_path, monkeypatch, method
+):
+    """No page, no figure and no column, whichever part of the report fails."""
+
+    def fail(*args, **kwargs):
+        if method == "plot_site_map":
+            plt.figure()
+        raise ValueError("a fault")
+
+    monkeypatch.setattr(SubImageStack, method, fail)
+    (tmp_path / "report.html").write_text("earlier", encoding="utf-8")
+    table = fitted.sites.to_dataframe()
+    with pytest.raises(ValueError, match="^a fault$"):
+        fitted.report(tmp_path / "report.html", n_shuffles=10)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == "earlier"
+    assert not plt.get_fignums() and table.equals(fitted.sites.to_dataframe())
+
+
+def test_an_option_out_of_range_is_not_taken_for_too_few_sites(fitted, tmp_path):
+    with pytest.raises(ValueError, match="n_shuffles=3: at least 10 are needed"):
+        fitted.report(tmp_path / "r.html", n_shuffles=3)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_figures_without_a_finite_value_are_left_out_with_the_reason(fitted, tmp_path):
+    stack = fitted.select_sites(np.arange(40))
+    nothing = np.full(40, np.nan)
+    for name in ("angle", "latent_1", "displacement_x"):
+        stack.sites[name] = nothing
+    stack.sites["cluster"] = np.full(40, -1)
+    page = Page(stack.report(tmp_path / "r.html"))
+    left = page.text["li"]
+    for line in (
+        "Angle: no site has a finite value of angle.",
+        "Content, latent_1: no site has a finite value of latent_1.",
+        "Latent space: no site has a finite value of latent_0 and latent_1.",
+        "Displacement: no site has a finite value of displacement_x and displacement_y.",
+        "Means of the classes: column 'cluster' holds no labels.",
+        "Diagnostics: 40 of 40 sites have finite values; at least 100 are needed",
+    ):
+        assert line in left
+    assert [title for title, _ in page.images] == [
+        *("Variants", "Order amplitude", "Content, latent_0", "Manifold", "Course of the fit")
+    ]
+
+
+@pytest.mark.parametrize("seed", [7, np.int64(7), np.uint8(7)])
+def test_a_seed_is_a_number_whatever_its_type(fitted, seed):
+    from hs_rvae.report.words import outcome
+
+    said = "random_state was not a number"
+    kept = fitted.rvae_model.random_state
+    try:
+        fitted.rvae_model.random_state = seed
+        assert not any(said in caution for caution in outcome(fitted, None)[1])
+        fitted.rvae_model.random_state = np.random.default_rng(0)
+        assert any(said in caution for caution in outcome(fitted, None)[1])
+    finally:
+        fitted.rvae_model.random_state = kept
+
+
 def test_what_cannot_be_reported_on_is_refused(fitted, tmp_path):
     bare = fitted.deepcopy()
     bare.sites.remove("angle")
@@ -212,7 +278,24 @@ def test_what_cannot_be_reported_on_is_refused(fitted, tmp_path):
         join([fitted, fitted]).report(tmp_path / "r.html")
     with pytest.raises(OSError, match="choose a folder that exists"):
         fitted.report(tmp_path / "none" / "r.html")
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        fitted.report(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_too_large_for_browsers_is_left_out(fitted, tmp_path, monkeypatch):
+    monkeypatch.setattr("hs_rvae.report.page._LARGEST_TABLE", 1000)
+    path = fitted.select_sites(np.arange(60)).report(tmp_path / "r.html")
+    text = path.read_text(encoding="utf-8")
+    assert "too large for a page" in text and 'download="sites.csv"' not in text
+
+
+def test_files_beside_a_report_are_left_alone(fitted, tmp_path):
+    (tmp_path / "r.html.part").write_text("mine")
+    (tmp_path / "r.html").write_text("earlier")
+    fitted.select_sites(np.arange(60)).report(tmp_path / "r.html")
+    assert (tmp_path / "r.html.part").read_text() == "mine"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["r.html", "r.html.part"]
 
 
 # In a browser ----------------------------------------------------------------
@@ -280,12 +363,51 @@ def test_analyse_writes_page_stack_model_and_table(image_file, tmp_path, capsys)
     assert set(stack.sites["cluster"]) == {0, 1}
     assert "Means of the classes" in [title for title, _ in Page(folder / "my film.html").images]
     angle = stack.sites["angle"].copy()
-    table = pd.read_csv(folder / "my film.csv", comment="#", index_col="site")
+    table = pd.read_csv(folder / "my film.csv", index_col="site")
     np.testing.assert_allclose(table["angle"], angle)
     model = RVAE.load(folder / "my film.safetensors")
     assert model.random_state == 3
     text = (folder / "my film.html").read_text(encoding="utf-8")
     assert "--window 40 --sublattice A --latent 1" in unescape(text)
+    csv, units = re.findall(r"data:text/csv;base64,([^\"]+)", text)
+    assert base64.b64decode(csv) == (folder / "my film.csv").read_bytes()
+    assert base64.b64decode(units) == (folder / "my film.units.csv").read_bytes()
+    assert stack.load_image().data.shape == hs.load(image_file).data.shape
+    assert stack.load_rvae_model().path_ == folder / "my film.safetensors"
+
+
+def test_a_report_that_fails_does_not_lose_the_work(image_file, tmp_path, capsys, monkeypatch):
+    from hs_rvae.cli import main
+
+    def fail(self, *args, **kwargs):
+        raise ValueError("no page")
+
+    monkeypatch.setattr(SubImageStack, "report", fail)
+    assert main(["analyse", str(image_file), "--sublattice", "A", "-o", str(tmp_path)]) == 2
+    assert "no page" in capsys.readouterr().err
+    stack = hs.load(tmp_path / "my film.zspy")
+    assert stack.load_rvae_model().n_latents_ == 2
+    assert len(pd.read_csv(tmp_path / "my film.csv")) == len(stack.sites)
+
+
+def test_analyse_replaces_its_own_results_only(image_file, tmp_path, capsys):
+    from hs_rvae.cli import _check_results, main
+
+    image = hs.load(image_file)
+    image.save(tmp_path / "film.zspy")
+    command = ["analyse", str(tmp_path / "film.zspy"), "-o"]
+    assert main([*command, str(tmp_path)]) == 2  # the image itself
+    assert "film.zspy is there, and is not a result of hs-rvae" in capsys.readouterr().err
+    np.testing.assert_array_equal(hs.load(tmp_path / "film.zspy").data, image.data)
+    for ending in (".csv", ".units.csv", ".html", ".safetensors"):
+        folder = tmp_path / ending
+        folder.mkdir()
+        (folder / f"film{ending}").write_text("x,y\n1,2\n")
+        assert main([*command, str(folder)]) == 2
+        assert f"film{ending} is there, and is not a result" in capsys.readouterr().err
+        assert (folder / f"film{ending}").read_text() == "x,y\n1,2\n"
+    assert main([*command, str(tmp_path / "out"), "--sublattice", "A", "--starts", "1"]) == 0
+    _check_results(tmp_path / "out", "film")  # may be written again
 
 
 @pytest.mark.slow

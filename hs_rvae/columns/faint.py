@@ -59,7 +59,8 @@ def _fit_block(image, starts, width, radius, others, tail):
     there &= np.isfinite(values)
     values = np.where(there, values - _models(px, py, starts, others, tail), 0)
 
-    n, x, y = len(starts), *starts.T.copy()
+    n = len(starts)
+    x, y = starts.T.copy()
     identity = 1e-9 * np.eye(6)
     height = np.zeros(n)
     for _ in range(_ITERATIONS):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ..exceptions import TooFewSites
 from .dependence import (
     BLOCK_LENGTHS,
     BlockShuffle,
@@ -97,8 +98,10 @@ def diagnose(
 
     Raises
     ------
+    hs_rvae.exceptions.TooFewSites
+        If every value has fewer than 100 finite sites.
     ValueError
-        If every value has fewer than 100 finite sites, or an option is out of range.
+        If an option is out of range.
 
     Notes
     -----
@@ -137,7 +140,7 @@ def diagnose(
     ]
     values = {name: v for name, v in values.items() if finite[name] >= LEAST_SITES}
     if not values:
-        raise ValueError(
+        raise TooFewSites(
             f"{max(finite.values(), default=0)} of {len(xy)} sites have finite values; at least "
             f"{LEAST_SITES} are needed to tell a dependence from chance."
         )

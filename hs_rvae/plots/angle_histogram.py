@@ -4,10 +4,13 @@
 
 import numpy as np
 
+from ..sites import columns, units
 from . import frame, markers
 from .color import ANGLE_COLORMAP, angle_colors
+from .style import independent
 
 
+@independent
 def plot_angle_histogram(
     sites,
     column="angle",
@@ -76,9 +79,9 @@ def plot_angle_histogram(
     ...                                units={"angle": "rad"})
     >>> ax = plot_angle_histogram(sites, variants=4)
     >>> ax.get_xlabel()
-    'angle (°)'
+    'Angle (°)'
     """
-    values = markers.column_values(sites, column)
+    values = units.radians(markers.column_values(sites, column), sites.units[column])
     for name, number in (("bins", bins), ("fold", fold)):
         if not isinstance(number, (int, np.integer)) or number < 1:
             raise ValueError(f"{name}={number!r} must be a whole number from 1 on")
@@ -98,7 +101,8 @@ def plot_angle_histogram(
     ax.tick_params(labelsize=font_size - 1)
     undefined = len(values) - len(finite)
     note = f", {undefined} undefined" if undefined else ""
-    label = f"{column} (°){note}" if fold == 1 else f"{column} modulo {2 * half:g}°{note}"
+    name = columns.title(column)
+    label = f"{name} (°){note}" if fold == 1 else f"{name} modulo {2 * half:g}°{note}"
     if polar:
         _draw_polar(ax, counts, centres, color, lines, fold, font_size)
         ax.set_xlabel(f"{label}; rings: sites per {width:.3g}°", fontsize=font_size)

@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from . import frame, layout
-from .color import class_colors, get_colormap
+from .color import class_colors
+from .style import independent
 
 _NAMES = {
     "bic": "Bayesian information criterion",
@@ -17,6 +18,7 @@ _NAMES = {
 }
 
 
+@independent
 def plot_cluster_means(
     images,
     labels,
@@ -107,7 +109,7 @@ def plot_cluster_means(
             continue
         scale = 1.0 if pixel_size is None else pixel_size
         extent = (0, images.shape[2] * scale, images.shape[1] * scale, 0)
-        drawn = ax.imshow(images[i], cmap=get_colormap(cmap), vmin=low, vmax=high, extent=extent)
+        drawn = frame.draw_image(ax, images[i], extent, cmap=cmap, vmin=low, vmax=high)
         sites = "site" if counts[i] == 1 else "sites"
         name = f"{labels[i]}:\n" if flat else f"{labels[i]}: "
         ax.set_title(f"{name}{counts[i]} {sites}", fontsize=font_size, pad=2.5)
@@ -128,6 +130,7 @@ def plot_cluster_means(
     return figure
 
 
+@independent
 def plot_cluster_metric(
     n_clusters, values, metric, best=None, *, title=None, font_size=None, ax=None
 ):

@@ -9,7 +9,7 @@ lightness and chroma, so that no direction looks stronger than another.
 
 import matplotlib
 import numpy as np
-from matplotlib.colors import Colormap
+from matplotlib.colors import Colormap, LinearSegmentedColormap
 
 #: Four hues (blue, magenta, yellow, green from -180 degrees on) with lightness between them: of the
 #: cyclic maps of colorcet it keeps four variants furthest apart under red-green blindness too.
@@ -24,6 +24,7 @@ CLASS_COLORS = (
     *("#00009D", "#7F0087", "#B908FA", "#00FDCF", "#3715FF", "#006905", "#FEA5FF", "#B30035"),
     *("#00C720", "#FE03CB", "#084E5F", "#7E6BFE", "#88607E", "#BBD3FF", "#836A1D", "#B7CA94"),
 )
+_N_COLORS = 256
 # Places 0 degrees at the yellow of ANGLE_COLORMAP, so that both kinds of map read alike.
 _HUE_OF_ZERO = np.deg2rad(75)
 
@@ -69,7 +70,11 @@ def get_colormap(name):
             f"cmap={name!r} is the name of no colour map: take one of matplotlib.colormaps "
             "or a colorcet map such as 'cet_colorwheel'"
         )
-    return matplotlib.colormaps[name]
+    colormap = matplotlib.colormaps[name]
+    # Matplotlib makes its maps with as many colours as matplotlibrc says (image.lut).
+    if isinstance(colormap, LinearSegmentedColormap) and colormap.N != _N_COLORS:
+        return colormap.resampled(_N_COLORS)
+    return colormap
 
 
 def class_colors(classes):

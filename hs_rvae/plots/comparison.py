@@ -8,12 +8,14 @@ from . import layout
 from .angle_histogram import plot_angle_histogram
 from .manifold import plot_manifold
 from .site_map import plot_site_map
+from .style import independent
 
 _WIDTH = 58.0  # mm of one setting at 8 point: three fill a page
 _ROWS = {"angle": 0.78, "latent": 0.78, "histogram": 0.5, "manifold": 0.88}  # heights in widths
 _LATENTS = (-2.5, 2.5)  # of the maps: latents are about unit normal
 
 
+@independent
 def plot_comparison(panels, *, rows=("angle", "latent", "histogram", "manifold"), font_size=8.0):
     """Draw what each setting says about the same crystal: a column per setting.
 

@@ -7,6 +7,7 @@ from matplotlib.patches import Rectangle
 
 from . import frame, layout
 from .color import get_colormap
+from .style import independent
 
 _NEEDED = ("value", "quantity", "coefficient", "follows")
 # White to blue, of even lightness steps, and never so dark that black figures cannot be read.
@@ -14,6 +15,7 @@ _COLORMAP = "cet_CET_L12"
 _PALE = 0.4  # of the colour where the coefficient is what smooth maps have by chance
 
 
+@independent
 def plot_diagnostics(table, *, cmap=None, title=None, font_size=None, ax=None):
     """Draw how far the values of a model follow the instrument and each other.
 

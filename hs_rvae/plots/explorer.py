@@ -2,20 +2,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Everything about one site in one figure, beside the map and a scatter of two columns."""
 
-import re
+from itertools import zip_longest
 
 import numpy as np
 
+from ..sites import columns, units
 from . import frame, markers
 from .color import angle_colors
 from .navigator import SiteNavigator
 
-_ANGLE = re.compile(r"(.*_)?angle|variant_residual")
-# Rows of the table that come first; the rest follows in the order of the table, as room allows.
-_FIRST = (
-    *("site_index", "x", "y", "angle", "angle_std", "order_amplitude", "variant", "cluster"),
-    *("latent_0", "latent_1", "latent_2", "shift_x", "shift_y", "log_likelihood"),
-)
+# Main columns come first; the rest follows in the order of the table, as room allows.
 _ROWS = 15
 
 
@@ -72,7 +68,7 @@ class Explorer(SiteNavigator):
     def _draw(self):
         below = ["image"] * 3 + ["model"] * 3 + ["angle"] * 3 + ["row"] * 3
         if self._is_flat():
-            rows = [["map"] * 16, ["scatter"] * 4 + below]
+            rows = [["map"] * 17, ["scatter"] * 4 + below + ["row"]]
             heights = (1, 1)
         else:
             rows = [["map"] * 7 + ["scatter"] * 5, below]
@@ -91,42 +87,30 @@ class Explorer(SiteNavigator):
             ax.set_xticks([])
             ax.set_yticks([])
         self.row_ax.set_axis_off()
-        # Names and values apart: only these move.
-        names = [name for name in _FIRST if name in self.sites]
-        names += [n for n in self.sites.columns if n not in names and not n.endswith("_std")]
-        self._names, left = names[:_ROWS], len(names) - _ROWS
-        lines = [name[:25] for name in self._names]
-        lines += [f"... {left} more in stack.sites"] if left > 0 else []
-        style = {"va": "top", "fontsize": 6.5, "family": "monospace"}
-        self.row_ax.text(0, 1, "\n".join(lines), transform=self.row_ax.transAxes, **style)
-        self._row = self.row_ax.annotate(
-            "", (0, 1), (26 * 0.602 * 6.5, 0), xycoords="axes fraction", textcoords="offset points",
-            **style,
-        )  # fmt: skip
-        self._add_moving(self._row)
+        # A text for each row holds both name and value, so that they cannot part.
+        self._rows = [
+            self.row_ax.text(
+                0, 1 - k / (_ROWS + 1), "", transform=self.row_ax.transAxes, va="top", fontsize=6.5,
+                family="monospace", parse_math=False, gid="row",
+            )
+            for k in range(_ROWS + 1)
+        ]  # fmt: skip
+        self._add_moving(*self._rows)
         self.posterior_ax.set(xlim=(-180, 180), xticks=(-180, -90, 0, 90, 180), yticks=[])
         self.posterior_ax.set_xlabel("angle (°)", fontsize=8)
         self.posterior_ax.tick_params(labelsize=7)
 
     def _draw_scatter(self, ax):
-        points = np.column_stack([self._in_degrees(name) for name in (self._x, self._y)])
+        along = [markers.axis_values(self.sites, name) for name in (self._x, self._y)]
+        points = np.column_stack([values for values, _ in along])
         shown = np.isfinite(points).all(axis=1)
         size = float(np.clip(6000 / max(len(points), 1), 3, 24))
         cloud = ax.scatter(*points[shown].T, s=size, c=self.colors[shown], linewidths=0)
         cloud.set_gid("sites")
-        for label, name in ((ax.set_xlabel, self._x), (ax.set_ylabel, self._y)):
-            unit = self.sites.units[name]
-            unit = "°" if self._is_angle(name) else unit
-            label(f"{name} ({unit})" if unit else name, fontsize=8)
+        ax.set_xlabel(along[0][1], fontsize=8)
+        ax.set_ylabel(along[1][1], fontsize=8)
         ax.tick_params(labelsize=7)
         self._add_field(ax, points, cloud, shown)
-
-    def _is_angle(self, name):
-        return self.sites.units[name] == "rad" or bool(_ANGLE.fullmatch(name))
-
-    def _in_degrees(self, name):
-        values = markers.column_values(self.sites, name)
-        return np.rad2deg(values) if self._is_angle(name) else values
 
     # The site ------------------------------------------------------------
 
@@ -138,7 +122,8 @@ class Explorer(SiteNavigator):
         self._show_image(self.sub_image_ax, "sub-image", sub_image, limits)
         self._show_image(self.model_ax, "reconstruction", found["model"], limits)
         self._show_posterior(found["posterior"])
-        self._row.set_text(self._row_text())
+        for text, line in zip_longest(self._rows, self._row_lines(), fillvalue=""):
+            text.set_text(line)
 
     def _show_image(self, ax, title, content, limits):
         """An image, on the grey scale of the sub-image, or the reason why there is none."""
@@ -149,7 +134,11 @@ class Explorer(SiteNavigator):
             ax.text(0.5, 0.5, content, ha="center", va="center", wrap=True, fontsize=7,
                     transform=ax.transAxes)  # fmt: skip
             return
-        ax.imshow(content, cmap="gray", vmin=limits[0], vmax=limits[1], extent=self._extent)
+        extent = self._extent
+        if extent is None:
+            height, width = np.shape(content)
+            extent = (-0.5, width - 0.5, height - 0.5, -0.5)
+        frame.draw_image(ax, content, extent, cmap="gray", vmin=limits[0], vmax=limits[1])
         frame.add_scale_bar(ax, self._unit, "lower left", font_size=7)
 
     def _show_posterior(self, content):
@@ -167,17 +156,33 @@ class Explorer(SiteNavigator):
         ax.plot(np.rad2deg(angle), probability, color="black", linewidth=0.6)
         ax.set_ylim(0, 1.08 * max(np.nanmax(probability), 1e-12))
         if "angle" in self.sites and "angle_std" in self.sites:
-            mean, std = np.rad2deg([self.sites[n][self.site] for n in ("angle", "angle_std")])
+            mean, std = (
+                float(units.degrees(self.sites[n][self.site], self.sites.units[n]))
+                for n in ("angle", "angle_std")
+            )
             title = f"posterior of the angle: {mean:.1f} ± {std:.1f}°"
             ax.set_title(title.replace("-", "−"), fontsize=8)
 
-    def _row_text(self):
-        """The row of the table, in the units of the figures."""
-        return "\n".join(self._value_text(name) for name in self._names)
+    def _row_lines(self):
+        """The row of the table as lines of name and value, in the units of the figures."""
+        names = columns.main(self.sites.columns)
+        names += [n for n in self.sites.columns if n not in names and not n.endswith("_std")]
+        left = len(names) - _ROWS
+        names = names[:_ROWS]
+        shown = [_shortened(name) for name in names]
+        wide = max(map(len, shown)) + 1
+        values = map(self._value_text, names)
+        lines = [f"{name:<{wide}}{value}" for name, value in zip(shown, values, strict=True)]
+        return lines + ([f"... {left} more in stack.sites"] if left > 0 else [])
 
     def _value_text(self, name):
         value, unit = self.sites[name][self.site], self.sites.units[name]
-        if unit == "rad":
-            value, unit = np.rad2deg(value), "°"
+        if units.is_angle(unit) or columns.kind(name, unit) == "angle":
+            value, unit = float(units.degrees(value, unit)), "°"
         text = f"{value:d}" if np.issubdtype(type(value), np.integer) else f"{value:.4g}"
-        return f"{text.replace('-', '−')}{unit if unit == '°' else ' ' + unit}"
+        return f"{text.replace('-', '−')}{unit if unit == '°' else ' ' + unit}".rstrip()
+
+
+def _shortened(name):
+    """A name that leaves room for its value."""
+    return name if len(name) <= 25 else f"{name[:24]}…"

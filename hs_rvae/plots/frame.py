@@ -14,7 +14,9 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.projections.polar import PolarAxes
 
 from ..masked_arrays import filled
+from ..sites import units
 from . import layout, markers
+from .color import get_colormap
 
 _FONT_SIZE = 8.0  # points, at column width
 _CORNERS = ("lower left", "lower right", "upper left", "upper right")
@@ -192,19 +194,43 @@ def open_map(sites, *, image, marker_size, scale_bar, font_size, ax, side=0.0, b
 def _draw_image(ax, image, low, high):
     finite = image[np.isfinite(image)]
     vmin, vmax = np.percentile(finite, (0.5, 99.5)) if finite.size else (0, 1)
-    ax.imshow(
-        image,
-        cmap="gray",
-        vmin=vmin,
-        vmax=vmax,
-        origin="upper",
-        extent=(low[0], high[0], high[1], low[1]),
-        # Resampled before it is coloured: a large image needs no RGBA copy.
-        interpolation_stage="data",
-        zorder=0,
-    )
+    extent = (low[0], high[0], high[1], low[1])
+    draw_image(ax, image, extent, cmap="gray", vmin=vmin, vmax=vmax, zorder=0)
     ax.set_xticks([])
     ax.set_yticks([])
+
+
+def draw_image(ax, image, extent, *, cmap=None, aspect="equal", **style):
+    """Draw an image with its first row at the top: the only place that calls ``imshow``.
+
+    Parameters
+    ----------
+    ax : Axes
+    image : numpy.ndarray
+        (h, w), or (h, w, 4) with colours.
+    extent : tuple of float
+        (left, right, bottom, top) in data units.
+    cmap : str or Colormap, optional
+        Of an image without colours.
+    aspect : float or str
+    **style
+        Passed to ``imshow``: limits, zorder.
+
+    Returns
+    -------
+    matplotlib.image.AxesImage
+    """
+    return ax.imshow(
+        image,
+        cmap=None if cmap is None else get_colormap(cmap),
+        extent=extent,
+        origin="upper",
+        aspect=aspect,
+        interpolation="antialiased",
+        # Resampled before it is coloured: a large image needs no RGBA copy.
+        interpolation_stage="data",
+        **style,
+    )
 
 
 def add_scale_bar(ax, unit, corner=None, avoid=None, font_size=_FONT_SIZE):
@@ -269,9 +295,8 @@ def nice_length(longest):
 
 
 def unit_name(unit):
-    """Unit for a label: HyperSpy's undefined unit is a pixel."""
-    unit = str(unit)
-    return "px" if unit in ("", "<undefined>", "None") else unit.replace("um", "µm")
+    """Unit of an axis for a label: "px" where it is not calibrated."""
+    return units.printed(unit)
 
 
 def _emptiest_corner(ax, points):

@@ -5,6 +5,7 @@
 import numpy as np
 
 from . import frame, layout
+from .style import independent
 
 # Okabe and Ito's colours; the validation curve is dashed, so that it also differs in grey.
 _CONTENT = {
@@ -15,6 +16,7 @@ _CONTENT = {
 }
 
 
+@independent
 def plot_history(history, *, title=None, font_size=None, ax=None):
     """Draw how the angles and the content of a model were fitted, in two panels.
 

@@ -8,11 +8,13 @@ from matplotlib.patches import Circle, Rectangle
 from ..masked_arrays import filled
 from . import frame, layout
 from .color import class_colors
+from .style import independent
 
 _BOX_COLOR = "#F0E442"  # yellow of Okabe and Ito: seen on grey, also by colour-blind readers
 _MARKER_SHARE = 0.35  # of the distance to the nearest column
 
 
+@independent
 def plot_image(
     image,
     *,
@@ -69,7 +71,7 @@ def plot_image(
     --------
     >>> import hs_rvae
     >>> from hs_rvae.plots import plot_image
-    >>> image = hs_rvae.data.dysco3()
+    >>> image, truth = hs_rvae.data.bfo_lsmo()
     >>> ax = plot_image(image, boxes=[(2, 2, 4, 4)])
     >>> detail = plot_image(image, region=(2, 2, 4, 4))
     """
@@ -87,15 +89,8 @@ def plot_image(
         )
     dark, bright = np.nanpercentile(np.where(np.isfinite(seen), seen, np.nan), percentiles)
     ax, font_size, new = frame.open_axes(ax, font_size, width=layout.COLUMN_WIDTH)
-    ax.imshow(
-        np.asarray(data),
-        cmap=cmap,
-        vmin=dark,
-        vmax=bright,
-        origin="upper",
-        extent=(low[0], high[0], high[1], low[1]),
-        interpolation_stage="data",
-    )
+    extent = (low[0], high[0], high[1], low[1])
+    frame.draw_image(ax, np.asarray(data), extent, cmap=cmap, vmin=dark, vmax=bright)
     ax.set(xlim=part[:, 0], ylim=part[::-1, 1], xticks=[], yticks=[], aspect="equal")
     for box in boxes:
         (left, top), (right, bottom) = _checked_region(box, low, high)
@@ -106,6 +101,7 @@ def plot_image(
     return frame.finish_axes(ax, title, font_size, fit=new)
 
 
+@independent
 def plot_sublattices(
     image,
     sublattices,
@@ -201,6 +197,7 @@ def plot_sublattices(
     return ax
 
 
+@independent
 def plot_sub_image(
     image,
     extent,
@@ -242,7 +239,7 @@ def plot_sub_image(
     """
     ax, font_size, _ = frame.open_axes(ax, font_size, width=layout.COLUMN_WIDTH / 2)
     low, high = (None, None) if limits is None else limits
-    ax.imshow(image, cmap=cmap, vmin=low, vmax=high, extent=extent)
+    frame.draw_image(ax, image, extent, cmap=cmap, vmin=low, vmax=high)
     ax.set(xticks=[], yticks=[])
     if disk:
         left, right, bottom, top = extent

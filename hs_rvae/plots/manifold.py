@@ -6,8 +6,10 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from . import frame, layout, markers
+from .style import independent
 
 
+@independent
 def plot_manifold(
     images,
     values_y,
@@ -107,16 +109,8 @@ def plot_manifold(
         grow = font_size / 8
         layout.reserve(ax, **({"below": 20 * grow} if row else {"side": 15 * grow}))
     x, y = _edges(values_x), _edges(values_y)
-    shown = ax.imshow(
-        mosaic,
-        cmap=cmap,
-        vmin=low,
-        vmax=high,
-        origin="upper",
-        extent=(*x, *y),
-        aspect=(mosaic.shape[0] / (y[1] - y[0])) / (mosaic.shape[1] / (x[1] - x[0])),
-        interpolation="antialiased",
-    )
+    aspect = (mosaic.shape[0] / (y[1] - y[0])) / (mosaic.shape[1] / (x[1] - x[0]))
+    shown = frame.draw_image(ax, mosaic, (*x, *y), cmap=cmap, vmin=low, vmax=high, aspect=aspect)
     _set_ticks(ax.xaxis, np.sort(values_x))
     ax.set_xlabel(label_x, fontsize=font_size)
     if row:

@@ -5,7 +5,7 @@
 import numpy as np
 from matplotlib.collections import EllipseCollection
 
-from ..sites import missing_column
+from ..sites import columns, missing_column, units
 from .color import UNDEFINED_COLOR
 
 
@@ -27,6 +27,31 @@ def column_values(sites, name):
             f"column {name!r} has no finite value in {len(values)} sites: there is nothing to draw"
         )
     return values
+
+
+def axis_values(sites, name):
+    """Values of a column as an axis shows them, and the axis' label: angles in degrees, one turn.
+
+    Raises
+    ------
+    KeyError, ValueError
+        As `column_values`.
+    """
+    values, unit = column_values(sites, name), sites.units[name]
+    if columns.kind(name, unit) == "angle":
+        low, high = turn(name, unit)
+        values = units.degrees(values, unit)
+        beyond = (values < low) | (values > high)
+        values = np.where(beyond, low + np.mod(values - low, high - low), values)
+    elif units.is_angle(unit):
+        values = units.degrees(values, unit)
+    return values, columns.label(name, unit)
+
+
+def turn(name, unit):
+    """One period (low, high) of a column of angles, in degrees; of an axis from 0 on."""
+    period = np.rad2deg(columns.period(name, unit) or 2 * np.pi)
+    return (-180.0, 180.0) if period > 359.9 else (0.0, float(period))
 
 
 def calibrated(sites, xy):
@@ -54,8 +79,8 @@ def site_points(sites):
     if "frame" in sites.columns and np.unique(sites["frame"]).size > 1:
         raise ValueError(
             f"the table holds sites of {np.unique(sites['frame']).size} frames, which would fall "
-            "upon each other: choose one with frame=, or with "
-            "stack.select_sites(stack.sites['frame'] == 0)"
+            f"upon each other: choose one with stack.select_sites(stack.sites['frame'] == "
+            f"{sites['frame'][0]})"
         )
     return calibrated(sites, sites.xy)
 

@@ -10,8 +10,10 @@ from ..sites import missing_column
 from . import frame, layout, markers
 from .scatter import plot_scatter
 from .site_map import plot_site_map
+from .style import independent
 
 
+@independent
 def plot_method_comparison(
     sites,
     methods,

@@ -2,19 +2,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Site maps of the frames of a series as a movie."""
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from ..files import complete_file
 from . import layout
 from .site_map import plot_site_map
+from .style import independent
 
 # Programs that write each format, by Matplotlib's names.
 _WRITERS = {".gif": "pillow", ".mp4": "ffmpeg"}
 
 
+@independent
 def save_movie(
     path,
     sites,
@@ -96,7 +98,6 @@ def save_movie(
             f"frames={list(map(int, frames))}: there are sites in frames {numbers[0]} to "
             f"{numbers[-1]}"
         )
-    draft = path.with_name(f"{path.stem}.part{path.suffix}")
     ax = plot_site_map(
         sites,
         column,
@@ -121,27 +122,18 @@ def save_movie(
     ax.figure.set_size_inches(2 * np.ceil(size / 2) / dpi)  # MP4 needs even numbers of pixels
     recorder = animation.writers[writer](fps=fps)
     try:
-        recorder.setup(ax.figure, draft, dpi=dpi)
-        with bar:
-            for number in frames:
-                ax.show_frame(int(number))
-                recorder.grab_frame()
-                bar.update()
-        recorder.finish()
-        os.replace(draft, path)
-    except BaseException as error:
-        with suppress(Exception):  # ends the other program; what it writes is not wanted
+        with bar, complete_file(path, "The movie") as draft:
+            try:
+                recorder.setup(ax.figure, draft, dpi=dpi)
+                for number in frames:
+                    ax.show_frame(int(number))
+                    recorder.grab_frame()
+                    bar.update()
+            except BaseException:
+                with suppress(Exception):  # ends the other program; what it writes is not wanted
+                    recorder.finish()
+                raise
             recorder.finish()
-        draft.unlink(missing_ok=True)
-        if isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt(
-                f"Saving {str(path)!r} was interrupted; no movie is left."
-            ) from (None)
-        if isinstance(error, OSError):
-            raise OSError(
-                error.errno, f"The movie could not be saved ({error.strerror or error})", str(path)
-            ) from error
-        raise
     finally:
         plt.close(ax.figure)
     return path

@@ -8,11 +8,13 @@ site to site is drawn upon a copy of the rest, which takes a second to draw for 
 """
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
 from . import markers
 from .color import UNDEFINED_COLOR, get_colormap
 from .site_map import plot_site_map
+from .style import independent
 
 # A path shorter than this many points of the screen, in both directions, is a click.
 _CLICK = 4.0
@@ -58,6 +60,7 @@ class SiteNavigator:
     >>> part = navigator.select_sites()  # doctest: +SKIP
     """
 
+    @independent
     def __init__(self, sites, color=None, *, image=None, take=None, resolve=None, figure=None):
         self.sites, self._image, self._color = sites, image, color
         self._take, self._resolve = take, resolve
@@ -156,7 +159,9 @@ class SiteNavigator:
             self._background = canvas.copy_from_bbox(self.figure.bbox)
         self._fit_rings()
         for artist in self._moving:
-            artist.draw(event.renderer)
+            # In a file, axes draw what moves in them themselves.
+            if isinstance(artist, Axes) or not canvas.is_saving():
+                artist.draw(event.renderer)
 
     def _fit_rings(self):
         """Rings around sites of the present size, which a zoom changes."""
@@ -262,6 +267,7 @@ class SiteNavigator:
 
     # What a program does -------------------------------------------------
 
+    @independent
     def show(self, site, *, force=False):
         """Go to a site.
 

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..sites import missing_column
+from ..sites import columns, missing_column, units
 from . import frame, layout, markers
 from .color import polar_colors
+from .style import independent
 
 WHEEL_SIDE = 28.0  # mm kept beside a map for the wheel and its caption
 _WHEEL = (25.0, 21.0)  # mm, width and height of the wheel with its marks at 8 point
 _HOLE = 0.22  # inner radius of a signed wheel, so that hues are told apart there too
 
 
+@independent
 def plot_polar_map(
     sites,
     angle="angle",
@@ -147,6 +149,7 @@ def plot_polar_map(
     return base.finish(title)
 
 
+@independent
 def plot_color_wheel(ax, style="unsigned", *, cmap=None, caption=None, font_size=7.0):
     """Draw the colours of `polar_colors` at their directions on a map with y down.
 
@@ -193,7 +196,7 @@ def plot_color_wheel(ax, style="unsigned", *, cmap=None, caption=None, font_size
     inner = (radius - hole) * n / 4 if hole else 1.0
     rgba[..., 3] = np.clip(np.minimum((1 - radius) * n / 4, inner), 0, 1)
     # Rows run from y = -1 at the top to y = 1 at the bottom, like those of the map.
-    artist = ax.imshow(rgba, extent=(-1, 1, 1, -1), origin="upper", interpolation="antialiased")
+    artist = frame.draw_image(ax, rgba, (-1, 1, 1, -1))
     if signed:
         turn = np.linspace(0, 2 * np.pi, 181)
         zero = (1 + hole) / 2
@@ -302,7 +305,7 @@ def _direction(sites, name):
     """Direction on the map, length, unit of the length, and whether `name` is a vector."""
     width, height = np.abs(sites.pixel_size)
     if name in sites.columns:
-        angle = markers.column_values(sites, name)
+        angle = units.radians(markers.column_values(sites, name), sites.units[name])
         on_map = np.arctan2(np.sin(angle) * height, np.cos(angle) * width)
         return on_map, None, "", False
     components = _components(sites, name)
@@ -310,8 +313,8 @@ def _direction(sites, name):
         raise KeyError(missing_column(sites, name) + f" Nor has it a vector {name}_x, {name}_y.")
     x, y = (markers.column_values(sites, component) for component in components)
     unit = sites.units.get(components[0], "")
-    in_pixels = unit in ("px", "")
-    on_map = np.arctan2(y * height, x * width) if in_pixels else np.arctan2(y, x)
+    calibrated = units.is_calibrated(unit)
+    on_map = np.arctan2(y, x) if calibrated else np.arctan2(y * height, x * width)
     return on_map, np.hypot(x, y), unit, True
 
 
@@ -334,7 +337,7 @@ def _amplitude(sites, name):
     """Label, values and unit of an amplitude column or of the length of a vector."""
     if name not in sites.columns and _components(sites, name):
         return f"|{_label(name)}|", *_direction(sites, name)[1:3]
-    return name, markers.column_values(sites, name), sites.units.get(name, "")
+    return columns.title(name), markers.column_values(sites, name), sites.units[name]
 
 
 def _scaled(size, name, signed, limits, percentiles):

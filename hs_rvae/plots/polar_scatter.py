@@ -6,8 +6,10 @@ import numpy as np
 
 from . import frame, layout, markers
 from .polar import WHEEL_SIDE, add_wheel, polar_scale
+from .style import independent
 
 
+@independent
 def plot_polar_scatter(
     sites,
     x,
@@ -75,14 +77,8 @@ def plot_polar_scatter(
     ('latent_0', 1)
     """
     scale = polar_scale(sites, angle, amplitude, sign, signed, limits, percentiles, cmap)
-    columns, labels = [], []
-    for name in (x, y):
-        values, unit = markers.column_values(sites, name), sites.units[name]
-        if unit == "rad" or name == "angle":
-            values, unit = np.rad2deg(values), "°"
-        columns.append(values)
-        labels.append(f"{name} ({unit})" if unit else name)
-    points = np.column_stack(columns)
+    values, labels = zip(*(markers.axis_values(sites, name) for name in (x, y)), strict=True)
+    points = np.column_stack(values)
     shown = scale.defined & np.isfinite(points).all(axis=1)
     if not shown.any():
         raise ValueError(f"no site has a finite {x!r}, {y!r} and colour: there is nothing to draw")

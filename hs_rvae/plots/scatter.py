@@ -7,6 +7,7 @@ import numpy as np
 from . import frame, layout, markers
 from .color import UNDEFINED_COLOR
 from .site_map import _label_scale, _value_scale, infer_kind
+from .style import independent
 
 # Share of the sites inside the lines of equal density.
 _SHARES = (0.9, 0.7, 0.5, 0.3, 0.1)
@@ -14,6 +15,7 @@ _SHARES = (0.9, 0.7, 0.5, 0.3, 0.1)
 _MOST, _GRID = 5000, 90
 
 
+@independent
 def plot_scatter(
     sites,
     x,
@@ -90,7 +92,7 @@ def plot_scatter(
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('pca_0', 'pca_1')
     """
-    along = [_axis_values(sites, name) for name in (x, y)]
+    along = [markers.axis_values(sites, name) for name in (x, y)]
     points = np.stack([values for values, _ in along], 1)
     known = np.isfinite(points).all(1)
     if not known.any():
@@ -121,8 +123,9 @@ def plot_scatter(
     ax.tick_params(labelsize=font_size - 1)
     for name, set_limits, axis in ((x, ax.set_xlim, ax.xaxis), (y, ax.set_ylim, ax.yaxis)):
         if infer_kind(name, sites[name], sites.units[name]) == "angle":
-            set_limits(-180, 180)
-            axis.set_ticks([-180, -90, 0, 90, 180])
+            low, high = markers.turn(name, sites.units[name])
+            set_limits(low, high)
+            axis.set_ticks(np.linspace(low, high, 5))
     if equal:
         ax.set_aspect("equal", adjustable="datalim")
     if colorbar:
@@ -135,14 +138,6 @@ def plot_scatter(
             bar.ax.minorticks_off()
             bar.ax.tick_params(length=0)
     return frame.finish_axes(ax, title, font_size)
-
-
-def _axis_values(sites, name):
-    """Values of a column in the unit of its axis, and the label."""
-    values, unit = markers.column_values(sites, name), sites.units[name]
-    if unit == "rad":
-        values, unit = np.rad2deg(values), "°"
-    return values, f"{name} ({unit})" if unit else name
 
 
 def _draw_points(ax, points, known, scale, size, alpha):

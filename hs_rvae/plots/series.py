@@ -124,7 +124,7 @@ class Frames:
         place.set_gid("frame slider")
         slider = Slider(
             place, "", self.numbers[0], self.numbers[-1], valinit=self.shown, valstep=self.numbers,
-            valfmt="%d",
+            valfmt="%d", color="#0072B2",
         )  # fmt: skip
         slider.valtext.set_visible(False)
         slider.on_changed(show)

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
 
+from ..sites import columns, units
 from . import layout, markers, series
 from .color import ANGLE_COLORMAP, UNDEFINED_COLOR, class_colors, get_colormap
 from .frame import open_map
+from .style import independent
 
 KINDS = ("angle", "signed", "sequential", "labels")
 _MOST_CLASSES = 24
 _DEFAULT_COLORMAPS = {"angle": ANGLE_COLORMAP, "signed": "coolwarm", "sequential": "viridis"}
 
 
+@independent
 def plot_site_map(
     sites,
     column,
@@ -170,14 +173,15 @@ def plot_site_map(
 
 
 def infer_kind(column, values, unit):
-    """Kind of a column: from its type and name, then from its signs."""
+    """Kind of the colours of a column: as it is registered, then from its type and signs."""
+    kind = columns.kind(column, unit)
+    if kind == "angle":
+        return "angle"
     finite = values[np.isfinite(values)]
     if np.issubdtype(values.dtype, np.integer):
         few = np.unique(values).size <= _MOST_CLASSES and finite.min() >= -1
-        return "labels" if few and column != "site_index" else "sequential"
-    if column == "angle" or (unit == "rad" and column.endswith("_angle")):
-        return "angle"
-    if column.endswith("_std") or column in ("log_likelihood", "order_amplitude"):
+        return "labels" if few and kind != "count" else "sequential"
+    if kind in ("amplitude", "probability", "score", "position", "count"):
         return "sequential"
     return "signed" if finite.min() < 0 < finite.max() else "sequential"
 
@@ -196,17 +200,17 @@ class _ColorScale:
 
 
 def _value_scale(column, values, unit, kind, cmap, limits, percentiles):
-    """Scale of continuous values; those in radians are shown in degrees."""
-    factor = 1.0
-    if unit == "rad" or kind == "angle":
-        unit, factor = "°", 180 / np.pi
-    values = values * factor
-    label = f"{column} ({unit})" if unit else column
+    """Scale of continuous values; angles are shown in degrees."""
+    label = columns.label(column, "rad" if kind == "angle" else unit)
+    in_degrees = kind == "angle" or units.is_angle(unit)
+    if in_degrees:
+        values = units.degrees(values, unit)
     ticks, extend = None, "neither"
     if limits is not None:
-        low, high = np.array(markers.given_limits(limits)) * factor
+        limits = np.array(markers.given_limits(limits))
+        low, high = units.degrees(limits, unit) if in_degrees else limits
     elif kind == "angle":
-        low, high = -180.0, 180.0
+        low, high = markers.turn(column, unit)
     else:
         low, high = markers.percentile_limits(values, percentiles)
         if kind == "signed":
@@ -253,7 +257,7 @@ def _label_scale(column, values, cmap):
         shown,
         ListedColormap(colors),
         BoundaryNorm(np.arange(classes.size + 1) - 0.5, classes.size),
-        column,
+        columns.title(column),
         ticks=np.arange(classes.size),
         tick_labels=["undef." if k == -1 else str(k) for k in classes],
     )

@@ -13,6 +13,7 @@ import pandas as pd
 from ..masked_arrays import filled
 from ..parallel import shown
 from ..positions import as_positions, check_positions_fit
+from ..sites import columns
 from . import kernel, overlap
 from .disk import checked_disk_radius, disk_means
 
@@ -30,13 +31,8 @@ STATUS = {
 
 #: Units of the columns of a table; intensities are in the units of the image.
 UNITS = {
-    "x": "px",
-    "y": "px",
-    "sigma_x": "px",
-    "sigma_y": "px",
-    "rotation": "rad",
-    "x_std": "px",
-    "y_std": "px",
+    name: columns.unit(name)
+    for name in ("x", "y", "sigma_x", "sigma_y", "rotation", "x_std", "y_std")
 }
 
 #: Share and width of the tail of columns that are plain Gaussians.

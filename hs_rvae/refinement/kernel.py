@@ -15,7 +15,8 @@ There is no ``prange``: called from the threads of dask it can end the process.
 import math
 
 import numpy as np
-from numba import njit
+
+from .compiling import compiled
 
 # A row of parameters.
 HEIGHT, X, Y, CURVE_X, CURVE_XY, CURVE_Y, LEVEL, SLOPE_X, SLOPE_Y = range(9)
@@ -37,9 +38,9 @@ _LEAST_OF_DISK = 0.5  # less of it says little of both x and y
 _OFF_CENTRE = 0.3  # px; a disk farther off its column is moved there
 _MOST_MOVES = 5
 
-plain = njit(nogil=True, cache=True, error_model="numpy")
+plain = compiled(nogil=True, error_model="numpy")
 # Sums may be taken in any order, but NaN stays NaN.
-fast = njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+fast = compiled(nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
 
 @fast

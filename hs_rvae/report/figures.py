@@ -5,6 +5,7 @@
 import base64
 import io
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -35,21 +36,21 @@ def draw_figures(stack, diagnostics):
     -------
     figures : list of Figure
     left_out : list of str
-        Titles, with the reason.
+        Titles, with the reason: no finite value, or no model. All other errors are raised.
     """
     import matplotlib.pyplot as plt
 
     figures, left_out = [], []
-    with plt.ioff():
-        for title, caption, draw in _plan(stack, diagnostics):
+    with plt.ioff(), plt.style.context("default"):  # the page has a look of its own
+        for title, caption, draw, missing in _plan(stack, diagnostics):
+            if missing is not None:
+                left_out.append(f"{title}: {missing}")
+                continue
             before = set(plt.get_fignums())
             try:
                 drawn = draw()
                 figure = drawn if hasattr(drawn, "savefig") else drawn.figure
                 figures.append(Figure(title, caption, _png(figure), _is_wide(figure)))
-            except (KeyError, ValueError, RuntimeError) as error:
-                reason = str(error.args[0] if error.args else error)
-                left_out.append(f"{title}: {reason}")
             finally:
                 for number in set(plt.get_fignums()) - before:
                     plt.close(number)
@@ -57,84 +58,132 @@ def draw_figures(stack, diagnostics):
 
 
 def _plan(stack, diagnostics):
-    """Yield title, caption and what draws it."""
-    sites = stack.sites
-    # Flat maps are shown twice as wide as they are drawn, letters and all.
-    size = {"font_size": _FLAT_FONT_SIZE} if _is_flat(stack) else {}
-    yield (
-        "Angle",
-        "The rVAE's rotation of every site against the common motif, from the right towards the "
-        "bottom. Sites without distortion have an angle too, but one without meaning: see the "
-        "order amplitude.",
-        lambda: stack.plot_site_map("angle", **size),
-    )
-    if "variant" in sites:
-        yield (
-            "Variants",
-            "The nearest of equally spaced wells of the angle; grey where no angle is defined.",
-            lambda: stack.plot_site_map("variant", **size),
-        )
-    if "order_amplitude" in sites:
-        yield (
-            "Order amplitude",
-            "Strength of the distortion: 1 as in a typical distorted site, 0 where there is none "
-            "and the angle means nothing.",
-            lambda: stack.plot_site_map("order_amplitude", **size),
-        )
-    if "displacement_x" in sites:
-        yield (
-            "Displacement",
-            "Each column minus the mean of its four nearest neighbours, as fitted: hue is the "
-            "direction, brightness the length. It does not come from the rVAE.",
-            lambda: stack.plot_polar_map("displacement", **size),
-        )
-    wells = _wells(sites)
-    yield (
-        "Histogram of the angle",
-        "Sharp peaks are variants." + (" Dashed: the wells." if wells is not None else ""),
-        lambda: stack.plot_angle_histogram(variants=wells),
-    )
-    for name in _latents(sites):
-        yield (
-            f"Content, {name}",
-            "What differs between sites apart from their rotation: composition, thickness, defects "
-            "and the microscope. The scale is the model's own.",
-            lambda name=name: stack.plot_site_map(name, **size),
-        )
-    yield (
-        "Manifold",
-        "What the content latents mean: sub-images decoded on a grid.",
-        lambda: stack.plot_rvae_manifold(shape=(7, 7)),
-    )
-    if "latent_1" in sites:
-        yield (
-            "Latent space",
-            "The sites by their content, coloured by their angle.",
-            lambda: stack.plot_latent_space(color="angle"),
-        )
-    if "cluster" in sites:
-        yield (
-            "Classes",
-            "Sites that are alike in angle and content, without names; grey: in no class.",
-            lambda: stack.plot_site_map("cluster", **size),
-        )
-        yield (
-            "Means of the classes",
-            "The mean sub-image of each class, with the number of its sites.",
-            lambda: stack.plot_cluster_means(),
-        )
-    yield (
-        "Course of the fit",
-        "Curves that end level have converged.",
-        lambda: stack.plot_rvae_history(),
-    )
+    """Yield title, caption, what draws it, and why it cannot be drawn, None if it can."""
+    yield from _maps(stack)
+    yield from _of_model(stack)
+    if "cluster" in stack.sites:
+        yield from _of_classes(stack)
     if diagnostics is not None:
         yield (
             "Does it follow the instrument?",
             "Coefficient between what the model found (rows) and the instrument (left columns): 0 "
             "independent, 1 determined; framed where it stands out of chance.",
             lambda: stack.plot_rvae_diagnostics(diagnostics),
+            None,
         )
+
+
+def _maps(stack):
+    """Maps of columns, and the histogram of the angle."""
+    sites, size = stack.sites, _map_size(stack)
+    maps = {
+        "angle": (
+            "Angle",
+            "The rVAE's rotation of every site against the common motif, from the right towards "
+            "the bottom. Sites without distortion have an angle too, but one without meaning: see "
+            "the order amplitude.",
+        ),
+        "variant": (
+            "Variants",
+            "The nearest of equally spaced wells of the angle; grey where no angle is defined.",
+        ),
+        "order_amplitude": (
+            "Order amplitude",
+            "Strength of the distortion: 1 as in a typical distorted site, 0 where there is none "
+            "and the angle means nothing.",
+        ),
+    }
+    for name, (title, caption) in maps.items():
+        if name in sites:
+            draw = partial(stack.plot_site_map, name, **size)
+            yield title, caption, draw, _no_value(sites, name)
+    if "displacement_x" in sites and "displacement_y" in sites:
+        yield (
+            "Displacement",
+            "Each column minus the mean of its four nearest neighbours, as fitted: hue is the "
+            "direction, brightness the length. It does not come from the rVAE.",
+            lambda: stack.plot_polar_map("displacement", **size),
+            _no_value(sites, "displacement_x", "displacement_y"),
+        )
+    wells = _wells(sites)
+    yield (
+        "Histogram of the angle",
+        "Sharp peaks are variants." + (" Dashed: the wells." if wells is not None else ""),
+        lambda: stack.plot_angle_histogram(variants=wells),
+        _no_value(sites, "angle"),
+    )
+
+
+def _of_model(stack):
+    """Content, and how it was fitted."""
+    sites, size, no_model = stack.sites, _map_size(stack), _no_model(stack)
+    for name in _latents(sites):
+        yield (
+            f"Content, {name}",
+            "What differs between sites apart from their rotation: composition, thickness, defects "
+            "and the microscope. The scale is the model's own.",
+            partial(stack.plot_site_map, name, **size),
+            _no_value(sites, name),
+        )
+    yield (
+        "Manifold",
+        "What the content latents mean: sub-images decoded on a grid.",
+        lambda: stack.plot_rvae_manifold(shape=(7, 7)),
+        no_model,
+    )
+    if "latent_1" in sites:
+        yield (
+            "Latent space",
+            "The sites by their content, coloured by their angle.",
+            lambda: stack.plot_latent_space(color="angle"),
+            _no_value(sites, "latent_0", "latent_1") or _no_value(sites, "angle"),
+        )
+    yield (
+        "Course of the fit",
+        "Curves that end level have converged.",
+        lambda: stack.plot_rvae_history(),
+        no_model,
+    )
+
+
+def _of_classes(stack):
+    """Classes of sites, and what they look like on average."""
+    cluster, unlabelled = stack.sites["cluster"], None
+    if cluster.dtype.kind != "i" or not (cluster >= 0).any():
+        unlabelled = "column 'cluster' holds no labels."
+    yield (
+        "Classes",
+        "Sites that are alike in angle and content, without names; grey: in no class.",
+        lambda: stack.plot_site_map("cluster", **_map_size(stack)),
+        unlabelled,
+    )
+    yield (
+        "Means of the classes",
+        "The mean sub-image of each class, with the number of its sites.",
+        lambda: stack.plot_cluster_means(),
+        unlabelled,
+    )
+
+
+def _no_value(sites, *names):
+    """Say that no site has a finite value in all of these columns; None if one has."""
+    if np.isfinite(sites[list(names)]).all(axis=1).any():
+        return None
+    return f"no site has a finite value of {' and '.join(names)}."
+
+
+def _no_model(stack):
+    """Say which call brings the model; None if it is at hand."""
+    try:
+        stack.rvae_model  # noqa: B018
+    except RuntimeError as error:
+        return str(error)
+    return None
+
+
+def _map_size(stack):
+    """Flat maps are shown twice as wide as they are drawn, letters and all."""
+    return {"font_size": _FLAT_FONT_SIZE} if _is_flat(stack) else {}
 
 
 def _latents(sites):

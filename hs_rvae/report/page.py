@@ -4,15 +4,16 @@
 
 import base64
 import datetime
-import os
 from importlib.resources import files
 from pathlib import Path
 
-from ..files import writable
+from ..files import complete_file
 from . import figures as _figures
+from . import script as _script
 from . import words as _words
 
-_COLUMNS = ("site_index", "x", "y", "angle", "angle_std", "order_amplitude", "variant", "cluster")
+# Beyond, in bytes, browsers do not save a file that is inside a page.
+_LARGEST_TABLE = 15_000_000
 
 
 def write_report(stack, path, *, title=None, command=None, diagnostics=None, random_state=0):
@@ -53,10 +54,12 @@ def write_report(stack, path, *, title=None, command=None, diagnostics=None, ran
         left_out.append(f"Diagnostics: {reason}")
     found, cautions = _words.outcome(stack, diagnostics)
     image = _words.about_image(stack)
+    script = _script.make_script(stack, _words.image_of(stack), dict(image))
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(
         files("hs_rvae.report").joinpath("template.html").read_text(encoding="utf-8")
     )
+    table = stack.sites.to_csv()
     page = template.render(
         title=title or dict(image)["title"],
         date=datetime.date.today().isoformat(),
@@ -70,62 +73,16 @@ def write_report(stack, path, *, title=None, command=None, diagnostics=None, ran
         settings=_words.settings(stack),
         versions=_words.versions(),
         command=command,
-        script=_script(stack, image),
-        table=_table(stack),
+        script=script.text,
+        not_repeated=script.not_repeated,
+        table=_as_base64(table) if len(table) < _LARGEST_TABLE else "",
+        units=_as_base64(stack.sites.units_to_csv()),
         n_sites=len(stack.sites),
     )
-    with writable(path) as draft:
+    with complete_file(path, "The report") as draft:
         draft.write_text(page, encoding="utf-8")
-        os.replace(draft, path)
     return path
 
 
-def _table(stack):
-    """Positions and results as CSV in base64."""
-    sites = stack.sites
-    names = [name for name in _COLUMNS if name in sites]
-    names += [n for n in sites.columns if n.startswith(("latent_", "shift_")) and "_std" not in n]
-    text = sites.to_dataframe()[names].to_csv(float_format="%.7g", lineterminator="\n")
+def _as_base64(text):
     return base64.b64encode(text.encode()).decode("ascii")
-
-
-def _script(stack, image):
-    """Lines of Python that repeat the analysis from the positions in the page."""
-    about = dict(image)
-    file, number = about.get("file", "image.hspy"), about.get("number in the file")
-    load = f"hs.load({file!r})" if number is None else f"hs.load({file!r})[{number}]"
-    centring = stack.metadata.get_item("Sub_images.centring", "subpixel")
-    lines = [
-        "import hyperspy.api as hs",
-        "import pandas as pd",
-        "",
-        "import hs_rvae",
-        "",
-        f"image = {load}",
-        *(["image.data = np.mean([image.data[c] for c in 'RGB'], axis=0)"] * ("colours" in about)),
-        'sites = pd.read_csv("sites.csv")  # the table of this page',
-        "stack = hs_rvae.SubImageStack.from_positions(",
-        f'    image, sites[["x", "y"]], window_size={stack.data.shape[-1]}, centring={centring!r}',
-        ")",
-    ]
-    model = _words.model_of(stack)
-    if model is None or stack.metadata.has_item("Sub_images.rvae.pixel_step"):
-        lines.append('stack.apply_rvae("model.safetensors")  # the model that was applied')
-    else:
-        given = ", ".join(
-            f"{name}={getattr(model, name)!r}"
-            for name in ("output_dimension", "architecture", "translation", "subtract_average",
-                         "n_init", "epochs",
-                         "max_fit_sites", "random_state")
-            if hasattr(model, name)
-        )  # fmt: skip
-        lines.append(f"stack.rvae({given})")
-    offset = stack.metadata.get_item("Sub_images.rvae.angle_offset", 0.0)
-    if offset or "colours" in about:
-        lines.insert(0, "import numpy as np")
-    if offset:
-        lines.append('angle = stack.sites["angle"]  # registered:')
-        sign = "-" if offset > 0 else "+"
-        turned = f"np.angle(np.exp(1j * (angle {sign} {abs(offset)!r})))"
-        lines.append(f'stack.sites["angle"] = {turned}')
-    return "\n".join(lines)

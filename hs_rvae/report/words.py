@@ -5,15 +5,18 @@
 import hashlib
 import importlib.metadata
 import inspect
+import numbers
 import platform
 
 import numpy as np
 
+from hs_rvae.exceptions import ModelMismatch
+from hs_rvae.sites import units as _units
 from hs_rvae.variants import miss_displacements
 
 _LIBRARIES = (
-    *("hs_rvae", "hyperspy", "atomap", "torch", "numpy", "scipy", "scikit-learn"),
-    *("matplotlib", "dask"),
+    *("hs_rvae", "hyperspy", "atomap", "torch", "numpy", "scipy", "pandas"),
+    *("scikit-learn", "matplotlib", "dask"),
 )
 _FEW_SITES = 300
 _GOOD_AGREEMENT = 0.9
@@ -66,11 +69,11 @@ def n_wells(stack):
     variant = stack.sites["variant"]
     given = stack.metadata.get_item("Sub_images.rvae.n_variants", 0)
     given = int(given) if np.isfinite(given) else 0
-    return max(given, int(variant.max()) + 1) if (variant >= 0).any() else 0
+    return max(given, int(np.nanmax(variant)) + 1) if (variant >= 0).any() else 0
 
 
 def _is_calibrated(axis):
-    return isinstance(axis.units, str) and axis.units not in ("", "px")
+    return _units.is_calibrated(axis.units)
 
 
 def _of_model(stack, random_state):
@@ -99,29 +102,28 @@ def _of_model(stack, random_state):
 
 def _explained(stack, random_state):
     """Share of the variance that the model explains, and the number of sites judged."""
-    count = len(stack.sites)
-    chosen = np.arange(count)
+    count, some = len(stack.sites), stack
     if count > _SAMPLE:
         chosen = np.sort(np.random.default_rng(random_state).choice(count, _SAMPLE, replace=False))
-    some = stack.select_sites(chosen)
-    some._rvae_model = stack._rvae_model
+        some = stack.select_sites(chosen)
+        some._rvae_model = stack._rvae_model
     try:
-        left = some.get_rvae_residual(lazy_output=False, show_progressbar=False).data
-    except (ValueError, RuntimeError):
+        left = some.get_rvae_residual(lazy_output=False, show_progressbar=False)._images()
+    except ModelMismatch:
         return None, 0
     seen = np.isfinite(left).all(axis=(1, 2))
     inside = (left[seen] != 0).any(axis=0)
-    data = np.asarray(some.data)[seen][:, inside]
+    data = np.asarray(some._images())[seen][:, inside]
     if not data.size or not data.var():
         return None, 0
     return 1 - float((left[seen][:, inside] ** 2).mean() / data.var()), int(seen.sum())
 
 
 def model_of(stack):
-    """The stack's model, or None."""
+    """The model that wrote the stack's table, or None."""
     try:
-        return stack.rvae_model
-    except RuntimeError:
+        return stack._model_of_sites()
+    except (RuntimeError, ValueError):
         return None
 
 
@@ -198,8 +200,11 @@ def outcome(stack, diagnostics):
             "starts, n_init=10 in stack.rvae() or --starts 10 on the command line."
         )
     if model is None:
-        cautions.append("The model was not at hand: manifold and reconstructions are left out.")
-    if model is not None and not isinstance(model.random_state, int):
+        reason = "was not at hand"
+        if stack._rvae_model is not None:
+            reason = "at hand did not write this table (stack.apply_rvae(stack.rvae_model) does)"
+        cautions.append(f"The model {reason}: manifold and reconstructions are left out.")
+    if model is not None and not isinstance(model.random_state, numbers.Integral):
         cautions.append("random_state was not a number: a second fit gives slightly other values.")
     if diagnostics is not None and diagnostics.table["follows"].any():
         about_angle = [line for line in diagnostics.summary if line.startswith("angle follows")]
@@ -277,11 +282,11 @@ def about_image(stack):
     list of (str, str)
     """
     rows = [("title", stack.metadata.get_item("Sub_images.image_title", "") or "not known")]
-    image = stack.image
-    if image is None or isinstance(image, list):
+    image = image_of(stack)
+    if image is None:
         return rows
     file = image.metadata.get_item("General.original_filename", "")
-    if not file and image.tmp_parameters.has_item("filename"):
+    if image.tmp_parameters.has_item("filename"):  # what was loaded, be it processed or not
         file = image.tmp_parameters.filename + image.tmp_parameters.get_item("extension", "")
     if file:
         rows.append(("file", str(file)))
@@ -289,12 +294,30 @@ def about_image(stack):
         rows.append(("number in the file", str(image.tmp_parameters.number_in_file)))
     if image.tmp_parameters.has_item("colours"):
         rows.append(("colours", image.tmp_parameters.colours))
-    height, width = image.data.shape
+    height, width = image.data.shape[-2:]
     axis = image.axes_manager.signal_axes[0]
     known = _is_calibrated(axis)
     pixel = f"pixels of {axis.scale:.4g} {axis.units}" if known else "not calibrated"
-    rows.append(("size", f"{width} x {height} px, {pixel}"))
+    count = f"{len(image.data)} frames of " if image.data.ndim == 3 else ""
+    rows.append(("size", f"{count}{width} x {height} px, {pixel}"))
     if not image._lazy:
         data = np.ascontiguousarray(image.data)
         rows.append(("SHA-256 of the pixels", hashlib.sha256(data.tobytes()).hexdigest()))
     return rows
+
+
+def image_of(stack):
+    """
+    The image that the sites of a stack are in, or the series; None if it is not at hand.
+
+    Parameters
+    ----------
+    stack : SubImageStack
+        Of one image.
+
+    Returns
+    -------
+    hyperspy.api.signals.Signal2D or None
+    """
+    image = stack.image
+    return image[int(stack.sites["image"][0])] if isinstance(image, list) else image

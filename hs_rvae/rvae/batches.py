@@ -12,6 +12,7 @@ import torch
 
 from ..parallel import active_client, run_tasks, shared
 from .device import one_thread_in_a_pool
+from .torch_state import in_default_torch_state
 
 _logger = logging.getLogger(__name__)
 
@@ -106,6 +107,7 @@ class _Work:
     def __init__(self, function, width, dtype, size):
         self.function, self.width, self.dtype, self.size = function, width, dtype, size
 
+    @in_default_torch_state  # of the thread or worker that it runs on
     def __call__(self, block, offsets=None):
         one_thread_in_a_pool()
         result = np.full((len(block), self.width), np.nan, self.dtype)

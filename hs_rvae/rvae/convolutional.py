@@ -15,11 +15,13 @@ from .covariance import factor_analysis
 from .device import here
 from .geometry import HarmonicGrid, align, to_complex, to_real
 from .loss import spatial_divergence
+from .pose import OrderFilter
 from .reading import check_enough
 from .results import AngleDistribution, RVAEResult, angle_bins, middles
 from .scales import choose_grid, intensity_scale
 from .spatial import SpatialNetwork, coordinate_shift, image_shift
 from .state import from_common, parts_of, state_of
+from .torch_state import in_default_torch_state
 from .training import train_spatial
 
 _CHUNK = 64  # sub-images at a time through the network: 75 MB a layer for 48 x 48 px
@@ -61,7 +63,7 @@ class ConvolutionalModel:
     scale: float
     grid: HarmonicGrid
     pose: pose.PoseModel
-    order: pose.OrderFilter
+    order: OrderFilter
     rotation_prior: float
     shift_prior: float
     history: dict = field(repr=False)
@@ -303,6 +305,7 @@ class ConvolutionalModel:
             amplitude = self.order.amplitude(aligned, torch.zeros_like(angle))
             self.angle_scatter = scatter_of_distorted(angle, width, amplitude, self.order.std)
 
+    @in_default_torch_state
     def state(self):
         """Tensors and a header that JSON holds, for :meth:`from_state`."""
         network = self.network
@@ -315,6 +318,7 @@ class ConvolutionalModel:
         return tensors, header | {name: getattr(self, name) for name in numbers}
 
     @classmethod
+    @in_default_torch_state  # also where a copy or a worker makes the model
     def from_state(cls, tensors, header):
         """The model that :meth:`state` describes."""
         parts, header = parts_of(tensors), dict(header)

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..masked_arrays import filled
 from .device import pick_device
+from .torch_state import default_torch_state
 
 
 class Decoding:
@@ -67,8 +68,10 @@ class Decoding:
                     f"shift has shape {shift.shape}; (2,) or ({len(latent)}, 2) is expected."
                 )
             shift = np.broadcast_to(shift, (len(latent), 2)).copy()
-        device = pick_device(self.device)
-        return self._model.decode(latent, angle, device, shift, window_size, float(pixel_step))
+        step = float(pixel_step)
+        with default_torch_state():
+            device = pick_device(self.device)
+            return self._model.decode(latent, angle, device, shift, window_size, step)
 
     def manifold(self, shape=(10, 10), limits=(-2.0, 2.0), axes=(0, 1)):
         """Sub-images on a grid of two content latents, the others at 0 (paper, Fig. 1e).

@@ -19,11 +19,13 @@ from .device import here, one_thread, one_thread_in_a_pool
 from .geometry import HarmonicGrid, align, images_on, to_complex
 from .moved import MovedSites, moved_harmonics
 from .networks import ContentNetwork
+from .pose import OrderFilter
 from .reading import harmonics_of, read_usable
 from .results import AngleDistribution, RVAEResult, angle_bins, middles
 from .scales import choose_grid, intensity_scale
 from .shifts import N_ROUNDS, MiddleColumn, ShiftModel
 from .state import from_common, parts_of, state_of
+from .torch_state import in_default_torch_state
 from .training import train_content
 
 _logger = logging.getLogger(__name__)
@@ -64,7 +66,7 @@ class HarmonicModel:
     level: float
     scale: float
     pose: pose.PoseModel
-    order: pose.OrderFilter
+    order: OrderFilter
     content: ContentNetwork
     history: dict
     n_sites_fit: int
@@ -322,6 +324,7 @@ class HarmonicModel:
         images = images_on(self.grid, harmonics, size, step, shift)
         return images.cpu().numpy() * self.scale + self.level
 
+    @in_default_torch_state
     def state(self):
         """Tensors and a header that JSON holds, for :meth:`from_state`."""
         tensors, header = state_of(self, "content", self.content)
@@ -337,6 +340,7 @@ class HarmonicModel:
         return tensors, header | {name: getattr(self, name) for name in numbers}
 
     @classmethod
+    @in_default_torch_state  # also where a copy or a worker makes the model
     def from_state(cls, tensors, header):
         """The model that :meth:`state` describes."""
         parts, header = parts_of(tensors), dict(header)

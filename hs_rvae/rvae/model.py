@@ -7,6 +7,7 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
+from ..exceptions import ModelMismatch
 from ..masked_arrays import refuse_masked
 from ..parallel import active_client
 from .average import N_ROUNDS as N_SETTLING
@@ -18,7 +19,9 @@ from .decoding import Decoding
 from .device import pick_device
 from .pose import N_POSE
 from .shifts import N_CENTRING, N_ROUNDS
+from .state import fit_identity
 from .storage import MODELS, Storage
+from .torch_state import default_torch_state
 from .training import Progress, TrainingSettings, warn_if_stopped
 
 
@@ -107,6 +110,8 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
     pixel_size_, pixel_units_ : float and str, or None
         Size of the pixels fitted, set by the stack that was fitted and saved with the model; None
         if it is not known.
+    path_ : pathlib.Path or None
+        File that the model was saved to or loaded from last.
     lattice_symmetry_ : int
         n if a turn of 360/n degrees maps the motif without its distortion onto itself, as far as
         the motif tells: 2, 3, 4 or 6; 1 if none does.
@@ -115,6 +120,9 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
     angle_scatter_ : float
         Scatter of angles about their wells, in radians, beyond the width of their posteriors; part
         of ``angle_std``. 0 if the angles lie in no wells.
+    fit_id_ : str
+        Identity of the fit: a digest of what was fitted, the same after saving and loading. A site
+        table keeps that of the model that wrote it.
 
     Examples
     --------
@@ -219,7 +227,8 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
         ValueError
             If a setting or the shape of the images is not usable.
         """
-        return self._fit(images, offsets, initial_model, strata)
+        with default_torch_state():
+            return self._fit(images, offsets, initial_model, strata)
 
     def _fit(self, images, offsets, initial_model=None, strata=None, coefficients=None):
         """:meth:`fit`; `coefficients` are filled with those of all sub-images."""
@@ -277,7 +286,8 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
         offsets = check_images(images, offsets)
         self._check_window(images)
         show = self.show_progressbar if show_progressbar is None else show_progressbar
-        return self._model.encode(images, offsets, pick_device(self.device), show)
+        with default_torch_state():
+            return self._model.encode(images, offsets, pick_device(self.device), show)
 
     def score(self, images, offsets=None):
         """Mean log-likelihood of sub-images that need not have been fitted (held out).
@@ -337,8 +347,11 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
             raise ValueError(f"n_angles={n_angles!r}: give a whole number of 2 or more.")
         offsets = check_images(images, offsets)
         self._check_window(images)
-        device = pick_device(self.device)
-        return self._model.angle_distribution(images, offsets, device, int(n_angles), float(zero))
+        with default_torch_state():
+            device = pick_device(self.device)
+            return self._model.angle_distribution(
+                images, offsets, device, int(n_angles), float(zero)
+            )
 
     def fit_transform(self, images, offsets=None, *, initial_model=None, strata=None):
         """Fit to the sub-images, then :meth:`transform` them, in one pass over the pixels.
@@ -357,15 +370,17 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
         """
         on_workers = hasattr(images, "dask") and active_client() is not None
         if on_workers or self.architecture != "harmonic" or self.translation:
-            self._fit(images, offsets, initial_model, strata)
+            with default_torch_state():
+                self._fit(images, offsets, initial_model, strata)
             return self.transform(images, offsets)
-        with Coefficients(self.memory_budget) as coefficients:
+        with default_torch_state(), Coefficients(self.memory_budget) as coefficients:
             self._fit(images, offsets, initial_model, strata, coefficients)
             device = pick_device(self.device)
             return self._model.encode(coefficients.array, None, device, self.show_progressbar)
 
     def _publish(self):
         """The fitted attributes, named as scikit-learn names them."""
+        self.path_ = None
         self.history_ = self._model.history
         self.window_size_ = self._model.grid.window_size
         self.n_sites_fit_ = self._model.n_sites_fit
@@ -373,6 +388,7 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
         self.angle_scatter_ = self._model.angle_scatter
         self.n_latents_ = self._model.n_latents
         self.lattice_symmetry_ = self._model.lattice_symmetry
+        self.fit_id_ = fit_identity(*self._model.state())
 
     def _initial(self, model, images):
         """The fitted model inside an RVAE that is to be started from."""
@@ -395,7 +411,7 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
 
     def _check_window(self, images):
         if images.shape[1] != self.window_size_:
-            raise ValueError(
+            raise ModelMismatch(
                 f"images have windows of {images.shape[1]} px, the model was fitted to "
                 f"{self.window_size_} px; cut windows of that size."
             )

@@ -102,7 +102,9 @@ class ContentNetwork(OrderedLatents):
             ).float()
             y = (others - self.other_mean) / self.other_scale
             latent = x @ solve.float().T
-            self.others_linear.weight.copy_(torch.linalg.lstsq(latent, y).solution.T)
+            # In double: the last bits of the solver depend on where its memory happens to lie.
+            slopes = torch.linalg.lstsq(latent.double(), y.double()).solution
+            self.others_linear.weight.copy_(slopes.T)
             self.others_linear.bias.zero_()
 
     def encode(self, radial):

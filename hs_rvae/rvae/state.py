@@ -2,6 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What both kinds of model save alike: history, network, pose model, frequencies."""
 
+import hashlib
+import json
+
+import numpy as np
 import torch
 
 from . import pose
@@ -30,6 +34,29 @@ def state_of(model, name, network):
         tensors[f"pose.{part}"] = torch.view_as_real(getattr(model.pose, part).resolve_conj())
     grid = {k: getattr(model.grid, k) for k in ("window_size", "q_max", "n_q", "max_order")}
     return tensors, {"grid": grid, "order_scale": model.order.scale}
+
+
+def fit_identity(tensors, header):
+    """Digest of what a fit found: the same for a model that is saved and loaded, and for one seed.
+
+    Parameters
+    ----------
+    tensors : dict of str to torch.Tensor
+    header : dict
+        Of a model's ``state()``. The history of the fit does not count.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+    """
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(tensors):
+        if not name.startswith("history."):
+            values = tensors[name].detach().cpu().contiguous().numpy()
+            digest.update(f"{name} {values.dtype} {values.shape}".encode())
+            digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def parts_of(tensors):

@@ -3,16 +3,15 @@
 """Models on disk: safetensors, settings in the header, no pickle."""
 
 import json
-import os
-import tempfile
 from pathlib import Path
 
-import numpy as np
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 
+from ..files import complete_file, plain
 from .convolutional import ConvolutionalModel
 from .harmonic import HarmonicModel
+from .torch_state import in_default_torch_state
 
 _FORMAT = "hs_rvae harmonic model 1"
 #: Kinds of model by architecture.
@@ -22,6 +21,7 @@ MODELS = {"harmonic": HarmonicModel, "convolutional": ConvolutionalModel}
 class Storage:
     """Saving and loading of an estimator."""
 
+    @in_default_torch_state
     def save(self, path):
         """Write the fitted model as safetensors, with its settings in the header.
 
@@ -38,17 +38,17 @@ class Storage:
         self._check_fitted("save")
         tensors, header = self._model.state()
         settings = self.get_params(deep=False)
-        for name, value in settings.items():
-            if isinstance(value, np.generic):
-                settings[name] = value.item()
-        if not isinstance(settings["random_state"], int | None):
+        if not isinstance(plain(settings["random_state"]), int | None):
             settings["random_state"] = None
         settings["device"] = settings["show_progressbar"] = settings["memory_budget"] = None
         header = {"format": _FORMAT, "settings": settings, "model": header}
         header |= {"pixel_size": self.pixel_size_, "pixel_units": self.pixel_units_}
-        return write_model(path, tensors, header)
+        path = write_model(path, tensors, header)
+        self.path_ = path.absolute()
+        return path
 
     @classmethod
+    @in_default_torch_state
     def load(cls, path, device=None):
         """Read a model that :meth:`save` wrote.
 
@@ -82,6 +82,7 @@ class Storage:
             ) from error
         model.device = device
         model._publish()
+        model.path_ = Path(path).absolute()
         model.pixel_size_, model.pixel_units_ = header.get("pixel_size"), header.get("pixel_units")
         return model
 
@@ -105,29 +106,11 @@ def write_model(path, tensors, header):
     OSError
         If the folder does not exist or cannot be written.
     """
-    path = Path(path)
-    if not path.parent.exists():
-        raise FileNotFoundError(
-            f"path={str(path)!r}: the folder {str(path.parent)!r} does not exist; create it first."
-        )
-    if path.is_dir():
-        raise IsADirectoryError(f"path={str(path)!r} is a folder; give the name of a file in it.")
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise type(error)(
-            f"path={str(path)!r}: the folder cannot be written ({error.strerror}); give another."
-        ) from error
-    os.close(handle)
-    try:
-        save_file(tensors, temporary, metadata={"hs_rvae": json.dumps(header)})
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    return path
+    content = to_bytes(tensors, metadata={"hs_rvae": json.dumps(plain(header))})
+    with complete_file(path, "The model") as draft:
+        draft.write_bytes(content)  # safetensors' own files are closed to others
+    return Path(path)
 
 
 def read_model(path, expected_format):
@@ -168,9 +151,3 @@ def read_model(path, expected_format):
             f"version reads {expected_format!r}."
         )
     return tensors, header
-
-
-def _umask():
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -132,7 +132,8 @@ class ClusterResultsMixin(MasksMixin):
         labels = np.full(len(good), -1)
         probability = np.full(len(good), np.nan)
         labels[good], probability[good] = estimator.labels_, estimator.probabilities_
-        table.set_many({column: labels, f"{column}_probability": probability})
+        values = {column: labels, f"{column}_probability": probability}
+        table.set_many(values, dict.fromkeys(values, ""), writer="cluster_analysis")
         left_out = int((labels < 0).sum())
         if left_out:
             _logger.info("%d sites are in no cluster (-1).", left_out)

@@ -10,6 +10,7 @@ from hyperspy.external.progressbar import progressbar
 
 from hs_rvae.parallel import shown
 from hs_rvae.signals.cluster_results import ClusterResultsMixin
+from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.sources import SourcesMixin
 
 _logger = logging.getLogger(__name__)
@@ -20,6 +21,7 @@ _OF_HYPERSPY = ("signal", "decomposition", "bss")
 class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
     """Group the sites."""
 
+    @recorded
     def cluster_analysis(
         self,
         cluster_source=None,
@@ -37,6 +39,7 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
         max_clusters=10,
         column="cluster",
         random_state=None,
+        overwrite=False,
         **kwargs,
     ):
         """Group the sites into clusters.
@@ -90,6 +93,8 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
             ``{column}_probability``.
         random_state : int, numpy.random.Generator or None
             The same seed gives the same labels.
+        overwrite : bool
+            Whether columns of yours, or of another method, under these names are replaced.
         **kwargs
             To the estimator, for example ``n_init``.
 
@@ -101,7 +106,8 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
         ------
         ValueError, KeyError
             If a source has not been computed (the message says which call makes it), there are
-            fewer sites than clusters, all sites are alike, or an option is unknown.
+            fewer sites than clusters, all sites are alike, an option is unknown, or a column that
+            is not of clusters would be replaced.
         NotImplementedError
             If the pixels of a lazy stack are to be clustered by an algorithm that needs all of
             them at once.
@@ -124,6 +130,10 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
         """
         from hs_rvae import clustering as rooms
 
+        if self.sites is not None:
+            columns = (column, f"{column}_probability")
+            self.sites.check_free(columns, "stack.cluster_analysis", "cluster_analysis", overwrite,
+                                  "name another, column=...")  # fmt: skip
         cluster_source = self._first_source(cluster_source)
         algorithm = self._algorithm_for(cluster_source, algorithm)
         if isinstance(cluster_source, str) and cluster_source == "signal" and self._lazy:

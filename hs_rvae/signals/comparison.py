@@ -14,8 +14,8 @@ import pandas as pd
 from hs_rvae import plots
 from hs_rvae import variants as _variants
 from hs_rvae.signals import construction as _construction
-from hs_rvae.signals.rvae import MODEL_COLUMNS
 from hs_rvae.signals.sub_image_stack import SubImageStack
+from hs_rvae.sites import columns as _columns
 
 _logger = logging.getLogger(__name__)
 
@@ -221,7 +221,9 @@ def _with_windows(stack, window_size):
     """A stack of its own for a setting, and the rows of the given stack that its sites are."""
     sites, own = stack.sites, stack.data.shape[-1]
     if window_size is None or (window_size == own and not isinstance(window_size, float)):
-        return stack._deepcopy_with_new_data(stack.data), np.arange(len(sites))
+        one = stack._deepcopy_with_new_data(stack.data)
+        one.sites.remove(*_of_models(sites.columns))
+        return one, np.arange(len(sites))
     image = stack.image
     if image is None or isinstance(image, list):
         what = "joins several images" if image is not None else "has no parent image at hand"
@@ -232,7 +234,7 @@ def _with_windows(stack, window_size):
     columns = {
         name: sites[name]
         for name in sites.columns
-        if name not in _construction.OWN_COLUMNS and not MODEL_COLUMNS.match(name)
+        if name not in (*_construction.OWN_COLUMNS, *_of_models(sites.columns))
     }
     one = SubImageStack.from_positions(
         image,
@@ -244,7 +246,13 @@ def _with_windows(stack, window_size):
         units={name: sites.units[name] for name in columns},
         show_progressbar=False,
     )
+    one.sites.claim({name: sites.writers[name] for name in columns})
     return one, one.sites["site_index"]
+
+
+def _of_models(names):
+    """Columns of a model by their names, whoever wrote them: they make way in a copy."""
+    return _columns.written_by("rvae", names) + _columns.written_by("assign_variants", names)
 
 
 def _align(one, rows, first, first_rows):

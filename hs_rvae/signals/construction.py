@@ -19,6 +19,9 @@ from hs_rvae.masked_arrays import filled
 from hs_rvae.parallel import interruptible
 from hs_rvae.signals.usable import usable_sites
 from hs_rvae.sites import SiteTable
+from hs_rvae.sites import columns as _columns
+from hs_rvae.sites import units as _units
+from hs_rvae.stores import guarded
 
 _logger = logging.getLogger(__name__)
 
@@ -121,6 +124,7 @@ def cut_stack(image, positions, window_size, lazy, centring, edge, columns, unit
 def _cut_frames(frames, positions, window_size, centring, lazy, progress):
     """Windows of all frames, one after another."""
     if lazy:
+        frames = guarded(frames)
         return _lazy_windows.cut_frames_lazy(frames, positions, window_size, centring)
     filled = [k for k, xy in enumerate(positions) if len(xy)]
     if len(filled) > 1:
@@ -151,18 +155,6 @@ def _joined_column(name, columns, kept):
             for part, rows in zip(parts, kept, strict=True)
         ]
     )
-
-
-# Calibrated displacements are given in picometres where the unit of the image is a length.
-_PICOMETRES = {
-    "pm": 1.0,
-    "Å": 100.0,
-    "A": 100.0,
-    "angstrom": 100.0,
-    "nm": 1e3,
-    "µm": 1e6,
-    "um": 1e6,
-}
 
 
 def standard_errors(positions):
@@ -200,8 +192,7 @@ def surroundings(positions, neighbours, image, errors=None, neighbour_errors=Non
     """
     moved = _neighbours.displacement(positions, neighbours)
     a, b = _neighbours.local_cells(positions, neighbours)
-    unit = pixel_units(image)
-    factor, unit = (_PICOMETRES[unit], "pm") if unit in _PICOMETRES else (1.0, unit)
+    factor, length = _units.length_scale(pixel_units(image))
     scaled = moved * np.array(pixel_size(image)) * factor
     turned = np.arctan2(b[:, 1], b[:, 0]) - np.arctan2(a[:, 1], a[:, 0])
     columns = {
@@ -213,14 +204,11 @@ def surroundings(positions, neighbours, image, errors=None, neighbour_errors=Non
         "cell_b": np.hypot(*b.T),
         "cell_angle": np.mod(turned, 2 * np.pi),
     }
-    units = dict.fromkeys(("displacement_x", "displacement_y", "cell_a", "cell_b"), "px")
-    units |= {"displacement_x_calibrated": unit, "displacement_y_calibrated": unit}
-    units |= {"cell_angle": "rad", "displacement_std": "px"}
     if errors is not None and neighbour_errors is not None:
         # The site minus the mean of four neighbours, whose errors are taken to be alike.
         variance = (errors**2).mean(1) + np.nanmedian(neighbour_errors**2) / 4
         columns["displacement_std"] = np.where(np.isfinite(moved[:, 0]), variance**0.5, np.nan)
-    return columns, {name: units[name] for name in columns if name in units}
+    return columns, {name: _columns.unit(name, length) for name in columns}
 
 
 def warn_small_window(window_size, positions, neighbours):
@@ -251,14 +239,10 @@ def pixel_offset(image):
 
 
 def pixel_units(image):
-    """Units of the image's axes; "px" if they have neither units nor a scale."""
-    unit = _unit(image.axes_manager.signal_axes[0])
-    return unit or ("px" if pixel_size(image) == (1.0, 1.0) else "")
-
-
-def _unit(axis):
-    """Give the axis' units as text; HyperSpy has a special object for "not defined"."""
-    return axis.units if isinstance(axis.units, str) else ""
+    """Units of the image's axes; "px" if they count pixels, "" if only their scale is known."""
+    unit = image.axes_manager.signal_axes[0].units
+    in_pixels = (isinstance(unit, str) and unit) or pixel_size(image) == (1.0, 1.0)
+    return _units.text(unit) or ("px" if in_pixels else "")
 
 
 def _check_options(positions, edge, columns):
@@ -268,7 +252,7 @@ def _check_options(positions, edge, columns):
             "the image."
         )
     for name, values in columns.items():
-        if name in OWN_COLUMNS:
+        if name in (*OWN_COLUMNS, "frame"):
             raise ValueError(f"columns must not contain {name!r}: every stack has its own.")
         if len(values) != len(positions):
             raise ValueError(
@@ -395,6 +379,6 @@ def _calibrated(array, sublattice):
     scales = (scale, scale) if table is None else table.attrs.get("pixel_size", (scale, scale))
     for axis, scale in zip(image.axes_manager.signal_axes, scales, strict=True):
         axis.scale = scale
-        if isinstance(unit, str) and unit != "pixel":
+        if _units.is_calibrated(unit):
             axis.units = unit
     return image

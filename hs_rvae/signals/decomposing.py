@@ -3,7 +3,6 @@
 """How a decomposition is computed: in memory by HyperSpy on a copy, lazily by streaming blocks."""
 
 import contextlib
-import re
 
 import numpy as np
 
@@ -140,12 +139,9 @@ class DecomposingMixin(ResultsMixin, MasksMixin):
             return
         count = loadings.shape[1] if output_dimension else min(_COLUMNS_UNASKED, loadings.shape[1])
         loadings = np.asarray(loadings[:, :count])
-        old = [name for name in sites.columns if re.fullmatch(rf"{stem}_\d+", name)]
         columns = {f"{stem}_{i}": loadings[:, i] for i in range(count)}
-        sites.set_many(columns)
-        gone = [name for name in old if name not in columns]
-        if gone:
-            sites.remove(*gone)
+        gone = [name for name in sites.numbered(stem) if name not in columns]
+        sites.set_many(columns, dict.fromkeys(columns, ""), writer="decomposition", remove=gone)
 
 
 def _with_random_state(algorithm, random_state, kwargs):

@@ -7,6 +7,7 @@ import logging
 import numpy as np
 
 from hs_rvae.signals.decomposing import MEAN_FREE, DecomposingMixin
+from hs_rvae.signals.recording import recorded
 
 _logger = logging.getLogger(__name__)
 
@@ -14,6 +15,7 @@ _logger = logging.getLogger(__name__)
 class DecompositionMixin(DecomposingMixin):
     """Linear decompositions of the sub-images."""
 
+    @recorded
     def decomposition(
         self,
         normalize_poissonian_noise=False,
@@ -32,6 +34,7 @@ class DecompositionMixin(DecomposingMixin):
         *,
         random_state=None,
         show_progressbar=None,
+        overwrite=False,
         **kwargs,
     ):
         """Decompose the sub-images into a few factors, images too, that add up to them.
@@ -77,6 +80,8 @@ class DecompositionMixin(DecomposingMixin):
             Seed of algorithms and subsets that are random.
         show_progressbar : bool, optional
             Of lazy stacks. None follows HyperSpy's preference.
+        overwrite : bool
+            Whether columns of yours, or of another method, under these names are replaced.
         **kwargs
             To the algorithm; an estimator has its options already.
 
@@ -91,7 +96,8 @@ class DecompositionMixin(DecomposingMixin):
             If the algorithm does not have such an option.
         ValueError
             If algorithm, number of components or masks are not usable, sites have pixels that are
-            not finite, all sub-images are the same, or ``"NMF"`` gets negative values.
+            not finite, all sub-images are the same, ``"NMF"`` gets negative values, or a column
+            that is not the decomposition's would be replaced.
         NotImplementedError
             If the algorithm needs the stack in memory.
 
@@ -128,6 +134,10 @@ class DecompositionMixin(DecomposingMixin):
         rooms.check_options(algorithm, kwargs, self._lazy)
         if isinstance(algorithm, str) and algorithm == "sklearn_pca":
             algorithm = "PCA"
+        stem, sites = rooms.column_stem(algorithm), self.sites
+        if sites is not None:
+            numbered = sites.numbered(stem)
+            sites.check_free(numbered, "stack.decomposition", "decomposition", overwrite)
         for word, value, known in (
             ("centre", centre, (None, "navigation", "signal")),
             ("reproject", reproject, (None, "navigation", "signal", "both")),
@@ -183,7 +193,7 @@ class DecompositionMixin(DecomposingMixin):
             "%s: %d components of %d sites, %d pixels each.",
             name, self.learning_results.factors.shape[1], *counts,
         )  # fmt: skip
-        self._write_loadings(rooms.column_stem(algorithm), output_dimension)
+        self._write_loadings(stem, output_dimension)
         return info
 
     def get_decomposition_model(self, components=None, chunks="auto", lazy_output=None):

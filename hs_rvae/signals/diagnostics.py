@@ -3,17 +3,16 @@
 """The verbs that ask whether angles and latents follow the instrument."""
 
 import logging
-import re
 
 import numpy as np
 
 from hs_rvae import diagnostics as _diagnostics
 from hs_rvae.diagnostics import quantities as _quantities
 from hs_rvae.plots.diagnostics import plot_diagnostics
+from hs_rvae.sites import columns as _columns
+from hs_rvae.sites import units as _units
 
 _logger = logging.getLogger(__name__)
-
-_VALUES = re.compile(r"angle|latent_\d+|order_amplitude|shift_[xy]")
 
 
 class DiagnosticsMixin:
@@ -27,7 +26,8 @@ class DiagnosticsMixin:
         their ellipticity and its direction (a tilt), and with each other. Intensity and background
         are the columns ``amplitude`` (or ``volume``) and ``background``; where there are none they
         are measured on the sub-images, block by block, and written as ``disk_intensity`` (mean
-        within 0.15 distances between sites) and ``lowest_intensity`` (mean of the darkest tenth).
+        within 0.15 distances between sites) and ``lowest_intensity`` (mean of the darkest tenth),
+        unless you have columns of these names.
         The ellipticity, a mean over nine neighbouring sites, needs ``sigma_x``, ``sigma_y`` and
         ``rotation``; without them it is left out. What stands out is also written to the log.
 
@@ -49,8 +49,10 @@ class DiagnosticsMixin:
         Raises
         ------
         ValueError
-            If the columns of a model are missing, fewer than 100 sites have finite values, or the
-            stack joins several images.
+            If the columns of a model are missing, the stack joins several images or is a series of
+            several frames, or an option is out of range.
+        hs_rvae.exceptions.TooFewSites
+            If fewer than 100 sites have finite values; it is a ValueError too.
 
         Notes
         -----
@@ -66,21 +68,19 @@ class DiagnosticsMixin:
         latent_0 follows the scan direction x (0.99; ... by chance): likely an instrument ...
         """
         sites = self.sites
-        names = [] if sites is None else [n for n in sites.columns if _VALUES.fullmatch(n)]
+        names = [] if sites is None else _columns.written_by("rvae", _columns.main(sites.columns))
+        names = [name for name in names if not name.endswith("_std")]
         if not names:
             raise ValueError(
                 "There is no column 'angle' or 'latent_0'; stack.rvae() or stack.apply_rvae() "
                 "writes them."
             )
-        if "image" in sites and len(np.unique(sites["image"])) > 1:
-            raise ValueError(
-                "The stack joins several images, whose scan axes have nothing in common: choose "
-                "one, for example select_sites(stack.sites['image'] == 0)."
-            )
+        _check_one_image(sites)
         values = {name: sites[name] for name in names}
         if "angle" in values:
-            values["angle"] = np.where(self._defined(sites), values["angle"], np.nan)
-        quantities, notes = self._instrument_quantities(sites)
+            angle = _units.radians(values["angle"], sites.units["angle"])
+            values["angle"] = np.where(self._defined(sites), angle, np.nan)
+        quantities, notes, measured = self._instrument_quantities(sites)
         found = _diagnostics.diagnose(
             sites.xy,
             values,
@@ -91,6 +91,9 @@ class DiagnosticsMixin:
             random_state=random_state,
         )
         found = _diagnostics.Diagnostics(found.table, (*found.summary, *notes))
+        writer, writers = "rvae_diagnostics", sites.writers
+        free = {n: v for n, v in measured.items() if writers.get(n, writer) == writer}
+        sites.set_many(free, writer=writer)
         for line in found.summary:
             _logger.info(line)
         return found
@@ -141,20 +144,21 @@ class DiagnosticsMixin:
         )
 
     def _instrument_quantities(self, sites):
-        """What the values are compared with, by name, and what is missing, in words."""
+        """Quantities to compare with, notes on missing ones, and intensities measured for them."""
         xy, image, notes = sites.xy, self.image, []
-        image = image[0] if isinstance(image, list) and len(image) == 1 else image
-        shape = None if image is None or isinstance(image, list) else image.data.shape
+        if isinstance(image, list):
+            image = image[sites["image"][0]]
+        shape = None if image is None else image.data.shape[-2:]
         quantities = {"x": xy[:, 0], "y": xy[:, 1]}
         quantities["edge distance"] = _quantities.edge_distance(xy, shape)
         intensity = next((name for name in ("amplitude", "volume") if name in sites), None)
         background = "background" if "background" in sites else None
-        if intensity is None or background is None:
-            self._measure_intensity(sites)
-        quantities["intensity"] = sites[intensity or "disk_intensity"]
-        quantities["background"] = sites[background or "lowest_intensity"]
+        measured = {} if intensity and background else self._measure_intensity(sites)
+        quantities["intensity"] = sites[intensity] if intensity else measured["disk_intensity"]
+        quantities["background"] = sites[background] if background else measured["lowest_intensity"]
         if all(name in sites for name in ("sigma_x", "sigma_y", "rotation")):
             shapes = [sites[name] for name in ("sigma_x", "sigma_y", "rotation")]
+            shapes[2] = _units.radians(shapes[2], sites.units["rotation"])
             strength, direction = _quantities.ellipse(xy, *shapes)
             quantities["ellipticity"], quantities["elongation"] = strength, direction
         else:
@@ -162,10 +166,10 @@ class DiagnosticsMixin:
                 "Tilt is left out: there are no columns 'sigma_x', 'sigma_y' and 'rotation'; "
                 "SubImageStack.from_atom_lattice() or from_sublattice() writes them."
             )
-        return quantities, notes
+        return quantities, notes, measured
 
     def _measure_intensity(self, sites):
-        """Write what the sub-images say of column and background."""
+        """Intensities of column and background in the sub-images, by column."""
         from hs_rvae.rvae.batches import map_blocks
 
         radius = _quantities.disk_radius(sites.xy)
@@ -177,4 +181,17 @@ class DiagnosticsMixin:
             width=2,
             dtype=np.float64,
         )
-        sites.set_many({"disk_intensity": measured[:, 0], "lowest_intensity": measured[:, 1]})
+        return {"disk_intensity": measured[:, 0], "lowest_intensity": measured[:, 1]}
+
+
+def _check_one_image(sites):
+    """Refuse sites of several images or frames."""
+    for name, what in (
+        ("image", "joins several images, whose scan axes have nothing in common"),
+        ("frame", "is a series, whose frames would fall upon each other"),
+    ):
+        if name in sites and len(np.unique(sites[name])) > 1:
+            raise ValueError(
+                f"The stack {what}: choose one, for example "
+                f"select_sites(stack.sites[{name!r}] == {sites[name][0]})."
+            )

@@ -2,16 +2,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The verb that embeds the sites of a stack in a plane."""
 
-import re
-
 import numpy as np
 
+from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.sources import EMBEDDING, SourcesMixin
 
 
 class EmbeddingMixin(SourcesMixin):
     """Embeddings that keep neighbours or distances."""
 
+    @recorded
     def embedding(
         self,
         algorithm="tsne",
@@ -24,6 +24,7 @@ class EmbeddingMixin(SourcesMixin):
         random_state=None,
         n_jobs=None,
         return_info=False,
+        overwrite=False,
         **kwargs,
     ):
         """Place the sites in a plane so that similar ones are close.
@@ -57,6 +58,8 @@ class EmbeddingMixin(SourcesMixin):
             Threads. None: all.
         return_info : bool
             Return the fitted estimator.
+        overwrite : bool
+            Whether columns of yours, or of another method, under these names are replaced.
         **kwargs
             To the estimator, for example ``perplexity`` or ``n_neighbors``.
 
@@ -68,7 +71,7 @@ class EmbeddingMixin(SourcesMixin):
         ------
         ValueError, KeyError
             If the algorithm or source is unknown, or has not been computed; the message says
-            which call makes it.
+            which call makes it. If a column that is not an embedding's would be replaced.
         ImportError
             If t-SNE of more than 5,000 sites is asked for without openTSNE
             (``pip install "hs_rvae[tsne]"``).
@@ -98,6 +101,8 @@ class EmbeddingMixin(SourcesMixin):
                 "An embedding is written into the site table, and this stack has none: make it "
                 "with SubImageStack.from_positions."
             )
+        stem = column_stem(algorithm)
+        table.check_free(table.numbered(stem), "stack.embedding", "embedding", overwrite)
         if source is None:
             source = "signal" if self.learning_results.loadings is None else "decomposition"
         mask = self._table_mask(navigation_mask)
@@ -121,15 +126,11 @@ class EmbeddingMixin(SourcesMixin):
             n_jobs=n_jobs,
             **kwargs,
         )
-        stem = column_stem(algorithm)
         full = np.full((len(table), found.coordinates.shape[1]), np.nan)
         full[good] = found.coordinates
         columns = {f"{stem}_{i}": full[:, i] for i in range(full.shape[1])}
-        old = [name for name in table.columns if re.fullmatch(rf"{stem}_\d+", name)]
-        table.set_many(columns)
-        gone = [name for name in old if name not in columns]
-        if gone:
-            table.remove(*gone)
+        gone = [name for name in table.numbered(stem) if name not in columns]
+        table.set_many(columns, dict.fromkeys(columns, ""), writer="embedding", remove=gone)
         self.metadata.set_item(
             EMBEDDING,
             {

@@ -7,12 +7,15 @@ The one place where figures and HyperSpy's navigation (``axes_manager.events``) 
 
 from functools import partial
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 
 from hs_rvae import plots
-from hs_rvae.plots.markers import column_values
+from hs_rvae.exceptions import ModelMismatch
+from hs_rvae.plots.markers import column_values, site_points
 from hs_rvae.signals import selection as _selection
+from hs_rvae.sites import units as _units
 
 _N_ANGLES = 180
 _NO_MODEL = "no model at hand:\nstack.rvae() or\nstack.apply_rvae(path)"
@@ -61,13 +64,13 @@ class ExploringMixin:
             for name, value in (("color", color), ("image", image)):
                 if value is not None:
                     raise ValueError(f"{name} is for the map of sites: add navigator='sites'.")
-            super().plot(navigator, *args, **kwargs)
+            self._plot_upright(navigator, *args, **kwargs)
             _close_no_other(self._plot)
             return None
         self._sites_to_explore()
         if color is not None:
             column_values(self.sites, color)  # before a window is opened
-        super().plot(None, *args, **kwargs)
+        self._plot_upright(None, *args, **kwargs)
         shown = self._plot
         _close_no_other(shown)
         navigator = plots.SiteNavigator(
@@ -88,6 +91,11 @@ class ExploringMixin:
         navigator.on_close(lambda: closing or shown.close())
         shown.signal_plot.events.closed.connect(signal_closed, [])
         return navigator
+
+    def _plot_upright(self, *args, **kwargs):
+        """HyperSpy's plot, which leaves the side of the first row to matplotlibrc."""
+        with matplotlib.rc_context({"image.origin": "upper"}):
+            super().plot(*args, **kwargs)
 
     def explore(self, x="latent_0", y="latent_1", color="angle", *, image=None):
         """Walk through the sites: map, scatter of two columns, and all about one site.
@@ -117,7 +125,8 @@ class ExploringMixin:
         KeyError
             If there is no such column.
         ValueError
-            If the stack has no site table or no navigation axis, or a column no finite value.
+            If the stack has no site table or no navigation axis, or sites of several images or
+            frames; or if a column has no finite value.
 
         Examples
         --------
@@ -148,11 +157,8 @@ class ExploringMixin:
         return explorer
 
     def _sites_to_explore(self):
-        self._sites_to_plot()
-        if self.axes_manager.navigation_dimension != 1:
-            raise ValueError(
-                "The stack has no navigation axis: a single sub-image has no others to go to."
-            )
+        site_points(self._sites_to_plot())  # of one image and one frame?
+        self._check_site_axis()
 
     def _numbers_of(self, sites):
         """Numbers of the sites that a mask, numbers or a ROI choose."""
@@ -196,15 +202,17 @@ class ExploringMixin:
         try:
             decode, pose = one._decoder()  # get_rvae_model() without dask, which takes longer
             found["model"] = decode(pose)[0]
-        except (ValueError, RuntimeError) as error:
+        except ModelMismatch as error:
             found["model"] = str(error)
+        if not self._rvae_model.rotation:
+            return found
         try:
             posterior = one.get_angle_posterior(_N_ANGLES)
+        except ModelMismatch:  # the normal distribution of the table remains
+            return found
+        if np.isfinite(posterior.data).all():
             angle = posterior.axes_manager.signal_axes[0].axis
-            if np.isfinite(posterior.data).all():
-                found["posterior"] = angle, posterior.data[0]
-        except (ValueError, RuntimeError):
-            pass  # the normal distribution of the table remains
+            found["posterior"] = angle, posterior.data[0]
         return found
 
     def _posterior_of_table(self, site):
@@ -212,7 +220,9 @@ class ExploringMixin:
         sites = self.sites
         if "angle" not in sites or "angle_std" not in sites:
             return "no angles:\nstack.rvae() or\nstack.apply_rvae(path)"
-        mean, std = sites["angle"][site], sites["angle_std"][site]
+        mean, std = (
+            _units.radians(sites[name][site], sites.units[name]) for name in ("angle", "angle_std")
+        )
         if not np.isfinite([mean, std]).all():
             return "this site has no angle"
         angle = -np.pi + 2 * np.pi * (np.arange(_N_ANGLES) + 0.5) / _N_ANGLES

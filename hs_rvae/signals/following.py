@@ -68,8 +68,8 @@ class FollowingMixin:
         The image that the sub-images were cut from, or None if it is not at hand.
 
         A list of images in a stack that joins several, a signal with a navigation axis in a stack
-        of a series. It is held by reference and not saved;
-        assign it after loading.
+        of a series. It is held by reference and not saved: after loading, :meth:`load_image`
+        brings it back, or assign it.
         """
         return self._image
 
@@ -110,6 +110,19 @@ class FollowingMixin:
         """Make `table` the site table, with the stack's own navigation axis."""
         self.metadata.set_item(_SITES, table.signal)
         self._align_sites()
+
+    def _check_site_axis(self):
+        """Refuse a stack that is one sub-image without an axis, or whose sites were rearranged."""
+        dimension = self.axes_manager.navigation_dimension
+        if dimension == 0:
+            raise ValueError(
+                "The stack is a single sub-image and has no navigation axis: keep the axis with "
+                "stack.inav[4:5] in the place of stack.inav[4]."
+            )
+        if dimension > 1:
+            raise ValueError(
+                f"The stack has {dimension} navigation axes, not one: the sites were rearranged."
+            )
 
     def _align_sites(self):
         """Calibrate the table's axis as the stack's, so that HyperSpy slices both alike."""
@@ -191,6 +204,11 @@ class FollowingMixin:
             int: index; float: value on the axis; None: the end of the axis.
         convert_units : bool
             Convert the units of the axis afterwards.
+
+        Raises
+        ------
+        ValueError
+            If there is no such axis, or nothing would be left of it.
         """
         axis = self.axes_manager[axis]
         table = self._sites_signal() if axis.navigate else None
@@ -247,7 +265,14 @@ class FollowingMixin:
         -------
         list of SubImageStack or LazySubImageStack
             Each with its rows of the site table.
+
+        Raises
+        ------
+        ValueError
+            If there is no such axis, or it cannot be divided like this.
         """
+        if axis == "auto":
+            self._check_site_axis()
         parts = super().split(axis, number_of_parts, step_sizes)
         table = None if self._sites_signal() is None else self.sites
         along_sites = axis == "auto" or self.axes_manager[axis].navigate
@@ -310,7 +335,8 @@ class FollowingMixin:
         ]
         # Coordinates carry rounding errors of 1e-16: what was on the middle stays there exactly.
         offsets = np.where(np.abs(offsets) < 1e-9, 0.0, offsets)
-        SiteTable(signal).set_many({"offset_x": offsets[0], "offset_y": offsets[1]})
+        offsets = {"offset_x": offsets[0], "offset_y": offsets[1]}
+        SiteTable(signal).set_many(offsets, writer="from_positions")
 
 
 def _middle(axis):

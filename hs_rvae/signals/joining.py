@@ -7,8 +7,9 @@ import logging
 import numpy as np
 from scipy.spatial import cKDTree
 
-from hs_rvae.parent_image import unit_ratio
+from hs_rvae.signals.origins import image_notes
 from hs_rvae.sites import SiteTable
+from hs_rvae.sites.units import length_ratio
 
 _logger = logging.getLogger(__name__)
 
@@ -140,7 +141,7 @@ def stack(stacks):
     _check_joinable(stacks)
     tables = [one.sites for one in stacks]
     numbers, images = _number_images(stacks, tables)
-    columns, units = _joined_columns(tables)
+    columns, units, writers = _joined_columns(tables)
     offsets = _offsets(tables)
     table = SiteTable.from_columns(
         columns | {"image": numbers},
@@ -148,13 +149,19 @@ def stack(stacks):
         pixel_size=tables[0].pixel_size,
         pixel_units=tables[0].pixel_units,
         pixel_offset=tuple(offsets[0]) if np.allclose(offsets, offsets[0]) else (0.0, 0.0),
+        writers=writers | {"image": "stack"},
     )
     joined = _joined_signal(stacks)
     joined._set_sites(table)
     joined._image = images if any(image is not None for image in images) else None
-    models = {id(one._rvae_model) for one in stacks}
-    joined._rvae_model = stacks[0]._rvae_model if len(models) == 1 else None
+    fit_ids = {_fit_id(one._rvae_model) for one in stacks}
+    joined._rvae_model = stacks[0]._rvae_model if len(fit_ids) == 1 else None
     return joined
+
+
+def _fit_id(model):
+    """Identity of the fit of a model; None for none."""
+    return None if model is None else getattr(model, "fit_id_", id(model))
 
 
 def _groups(table, other):
@@ -248,6 +255,11 @@ def _check_joinable(stacks):
                 f"stacks[{i}] has no site table that matches its sites: make it with "
                 "SubImageStack.from_positions."
             )
+        if one.sites.writers.get("image", "stack") != "stack":
+            raise ValueError(
+                f"stacks[{i}] has a column 'image' that hs_rvae.stack did not write, and would "
+                "replace: keep it under another name, and remove it with stack.sites.remove."
+            )
         windows = [part.axes_manager.signal_shape for part in (stacks[0], one)]
         if windows[0] != windows[1]:
             raise ValueError(
@@ -258,7 +270,7 @@ def _check_joinable(stacks):
             [axis.scale for axis in part.axes_manager.signal_axes] for part in (stacks[0], one)
         ]
         units = [part.sites.pixel_units for part in (stacks[0], one)]
-        if unit_ratio(*units) is None:
+        if length_ratio(*units) is None:
             raise ValueError(
                 f"stacks[{i}] has pixels of {_sizes(scales[1], units[1])}, stacks[0] of "
                 f"{_sizes(scales[0], units[0])}, which cannot be compared: give the images the "
@@ -274,7 +286,7 @@ def _check_joinable(stacks):
 
 def _same_pixels(sizes, units):
     """Whether two pixels, each with sizes (x, y) in a unit, are of one size."""
-    ratio = unit_ratio(units[1], units[0])
+    ratio = length_ratio(units[1], units[0])
     return ratio is not None and np.allclose(
         sizes[0], np.multiply(sizes[1], ratio), rtol=_SAME_PIXEL, atol=0
     )
@@ -283,7 +295,9 @@ def _same_pixels(sizes, units):
 def _offsets(tables):
     """Coordinates of pixel (0, 0) of all tables in the unit of the first, shape (n, 2)."""
     unit = tables[0].pixel_units
-    return np.array([np.multiply(t.pixel_offset, unit_ratio(t.pixel_units, unit)) for t in tables])
+    return np.array(
+        [np.multiply(t.pixel_offset, length_ratio(t.pixel_units, unit)) for t in tables]
+    )
 
 
 def _sizes(scales, unit):
@@ -305,7 +319,7 @@ def _number_images(stacks, tables):
 def _joined_columns(tables):
     """All columns of all tables, one below the other."""
     names = dict.fromkeys(name for table in tables for name in table.columns)
-    columns, units = {}, {}
+    columns, units, writers = {}, {}, {}
     for name in names:
         known = {table.units[name] for table in tables if name in table}
         if len(known) != 1:
@@ -314,12 +328,14 @@ def _joined_columns(tables):
                 "to one unit, or remove it with stack.sites.remove."
             )
         units[name] = known.pop()
+        wrote = {table.writers[name] for table in tables if name in table}
+        writers[name] = wrote.pop() if len(wrote) == 1 else ""
         whole = all(table[name].dtype.kind == "i" for table in tables if name in table)
         missing = _NO_LABEL if whole else np.nan
         columns[name] = np.concatenate(
             [table[name] if name in table else np.full(len(table), missing) for table in tables]
         )
-    return columns, units
+    return columns, units, writers
 
 
 def _joined_signal(stacks):
@@ -334,8 +350,9 @@ def _joined_signal(stacks):
     axes += [axis.get_axis_dictionary() for axis in reversed(first.axes_manager.signal_axes)]
     metadata = first.metadata.deepcopy().as_dictionary()
     metadata["Sub_images"] = _joined_settings([one.metadata.Sub_images for one in stacks])
+    metadata["Sub_images"]["image_file"] = [note for one in stacks for note in image_notes(one)]
     fits = [one.metadata.get_item("Sub_images.rvae") for one in stacks]
-    if all(fits) and len({id(one._rvae_model) for one in stacks}) == 1:
+    if all(fits) and len({fit.get_item("fit_id") for fit in fits}) == 1:
         metadata["Sub_images"]["rvae"] = _joined_fit([fit.as_dictionary() for fit in fits])
     titles = dict.fromkeys(one.metadata.General.title for one in stacks)
     metadata["General"]["title"] = "; ".join(titles)

@@ -6,6 +6,7 @@ from hs_rvae import plots
 from hs_rvae.signals.clustering import ClusteringMixin
 from hs_rvae.signals.decomposition import DecompositionMixin
 from hs_rvae.signals.embedding import EmbeddingMixin
+from hs_rvae.sites import units as _units
 
 
 class LearningMixin(DecompositionMixin, EmbeddingMixin, ClusteringMixin):
@@ -184,7 +185,7 @@ font_size, ax
         """
         means = self.get_cluster_means(column)
         axis = means.axes_manager.signal_axes[0]
-        calibrated = isinstance(axis.units, str) and axis.units not in ("", "px")
+        calibrated = _units.is_calibrated(axis.units)
         return plots.plot_cluster_means(
             means.data,
             list(means.metadata.Clusters.labels),

@@ -10,6 +10,8 @@ loading.
 import numpy as np
 from hyperspy.learn import LearningResults
 
+from hs_rvae.stores import guarded
+
 # With one row, or one column, per site.
 _ROWS = ("loadings", "bss_loadings", "navigation_mask")
 # Sums and centres of clusters hold for the sites that they were made from.
@@ -28,6 +30,9 @@ class ResultsMixin:
 
     def _load_dictionary(self, file_data_dict):
         super()._load_dictionary(file_data_dict)
+        # Straight from a file: what is made from it later needs no other guard.
+        if hasattr(self.data, "dask") and len(self.data.dask.layers) <= 2:
+            self.data = guarded(self.data)
         # HyperSpy's figures cannot draw what a lazily loaded file leaves.
         for name, value in vars(self.learning_results).items():
             if hasattr(value, "dask"):

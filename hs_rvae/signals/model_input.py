@@ -6,8 +6,9 @@ import logging
 
 import numpy as np
 
-from hs_rvae.signals import construction as _construction
+from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.signals.blocks import blocks_of, by_block
+from hs_rvae.sites import units as _units
 
 _logger = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def to_model_pixels(images, model, size, unit):
     # Half a pixel on each side may be missing: the model's disk ends before.
     if (own + 1) * step < wanted:
         needed = wanted / step
-        raise ValueError(
+        raise ModelMismatch(
             f"The windows are {own} px wide with pixels of {size:.4g} {unit}; the model was fitted "
             f"to {wanted} px with pixels of {known:.4g} {known_unit}. Cut windows of "
             f"window_size={int(np.ceil(needed - 0.01))} (px), that is {needed * size:.4g} {unit}."
@@ -77,12 +78,10 @@ def to_model_pixels(images, model, size, unit):
 
 def _unit_ratio(unit, other):
     """Size of one unit of length in another."""
-    lengths = _construction._PICOMETRES
-    if unit == other:
-        return 1.0
-    if unit in lengths and other in lengths:
-        return lengths[unit] / lengths[other]
-    raise ValueError(
+    ratio = _units.length_ratio(unit, other)
+    if ratio is not None:
+        return ratio
+    raise ModelMismatch(
         f"The pixels of the sub-images are measured in {unit!r}, those of the model in {other!r}: "
         "give the axes of the stack the model's unit."
     )

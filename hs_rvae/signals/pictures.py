@@ -5,7 +5,9 @@
 import numpy as np
 
 from hs_rvae import plots
+from hs_rvae.parent_image import is_series
 from hs_rvae.plots.frame import unit_name
+from hs_rvae.signals.origins import IMAGE_NODE
 
 
 class PicturesMixin:
@@ -29,7 +31,7 @@ class PicturesMixin:
         Parameters
         ----------
         image : Signal2D, optional
-            By default the parent image.
+            By default the parent image; of several, or of a series, the one that all sites are in.
         region, boxes, percentiles, cmap, scale_bar, title, font_size, ax
             As in :func:`hs_rvae.plots.plot_image`.
 
@@ -47,10 +49,11 @@ class PicturesMixin:
         >>> stack.plot_image(boxes=[(2, 2, 4, 4)])  # doctest: +SKIP
         >>> stack.plot_image(region=(2, 2, 4, 4))  # doctest: +SKIP
         """
-        image = self.image if image is None else image
+        image = self._image_of_sites() if image is None else image
         if image is None or isinstance(image, list):
             which = "joins several images" if image else "has no image at hand"
-            raise ValueError(f"The stack {which}: give one with image=, or set stack.image.")
+            load = "" if image else f" {self._how_to_load(IMAGE_NODE, 'load_image')}."
+            raise ValueError(f"The stack {which}: give one with image=, or set stack.image.{load}")
         return plots.plot_image(
             image,
             region=region,
@@ -62,6 +65,18 @@ class PicturesMixin:
             font_size=font_size,
             ax=ax,
         )
+
+    def _image_of_sites(self):
+        """The parent image; the one image or frame that all sites are in, if there is one."""
+        image, sites = self.image, self.sites
+        several = isinstance(image, list) or is_series(image)
+        if not several or sites is None:
+            return image
+        numbers = np.unique(sites["image" if isinstance(image, list) else "frame"])
+        if len(numbers) > 1:
+            return image
+        number = int(numbers[0])
+        return image[number] if isinstance(image, list) else image.inav[number]
 
     def plot_sub_image(
         self,

@@ -256,7 +256,7 @@ class PlottingMixin:
         --------
         >>> stack.plot_rvae_manifold(axes=(0, 2))  # doctest: +SKIP
         """
-        images, values_y, values_x = self.rvae_model.manifold(shape, limits, axes)
+        images, values_y, values_x = self._model_of_sites().manifold(shape, limits, axes)
         return plots.plot_manifold(
             images,
             values_y,

@@ -5,7 +5,9 @@
 import numpy as np
 from hyperspy.signals import Signal2D
 
+from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.signals.blocks import BlocksMixin, by_block
+from hs_rvae.sites import units as _units
 
 #: Where the metadata tell how a model was applied.
 RVAE_NODE = "Sub_images.rvae"
@@ -42,7 +44,8 @@ class RebuildingMixin(BlocksMixin):
         RuntimeError
             If the stack has no model at hand.
         ValueError
-            If the table does not hold what this model needs; the message says what to call.
+            If the table was not written by this model, or does not hold what it needs; the message
+            says what to call.
 
         Examples
         --------
@@ -135,13 +138,13 @@ class RebuildingMixin(BlocksMixin):
         RuntimeError
             If the stack has no model at hand.
         ValueError
-            If the model has no such latents.
+            If the model has no such latents, or did not write the site table.
 
         Examples
         --------
         >>> stack.get_rvae_manifold((7, 9)).plot()  # doctest: +SKIP
         """
-        model, node = self.rvae_model, self._rvae_node()
+        model, node = self._model_of_sites(), self._rvae_node()
         _, values_y, values_x = model.manifold(shape, limits, axes)
         two = model.n_latents_ > 1
         latent = np.zeros((len(values_y), len(values_x), model.n_latents_))
@@ -169,32 +172,24 @@ class RebuildingMixin(BlocksMixin):
     def _decoder(self):
         """What decodes a block of poses in the stack's intensities, and the poses of all sites."""
         self._check_not_turned()
-        model, node, sites = self.rvae_model, self._rvae_node(), self._sites_of_square_windows()
+        model, node = self._model_of_sites(), self._rvae_node()
+        sites = self._sites_of_square_windows()
         scale, known = self.axes_manager.signal_axes[0].scale, node["pixel_size"]
         if known is not None and not np.isclose(scale, known, rtol=1e-6):
-            raise ValueError(
+            raise ModelMismatch(
                 f"The pixels are {scale:g} wide, and were {known:g} when the model was applied: "
                 "call apply_rvae(stack.rvae_model) again."
             )
-        k = model.n_latents_
-        names = [f"latent_{i}" for i in range(k)] + ["angle"] * bool(model.rotation)
-        names += ["shift_x", "shift_y"] * bool(model.translation)
-        missing = [name for name in names if name not in sites]
-        if missing or f"latent_{k}" in sites:
-            what = f"lacks {', '.join(missing)}" if missing else f"has more than {k} latents"
-            raise ValueError(
-                f"The site table {what}, so it is not what this model wrote: call "
-                "apply_rvae(stack.rvae_model)."
-            )
+        k, names = model.n_latents_, self._check_columns_of(model)
         if any(node[name] != node[name] for name in _start_of_node()):  # NaN
-            raise ValueError(
+            raise ModelMismatch(
                 "The stacks joined here had their angles registered, or the model applied, in "
                 "different ways: call apply_rvae(stack.rvae_model), then register_angle."
             )
         offsets = sites[["offset_x", "offset_y"]]
         angle = np.zeros(len(sites))
         if model.rotation:
-            angle = sites["angle"] + node["angle_offset"]
+            angle = _units.radians(sites["angle"], sites.units["angle"]) + node["angle_offset"]
         shift = offsets + (sites[["shift_x", "shift_y"]] if model.translation else 0)
         pose = np.column_stack([sites[names[:k]], angle, shift, offsets])
         size, step, moved = self.data.shape[-1], node["pixel_step"], bool(np.any(shift))
@@ -214,6 +209,20 @@ class RebuildingMixin(BlocksMixin):
             return images
 
         return decode, pose
+
+    def _check_columns_of(self, model):
+        """Names of the columns that a model decodes; the table must hold them, no more."""
+        k, sites = model.n_latents_, self.sites
+        names = [f"latent_{i}" for i in range(k)] + ["angle"] * bool(model.rotation)
+        names += ["shift_x", "shift_y"] * bool(model.translation)
+        missing = [name for name in names if name not in sites]
+        if missing or f"latent_{k}" in sites:
+            what = f"lacks {', '.join(missing)}" if missing else f"has more than {k} latents"
+            raise ModelMismatch(
+                f"The site table {what}, so it is not what this model wrote: call "
+                "apply_rvae(stack.rvae_model)."
+            )
+        return names
 
     def _rvae_node(self):
         """How the model was applied; stacks saved by earlier versions lack some of it."""

@@ -4,7 +4,8 @@
 
 import numpy as np
 
-from hs_rvae.files import writable
+from hs_rvae.exceptions import TooFewSites
+from hs_rvae.files import check_place
 
 
 class ReportingMixin:
@@ -18,7 +19,9 @@ class ReportingMixin:
         It holds the figures, the result and what to be careful about in words, figures of merit,
         what :meth:`rvae_diagnostics` says, the settings and versions, a table of all sites, and
         lines that repeat the analysis. It needs no network and runs no script. The stack is not
-        changed.
+        changed. A figure is left out, with the reason, where its columns have no finite value or
+        the model is not at hand; the diagnostics, where there are fewer than 100 sites. If
+        anything else fails, no page is written.
 
         Parameters
         ----------
@@ -41,7 +44,8 @@ class ReportingMixin:
         Raises
         ------
         ValueError
-            If the stack has no site table or no angles, or joins several images.
+            If the stack has no site table or no angles, joins several images, or is a series of
+            several frames; if an option of :meth:`rvae_diagnostics` is out of range.
         OSError
             If the file cannot be written.
 
@@ -57,16 +61,17 @@ class ReportingMixin:
                 "There is no column 'angle' to report on: stack.rvae() or stack.apply_rvae(path) "
                 "writes it."
             )
-        if "image" in sites and len(np.unique(sites["image"])) > 1:
-            raise ValueError(
-                "The stack joins several images: report on each, for example on "
-                "select_sites(stack.sites['image'] == 0)."
-            )
-        with writable(path):  # before minutes of work depend on it
-            before = set(sites.columns)
+        for name, what in (("image", "joins several images"), ("frame", "is a series")):
+            if name in sites and len(np.unique(sites[name])) > 1:
+                raise ValueError(
+                    f"The stack {what}: report on each {name}, for example on "
+                    f"select_sites(stack.sites[{name!r}] == {sites[name][0]})."
+                )
+        check_place(path)  # before minutes of work depend on it
+        before = set(sites.columns)
         try:
             diagnostics = self.rvae_diagnostics(n_shuffles=n_shuffles, random_state=random_state)
-        except ValueError as error:  # too few sites
+        except TooFewSites as error:
             diagnostics = str(error)
         finally:
             sites.remove(*(name for name in sites.columns if name not in before))

@@ -3,30 +3,35 @@
 """The rVAE verbs of a stack: fit a model, apply one, write what it says into the site table."""
 
 import os
-import re
 
 import numpy as np
 
+from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.parallel import interruptible, shown
-from hs_rvae.signals import construction as _construction
 from hs_rvae.signals.masks import MasksMixin
 from hs_rvae.signals.model_input import model_intensities, of_images, to_model_pixels
+from hs_rvae.signals.origins import MODEL_NODE
 from hs_rvae.signals.rebuilding import RVAE_NODE
+from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.turning import TURNED
+from hs_rvae.sites import columns as _columns
+from hs_rvae.sites import units as _units
 
-#: Names of the columns that a model writes.
-MODEL_COLUMNS = re.compile(
-    r"(angle|shift_[xy]|latent_\d+|order_amplitude)(_std)?$|shift_[xy]_calibrated$"
-    r"|(angle_weight|log_likelihood|variant|variant_residual)$"
-)
+_TO_ENCODE = "The new model is fitted: stack.apply_rvae() encodes the sites with it."
 
 
 class RVAEMixin(MasksMixin):
     """Fit and apply rVAE models."""
 
+    # Fitted by a call of rvae() that was interrupted before the table was written.
+    _unused_model = None
+
     @property
     def rvae_model(self):
         """The fitted :class:`~hs_rvae.RVAE`, held by reference and not saved with the stack.
+
+        It is the model that wrote the columns of :attr:`sites`. In a stack without such columns it
+        is that of an :meth:`rvae` that was interrupted after the fit, if there was one.
 
         Raises
         ------
@@ -37,11 +42,16 @@ class RVAEMixin(MasksMixin):
             return self._rvae_model
         if self.metadata.has_item(RVAE_NODE):
             raise RuntimeError(
-                "The rVAE model is not saved with the stack. If you saved it with "
-                "stack.rvae_model.save(path), stack.apply_rvae(path) brings it back."
+                "The rVAE model is not saved with the stack: "
+                f"{self._how_to_load(MODEL_NODE, 'load_rvae_model')}, if it was saved with "
+                "stack.rvae_model.save(path); stack.apply_rvae(path) also encodes the sub-images "
+                "anew."
             )
+        if self._unused_model is not None:
+            return self._unused_model
         raise RuntimeError("No rVAE model yet: call stack.rvae() or stack.apply_rvae(path).")
 
+    @recorded
     def rvae(
         self,
         output_dimension=2,
@@ -66,6 +76,7 @@ class RVAEMixin(MasksMixin):
         random_state=None,
         device=None,
         show_progressbar=None,
+        overwrite=False,
     ):
         """Separate the orientation of each sub-image from its content.
 
@@ -77,8 +88,10 @@ class RVAEMixin(MasksMixin):
         their ``_std`` (px, content displaced by +shift; with ``_calibrated`` in pm or the unit of
         the axes), ``order_amplitude`` with
         ``order_amplitude_std`` (about 1 for distorted sites, 0 for undistorted ones, whose angle
-        has no meaning) and ``log_likelihood`` (nat). Columns of an earlier fit are replaced. The
-        data are not changed. A lazy stack is read block by block.
+        has no meaning) and ``log_likelihood`` (nat). Columns of an earlier fit are replaced, and
+        variants of its angles removed; columns of yours are not. The
+        data are not changed. A lazy stack is read block by block. After Ctrl-C the stack is as it
+        was; where the model was fitted already, ``stack.apply_rvae()`` encodes the sites with it.
 
         Parameters
         ----------
@@ -118,16 +131,20 @@ class RVAEMixin(MasksMixin):
         navigation_mask : numpy.ndarray of bool, shape (n_sites,), or BaseSignal, optional
             True = excluded from the fit and left NaN in the table.
         random_state : int, numpy.random.Generator or None
-            Seed of everything random; the same seed gives the same result.
+            Seed of everything random; the same seed gives the same result. If None, a seed is
+            drawn; it is the ``random_state`` of the model, and stands in the report.
         device : str or torch.device, optional
             None takes CUDA where there is one.
         show_progressbar : bool or None
             None follows HyperSpy's preference.
+        overwrite : bool
+            Whether columns that you wrote under these names are replaced.
 
         Raises
         ------
         ValueError
-            If the stack has no site table, windows are not square, or a setting is not usable.
+            If the stack has no site table, windows are not square, a setting is not usable, or a
+            column of yours would be replaced.
 
         Examples
         --------
@@ -164,22 +181,38 @@ class RVAEMixin(MasksMixin):
         if isinstance(initial_model, str | os.PathLike):
             initial_model = RVAE.load(initial_model)
         images, offsets, rows = self._rvae_input(navigation_mask)
+        replaced = self._replaced_by(model, "stack.rvae", overwrite)
         try:
-            with interruptible(
-                "stack.rvae() was interrupted: the site table is as it was. If stack.rvae_model "
-                "has been fitted already, stack.apply_rvae(stack.rvae_model) encodes the sites."
-            ):
-                result = model.fit_transform(
-                    images, offsets, initial_model=initial_model, strata=self._strata(rows)
-                )
-        finally:
-            if model._is_fitted:  # at hand even if encoding is interrupted
+            result = model.fit_transform(
+                images, offsets, initial_model=initial_model, strata=self._strata(rows)
+            )
+        except BaseException as error:
+            fitted = hasattr(model, "fit_id_")
+            if fitted:
                 model.pixel_size_, model.pixel_units_ = self._pixel_calibration()
-                self._rvae_model = model
-        self._write_rvae(model, result, rows)
+                self._unused_model = model
+            if isinstance(error, KeyboardInterrupt):
+                message = "stack.rvae() was interrupted: the site table is as it was"
+                if self._rvae_model is not None:
+                    message += " and belongs to stack.rvae_model"
+                message += "."
+                message = " ".join([*map(str, error.args), message, _TO_ENCODE * fitted]).strip()
+                raise KeyboardInterrupt(message) from None
+            if fitted:
+                error.add_note(_TO_ENCODE)
+            raise
+        model.pixel_size_, model.pixel_units_ = self._pixel_calibration()
+        self._write_rvae(model, result, rows, replaced)
 
+    @recorded
     def apply_rvae(
-        self, model, *, rescale_intensity=False, navigation_mask=None, show_progressbar=None
+        self,
+        model=None,
+        *,
+        rescale_intensity=False,
+        navigation_mask=None,
+        show_progressbar=None,
+        overwrite=False,
     ):
         """Encode the sub-images with a model fitted before, on this stack or another.
 
@@ -190,8 +223,9 @@ class RVAEMixin(MasksMixin):
 
         Parameters
         ----------
-        model : RVAE, str or pathlib.Path
-            The model or the file it was saved to.
+        model : RVAE, str or pathlib.Path, optional
+            The model or the file it was saved to. None: the model of an :meth:`rvae` that was
+            interrupted after the fit, else :attr:`rvae_model`.
         rescale_intensity : bool
             Bring mean level and contrast of these sub-images (medians over the sites) to those of
             the model's first, for an image with another gain or dose. It also takes away what
@@ -201,14 +235,19 @@ class RVAEMixin(MasksMixin):
             True = left NaN in the table.
         show_progressbar : bool or None
             None follows HyperSpy's preference.
+        overwrite : bool
+            As in :meth:`rvae`.
 
         Raises
         ------
         TypeError
             If `model` is neither a model nor a path.
+        RuntimeError
+            Without `model`, if the stack has none.
         ValueError
-            If the windows are smaller than the model's, or differ from them and a pixel size is
-            unknown; the message states both and the window size to cut.
+            If a column of yours would be replaced. If the windows are smaller than the model's, or
+            differ from them and a pixel size is unknown; the message states both and the window
+            size to cut.
 
         Examples
         --------
@@ -218,8 +257,11 @@ class RVAEMixin(MasksMixin):
 
         if isinstance(model, str | os.PathLike):
             model = RVAE.load(model)
+        if model is None:
+            model = self._unused_model or self.rvae_model
         if not isinstance(model, RVAE):
             raise TypeError(f"model is a {type(model).__name__}; give an RVAE or the path of one.")
+        replaced = self._replaced_by(model, "stack.apply_rvae", overwrite)
         with interruptible("stack.apply_rvae() was interrupted: the site table is as it was."):
             images, offsets, rows = self._rvae_input(navigation_mask)
             images, step = to_model_pixels(images, model, *self._pixel_calibration())
@@ -231,11 +273,37 @@ class RVAEMixin(MasksMixin):
         if result.shift is not None:
             result.shift, result.shift_std = result.shift / step, result.shift_std / step
         applied = {"pixel_step": step, "intensity_gain": gain, "intensity_offset": offset}
-        self._write_rvae(model, result, rows, applied)
+        self._write_rvae(model, result, rows, replaced, applied)
+
+    def _model_of_sites(self):
+        """The model, which must be the one that wrote the site table."""
+        model, written = self.rvae_model, self.metadata.get_item(f"{RVAE_NODE}.fit_id")
+        if getattr(model, "fit_id_", None) != written:
+            by = "has no columns of" if written is None else "was written by another fit than"
+            raise ModelMismatch(
+                f"The site table {by} stack.rvae_model: call stack.apply_rvae(stack.rvae_model), "
+                "or stack.apply_rvae(path) with the file of the model that you want."
+            )
+        return model
+
+    def _replaced_by(self, model, verb, overwrite):
+        """Columns that a model replaces or removes; the user's are refused before any work."""
+        sites = self.sites
+        columns = _columns.written_by("rvae", sites.columns)
+        parts = (model.rotation, ("angle", "order_")), (model.translation, ("shift_",))
+        for has, stems in parts:
+            # What the model does not write may stay if it is the user's.
+            columns = [
+                name for name in columns
+                if has or sites.writers[name] == "rvae" or not name.startswith(stems)
+            ]  # fmt: skip
+        sites.check_free(columns, verb, "rvae", overwrite)
+        variants = _columns.written_by("assign_variants", sites.columns)
+        return columns + [name for name in variants if sites.writers[name] == "assign_variants"]
 
     def _as_encoded(self):
         """Sub-images and offsets as the model was given them: its pixels and its intensities."""
-        model = self.rvae_model
+        model = self._model_of_sites()
         images, offsets, _ = self._rvae_input(None)
         images, step = to_model_pixels(images, model, *self._pixel_calibration())
         node = self.metadata.get_item(RVAE_NODE)
@@ -250,10 +318,9 @@ class RVAEMixin(MasksMixin):
     def _pixel_calibration(self):
         """Pixel size and its unit; None twice if the axes are not calibrated."""
         x, y = self.axes_manager.signal_axes
-        unit = x.units if isinstance(x.units, str) else ""
-        if unit in ("", "px", "pixel", "pixels") or x.units != y.units:
+        if not _units.is_calibrated(x.units) or x.units != y.units:
             return None, None
-        return float(np.sqrt(abs(x.scale * y.scale))), unit
+        return float(np.sqrt(abs(x.scale * y.scale))), str(x.units)
 
     def _rvae_input(self, navigation_mask):
         """Sub-images, their offsets and the rows of the table that they stand for."""
@@ -276,8 +343,8 @@ class RVAEMixin(MasksMixin):
         name = next((name for name in ("frame", "image") if name in sites), None)
         return None if name is None else sites[name][rows]
 
-    def _write_rvae(self, model, result, rows, applied=None):
-        """Write the columns of a result, in place of those of an earlier model.
+    def _write_rvae(self, model, result, rows, replaced, applied=None):
+        """Write the columns of a result, in place of `replaced`; then the model is the stack's.
 
         `applied` says how pixels and intensities differ from the model's.
         """
@@ -285,14 +352,12 @@ class RVAEMixin(MasksMixin):
         if model.rotation:
             columns = {"angle": result.angle, "angle_std": result.angle_std}
             columns["angle_weight"] = result.angle_weight
-        units = {"angle": "rad", "angle_std": "rad", "log_likelihood": "nat"}
+        factor, length = _units.length_scale(sites.pixel_units)
         if result.shift is not None:
-            factor, unit = _calibration(sites)
             for axis, name in enumerate(("shift_x", "shift_y")):
                 shift, std = result.shift[:, axis], result.shift_std[:, axis]
                 columns |= {name: shift, f"{name}_std": std}
-                columns[f"{name}_calibrated"] = shift * factor[axis]
-                units |= {name: "px", f"{name}_std": "px", f"{name}_calibrated": unit}
+                columns[f"{name}_calibrated"] = shift * (sites.pixel_size[axis] * factor)
         for k in range(result.latent.shape[1]):
             columns[f"latent_{k}"] = result.latent[:, k]
             columns[f"latent_{k}_std"] = result.latent_std[:, k]
@@ -303,17 +368,19 @@ class RVAEMixin(MasksMixin):
         full = {name: np.full(len(sites), np.nan) for name in columns}
         for name, values in columns.items():
             full[name][rows] = values
-        sites.remove(*(name for name in sites.columns if MODEL_COLUMNS.match(name)))
-        sites.set_many(full, units={name: units[name] for name in full if name in units})
+        units = {name: _columns.unit(name, length) for name in full}
+        sites.set_many(full, units, writer="rvae", remove=replaced)
         self.metadata.set_item(
             RVAE_NODE,
             {
+                "fit_id": model.fit_id_,
                 "architecture": model.architecture,
                 "output_dimension": model.n_latents_,
                 "rotation": model.rotation,
                 "translation": model.translation,
                 "subtract_average": bool(model.subtract_average),
                 "n_sites_fit": model.n_sites_fit_,
+                "window_size": model.window_size_,
                 "pixel_size": float(self.axes_manager.signal_axes[0].scale),
                 "angle_offset": 0.0,  # what register_angle subtracts
             }
@@ -321,11 +388,4 @@ class RVAEMixin(MasksMixin):
         )
         if self.metadata.has_item(TURNED):  # these angles belong to the sub-images as they are
             del self.metadata.Sub_images.derotated
-        self._rvae_model = model
-
-
-def _calibration(sites):
-    """Factors (x, y) from px to calibrated lengths, and their unit: pm if it is a length."""
-    factor, unit = np.array(sites.pixel_size), sites.pixel_units
-    picometres = _construction._PICOMETRES
-    return (factor * picometres[unit], "pm") if unit in picometres else (factor, unit)
+        self._rvae_model, self._unused_model = model, None

@@ -2,29 +2,47 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A stack in a file: whole, or not at all."""
 
+import copy
 import os
-import shutil
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
+
+from hs_rvae.files import complete_file, plain
+from hs_rvae.parallel import shown
+from hs_rvae.signals.origins import FOLDER_NODE, IMAGE_NODE, MODEL_NODE, OriginsMixin, file_of
+from hs_rvae.stores import files_read_by
 
 # Formats that hold a stack with its table; others are left to HyperSpy.
 _FORMATS = (".hspy", ".zspy")
+# What HyperSpy and Zarr put into the folder of a .zspy, and what file managers add.
+_OF_STORES = {".zgroup", ".zattrs", ".zmetadata", "Experiments", "Analysis", ".DS_Store"}
+# What saving writes into the metadata; as it was if saving fails.
+_NOTED = ("General.FileIO", IMAGE_NODE, MODEL_NODE, FOLDER_NODE)
 
 
-class SavingMixin:
+class SavingMixin(OriginsMixin):
     """Save stacks."""
 
     def save(self, filename=None, overwrite=None, extension=None, **kwds):
         """
-        Save, as :meth:`~hyperspy.api.signals.BaseSignal.save` does, under the name at the end only.
+        Save, as :meth:`~hyperspy.api.signals.BaseSignal.save` does, but whole or not at all.
 
-        A ``.hspy`` or ``.zspy`` is written under another name beside, ``name.part.hspy``, and takes
-        its own name when it is complete. If it cannot be completed, it is removed, and a file that
-        had the name before is as it was. A lazy stack is computed and written block by block.
+        A ``.hspy`` or ``.zspy`` is written into a new folder beside, and takes its name when it is
+        complete. If it cannot be completed, it is removed, and a file that had the name before is
+        as it was. A lazy stack is computed and written block by block. If it reads the file that
+        is replaced, it reads the new one afterwards; other lazy stacks that read a ``.zspy`` that
+        is replaced raise an error when they are computed.
+
+        The file notes where image and model were saved to or read from: see :meth:`load_image` and
+        :meth:`load_rvae_model`.
 
         Parameters
         ----------
         filename : str or pathlib.Path, optional
+            None: the file that the stack was loaded from or saved to.
         overwrite : bool, optional
             None asks if there is such a file already.
         extension : str, optional
@@ -33,6 +51,10 @@ class SavingMixin:
 
         Raises
         ------
+        ValueError
+            If the file holds the image of this stack, or other files inside a ``.zspy``; if a lazy
+            stack would be written into the file that it is read from, in another format or in
+            place.
         OSError
             If the file cannot be written; it says what is left.
         KeyboardInterrupt
@@ -42,51 +64,130 @@ class SavingMixin:
         --------
         >>> stack.save("film.zspy")  # doctest: +SKIP
         """
-        path = _target(filename, extension, kwds)
-        if path is None or (overwrite is False and path.exists()):
+        path = self._path_to_save(filename, extension, kwds.get("file_format"))
+        whole = path is not None and path.suffix in _FORMATS
+        whole = whole and not {"mode", "write_dataset"} & set(kwds)
+        if path is not None and path.exists():
+            if overwrite is None:
+                overwrite = _may_overwrite(path)
+            if not overwrite:
+                return
+            self._check_not_lost(path, whole, kwds.get("write_dataset", True))
+        if not whole:
             super().save(filename, overwrite=overwrite, extension=extension, **kwds)
             return
-        if overwrite is None and path.exists() and not _may_overwrite(path):
-            return
-        draft = path.with_name(f"{path.stem}.part{path.suffix}")
-        earlier = "the file that was there is as it was" if path.exists() else "no file is left"
+        for name in ("file_format", "close_file"):
+            kwds.pop(name, None)
+        kwds.setdefault("show_progressbar", shown(None))
+        path.parent.mkdir(parents=True, exist_ok=True)  # as HyperSpy
+        reads_it = self._lazy and os.path.realpath(path) in files_read_by(self.data)
+        with self._as_it_was_if_failing():
+            with complete_file(path, "The stack", folder=path.suffix == ".zspy") as draft:
+                self._note_files(path.parent)
+                with warnings.catch_warnings():
+                    # Between RosettaSciIO and Zarr; nobody who saves a stack can do anything
+                    # about it.
+                    warnings.filterwarnings("ignore", "The NestedDirectoryStore", FutureWarning)
+                    super().save(draft, overwrite=True, **kwds)
+        place = {"folder": str(path.parent), "filename": path.stem, "extension": path.suffix}
+        self.tmp_parameters.add_dictionary(place)
+        if reads_it:
+            from hyperspy.io import load
+
+            self.data = load(path, lazy=True).data
+            self.tmp_parameters.add_dictionary({f"original_{k}": v for k, v in place.items()})
+
+    @contextmanager
+    def _as_it_was_if_failing(self):
+        """Take back what HyperSpy and this module note of a file that was not written after all."""
+        known = {name: copy.deepcopy(self.metadata.get_item(name)) for name in _NOTED}
+        places = self.tmp_parameters.deepcopy()
         try:
-            with warnings.catch_warnings():
-                # Between RosettaSciIO and Zarr; nobody who saves a stack can do anything about it.
-                warnings.filterwarnings("ignore", "The NestedDirectoryStore", FutureWarning)
-                super().save(draft, overwrite=True, **kwds)
-            _put_in_place(draft, path)
-        except BaseException as error:
-            _remove(draft)
-            if isinstance(error, OSError):
-                reason = os.strerror(error.errno) if error.errno else error  # h5py: ten lines
-                raise OSError(
-                    error.errno,
-                    f"The stack could not be saved ({reason}); {earlier}. Save it where there is "
-                    "space and the permission to write",
-                    str(path),
-                ) from error
-            if isinstance(error, KeyboardInterrupt):
-                raise KeyboardInterrupt(
-                    f"Saving {str(path)!r} was interrupted: {earlier}, and the stack can be saved "
-                    "again."
-                ) from None
+            yield
+        except BaseException:
+            for name, value in known.items():
+                node, _, last = name.rpartition(".")
+                if value is not None:
+                    self.metadata.set_item(name, value)
+                elif self.metadata.has_item(name):
+                    delattr(self.metadata.get_item(node), last)
+            self.tmp_parameters = places
             raise
-        self.tmp_parameters.filename = path.stem
 
+    def _path_to_save(self, filename, extension, file_format):
+        """The path that HyperSpy's ``save`` means, or None if it is not a path."""
+        if filename is None:
+            known = file_of(self)
+            if known is None:
+                return None
+            filename = known if known.suffix else known.with_suffix(f".{file_format or 'hspy'}")
+        if not isinstance(filename, str | os.PathLike):
+            return None
+        path = Path(filename).expanduser().absolute()
+        name = self.tmp_parameters.get_item("filename")
+        ending = extension or (file_format if str(file_format).lower() in ("hspy", "zspy") else "")
+        if path.is_dir() and path.suffix != ".zspy":
+            if name is None:
+                return path
+            ending = ending or file_format or self.tmp_parameters.get_item("extension", "hspy")
+            return path / f"{name.removesuffix('.' + ending)}.{ending.lstrip('.').lower()}"
+        if extension is not None:
+            return path.with_name(f"{path.stem}.{extension.lstrip('.')}")
+        if not path.suffix:
+            return path.with_suffix(f".{(ending or file_format or 'hspy').lower()}")
+        return path
 
-def _target(filename, extension, kwds):
-    """The path that will be written, or None where HyperSpy is to decide."""
-    if not isinstance(filename, str | os.PathLike):
-        return None
-    if {"mode", "write_dataset", "file_format"} & set(kwds):
-        return None
-    path = Path(filename).expanduser().absolute()
-    if extension is not None:
-        path = path.with_name(f"{path.stem}.{extension.lstrip('.')}")
-    elif not path.suffix and not path.is_dir():
-        path = path.with_suffix(".hspy")
-    return path if path.suffix in _FORMATS else None
+    def _check_not_lost(self, path, whole, write_dataset):
+        """Refuse to replace what this stack is made from, or what is not a stack."""
+        name, place = f"filename={str(path)!r}", os.path.realpath(path)
+        images = self.image if isinstance(self.image, list) else [self.image]
+        for image in images:
+            if image is None:
+                continue
+            known = file_of(image)
+            if (known is not None and os.path.realpath(known) == place) or (
+                image._lazy and place in files_read_by(image.data)
+            ):
+                raise ValueError(
+                    f"{name} is the file of the image that these sub-images are from, which would "
+                    "be lost: give another name."
+                )
+        if not write_dataset:
+            self._check_sites_of(path)
+        elif not whole and self._lazy and place in files_read_by(self.data):
+            raise ValueError(
+                f"{name} is the file that these sub-images are read from; written in place, it "
+                "would be damaged: give another name, or call stack.compute() first."
+            )
+        if whole and path.is_dir():
+            inside = {each.name for each in path.iterdir()}
+            if inside and ".zgroup" not in inside or inside - _OF_STORES:
+                raise ValueError(
+                    f"{name} is a folder with other files ({', '.join(sorted(inside)[:5])}), which "
+                    "would be lost: give another name."
+                )
+
+    def _check_sites_of(self, path):
+        """Refuse to write a table beside the sub-images of other sites."""
+        from hyperspy.io import load
+
+        there = load(path, lazy=True)
+        try:
+            tables = [getattr(each, "sites", None) for each in (self, there)]
+            same = self.data.shape == there.data.shape and None not in tables
+            if not same or not np.array_equal(*(each.xy for each in tables), equal_nan=True):
+                raise ValueError(
+                    f"write_dataset=False: {str(path)!r} holds the sub-images of other sites than "
+                    "this stack; leave the option out."
+                )
+        finally:
+            if path.suffix == ".hspy":
+                there.close_file()
+
+    def _to_dictionary(self, *args, **kwargs):
+        dictionary = super()._to_dictionary(*args, **kwargs)
+        data = dictionary.pop("data")
+        return plain(dictionary) | {"data": data}
 
 
 def _may_overwrite(path):
@@ -94,26 +195,3 @@ def _may_overwrite(path):
     from hyperspy import io
 
     return io.path.overwrite(path)
-
-
-def _put_in_place(draft, path):
-    """Give the draft its name; a folder of that name is out of the way only for a moment."""
-    if path.is_dir():
-        old = path.with_name(f"{path.stem}.old{path.suffix}")
-        _remove(old)
-        os.replace(path, old)
-        try:
-            os.replace(draft, path)
-        except OSError:
-            os.replace(old, path)
-            raise
-        _remove(old)
-    else:
-        os.replace(draft, path)
-
-
-def _remove(path):
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

@@ -10,12 +10,14 @@ from hs_rvae import positions as _positions
 from hs_rvae import tracks as _tracks
 from hs_rvae.masked_arrays import filled
 from hs_rvae.parallel import shown
+from hs_rvae.signals.recording import recorded
 
 
 class SeriesMixin:
     """Frames and tracks of a stack that was cut from a series."""
 
-    def link_frames(self, max_distance=None, drift=None):
+    @recorded
+    def link_frames(self, max_distance=None, drift=None, *, overwrite=False):
         """
         Link the sites of the frames to tracks: write the column ``track``.
 
@@ -31,6 +33,8 @@ class SeriesMixin:
             Where the specimen is in each frame, (x, y) in px. None: followed from frame to frame,
             which is good for steps below half a nearest-neighbour distance. Needed where it jumps
             farther: a lattice looks the same then.
+        overwrite : bool
+            Whether a column ``track`` that you wrote is replaced.
 
         Returns
         -------
@@ -40,7 +44,8 @@ class SeriesMixin:
         Raises
         ------
         ValueError
-            If the stack is not cut from a series, or an option is not usable.
+            If the stack is not cut from a series, an option is not usable, or the column ``track``
+            is yours.
 
         Examples
         --------
@@ -61,6 +66,7 @@ class SeriesMixin:
                 "The stack has no column 'frame': make it from a series, a signal of images along "
                 "one navigation axis."
             )
+        sites.check_free(["track"], "stack.link_frames", "link_frames", overwrite)
         frame = sites["frame"]
         n_frames = self._n_frames()
         xy = sites.xy
@@ -70,7 +76,7 @@ class SeriesMixin:
         number = np.empty(len(sites), dtype=np.int64)
         for k, track in enumerate(tracks):
             number[frame == k] = track
-        sites.set("track", number)
+        sites.set_many({"track": number}, {"track": ""}, writer="link_frames")
         return drift
 
     def save_movie(

@@ -3,22 +3,18 @@
 """What sites are compared by: sub-images, a decomposition, latents, an embedding, any columns."""
 
 import logging
-import re
 
 import numpy as np
 
 from hs_rvae.signals.masks import MasksMixin
+from hs_rvae.sites import columns as _columns
+from hs_rvae.sites import units as _units
 
 _logger = logging.getLogger(__name__)
 
 EMBEDDING = "Sub_images.embedding"
 # Principal components that stand for sub-images where all pixels would be too many.
 _COMPONENTS = 50
-_CALLS = {
-    r"latent": "stack.rvae() or stack.apply_rvae(path)",
-    r"tsne|mds|isomap": "stack.embedding()",
-    r"pca|svd|nmf": "stack.decomposition()",
-}
 
 
 class SourcesMixin(MasksMixin):
@@ -57,15 +53,16 @@ class SourcesMixin(MasksMixin):
             )
         if common:  # one space: its axes keep their relative size
             return table[names], names
-        angles = {name: _fold(name) for name in names if _is_angle(name, table.units[name])}
-        return scale_columns({name: table[name] for name in names}, angles)
+        values, angles = {}, {}
+        for name in names:
+            values[name], unit = table[name], table.units[name]
+            if period := _columns.period(name, unit):
+                values[name] = _units.radians(values[name], unit)
+                angles[name] = round(2 * np.pi / period)  # 2 for an axis
+        return scale_columns(values, angles)
 
     def _columns_of(self, source, table, argument):
         """Names of the columns that a word stands for, and whether they span one space."""
-        numbered = {
-            "rvae": r"latent_\d+",
-            "decomposition": None,
-        }.get(source, rf"{re.escape(source)}_\d+")
         if source == "embedding":
             node = self.metadata.get_item(EMBEDDING)
             names = [] if node is None else list(node.columns)
@@ -74,8 +71,7 @@ class SourcesMixin(MasksMixin):
                     f"{argument}='embedding': there is none yet; call stack.embedding() first."
                 )
             return names, True
-        names = [name for name in table.columns if re.fullmatch(numbered, name)]
-        names.sort(key=lambda name: int(name.rsplit("_", 1)[1]))
+        names = table.numbered("latent" if source == "rvae" else source)
         if source == "rvae" and not names:
             raise ValueError(
                 f"{argument}='rvae' needs latents, and there are none yet: call stack.rvae() or "
@@ -137,17 +133,7 @@ class SourcesMixin(MasksMixin):
         return scores
 
 
-def _is_angle(name, unit):
-    """Whether a column jumps by a turn somewhere."""
-    return unit == "rad" and not name.endswith("_std") and name != "variant_residual"
-
-
-def _fold(name):
-    """2 for the axis of an ellipse, which is the same after half a turn."""
-    return 2 if name == "rotation" else 1
-
-
 def _hint(name):
-    """Which call writes a column."""
-    call = next((call for stem, call in _CALLS.items() if re.match(stem, name)), None)
+    """Which call writes a column, or the columns that a stem is numbered to."""
+    call = _columns.call_for(name) or _columns.call_for(f"{name}_0")
     return f" ({call} writes it)" if call else ""

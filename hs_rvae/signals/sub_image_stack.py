@@ -19,6 +19,7 @@ from hs_rvae.signals.exploring import ExploringMixin
 from hs_rvae.signals.following import FollowingMixin
 from hs_rvae.signals.joining import MatchingMixin
 from hs_rvae.signals.learning import LearningMixin
+from hs_rvae.signals.origins import IMAGE_NODE, note_of
 from hs_rvae.signals.pictures import PicturesMixin
 from hs_rvae.signals.plotting import PlottingMixin
 from hs_rvae.signals.rebuilding import RebuildingMixin
@@ -28,9 +29,10 @@ from hs_rvae.signals.saving import SavingMixin
 from hs_rvae.signals.series import SeriesMixin
 from hs_rvae.signals.turning import TurningMixin
 from hs_rvae.signals.variants import VariantsMixin
+from hs_rvae.sites import columns as _columns
+from hs_rvae.sites import units as _units
 
 _MOST_NAMES = 8  # columns that the representation lists one by one
-_TELLING = ("displacement_x", "angle", "latent_0", "shift_x", "variant", "cluster", "frame")
 
 
 class SubImageStack(
@@ -188,11 +190,13 @@ class SubImageStack(
             _positions.position_classes(one) | own
             for one, own in zip(given[0], columns, strict=True)
         ]
+        writers = dict.fromkeys((*_construction.OWN_COLUMNS, "frame"), "from_positions")
         if neighbours is not None:
             others = [_positions.as_positions(one, order) for one in given[1]]
             for k, xy in enumerate(positions):
                 errors = [_construction.standard_errors(one[k]) for one in given[:2]]
                 around, its_units = _construction.surroundings(xy, others[k], image, *errors)
+                writers |= dict.fromkeys(set(around).difference(*columns), "neighbours")
                 columns[k], units = columns[k] | around | columns[k], its_units | units
         if lazy is None:
             lazy = image._lazy or issubclass(cls, LazySignal2D)
@@ -210,13 +214,15 @@ class SubImageStack(
             units,
             progress,
         )
+        table.claim(writers)
         stack = (LazySubImageStack if lazy else SubImageStack)(data, axes=axes, metadata=metadata)
         stack._set_sites(table)
         stack._image = image
+        stack.metadata.set_item(IMAGE_NODE, note_of(image))
         if neighbours is not None:
             k = int(np.argmax([len(xy) for xy in positions]))
             _construction.warn_small_window(data.shape[-1], positions[k], others[k])
-        if "frame" in table:
+        if "frame" in table and "track" not in table:
             stack.link_frames()
         return stack
 
@@ -270,7 +276,7 @@ class SubImageStack(
         """
         shapes = _positions.sublattice_positions(sublattice)
         del shapes["x"], shapes["y"]
-        return cls.from_positions(
+        stack = cls.from_positions(
             _construction.image_of_sublattice(sublattice, image),
             sublattice,
             window_size,
@@ -282,6 +288,8 @@ class SubImageStack(
             units=_positions.POSITION_UNITS | _as_dict(units),
             show_progressbar=show_progressbar,
         )
+        _claim_fitted(stack.sites, _as_dict(columns))
+        return stack
 
     @classmethod
     def from_atom_lattice(
@@ -341,10 +349,11 @@ class SubImageStack(
         'px'
         """
         if hasattr(lattice, "tables"):
+            given = {name for one in columns or [] for name in _as_dict(one)}
             image, positions, neighbours, columns, own = _series.of_lattices(
                 lattice, image, sublattice, columns
             )
-            return cls.from_positions(
+            stack = cls.from_positions(
                 image,
                 positions,
                 window_size,
@@ -356,6 +365,8 @@ class SubImageStack(
                 units=own | _as_dict(units),
                 show_progressbar=show_progressbar,
             )
+            _claim_fitted(stack.sites, given)
+            return stack
         lattice = _construction.atom_lattice(lattice)
         chosen, others = _positions.pick_sublattice(lattice, sublattice)
         return cls.from_sublattice(
@@ -387,6 +398,16 @@ class SubImageStack(
         SubImageStack or LazySubImageStack
             Its sites are numbered from 0; ``sites["site_index"]`` keeps the original index.
 
+        Raises
+        ------
+        ValueError
+            If no site is chosen, a mask has another length, a ROI is not defined or the stack has
+            no navigation axis.
+        IndexError
+            If there is no such site.
+        TypeError
+            If `sites` is neither a mask nor numbers nor a ROI that encloses an area.
+
         Examples
         --------
         >>> import hyperspy.api as hs
@@ -400,11 +421,7 @@ class SubImageStack(
         >>> 0 < len(inner.sites) < len(stack.sites)
         True
         """
-        if self.axes_manager.navigation_dimension != 1:
-            raise ValueError(
-                f"sites can be selected from a stack with one navigation axis, not "
-                f"{self.axes_manager.navigation_dimension}."
-            )
+        self._check_site_axis()
         if _selection.is_roi(sites):
             sites = self._sites_in_roi(sites)
         index = _selection.site_indices(sites, self.axes_manager.navigation_size)
@@ -446,7 +463,9 @@ class SubImageStack(
             return text
         x, y = self.axes_manager.signal_axes
         pixels = f"{x.size}" if x.size == y.size else f"{x.size} x {y.size}"
-        extent = f" ({abs(x.size * x.scale):.4g} {x.units})" if isinstance(x.units, str) else ""
+        extent = (
+            f" ({abs(x.size * x.scale):.4g} {x.units})" if _units.is_calibrated(x.units) else ""
+        )
         count = self.axes_manager.navigation_size or 1
         return (
             f"{text[:-1]}, {count} {'site' if count == 1 else 'sites'}, "
@@ -458,8 +477,20 @@ def _columns_text(names):
     """All columns if they are few, else those that tell how far the work has come."""
     if len(names) <= _MOST_NAMES:
         return f"columns: {', '.join(names)}"
-    telling = [name for name in _TELLING if name in names]
+    telling = [
+        name
+        for name in _columns.main(names)
+        if _columns.kind(name) not in ("count", "position")
+        and not name.endswith(("_y", "_std"))
+        and (name == "latent_0" or not name.startswith("latent_"))
+    ]
     return f"{len(names)} columns" + (f", among them {', '.join(telling)}" if telling else "")
+
+
+def _claim_fitted(sites, given):
+    """Note that a fit of the columns wrote what it is known to write, except what was `given`."""
+    fitted = _columns.written_by("sublattice", sites.columns)
+    sites.claim(dict.fromkeys(set(fitted).difference(given), "sublattice"))
 
 
 def _as_dict(columns):

@@ -7,7 +7,10 @@ import logging
 import numpy as np
 from scipy import ndimage
 
+from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.signals.blocks import BlocksMixin, by_block
+from hs_rvae.signals.recording import recorded
+from hs_rvae.sites import units as _units
 
 _logger = logging.getLogger(__name__)
 
@@ -24,6 +27,7 @@ _FARTHEST = 1.0
 class TurningMixin(BlocksMixin):
     """The data without their rotation."""
 
+    @recorded
     def derotate(self, column="angle", *, fill_value=0.0, lazy_output=None, show_progressbar=None):
         """Turn all sub-images back by their angles, into a common frame.
 
@@ -35,8 +39,8 @@ class TurningMixin(BlocksMixin):
         Parameters
         ----------
         column : str
-            Column of angles in radians, from +x towards +y. It stays in the table: it says by how
-            much each sub-image was turned back.
+            Column of angles, in radians unless its unit is deg, from +x towards +y. It stays in the
+            table: it says by how much each sub-image was turned back.
         fill_value : float or None
             Outside the circle inscribed in the window, where a turned window has no data. None:
             the window, mirrored at its sides.
@@ -80,6 +84,7 @@ class TurningMixin(BlocksMixin):
             return turn(data, -pose[:, 0], pose[:, 1:], fill_value)
 
         pose = sites[[column, "offset_x", "offset_y"]]
+        pose[:, 0] = _units.radians(pose[:, 0], sites.units[column])
         size = self.data.shape[-1]
         turned = self._rebuilt(
             by_block(turn_back, [self._images(), pose], self._blocks(), size, "derotate"),
@@ -88,7 +93,7 @@ class TurningMixin(BlocksMixin):
             show_progressbar,
         )
         zeros = np.zeros(len(sites))
-        turned.sites.set_many({"offset_x": zeros, "offset_y": zeros})
+        turned.sites.set_many({"offset_x": zeros, "offset_y": zeros}, writer="from_positions")
         turned.metadata.set_item(TURNED, column)
         return turned
 
@@ -102,13 +107,13 @@ class TurningMixin(BlocksMixin):
             )
         x, y = self.axes_manager.signal_axes
         if x.size != y.size:
-            raise ValueError(
+            raise ModelMismatch(
                 f"The windows are {x.size} x {y.size} px; an rVAE needs square ones: crop them "
                 "with isig."
             )
         farthest = np.nanmax(np.abs(sites[["offset_x", "offset_y"]]), initial=0)
         if farthest > _FARTHEST:
-            raise ValueError(
+            raise ModelMismatch(
                 f"The columns stand up to {farthest:.1f} px off the middle of the windows, about "
                 "which the model turns: crop all sides alike, or cut again."
             )
@@ -124,7 +129,7 @@ class TurningMixin(BlocksMixin):
 
     def _check_not_turned(self):
         if self.metadata.has_item(TURNED):
-            raise ValueError(
+            raise ModelMismatch(
                 "The sub-images of this stack are turned back already: use the stack that "
                 "derotate() was called on."
             )

@@ -8,6 +8,8 @@ import numpy as np
 from hyperspy.signals import Signal1D
 
 from hs_rvae import variants as _variants
+from hs_rvae.signals.recording import recorded
+from hs_rvae.sites import units as _units
 
 _logger = logging.getLogger(__name__)
 
@@ -20,7 +22,10 @@ _CLEAR_ORDER = 0.8  # the same, of sites that are not in a wall
 class VariantsMixin:
     """Register angles and assign variants."""
 
-    def register_angle(self, reference="displacement", *, least_resultant=_LEAST_RESULTANT):
+    @recorded
+    def register_angle(
+        self, reference="displacement", *, least_resultant=_LEAST_RESULTANT, overwrite=False
+    ):
         """Give the angles a zero with a meaning, the same offset for all sites.
 
         The zero of an rVAE's angle is arbitrary; the paper turned its angles by -100 degrees by
@@ -37,6 +42,8 @@ class VariantsMixin:
             direction, in radians from +x towards +y.
         least_resultant : float
             Least resultant length of what has to hold together, 0 to 1; see `resultant`.
+        overwrite : bool
+            Whether a column ``angle`` that you wrote is turned.
 
         Returns
         -------
@@ -49,8 +56,8 @@ class VariantsMixin:
         Raises
         ------
         ValueError
-            If a column is missing, displacements and angles do not hold together, or the motif has
-            no displacement that stands out.
+            If a column is missing, displacements and angles do not hold together, the motif has
+            no displacement that stands out, or the column ``angle`` is yours.
         RuntimeError
             "template": if the stack has no model at hand.
 
@@ -61,6 +68,7 @@ class VariantsMixin:
         ... # doctest: +SKIP
         """
         sites = self._sites_with("angle", "stack.rvae()")
+        sites.check_free(["angle"], "stack.register_angle", "rvae", overwrite)
         angle = sites["angle"]
         defined = np.isfinite(angle) & self._defined(sites)
         if isinstance(reference, str) and reference not in ("displacement", "template"):
@@ -153,7 +161,7 @@ class VariantsMixin:
         >>> stack.get_angle_posterior(n_angles=90)
         <Signal1D, title: Angle posterior, dimensions: (...|90)>
         """
-        posterior = self.rvae_model.angle_posterior(
+        posterior = self._model_of_sites().angle_posterior(
             *self._as_encoded(), n_angles=n_angles, zero=self._angle_offset
         )
         signal = Signal1D(posterior.probability)
@@ -167,10 +175,11 @@ class VariantsMixin:
     def _turn_angles(self, offset):
         """Subtract an offset in radians from the angles; variants lose their meaning."""
         offset, sites = float(_variants.wrap(offset)), self.sites
-        sites["angle"] = _variants.wrap(sites["angle"] - offset)
+        own = [name for name, writer in sites.writers.items() if writer == "assign_variants"]
+        angle = {"angle": _variants.wrap(sites["angle"] - offset)}
+        sites.set_many(angle, writer=sites.writers["angle"], remove=own)
         total = float(_variants.wrap(self._angle_offset + offset))
         self.metadata.set_item("Sub_images.rvae.angle_offset", total)
-        sites.remove(*(name for name in ("variant", "variant_residual") if name in sites))
         return offset
 
     @property
@@ -182,7 +191,7 @@ class VariantsMixin:
         """Direction of the displacement of the central column in the model's motif, in radians."""
         from scipy.ndimage import maximum_filter
 
-        model = self.rvae_model
+        model = self._model_of_sites()
         motif = model.inverse_transform(np.zeros((1, model.n_latents_)))[0]
         middle = (len(motif) - 1) / 2
         y, x = np.mgrid[: len(motif), : len(motif)] - middle
@@ -207,8 +216,15 @@ class VariantsMixin:
             )
         return float(np.arctan2(mean[0], mean[1]))
 
+    @recorded
     def assign_variants(
-        self, n_variants="auto", motif_symmetry=1, *, origin=None, least_order=_LEAST_ORDER
+        self,
+        n_variants="auto",
+        motif_symmetry=1,
+        *,
+        origin=None,
+        least_order=_LEAST_ORDER,
+        overwrite=False,
     ):
         """Assign each site to the nearest of equally spaced wells of the angle.
 
@@ -234,6 +250,8 @@ class VariantsMixin:
             Direction of variant 0 in radians; None = the wells that fit the angles best.
         least_order : float
             Least ``order_amplitude`` of a site with a variant, 1 being typical.
+        overwrite : bool
+            Whether columns of these names that you wrote are replaced.
 
         Returns
         -------
@@ -243,7 +261,8 @@ class VariantsMixin:
         Raises
         ------
         ValueError
-            If `n_variants` or `motif_symmetry` is not usable or there is no column ``angle``.
+            If `n_variants` or `motif_symmetry` is not usable, there is no column ``angle``, or a
+            column of yours would be replaced.
         RuntimeError
             `motif_symmetry` above 1: if the stack has no model at hand.
 
@@ -257,10 +276,13 @@ class VariantsMixin:
             raise ValueError(f"n_variants={n_variants!r}: give a whole number or 'auto'.")
         if not _is_count(motif_symmetry):
             raise ValueError(f"motif_symmetry={motif_symmetry!r}: give a whole number, 1 if none.")
+        written = ("variant", "variant_residual")
+        sites.check_free(written, "stack.assign_variants", "assign_variants", overwrite)
         # Turns of the motif itself become whole turns, and all below is as for any motif.
         angle = _variants.wrap(motif_symmetry * sites["angle"])
         std = motif_symmetry * self._angle_std_within(motif_symmetry)
-        if motif_symmetry > 1 and self.rvae_model.lattice_symmetry_ in _divisors(motif_symmetry):
+        turns = _divisors(motif_symmetry)
+        if turns and self._model_of_sites().lattice_symmetry_ in turns:
             clear = defined = np.isfinite(angle)
         else:
             defined = self._defined(sites, least_order)
@@ -283,9 +305,8 @@ class VariantsMixin:
                 "stack.plot_angle_histogram(), and at stack.plot_polar_map('displacement') for a "
                 "direction that turns continuously."
             )
-        sites.set_many(
-            {"variant": variant, "variant_residual": residual}, units={"variant_residual": "rad"}
-        )
+        values = dict(zip(written, (variant, residual), strict=True))
+        sites.set_many(values, {"variant": "", "variant_residual": "rad"}, writer="assign_variants")
         if self.metadata.has_item("Sub_images.rvae"):
             self.metadata.set_item("Sub_images.rvae.n_variants", int(n_variants))
         return int(n_variants)
@@ -294,7 +315,7 @@ class VariantsMixin:
         """Standard deviations of the angles, turns of the motif itself not counted."""
         if motif_symmetry == 1:
             return self.sites["angle_std"] if "angle_std" in self.sites else np.zeros(1)
-        posterior = self.rvae_model.angle_posterior(*self._as_encoded(), n_angles=2)
+        posterior = self._model_of_sites().angle_posterior(*self._as_encoded(), n_angles=2)
         return _variants.folded_std(
             posterior.modes, posterior.weights, posterior.widths, motif_symmetry
         )
@@ -303,6 +324,11 @@ class VariantsMixin:
         sites = self.sites
         if sites is None or column not in sites:
             raise ValueError(f"There is no column {column!r}; {verb} writes it.")
+        if column == "angle" and not _units.in_radians(sites.units[column]):
+            raise ValueError(
+                f"The column 'angle' is in {sites.units[column]!r}: set it in radians, "
+                "stack.sites.set('angle', values, 'rad')."
+            )
         return sites
 
     @staticmethod

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One property of the crystal or the image at a time, far from the usual; several seeds each.
 
-``pytest -m slow -s tests/columns/test_sweep.py`` prints the rows of the table in the user guide.
+``HS_RVAE_SWEEP=1 pytest -m sweep`` writes the table into docs/user_guide/columns.rst.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 from hs_rvae.columns import find_sublattices
 from hs_rvae.simulation import simulate_perovskite
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.sweep
 
 SEEDS = range(4)
 SWEEP = {
@@ -55,8 +55,31 @@ SWEEP = {
 }
 
 
+RULE = "   " + "  ".join(["=" * 44, *["=" * 7] * 6])
+
+
+def row(name, *cells):
+    """A line of the table."""
+    return f"   {name:<44}  " + "  ".join(f"{cell:>7}" for cell in cells)
+
+
+@pytest.fixture(scope="module")
+def table(sweep):
+    """Rows by name, to be filled; written if all are there."""
+    page, rows = sweep("columns"), {}
+    yield rows
+    if rows.keys() == SWEEP.keys():
+        title = (
+            "Share of the columns that was found, errors, and error of the positions (rms per axis)"
+        )
+        head = row("property", "A (%)", "B (%)", "wrong", "strays", "A (px)", "B (px)")
+        lines = [RULE, head, RULE, *rows.values(), RULE]
+        text = "\n".join([f".. table:: {title}", "   :widths: auto", "", *lines, ""])
+        page.write(text, SEEDS)
+
+
 @pytest.mark.parametrize("name", SWEEP)
-def test_columns_are_found(name, compare):
+def test_columns_are_found(name, compare, table):
     rows, crowded = [], 0
     for seed in SEEDS:
         settings = dict(SWEEP[name])
@@ -76,8 +99,8 @@ def test_columns_are_found(name, compare):
     wrong, stray = (sum(getattr(row, kind) for row in rows) for kind in ("wrong", "stray"))
     shares = ["\\-" if np.isnan(share) else f"{100 * share:.1f}" for share in found]
     errors = ["\\-" if np.isnan(error) else f"{error:.2f}" for error in errors]
-    print("\n" + f"   {name:<44}  {shares[0]:>6}  {shares[1]:>6}  {wrong:>5}  {stray:>5}  "
-          f"{errors[0]:>5}  {errors[1]:>5}")  # fmt: skip
+    table[name] = row(name, *shares, wrong, stray, *errors)
+    print(table[name])
     assert found[0] >= 0.995
     assert np.isnan(found[1]) or found[1] >= 0.98
     assert (wrong, stray, crowded) == (0, 0, 0)

@@ -148,11 +148,10 @@ def test_in_a_film_of_one_material_four_clusters_are_the_four_variants():
 
 
 @pytest.mark.slow
-def test_in_a_real_superlattice_clusters_follow_intensity_before_direction():
+def test_in_a_real_superlattice_clusters_follow_intensity_before_direction(pto_sro):
     """No truth there: which way columns stand, and which half of the sub-images is brighter."""
-    image = hs_rvae.data.pto_sro()
-    lattice = hs_rvae.find_sublattices(image)
-    stack = hs_rvae.SubImageStack.from_atom_lattice(lattice, image=image, sublattice="B")
+    lattice = hs_rvae.find_sublattices(pto_sro)
+    stack = hs_rvae.SubImageStack.from_atom_lattice(lattice, image=pto_sro, sublattice="B")
     stack.decomposition("PCA", 8, random_state=0)
     stack.rvae(random_state=0)
     x, y = stack.sites["displacement_x"], stack.sites["displacement_y"]

@@ -29,7 +29,7 @@ def test_bars_count_the_sites_around_round_angles():
     ax = plot_angle_histogram(table(np.deg2rad([0, 1, -2, 45, 46, -90])))
     assert bars(ax) == {0.0: 3, 45.0: 2, -90.0: 1}
     assert ax.get_xlim() == (-180, 180)
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("angle (°)", "sites per 5°")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Angle (°)", "sites per 5°")
 
 
 def test_angles_on_both_sides_of_the_cut_are_in_one_bin():
@@ -50,7 +50,7 @@ def test_bars_have_the_colours_of_the_map():
 def test_undefined_angles_are_left_out_and_counted():
     ax = plot_angle_histogram(table([0.0, np.nan, np.nan]))
     assert bars(ax) == {0.0: 1}
-    assert ax.get_xlabel() == "angle (°), 2 undefined"
+    assert ax.get_xlabel() == "Angle (°), 2 undefined"
 
 
 def test_folding_joins_what_a_symmetric_motif_cannot_tell_apart():

@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.backend_bases import CloseEvent, KeyEvent, MouseEvent
+from matplotlib.text import Text
 
 from hs_rvae.plots import Explorer, SiteNavigator
 
@@ -59,6 +60,10 @@ def details(site):
     probability = np.exp(5 * np.cos(angle))
     image = np.full((8, 8), float(site))
     return {"sub_image": image, "model": image + 1, "posterior": (angle, probability)}
+
+
+def rows_of(explorer):
+    return [text for text in explorer.row_ax.texts if text.get_text()]
 
 
 @pytest.fixture
@@ -186,13 +191,55 @@ def test_the_explorer_shows_all_about_the_site(explorer, sites):
     assert (explorer.sub_image_ax.images[-1].get_array() == 31).all()
     assert (explorer.model_ax.images[-1].get_array() == 32).all()
     assert len(explorer.sub_image_ax.images) == 1
-    names, values = (text.get_text().split("\n") for text in explorer.row_ax.texts)
-    row = dict(zip(names, values, strict=True))
+    row = dict(text.get_text().split(maxsplit=1) for text in rows_of(explorer))
+    assert len(row) == len(rows_of(explorer)) and row["x"].endswith(" px")
     assert row["angle"] == f"{np.rad2deg(sites['angle'][31]):.4g}".replace("-", "−") + "°"
     assert row["variant"].split()[0] == f"{sites['variant'][31]}"
     heights = explorer.posterior_ax.lines[0].get_ydata()
     assert len(heights) == 90 and heights.argmax() == 45
     assert "±" in explorer.posterior_ax.get_title()
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("dpi", [50, 72, 100, 101, 150, 220])
+def test_a_name_stands_beside_its_own_value(sites, image, dpi, flat):
+    """Rows hold name and value in one text, stay apart, and stay inside the figure."""
+    for k in range(20):
+        sites[f"column_{k}"] = np.full(len(sites), 100.0 + k)
+    sites[f"a_very_{'long_' * 6}name"] = np.zeros(len(sites))
+    image = image[:40] if flat else image
+    if flat:
+        sites = sites.take(sites["y"] < 39)
+    with plt.rc_context({"figure.dpi": dpi, "font.size": 17, "lines.linewidth": 3}):
+        explorer = Explorer(sites, "latent_0", "x", "angle", details, image=image)
+        explorer.show(4)
+        explorer.figure.canvas.draw()
+    rows = rows_of(explorer)
+    for text in rows[:-1]:
+        name, value = text.get_text().split(maxsplit=1)
+        assert len(name) < 26
+        if name.startswith("column_"):
+            assert float(value) == sites[name][4]
+    assert rows[-1].get_text().startswith("... ") and len(rows) == 16
+    boxes = [text.get_window_extent() for text in rows]
+    assert all(upper.y0 >= lower.y1 for upper, lower in zip(boxes, boxes[1:], strict=False))
+    assert boxes[-1].y0 >= 0 and max(box.x1 for box in boxes) <= explorer.figure.bbox.width
+
+
+def test_the_row_follows_a_table_that_changes(explorer, sites):
+    sites.remove("variant")
+    sites["late"] = np.full(len(sites), 7.0)
+    explorer.show(3)
+    row = dict(text.get_text().split(maxsplit=1) for text in rows_of(explorer))
+    assert "variant" not in row and row["late"] == "7"
+
+
+def test_what_moves_is_drawn_once_in_a_file(explorer, tmp_path, monkeypatch):
+    drawn = []
+    draw = Text.draw
+    monkeypatch.setattr(Text, "draw", lambda text, r: (drawn.append(text.get_gid()), draw(text, r)))
+    explorer.figure.savefig(tmp_path / "shown.png")
+    assert drawn.count("caption") == 1
 
 
 def test_scatter_and_map_have_the_same_colours(explorer, sites):
@@ -201,7 +248,7 @@ def test_scatter_and_map_have_the_same_colours(explorer, sites):
     both = np.isfinite(sites["angle"])
     colors = filled.to_rgba(filled.get_array())
     np.testing.assert_allclose(cloud.get_facecolor(), colors[both])
-    assert explorer.scatter_ax.get_ylabel() == "angle (°)"
+    assert explorer.scatter_ax.get_ylabel() == "Angle (°)"
 
 
 def test_going_to_a_site_draws_what_a_full_drawing_would(explorer):

@@ -262,7 +262,7 @@ def test_a_polar_scatter_has_the_colours_of_the_map(sites, artist_by_gid):
     known = np.isfinite(sites["angle"])
     expected = np.column_stack([sites["latent_0"], np.rad2deg(sites["angle"])])[known]
     np.testing.assert_allclose(cloud.get_offsets(), expected)
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("latent_0", "angle (°)")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("latent_0", "Angle (°)")
     assert "latent_0" in ax.child_axes[0].texts[-1].get_text()
 
 

@@ -47,7 +47,7 @@ def test_labels_have_the_colours_of_the_map_and_undefined_ones_are_grey(table):
 
 def test_angles_are_drawn_in_degrees_on_a_cyclic_map(table):
     ax = plots.plot_scatter(table, "pca_0", "angle", "angle")
-    assert ax.get_ylabel() == "angle (°)"
+    assert ax.get_ylabel() == "Angle (°)"
     assert drawn(ax).get_clim() == (-180, 180)
     cmap = drawn(ax).get_cmap()
     np.testing.assert_allclose(cmap(0.0), cmap(1.0), atol=0.02)
@@ -128,7 +128,7 @@ def test_the_latent_space_of_a_stack(film, result):
     )
     # One latent: against the angle, as in the paper.
     ax = stack.plot_latent_space(None)
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("latent_0", "angle (°)")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("latent_0", "Angle (°)")
     stack.sites["latent_1"] = result.latent[:, 1]
     ax = stack.plot_latent_space()
     assert ax.get_ylabel() == "latent_1" and drawn(ax).get_clim() == (-180, 180)

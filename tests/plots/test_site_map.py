@@ -89,7 +89,7 @@ def test_angles_have_the_colours_of_a_cyclic_map(sites, artist_by_gid):
     # A map of 256 colours: neighbours differ by below 0.03.
     np.testing.assert_allclose(colors, angle_colors(sites["angle"][defined]), atol=0.03)
     bar = colorbar_of(ax)
-    assert bar.get_ylabel() == "angle (°)"
+    assert bar.get_ylabel() == "Angle (°)"
     np.testing.assert_allclose(bar.get_yticks(), [-180, -90, 0, 90, 180])
 
 
@@ -140,7 +140,7 @@ def test_the_colour_bar_states_name_unit_percentiles_and_what_lies_beyond(
 
 def test_radians_are_shown_in_degrees(sites, artist_by_gid):
     ax = plot_site_map(sites, "angle_std", limits=(0.0, np.pi / 18))
-    assert colorbar_of(ax).get_ylabel() == "angle_std (°)"
+    assert colorbar_of(ax).get_ylabel() == "Angle, standard deviation (°)"
     markers = artist_by_gid(ax, "sites")
     np.testing.assert_allclose(markers.get_array(), np.rad2deg(sites["angle_std"]))
     assert (markers.norm.vmin, markers.norm.vmax) == pytest.approx((0.0, 10.0))
@@ -157,7 +157,7 @@ def test_labels_have_their_own_colours_and_undefined_ones_are_grey(sites, artist
     np.testing.assert_allclose(colors[variant == -1][0], UNDEFINED_COLOR)
     bar = colorbar_of(ax)
     assert [t.get_text() for t in bar.get_yticklabels()] == ["undef.", "0", "1", "2", "3"]
-    assert bar.get_ylabel() == "variant"
+    assert bar.get_ylabel() == "Variant"
 
 
 def test_a_label_has_the_same_colour_when_others_are_missing(sites, artist_by_gid):

@@ -91,3 +91,15 @@ def test_arrays_need_no_hyperspy():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert json.loads(run.stdout.splitlines()[-1]) == []
+
+
+def test_a_fit_has_an_identity_that_seed_and_file_repeat(film, tmp_path):
+    images = film.stack.data[:80]
+    for settings in ({}, {"architecture": "convolutional"}, {"translation": True}):
+        settings = {"output_dimension": 1, "epochs": 1, "n_init": 1} | settings
+        fits = [RVAE(**settings, random_state=s).fit(images) for s in (0, 0, 1)]
+        first, again, another = (model.fit_id_ for model in fits)
+        assert first == again != another
+        fits[0].save(tmp_path / "model.safetensors")
+        assert RVAE.load(tmp_path / "model.safetensors").fit_id_ == first
+        assert fits[0].fit(images * 2).fit_id_ != first

@@ -3,7 +3,9 @@
 """The estimator: laws, truth, seeds, files, interruption, odd input."""
 
 import functools
+import os
 import signal
+from pathlib import Path
 
 import dask.array as da
 import numpy as np
@@ -148,17 +150,41 @@ def test_saved_and_loaded_models_agree(tmp_path, film, model, result):
     assert b"pickle" not in path.read_bytes()[:2000]
 
 
-def test_nothing_is_left_of_a_failed_save(tmp_path, model):
-    with pytest.raises(FileNotFoundError, match="missing.*does not exist; create it"):
+def test_nothing_is_left_of_a_failed_save(tmp_path, model, monkeypatch):
+    with pytest.raises(FileNotFoundError, match="missing.*choose a folder that exists"):
         model.save(tmp_path / "missing" / "model.safetensors")
     (tmp_path / "taken").mkdir()
     with pytest.raises(IsADirectoryError, match="is a folder"):
         model.save(tmp_path / "taken")
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OSError, match="path=.*the folder cannot be written"):
+    with pytest.raises(OSError, match="path=.*cannot be written"):
         model.save(tmp_path / "file" / "model.safetensors")
     (tmp_path / "file").unlink()
-    assert [p.name for p in tmp_path.iterdir()] == ["taken"]
+    path = model.save(tmp_path / "model.safetensors")
+    before = path.read_bytes()
+
+    def fail(name, content):
+        with open(name, "wb") as file:
+            file.write(content[:100])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(OSError, match="model could not be saved.*No space.*is as it was"):
+        model.save(path)
+    assert path.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.safetensors", "taken"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+def test_a_saved_model_has_the_permissions_of_a_new_file(tmp_path, model):
+    before = os.umask(0o027)
+    try:
+        path = model.save(tmp_path / "model.safetensors")
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o640
+    path.chmod(0o604)
+    assert model.save(path).stat().st_mode & 0o777 == 0o604
 
 
 def test_what_is_no_model_is_refused(tmp_path):
@@ -232,8 +258,12 @@ def test_beyond_the_range_of_numbers_all_columns_are_nan(film, model):
 
 def test_numbers_of_numpy_are_saved_as_numbers(tmp_path, film):
     model = RVAE(output_dimension=np.int64(1), epochs=1, learning_rate=np.float32(1e-3))
-    path = model.fit(film.stack.data).save(tmp_path / "model.safetensors")
-    assert RVAE.load(path).output_dimension == 1
+    model.set_params(random_state=np.int64(3), architecture=np.str_("harmonic"))
+    model.fit(film.stack.data)
+    model.pixel_size_, model.pixel_units_ = np.float32(0.5), np.array("nm")
+    loaded = RVAE.load(model.save(tmp_path / "model.safetensors"))
+    assert loaded.output_dimension == 1 and loaded.random_state == 3
+    assert loaded.pixel_size_ == 0.5 and loaded.pixel_units_ == "nm"
 
 
 def test_leaving_out_many_sites_is_said_aloud(film, caplog):

@@ -145,6 +145,25 @@ def test_without_a_model_the_explorer_says_how_to_get_it(fitted, tmp_path):
     assert abs(away) < np.pi / 180 + 1e-9
 
 
+def test_what_the_model_does_not_fit_is_said_and_other_errors_are_raised(fitted, monkeypatch):
+    smaller = fitted.isig[:-8, :-8]  # the columns are off the middle
+    explorer = smaller.explore()
+    assert "off the middle" in explorer.model_ax.texts[0].get_text()
+    explorer.close()
+    for method in ("_decoder", "get_angle_posterior"):
+        with monkeypatch.context() as patch:
+            patch.setattr(SubImageStack, method, lambda *args: int("a fault"))
+            with pytest.raises(ValueError, match="a fault"):
+                fitted.explore()
+
+
+def test_a_model_without_angles_is_explored(film):
+    stack = film.stack.deepcopy()
+    stack.rvae(rotation=False, epochs=2, random_state=0)
+    explorer = stack.explore(color="latent_0")
+    assert "no angles" in explorer.posterior_ax.texts[0].get_text()
+
+
 def test_nothing_is_changed_by_looking(fitted):
     data, table = fitted.data.copy(), fitted.sites.to_dataframe()
     explorer = fitted.explore("latent_1", "angle", "order_amplitude")

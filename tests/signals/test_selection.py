@@ -90,7 +90,7 @@ def test_a_selection_without_meaning_is_refused(stack, sites, error, match):
 
 
 def test_a_single_site_has_nothing_to_select(stack):
-    with pytest.raises(ValueError, match="one navigation axis, not 0"):
+    with pytest.raises(ValueError, match="no navigation axis: keep the axis"):
         stack.inav[3].select_sites([0])
 
 

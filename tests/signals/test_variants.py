@@ -202,7 +202,7 @@ def test_a_symmetric_motif_needs_the_model(grains, tmp_path):
 
 def test_angles_that_are_alike_where_displacements_turn_are_warned_of(stack, caplog):
     stack.sites["angle"] = np.full(len(stack.sites), 0.3)
-    stack.register_angle("displacement", least_resultant=0)
+    stack.register_angle("displacement", least_resultant=0, overwrite=True)
     assert "stack.rvae(subtract_average=True) takes it away" in caplog.text
 
 

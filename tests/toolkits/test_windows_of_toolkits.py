@@ -23,9 +23,9 @@ PIXELS = "pixels or click_on_the_map or path_drawn"
 
 def claims(environment, backend, which=None, **more):
     """Run the claims; how many hold. None is left out."""
-    chosen = ["-k", which] if which else []
+    options = ["-q", "-n", "0", "-p", "no:cacheprovider", *(["-k", which] if which else [])]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *chosen, "claims.py"],
+        [sys.executable, "-m", "pytest", *options, "claims.py"],
         cwd=HERE,
         env={**environment, "MPLBACKEND": backend, **more},
         capture_output=True,

@@ -1,0 +1,51 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where compiled code is kept: in a folder of the user's, never in that of the package.
+
+Numba keeps it beside the source. An installer that removes the package does not know these files
+and leaves them; Python takes what is left for a package without content.
+"""
+
+import functools
+import tempfile
+from pathlib import Path
+
+import platformdirs
+from numba import config, njit
+
+
+def compiled(**options):
+    """Decorate functions as ``numba.njit(**options)``; compiled code outlives the process."""
+
+    def decorate(function):
+        folder = _folder()
+        if folder is None:
+            return njit(**options)(function)
+        # Numba reads the folder here, once. Other people's functions keep theirs.
+        before, config.CACHE_DIR = config.CACHE_DIR, folder
+        try:
+            return njit(cache=True, **options)(function)
+        except RuntimeError:  # the user has told numba not to keep code in such folders
+            return njit(**options)(function)
+        finally:
+            config.CACHE_DIR = before
+
+    return decorate
+
+
+@functools.cache
+def _folder():
+    """Folder that can be written: that of numba's settings, or the user's cache; None without one.
+
+    No temporary folder: others may write there, and what is kept is executed.
+    """
+    for folder in (Path(config.CACHE_DIR), platformdirs.user_cache_path("hs_rvae") / "numba"):
+        if not folder.is_absolute():  # no setting, or no home
+            continue
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                return str(folder)
+        except OSError:
+            continue
+    return None

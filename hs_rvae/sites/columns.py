@@ -1,0 +1,344 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The register of columns: what each column of the site table is, and who writes it.
+
+A new column is one row of :data:`COLUMNS`. Figures, clusters, diagnostics, the report and messages
+ask this module whether a column is an angle, which colours it has, its unit, and which call writes
+it. Columns of your own need no row: their unit says whether they are angles. :func:`register` gives
+them a kind and a printed name.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from . import units
+
+#: What a column can be, and what follows from it.
+KINDS = {
+    "angle": "a direction, the same after one period: cyclic colours, cosine and sine in clusters",
+    "signed": "a number whose sign has a meaning: diverging colours about 0",
+    "amplitude": "a size or a spread, without a sign: sequential colours",
+    "probability": "from 0 to 1: sequential colours",
+    "score": "any other number, whose zero has no meaning: sequential colours",
+    "position": "a place in the image: sequential colours",
+    "count": "a number that is counted up: sequential colours",
+    "label": "a whole number that names a group, -1 = none: a colour for each",
+}
+
+#: The call of each writer. Columns of any other writer than these are the user's own.
+WRITERS = {
+    "from_positions": "SubImageStack.from_positions(image, xy)",
+    "neighbours": "SubImageStack.from_positions(image, xy, neighbours=...)",
+    "sublattice": "SubImageStack.from_atom_lattice(hs_rvae.find_sublattices(image), image)",
+    "rvae": "stack.rvae() or stack.apply_rvae(path)",
+    "assign_variants": "stack.assign_variants()",
+    "decomposition": "stack.decomposition()",
+    "embedding": "stack.embedding()",
+    "cluster_analysis": "stack.cluster_analysis()",
+    "link_frames": "stack.link_frames()",
+    "stack": "hs_rvae.stack(stacks)",
+    "rvae_diagnostics": "stack.rvae_diagnostics()",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """
+    One row of the register.
+
+    Attributes
+    ----------
+    names : str
+        Names of columns, separated by spaces; ``#`` stands for a number.
+    kind : str
+        One of :data:`KINDS`.
+    unit : str
+        "" is dimensionless; "length" is a calibrated length, in pm or the unit of the image.
+    writer : str
+        One of :data:`WRITERS`, or "" for the user.
+    meaning : str
+        One line.
+    period : float
+        Of an angle, in radians.
+    title : str
+        Printed name; None makes one of the name, as in "Order amplitude".
+    main : bool
+        Whether it is among the columns that readers look at first: in the text of a stack, the
+        explorer, the table of a report and, if a model wrote it, the diagnostics.
+    """
+
+    names: str
+    kind: str
+    unit: str
+    writer: str
+    meaning: str
+    period: float = 2 * np.pi
+    title: str | None = None
+    main: bool = False
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise ValueError(f"kind={self.kind!r}: take one of {', '.join(map(repr, KINDS))}.")
+        pattern = "|".join(re.escape(name).replace(r"\#", r"\d+") for name in self.names.split())
+        object.__setattr__(self, "_pattern", re.compile(pattern))
+
+    def matches(self, name):
+        """Whether `name` is one of its names."""
+        return self._pattern.fullmatch(name) is not None
+
+
+#: All columns that the package writes, the first ones being those looked at first.
+COLUMNS = (
+    Column("site_index", "count", "", "from_positions",
+           "row of the site in the list of positions that was given", main=True),
+    Column("x y", "position", "px", "from_positions",
+           "position of the column in the image", main=True),
+    Column("displacement_x displacement_y", "signed", "px", "neighbours",
+           "the site minus the mean of its four nearest neighbours", main=True),
+    Column("angle", "angle", "rad", "rvae", "rotation of the site", main=True),
+    Column("angle_std", "amplitude", "rad", "rvae", "standard deviation of the angle",
+           title="Angle, standard deviation", main=True),
+    Column("order_amplitude", "amplitude", "", "rvae",
+           "strength of the distortion, 1 = typical, 0 = none", main=True),
+    Column("variant", "label", "", "assign_variants", "well of the angle, -1 = undefined",
+           main=True),
+    Column("cluster", "label", "", "cluster_analysis",
+           "group of similar sites, the largest first, -1 = none", main=True),
+    Column("latent_#", "signed", "", "rvae", "content latents", title="", main=True),
+    Column("shift_x shift_y", "signed", "px", "rvae",
+           "shift of the content, of models with ``translation=True``", main=True),
+    Column("frame", "label", "", "from_positions", "image of a series", main=True),
+    Column("track", "label", "", "link_frames", "column of the specimen, the same in all frames"),
+    Column("image", "label", "", "stack", "number of the image, in a stack that joins several"),
+    Column("displacement_x_calibrated displacement_y_calibrated", "signed", "length",
+           "neighbours", "the displacement, each axis with its own scale"),
+    Column("displacement_std", "amplitude", "px", "neighbours",
+           "standard error of the displacement, where the fit of the columns gives one"),
+    Column("cell_a cell_b", "amplitude", "px", "neighbours", "sides of the cell of the neighbours"),
+    Column("cell_angle", "amplitude", "rad", "neighbours", "angle between these two sides"),
+    Column("angle_weight", "probability", "", "rvae",
+           "probability of the mode of the posterior that the angle stands for"),
+    Column("latent_#_std", "amplitude", "", "rvae", "standard deviations of the latents", title=""),
+    Column("shift_x_std shift_y_std", "amplitude", "px", "rvae",
+           "standard deviation of the shift"),
+    Column("shift_x_calibrated shift_y_calibrated", "signed", "length", "rvae",
+           "the shift, each axis with its own scale"),
+    Column("order_amplitude_std", "amplitude", "", "rvae", "standard error of the order amplitude"),
+    Column("log_likelihood", "score", "nat", "rvae", "how well the model explains the site"),
+    Column("variant_residual", "signed", "rad", "assign_variants",
+           "the angle minus that of the variant"),
+    Column("cluster_probability", "probability", "", "cluster_analysis",
+           "probability of the cluster"),
+    Column("pca_# svd_# nmf_#", "signed", "", "decomposition", "loadings of a decomposition",
+           title=""),
+    Column("tsne_# mds_# isomap_#", "signed", "", "embedding", "coordinates in an embedding",
+           title=""),
+    Column("offset_x offset_y", "signed", "px", "from_positions",
+           'column minus centre of the window; 0 except for ``centring="nearest"``'),
+    Column("sigma_x sigma_y", "amplitude", "px", "sublattice", "widths of the fitted column"),
+    Column("rotation", "angle", "rad", "sublattice",
+           "direction of ``sigma_x``, from +x towards -y", period=np.pi),
+    Column("amplitude", "amplitude", "", "sublattice",
+           "height of the fitted column above the background"),
+    Column("amplitude_std", "amplitude", "", "sublattice", "standard error of this height"),
+    Column("volume", "amplitude", "", "sublattice", "sum of the fitted peak"),
+    Column("disk_mean", "score", "", "sublattice",
+           "mean of the image in a disk about the position"),
+    Column("background", "score", "", "sublattice", "level of the image around the column"),
+    Column("residual", "amplitude", "", "sublattice", "what the fit leaves of the image"),
+    Column("x_std y_std", "amplitude", "px", "sublattice", "standard errors of the position"),
+    Column("status", "label", "", "sublattice", "how the fit ended, 0 = well"),
+    Column("found shape_held", "label", "", "sublattice",
+           "whether it was a maximum, and whether only height and position were fitted"),
+    Column("i j", "count", "", "sublattice", "place of the column in the lattice"),
+    Column("part", "label", "", "sublattice", "connected part of the lattice"),
+    Column("disk_intensity lowest_intensity", "score", "", "rvae_diagnostics",
+           "intensity of the column and of its surroundings in the sub-image"),
+)  # fmt: skip
+
+# Of columns that no row describes: these are sizes, in whatever unit they are.
+_SPREAD = re.compile(r"(.+_)?(std|sigma|error|err|fwhm|uncertainty|rms|width)")
+_DIFFERENCE = re.compile(r"(.+_)?(residual|residuals)")
+_own = {}  # what users registered, by names
+
+
+def register(names, kind, *, unit="", meaning="", period=2 * np.pi, title=None):
+    """
+    Describe columns of your own, for figures, clusters and the explorer.
+
+    It holds until Python ends. A column need not be registered: one in rad or deg is an angle, one
+    whose name ends in ``_std`` a size; for any other its values decide on the colours.
+
+    Parameters
+    ----------
+    names : str
+        Names of columns, separated by spaces; ``#`` stands for a number.
+    kind : str
+        One of the keys of :data:`KINDS`.
+    unit : str
+        Of a column that is set without one, as in ``stack.sites["tilt"] = values``.
+    meaning : str
+        One line.
+    period : float
+        Of an angle, in radians: pi for an axis, which is the same after half a turn.
+    title : str, optional
+        Printed name; by default the name with spaces.
+
+    Raises
+    ------
+    ValueError
+        If the kind is unknown, or one of the names is a column of the package.
+
+    Examples
+    --------
+    >>> register("easy_axis", "angle", unit="rad", period=np.pi, title="Easy axis")
+    >>> label("easy_axis", "rad")
+    'Easy axis (°)'
+    """
+    column = Column(str(names), kind, unit, "", meaning, float(period), title)
+    if not column.names.strip():
+        raise ValueError(f"names={names!r}: give the name of a column.")
+    for name in column.names.split():
+        if any(row.matches(name.replace("#", "0")) for row in COLUMNS):
+            raise ValueError(f"names={names!r}: {name} is a column of the package; take another.")
+    turns = 2 * np.pi / column.period if column.period > 0 else 0
+    if round(turns) < 1 or not np.isclose(turns, round(turns)):
+        raise ValueError(f"period={period!r}: give 2 pi by a whole number, such as pi for an axis.")
+    _own[column.names] = column
+
+
+def find(name):
+    """The row of the register for a column, or None if there is none."""
+    own = next((row for row in reversed(_own.values()) if row.matches(name)), None)
+    return own or _of_package(name)
+
+
+@lru_cache(maxsize=1024)
+def _of_package(name):
+    return next((row for row in COLUMNS if row.matches(name)), None)
+
+
+def kind(name, unit=""):
+    """
+    What a column is: one of :data:`KINDS`, or "" if only its values can tell.
+
+    Parameters
+    ----------
+    name : str
+    unit : str
+        Unit in the site table.
+
+    Examples
+    --------
+    >>> kind("order_amplitude"), kind("direction", "rad"), kind("direction_std", "rad")
+    ('amplitude', 'angle', 'amplitude')
+    >>> kind("strain", "%")
+    ''
+    """
+    row = find(name)
+    if row is not None:
+        # An angle by its name only, in % or px, is something else of the same name.
+        return row.kind if row.kind != "angle" or unit == "" or units.is_angle(unit) else ""
+    if _SPREAD.fullmatch(name):
+        return "amplitude"
+    if _DIFFERENCE.fullmatch(name):
+        return "signed"
+    return "angle" if units.is_angle(unit) else ""
+
+
+def period(name, unit=""):
+    """
+    Period of a column of angles in radians; None if the column is not an angle.
+
+    Examples
+    --------
+    >>> period("variant_residual", "rad"), round(period("rotation", "rad"), 2)
+    (None, 3.14)
+    """
+    if kind(name, unit) != "angle":
+        return None
+    row = find(name)
+    return 2 * np.pi if row is None else row.period
+
+
+def unit(name, length="pm"):
+    """
+    Unit in which the package writes a column; "" is dimensionless.
+
+    Parameters
+    ----------
+    name : str
+    length : str
+        Unit of calibrated lengths.
+
+    Examples
+    --------
+    >>> unit("angle"), unit("shift_x_calibrated"), unit("variant")
+    ('rad', 'pm', '')
+    """
+    row = find(name)
+    own = "" if row is None else row.unit
+    return length if own == "length" else own
+
+
+def own_unit(name):
+    """Unit that the user registered for a column; "" is dimensionless."""
+    return next((row.unit for row in reversed(_own.values()) if row.matches(name)), "")
+
+
+def title(name):
+    """
+    Printed name of a column.
+
+    Examples
+    --------
+    >>> title("displacement_x_calibrated"), title("latent_0"), title("strain")
+    ('Displacement x', 'latent_0', 'strain')
+    """
+    row = find(name)
+    if row is None or row.title == "":
+        return name
+    words = name.removesuffix("_calibrated").replace("_", " ")
+    made = words[:1].upper() + words[1:] if len(words) > 1 else words
+    return row.title or made.replace(" std", ", standard deviation")
+
+
+def label(name, unit=""):
+    """
+    Printed name and unit for an axis or a colour bar; angles are drawn in degrees.
+
+    Examples
+    --------
+    >>> label("order_amplitude"), label("angle", "rad"), label("displacement_x_calibrated", "pm")
+    ('Order amplitude', 'Angle (°)', 'Displacement x (pm)')
+    """
+    unit = "°" if kind(name, unit) == "angle" or units.is_angle(unit) else unit
+    return f"{title(name)} ({unit})" if unit else title(name)
+
+
+def call_for(name):
+    """
+    The call that writes a column, also of a vector such as "displacement"; "" if it is not known.
+
+    Examples
+    --------
+    >>> call_for("tsne_0"), call_for("strain")
+    ('stack.embedding()', '')
+    """
+    stem = name.removesuffix("_calibrated")
+    row = find(name) or find(f"{stem}_x{name[len(stem) :]}")
+    return "" if row is None else WRITERS.get(row.writer, "")
+
+
+def written_by(writer, names):
+    """Those of `names` that belong to a writer by the register."""
+    return [name for name in names if (row := _of_package(name)) and row.writer == writer]
+
+
+def main(names):
+    """Those of `names` that readers look at first, in the order of the register."""
+    rows = [row for row in COLUMNS if row.main]
+    return [name for row in rows for name in names if row.matches(name)]

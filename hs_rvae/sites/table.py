@@ -1,0 +1,480 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The site table: everything known about each site, as named columns with units."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from hs_rvae.files import complete_file
+from hs_rvae.masked_arrays import filled
+
+from . import columns as _register
+
+
+class SiteTable:
+    """
+    Named columns, one row per site, as a view of a HyperSpy signal ``(sites | columns)``.
+
+    Changing a column through the table changes the signal, so the table of a stack needs no
+    putting back. All columns are stored as float64; those that were given as integers (indices,
+    labels) are read as int64. The table keeps who wrote each column (:attr:`writers`): a method
+    of a stack replaces its own columns and refuses to replace those of others.
+
+    Parameters
+    ----------
+    signal : hyperspy.api.signals.BaseSignal
+        With the column names, units, integer flags and writers in ``metadata.Sites``, as made by
+        :meth:`from_columns`. A signal without navigation axis is a table of one row.
+
+    Examples
+    --------
+    >>> table = SiteTable.from_columns({"x": [4.0, 8.5], "y": [1.0, 2.0]}, units={"x": "px"})
+    >>> table.set("variant", [0, 3])
+    >>> table["variant"]
+    array([0, 3])
+    >>> table[["x", "y"]].shape
+    (2, 2)
+    >>> table
+    <SiteTable, 2 sites, columns: x (px), y, variant>
+    """
+
+    # len() counts sites while names are looked up: iterating would be ambiguous.
+    __iter__ = None
+
+    def __init__(self, signal):
+        if not signal.metadata.has_item("Sites.columns"):
+            raise ValueError(
+                "signal is no site table (no metadata.Sites.columns): use SiteTable.from_columns."
+            )
+        if hasattr(signal.data, "compute"):
+            signal.compute(show_progressbar=False)
+        self.signal = signal
+
+    @classmethod
+    def from_columns(
+        cls,
+        columns,
+        units=None,
+        pixel_size=(1.0, 1.0),
+        pixel_units="px",
+        pixel_offset=(0.0, 0.0),
+        *,
+        writers=None,
+    ):
+        """
+        Make a table from arrays.
+
+        Parameters
+        ----------
+        columns : Mapping of str to array-like of shape (n,)
+            Integer and boolean arrays make integer columns.
+        units : Mapping of str to str, optional
+            Units by column name; "" (the default) means dimensionless.
+        pixel_size : tuple of float
+            Width and height of a pixel of the parent image, in `pixel_units`.
+        pixel_units : str
+            Units of the parent image's axes.
+        pixel_offset : tuple of float
+            Calibrated coordinates (x, y) of pixel (0, 0) of the parent image.
+        writers : Mapping of str to str, optional
+            Who wrote each column, see :attr:`writers`; "" (the default) is the user.
+
+        Returns
+        -------
+        SiteTable
+        """
+        from hyperspy.signals import Signal1D
+
+        columns = {name: _checked(name, values) for name, values in dict(columns).items()}
+        lengths = {len(values) for values in columns.values()}
+        if len(lengths) != 1:
+            raise ValueError(
+                f"columns need one common length, not {sorted(lengths)}: give each one "
+                "value per site."
+            )
+        data = np.empty((lengths.pop(), len(columns)))
+        for i, values in enumerate(columns.values()):
+            data[:, i] = values
+        axes = [
+            {"name": "site", "size": data.shape[0], "navigate": True},
+            {"name": "column", "size": data.shape[1], "navigate": False},
+        ]
+        signal = Signal1D(data, axes=axes)
+        signal.metadata.General.title = "Site table"
+        units, writers = dict(units or {}), dict(writers or {})
+        signal.metadata.add_dictionary(
+            {
+                "Sites": {
+                    "columns": list(columns),
+                    "units": [str(units.get(name, "")) for name in columns],
+                    "integer": [_is_integer(values) for values in columns.values()],
+                    "writers": [str(writers.get(name, "")) for name in columns],
+                    "pixel_size": [float(size) for size in pixel_size],
+                    "pixel_units": str(pixel_units),
+                    "pixel_offset": [float(offset) for offset in pixel_offset],
+                }
+            }
+        )
+        return cls(signal)
+
+    @property
+    def _node(self):
+        return self.signal.metadata.Sites
+
+    @property
+    def _rows(self):
+        """The data as (sites, columns): a view, also for the one row left by an integer index."""
+        return self.signal.data.reshape(-1, self.signal.data.shape[-1])
+
+    @property
+    def columns(self):
+        """Names of the columns."""
+        return tuple(self._node.columns)
+
+    @property
+    def units(self):
+        """Units by column name; "" means dimensionless."""
+        return dict(zip(self.columns, self._node.units, strict=True))
+
+    @property
+    def writers(self):
+        """
+        Who wrote each column, by name: "" is the user.
+
+        Else a key of :data:`hs_rvae.sites.columns.WRITERS`, such as "rvae". Values that are set
+        through the table are the user's, whoever wrote the column before.
+        """
+        known = self._node.get_item("writers")
+        if known is None:  # of an earlier version
+            known = [getattr(_register.find(name), "writer", "") for name in self.columns]
+        return dict(zip(self.columns, known, strict=True))
+
+    @property
+    def pixel_size(self):
+        """Width and height of a pixel of the parent image, in :attr:`pixel_units`."""
+        return tuple(float(size) for size in self._node.pixel_size)
+
+    @property
+    def pixel_units(self):
+        """Units of the parent image's axes; "px" if it is not calibrated."""
+        return str(self._node.pixel_units)
+
+    @property
+    def pixel_offset(self):
+        """Calibrated coordinates (x, y) of pixel (0, 0) of the parent image."""
+        return tuple(float(offset) for offset in self._node.pixel_offset)
+
+    @property
+    def xy(self):
+        """Positions ``(x, y)`` of the sites in pixels of the parent image, shape (n, 2)."""
+        return self[["x", "y"]]
+
+    def __getattr__(self, name):
+        """Only for names that do not exist: columns are items."""
+        known = not name.startswith("_") and name != "signal" and name in self.columns
+        hint = f": columns are items, sites[{name!r}]" if known else ""
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
+
+    def __len__(self):
+        return len(self._rows)
+
+    def __contains__(self, name):
+        return name in self.columns
+
+    def __repr__(self):
+        names = [f"{name} ({unit})" if unit else name for name, unit in self.units.items()]
+        return f"<SiteTable, {len(self)} sites, columns: {', '.join(names)}>"
+
+    def _repr_html_(self):
+        """The first and last sites as a table, for notebooks."""
+        frame = self.to_dataframe()
+        units = self.units
+        frame.columns = [f"{name} ({units[name]})" if units[name] else name for name in units]
+        return frame.to_html(
+            max_rows=8, float_format="{:.4g}".format, notebook=True, show_dimensions=True
+        )
+
+    def __getitem__(self, names):
+        """
+        Values of one column (a copy, shape (n,)), or of a list of columns (shape (n, m)).
+
+        Parameters
+        ----------
+        names : str or list of str
+
+        Returns
+        -------
+        numpy.ndarray
+            int64 for a single integer column, float64 otherwise.
+        """
+        if isinstance(names, list | tuple):
+            return self._rows[:, [self._index(name) for name in names]]
+        index = self._index(names)
+        values = self._rows[:, index].copy()
+        return np.rint(values).astype(np.int64) if self._node.integer[index] else values
+
+    def __setitem__(self, name, values):
+        self.set(name, values, self.units.get(name, _register.own_unit(str(name))))
+
+    def _index(self, name):
+        try:
+            return self.columns.index(name)
+        except ValueError:
+            raise KeyError(missing_column(self, name)) from None
+
+    def _ipython_key_completions_(self):
+        """Names that the tabulator key offers after ``sites["``."""
+        return list(self.columns)
+
+    def set(self, name, values, units=""):
+        """
+        Write a column: add it, or replace its values and units.
+
+        Parameters
+        ----------
+        name : str
+        values : array-like of shape (n,)
+            Integers and booleans make an integer column. Masked values become NaN.
+        units : str
+            "" means dimensionless.
+        """
+        self.set_many({name: values}, {name: units})
+
+    def set_many(self, columns, units=None, *, writer="", remove=()):
+        """
+        Write several columns at once; nothing is changed if one of them does not fit.
+
+        Parameters
+        ----------
+        columns : Mapping of str to array-like of shape (n,)
+        units : Mapping of str to str, optional
+            Columns that are not named here keep their units; new ones are dimensionless.
+        writer : str
+            Who writes them, see :attr:`writers`.
+        remove : collection of str
+            Columns that go at the same moment, if they are there.
+        """
+        columns = {name: _checked(name, values) for name, values in dict(columns).items()}
+        for name, values in columns.items():
+            if len(values) != len(self):
+                raise ValueError(
+                    f"Column {name!r} has {len(values)} values for {len(self)} sites: give one for "
+                    "each, NaN where there is none."
+                )
+        kept = [name for name in self.columns if name not in remove]
+        names = kept + [name for name in columns if name not in kept]
+        integer = dict(zip(self.columns, self._node.integer, strict=True))
+        integer |= {name: _is_integer(values) for name, values in columns.items()}
+        data = np.empty((len(self), len(names)))
+        for i, name in enumerate(names):
+            data[:, i] = columns[name] if name in columns else self._rows[:, self._index(name)]
+        writers = self.writers | dict.fromkeys(columns, str(writer))
+        self._replace(data, names, self.units | dict(units or {}), integer, writers)
+
+    def claim(self, writers):
+        """
+        Note who wrote columns.
+
+        Parameters
+        ----------
+        writers : Mapping of str to str
+            Writer by column; see :attr:`writers`. Columns that are not there do not count.
+        """
+        known = self.writers
+        self._node.writers = [str(writers.get(name, known[name])) for name in self.columns]
+
+    def numbered(self, stem):
+        """Columns ``stem_0``, ``stem_1`` ..., in the order of their numbers."""
+        names = [name for name in self.columns if re.fullmatch(rf"{re.escape(stem)}_\d+", name)]
+        return sorted(names, key=lambda name: int(name.rsplit("_", 1)[1]))
+
+    def check_free(self, names, verb, writer, overwrite=False, instead=None):
+        """
+        Refuse to replace columns that somebody else wrote.
+
+        Parameters
+        ----------
+        names : collection of str
+            Columns that would be replaced or removed; those that are not there do not count.
+        verb : str
+            The call, for the message: ``"stack.rvae"``.
+        writer : str
+            Who would write them; its own columns are free.
+        overwrite : bool
+            Whether the user allows it.
+        instead : str, optional
+            Another way out than the removal of the columns, for the message.
+
+        Raises
+        ------
+        ValueError
+            If one of them is the user's, or of another writer.
+        """
+        if overwrite:
+            return
+        writers = self.writers
+        foreign = [n for n in self.columns if n in names and writers[n] != writer]
+        if foreign:
+            owners = {_register.WRITERS.get(writers[name], "you") for name in foreign}
+            one = len(foreign) == 1
+            raise ValueError(
+                f"{verb}() would replace the {'column' if one else 'columns'} "
+                f"{', '.join(map(repr, foreign))}, which {' and '.join(sorted(owners))} wrote: "
+                f"{instead or 'keep a copy under another name'}, or pass overwrite=True."
+            )
+
+    def remove(self, *names):
+        """
+        Remove columns.
+
+        Parameters
+        ----------
+        *names : str
+        """
+        gone = [self._index(name) for name in names]
+        kept = [i for i in range(len(self.columns)) if i not in gone]
+        if not kept:
+            raise ValueError(
+                "The last column of a site table cannot be removed: add another first."
+            )
+        integer = dict(zip(self.columns, self._node.integer, strict=True))
+        names = [self.columns[i] for i in kept]
+        self._replace(self._rows[:, kept], names, self.units, integer, self.writers)
+
+    def _replace(self, data, names, units, integer, writers):
+        """Put other columns into the signal; the sites stay."""
+        self.signal.data = data.reshape(*self.signal.data.shape[:-1], len(names))
+        self.signal.get_dimensions_from_data()
+        self._node.columns = names
+        self._node.units = [str(units.get(name, "")) for name in names]
+        self._node.integer = [bool(integer[name]) for name in names]
+        self._node.writers = [writers[name] for name in names]
+
+    def take(self, sites):
+        """
+        Make a new table with some of the sites.
+
+        Parameters
+        ----------
+        sites : array-like
+            Boolean mask of length n, or integer indices.
+
+        Returns
+        -------
+        SiteTable
+        """
+        rows = self._rows[np.asarray(sites)]
+        integer = zip(self.columns, rows.T, self._node.integer, strict=True)
+        return SiteTable.from_columns(
+            {name: np.rint(v).astype(np.int64) if whole else v for name, v, whole in integer},
+            units=self.units,
+            pixel_size=self.pixel_size,
+            pixel_units=self.pixel_units,
+            pixel_offset=self.pixel_offset,
+            writers=self.writers,
+        )
+
+    def to_dataframe(self):
+        """
+        Make a :class:`pandas.DataFrame` of the table.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Index ``site``; ``attrs["units"]`` and ``attrs["writers"]`` hold units and writers by
+            column name.
+        """
+        import pandas as pd
+
+        index = pd.RangeIndex(len(self), name="site")
+        frame = pd.DataFrame({name: self[name] for name in self.columns}, index=index)
+        frame.attrs |= {"units": self.units, "writers": self.writers}
+        return frame
+
+    def to_csv(self):
+        """
+        The table as text: CSV with the columns ``site`` and :attr:`columns`.
+
+        Returns
+        -------
+        str
+            As :meth:`save` writes it; numbers are exact.
+        """
+        return self.to_dataframe().to_csv(lineterminator="\n")
+
+    def units_to_csv(self):
+        """
+        The units as text: CSV with the columns ``column`` and ``unit``.
+
+        Returns
+        -------
+        str
+        """
+        import pandas as pd
+
+        units = pd.Series(self.units, name="unit").rename_axis("column")
+        return units.to_csv(lineterminator="\n")
+
+    def save(self, path):
+        """
+        Write the table as CSV, and its units as a second file beside.
+
+        ``pandas.read_csv(path, index_col="site")`` reads the table. Of ``sites.csv``, the units
+        are in ``sites.units.csv``. Each file appears complete or not at all.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+
+        Returns
+        -------
+        pathlib.Path
+            The file of the table.
+
+        Raises
+        ------
+        OSError
+            If the folder does not exist or cannot be written.
+        """
+        path = Path(path)
+        beside = path.with_name(f"{path.stem}.units{path.suffix}")
+        with complete_file(beside, "The units") as units, complete_file(path, "The table") as draft:
+            draft.write_text(self.to_csv(), encoding="utf-8", newline="\n")
+            units.write_text(self.units_to_csv(), encoding="utf-8", newline="\n")
+        return path
+
+
+def missing_column(sites, name):
+    """Say that there is no such column, which call writes it, and which columns there are."""
+    near = difflib.get_close_matches(str(name), sites.columns, n=1)
+    stem = re.match(r"[a-z]+_(?=\d+$)", str(name))
+    numbered = [c for c in sites.columns if stem and re.fullmatch(rf"{stem[0]}\d+", c)]
+    if numbered:
+        remedy = f"; the last of its kind is {numbered[-1]!r}."
+    elif call := _register.call_for(str(name)):
+        remedy = f": run {call} first."
+    else:
+        remedy = f"; did you mean {near[0]!r}?" if near else "."
+    return f"The site table has no column {name!r}{remedy} It has {', '.join(sites.columns)}."
+
+
+def _checked(name, values):
+    """Make a 1-D real array of a column's values (also of a HyperSpy signal or dask array)."""
+    if not isinstance(name, str) or not name.strip() or "\n" in name:
+        raise ValueError(f"A column's name must be a line of text, not {name!r}.")
+    if isinstance(values, Mapping):
+        raise TypeError(f"Column {name!r} needs an array, not a {type(values).__name__}.")
+    array = np.asarray(filled(values.data if hasattr(values, "axes_manager") else values))
+    if array.dtype.kind not in "iufb":
+        raise TypeError(f"Column {name!r} needs real numbers, not {array.dtype}.")
+    if array.ndim != 1:
+        raise ValueError(f"Column {name!r} needs one value per site, not the shape {array.shape}.")
+    return array
+
+
+def _is_integer(values):
+    return values.dtype.kind in "iub"

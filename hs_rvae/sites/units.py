@@ -1,0 +1,197 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Units: whether an axis is calibrated, lengths in picometres, angles in degrees.
+
+Pint reads the units, with the registry that HyperSpy uses for its axes.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+
+# An axis in one of these, or without unit, counts pixels. Pint would take "px" for 1/96 inch.
+_PIXELS = {"", "px", "pix", "pixel", "pixels", "<undefined>", "none"}
+# Spellings of files that Pint does not know, or takes for another unit (A: ampere).
+_ANGSTROM = {"a", "å", "ang", "angstrom", "angstroms", "ångström", "ångstrom"}
+
+
+def text(unit):
+    """
+    A unit as text, "" where there is none or it is the pixel.
+
+    Parameters
+    ----------
+    unit : object
+        Of an axis; HyperSpy has an object of its own for "not defined".
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> text("nm"), text("pixel"), text(None)
+    ('nm', '', '')
+    """
+    unit = unit.strip() if isinstance(unit, str) else ""
+    return "" if unit.lower() in _PIXELS else str(unit)
+
+
+def is_calibrated(unit):
+    """
+    Whether lengths in this unit are more than a count of pixels.
+
+    Examples
+    --------
+    >>> is_calibrated("nm"), is_calibrated("px"), is_calibrated("")
+    (True, False, False)
+    """
+    return text(unit) != ""
+
+
+def printed(unit):
+    """
+    The unit of an axis for a figure; "px" where the axis is not calibrated.
+
+    Examples
+    --------
+    >>> printed("um"), printed("pixels")
+    ('µm', 'px')
+    """
+    return text(unit).replace("um", "µm") or "px"
+
+
+def picometres(unit):
+    """
+    Picometres in one unit of length; None if the unit is not a length.
+
+    Examples
+    --------
+    >>> picometres("nm"), picometres("Å"), picometres("1/nm"), picometres("px")
+    (1000.0, 100.0, None, None)
+    """
+    return _picometres(text(unit))
+
+
+@lru_cache
+def _picometres(unit):
+    if unit.lower() in _ANGSTROM:
+        return 100.0
+    if not unit:
+        return None
+    import pint
+
+    registry = pint.get_application_registry()
+    try:
+        length = registry.Quantity(1.0, unit).to("pm").magnitude
+    except Exception:  # Pint has many: unknown, not a length, not an expression
+        return None
+    return float(f"{length:.12g}")
+
+
+def length_scale(unit):
+    """
+    Factor and unit in which calibrated lengths are written: picometres where that is possible.
+
+    Parameters
+    ----------
+    unit : str
+
+    Returns
+    -------
+    factor : float
+    unit : str
+        "pm", or the unit as it is if it is not a length.
+
+    Examples
+    --------
+    >>> length_scale("nm"), length_scale("1/nm")
+    ((1000.0, 'pm'), (1.0, '1/nm'))
+    """
+    factor = picometres(unit)
+    return (1.0, unit) if factor is None else (factor, "pm")
+
+
+def length_ratio(unit, other):
+    """
+    Size of one unit of length in another; None if they cannot be compared.
+
+    Examples
+    --------
+    >>> length_ratio("nm", "Å"), length_ratio("nm", "s")
+    (10.0, None)
+    """
+    if text(unit) == text(other):
+        return 1.0
+    sizes = picometres(unit), picometres(other)
+    return None if None in sizes else sizes[0] / sizes[1]
+
+
+def is_angle(unit):
+    """
+    Whether it is the radian or the degree, in which directions are given.
+
+    Smaller units, such as mrad, measure tilts that never come round.
+
+    Examples
+    --------
+    >>> is_angle("rad"), is_angle("°"), is_angle("mrad")
+    (True, True, False)
+    """
+    return _degrees(unit) is not None
+
+
+def in_radians(unit):
+    """Whether angles in this unit are radians; "" is taken for radians."""
+    return unit == "" or _degrees(unit) not in (None, 1.0)
+
+
+def degrees(values, unit):
+    """
+    Angles in degrees; values in "" are taken for radians.
+
+    Parameters
+    ----------
+    values : array-like of float
+    unit : str
+
+    Returns
+    -------
+    numpy.ndarray
+
+    Examples
+    --------
+    >>> degrees([3.0], "deg"), degrees([0.0], "rad")
+    (array([3.]), array([0.]))
+    """
+    return np.asarray(values, dtype=float) * (_degrees(unit) or 180 / np.pi)
+
+
+def radians(values, unit):
+    """
+    Angles in radians; values in "" are taken for radians.
+
+    Parameters
+    ----------
+    values : array-like of float
+    unit : str
+
+    Returns
+    -------
+    numpy.ndarray
+
+    Examples
+    --------
+    >>> radians([180.0], "deg")
+    array([3.14159265])
+    """
+    values = np.asarray(values, dtype=float)
+    return values * (np.pi / 180) if _degrees(unit) == 1.0 else values
+
+
+def _degrees(unit):
+    """Degrees in an angle's unit, None for any other unit."""
+    unit = unit.strip().lower() if isinstance(unit, str) else ""
+    if unit in ("rad", "radian", "radians"):
+        return 180 / np.pi
+    return 1.0 if unit in ("deg", "degree", "degrees", "°") else None

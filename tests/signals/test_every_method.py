@@ -1,0 +1,368 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every public method on every kind of stack: it works, or raises the documented error."""
+
+import hyperspy.api as hs
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+import hs_rvae
+from hs_rvae import SubImageStack
+
+WINDOW = 30
+KINDS = (
+    "image",
+    "series",
+    "joined",
+    "one site",
+    "one site without axis",
+    "two sites",
+    "lazy",
+    "loaded",
+    "loaded lazily",
+    "without image",
+    "without model",
+)
+
+
+def _film(seed):
+    image, truth = hs_rvae.simulation.simulate_perovskite(
+        (240, 240), cell=18.0, domain_size=5, random_state=seed
+    )
+    return image, truth.b_sites[["x", "y"]].to_numpy(), truth.a_sites[["x", "y"]].to_numpy()
+
+
+def _cut(seed, lazy=None):
+    image, xy, neighbours = _film(seed)
+    return SubImageStack.from_positions(
+        image.as_lazy() if lazy else image, xy, window_size=WINDOW, neighbours=neighbours
+    )
+
+
+def _cut_series():
+    frames = [_film(0) for _ in range(3)]
+    image = hs.signals.Signal2D(np.stack([frame[0].data for frame in frames]))
+    for axis in image.axes_manager.signal_axes:
+        axis.scale, axis.units = 0.02, "nm"
+    return SubImageStack.from_positions(
+        image,
+        [frame[1] for frame in frames],
+        window_size=WINDOW,
+        neighbours=[frame[2] for frame in frames],
+    )
+
+
+def _with_results(stack):
+    stack.rvae(output_dimension=2, random_state=0, epochs=4)
+    stack.register_angle("displacement")
+    stack.assign_variants(4)
+    stack.decomposition("PCA", output_dimension=3)
+    stack.embedding("mds", random_state=0)
+    stack.cluster_analysis("rvae", algorithm="kmeans", n_clusters=2, random_state=0)
+    return stack
+
+
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory):
+    """One stack of each kind, with the results of every verb where there is a model."""
+    image = _with_results(_cut(0))
+    folder = tmp_path_factory.mktemp("stack")
+    path = folder / "stack.zspy"
+    image.image.save(folder / "film.hspy")
+    image.rvae_model.save(folder / "model.safetensors")
+    image.save(path)
+    joined = _with_results(hs_rvae.stack([_cut(0), _cut(1)]))
+    without_image = image.deepcopy()
+    without_image.image = None
+    stacks = {
+        "image": image,
+        "series": _with_results(_cut_series()),
+        "joined": joined,
+        "one site": image.inav[:1],
+        "one site without axis": image.inav[4],
+        "two sites": image.inav[:2],
+        "lazy": _with_results(_cut(0, lazy=True)),
+        "loaded": hs.load(path),
+        "loaded lazily": hs.load(path, lazy=True),
+        "without image": without_image,
+        "without model": _cut(0),
+    }
+    return stacks, folder
+
+
+def _columns(*names):
+    """A check: the table has these columns, with a value for every site."""
+
+    def check(stack, result):
+        for name in names:
+            assert stack.sites[name].shape == (len(stack.sites),)
+
+    return check
+
+
+def _finite(*names):
+    """A check: the table has these columns, with a finite value for every site."""
+
+    def check(stack, result):
+        _columns(*names)(stack, result)
+        assert np.isfinite(stack.sites[list(names)]).all()
+
+    return check
+
+
+def _images(stack, result):
+    """A check: a stack with the table of this one."""
+    assert result.data.shape[-2:] == stack.data.shape[-2:]
+    assert len(result.sites) == len(stack.sites)
+    assert np.isfinite(np.asarray(result.data)).all()
+
+
+def _drawn(stack, result):
+    """A check: something was drawn."""
+    axes = [ax for number in plt.get_fignums() for ax in plt.figure(number).axes]
+    assert any(ax.has_data() for ax in axes)
+
+
+def _written(name):
+    """A check: the file is there, and not empty."""
+
+    def check(stack, result):
+        path = stack.folder / name
+        assert path.is_dir() or path.stat().st_size > 1000
+
+    return check
+
+
+def _cut_anew(stack, result):
+    assert isinstance(result, SubImageStack)
+    assert 115 < len(result.sites) < 130
+
+
+def _sites(number):
+    """A check: a stack of at most `number` sites."""
+
+    def check(stack, result):
+        assert len(result.sites) == min(number, len(stack.sites))
+        assert isinstance(result, SubImageStack)
+
+    return check
+
+
+def _shape(*shape):
+    def check(stack, result):
+        assert np.shape(result.data) == shape
+
+    return check
+
+
+def _posterior(stack, result):
+    np.testing.assert_allclose(np.asarray(result.data).sum(axis=-1), 1, rtol=1e-4)
+
+
+def _means(stack, result):
+    assert result.data.shape[-2:] == stack.data.shape[-2:]
+    assert len(result.data.reshape(-1, *stack.data.shape[-2:])) == len(
+        np.unique(stack.sites["cluster"])
+    )
+
+
+def _data(stack, data):
+    assert data.reshape(-1, WINDOW, WINDOW).shape[0] == len(stack.sites)
+
+
+def _same_pixels(image, path):
+    np.testing.assert_array_equal(image.data, hs.load(path).data)
+
+
+def _rebinned(stack, result):
+    assert result.data.shape[-1] == stack.data.shape[-1] // 2
+    np.testing.assert_array_equal(result.sites["x"], stack.sites["x"])
+
+
+def _from_lattice(stack):
+    lattice = hs_rvae.find_sublattices(_film(0)[0])
+    return SubImageStack.from_atom_lattice(lattice, sublattice="B", window_size=WINDOW)
+
+
+# Every public name of a stack: how it is used, and what must be true afterwards.
+USES = {
+    "apply_rvae": (lambda s: s.apply_rvae(s.other_model), _finite("angle", "latent_0")),
+    "assign_variants": (lambda s: s.assign_variants(4), _finite("variant")),
+    "cluster_analysis": (
+        lambda s: s.cluster_analysis("rvae", random_state=0),
+        _finite("cluster", "cluster_probability"),
+    ),
+    "crop": (lambda s: s.crop(0, 0, 1), lambda s, result: _sites(1)(s, s)),
+    "data": (lambda s: s.data, _data),
+    "decomposition": (lambda s: s.decomposition("NMF", output_dimension=2), _finite("nmf_0")),
+    "derotate": (lambda s: s.derotate(), _images),
+    "embedding": (lambda s: s.embedding("tsne", random_state=0), _finite("tsne_0", "tsne_1")),
+    "estimate_number_of_clusters": (
+        lambda s: s.estimate_number_of_clusters("rvae", max_clusters=3, random_state=0),
+        lambda s, result: _drawn(s, s.plot_cluster_metric()),
+    ),
+    "explore": (lambda s: s.explore(), _drawn),
+    "from_atom_lattice": (_from_lattice, _cut_anew),
+    "from_positions": (lambda s: _cut(1), _cut_anew),
+    "from_sublattice": (
+        lambda s: SubImageStack.from_sublattice(
+            hs_rvae.find_sublattices(_film(0)[0]).sublattice_list[1], window_size=WINDOW
+        ),
+        _cut_anew,
+    ),
+    "get_angle_posterior": (lambda s: s.get_angle_posterior(36), _posterior),
+    "get_cluster_means": (lambda s: s.get_cluster_means(), _means),
+    "get_current_signal": (lambda s: s.get_current_signal(), _sites(1)),
+    "get_decomposition_model": (lambda s: s.get_decomposition_model(), _images),
+    "get_rvae_manifold": (lambda s: s.get_rvae_manifold((3, 2)), _shape(3, 2, WINDOW, WINDOW)),
+    "get_rvae_model": (lambda s: s.get_rvae_model(), _images),
+    "get_rvae_residual": (lambda s: s.get_rvae_residual(), _images),
+    "image": (lambda s: s.image, lambda s, image: None),
+    "link_frames": (lambda s: s.link_frames(), _finite("track")),
+    "load_image": (
+        lambda s: s.load_image(s.files / "film.hspy"),
+        lambda s, image: _same_pixels(s.image, s.files / "film.hspy"),
+    ),
+    "load_rvae_model": (
+        lambda s: s.load_rvae_model(s.files / "model.safetensors"),
+        lambda s, model: _images(s, s.get_rvae_model()),
+    ),
+    "match_sites": (lambda s: s.match_sites(s), lambda s, pairs: None),
+    "plot": (lambda s: s.plot(navigator="sites"), _drawn),
+    "plot_angle_histogram": (lambda s: s.plot_angle_histogram(), _drawn),
+    "plot_cluster_means": (lambda s: s.plot_cluster_means(), _drawn),
+    "plot_cluster_metric": (lambda s: s.plot_cluster_metric(), _drawn),
+    "plot_image": (lambda s: s.plot_image(), _drawn),
+    "plot_latent_space": (lambda s: s.plot_latent_space(), _drawn),
+    "plot_method_comparison": (lambda s: s.plot_method_comparison(["pca", "mds"]), _drawn),
+    "plot_polar_map": (lambda s: s.plot_polar_map("displacement"), _drawn),
+    "plot_polar_scatter": (lambda s: s.plot_polar_scatter("latent_0", "latent_1"), _drawn),
+    "plot_rvae_diagnostics": (lambda s: s.plot_rvae_diagnostics(n_shuffles=10), _drawn),
+    "plot_rvae_history": (lambda s: s.plot_rvae_history(), _drawn),
+    "plot_rvae_manifold": (lambda s: s.plot_rvae_manifold((3, 3)), _drawn),
+    "plot_scatter": (lambda s: s.plot_scatter("x", "y"), _drawn),
+    "plot_site_map": (lambda s: s.plot_site_map("angle"), _drawn),
+    "plot_sub_image": (lambda s: s.plot_sub_image(0), _drawn),
+    "rebin": (
+        lambda s: s.rebin(scale=[1] * s.axes_manager.navigation_dimension + [2, 2]),
+        _rebinned,
+    ),
+    "register_angle": (lambda s: s.register_angle("displacement"), _finite("angle")),
+    "report": (lambda s: s.report(s.folder / "page.html", n_shuffles=10), _written("page.html")),
+    "rvae": (lambda s: s.rvae(random_state=0, epochs=2), _finite("angle", "latent_1")),
+    "rvae_diagnostics": (
+        lambda s: s.rvae_diagnostics(n_shuffles=10),
+        lambda s, frame: None,
+    ),
+    "rvae_model": (
+        lambda s: s.rvae_model,
+        lambda s, model: model.transform(s.data.reshape(-1, WINDOW, WINDOW)[:1]),
+    ),
+    "save": (
+        lambda s: s.save(s.folder / "stack.zspy"),
+        lambda s, result: _images(s, hs.load(s.folder / "stack.zspy")),
+    ),
+    "save_movie": (lambda s: s.save_movie(s.folder / "m.gif", "angle", dpi=40), _written("m.gif")),
+    "select_sites": (lambda s: s.select_sites([0]), _sites(1)),
+    "sites": (lambda s: s.sites, lambda s, sites: None),
+    "split": (lambda s: s.split("site", number_of_parts=1), lambda s, parts: None),
+}
+
+ONE = ("one site", "one site without axis")
+LOADED = ("loaded", "loaded lazily")
+NO_MODEL = {
+    **dict.fromkeys(LOADED, (RuntimeError, "not saved with the stack")),
+    "without model": (RuntimeError, r"No rVAE model yet: call stack\.rvae\(\)"),
+}
+NO_COLUMN = {"without model": ((KeyError, ValueError), r"stack\.(rvae|cluster_analysis)\(")}
+ONE_IMAGE = {"joined": (ValueError, r"select_sites\(stack\.sites\['image'\] == 0\)")}
+ONE_FRAME = ONE_IMAGE | {"series": (ValueError, r"select_sites\(stack\.sites\['frame'\] == 0\)")}
+NO_FRAMES = {kind: (ValueError, "no column 'frame'") for kind in KINDS if kind != "series"}
+FEW = dict.fromkeys((*ONE, "two sites"), (ValueError, "at least 100 are needed"))
+# The uses that are refused, with the error that the documentation names.
+REFUSED = {
+    "assign_variants": NO_COLUMN,
+    "cluster_analysis": NO_COLUMN | dict.fromkeys(ONE, (ValueError, "at least 2 sites, not 1")),
+    "decomposition": dict.fromkeys(ONE, (ValueError, "one site only")),
+    "derotate": NO_COLUMN,
+    "embedding": dict.fromkeys(ONE, (ValueError, "at least 4 sites, not 1"))
+    | {"two sites": (ValueError, "at least 4 sites, not 2")},
+    "estimate_number_of_clusters": NO_COLUMN
+    | dict.fromkeys(ONE, (ValueError, "at least 2 sites, not 1")),
+    "explore": ONE_FRAME | NO_COLUMN | {ONE[1]: (ValueError, "no navigation axis")},
+    "get_angle_posterior": NO_MODEL,
+    "get_cluster_means": NO_COLUMN,
+    "get_decomposition_model": {"without model": (RuntimeError, r"call stack\.decomposition\(")},
+    "get_rvae_manifold": NO_MODEL,
+    "get_rvae_model": NO_MODEL,
+    "get_rvae_residual": NO_MODEL,
+    "link_frames": NO_FRAMES,
+    "plot": ONE_FRAME | {ONE[1]: (ValueError, "no navigation axis")},
+    "plot_angle_histogram": NO_COLUMN,
+    "plot_cluster_means": NO_COLUMN,
+    "plot_cluster_metric": dict.fromkeys(KINDS, (ValueError, "estimate_number_of_clusters")),
+    "plot_image": dict.fromkeys(
+        ("joined", *LOADED, "without image"), (ValueError, r"give one with image=")
+    )
+    | {"series": (ValueError, r"such as image\.inav\[0\]")},
+    "plot_latent_space": NO_COLUMN,
+    "plot_method_comparison": ONE_FRAME
+    | {"without model": (KeyError, r"stack\.decomposition\(\)")},
+    "plot_polar_map": ONE_FRAME,
+    "plot_polar_scatter": NO_COLUMN,
+    "plot_rvae_diagnostics": NO_COLUMN | ONE_FRAME | FEW,
+    "plot_rvae_history": NO_MODEL,
+    "plot_rvae_manifold": NO_MODEL,
+    "plot_site_map": NO_COLUMN | ONE_IMAGE,
+    "register_angle": NO_COLUMN,
+    "report": NO_COLUMN | ONE_FRAME | {ONE[1]: (ValueError, "no navigation axis")},
+    "rvae": dict.fromkeys((*ONE, "two sites"), (ValueError, "a fit needs 10")),
+    "rvae_diagnostics": NO_COLUMN | ONE_FRAME | FEW,
+    "rvae_model": NO_MODEL,
+    "save_movie": NO_FRAMES,
+    "load_image": {
+        "series": (ValueError, "path=.*film.hspy"),
+        "joined": (ValueError, "give a list of as many paths"),
+    },
+    "load_rvae_model": {
+        "series": (ValueError, "is not the model"),
+        "joined": (ValueError, "is not the model"),
+        "without model": (ValueError, r"stack\.apply_rvae\(path\)"),
+    },
+    "select_sites": {ONE[1]: (ValueError, "no navigation axis")},
+    "split": {ONE[1]: (ValueError, "no DataAxis named site")},
+}
+
+
+def test_every_public_name_has_its_row():
+    ours = [cls for cls in SubImageStack.__mro__ if cls.__module__.startswith("hs_rvae")]
+    public = {name for cls in ours for name in vars(cls) if not name.startswith("_")}
+    assert public == set(USES)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", USES)
+def test_every_method_works_or_says_why_not(name, kind, complete, tmp_path):
+    stacks, files = complete
+    stack = stacks[kind].deepcopy()
+    stack.folder, stack.files, stack.other_model = tmp_path, files, stacks["image"].rvae_model
+    use, check = USES[name]
+    columns = stack.sites.columns
+    if kind in REFUSED.get(name, {}):
+        error, message = REFUSED[name][kind]
+        with pytest.raises(error, match=message):
+            use(stack)
+        assert stack.sites.columns == columns  # nothing was lost or half done
+        assert not list(tmp_path.iterdir())
+    else:
+        check(stack, use(stack))
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_every_refusal_is_documented(name):
+    documentation = getattr(SubImageStack, name).__doc__
+    kinds = {error for error, _ in REFUSED[name].values()}
+    for error in kinds:
+        names = [one.__name__ for one in (error if isinstance(error, tuple) else (error,))]
+        assert any(f"{one}\n" in documentation for one in names), f"{name}: {names}"

@@ -1,0 +1,90 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where compiled code is kept, and that it works where it cannot be kept."""
+
+import ast
+from pathlib import Path
+
+import numba
+import platformdirs
+import pytest
+
+import hs_rvae
+from hs_rvae.refinement import compiling, kernel
+
+PACKAGE = Path(hs_rvae.__file__).parent
+
+
+def twice(x):
+    return 2 * x
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """A function that says where numba's setting and the user's cache are."""
+
+    def settle(setting, cache):
+        monkeypatch.setattr(numba.config, "CACHE_DIR", str(setting))
+        monkeypatch.setattr(platformdirs, "user_cache_path", lambda name: Path(cache) / name)
+        compiling._folder.cache_clear()
+
+    yield settle
+    compiling._folder.cache_clear()
+
+
+def test_compiled_code_of_the_package_is_kept_outside_of_it():
+    kept = kernel.dot.stats.cache_path
+    assert kept is None or not Path(kept).is_relative_to(PACKAGE)
+
+
+def test_compiled_code_is_kept_in_the_users_cache(folders, tmp_path):
+    folders("", tmp_path)
+    function = compiling.compiled()(twice)
+    assert numba.config.CACHE_DIR == ""  # other people's functions keep their folder
+    assert function(3) == 6
+    assert list((tmp_path / "hs_rvae" / "numba").rglob("*twice*.nbi"))
+
+
+def test_numbas_own_setting_comes_first(folders, tmp_path):
+    folders(tmp_path / "mine", tmp_path / "cache")
+    assert compiling.compiled()(twice)(3) == 6
+    assert numba.config.CACHE_DIR == str(tmp_path / "mine")
+    assert list((tmp_path / "mine").rglob("*twice*.nbi"))
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_setting_that_cannot_be_written_is_passed_over(folders, tmp_path):
+    (tmp_path / "file").touch()
+    folders(tmp_path / "file" / "mine", tmp_path / "cache")
+    assert compiling.compiled()(twice)(3) == 6
+    assert list((tmp_path / "cache").rglob("*twice*.nbi"))
+
+
+@pytest.mark.parametrize("cache", ["file/cache", "~/.cache"])
+def test_without_a_folder_nothing_is_kept_and_everything_works(
+    folders, tmp_path, monkeypatch, cache
+):
+    """A home that cannot be written, and no home: then "~" is not a folder's name."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    folders("", tmp_path / cache if "file" in cache else cache)
+    function = compiling.compiled()(twice)
+    assert function(3) == 6 and function.stats.cache_path is None
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_numba_may_be_told_to_keep_no_code_there(folders, tmp_path, monkeypatch):
+    monkeypatch.setattr(numba.config, "CACHE_LOCATOR_CLASSES", "IPythonCacheLocator", raising=False)
+    folders("", tmp_path)
+    assert compiling.compiled()(twice)(3) == 6
+    assert numba.config.CACHE_DIR == ""
+
+
+def test_no_other_module_compiles():
+    """Code that numba keeps beside a module outlives the package that an installer removes."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in getattr(node, "names", []) if hasattr(alias, "name")]
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            assert path.name == "compiling.py" or not any(n.startswith("numba") for n in names)
