@@ -214,13 +214,13 @@ def starting_positions(positions, order, shape, name="positions"):
     return xy
 
 
-def checked_default_radius(radius):
-    """Refuse a radius that is too small because positions are too close."""
+def checked_default_radius(radius, distance):
+    """Refuse a radius that is too small because columns, at this distance, are too close."""
     if radius < _SMALLEST_RADIUS:
         raise ValueError(
-            f"The positions are so close that the disk of a fit would have a radius of "
-            f"{radius:.3g} px; at least {_SMALLEST_RADIUS:g} px are needed: remove repeated "
-            "positions, or give radius."
+            f"The columns are only {distance:.3g} px apart: the disk of a fit would have a radius "
+            f"of {radius:.3g} px, and needs {_SMALLEST_RADIUS:g}. Pass "
+            f"radius={_SMALLEST_RADIUS:g}, or take an image with finer pixels."
         )
     return radius
 

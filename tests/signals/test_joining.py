@@ -125,6 +125,34 @@ def test_other_pixel_sizes_are_not_joined(films, make_image):
         hs_rvae.stack([films[0], other])
 
 
+def test_one_pixel_size_in_two_units_is_joined_in_the_first(make_image):
+    stacks = []
+    for unit, factor in (("nm", 1), ("\u00c5", 10), ("pm", 1000)):
+        image, xy = make_image()
+        for axis in image.axes_manager.signal_axes:
+            axis.scale, axis.offset, axis.units = axis.scale * factor, axis.offset * factor, unit
+        stacks.append(SubImageStack.from_positions(image, xy, 24, neighbours=xy + 10))
+    joined = hs_rvae.stack(stacks)
+    assert joined.sites.pixel_units == "nm" == joined.axes_manager.signal_axes[0].units
+    assert joined.sites.pixel_size == stacks[0].sites.pixel_size
+    np.testing.assert_allclose(joined.sites.pixel_offset, stacks[0].sites.pixel_offset)
+    by_image = joined.sites["displacement_x_calibrated"].reshape(3, -1)
+    np.testing.assert_allclose(by_image[1:], by_image[:1].repeat(2, 0))
+    rows, other = stacks[0].match_sites(stacks[1], by="position", max_distance=1)
+    np.testing.assert_array_equal(rows, other)
+
+
+def test_pixels_that_do_not_compare_are_not_joined(make_image):
+    stacks = []
+    for unit in ("nm", ""):
+        image, xy = make_image()
+        for axis in image.axes_manager.signal_axes:
+            axis.units = unit
+        stacks.append(SubImageStack.from_positions(image, xy, 24))
+    with pytest.raises(ValueError, match="cannot be compared: give the images the same calib"):
+        hs_rvae.stack(stacks)
+
+
 def test_columns_in_other_units_are_not_joined(films):
     films[1].sites.set("x", films[1].sites["x"], units="nm")
     with pytest.raises(ValueError, match=r"column 'x' has different units.*\['nm', 'px'\]"):
