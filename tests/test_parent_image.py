@@ -62,6 +62,8 @@ def test_one_unit_in_two_spellings_is_one_unit(units):
     "units, message",
     [
         (("nm", "\u00c5"), "0.5 nm along x, 0.5 \u00c5 along y"),
+        (("nm", "A"), "0.5 nm along x, 0.5 A along y"),
+        (("A", "nm"), r"y.scale, y.offset, y.units = 5, 0, 'A'"),
         (("nm", ""), r"0.5 nm along x, 0.5 \(none\) along y"),
         (("px", "nm"), r"0.5 \(none\) along x, 0.5 nm along y"),
         (("", "pm"), r"0.5 \(none\) along x"),
@@ -71,7 +73,7 @@ def test_the_remedy_for_different_units_works(units, message):
     image = with_units(*units)
     with pytest.raises(ValueError, match=message) as error:
         cut(image)
-    remedy = re.search(r"image\.axes_manager\.signal_axes\[.*(?=\.)", str(error.value))[0]
+    remedy = re.search(r"(y = )?image\.axes_manager\.signal_axes\[.*(?=\.)", str(error.value))[0]
     exec(remedy, {"image": image})
     assert len(cut(image).sites) == 2
 

@@ -491,7 +491,7 @@ def test_a_second_sublattice_cannot_be_forced_out_of_nothing():
 def test_axes_with_different_units_are_refused(crystal):
     image = crystal[0].deepcopy()
     image.axes_manager[0].units = "mm"
-    with pytest.raises(ValueError, match="different units.*convert_to_units"):
+    with pytest.raises(ValueError, match="different units.*Convert y"):
         find_sublattices(image)
 
 
