@@ -198,7 +198,7 @@ def test_the_report_of_a_colour_picture_repeats_its_conversion(tmp_path, film, m
 
     from hs_rvae.cli import _load
     from hs_rvae.report.page import _script
-    from hs_rvae.report.words import about_image
+    from hs_rvae.report.text import about_image
 
     grey = as_type(film[0].data, "u1")
     imsave(tmp_path / "colour.png", np.dstack([grey, grey // 2, grey]))

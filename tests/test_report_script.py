@@ -17,7 +17,7 @@ from sklearn.cluster import KMeans
 import hs_rvae
 from hs_rvae import SubImageStack
 from hs_rvae.report.script import make_script
-from hs_rvae.report.words import about_image, image_of
+from hs_rvae.report.text import about_image, image_of
 from hs_rvae.signals.recording import as_text
 
 QUICK = {"n_init": 1, "epochs": 2}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import hs_rvae
-from hs_rvae.rvae.calibration import scatter_about_wells
+from hs_rvae.rvae.excess_scatter import scatter_about_wells
 from hs_rvae.simulation import compare_angles
 from hs_rvae.variants import wrap
 

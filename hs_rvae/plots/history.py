@@ -4,7 +4,7 @@
 
 import numpy as np
 
-from . import frame, layout
+from . import layout, panels
 from .style import independent
 
 # Okabe and Ito's colours; the validation curve is dashed, so that it also differs in grey.
@@ -63,7 +63,7 @@ def plot_history(history, *, title=None, font_size=None, ax=None):
             f"the history has {sorted(history)} and none of "
             f"{['pose_log_likelihood', *_CONTENT]}: fit a model with stack.rvae() first"
         )
-    font_size = frame.font_size_for(font_size, ax)
+    font_size = panels.font_size_for(font_size, ax)
     axes = _panels(ax, panels, layout.column_width(font_size))
     if pose is not None:
         _draw(axes[0], pose, label=None, color="black", linestyle="-")
@@ -114,7 +114,7 @@ def _panels(ax, n, width):
         return list(axes[0])
     axes = list(np.ravel(ax))
     for panel in axes:
-        frame.check_axes(panel)
+        panels.check_axes(panel)
     if len(axes) != n:
         raise ValueError(f"ax has {len(axes)} Axes but there are {n} panels to draw")
     return axes

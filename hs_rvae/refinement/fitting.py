@@ -14,8 +14,8 @@ from ..masked_arrays import filled
 from ..parallel import shown
 from ..positions import as_positions, check_positions_fit
 from ..sites import columns
-from . import kernel, overlap
-from .disk import checked_disk_radius, disk_means
+from . import kernel, model_sum
+from .aperture import checked_disk_radius, disk_means
 
 #: What the numbers in the column ``status`` of a table mean.
 STATUS = {
@@ -148,7 +148,7 @@ def add_models(image, parameters, factor, tail, num_workers):
     """Add `factor` times the models of columns to an image, which is changed."""
 
     def work(first_row, last_row):
-        overlap.add_models(image, first_row, last_row, parameters, factor, *tail)
+        model_sum.add_models(image, first_row, last_row, parameters, factor, *tail)
 
     strip = max(-(-len(image) // (4 * num_workers)), 64)
     in_threads(work, len(image), strip, num_workers)

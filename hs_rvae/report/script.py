@@ -41,7 +41,7 @@ def make_script(stack, image, about):
     image : hyperspy.api.signals.Signal2D or None
         Its image, or series.
     about : dict of str to str
-        What is known of the image; see :func:`hs_rvae.report.words.about_image`.
+        What is known of the image; see :func:`hs_rvae.report.text.about_image`.
 
     Returns
     -------

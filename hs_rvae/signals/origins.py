@@ -124,7 +124,7 @@ class OriginsMixin:
         >>> stack.load_rvae_model()  # doctest: +SKIP
         <RVAE harmonic, 2 content latents, fitted to 512 sites>
         """
-        from hs_rvae.rvae.model import RVAE
+        from hs_rvae.rvae.estimator import RVAE
 
         if not self.metadata.has_item(RVAE_NODE):
             raise ValueError(

@@ -155,7 +155,7 @@ class RVAEMixin(MasksMixin):
         >>> [name for name in stack.sites.columns if "latent" in name]
         ['latent_0', 'latent_0_std']
         """
-        from hs_rvae.rvae.model import RVAE
+        from hs_rvae.rvae.estimator import RVAE
 
         model = RVAE(
             output_dimension,
@@ -253,7 +253,7 @@ class RVAEMixin(MasksMixin):
         --------
         >>> other_stack.apply_rvae("bfo_rvae.safetensors")  # doctest: +SKIP
         """
-        from hs_rvae.rvae.model import RVAE
+        from hs_rvae.rvae.estimator import RVAE
 
         if isinstance(model, str | os.PathLike):
             model = RVAE.load(model)

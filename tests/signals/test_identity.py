@@ -8,8 +8,8 @@ import pytest
 
 import hs_rvae
 from hs_rvae import RVAE
-from hs_rvae.report import words
-from hs_rvae.rvae.harmonic import HarmonicModel
+from hs_rvae.report import text
+from hs_rvae.rvae.harmonic.model import HarmonicModel
 from hs_rvae.signals.sub_image_stack import SubImageStack
 
 FIT = {"output_dimension": 2, "epochs": 1, "n_init": 1}
@@ -151,8 +151,8 @@ def test_the_explorer_and_the_report_do_not_mix_two_fits(fitted, other):
     fitted._rvae_model = other
     mixed = fitted._details_of(3)
     assert "another fit" in mixed["model"]
-    assert words.model_of(fitted) is None
-    _, cautions = words.outcome(fitted, None)
+    assert text.model_of(fitted) is None
+    _, cautions = text.outcome(fitted, None)
     assert any("did not write this table" in line for line in cautions)
 
 

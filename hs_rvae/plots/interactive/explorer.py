@@ -6,9 +6,10 @@ from itertools import zip_longest
 
 import numpy as np
 
-from ..sites import columns, units
-from . import frame, markers
-from .color import angle_colors
+from hs_rvae.sites import columns, units
+
+from .. import markers, panels
+from ..color import angle_colors
 from .navigator import SiteNavigator
 
 # Main columns come first; the rest follows in the order of the table, as room allows.
@@ -138,8 +139,8 @@ class Explorer(SiteNavigator):
         if extent is None:
             height, width = np.shape(content)
             extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-        frame.draw_image(ax, content, extent, cmap="gray", vmin=limits[0], vmax=limits[1])
-        frame.add_scale_bar(ax, self._unit, "lower left", font_size=7)
+        panels.draw_image(ax, content, extent, cmap="gray", vmin=limits[0], vmax=limits[1])
+        panels.add_scale_bar(ax, self._unit, "lower left", font_size=7)
 
     def _show_posterior(self, content):
         ax = self.posterior_ax

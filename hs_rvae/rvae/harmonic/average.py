@@ -14,7 +14,7 @@ order 0, the rotational mean, which tells composition and thickness but no varia
 
 import torch
 
-from . import pose
+from .. import pose
 
 N_ROUNDS = 3  # of average and motif in turn
 _N_COMPONENTS = 2
