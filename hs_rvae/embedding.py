@@ -13,6 +13,8 @@ from functools import partial
 
 import numpy as np
 
+from .options import as_seed, options_of, own_copy, refuse_class, refuse_unknown, seeded
+
 _logger = logging.getLogger(__name__)
 
 ALGORITHMS = ("tsne", "mds", "isomap")
@@ -68,14 +70,14 @@ def embed(
     values : numpy.ndarray, shape (n, d)
         Finite.
     algorithm : {"tsne", "mds", "isomap"} or object
-        An object is an estimator of scikit-learn with ``fit_transform``.
+        An object is an estimator of scikit-learn with ``fit_transform``; a copy of it is fitted.
     output_dimension : int
         Of an estimator: its own number holds.
     max_sites : int, optional
         Sites that are fitted. None: 50,000 for t-SNE (openTSNE), 1,500 for MDS, 4,000 for Isomap,
         all for an estimator.
     random_state : int, numpy.random.Generator or None
-        Seed of subset and algorithm.
+        Seed of subset and algorithm. NumPy's global generator is neither used nor changed.
     n_jobs : int, optional
         Threads; None = all there are (t-SNE of fewer than 2,000 sites: one).
     **kwargs
@@ -90,7 +92,7 @@ def embed(
     ValueError
         If the algorithm is unknown or a number does not fit.
     TypeError
-        If the algorithm does not have such an option.
+        If the algorithm does not have such an option, or is a class.
     ImportError
         If there are too many sites for scikit-learn's t-SNE and openTSNE is not installed.
 
@@ -100,54 +102,35 @@ def embed(
     >>> embed(values, "isomap", max_sites=100, random_state=0).coordinates.shape
     (200, 2)
     """
-    if isinstance(algorithm, str) and algorithm not in ALGORITHMS:
-        raise ValueError(
-            f"algorithm={algorithm!r} is unknown: take one of "
-            f"{', '.join(map(repr, ALGORITHMS))}, or an estimator of scikit-learn with "
-            "fit_transform."
-        )
-    if not isinstance(algorithm, str) and not hasattr(algorithm, "fit_transform"):
-        raise ValueError(
-            f"algorithm={algorithm!r} is no estimator: it has no fit_transform. "
-            "Take a name, or an estimator of scikit-learn that has one."
-        )
-    if not isinstance(algorithm, str) and kwargs:
-        raise TypeError(
-            f"algorithm={type(algorithm).__name__} is an estimator: set {', '.join(kwargs)} in it."
-        )
+    check_options(algorithm, kwargs, output_dimension, max_sites)
     n = len(values)
-    _check(n, values, output_dimension, max_sites)
-    rng = np.random.default_rng(random_state)
-    seed = int(rng.integers(2**31))
-    if isinstance(random_state, int | np.integer):
-        seed = int(random_state)  # as scikit-learn, called directly, would take it
-    with_opentsne = algorithm == "tsne" and has_opentsne()
-    if isinstance(algorithm, str):
-        kind = "sklearn_tsne" if algorithm == "tsne" and not with_opentsne else algorithm
-        if kind == "sklearn_tsne" and max_sites is None and n > MAX_SITES[kind]:
+    _check_values(n, values)
+    seed = as_seed(random_state)
+    rng = np.random.default_rng(seed)
+    rng.integers(2**31)  # the subset is drawn second
+    kind = algorithm if isinstance(algorithm, str) else None
+    if kind == "tsne" and not has_opentsne():
+        kind = "sklearn_tsne"
+        if max_sites is None and n > MAX_SITES[kind]:
             raise ImportError(
                 f't-SNE of {n} sites needs openTSNE: pip install "hs_rvae[tsne]". Without it, '
                 "scikit-learn's t-SNE can take a random subset, for example with max_sites="
                 f"{MAX_SITES[kind]}; the other sites get no coordinates (NaN)."
             )
-        most = MAX_SITES[kind] if max_sites is None else max_sites
-    else:
-        kind, most = None, n if max_sites is None else max_sites
-        if random_state is not None and hasattr(algorithm, "random_state"):
-            algorithm.random_state = seed
+    most = MAX_SITES.get(kind, n) if max_sites is None else max_sites
     fitted = np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
     _say_cost(kind, n, len(fitted))
     rest = np.setdiff1d(np.arange(n), fitted)
-    functions = {"mds": _mds, "isomap": _isomap, "sklearn_tsne": _sklearn_tsne}
-    if with_opentsne:
-        fit = _opentsne
-    elif kind is None:
-        fit = partial(_estimator, estimator=algorithm)
+    if kind is None:
+        own = own_copy(algorithm, seed=None if random_state is None else seed)
+        fit = partial(_estimator, estimator=own)
     else:
-        fit = functions[kind]
-    placed, others, estimator, how = fit(
-        values[fitted], values[rest], output_dimension, seed, n_jobs, **kwargs
-    )
+        fit = {"tsne": _opentsne, "sklearn_tsne": _sklearn_tsne, "mds": _mds, "isomap": _isomap}
+        fit = fit[kind]
+    with seeded(seed):
+        placed, others, estimator, how = fit(
+            values[fitted], values[rest], output_dimension, seed, n_jobs, **kwargs
+        )
     coordinates = np.full((n, placed.shape[1]), np.nan)
     coordinates[fitted] = placed
     if others is not None:
@@ -155,36 +138,94 @@ def embed(
     method = how
     if len(rest):
         method += f"; {len(fitted)} of {n} sites fitted"
-        if others is None:
-            _logger.warning(
-                "%s: %d of %d sites are fitted; the others get no coordinates (NaN), because it "
-                "cannot place new sites.",
-                how,
-                len(fitted),
-                n,
-            )
-        else:
-            _logger.log(
-                logging.WARNING if max_sites is None else logging.INFO,
-                "%s: %d of %d sites are fitted, the others placed among them (max_sites).",
-                how,
-                len(fitted),
-                n,
-            )
+        _say_placed(how, n, len(fitted), others is not None, max_sites is not None)
     return Embedding(coordinates, fitted, method, estimator)
 
 
-def _check(n, values, output_dimension, max_sites):
+def check_options(algorithm, options, output_dimension=2, max_sites=None, own=()):
+    """Raise unless the algorithm is known, and has these options.
+
+    Parameters
+    ----------
+    algorithm : str or object
+    options : dict
+        For the estimator of a name.
+    output_dimension, max_sites : int
+    own : iterable of str
+        Options of the verb, which may be what was meant.
+
+    Raises
+    ------
+    ValueError
+        If the algorithm is unknown or a number does not fit.
+    TypeError
+        If the algorithm does not have such an option, or is a class.
+    """
+    if isinstance(algorithm, str):
+        if algorithm not in ALGORITHMS:
+            raise ValueError(
+                f"algorithm={algorithm!r} is unknown: take one of "
+                f"{', '.join(map(repr, ALGORITHMS))}, or an estimator of scikit-learn with "
+                "fit_transform."
+            )
+        taken = ("n_components", "random_state", "n_jobs")
+        known = options_of(_estimator_class(algorithm), *taken)
+        instead = {"n_components": "output_dimension"}
+        own = (*own, "output_dimension", "random_state")
+        refuse_unknown(options, known, f"algorithm={algorithm!r}", own=own, instead=instead)
+    else:
+        refuse_class(algorithm)
+        if not hasattr(algorithm, "fit_transform"):
+            raise ValueError(
+                f"algorithm={algorithm!r} is no estimator: it has no fit_transform. "
+                "Take a name, or an estimator of scikit-learn that has one."
+            )
+        name = f"algorithm={type(algorithm).__name__}"
+        remedy = f"{name} is an estimator: set {', '.join(options)} in it"
+        refuse_unknown(options, (), name, own=own, remedy=remedy)
     for name, number in (("output_dimension", output_dimension), ("max_sites", max_sites)):
         if name == "max_sites" and number is None:
             continue
         whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
         if not whole or number < 1:
             raise ValueError(f"{name}={number!r}: give a whole number from 1 on.")
+
+
+def _estimator_class(algorithm):
+    if algorithm == "tsne" and has_opentsne():
+        from openTSNE import TSNE
+
+        return TSNE
+    from sklearn import manifold
+
+    return {"tsne": manifold.TSNE, "mds": manifold.MDS, "isomap": manifold.Isomap}[algorithm]
+
+
+def _check_values(n, values):
     if n < 4:
         raise ValueError(f"An embedding needs at least 4 sites, not {n}: mask or leave out fewer.")
     if (values == values[0]).all():
         raise ValueError("All sites have the same values: there is nothing to embed.")
+
+
+def _say_placed(how, n, fitted, placed, asked):
+    """Tell in the log what became of the sites that are not fitted."""
+    if placed:
+        _logger.log(
+            logging.INFO if asked else logging.WARNING,
+            "%s: %d of %d sites are fitted, the others placed among them (max_sites).",
+            how,
+            fitted,
+            n,
+        )
+        return
+    _logger.warning(
+        "%s: %d of %d sites are fitted; the others get no coordinates (NaN), because it "
+        "cannot place new sites.",
+        how,
+        fitted,
+        n,
+    )
 
 
 def _say_cost(kind, n, fitted):

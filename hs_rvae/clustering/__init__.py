@@ -6,8 +6,15 @@ Arrays in, labels out. The work is scikit-learn's; what is here orders labels by
 columns of different kinds, and draws the curves from which a number of clusters is chosen.
 """
 
-from .estimators import ALGORITHMS, MIXTURES, SizeOrdered, make_estimator, say_cost
-from .features import check_features, check_number, scale_columns
+from .estimators import (
+    ALGORITHMS,
+    MIXTURES,
+    SizeOrdered,
+    check_algorithm,
+    make_estimator,
+    say_cost,
+)
+from .features import check_features, check_number, check_preprocessing, scale_columns
 from .number import METRICS, NumberOfClusters, estimate_number
 
 __all__ = [
@@ -16,8 +23,10 @@ __all__ = [
     "MIXTURES",
     "NumberOfClusters",
     "SizeOrdered",
+    "check_algorithm",
     "check_features",
     "check_number",
+    "check_preprocessing",
     "estimate_number",
     "make_estimator",
     "say_cost",

@@ -6,6 +6,8 @@ import logging
 
 import numpy as np
 
+from ..options import as_seed, options_of, own_copy, refuse_class, refuse_unknown
+
 _logger = logging.getLogger(__name__)
 
 #: Algorithms by name, HyperSpy's among them.
@@ -129,7 +131,7 @@ def make_estimator(
     Parameters
     ----------
     algorithm : str or object
-        One of :data:`ALGORITHMS`, or an estimator, which is passed on.
+        One of :data:`ALGORITHMS`, or an estimator, of which a copy is taken.
     n_clusters : int
         Not for "hdbscan"; of "bayesian_gmm" the most there may be.
     n_features : int
@@ -149,29 +151,13 @@ def make_estimator(
     ValueError
         If the algorithm is unknown.
     TypeError
-        If it has no such option.
+        If it has no such option, or is a class.
     """
-    if isinstance(random_state, np.random.Generator):
-        random_state = int(random_state.integers(2**31))
+    check_algorithm(algorithm, kwargs)
     if not isinstance(algorithm, str):
-        if not hasattr(algorithm, "fit"):
-            raise ValueError(
-                f"algorithm={algorithm!r}: The clustering method should be either {ALGORITHMS} or "
-                "a class which has a fit() method and labels_ attribute for results"
-            )
-        if kwargs:
-            raise TypeError(
-                f"algorithm={type(algorithm).__name__} is an estimator: set {', '.join(kwargs)} "
-                "in it."
-            )
-        if random_state is not None and hasattr(algorithm, "random_state"):
-            algorithm.random_state = random_state
-        return SizeOrdered(algorithm)
-    if algorithm not in ALGORITHMS:
-        raise ValueError(
-            f"algorithm={algorithm!r} is unknown: take one of "
-            f"{', '.join(map(repr, ALGORITHMS))}, or an estimator of scikit-learn."
-        )
+        seed = None if random_state is None else as_seed(random_state)
+        return SizeOrdered(own_copy(algorithm, seed=seed))
+    random_state = as_seed(random_state)
     from sklearn import cluster, mixture
 
     if algorithm in MIXTURES:
@@ -192,6 +178,61 @@ def make_estimator(
     if algorithm == "spectralclustering":
         return SizeOrdered(cluster.SpectralClustering(n_clusters, **seed | kwargs))
     return SizeOrdered(cluster.HDBSCAN(**{"copy": True} | kwargs))
+
+
+def check_algorithm(algorithm, options, own=()):
+    """Raise unless the algorithm is known, and has these options.
+
+    Parameters
+    ----------
+    algorithm : str or object
+    options : dict
+        For the estimator of a name.
+    own : iterable of str
+        Options of the verb, which may be what was meant.
+
+    Raises
+    ------
+    ValueError
+        If the algorithm is unknown.
+    TypeError
+        If it has no such option, or is a class.
+    """
+    if not isinstance(algorithm, str):
+        refuse_class(algorithm)
+        if not hasattr(algorithm, "fit"):
+            raise ValueError(
+                f"algorithm={algorithm!r}: The clustering method should be either {ALGORITHMS} or "
+                "a class which has a fit() method and labels_ attribute for results"
+            )
+        name = f"algorithm={type(algorithm).__name__}"
+        remedy = f"{name} is an estimator: set {', '.join(options)} in it"
+        refuse_unknown(options, (), name, own=own, remedy=remedy)
+        return
+    if algorithm not in ALGORITHMS:
+        raise ValueError(
+            f"algorithm={algorithm!r} is unknown: take one of "
+            f"{', '.join(map(repr, ALGORITHMS))}, or an estimator of scikit-learn."
+        )
+    from sklearn import cluster, mixture
+
+    classes = {
+        "gmm": mixture.GaussianMixture,
+        "bayesian_gmm": mixture.BayesianGaussianMixture,
+        "kmeans": cluster.KMeans,
+        "minibatchkmeans": cluster.MiniBatchKMeans,
+        "agglomerative": cluster.AgglomerativeClustering,
+        "spectralclustering": cluster.SpectralClustering,
+        "hdbscan": cluster.HDBSCAN,
+    }
+    taken = ("n_clusters", "n_components", "random_state", "covariance_type")
+    refuse_unknown(
+        options,
+        options_of(classes[algorithm], *taken),
+        f"algorithm={algorithm!r}",
+        own=own,
+        instead={"n_components": "n_clusters"},
+    )
 
 
 def say_cost(algorithm, n_sites):

@@ -4,6 +4,8 @@
 
 import numpy as np
 
+from ..options import options_of, refuse_class, refuse_unknown
+
 
 def check_number(n_clusters, n_sites):
     """Raise ValueError unless so many clusters can be made of so many sites.
@@ -24,13 +26,59 @@ def check_number(n_clusters, n_sites):
 
 
 def check_features(values, source):
-    """Raise ValueError if there is nothing to tell sites apart by."""
+    """Raise ValueError if there is nothing to tell sites apart by, or nothing to tell apart."""
     if not len(values):
         raise ValueError(
             f"{source}: no site is left; all are masked or have values that are not finite."
         )
-    if len(values) > 1 and (values == values[0]).all():
+    if len(values) < 2:
+        raise ValueError(f"{source}: clusters need at least 2 sites, not {len(values)}.")
+    if (values == values[0]).all():
         raise ValueError(f"{source}: all sites have the same values, there are no clusters.")
+
+
+def check_preprocessing(preprocessing, options=None, names_only=False):
+    """Raise unless features can be scaled like this.
+
+    Parameters
+    ----------
+    preprocessing : {"standard", "norm", "minmax"}, object or None
+    options : dict, optional
+        For the scaler of a name.
+    names_only : bool
+        Whether an object is refused too.
+
+    Raises
+    ------
+    ValueError
+        If it is unknown.
+    TypeError
+        If it has no such option, or is a class.
+
+    Examples
+    --------
+    >>> check_preprocessing("minmax", {"range": (0, 1)})
+    Traceback (most recent call last):
+    TypeError: range=(0, 1): preprocessing='minmax' has no option range; it has clip, ...
+    """
+    from sklearn import preprocessing as scalers
+
+    names = {
+        "standard": scalers.StandardScaler,
+        "norm": scalers.Normalizer,
+        "minmax": scalers.MinMaxScaler,
+    }
+    known, name = (), f"preprocessing={preprocessing!r}"
+    if isinstance(preprocessing, str) and preprocessing in names:
+        known = options_of(names[preprocessing])
+    elif preprocessing is not None:
+        refuse_class(preprocessing, "preprocessing")
+        listed = ", ".join(map(repr, names))
+        if names_only or not hasattr(preprocessing, "fit_transform"):
+            also = "" if names_only else ", an estimator with fit_transform"
+            raise ValueError(f"{name}: the cluster preprocessing is one of {listed}{also} or None.")
+        name = f"preprocessing={type(preprocessing).__name__}"
+    refuse_unknown(options or {}, known, name, remedy="set it in the estimator")
 
 
 def scale_columns(columns, angles=None):

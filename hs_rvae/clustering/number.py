@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..options import as_seed
 from .estimators import MAX_SITES, make_estimator
 
 _logger = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ def estimate_number(
             f"metric={metric!r} needs algorithm='gmm', not {algorithm!r}: other algorithms have no "
             "likelihood. Take 'silhouette', 'gap' or 'elbow'."
         )
-    rng = np.random.default_rng(random_state)
+    rng = np.random.default_rng(as_seed(random_state))
     seed = int(rng.integers(2**31))
     if len(values) > MAX_SITES:
         _logger.info("The number of clusters is chosen on %d of %d sites.", MAX_SITES, len(values))
@@ -112,6 +113,12 @@ def estimate_number(
             **kwargs,
         ).fit(data)
 
+    if not numbers:
+        raise ValueError(
+            f"max_clusters={max_clusters}: the number of clusters of {len(values)} sites cannot be "
+            f"estimated by {metric!r}, which tries {first} and more: give n_clusters, or other "
+            "options."
+        )
     curve, errors = [], []
     references = _references(values, n_ref, rng) if metric == "gap" else []
     for k in progress(numbers):

@@ -6,23 +6,27 @@ import re
 
 import numpy as np
 
+from ..options import options_of, refuse_class, refuse_unknown
+
 #: Algorithms by name. Those of the second line are HyperSpy's and work in memory only.
 ALGORITHMS = ("PCA", "SVD", "NMF", "ORPCA", "ORNMF")
 IN_MEMORY = ("sklearn_pca", "sparse_pca", "mini_batch_sparse_pca", "MLPCA", "RPCA")
-# Options of HyperSpy's functions (2.4, 2.5) that take any name, and of the solvers below them.
+# Options of HyperSpy's solvers of SVD ("auto" takes the first or the last), and of its functions.
+_OF_SOLVER = {
+    "randomized": ("n_iter", "n_oversamples", "power_iteration_normalizer"),
+    "arpack": ("maxiter", "ncv", "tol", "v0", "which"),
+    "full": (),
+}
+_OF_ONLINE = ("batch_size", "lambda1", "method", "subspace_learning_rate", "subspace_momentum")
 _OPTIONS = {
     "SVD": (),
     "MLPCA": ("max_iter", "tol"),
-    "RPCA": ("lambda1", "maxiter", "power", "random_state", "tol"),
-    "ORPCA": (
-        *("batch_size", "init", "lambda1", "lambda2", "method", "project", "random_state"),
-        *("store_error", "subspace_learning_rate", "subspace_momentum", "training_samples"),
-    ),
+    "RPCA": ("lambda1", "maxiter", "power", "tol"),
+    "ORPCA": (*_OF_ONLINE, "init", "lambda2", "training_samples"),
+    "ORNMF": (*_OF_ONLINE, "kappa"),
 }
-_OPTIONS_OF_SVD = (
-    *("maxiter", "n_iter", "n_oversamples", "ncv", "power_iteration_normalizer", "random_state"),
-    *("svd_flip", "tol", "u_based_decision", "v0", "which"),
-)
+# Of HyperSpy's lazy decomposition.
+OF_BLOCKS = ("get", "num_chunks")
 
 
 def column_stem(algorithm):
@@ -68,6 +72,7 @@ def check_algorithm(algorithm, lazy=False):
             f"algorithm={algorithm!r} not recognised. Expected one of: {names}, or an estimator "
             "of scikit-learn with components_."
         )
+    refuse_class(algorithm)
     if not hasattr(algorithm, "fit") and not hasattr(algorithm, "fit_transform"):
         raise ValueError(
             f"algorithm={algorithm!r} not recognised: it has no fit. Expected one of: {names}, "
@@ -80,26 +85,65 @@ def check_algorithm(algorithm, lazy=False):
         )
 
 
-def check_options(algorithm, options, lazy):
-    """Raise TypeError for options that would pass unseen; other algorithms refuse them themselves.
+def check_options(algorithm, options, lazy, by_hyperspy=False, solver=None, own=()):
+    """Raise TypeError for options that an algorithm does not have.
+
+    Parameters
+    ----------
+    algorithm : str or object
+    options : dict
+        As the caller gave them.
+    lazy : bool
+        Whether blocks are read one after another.
+    by_hyperspy : bool
+        Whether this is done by HyperSpy's lazy decomposition.
+    solver : str, optional
+        Of SVD; None: HyperSpy's "auto".
+    own : iterable of str
+        Options of the verb, which may be what was meant.
 
     Examples
     --------
-    >>> check_options("RPCA", {"tolerance": 0.1}, lazy=False)
+    >>> check_options("ORNMF", {"kapa": 0.1}, lazy=False)
     Traceback (most recent call last):
-    TypeError: algorithm='RPCA' has no option tolerance; it has lambda1, maxiter, n_iter, ...
+    TypeError: kapa=0.1: algorithm='ORNMF' has no option kapa; it has batch_size, ...
     """
+    known, name = set(OF_BLOCKS) if lazy else set(), type(algorithm).__name__
     if isinstance(algorithm, str):
-        if lazy or algorithm not in _OPTIONS:
-            return
-        name, known = repr(algorithm), {*_OPTIONS[algorithm], *_OPTIONS_OF_SVD}
-    else:
-        name, known = type(algorithm).__name__, {"get", "num_chunks"} if lazy else set()
-    passed_on = set() if lazy else {"copy"}  # HyperSpy says that it is deprecated
-    unknown = ", ".join(sorted(set(options) - known - passed_on))
-    if unknown:
-        has = f"it has {', '.join(sorted(known))}" if known else "set it in the estimator"
-        raise TypeError(f"algorithm={name} has no option {unknown}; {has}.")
+        name, known = repr(algorithm), known | _known_options(algorithm, lazy, by_hyperspy, solver)
+    if not lazy:  # HyperSpy says that it is deprecated
+        options = {key: value for key, value in options.items() if key != "copy"}
+    refuse_unknown(
+        options,
+        known,
+        f"algorithm={name}",
+        own=own,
+        instead={"n_components": "output_dimension"},
+        remedy="set it in the estimator",
+    )
+
+
+def _known_options(algorithm, lazy, by_hyperspy, solver):
+    """Options of a named algorithm that the verb does not set."""
+    from sklearn import decomposition as skd
+
+    if lazy and algorithm in ("PCA", "SVD"):
+        return set()  # the exact solution has none
+    estimators = {
+        "PCA": skd.PCA,
+        "NMF": skd.MiniBatchNMF if by_hyperspy else skd.NMF,
+        "sparse_pca": skd.SparsePCA,
+        "mini_batch_sparse_pca": skd.MiniBatchSparsePCA,
+    }
+    if algorithm in estimators:
+        return options_of(estimators[algorithm], "n_components", "random_state", "svd_solver")
+    known = set(_OPTIONS[algorithm])
+    if algorithm in ("SVD", "MLPCA", "RPCA"):
+        solver = "auto" if algorithm == "RPCA" else solver
+        known |= {"svd_flip", "u_based_decision", *_OF_SOLVER.get(solver, _OF_SOLVER["randomized"])}
+    elif not lazy:
+        known.add("project")
+    return known
 
 
 def check_dimension(output_dimension, n_sites, n_pixels):

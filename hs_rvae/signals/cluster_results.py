@@ -36,6 +36,7 @@ class ClusterResultsMixin(MasksMixin):
                 "does not hold: call stack.decomposition('PCA', output_dimension=8) and take "
                 "cluster_source='decomposition', or algorithm='minibatchkmeans'."
             )
+        rooms.check_algorithm("minibatchkmeans", kwargs)
         pixels = self._pixel_mask(signal_mask)
         flat = self._rows_of(self.data, (None, pixels))
         summary = blocks.summarise(flat)
@@ -43,6 +44,8 @@ class ClusterResultsMixin(MasksMixin):
         good[summary.bad_rows] = False
         excluded = self._site_mask(mask)
         good = good if excluded is None else good & ~excluded
+        if good.sum() == 1:
+            raise ValueError("cluster_source='signal': clusters need at least 2 sites, not 1.")
         if summary.constant:
             raise ValueError(
                 "cluster_source='signal': all sites have the same values, there are no clusters."

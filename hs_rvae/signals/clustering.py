@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Clusters of the sites of a stack, under HyperSpy's verbs."""
 
+import inspect
 import logging
 from functools import partial
 
 import numpy as np
 from hyperspy.external.progressbar import progressbar
 
+from hs_rvae.options import as_seed, own_copy, seeded
 from hs_rvae.parallel import shown
 from hs_rvae.signals.cluster_results import ClusterResultsMixin
 from hs_rvae.signals.recording import recorded
@@ -78,10 +80,11 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
         algorithm : str or object, optional
             ``"gmm"`` (mixture of Gaussians), ``"bayesian_gmm"`` (`n_clusters` is the most),
             ``"kmeans"``, ``"minibatchkmeans"``, ``"agglomerative"``, ``"spectralclustering"``,
-            ``"hdbscan"`` (finds the number itself), or an estimator of scikit-learn. None:
-            ``"kmeans"`` for HyperSpy's sources, ``"gmm"`` for the others.
+            ``"hdbscan"`` (finds the number itself), or an estimator of scikit-learn, which stays
+            as it is: a copy is fitted. None: ``"kmeans"`` for HyperSpy's sources, ``"gmm"`` for
+            the others.
         return_info : bool
-            Return the estimator.
+            Return the fitted estimator.
         n_clusters : int or "auto"
             "auto": by the Bayesian information criterion for ``"gmm"``, else by the silhouette,
             up to `max_clusters`. Not used by an estimator object.
@@ -92,7 +95,8 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
             Name of the column, to keep several analyses; probabilities go to
             ``{column}_probability``.
         random_state : int, numpy.random.Generator or None
-            The same seed gives the same labels.
+            The same seed gives the same labels. NumPy's global generator is neither used nor
+            changed.
         overwrite : bool
             Whether columns of yours, or of another method, under these names are replaced.
         **kwargs
@@ -104,10 +108,14 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
 
         Raises
         ------
-        ValueError, KeyError
+        ValueError
             If a source has not been computed (the message says which call makes it), there are
-            fewer sites than clusters, all sites are alike, an option is unknown, or a column that
-            is not of clusters would be replaced.
+            fewer than 2 sites or fewer than clusters, all sites are alike, an algorithm is
+            unknown, or a column that is not of clusters would be replaced.
+        KeyError
+            If a column of a list is missing.
+        TypeError
+            If the algorithm or the scaling does not have such an option, or is a class.
         NotImplementedError
             If the pixels of a lazy stack are to be clustered by an algorithm that needs all of
             them at once.
@@ -136,9 +144,16 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
                                   "name another, column=...")  # fmt: skip
         cluster_source = self._first_source(cluster_source)
         algorithm = self._algorithm_for(cluster_source, algorithm)
+        rooms.check_algorithm(
+            algorithm, kwargs, inspect.signature(self.cluster_analysis).parameters
+        )
+        rooms.check_preprocessing(preprocessing, preprocessing_kwargs)
+        # An estimator brings its own seed.
+        own_seed = random_state is None and not isinstance(algorithm, str)
+        seed = None if own_seed else as_seed(random_state)
         if isinstance(cluster_source, str) and cluster_source == "signal" and self._lazy:
             found = self._cluster_pixels_lazily(
-                algorithm, n_clusters, navigation_mask, signal_mask, random_state, kwargs
+                algorithm, n_clusters, navigation_mask, signal_mask, seed, kwargs
             )
             scaled, good, estimator = found
             centres_of = source_for_centers or "signal"
@@ -153,11 +168,9 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
                 good &= ~mask
             said = f"cluster_source={cluster_source!r}" if own else "cluster_source"
             rooms.check_features(features[good], said)
-            scaled = self._scale_data_for_clustering(
-                features[good], preprocessing, preprocessing_kwargs
-            )
+            scaled = self._scaled(features[good], preprocessing, preprocessing_kwargs)
             n_clusters = self._number_for(
-                algorithm, n_clusters, scaled, covariance_type, max_clusters, random_state
+                algorithm, n_clusters, scaled, covariance_type, max_clusters, seed
             )
             rooms.say_cost(algorithm, len(scaled))
             estimator = rooms.make_estimator(
@@ -165,10 +178,11 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
                 n_clusters,
                 n_features=scaled.shape[1],
                 covariance_type=covariance_type,
-                random_state=random_state,
+                random_state=seed,
                 **kwargs,
             )
-            estimator.fit(scaled)
+            with seeded(as_seed(seed)):
+                estimator.fit(scaled)
             centres_of = source_for_centers or ("signal" if own else cluster_source)
         self._store_clusters(estimator, algorithm, scaled, good, centres_of, number_of_components)
         self._write_clusters(estimator, good, column)
@@ -222,7 +236,7 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
 
         Raises
         ------
-        ValueError
+        ValueError, KeyError, TypeError
             As in :meth:`cluster_analysis`.
 
         Notes
@@ -238,9 +252,11 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
         """
         from hs_rvae import clustering as rooms
 
-        if max_clusters < 2:
+        whole = isinstance(max_clusters, int | np.integer) and not isinstance(max_clusters, bool)
+        if not whole or max_clusters < 2:
             raise ValueError(
-                "The max number of clusters, max_clusters, must be specified and be >= 2."
+                f"max_clusters={max_clusters!r}: The max number of clusters, max_clusters, must be "
+                "specified and be >= 2."
             )
         if metric is None:
             metric = "bic" if algorithm in (None, "gmm") else "gap"
@@ -252,22 +268,20 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
                 "Estimate number of clusters only works with supported clustering algorithms, not "
                 f"{algorithm!r}: {', '.join(map(repr, counted))}."
             )
-        if preprocessing not in (None, "standard", "norm", "minmax"):
-            raise ValueError(
-                "Estimate number of clusters only works with supported preprocessing algorithms, "
-                f"not {preprocessing!r}: 'standard', 'norm', 'minmax' or None."
-            )
+        rooms.check_algorithm(
+            algorithm, kwargs, inspect.signature(self.estimate_number_of_clusters).parameters
+        )
+        rooms.check_preprocessing(preprocessing, preprocessing_kwargs, names_only=True)
+        seed = as_seed(random_state)
         cluster_source = self._first_source(cluster_source)
         features, _ = self._features(
-            cluster_source, number_of_components, navigation_mask, signal_mask
+            cluster_source, number_of_components, navigation_mask, signal_mask, seed
         )
         good = np.isfinite(features).all(1)
         mask = self._site_mask(navigation_mask)
         good = good if mask is None else good & ~mask
         rooms.check_features(features[good], f"cluster_source={cluster_source!r}")
-        scaled = self._scale_data_for_clustering(
-            features[good], preprocessing, preprocessing_kwargs
-        )
+        scaled = self._scaled(features[good], preprocessing, preprocessing_kwargs)
         found = rooms.estimate_number(
             scaled,
             algorithm,
@@ -275,7 +289,7 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
             max_clusters=max_clusters,
             n_ref=n_ref,
             covariance_type=covariance_type,
-            random_state=random_state,
+            random_state=seed,
             progress=partial(
                 progressbar, disable=not shown(show_progressbar), leave=True, desc="Clusters"
             ),
@@ -296,6 +310,13 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
         -------
         hyperspy.api.signals.Signal2D
             Navigation axis ``cluster``; ``metadata.Clusters`` has ``labels`` and ``counts``.
+
+        Raises
+        ------
+        KeyError
+            If there is no such column.
+        ValueError
+            If it holds no labels, or none but -1.
 
         Examples
         --------
@@ -356,7 +377,7 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
         )
         return "kmeans" if of_hyperspy else "gmm"
 
-    def _features(self, source, n_components, navigation_mask, signal_mask):
+    def _features(self, source, n_components, navigation_mask, signal_mask, seed=None):
         """Features (n, d) of all sites, and whether they come from the site table."""
         self._site_mask(navigation_mask)
         if hasattr(source, "axes_manager") or (isinstance(source, str) and source == "bss"):
@@ -365,11 +386,17 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
             return self._loadings_features(n_components, "cluster_source"), False
         if isinstance(source, str) and source == "signal":
             if self._lazy:  # to estimate a number only
-                return self._pixel_scores(0), False
+                return self._pixel_scores(seed), False
             pixels = self._pixel_mask(signal_mask)
             flat = self._rows_of(self.data, (None, pixels))
             return (flat if flat.dtype.kind == "f" else flat.astype(np.float32)), False
         return self._table_features(source, "cluster_source")[0], True
+
+    def _scaled(self, features, preprocessing, options):
+        """Features as HyperSpy scales them; an estimator of the caller's stays as it is."""
+        if preprocessing is not None and not isinstance(preprocessing, str):
+            preprocessing = own_copy(preprocessing, "preprocessing")
+        return self._scale_data_for_clustering(features, preprocessing, options)
 
     def _features_of_hyperspy(self, source, n_components, signal_mask):
         """Features as HyperSpy takes them from a signal or from unmixing."""
@@ -395,7 +422,6 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
         if isinstance(n_clusters, str) and n_clusters == "auto":
             if algorithm == "bayesian_gmm":
                 return min(most, len(scaled))
-            rooms.make_estimator(algorithm, 2, n_features=1)  # is the name known?
             found = rooms.estimate_number(
                 scaled,
                 algorithm,

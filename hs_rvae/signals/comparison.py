@@ -13,6 +13,7 @@ import pandas as pd
 
 from hs_rvae import plots
 from hs_rvae import variants as _variants
+from hs_rvae.options import as_seed, named_options
 from hs_rvae.signals import construction as _construction
 from hs_rvae.signals.sub_image_stack import SubImageStack
 from hs_rvae.sites import columns as _columns
@@ -79,6 +80,7 @@ class RVAEComparison:
         return plots.plot_comparison(panels, font_size=font_size)
 
 
+@named_options
 def compare_rvae(
     stack,
     settings="paper",
@@ -124,10 +126,11 @@ def compare_rvae(
     Raises
     ------
     TypeError
-        If `stack` is no SubImageStack, or a setting is no mapping.
+        If `stack` is no SubImageStack, a setting is no mapping, or an option is unknown.
     ValueError
-        If a setting holds what :meth:`SubImageStack.rvae` does not know, too few sites would be
-        held out, or other windows are asked for and the parent image is not at hand.
+        If a setting holds what :meth:`SubImageStack.rvae` does not know or cannot use, too few
+        sites would be held out, or other windows are asked for and the parent image is not at hand.
+        All settings are checked before the first fit.
 
     Notes
     -----
@@ -148,8 +151,14 @@ def compare_rvae(
         raise TypeError(f"stack is a {type(stack).__name__}; give a SubImageStack.")
     sites = stack._sites_of_square_windows()
     settings = _settings_of(stack, settings, architecture)
-    if isinstance(held_out, bool) or not 0 < held_out < 1:
+    number = isinstance(held_out, float | np.floating)
+    if not number or not 0 < held_out < 1:
         raise ValueError(f"held_out={held_out!r}: give a share between 0 and 1, such as 0.15.")
+    whole = isinstance(n_variants, int | np.integer) and not isinstance(n_variants, bool)
+    if not (whole and n_variants >= 1) and n_variants != "auto":
+        raise ValueError(f"n_variants={n_variants!r}: give a whole number or 'auto'.")
+    if not isinstance(random_state, np.random.Generator):
+        random_state = as_seed(random_state)
     rng = np.random.default_rng(random_state)
     held = np.zeros(len(sites), bool)
     held[rng.permutation(len(sites))[: round(held_out * len(sites))]] = True
@@ -159,9 +168,12 @@ def compare_rvae(
             "needed: give a larger share."
         )
     seed = int(rng.integers(2**31))
+    # All windows are cut before the first fit, which takes long.
+    windows = {name: one.pop("window_size", None) for name, one in settings.items()}
+    cut = {name: _with_windows(stack, size) for name, size in windows.items()}
     stacks, rows, table = {}, {}, {}
     for name, setting in settings.items():
-        one, rows[name] = _with_windows(stack, setting.pop("window_size", None))
+        one, rows[name] = cut[name]
         hold = held[rows[name]]
         setting = {"random_state": seed, "show_progressbar": show_progressbar} | setting
         start = time.perf_counter()
@@ -214,7 +226,20 @@ def _settings_of(stack, settings, architecture):
                 f"{', '.join(sorted(known))}."
             )
         checked[str(name)] = {"architecture": architecture} | dict(setting)
+        _check_values(str(name), checked[str(name)])
     return checked
+
+
+def _check_values(name, setting):
+    """Raise ValueError if the model could not be fitted under a setting."""
+    from hs_rvae.rvae.checks import check_settings
+    from hs_rvae.rvae.model import RVAE
+
+    options = inspect.signature(RVAE).parameters
+    try:
+        check_settings(RVAE(**{key: value for key, value in setting.items() if key in options}))
+    except ValueError as error:
+        raise ValueError(f"settings[{name!r}]: {error}") from None
 
 
 def _with_windows(stack, window_size):

@@ -3,9 +3,12 @@
 """How a decomposition is computed: in memory by HyperSpy on a copy, lazily by streaming blocks."""
 
 import contextlib
+from functools import partial
+from unittest.mock import patch
 
 import numpy as np
 
+from hs_rvae.options import as_seed, own_copy, seeded
 from hs_rvae.parallel import shown
 from hs_rvae.signals.learning_results import ResultsMixin
 from hs_rvae.signals.masks import MasksMixin
@@ -14,38 +17,41 @@ from hs_rvae.signals.masks import MasksMixin
 _COLUMNS_UNASKED = 10
 # They subtract the mean of the sites.
 MEAN_FREE = ("PCA", "sklearn_pca", "sparse_pca", "mini_batch_sparse_pca")
+# Algorithms in memory that take a seed.
+_SEEDED = (
+    *("PCA", "SVD", "NMF", "sparse_pca", "mini_batch_sparse_pca"),
+    *("ORPCA", "ORNMF", "RPCA", "MLPCA"),
+)
 
 
 class DecomposingMixin(ResultsMixin, MasksMixin):
     """Compute a decomposition whose options have been checked."""
 
-    def _decompose_in_memory(self, algorithm, masks, options, random_state, kwargs):
+    def _decompose_in_memory(self, algorithm, masks, options, seed, kwargs):
         """HyperSpy's decomposition of a copy: it centres and scales in place, not to the bit."""
         from hs_rvae import decomposition as rooms
 
         flat = self._rows_of(self.data, masks)
         dtype = flat.dtype if flat.dtype.kind in "fc" else rooms.working_type(flat.dtype)
-        centred = options["centre"] is not None or algorithm in MEAN_FREE
+        named = _name_of(algorithm)
+        is_name = isinstance(algorithm, str)
+        centred = options["centre"] is not None or (is_name and named in MEAN_FREE)
         if flat.dtype.kind != "c":
             rooms.check_values(rooms.summarise(flat), algorithm, centred)
-        named, estimator = algorithm, algorithm
-        if isinstance(algorithm, str):
-            kwargs = _with_random_state(algorithm, random_state, kwargs)
-            if algorithm == "PCA":
-                from sklearn.decomposition import PCA
+        estimator, kwargs = _prepared(algorithm, seed, kwargs, _SEEDED)
+        if is_name and named == "PCA":
+            from sklearn.decomposition import PCA
 
-                estimator, kwargs = PCA(options["output_dimension"], **kwargs), {}
-        else:
-            _seed(algorithm, random_state)
-            named = type(algorithm).__name__
+            estimator, kwargs = PCA(options["output_dimension"], **kwargs), {}
         copied = self._deepcopy_with_new_data(np.array(self.data, dtype, copy=True))
         wanted = options["return_info"]
-        fitted = super(DecomposingMixin, copied).decomposition(
-            algorithm=estimator,
-            **options | {"return_info": wanted or not isinstance(estimator, str)},
-            **self._masks_for_hyperspy(masks),
-            **kwargs,
-        )
+        with seeded(as_seed(seed)):
+            fitted = super(DecomposingMixin, copied).decomposition(
+                algorithm=estimator,
+                **options | {"return_info": wanted or not isinstance(estimator, str)},
+                **self._masks_for_hyperspy(masks),
+                **kwargs,
+            )
         results = copied.learning_results
         results.decomposition_algorithm = named
         if not isinstance(estimator, str):
@@ -61,74 +67,73 @@ class DecomposingMixin(ResultsMixin, MasksMixin):
         self._update_results(results)
         return fitted if wanted else None
 
+    def _is_hyperspys(self, algorithm, options, kwargs):
+        """Whether HyperSpy does a lazy decomposition, because it is not written here."""
+        return (
+            options["normalize_poissonian_noise"]
+            or options["reproject"] is not None
+            or options["centre"] == "signal"
+            or not {"svd_solver", "var_array", "var_func"}.isdisjoint(options)
+            or not {"num_chunks", "get"}.isdisjoint(kwargs)
+            or (isinstance(algorithm, str) and algorithm not in ("PCA", "SVD", "NMF"))
+            or self.data.dtype.kind == "c"
+        )
+
     def _decompose_lazy(
-        self, algorithm, masks, options, solver, random_state, show_progressbar, kwargs
+        self, algorithm, masks, options, by_hyperspy, seed, show_progressbar, kwargs
     ):
         """Stream blocks; what is not written here is HyperSpy's, which streams most of it too."""
         from hs_rvae import decomposition as rooms
 
-        k = options["output_dimension"]
-        named = algorithm if isinstance(algorithm, str) else type(algorithm).__name__
-        if k is None and isinstance(algorithm, str) and solver != "full":
+        k, named = options["output_dimension"], _name_of(algorithm)
+        is_name = isinstance(algorithm, str)
+        if k is None and is_name and options.get("svd_solver") != "full":
             raise ValueError(
                 f"`output_dimension` must be specified for {named!r} on a lazy stack: for example "
                 f"stack.decomposition({named!r}, output_dimension=8)."
             )
-        special = options["normalize_poissonian_noise"] or options["reproject"] is not None
-        special |= options["centre"] == "signal" or solver is not None
-        special |= not {"var_array", "var_func"}.isdisjoint(options)
-        special |= not {"num_chunks", "get"}.isdisjoint(kwargs)
-        streamed = not isinstance(algorithm, str) or algorithm in ("PCA", "SVD", "NMF")
-        special |= self.data.dtype.kind == "c"
         flat = self._rows_of(self.data, masks)
-        centred = options["centre"] == "navigation" or algorithm == "PCA"
+        centred = options["centre"] == "navigation" or (is_name and named == "PCA")
         with _progress(show_progressbar):
             if self.data.dtype.kind != "c":
                 rooms.check_values(rooms.summarise(flat), algorithm, centred)
-            if special or not streamed:
-                if isinstance(algorithm, str):
-                    kwargs = _with_random_state(algorithm, random_state, kwargs)
-                return self._decompose_by_hyperspy(algorithm, masks, options, solver, kwargs)
-            if named in ("PCA", "SVD") and isinstance(algorithm, str):
-                if kwargs:
-                    raise TypeError(
-                        f"{named} of a lazy stack takes no {', '.join(kwargs)}: the exact solution "
-                        "has no such options."
-                    )
+            if by_hyperspy:
+                return self._decompose_by_hyperspy(algorithm, masks, options, seed, kwargs)
+            if is_name and named in ("PCA", "SVD"):
                 sign_of = "factors" if named == "PCA" else "loadings"
-                found = rooms.stream_svd(flat, k, centred, random_state, sign_of)
+                found = rooms.stream_svd(flat, k, centred, seed, sign_of)
                 if named == "SVD":
                     found.as_svd(len(flat))
             else:
-                estimator = algorithm
-                if isinstance(algorithm, str):
+                estimator, kwargs = _prepared(algorithm, seed, kwargs, ("NMF",))
+                if is_name:
                     from sklearn.decomposition import NMF
 
-                    kwargs = _with_random_state(algorithm, random_state, kwargs)
                     estimator = NMF(k, **kwargs)
-                else:
-                    _seed(estimator, random_state)
-                found = rooms.stream_estimator(flat, estimator, random_state=random_state)
+                with seeded(as_seed(seed)):
+                    found = rooms.stream_estimator(flat, estimator, random_state=seed)
         centre = "navigation" if found.mean is not None else None
         k = k or found.factors.shape[1]
         self._fill_decomposition(found, named, centre, k, masks)
         return found.estimator if options["return_info"] else None
 
-    def _decompose_by_hyperspy(self, algorithm, masks, options, solver, kwargs):
+    def _decompose_by_hyperspy(self, algorithm, masks, options, seed, kwargs):
         """HyperSpy's lazy decomposition, on a copy that holds the same blocks."""
+        import dask.array as da
+
         copied = self._deepcopy_with_new_data(self.data)
         if copied.data.dtype.kind not in "fc":
             copied.data = copied.data.astype(np.float32)
-        info = super(DecomposingMixin, copied).decomposition(
-            algorithm=algorithm,
-            **options,
-            **self._masks_for_hyperspy(masks),
-            **({} if solver is None else {"svd_solver": solver}),
-            **kwargs,
-        )
+        estimator, kwargs = _prepared(algorithm, seed, kwargs, ("NMF", "ORPCA", "ORNMF"))
+        seed = as_seed(seed)
+        # HyperSpy gives dask's compressed SVD no seed.
+        compressed = partial(da.linalg.svd_compressed, seed=da.random.default_rng(seed))
+        with seeded(seed), patch.object(da.linalg, "svd_compressed", compressed):
+            info = super(DecomposingMixin, copied).decomposition(
+                algorithm=estimator, **options, **self._masks_for_hyperspy(masks), **kwargs
+            )
         results = copied.learning_results
-        if not isinstance(algorithm, str):
-            results.decomposition_algorithm = type(algorithm).__name__
+        results.decomposition_algorithm = _name_of(algorithm)
         self._update_results(results)
         return info
 
@@ -144,25 +149,17 @@ class DecomposingMixin(ResultsMixin, MasksMixin):
         sites.set_many(columns, dict.fromkeys(columns, ""), writer="decomposition", remove=gone)
 
 
-def _with_random_state(algorithm, random_state, kwargs):
-    """Options of a named algorithm, with the seed where it takes one."""
-    takes = ("PCA", "NMF", "sparse_pca", "mini_batch_sparse_pca", "ORPCA", "RPCA")
-    if random_state is None or "random_state" in kwargs or algorithm not in takes:
-        return kwargs
-    return kwargs | {"random_state": _as_seed(random_state)}
+def _name_of(algorithm):
+    return algorithm if isinstance(algorithm, str) else type(algorithm).__name__
 
 
-def _seed(estimator, random_state):
-    """Give an estimator the seed, if one is asked for and it takes one."""
-    if random_state is not None and hasattr(estimator, "random_state"):
-        estimator.random_state = _as_seed(random_state)
-
-
-def _as_seed(random_state):
-    """scikit-learn takes no generators of NumPy."""
-    if isinstance(random_state, np.random.Generator):
-        return int(random_state.integers(2**31))
-    return random_state
+def _prepared(algorithm, seed, kwargs, seeded_names):
+    """A name with its options, and a seed where it takes one; or a copy of an estimator."""
+    if not isinstance(algorithm, str):
+        return own_copy(algorithm, seed=seed), kwargs
+    if algorithm in seeded_names:
+        kwargs = kwargs | {"random_state": as_seed(seed)}
+    return algorithm, kwargs
 
 
 def _correct_for_estimator(results, estimator, normalised):

@@ -2,14 +2,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The decomposition of a stack, under HyperSpy's verb, without HyperSpy 2.5 changing the data."""
 
+import inspect
 import logging
 
 import numpy as np
 
+from hs_rvae.options import as_seed
 from hs_rvae.signals.decomposing import MEAN_FREE, DecomposingMixin
 from hs_rvae.signals.recording import recorded
 
 _logger = logging.getLogger(__name__)
+
+# In memory, and of lazy stacks.
+_SOLVERS = (
+    (None, "auto", "full", "arpack", "randomized"),
+    (None, "randomized", "incremental", "full"),
+)
 
 
 class DecompositionMixin(DecomposingMixin):
@@ -19,7 +27,7 @@ class DecompositionMixin(DecomposingMixin):
     def decomposition(
         self,
         normalize_poissonian_noise=False,
-        algorithm="SVD",
+        algorithm=None,
         output_dimension=None,
         centre=None,
         auto_transpose=True,
@@ -51,13 +59,14 @@ class DecompositionMixin(DecomposingMixin):
         normalize_poissonian_noise : bool
             Scale the data for noise that goes as counts first; not with a mean (``"PCA"``,
             `centre`). A name or estimator in this first place is the `algorithm`, a number after
-            it the `output_dimension`: ``stack.decomposition("PCA", 8)``.
-        algorithm : str or object
+            it the `output_dimension`: ``stack.decomposition("PCA", 8)``; then neither is given
+            again.
+        algorithm : str or object, optional
             ``"PCA"`` (``"sklearn_pca"`` means the same): components of the deviations from the
-            mean sub-image. ``"SVD"``: without subtracting the mean. ``"NMF"``: nothing negative.
-            ``"ORPCA"``, ``"ORNMF"``; in memory also ``"sparse_pca"``,
+            mean sub-image. ``"SVD"`` (None): without subtracting the mean. ``"NMF"``: nothing
+            negative. ``"ORPCA"``, ``"ORNMF"``; in memory also ``"sparse_pca"``,
             ``"mini_batch_sparse_pca"``, ``"MLPCA"``, ``"RPCA"``. Or an estimator of
-            scikit-learn with ``components_``.
+            scikit-learn with ``components_``, which stays as it is: a copy is fitted.
         output_dimension : int, optional
             Number of components. None: all, of which the first ten become columns; lazy stacks
             need a number.
@@ -70,20 +79,21 @@ class DecompositionMixin(DecomposingMixin):
         auto_transpose, var_array, var_func, reproject
             As in HyperSpy.
         return_info : bool
-            Return the estimator (or what HyperSpy returns).
+            Return the fitted estimator (or what HyperSpy returns).
         print_info : bool
             Print what was done; it is logged in any case.
         svd_solver : str, optional
             As in HyperSpy. None: HyperSpy's ``"auto"`` in memory; for lazy stacks exact, from one
             matrix of all pixels (see Notes).
         random_state : int, numpy.random.Generator or None
-            Seed of algorithms and subsets that are random.
+            Seed of algorithms and subsets that are random: the same seed gives the same result.
+            NumPy's global generator is neither used nor changed.
         show_progressbar : bool, optional
             Of lazy stacks. None follows HyperSpy's preference.
         overwrite : bool
             Whether columns of yours, or of another method, under these names are replaced.
         **kwargs
-            To the algorithm; an estimator has its options already.
+            To the algorithm, if it is named.
 
         Returns
         -------
@@ -93,11 +103,11 @@ class DecompositionMixin(DecomposingMixin):
         Raises
         ------
         TypeError
-            If the algorithm does not have such an option.
+            If the algorithm does not have such an option, or is a class.
         ValueError
-            If algorithm, number of components or masks are not usable, sites have pixels that are
-            not finite, all sub-images are the same, ``"NMF"`` gets negative values, or a column
-            that is not the decomposition's would be replaced.
+            If algorithm, number of components or masks are not usable, two algorithms are given,
+            sites have pixels that are not finite, all sub-images are the same, ``"NMF"`` gets
+            negative values, or a column that is not the decomposition's would be replaced.
         NotImplementedError
             If the algorithm needs the stack in memory.
 
@@ -125,15 +135,27 @@ class DecompositionMixin(DecomposingMixin):
         """
         from hs_rvae import decomposition as rooms
 
-        if not isinstance(normalize_poissonian_noise, bool | np.bool_):
-            first = normalize_poissonian_noise
-            if not isinstance(algorithm, str):
-                output_dimension = algorithm
-            algorithm, normalize_poissonian_noise = first, False
+        normalize_poissonian_noise, algorithm, output_dimension = _sorted_out(
+            normalize_poissonian_noise, algorithm, output_dimension
+        )
         rooms.check_algorithm(algorithm, self._lazy)
-        rooms.check_options(algorithm, kwargs, self._lazy)
         if isinstance(algorithm, str) and algorithm == "sklearn_pca":
             algorithm = "PCA"
+        seed = None if random_state is None else as_seed(random_state)
+        options = {
+            "normalize_poissonian_noise": normalize_poissonian_noise,
+            "output_dimension": output_dimension,
+            "centre": centre,
+            "auto_transpose": auto_transpose,
+            "reproject": reproject,
+            "return_info": return_info,
+            "print_info": print_info,
+        }
+        given = {"var_array": var_array, "var_func": var_func, "svd_solver": svd_solver}
+        options |= {name: value for name, value in given.items() if value is not None}
+        by_hyperspy = self._lazy and self._is_hyperspys(algorithm, options, kwargs)
+        own = inspect.signature(self.decomposition).parameters
+        rooms.check_options(algorithm, kwargs, self._lazy, by_hyperspy, svd_solver, own)
         stem, sites = rooms.column_stem(algorithm), self.sites
         if sites is not None:
             numbered = sites.numbered(stem)
@@ -141,6 +163,7 @@ class DecompositionMixin(DecomposingMixin):
         for word, value, known in (
             ("centre", centre, (None, "navigation", "signal")),
             ("reproject", reproject, (None, "navigation", "signal", "both")),
+            ("svd_solver", svd_solver, _SOLVERS[self._lazy]),
         ):
             if value not in known:
                 names = ", ".join(map(repr, known[:-1]))
@@ -169,26 +192,12 @@ class DecompositionMixin(DecomposingMixin):
                 f"{counts[0]} sites, signal_mask {counts[1]} pixels; True = excluded."
             )
         rooms.check_dimension(output_dimension, *counts)
-        options = {
-            "normalize_poissonian_noise": bool(normalize_poissonian_noise),
-            "output_dimension": output_dimension,
-            "centre": centre,
-            "auto_transpose": auto_transpose,
-            "reproject": reproject,
-            "return_info": return_info,
-            "print_info": print_info,
-        }
         if self._lazy:
-            # HyperSpy hands these on to any algorithm, even if they are None.
-            given = {"var_array": var_array, "var_func": var_func}
-            options |= {k: v for k, v in given.items() if v is not None}
             info = self._decompose_lazy(
-                algorithm, masks, options, svd_solver, random_state, show_progressbar, kwargs
+                algorithm, masks, options, by_hyperspy, seed, show_progressbar, kwargs
             )
         else:
-            options |= {"var_array": var_array, "var_func": var_func}
-            options["svd_solver"] = svd_solver or "auto"
-            info = self._decompose_in_memory(algorithm, masks, options, random_state, kwargs)
+            info = self._decompose_in_memory(algorithm, masks, options, seed, kwargs)
         _logger.info(
             "%s: %d components of %d sites, %d pixels each.",
             name, self.learning_results.factors.shape[1], *counts,
@@ -210,6 +219,11 @@ class DecompositionMixin(DecomposingMixin):
         -------
         SubImageStack or LazySubImageStack
 
+        Raises
+        ------
+        RuntimeError
+            If there is no decomposition yet.
+
         Examples
         --------
         >>> stack.get_decomposition_model(3)  # doctest: +SKIP
@@ -228,3 +242,37 @@ class DecompositionMixin(DecomposingMixin):
             model.data = model.data + mean
             model.learning_results.mean = kept
         return model
+
+
+def _sorted_out(first, algorithm, output_dimension):
+    """Whether to scale, the algorithm and the number, if an algorithm may stand in the first place.
+
+    Examples
+    --------
+    >>> _sorted_out("PCA", 8, None), _sorted_out(True, None, 3)
+    ((False, 'PCA', 8), (True, 'SVD', 3))
+    """
+    if isinstance(first, bool | np.bool_):
+        return bool(first), "SVD" if algorithm is None else algorithm, output_dimension
+    if not _is_algorithm(first):
+        raise ValueError(
+            f"normalize_poissonian_noise={first!r}: give True or False, or an algorithm in its "
+            "place."
+        )
+    if algorithm is None:
+        return False, first, output_dimension
+    if _is_algorithm(algorithm):
+        raise ValueError(
+            f"normalize_poissonian_noise={first!r}: give True or False, because "
+            f"algorithm={algorithm!r} is given too; there can be one algorithm."
+        )
+    if output_dimension is not None:
+        raise ValueError(
+            f"output_dimension={output_dimension!r}: give it once; {algorithm!r} stands in its "
+            f"place after {first!r}."
+        )
+    return False, first, algorithm
+
+
+def _is_algorithm(value):
+    return isinstance(value, str) or hasattr(value, "fit") or hasattr(value, "fit_transform")

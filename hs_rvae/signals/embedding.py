@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The verb that embeds the sites of a stack in a plane."""
 
+import inspect
+
 import numpy as np
 
+from hs_rvae.options import as_seed
 from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.sources import EMBEDDING, SourcesMixin
 
@@ -36,7 +39,7 @@ class EmbeddingMixin(SourcesMixin):
         ----------
         algorithm : {"tsne", "mds", "isomap"} or object
             Or an estimator of scikit-learn with ``fit_transform``; the columns are named after
-            its class.
+            its class. It stays as it is: a copy is fitted.
         source : str or list of str, optional
             What sites are compared by. ``"signal"``: the sub-images, by their first 50 principal
             components. ``"decomposition"``: loadings of the last decomposition. ``"rvae"``: the
@@ -53,7 +56,8 @@ class EmbeddingMixin(SourcesMixin):
         navigation_mask : numpy.ndarray of bool, shape (n_sites,), or BaseSignal, optional
             True = excluded: NaN in the columns.
         random_state : int, numpy.random.Generator or None
-            Seed of the subset and of the algorithm.
+            Seed of the subset and of the algorithm: the same seed gives the same coordinates.
+            NumPy's global generator is neither used nor changed.
         n_jobs : int, optional
             Threads. None: all.
         return_info : bool
@@ -69,9 +73,14 @@ class EmbeddingMixin(SourcesMixin):
 
         Raises
         ------
-        ValueError, KeyError
+        ValueError
             If the algorithm or source is unknown, or has not been computed; the message says
-            which call makes it. If a column that is not an embedding's would be replaced.
+            which call makes it. If there are fewer than 4 sites, or a column that is not an
+            embedding's would be replaced.
+        KeyError
+            If a column of a list is missing.
+        TypeError
+            If the algorithm does not have such an option, or is a class.
         ImportError
             If t-SNE of more than 5,000 sites is asked for without openTSNE
             (``pip install "hs_rvae[tsne]"``).
@@ -93,8 +102,10 @@ class EmbeddingMixin(SourcesMixin):
         True
         """
         from hs_rvae.decomposition import column_stem
-        from hs_rvae.embedding import embed
+        from hs_rvae.embedding import check_options, embed
 
+        own = inspect.signature(self.embedding).parameters
+        check_options(algorithm, kwargs, output_dimension, max_sites, own)
         table = self.sites
         if table is None:
             raise ValueError(
@@ -106,8 +117,11 @@ class EmbeddingMixin(SourcesMixin):
         if source is None:
             source = "signal" if self.learning_results.loadings is None else "decomposition"
         mask = self._table_mask(navigation_mask)
+        # An estimator brings its own seed: what it is given should not vary either.
+        own_seed = random_state is None and not isinstance(algorithm, str)
+        seed = 0 if own_seed else as_seed(random_state)
         if isinstance(source, str) and source == "signal":
-            values = self._pixel_scores(random_state)
+            values = self._pixel_scores(seed)
         elif isinstance(source, str) and source == "decomposition":
             values = self._loadings_features(number_of_components, "source")
         else:
@@ -122,7 +136,7 @@ class EmbeddingMixin(SourcesMixin):
             algorithm,
             output_dimension,
             max_sites=max_sites,
-            random_state=random_state,
+            random_state=None if own_seed else seed,
             n_jobs=n_jobs,
             **kwargs,
         )

@@ -265,8 +265,10 @@ font_size, ax
 
         Raises
         ------
-        KeyError, ValueError
-            If a column is missing, or options do not fit.
+        KeyError
+            If a column is missing.
+        ValueError
+            If options do not fit, or the stack holds several images or frames.
 
         Examples
         --------

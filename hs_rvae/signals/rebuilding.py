@@ -83,7 +83,9 @@ class RebuildingMixin(BlocksMixin):
 
         Raises
         ------
-        RuntimeError, ValueError
+        RuntimeError
+            As :meth:`get_rvae_model`.
+        ValueError
             As :meth:`get_rvae_model`; also for a stack whose sub-images are turned back already.
 
         Examples

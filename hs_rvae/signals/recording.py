@@ -14,6 +14,8 @@ from functools import wraps
 
 import numpy as np
 
+from hs_rvae.options import options_of, refuse_unknown
+
 CALLS = "Sub_images.calls"
 # Options that change no number.
 _SILENT = ("show_progressbar", "return_info", "print_info")
@@ -40,9 +42,12 @@ def recorded(verb):
     callable
     """
     signature = inspect.signature(verb)
+    open_ended = any(p.kind == p.VAR_KEYWORD for p in signature.parameters.values())
 
     @wraps(verb)
     def call(self, *args, **kwargs):
+        if not open_ended:  # else the verb has a message of its own
+            refuse_unknown(kwargs, options_of(verb), f"stack.{verb.__name__}()")
         table = self._sites_signal()
         if table is None:
             return verb(self, *args, **kwargs)

@@ -103,7 +103,7 @@ class SourcesMixin(MasksMixin):
             return number_of_components or results.output_dimension
         return results.number_significant_components or results.loadings.shape[1]
 
-    def _pixel_scores(self, random_state):
+    def _pixel_scores(self, seed):
         """Sub-images by their first 50 principal components (all, if there are fewer)."""
         from hs_rvae import decomposition as rooms
 
@@ -117,12 +117,12 @@ class SourcesMixin(MasksMixin):
             flat = flat[np.flatnonzero(good)]
         scores = np.full((n, k), np.nan)
         if hasattr(flat, "dask"):
-            found = rooms.stream_svd(flat, k, True, random_state)
+            found = rooms.stream_svd(flat, k, True, seed)
             scores[good], share = found.loadings, found.explained_variance_ratio.sum()
         else:
             from sklearn.decomposition import PCA
 
-            model = PCA(k, random_state=0)
+            model = PCA(k, random_state=seed)
             scores[good] = model.fit_transform(flat.astype(rooms.working_type(flat.dtype)))
             share = model.explained_variance_ratio_.sum()
         _logger.info(

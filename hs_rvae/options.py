@@ -1,0 +1,195 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What callers hand to the learning verbs: options by name, seeds, estimators of their own."""
+
+import contextlib
+import copy
+import difflib
+import inspect
+import reprlib
+from functools import wraps
+
+import numpy as np
+
+_LARGEST_SEED = 2**32 - 1  # that scikit-learn takes
+# Names of other libraries for options that are ours.
+_CALLED_ELSEWHERE = {"seed": "random_state", "random_seed": "random_state"}
+
+
+def refuse_unknown(options, known, owner, *, own=(), instead=None, remedy=None):
+    """Raise TypeError for options that their owner does not have.
+
+    Parameters
+    ----------
+    options : Mapping of str to object
+        As the caller gave them.
+    known : iterable of str
+        Options that there are.
+    owner : str
+        What has them, for the message.
+    own : iterable of str
+        Options of the verb itself, which may be what was meant.
+    instead : Mapping of str to str, optional
+        Names under which the verb takes what its estimator calls otherwise.
+    remedy : str, optional
+        Said where no option is known.
+
+    Raises
+    ------
+    TypeError
+        Names the options, their values, those that there are and those nearest to them.
+
+    Examples
+    --------
+    >>> refuse_unknown({"perplexty": 5}, ["perplexity", "metric"], "algorithm='tsne'")
+    Traceback (most recent call last):
+    TypeError: perplexty=5: algorithm='tsne' has no option perplexty; it has metric, perplexity. \
+Nearest: perplexity.
+    """
+    known, instead = set(known), _CALLED_ELSEWHERE | (instead or {})
+    unknown = sorted(set(options) - known)
+    if not unknown:
+        return
+    given = ", ".join(f"{name}={reprlib.repr(options[name])}" for name in unknown)
+    has = f"it has {', '.join(sorted(known))}" if known else remedy or "it has none"
+    candidates, nearest = sorted(known | set(own)), []
+    for name in unknown:
+        if instead.get(name) in candidates:
+            nearest.append(instead[name])
+        nearest += difflib.get_close_matches(name, candidates)
+    near = f" Nearest: {', '.join(dict.fromkeys(nearest))}." if nearest else ""
+    option = "option" if len(unknown) == 1 else "options"
+    raise TypeError(f"{given}: {owner} has no {option} {', '.join(unknown)}; {has}.{near}")
+
+
+def options_of(function, *taken):
+    """Names of the options of a function or class, without those that a verb sets itself."""
+    return set(inspect.signature(function).parameters) - {"self", *taken}
+
+
+def named_options(function):
+    """Refuse options that a function does not have in our words, rather than in Python's.
+
+    Parameters
+    ----------
+    function : callable
+        Without ``**kwargs``.
+
+    Returns
+    -------
+    callable
+    """
+
+    @wraps(function)
+    def call(*args, **kwargs):
+        refuse_unknown(kwargs, options_of(function), f"{function.__name__}()")
+        return function(*args, **kwargs)
+
+    return call
+
+
+def as_seed(random_state):
+    """A number from a seed, a generator or None.
+
+    Parameters
+    ----------
+    random_state : int, numpy.random.Generator, numpy.random.RandomState or None
+        One number is drawn from a generator; None: from the operating system.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> as_seed(3)
+    3
+    >>> as_seed("three")
+    Traceback (most recent call last):
+    ValueError: random_state='three': give a whole number from 0 to 4294967295, a \
+numpy.random.Generator or None.
+    """
+    if random_state is None:
+        random_state = np.random.default_rng()
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**31))
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31 - 1))
+    whole = isinstance(random_state, int | np.integer) and not isinstance(random_state, bool)
+    if not whole or not 0 <= random_state <= _LARGEST_SEED:
+        raise ValueError(
+            f"random_state={random_state!r}: give a whole number from 0 to {_LARGEST_SEED}, a "
+            "numpy.random.Generator or None."
+        )
+    return int(random_state)
+
+
+@contextlib.contextmanager
+def seeded(seed):
+    """What draws from NumPy's global generator meanwhile draws from another one, with a seed.
+
+    Some estimators cannot be given a seed: Isomap, or a step of a pipeline. Afterwards the global
+    generator is as it was, to the bit.
+
+    Parameters
+    ----------
+    seed : int
+    """
+    generator, state = np.random.get_bit_generator(), np.random.get_state(legacy=False)
+    np.random.set_bit_generator(np.random.MT19937(seed))
+    try:
+        yield
+    finally:
+        np.random.set_bit_generator(generator)
+        np.random.set_state(state)
+
+
+def own_copy(estimator, argument="algorithm", seed=None):
+    """An unfitted copy of an estimator of the caller's, which stays as it is.
+
+    Parameters
+    ----------
+    estimator : object
+        With ``get_params``: cloned as in scikit-learn; else copied.
+    argument : str
+        Its name, for messages.
+    seed : int, optional
+        For each ``random_state`` that it has, those of its steps included. If None, its own hold.
+
+    Returns
+    -------
+    object
+
+    Raises
+    ------
+    TypeError
+        If it is a class.
+    """
+    refuse_class(estimator, argument)
+    if not hasattr(estimator, "get_params"):
+        own = copy.deepcopy(estimator)
+        if seed is not None and hasattr(own, "random_state"):
+            own.random_state = seed
+        return own
+    from sklearn.base import clone
+
+    try:
+        own = clone(estimator)
+    except RuntimeError:  # its constructor changes what it is given
+        own = copy.deepcopy(estimator)
+    if seed is not None:
+        names = [name for name in own.get_params() if name.split("__")[-1] == "random_state"]
+        own.set_params(**dict.fromkeys(names, seed))
+    return own
+
+
+def refuse_class(estimator, argument="algorithm"):
+    """Raise TypeError if a class is given in the place of an estimator."""
+    if isinstance(estimator, type):
+        name = estimator.__name__
+        raise TypeError(f"{argument}={name}: this is a class; give an estimator, {name}().")
