@@ -57,14 +57,14 @@ def plot_history(history, *, title=None, font_size=None, ax=None):
     pose = _curve(history, "pose_log_likelihood")
     content = {name: _curve(history, name) for name in _CONTENT}
     content = {name: values for name, values in content.items() if values is not None}
-    panels = (pose is not None) + bool(content)
-    if not panels:
+    n_panels = (pose is not None) + bool(content)
+    if not n_panels:
         raise ValueError(
             f"the history has {sorted(history)} and none of "
             f"{['pose_log_likelihood', *_CONTENT]}: fit a model with stack.rvae() first"
         )
     font_size = panels.font_size_for(font_size, ax)
-    axes = _panels(ax, panels, layout.column_width(font_size))
+    axes = _panels(ax, n_panels, layout.column_width(font_size))
     if pose is not None:
         _draw(axes[0], pose, label=None, color="black", linestyle="-")
         axes[0].set_xlabel("iteration", fontsize=font_size)

@@ -75,13 +75,13 @@ class Explorer(SiteNavigator):
             rows = [["map"] * 7 + ["scatter"] * 5, below]
             heights = (1.55, 1)
         spaces = {"left": 0.06, "right": 0.99, "top": 0.95, "bottom": 0.08}
-        panels = self.figure.subplot_mosaic(
+        mosaic = self.figure.subplot_mosaic(
             rows, height_ratios=heights, gridspec_kw=spaces | {"wspace": 0.9, "hspace": 0.28}
         )
-        self.scatter_ax, self.sub_image_ax = panels["scatter"], panels["image"]
-        self.model_ax, self.posterior_ax = panels["model"], panels["angle"]
-        self.row_ax = panels["row"]
-        self._draw_map(panels["map"])
+        self.scatter_ax, self.sub_image_ax = mosaic["scatter"], mosaic["image"]
+        self.model_ax, self.posterior_ax = mosaic["model"], mosaic["angle"]
+        self.row_ax = mosaic["row"]
+        self._draw_map(mosaic["map"])
         self._draw_scatter(self.scatter_ax)
         self._add_moving(self.sub_image_ax, self.model_ax, self.posterior_ax)
         for ax in (self.sub_image_ax, self.model_ax):
