@@ -108,6 +108,34 @@ def crowded(positions):
     return nearest < _TWICE * nearest_neighbour_distance(positions)
 
 
+def mutual_nearest(positions, others):
+    """
+    Find the pairs of positions of two sets that are nearest to one another.
+
+    Parameters
+    ----------
+    positions, others : numpy.ndarray of shape (n, d) and (m, d)
+        Finite, not empty.
+
+    Returns
+    -------
+    nearest : numpy.ndarray of int, shape (n,)
+        Row of `others` nearest to each position.
+    distance : numpy.ndarray of shape (n,)
+    mutual : numpy.ndarray of bool, shape (n,)
+        True where the position is also the one nearest to that row.
+
+    Examples
+    --------
+    >>> nearest, distance, mutual = mutual_nearest([[0.0, 0.0], [4.0, 0.0]], [[3.0, 0.0]])
+    >>> nearest, mutual
+    (array([0, 0]), array([False,  True]))
+    """
+    distance, nearest = cKDTree(others).query(positions)
+    _, back = cKDTree(positions).query(others)
+    return nearest, distance, back[nearest] == np.arange(len(nearest))
+
+
 def nearest_shell_distance(positions, neighbours):
     """
     Distance to the nearest columns of another sublattice, in pixels.

@@ -12,13 +12,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from hs_rvae.masked_arrays import filled
-from hs_rvae.neighbours import (  # noqa: F401  scripts import them from here too
-    crowded,
-    displacement,
-    local_cells,
-    nearest_neighbour_distance,
-    nearest_shell_distance,
-)
 from hs_rvae.position_files import read_positions
 from hs_rvae.sites import columns as _columns
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from hs_rvae.masked_arrays import filled
-from hs_rvae.neighbours import nearest_neighbour_distance
+from hs_rvae.neighbours import mutual_nearest, nearest_neighbour_distance
 
 _logger = logging.getLogger(__name__)
 
@@ -79,9 +79,8 @@ def link_frames(positions, max_distance=None, drift=None):
         still = xy - followed[k]
         number = np.full(len(xy), -1, dtype=np.int64)
         if len(known) and len(xy):
-            distance, nearest = cKDTree(known).query(still)
-            _, back = cKDTree(still).query(known)
-            same = (back[nearest] == np.arange(len(xy))) & (distance <= max_distance)
+            nearest, distance, mutual = mutual_nearest(still, known)
+            same = mutual & (distance <= max_distance)
             number[same] = nearest[same]
             known[number[same]] = still[same]
         new = number < 0

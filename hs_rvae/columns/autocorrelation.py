@@ -12,7 +12,7 @@ import numpy as np
 from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.ndimage import map_coordinates, maximum_filter
 
-from .peaks import vertex
+from .peaks import subpixel_offset
 
 _TILE = 1024  # px; large images are correlated tile by tile, which bounds memory and longest lag
 _FIRST_WIDTH, _WIDTH_STEP = 0.9, 1.4  # of the series of band-passes, in px
@@ -229,8 +229,8 @@ def _peaks(correlation, stretch):
     rows, columns = rows[inner], columns[inner]
     heights = correlation[rows, columns]
     offset = [
-        vertex(correlation[rows, columns - 1], heights, correlation[rows, columns + 1]),
-        vertex(correlation[rows - 1, columns], heights, correlation[rows + 1, columns]),
+        subpixel_offset(correlation[rows, columns - 1], heights, correlation[rows, columns + 1]),
+        subpixel_offset(correlation[rows - 1, columns], heights, correlation[rows + 1, columns]),
     ]
     centre = np.array(correlation.shape)[::-1] // 2
     lags = np.stack([columns, rows], axis=1) - centre + np.stack(offset, axis=1)

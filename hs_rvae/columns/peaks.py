@@ -95,14 +95,14 @@ def local_maxima(passed, distance, stretch, valid=None):
         top &= valid
     rows, columns = np.nonzero(top)
     heights = passed[rows, columns].astype(np.float64)
-    x = columns + vertex(passed[rows, columns - 1], heights, passed[rows, columns + 1])
-    y = rows + vertex(passed[rows - 1, columns], heights, passed[rows + 1, columns])
+    x = columns + subpixel_offset(passed[rows, columns - 1], heights, passed[rows, columns + 1])
+    y = rows + subpixel_offset(passed[rows - 1, columns], heights, passed[rows + 1, columns])
     positions = np.stack([x, y], axis=1)
     kept = _highest_within(positions * stretch, heights, distance)
     return positions[kept], heights[kept]
 
 
-def vertex(before, middle, after):
+def subpixel_offset(before, middle, after):
     """Where the parabola through three values, of which the middle one is highest, is highest."""
     curvature = np.minimum(before - 2 * middle + after, -1e-12)
     return np.clip((before - after) / (2 * curvature), -0.5, 0.5)

@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The image that columns are searched in: checked, in memory, with its scales."""
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
 
 from .. import parent_image as _parent_image
-from ..constant_bands import Bands, find_bands
+from ..constant_bands import Bands, describe, find_bands
 from ..masked_arrays import filled
+
+_logger = logging.getLogger(__name__)
 
 _SMALLEST = 16  # px
 _FOR_ATOMAP = {"b1": np.uint8, "f2": np.float32}  # it cannot work with these types
@@ -95,3 +98,9 @@ def _standardised(raw, valid):
     if valid is not None:
         values[~valid] = 0
     return np.clip(values, -_LIMIT, _LIMIT, out=values).astype(np.float32)
+
+
+def warn_of_bands(found):
+    """Warn of constant bands, of an image or of the frames of a series."""
+    if text := describe(found):
+        _logger.warning("%s There no columns are looked for.", text)

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sublattices of every frame of a series."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from uuid import uuid4
@@ -10,13 +9,12 @@ from uuid import uuid4
 import numpy as np
 
 from .. import parent_image as _parent_image
-from ..constant_bands import describe
 from ..masked_arrays import filled
-from ..parallel import interruptible, run_tasks
-from ..refinement.fitting import Progress
-from .search_image import Picture
-
-_logger = logging.getLogger(__name__)
+from ..parallel import run_tasks
+from ..refinement.atomap_objects import as_atom_lattice
+from ..refinement.fitting import refinement_progress
+from .column_tables import find_tables
+from .search_image import Picture, warn_of_bands
 
 
 class LatticeSeries(Sequence):
@@ -54,8 +52,6 @@ class LatticeSeries(Sequence):
         return len(self._tables)
 
     def __getitem__(self, frame):
-        from .sublattices import as_atom_lattice
-
         if isinstance(frame, slice):
             return [self[k] for k in range(*frame.indices(len(self)))]
         frame = range(len(self))[frame]
@@ -122,21 +118,19 @@ def find_in_series(image, settings, show_progressbar):
     calibration = _parent_image.calibration(image)
     n_frames, token = len(image.data), uuid4().hex
     tables, bands = [None] * n_frames, [None] * n_frames
-    with (
-        interruptible("Finding columns was interrupted: nothing has been changed."),
-        Progress(n_frames, show_progressbar, "Finding columns") as tick,
-    ):
+    with refinement_progress(n_frames, show_progressbar, "Finding columns") as tick:
         tables[0], bands[0] = _find(np.asarray(_frame(image, 0)), 0, calibration, settings)
         tick()
         attrs = tables[0][0].attrs
-        settings = settings | {
-            "cell": attrs["cell"],
-            "dark": attrs["dark"],
-            "n_sublattices": len(tables[0]),
-            "tail": attrs["tail"],
-            "radius": attrs["radius"],
-            "disk_radius": attrs["disk_radius"],
-        }
+        settings = replace(
+            settings,
+            cell=attrs["cell"],
+            dark=attrs["dark"],
+            n_sublattices=len(tables[0]),
+            tail=attrs["tail"],
+            radius=attrs["radius"],
+            disk_radius=attrs["disk_radius"],
+        )
 
         def done(number, result):
             tables[number + 1], bands[number + 1] = result
@@ -157,12 +151,6 @@ def find_in_series(image, settings, show_progressbar):
     return LatticeSeries(tables, image)
 
 
-def warn_of_bands(found):
-    """Warn of constant bands, of an image or of the frames of a series."""
-    if text := describe(found):
-        _logger.warning("%s There no columns are looked for.", text)
-
-
 def _frame(image, number):
     """Pixels of one frame: an array, or dask's only block of it."""
     frame = filled(image.data[number])
@@ -170,11 +158,9 @@ def _frame(image, number):
 
 
 def _find(data, number, calibration, settings):
-    from .sublattices import find_tables
-
     try:
         picture = Picture.of(np.asarray(data), calibration)
-        tables = find_tables(picture, **settings, show_progressbar=False)
+        tables = find_tables(picture, settings, show_progressbar=False)
         return tables, picture.bands and replace(picture.bands, mask=None)
     except ValueError as error:
         raise ValueError(f"frame {number}: {error}") from error

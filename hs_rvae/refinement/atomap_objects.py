@@ -1,17 +1,25 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Refinement of Atomap's sublattices, by us or by Atomap."""
+"""Atomap's objects: sublattices refined by us or by Atomap, lattices made from tables."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..parallel import shown
 from ..positions import is_sublattice
+from ..progress import progressbar_wanted
 from . import fitting, kernel
 from .aperture import checked_disk_radius, disk_means
 from .single_columns import default_radius, refine_columns
 
-# Where Atomap keeps what a table holds.
+_logger = logging.getLogger(__name__)
+
+# Atomap's names for the columns of a table.
 _OF_ATOMAP = {
     "x": "pixel_x",
     "y": "pixel_y",
@@ -151,6 +159,52 @@ def fill_sublattice(sublattice, table):
         atom.amplitude_gaussian = amplitude
 
 
+def as_atom_lattice(tables: list[pd.DataFrame], raw: np.ndarray) -> Any:
+    """
+    Make an Atomap lattice of the tables of its sublattices.
+
+    Parameters
+    ----------
+    tables : list of pandas.DataFrame
+        The tables of A and, if there is one, of B.
+    raw : numpy.ndarray of shape (rows, columns)
+        The image, which all objects share.
+
+    Returns
+    -------
+    atomap.atom_lattice.Atom_Lattice
+        Each sublattice has its ``column_table``.
+    """
+    with warnings.catch_warnings():
+        # Atomap's imports warn of names of HyperSpy's: users cannot change that.
+        warnings.simplefilter("ignore")
+        from atomap.api import Atom_Lattice, Sublattice
+
+    sizes, units = (tables[0].attrs[name] for name in ("pixel_size", "pixel_units"))
+    scale = abs(sizes[0])
+    if not np.isclose(*np.abs(sizes), rtol=1e-3):
+        _logger.warning(
+            "The pixels are not square (%g and %g %s): the sublattices have the pixel size along x "
+            "only, column_table.attrs['pixel_size'] has both.", *sizes, units,
+        )  # fmt: skip
+    # Given the image, Atomap would copy it for each sublattice and print about negative values.
+    nothing = np.zeros((2, 2))
+    sublattices = []
+    for name, color, table in zip("AB", ("red", "blue"), tables, strict=False):
+        sublattice = Sublattice(
+            table[["x", "y"]].to_numpy(), nothing, name=name, color=color, pixel_size=scale,
+            units=units,
+        )  # fmt: skip
+        sublattice.image = sublattice.original_image = raw
+        fill_sublattice(sublattice, table)
+        sublattice.column_table = table
+        sublattices.append(sublattice)
+    lattice = Atom_Lattice(nothing, sublattice_list=sublattices)
+    lattice.image = lattice.original_image = raw
+    lattice.pixel_size, lattice.units = scale, units
+    return lattice
+
+
 def _with_fixed_columns(sublattice, table):
     """Take back what was fitted to columns that must not move."""
     fixed = ~_free(sublattice)
@@ -183,7 +237,7 @@ def _refine_by_atomap(sublattice, image, radius, disk_radius, show_progressbar):
     atoms = sublattice.atom_list
     if any(atom.nearest_neighbor_list is None for atom in atoms):
         sublattice.find_nearest_neighbors(nearest_neighbors=min(9, len(atoms)))
-    show = shown(show_progressbar)
+    show = progressbar_wanted(show_progressbar)
     sublattice.refine_atom_positions_using_center_of_mass(data, show_progressbar=show)
     sublattice.refine_atom_positions_using_2d_gaussian(
         data, mask_radius=radius, show_progressbar=show

@@ -5,14 +5,16 @@
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from ..checks import whole_number
 from ..masked_arrays import filled
-from ..parallel import shown
 from ..positions import as_positions, check_positions_fit
+from ..progress import explain_interruption, progress_bar
 from ..sites import columns
 from . import kernel, model_sum
 from .aperture import checked_disk_radius, disk_means
@@ -236,18 +238,15 @@ def make_options(radius, disk_radius, max_shift, max_iterations, num_workers):
         max_shift = radius
     elif not max_shift > 0:
         raise ValueError(f"max_shift={max_shift!r}: give a positive number of pixels.")
-    if max_iterations < 1:
-        raise ValueError(f"max_iterations={max_iterations!r}: give at least 1.")
+    max_iterations = whole_number(max_iterations, "max_iterations")
     if num_workers is None:
         # In a task of somebody's pool the other cores are busy already.
         main = threading.current_thread() is threading.main_thread()
         num_workers = _available_cores() if main else 1
-    elif num_workers < 1:
-        raise ValueError(f"num_workers={num_workers!r}: give at least 1.")
+    else:
+        num_workers = whole_number(num_workers, "num_workers")
     disk_radius = checked_disk_radius(disk_radius, radius)
-    return Options(
-        float(radius), disk_radius, float(max_shift), int(max_iterations), int(num_workers)
-    )
+    return Options(float(radius), disk_radius, float(max_shift), max_iterations, num_workers)
 
 
 def slope_weight_of(background):
@@ -295,32 +294,36 @@ def in_threads(work, count, block, num_workers, tick=None):
             raise
 
 
-class Progress:
-    """A progress bar in HyperSpy's manner, or none."""
+@contextmanager
+def refinement_progress(total, show_progressbar, text="Refining columns"):
+    """
+    Show the progress of a refinement, which changes nothing until it is complete.
 
-    def __init__(self, total, show_progressbar, text):
-        from hyperspy.external.progressbar import progressbar
+    Parameters
+    ----------
+    total : int
+        Number of fits.
+    show_progressbar : bool or None
+    text : str
 
-        self._text = self._until_first = text
-        if not getattr(kernel.fit_range, "signatures", True):
-            self._until_first += " (the first use compiles: half a minute)"
-        hidden = not shown(show_progressbar)
-        self._bar = progressbar(total=total, disable=hidden, desc=self._until_first, leave=True)
+    Yields
+    ------
+    callable
+        Adds a number of fits that are done.
+    """
+    compiles = not getattr(kernel.fit_range, "signatures", True)
+    note = " (the first use compiles: half a minute)" if compiles else ""
+    with (
+        explain_interruption(f"{text} was interrupted: nothing has been changed."),
+        progress_bar(text + note, show_progressbar, total=total) as bar,
+    ):
 
-    def __enter__(self):
-        return self._tick
+        def tick(count: int = 1) -> None:
+            if note and not bar.n:
+                bar.set_description(text, refresh=False)
+            bar.update(count)
 
-    def _tick(self, count=1):
-        if self._until_first != self._text:
-            self._until_first = self._text
-            self._bar.set_description(self._text, refresh=False)
-        self._bar.update(count)
-
-    def __exit__(self, kind, error, trace):
-        self._bar.close()
-        if kind is KeyboardInterrupt and not error.args:
-            message = f"{self._text} was interrupted: nothing has been changed."
-            raise KeyboardInterrupt(message) from None
+        yield tick
 
 
 def _available_cores():

@@ -129,7 +129,7 @@ def refine_columns(
     if radius is None:
         radius = default_radius(xy)
     options = fitting.make_options(radius, disk_radius, max_shift, max_iterations, num_workers)
-    with fitting.Progress(len(xy), show_progressbar, "Refining columns") as tick:
+    with fitting.refinement_progress(len(xy), show_progressbar) as tick:
         fit.run(data, options, slope_weight=slope_weight, tick=tick)
     _logger.info(
         "%d of %d columns refined, radius %.3g px; means in disks of %.3g px.",

@@ -3,10 +3,10 @@
 """Refinement of two sublattices, each column with all others subtracted."""
 
 import logging
-import numbers
 
 import numpy as np
 
+from ..checks import whole_number
 from ..neighbours import nearest_neighbour_distance
 from . import fitting, kernel
 from .fitting import NO_TAIL
@@ -97,8 +97,7 @@ def refine_two_sublattices(
     """
     slope_weight = fitting.slope_weight_of(background)
     tail = _checked_tail(tail)
-    if not isinstance(n_passes, numbers.Integral) or n_passes < 1:
-        raise ValueError(f"n_passes={n_passes!r}: give an integer of at least 1.")
+    n_passes = whole_number(n_passes, "n_passes")
     data = fitting.image_array(image, saturation)
     starts = [
         fitting.starting_positions(positions, order, data.shape, name)
@@ -112,7 +111,7 @@ def refine_two_sublattices(
         radius = _radius(starts)
     options = fitting.make_options(radius, disk_radius, max_shift, max_iterations, num_workers)
     left = data.copy()
-    with fitting.Progress((n_passes + 1) * count, show_progressbar, "Refining columns") as tick:
+    with fitting.refinement_progress((n_passes + 1) * count, show_progressbar) as tick:
         for fit in fits:
             fit.run(left, options, slope_weight=slope_weight, tick=tick)
             fitting.add_models(left, fit.parameters, -1.0, NO_TAIL, options.num_workers)
