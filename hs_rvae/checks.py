@@ -14,8 +14,9 @@ def is_whole_number(value: object, minimum: int = 1) -> bool:
     >>> is_whole_number(3), is_whole_number(np.int64(0)), is_whole_number(2.0)
     (True, False, False)
     """
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    return whole and value >= minimum
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        return False
+    return bool(value >= minimum)
 
 
 def whole_number(value: object, name: str, minimum: int = 1, alternative: str = "") -> int:

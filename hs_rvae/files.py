@@ -2,17 +2,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Files that appear complete or not at all, and values as files hold them."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 
 @contextmanager
-def complete_file(path, what="The file", *, folder=False):
+def complete_file(
+    path: str | os.PathLike[str], what: str = "The file", *, folder: bool = False
+) -> Iterator[Path]:
     """
     Give a draft that takes the place of `path` when it is complete.
 
@@ -72,7 +78,7 @@ def complete_file(path, what="The file", *, folder=False):
         shutil.rmtree(around, ignore_errors=True)
 
 
-def check_place(path, *, folder=False):
+def check_place(path: str | os.PathLike[str], *, folder: bool = False) -> Path:
     """
     Make sure that a file can be written, before minutes of work depend on it.
 
@@ -109,7 +115,7 @@ def check_place(path, *, folder=False):
     return place
 
 
-def _put_in_place(draft, place):
+def _put_in_place(draft: Path, place: Path) -> None:
     """Give the draft its name; a folder cannot be replaced, so it is moved out of the way first."""
     if not place.is_dir() and not (place.exists() and draft.is_dir()):
         os.replace(draft, place)
@@ -127,7 +133,7 @@ def _put_in_place(draft, place):
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """
     A value as files hold it: NumPy's scalars become those of Python, at any depth.
 
@@ -162,7 +168,7 @@ def plain(value):
     return value
 
 
-def _refused(array):
+def _refused(array: np.ndarray) -> bool:
     """Whether an array is of text, or of mixed scalars, that files do not take."""
     if array.dtype.kind == "U":
         return not "".join(array.flat).isascii()

@@ -5,10 +5,14 @@
 ``numpy.asarray`` drops a mask without a word, and the values under it come to light.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 
-def is_masked(values):
+def is_masked(values: Any) -> bool:
     """
     Whether it is a masked array of NumPy, or a dask array of them.
 
@@ -20,7 +24,7 @@ def is_masked(values):
     return isinstance(getattr(values, "_meta", values), np.ma.MaskedArray)
 
 
-def filled(values):
+def filled(values: Any) -> Any:
     """
     Masked values as NaN.
 
@@ -51,7 +55,7 @@ def filled(values):
     return values.astype(dtype).filled(np.nan) if np.ma.is_masked(values) else values.data
 
 
-def refuse_masked(**arguments):
+def refuse_masked(**arguments: Any) -> None:
     """
     Refuse masked arrays where NaN would not do.
 

@@ -5,6 +5,10 @@
 Positions are in pixels, ``(x, y)``, y down, as in :mod:`hs_rvae.positions`.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -23,7 +27,7 @@ _FARTHEST = 4
 _FEWEST = 4
 
 
-def nearest_neighbour_distance(positions):
+def nearest_neighbour_distance(positions: np.ndarray) -> float:
     """
     Median distance of a column to its nearest neighbour, in pixels.
 
@@ -58,12 +62,12 @@ def nearest_neighbour_distance(positions):
     return distance
 
 
-def _typical_distance(positions):
+def _typical_distance(positions: np.ndarray) -> float:
     """Median distance to the nearest of the other positions."""
     return float(np.median(cKDTree(positions).query(positions, k=2)[0][:, 1]))
 
 
-def _merged(positions, reach):
+def _merged(positions: np.ndarray, reach: float) -> np.ndarray:
     """Centres of groups of positions linked within `reach`; empty unless they form a wide lattice.
 
     Then most columns are listed twice, and `reach` tells two entries of a column from two columns.
@@ -83,7 +87,7 @@ def _merged(positions, reach):
     return centres if regular and width < _TWICE * typical else centres[:0]
 
 
-def crowded(positions):
+def crowded(positions: np.ndarray) -> np.ndarray:
     """
     Which positions have another one within a quarter of the nearest-neighbour distance.
 
@@ -108,7 +112,7 @@ def crowded(positions):
     return nearest < _TWICE * nearest_neighbour_distance(positions)
 
 
-def mutual_nearest(positions, others):
+def mutual_nearest(positions: Any, others: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     Find the pairs of positions of two sets that are nearest to one another.
 
@@ -136,7 +140,7 @@ def mutual_nearest(positions, others):
     return nearest, distance, back[nearest] == np.arange(len(nearest))
 
 
-def nearest_shell_distance(positions, neighbours):
+def nearest_shell_distance(positions: np.ndarray, neighbours: np.ndarray) -> float:
     """
     Distance to the nearest columns of another sublattice, in pixels.
 
@@ -154,7 +158,9 @@ def nearest_shell_distance(positions, neighbours):
     return float(np.median(shell.max(axis=1)))
 
 
-def _nearest(positions, neighbours, k):
+def _nearest(
+    positions: np.ndarray, neighbours: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     The k nearest neighbours of each position, without those that are the position itself.
 
@@ -203,13 +209,15 @@ def _nearest(positions, neighbours, k):
     return distance, vectors, itself
 
 
-def _nearest_distance(*tables):
+def _nearest_distance(*tables: np.ndarray) -> float:
     """Nearest distance of the table where it is smaller: others may list few columns, far apart."""
-    tables = [xy for xy in tables if len(np.unique(np.round(xy, 3), axis=0)) > 1]
-    return min(map(nearest_neighbour_distance, tables), default=0.0)
+    measurable = [xy for xy in tables if len(np.unique(np.round(xy, 3), axis=0)) > 1]
+    return min(map(nearest_neighbour_distance, measurable), default=0.0)
 
 
-def displacement(positions, neighbours=None, k=4):
+def displacement(
+    positions: np.ndarray, neighbours: np.ndarray | None = None, k: int = 4
+) -> np.ndarray:
     """
     Non-centrosymmetry vectors: each position minus the mean of its nearest neighbours.
 
@@ -245,7 +253,9 @@ def displacement(positions, neighbours=None, k=4):
     return -vectors.mean(axis=1)
 
 
-def local_cells(positions, neighbours=None):
+def local_cells(
+    positions: np.ndarray, neighbours: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """
     Cell vectors around each position, from its four nearest neighbours.
 
@@ -282,7 +292,9 @@ def local_cells(positions, neighbours=None):
     return a * np.sign(a[:, :1]) / 2, b * np.sign(b[:, 1:]) / 2
 
 
-def _enclosing_neighbours(positions, neighbours, k):
+def _enclosing_neighbours(
+    positions: np.ndarray, neighbours: np.ndarray | None, k: int
+) -> tuple[np.ndarray, bool]:
     """Vectors to the k nearest neighbours by azimuth, (n, k, 2); whether they are of one lattice.
 
     The vectors are NaN unless the neighbours enclose the position.

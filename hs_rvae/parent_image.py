@@ -2,13 +2,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is asked of an image before columns are searched or windows are cut: one, 2-D, real."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 from hs_rvae.masked_arrays import filled
 from hs_rvae.sites import units as _units
 
 
-def image_data(image):
+def image_data(image: Any) -> Any:
     """
     Pixels of one 2-D image of real numbers.
 
@@ -74,13 +78,13 @@ def image_data(image):
     return filled(data)
 
 
-def is_series(image):
+def is_series(image: Any) -> bool:
     """Whether it is a signal of images along one navigation axis."""
     axes = getattr(image, "axes_manager", None)
     return axes is not None and (axes.signal_dimension, axes.navigation_dimension) == (2, 1)
 
 
-def calibration(image):
+def calibration(image: Any) -> tuple[tuple[float, float], str]:
     """
     Size of the image's pixels.
 
@@ -136,4 +140,4 @@ def calibration(image):
             f"image has axes with different units: {axes[0].scale:g} {x or '(none)'} along x, "
             f"{axes[1].scale:g} {y or '(none)'} along y. {remedy}"
         )
-    return tuple(float(axis.scale) for axis in axes), x
+    return (float(axes[0].scale), float(axes[1].scale)), x

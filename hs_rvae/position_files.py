@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Positions in files: NumPy's arrays, and text with commas, semicolons, tabs or spaces."""
 
+from __future__ import annotations
+
 import io
+import os
 import re
 from pathlib import Path
 
@@ -14,7 +17,7 @@ _MAYBE_DECIMAL_COMMA = re.compile(r"[-+]?\d+(,\d*)?(e[-+]?\d+)?", re.IGNORECASE)
 _MISSING = ["--"]  # as masked values are printed
 
 
-def read_positions(path):
+def read_positions(path: str | os.PathLike[str]) -> np.ndarray | pd.DataFrame:
     """
     Positions from a file.
 
@@ -42,11 +45,11 @@ def read_positions(path):
         raise FileNotFoundError(f"positions={str(path)!r}: there is no such file.")
     if path.suffix == ".npy":
         return _read_array(path)
-    lines, names = _lines(path)
+    lines, comment = _lines(path)
     separator = _separator(path, lines[-1])
     fields = [field.strip() for field in re.split(separator, lines[0])]
     has_names = not all(map(_is_number, fields))
-    names = None if has_names else _names(names, separator, len(fields))
+    names = None if has_names else _names(comment, separator, len(fields))
     table = pd.read_csv(
         io.StringIO("\n".join(lines)),
         sep=separator,
@@ -60,7 +63,7 @@ def read_positions(path):
     return _positions(path, table, has_names or names is not None)
 
 
-def _read_array(path):
+def _read_array(path: Path) -> np.ndarray:
     try:
         return np.load(path, allow_pickle=False)
     except ValueError as error:
@@ -71,14 +74,15 @@ def _read_array(path):
         ) from None
 
 
-def _lines(path):
+def _lines(path: Path) -> tuple[list[str], str]:
     """Lines of a text file without comments, and the last comment before them."""
     content = path.read_bytes()
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("latin-1")  # as numpy.savetxt writes
-    lines, comment = [], ""
+    lines: list[str] = []
+    comment = ""
     for line in text.splitlines():
         if line.lstrip().startswith("#"):
             comment = comment if lines else line.lstrip("# \t")
@@ -97,7 +101,7 @@ def _lines(path):
     return lines, comment
 
 
-def _separator(path, line):
+def _separator(path: Path, line: str) -> str:
     """What stands between the numbers of a line, as a regular expression."""
     fields = re.split(r"[;\s]+", line.strip())
     numbers = all(map(_MAYBE_DECIMAL_COMMA.fullmatch, fields))
@@ -109,7 +113,7 @@ def _separator(path, line):
     return next((mark for mark in ";\t," if mark in line), r"\s+")
 
 
-def _names(comment, separator, count):
+def _names(comment: str, separator: str, count: int) -> list[str] | None:
     """Names from a comment, where there is one for each number; else None."""
     for mark in (separator, r"[\s,;]+"):
         names = [name.strip() for name in re.split(mark, comment.strip())]
@@ -118,7 +122,7 @@ def _names(comment, separator, count):
     return None
 
 
-def _positions(path, table, named):
+def _positions(path: Path, table: pd.DataFrame, named: bool) -> np.ndarray | pd.DataFrame:
     """The columns x and y of a table, or its two columns of numbers."""
     numbers = all(map(is_numeric_dtype, table.dtypes))
     if named:
@@ -140,7 +144,7 @@ def _positions(path, table, named):
     )
 
 
-def _is_number(text):
+def _is_number(text: str) -> bool:
     try:
         float(text.strip("\"'") or "nan")
     except ValueError:

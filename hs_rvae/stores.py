@@ -7,10 +7,17 @@ read by name at every access: another folder of that name gives other pixels, an
 zeros.
 """
 
+from __future__ import annotations
+
 import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
-def files_read_by(array):
+def files_read_by(array: Any) -> set[str]:
     """
     Files and folders that a dask array reads when it is computed.
 
@@ -33,7 +40,7 @@ def files_read_by(array):
     return paths
 
 
-def guarded(array):
+def guarded(array: Any) -> Any:
     """
     The same array, which refuses to be read once a store behind it has been replaced.
 
@@ -56,11 +63,11 @@ def guarded(array):
                 written[folder, file] = os.stat(file).st_mtime_ns
     if not written:
         return array
-    written = tuple((*names, time) for names, time in written.items())
-    return array.map_blocks(_unless_replaced, written=written, dtype=array.dtype, meta=array._meta)
+    stores = tuple((*names, time) for names, time in written.items())
+    return array.map_blocks(_unless_replaced, written=stores, dtype=array.dtype, meta=array._meta)
 
 
-def _sources(array):
+def _sources(array: Any) -> Iterator[Any]:
     """Objects in the graph of a dask array that its blocks are read from."""
     for layer in getattr(getattr(array, "dask", None), "layers", {}).values():
         if hasattr(layer, "indices"):  # blockwise: its sources have a layer of their own
@@ -71,7 +78,7 @@ def _sources(array):
                 yield value
 
 
-def _unless_replaced(block, written):
+def _unless_replaced(block: np.ndarray, written: Sequence[tuple[str, str, int]]) -> np.ndarray:
     """The block, just read, if what it was read from is what was opened."""
     for folder, file, time in written:
         try:

@@ -2,7 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The same column in the frames of a series: positions linked to tracks."""
 
+from __future__ import annotations
+
 import logging
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -15,7 +19,9 @@ _logger = logging.getLogger(__name__)
 _FARTHEST = 0.4  # nearest-neighbour distances: beyond, a column may be taken for its neighbour
 
 
-def link_frames(positions, max_distance=None, drift=None):
+def link_frames(
+    positions: Sequence[Any], max_distance: float | None = None, drift: Any = None
+) -> tuple[list[np.ndarray], np.ndarray]:
     """
     Link positions of the frames of a series.
 
@@ -97,7 +103,9 @@ def link_frames(positions, max_distance=None, drift=None):
     return tracks, followed
 
 
-def _follow(xy, known, last, max_distance, n_iterations=5):
+def _follow(
+    xy: np.ndarray, known: np.ndarray, last: np.ndarray, max_distance: float, n_iterations: int = 5
+) -> np.ndarray:
     """Drift of a frame: the median step of the positions to the nearest known ones."""
     if not len(xy) or not len(known):
         return last
@@ -112,7 +120,7 @@ def _follow(xy, known, last, max_distance, n_iterations=5):
     return drift
 
 
-def _default_distance(positions):
+def _default_distance(positions: list[np.ndarray]) -> float:
     largest = max(positions, key=len, default=np.empty((0, 2)))
     try:
         return _FARTHEST * nearest_neighbour_distance(largest)

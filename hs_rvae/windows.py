@@ -8,7 +8,11 @@ the sub-pixel shift is the same for all pixels of a window, so that a window is 
 weights (rows, then columns) over its coefficients.
 """
 
+from __future__ import annotations
+
 import numbers
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -32,7 +36,9 @@ _BLOCK_BYTES = 2**24
 _ROUNDING = 1e-6
 
 
-def resolve_window_size(window_size, positions, scale):
+def resolve_window_size(
+    window_size: Any, positions: Any, scale: float | tuple[float, float]
+) -> int:
     """
     Window size in pixels.
 
@@ -63,7 +69,7 @@ def resolve_window_size(window_size, positions, scale):
     (48, 40)
     """
     if window_size is None:
-        pixels = DEFAULT_NEIGHBOUR_DISTANCES * nearest_neighbour_distance(positions)
+        pixels: float = DEFAULT_NEIGHBOUR_DISTANCES * nearest_neighbour_distance(positions)
         source = "1.85 nearest-neighbour distances"
     elif isinstance(window_size, bool | np.bool_) or not isinstance(window_size, numbers.Real):
         raise TypeError(
@@ -71,11 +77,11 @@ def resolve_window_size(window_size, positions, scale):
             "or None."
         )
     elif isinstance(window_size, numbers.Integral):
-        pixels = window_size
+        pixels = int(window_size)
         source = f"window_size={int(window_size)} (pixels)"
     else:
         pixel = float(np.sqrt(np.prod(np.abs(np.broadcast_to(scale, 2)))))
-        pixels = window_size / pixel
+        pixels = float(window_size) / pixel
         source = f"window_size={float(window_size):g} (axis units, {pixel:g} per pixel)"
     if not np.isfinite(pixels):
         raise ValueError(
@@ -91,7 +97,7 @@ def resolve_window_size(window_size, positions, scale):
     return pixels
 
 
-def check_window_fits(window_size, image_shape):
+def check_window_fits(window_size: int, image_shape: tuple[int, ...]) -> None:
     """Refuse a window larger than the image ``(rows, columns)``."""
     rows, columns = image_shape
     if window_size > min(rows, columns):
@@ -101,7 +107,12 @@ def check_window_fits(window_size, image_shape):
         )
 
 
-def window_is_inside(positions, window_size, image_shape, centring="subpixel"):
+def window_is_inside(
+    positions: np.ndarray,
+    window_size: int,
+    image_shape: tuple[int, ...],
+    centring: str = "subpixel",
+) -> np.ndarray:
     """
     Which windows lie inside the image.
 
@@ -125,16 +136,17 @@ def window_is_inside(positions, window_size, image_shape, centring="subpixel"):
         start = np.rint(start)
     last = np.array(image_shape[::-1]) - window_size
     with np.errstate(invalid="ignore"):
-        return ((start >= -_ROUNDING) & (start <= last + _ROUNDING)).all(axis=1)
+        inside = (start >= -_ROUNDING) & (start <= last + _ROUNDING)
+    return np.asarray(inside.all(axis=1))
 
 
-def check_centring(centring):
+def check_centring(centring: str) -> None:
     """Refuse a centring that does not exist."""
     if centring not in ("subpixel", "nearest"):
         raise ValueError(f"centring={centring!r} is unknown: use 'subpixel' or 'nearest'.")
 
 
-def nonfinite_pixels(image):
+def nonfinite_pixels(image: Any) -> np.ndarray | None:
     """
     Mask of the pixels that are NaN or infinite, or None if there are none.
 
@@ -155,7 +167,9 @@ def nonfinite_pixels(image):
     return ~np.asarray(finite)
 
 
-def window_touches(mask, positions, window_size, centring="subpixel"):
+def window_touches(
+    mask: np.ndarray, positions: np.ndarray, window_size: int, centring: str = "subpixel"
+) -> np.ndarray:
     """
     Which windows contain a masked pixel.
 
@@ -181,7 +195,12 @@ def window_touches(mask, positions, window_size, centring="subpixel"):
     return area[y1, x1] - area[y0, x1] - area[y1, x0] + area[y0, x0] > 0
 
 
-def window_offsets(positions, window_size, image_shape, centring="subpixel"):
+def window_offsets(
+    positions: np.ndarray,
+    window_size: int,
+    image_shape: tuple[int, ...],
+    centring: str = "subpixel",
+) -> np.ndarray:
     """
     Column position minus window centre, in pixels, shape (n, 2): zero unless "nearest".
 
@@ -203,7 +222,13 @@ def window_offsets(positions, window_size, image_shape, centring="subpixel"):
     return positions - first - (window_size - 1) / 2
 
 
-def cut_windows(image, positions, window_size, centring="subpixel", progress=iter):
+def cut_windows(
+    image: np.ndarray,
+    positions: np.ndarray,
+    window_size: int,
+    centring: str = "subpixel",
+    progress: Callable[[range], Iterable[int]] = iter,
+) -> np.ndarray:
     """
     Cut windows from an image.
 
@@ -248,12 +273,14 @@ def cut_windows(image, positions, window_size, centring="subpixel", progress=ite
     return windows
 
 
-def windows_per_block(window_size):
+def windows_per_block(window_size: int) -> int:
     """Count the windows of one dask task, or of one step of the progress bar."""
     return int(np.clip(_BLOCK_BYTES // (4 * window_size**2), 16, 4096))
 
 
-def _windows_inside(positions, window_size, image_shape, centring):
+def _windows_inside(
+    positions: np.ndarray, window_size: int, image_shape: tuple[int, ...], centring: str
+) -> np.ndarray:
     """Turn positions into float64; refuse windows that leave the image."""
     positions = np.asarray(positions, dtype=np.float64)
     outside = ~window_is_inside(positions, window_size, image_shape, centring)
@@ -265,7 +292,9 @@ def _windows_inside(positions, window_size, image_shape, centring):
     return positions
 
 
-def _first_pixels(positions, window_size, image_shape, centring):
+def _first_pixels(
+    positions: np.ndarray, window_size: int, image_shape: tuple[int, ...], centring: str
+) -> tuple[np.ndarray, np.ndarray]:
     """First pixel (x, y) of each window, and how far the window starts behind it (0 to 1)."""
     start = positions - (window_size - 1) / 2
     if centring == "nearest":
@@ -275,7 +304,7 @@ def _first_pixels(positions, window_size, image_shape, centring):
     return first.astype(np.intp), start - first
 
 
-def _source(image, centring):
+def _source(image: Any, centring: str) -> np.ndarray:
     """Prepare what windows are cut from: the image, or its padded spline coefficients."""
     if centring == "nearest":
         return np.asarray(image)
@@ -286,7 +315,7 @@ def _source(image, centring):
     return np.pad(coefficients, _MARGIN, mode="reflect")
 
 
-def _filled(image, mask):
+def _filled(image: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     """Replace masked pixels by their nearest neighbours.
 
     The spline filter is recursive: a single NaN would spread over the whole image.
@@ -303,7 +332,9 @@ def _filled(image, mask):
     return image
 
 
-def _cut_block(first, fraction, source, window_size, centring):
+def _cut_block(
+    first: np.ndarray, fraction: np.ndarray, source: np.ndarray, window_size: int, centring: str
+) -> np.ndarray:
     """Windows (n, w, w) that start at pixels of a source; the same work in memory and in dask."""
     if centring == "nearest":
         return sliding_window_view(source, (window_size, window_size))[
@@ -325,7 +356,7 @@ def _cut_block(first, fraction, source, window_size, centring):
     return windows
 
 
-def _weighted(weights, shifted):
+def _weighted(weights: np.ndarray, shifted: Sequence[np.ndarray]) -> np.ndarray:
     """Weighted sum of four shifted arrays."""
     total = weights[0] * shifted[0]
     term = np.empty_like(total)
@@ -335,7 +366,7 @@ def _weighted(weights, shifted):
     return total
 
 
-def _spline_weights(fraction):
+def _spline_weights(fraction: np.ndarray) -> np.ndarray:
     """Cubic B-spline weights of the pixels before, at, after and two after; shape (4, n)."""
     t = fraction
     weights = [(1 - t) ** 3, 4 - 6 * t**2 + 3 * t**3, 1 + 3 * t + 3 * t**2 - 3 * t**3, t**3]

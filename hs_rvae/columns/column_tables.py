@@ -99,10 +99,11 @@ def _fitted(
     show_progressbar: bool | None,
 ) -> list[pd.DataFrame]:
     """Fit both sublattices: freely, and with the shape held where that fails."""
-    starts = [table[["x", "y"]].to_numpy() for table in both]
+    a_starts, b_starts = (table[["x", "y"]].to_numpy() for table in both)
     fits = _refinement.refine_two_sublattices(
         image,
-        *starts,
+        a_starts,
+        b_starts,
         radius=settings.radius,
         background=settings.background,
         tail=settings.tail,
@@ -124,7 +125,7 @@ def _fitted(
     return tables
 
 
-def _candidates(picture, found, fill_holes):
+def _candidates(picture: Picture, found: FoundColumns, fill_holes: bool) -> pd.DataFrame:
     """All columns to be fitted: maxima, then places of the lattice without one."""
     graph = found.graph
     index, part, positions = graph.index, graph.part, graph.positions
@@ -136,8 +137,7 @@ def _candidates(picture, found, fill_holes):
         inside = ((holes >= rim) & (holes <= size - rim)).all(axis=1)
         if picture.valid is not None:
             x, y = np.round(holes[inside] / picture.stretch).astype(int).T
-            measured = away_from_gaps(picture.valid, 0.15 * found.distance)
-            inside[inside] = measured[y, x]
+            inside[inside] = away_from_gaps(picture.valid, 0.15 * found.distance)[y, x]
         holes, hole_index, hole_part = holes[inside], hole_index[inside], hole_part[inside]
         holes = _nearest_faint_maximum(holes, found.faint * picture.stretch, 0.4 * found.distance)
         positions = np.vstack([positions, holes])
@@ -161,7 +161,7 @@ def _candidates(picture, found, fill_holes):
     )
 
 
-def _odd_is_brighter(picture, graph, dark):
+def _odd_is_brighter(picture: Picture, graph: _lattice.ColumnGraph, dark: bool) -> np.ndarray:
     """For every part, whether the odd columns are the brighter ones in the median (darker if dark).
 
     The mean of a small disk is compared, which a saturated peak does not mislead.
@@ -192,7 +192,7 @@ def _odd_is_brighter(picture, graph, dark):
     return odd_is_brighter
 
 
-def _nearest_faint_maximum(holes, faint, reach):
+def _nearest_faint_maximum(holes: np.ndarray, faint: np.ndarray, reach: float) -> np.ndarray:
     """Start from a faint maximum where a hole has one."""
     if not len(holes) or not len(faint):
         return holes
@@ -203,7 +203,7 @@ def _nearest_faint_maximum(holes, faint, reach):
     return holes
 
 
-def _with_fit(table, fit):
+def _with_fit(table: pd.DataFrame, fit: pd.DataFrame) -> pd.DataFrame:
     """Results of the fit, then what was known before."""
     known = table.rename(columns={"x": "start_x", "y": "start_y"}).reset_index(drop=True)
     fit = fit.reset_index(drop=True)
@@ -267,7 +267,7 @@ def _second_chance(
     return decided
 
 
-def _reaches(table, columns, least_height):
+def _reaches(table: pd.DataFrame, columns: pd.DataFrame, least_height: float) -> np.ndarray:
     """Mask of the columns as high as a share of the four nearest maxima, in the median."""
     maxima = columns[columns.found]
     if not len(maxima):
@@ -279,25 +279,27 @@ def _reaches(table, columns, least_height):
     return (table.amplitude > least_height * height).to_numpy()
 
 
-def _typical_width(table):
+def _typical_width(table: pd.DataFrame) -> float | None:
     """Median width of columns that are maxima, or of all if none is; None without any."""
     some = table[table.found] if table.found.any() else table
     return float(np.sqrt(some.sigma_x * some.sigma_y).median()) if len(some) else None
 
 
-def _moved(table):
+def _moved(table: pd.DataFrame) -> pd.Series:
     """How far each fit ended from its start."""
     return np.hypot(table.x - table.start_x, table.y - table.start_y)
 
 
-def _has_peak(table, significance, distance):
+def _has_peak(table: pd.DataFrame, significance: float, distance: float) -> np.ndarray:
     """Mask of the columns whose fit found a significant peak near its start."""
     good = (table.status == _refinement.STATUS["ok"]) & (_moved(table) < _FARTHEST * distance)
     good &= table.amplitude > significance * table.amplitude_std
     return np.array(good)
 
 
-def _finished(picture, found, tables):
+def _finished(
+    picture: Picture, found: FoundColumns, tables: list[pd.DataFrame]
+) -> list[pd.DataFrame]:
     """Tables with the columns that are kept, in the intensities of the image."""
     graph = found.graph
     finished = []

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Columns as local maxima of a band-passed image, and how far they stand out of the noise."""
 
+from __future__ import annotations
+
 import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_laplace, maximum_filter
 from scipy.spatial import cKDTree
 
 
-def filled(image, valid, width):
+def filled(image: np.ndarray, valid: np.ndarray, width: float) -> np.ndarray:
     """Replace pixels that were not measured by a local mean, of about `width` around."""
     weight = gaussian_filter(valid.astype(np.float32), width)
     mean = gaussian_filter(np.where(valid, image, 0), width)
@@ -16,14 +18,14 @@ def filled(image, valid, width):
     return np.where(valid, image, local).astype(np.float32)
 
 
-def band_passed(image, width, stretch):
+def band_passed(image: np.ndarray, width: float, stretch: np.ndarray) -> np.ndarray:
     """Negative Laplacian of Gaussian: bright spots about `width` wide stand out, slopes vanish."""
     passed = gaussian_laplace(image, (width / stretch[1], width / stretch[0]), output=np.float32)
     passed *= np.float32(-(width**2))
     return passed
 
 
-def are_dark(passed):
+def are_dark(passed: np.ndarray) -> bool:
     """Whether the spots of a band-passed image are darker than their surroundings.
 
     Columns are small spots on a wide network: their side of the distribution is the longer one.
@@ -32,7 +34,9 @@ def are_dark(passed):
     return bool(np.mean(sample**3) < 0)
 
 
-def noise_of_band_pass(image, positions, width, block):
+def noise_of_band_pass(
+    image: np.ndarray, positions: np.ndarray, width: float, block: int
+) -> np.ndarray:
     """
     Standard deviation of the noise in a band-passed image, at some positions.
 
@@ -67,7 +71,9 @@ def noise_of_band_pass(image, positions, width, block):
     return pixel_noise[tuple(where)] / (width * np.sqrt(2 * np.pi))
 
 
-def local_maxima(passed, distance, stretch, valid=None):
+def local_maxima(
+    passed: np.ndarray, distance: float, stretch: np.ndarray, valid: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """
     Find the maxima of a band-passed image, up to its border.
 
@@ -102,13 +108,13 @@ def local_maxima(passed, distance, stretch, valid=None):
     return positions[kept], heights[kept]
 
 
-def subpixel_offset(before, middle, after):
+def subpixel_offset(before: np.ndarray, middle: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Where the parabola through three values, of which the middle one is highest, is highest."""
     curvature = np.minimum(before - 2 * middle + after, -1e-12)
     return np.clip((before - after) / (2 * curvature), -0.5, 0.5)
 
 
-def _highest_within(positions, heights, distance):
+def _highest_within(positions: np.ndarray, heights: np.ndarray, distance: float) -> np.ndarray:
     """Mask of the positions that have no higher one, itself kept, within a distance."""
     kept = np.ones(len(positions), bool)
     if not len(positions):
@@ -122,7 +128,7 @@ def _highest_within(positions, heights, distance):
     return kept
 
 
-def typical_height(heights, count):
+def typical_height(heights: np.ndarray, count: float) -> float:
     """Height that 5 % of `count` maxima reach: of the strongest kind, not of a bright speck."""
     if not len(heights):
         return 0.0

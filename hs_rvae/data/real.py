@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Real images of other projects, fetched on request."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np
 import rsciio.image
+from hyperspy.signals import Signal2D
 
 from .fetching import PublishedFile
 from .images import calibrated_image, from_hspy
@@ -30,7 +33,7 @@ _PTO_SRO = PublishedFile(
 )
 
 
-def dysco3(allow_download=False):
+def dysco3(allow_download: bool = False) -> Signal2D:
     """Load a real HAADF-STEM image of an orthoperovskite with two alternating variants.
 
     The A columns shift up and down by 3 to 4 px, alternating from one vertical line of columns to
@@ -92,7 +95,7 @@ def dysco3(allow_download=False):
     )
 
 
-def dysco3_positions():
+def dysco3_positions() -> tuple[np.ndarray, np.ndarray]:
     """Load the A columns of `dysco3` and their distances from the neighbours.
 
     The positions ship with the package; the image does not.
@@ -121,7 +124,7 @@ def dysco3_positions():
         return stored["A_xy"], stored["shift_from_4nn_px"]
 
 
-def pto_sro(allow_download=False):
+def pto_sro(allow_download: bool = False) -> Signal2D:
     """Load a real, calibrated HAADF-STEM image of a PbTiO3/SrRuO3 superlattice.
 
     Layers of different chemistry, and a polarisation that turns along the strip. There is no truth

@@ -31,19 +31,19 @@ _OF_ATOMAP = {
 
 
 def refine_sublattice(
-    sublattice,
-    image,
-    method="fast",
-    radius=None,
-    background="plane",
+    sublattice: Any,
+    image: Any,
+    method: str = "fast",
+    radius: float | None = None,
+    background: str = "plane",
     *,
-    disk_radius=None,
-    max_shift=None,
-    saturation=None,
-    max_iterations=60,
-    num_workers=None,
-    show_progressbar=None,
-):
+    disk_radius: float | None = None,
+    max_shift: float | None = None,
+    saturation: float | None = None,
+    max_iterations: int = 60,
+    num_workers: int | None = None,
+    show_progressbar: bool | None = None,
+) -> pd.DataFrame:
     """
     Refine the columns of an Atomap sublattice, in place.
 
@@ -117,7 +117,7 @@ def refine_sublattice(
     return table
 
 
-def fill_sublattice(sublattice, table):
+def fill_sublattice(sublattice: Any, table: pd.DataFrame) -> None:
     """
     Write the results of a fit into the columns of an Atomap sublattice.
 
@@ -182,7 +182,7 @@ def as_atom_lattice(tables: list[pd.DataFrame], raw: np.ndarray) -> Any:
 
     sizes, units = (tables[0].attrs[name] for name in ("pixel_size", "pixel_units"))
     scale = abs(sizes[0])
-    if not np.isclose(*np.abs(sizes), rtol=1e-3):
+    if not np.isclose(scale, abs(sizes[1]), rtol=1e-3):
         _logger.warning(
             "The pixels are not square (%g and %g %s): the sublattices have the pixel size along x "
             "only, column_table.attrs['pixel_size'] has both.", *sizes, units,
@@ -205,7 +205,7 @@ def as_atom_lattice(tables: list[pd.DataFrame], raw: np.ndarray) -> Any:
     return lattice
 
 
-def _with_fixed_columns(sublattice, table):
+def _with_fixed_columns(sublattice: Any, table: pd.DataFrame) -> pd.DataFrame:
     """Take back what was fitted to columns that must not move."""
     fixed = ~_free(sublattice)
     if fixed.any():
@@ -219,12 +219,18 @@ def _with_fixed_columns(sublattice, table):
     return table
 
 
-def _free(sublattice):
+def _free(sublattice: Any) -> np.ndarray:
     free = [getattr(atom, "refine_position", True) for atom in sublattice.atom_list]
     return np.array(free, dtype=bool)
 
 
-def _refine_by_atomap(sublattice, image, radius, disk_radius, show_progressbar):
+def _refine_by_atomap(
+    sublattice: Any,
+    image: Any,
+    radius: float | None,
+    disk_radius: float | None,
+    show_progressbar: bool | None,
+) -> pd.DataFrame:
     """Atomap's own refinement, then a table of what it leaves in the columns."""
     data = fitting.image_array(image)
     if not np.isfinite(data).all():

@@ -2,11 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What all refinements share: the image as numbers, checks, threads, the table of results."""
 
+from __future__ import annotations
+
 import os
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -65,7 +69,7 @@ class Fit:
     status: np.ndarray
 
     @classmethod
-    def from_starts(cls, starts):
+    def from_starts(cls, starts: np.ndarray) -> Fit:
         """Columns that are not fitted yet."""
         n = len(starts)
         return cls(
@@ -76,11 +80,19 @@ class Fit:
         )
 
     @property
-    def ok(self):
+    def ok(self) -> np.ndarray:
         """Which columns have a good fit."""
         return self.status == kernel.OK
 
-    def run(self, image, options, tail=NO_TAIL, slope_weight=0.0, tick=None, subtracted=False):
+    def run(
+        self,
+        image: np.ndarray,
+        options: Options,
+        tail: tuple[float, float] = NO_TAIL,
+        slope_weight: float | np.ndarray = 0.0,
+        tick: Callable[[int], None] | None = None,
+        subtracted: bool = False,
+    ) -> None:
         """Fit all columns, each on its own.
 
         With `subtracted`, the models of the columns fitted before are missing from `image`; then
@@ -90,7 +102,7 @@ class Fit:
         slope_weight = np.broadcast_to(np.float64(slope_weight), len(old)).copy()
         add_own = np.isfinite(old[:, kernel.HEIGHT]) & subtracted
 
-        def work(first, last):
+        def work(first: int, last: int) -> None:
             kernel.fit_range(
                 image, first, last, self.starts, old, add_own, options.radius, *tail, slope_weight,
                 options.max_shift, options.max_iterations, self.parameters, self.diagnostics,
@@ -102,7 +114,12 @@ class Fit:
             add_models(image, old, 1.0, tail, options.num_workers)
             add_models(image, self.parameters, -1.0, tail, options.num_workers)
 
-    def table(self, tail=NO_TAIL, image=None, options=None):
+    def table(
+        self,
+        tail: tuple[float, float] = NO_TAIL,
+        image: np.ndarray | None = None,
+        options: Options | None = None,
+    ) -> pd.DataFrame:
         """
         Table of the results; a column without a good fit has its start and NaN.
 
@@ -146,17 +163,25 @@ class Fit:
         return table
 
 
-def add_models(image, parameters, factor, tail, num_workers):
+def add_models(
+    image: np.ndarray,
+    parameters: np.ndarray,
+    factor: float,
+    tail: tuple[float, float],
+    num_workers: int,
+) -> None:
     """Add `factor` times the models of columns to an image, which is changed."""
 
-    def work(first_row, last_row):
+    def work(first_row: int, last_row: int) -> None:
         model_sum.add_models(image, first_row, last_row, parameters, factor, *tail)
 
     strip = max(-(-len(image) // (4 * num_workers)), 64)
     in_threads(work, len(image), strip, num_workers)
 
 
-def principal_axes(curve_x, curve_xy, curve_y):
+def principal_axes(
+    curve_x: np.ndarray, curve_xy: np.ndarray, curve_y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     Widths and angle of an ellipse given by its curvatures.
 
@@ -178,7 +203,7 @@ def principal_axes(curve_x, curve_xy, curve_y):
     return along**-0.5, across**-0.5, np.where(rotation >= np.pi, 0.0, rotation)
 
 
-def image_array(image, saturation=None):
+def image_array(image: Any, saturation: float | None = None) -> np.ndarray:
     """
     The image as a C-contiguous, writable float64 array; a lazy one is computed once.
 
@@ -206,7 +231,9 @@ def image_array(image, saturation=None):
     return np.require(array, np.float64, ["C", "A", "W"])
 
 
-def starting_positions(positions, order, shape, name="positions"):
+def starting_positions(
+    positions: Any, order: str, shape: tuple[int, ...], name: str = "positions"
+) -> np.ndarray:
     """Positions as (n, 2) of (x, y), refused if they fit the image only when swapped."""
     try:
         xy = as_positions(positions, order)
@@ -216,7 +243,7 @@ def starting_positions(positions, order, shape, name="positions"):
     return xy
 
 
-def checked_default_radius(radius, distance):
+def checked_default_radius(radius: float, distance: float) -> float:
     """Refuse a radius that is too small because columns, at this distance, are too close."""
     if radius < _SMALLEST_RADIUS:
         raise ValueError(
@@ -227,7 +254,13 @@ def checked_default_radius(radius, distance):
     return radius
 
 
-def make_options(radius, disk_radius, max_shift, max_iterations, num_workers):
+def make_options(
+    radius: float,
+    disk_radius: float | None,
+    max_shift: float | None,
+    max_iterations: int,
+    num_workers: int | None,
+) -> Options:
     """Check the options of a fit and fill in what was left open."""
     if not _SMALLEST_RADIUS <= radius < np.inf:
         raise ValueError(
@@ -249,14 +282,20 @@ def make_options(radius, disk_radius, max_shift, max_iterations, num_workers):
     return Options(float(radius), disk_radius, float(max_shift), max_iterations, num_workers)
 
 
-def slope_weight_of(background):
+def slope_weight_of(background: str) -> float:
     """Prior weight of the slopes of the background."""
     if background not in ("plane", "constant"):
         raise ValueError(f"background={background!r} is unknown: use 'plane' or 'constant'.")
     return 0.0 if background == "plane" else kernel.NO_SLOPE
 
 
-def in_threads(work, count, block, num_workers, tick=None):
+def in_threads(
+    work: Callable[[int, int], None],
+    count: int,
+    block: int,
+    num_workers: int,
+    tick: Callable[[int], None] | None = None,
+) -> None:
     """
     Call ``work(first, last)`` for all blocks of a range.
 
@@ -273,7 +312,7 @@ def in_threads(work, count, block, num_workers, tick=None):
     """
     starts = range(0, count, block)
 
-    def one(first):
+    def one(first: int) -> int:
         last = min(first + block, count)
         work(first, last)
         return last - first
@@ -295,7 +334,9 @@ def in_threads(work, count, block, num_workers, tick=None):
 
 
 @contextmanager
-def refinement_progress(total, show_progressbar, text="Refining columns"):
+def refinement_progress(
+    total: int, show_progressbar: bool | None, text: str = "Refining columns"
+) -> Iterator[Callable[..., None]]:
     """
     Show the progress of a refinement, which changes nothing until it is complete.
 
@@ -326,7 +367,7 @@ def refinement_progress(total, show_progressbar, text="Refining columns"):
         yield tick
 
 
-def _available_cores():
+def _available_cores() -> int:
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not Linux

@@ -7,7 +7,10 @@ neighbour. Its place is known roughly and its width well, from other columns; wh
 are height, position and a sloping background, in an image from which the neighbours are subtracted.
 """
 
+from __future__ import annotations
+
 import numpy as np
+import pandas as pd
 from scipy.spatial import cKDTree
 
 _NEIGHBOURS = 12  # nearest columns that are subtracted
@@ -15,7 +18,14 @@ _ITERATIONS = 8
 _BLOCK = 2000  # columns at a time, which bounds memory
 
 
-def fit_with_shape_held(image, starts, width, radius, others, tail=(0.0, 1.0)):
+def fit_with_shape_held(
+    image: np.ndarray,
+    starts: np.ndarray,
+    width: float,
+    radius: float,
+    others: pd.DataFrame,
+    tail: tuple[float, float] = (0.0, 1.0),
+) -> dict[str, np.ndarray]:
     """
     Fit round Gaussians of one width, on planes, near the given positions.
 
@@ -46,7 +56,14 @@ def fit_with_shape_held(image, starts, width, radius, others, tail=(0.0, 1.0)):
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
-def _fit_block(image, starts, width, radius, others, tail):
+def _fit_block(
+    image: np.ndarray,
+    starts: np.ndarray,
+    width: float,
+    radius: float,
+    others: pd.DataFrame,
+    tail: tuple[float, float],
+) -> dict[str, np.ndarray]:
     """Gauss-Newton steps for many columns at once, on the pixels around each start."""
     reach = int(np.ceil(radius))
     dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
@@ -99,7 +116,13 @@ def _fit_block(image, starts, width, radius, others, tail):
     return {name: np.where(failed, np.nan, value) for name, value in result.items()}
 
 
-def _models(px, py, starts, others, tail):
+def _models(
+    px: np.ndarray,
+    py: np.ndarray,
+    starts: np.ndarray,
+    others: pd.DataFrame,
+    tail: tuple[float, float],
+) -> np.ndarray:
     """Sum of the models of the nearest columns, at the pixels around each start."""
     share, wider = tail
     total = np.zeros(px.shape)

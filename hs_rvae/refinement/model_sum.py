@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Compiled arithmetic of many columns at once: their sum, and the tail they have in common."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -28,7 +30,15 @@ from .kernel import (
 
 
 @fast
-def _add_gaussian(target, first_row, last_row, p, height, curvature, reach):
+def _add_gaussian(
+    target: np.ndarray,
+    first_row: int,
+    last_row: int,
+    p: np.ndarray,
+    height: float,
+    curvature: float,
+    reach: float,
+) -> None:
     """Add a Gaussian, of `curvature` times the curvatures of `p`, out to `reach` widths.
 
     Along a row, the ratio of neighbouring pixels changes by a constant factor: two products a
@@ -54,7 +64,15 @@ def _add_gaussian(target, first_row, last_row, p, height, curvature, reach):
 
 
 @plain
-def add_models(target, first_row, last_row, parameters, factor, share, width):
+def add_models(
+    target: np.ndarray,
+    first_row: int,
+    last_row: int,
+    parameters: np.ndarray,
+    factor: float,
+    share: float,
+    width: float,
+) -> None:
     """Add `factor` times the columns (not the planes) to some rows of `target`.
 
     Rows of `parameters` that are NaN are left out.
@@ -71,8 +89,18 @@ def add_models(target, first_row, last_row, parameters, factor, share, width):
 
 @plain
 def tail_equations(
-    residual, first, last, chosen, parameters, begins, neighbours, radius, share, width, sums
-):
+    residual: np.ndarray,
+    first: int,
+    last: int,
+    chosen: np.ndarray,
+    parameters: np.ndarray,
+    begins: np.ndarray,
+    neighbours: np.ndarray,
+    radius: float,
+    share: float,
+    width: float,
+    sums: np.ndarray,
+) -> None:
     """Normal equations of share and width of the tail, with each column's own parameters free.
 
     Parameters
@@ -124,7 +152,9 @@ def tail_equations(
 
 
 @plain
-def _derivatives_by_column(p, u, v, share, width, j):
+def _derivatives_by_column(
+    p: np.ndarray, u: float, v: float, share: float, width: float, j: np.ndarray
+) -> None:
     """Derivatives `j` of the model at a pixel by the parameters of its own column."""
     narrow = 1.0 / width**2
     e = exponent(p, u, v)
@@ -139,7 +169,15 @@ def _derivatives_by_column(p, u, v, share, width, j):
 
 
 @plain
-def _derivatives_by_tail(parameters, near, column, row, share, width, both):
+def _derivatives_by_tail(
+    parameters: np.ndarray,
+    near: np.ndarray,
+    column: int,
+    row: int,
+    share: float,
+    width: float,
+    both: np.ndarray,
+) -> None:
     """Derivatives of the model at a pixel by share and width, summed over the columns `near`."""
     narrow = 1.0 / width**2
     by_share, by_width = 0.0, 0.0
@@ -155,7 +193,14 @@ def _derivatives_by_tail(parameters, near, column, row, share, width, both):
 
 
 @plain
-def _add_pixel(w, j, both, block, right, total):
+def _add_pixel(
+    w: float,
+    j: np.ndarray,
+    both: np.ndarray,
+    block: np.ndarray,
+    right: np.ndarray,
+    total: np.ndarray,
+) -> None:
     """Add a pixel of weight `w`: `both` has its derivatives by share and width, and its residual.
 
     `block` and `right` are the equations of the column's own parameters.
@@ -176,7 +221,9 @@ def _add_pixel(w, j, both, block, right, total):
 
 
 @plain
-def _subtract_explained(block, right, solution, total):
+def _subtract_explained(
+    block: np.ndarray, right: np.ndarray, solution: np.ndarray, total: np.ndarray
+) -> None:
     """Subtract the part that the column's own parameters can explain (Schur complement)."""
     n = N_PARAMETERS
     copy(right[0], solution)

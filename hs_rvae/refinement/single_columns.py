@@ -2,7 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Refinement of columns one by one."""
 
+from __future__ import annotations
+
 import logging
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from ..neighbours import nearest_neighbour_distance
 from . import fitting
@@ -13,19 +19,19 @@ _NEIGHBOUR_DISTANCES = 0.42  # default radius; 0.3 of the edge of a cell with a 
 
 
 def refine_columns(
-    image,
-    positions,
-    radius=None,
-    background="plane",
+    image: Any,
+    positions: Any,
+    radius: float | None = None,
+    background: str = "plane",
     *,
-    order="xy",
-    disk_radius=None,
-    max_shift=None,
-    saturation=None,
-    max_iterations=60,
-    num_workers=None,
-    show_progressbar=None,
-):
+    order: str = "xy",
+    disk_radius: float | None = None,
+    max_shift: float | None = None,
+    saturation: float | None = None,
+    max_iterations: int = 60,
+    num_workers: int | None = None,
+    show_progressbar: bool | None = None,
+) -> pd.DataFrame:
     """
     Refine positions of atomic columns by fits of 2-D elliptical Gaussians.
 
@@ -138,7 +144,7 @@ def refine_columns(
     return fit.table(image=data, options=options)
 
 
-def default_radius(xy):
+def default_radius(xy: np.ndarray) -> float:
     """Radius of a disk, in pixels, from the distances between columns of one kind."""
     try:
         distance = nearest_neighbour_distance(xy)

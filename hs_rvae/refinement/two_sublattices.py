@@ -2,14 +2,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Refinement of two sublattices, each column with all others subtracted."""
 
+from __future__ import annotations
+
 import logging
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..checks import whole_number
 from ..neighbours import nearest_neighbour_distance
 from . import fitting, kernel
-from .fitting import NO_TAIL
+from .fitting import NO_TAIL, Fit
 from .tail import estimate_tail
 
 _logger = logging.getLogger(__name__)
@@ -21,22 +25,22 @@ _CLEAR_SLOPE = 9.0  # squared, in variances: a slope like this is no noise (1 % 
 
 
 def refine_two_sublattices(
-    image,
-    a_positions,
-    b_positions,
-    radius=None,
-    background="plane",
+    image: Any,
+    a_positions: Any,
+    b_positions: Any,
+    radius: float | None = None,
+    background: str = "plane",
     *,
-    order="xy",
-    tail=None,
-    n_passes=2,
-    disk_radius=None,
-    max_shift=None,
-    saturation=None,
-    max_iterations=60,
-    num_workers=None,
-    show_progressbar=None,
-):
+    order: str = "xy",
+    tail: tuple[float, float] | None = None,
+    n_passes: int = 2,
+    disk_radius: float | None = None,
+    max_shift: float | None = None,
+    saturation: float | None = None,
+    max_iterations: int = 60,
+    num_workers: int | None = None,
+    show_progressbar: bool | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """
     Refine the columns of two sublattices, each with all the others subtracted.
 
@@ -120,7 +124,7 @@ def refine_two_sublattices(
         for fit in fits:
             fitting.add_models(left, fit.parameters, 1.0, NO_TAIL, options.num_workers)
             fitting.add_models(left, fit.parameters, -1.0, tail, options.num_workers)
-        weights = [slope_weight] * len(fits)
+        weights: list[float | np.ndarray] = [slope_weight] * len(fits)
         for _ in range(n_passes):
             for i, fit in enumerate(fits):
                 fit.run(left, options, tail, weights[i], tick, subtracted=True)
@@ -134,7 +138,7 @@ def refine_two_sublattices(
     return tuple(fit.table(tail, data, options) for fit in fits)
 
 
-def _checked_tail(tail):
+def _checked_tail(tail: Any) -> tuple[float, float] | None:
     if tail is None:
         return None
     try:
@@ -148,7 +152,7 @@ def _checked_tail(tail):
     return share, width
 
 
-def _radius(starts):
+def _radius(starts: list[np.ndarray]) -> float:
     """Default radius: nearly up to the columns of the other sublattice."""
     distances = [nearest_neighbour_distance(xy) for xy in starts if len(_distinct(xy)) > 1]
     everything = _distinct(np.concatenate(starts))
@@ -164,11 +168,11 @@ def _radius(starts):
     return fitting.checked_default_radius(*min(choices))
 
 
-def _distinct(xy):
+def _distinct(xy: np.ndarray) -> np.ndarray:
     return np.unique(np.round(xy[np.isfinite(xy).all(axis=1)], 3), axis=0)
 
 
-def _slope_weights(fit):
+def _slope_weights(fit: Fit) -> float | np.ndarray:
     """Prior weight of the slopes of each column, from the slopes of all.
 
     Slopes scatter by noise, whose variance is known, and with the background. What the background

@@ -371,12 +371,12 @@ def _b_table(
     )
 
 
-def _inside(table, shape):
+def _inside(table: pd.DataFrame, shape: tuple[int, int]) -> pd.DataFrame:
     keep = table.x.between(0, shape[1] - 1) & table.y.between(0, shape[0] - 1)
     return table[keep].reset_index(drop=True)
 
 
-def _as_signal(image, title, pixel_size):
+def _as_signal(image: np.ndarray, title: str, pixel_size: float) -> Any:
     signal = hs.signals.Signal2D(image)
     signal.metadata.General.title = title
     signal.metadata.Signal.quantity = "Intensity (counts)"

@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a simulated image was made from, and how far angles agree with it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,7 +37,7 @@ class SimulatedTruth:
     n_variants: int
     cell: float
 
-    def interior(self, distance=2.0):
+    def interior(self, distance: float = 2.0) -> np.ndarray:
         """Polar B sites away from walls and from the border of the image.
 
         Parameters
@@ -52,7 +55,7 @@ class SimulatedTruth:
         ).to_numpy()
 
 
-def compare_angles(angle, true_angle, n_variants):
+def compare_angles(angle: Any, true_angle: Any, n_variants: int) -> dict[str, float]:
     """Compare angles with the truth after one global offset.
 
     The rVAE's angle has an arbitrary zero. One offset for all sites, the circular mean of the

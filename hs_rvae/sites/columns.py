@@ -8,8 +8,11 @@ it. Columns of your own need no row: their unit says whether they are angles. :f
 them a kind and a printed name.
 """
 
+from __future__ import annotations
+
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -78,14 +81,15 @@ class Column:
     period: float = 2 * np.pi
     title: str | None = None
     main: bool = False
+    _pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"kind={self.kind!r}: take one of {', '.join(map(repr, KINDS))}.")
         pattern = "|".join(re.escape(name).replace(r"\#", r"\d+") for name in self.names.split())
         object.__setattr__(self, "_pattern", re.compile(pattern))
 
-    def matches(self, name):
+    def matches(self, name: str) -> bool:
         """Whether `name` is one of its names."""
         return self._pattern.fullmatch(name) is not None
 
@@ -162,10 +166,18 @@ COLUMNS = (
 # Of columns that no row describes: these are sizes, in whatever unit they are.
 _SPREAD = re.compile(r"(.+_)?(std|sigma|error|err|fwhm|uncertainty|rms|width)")
 _DIFFERENCE = re.compile(r"(.+_)?(residual|residuals)")
-_own = {}  # what users registered, by names
+_own: dict[str, Column] = {}  # registered by users, by names
 
 
-def register(names, kind, *, unit="", meaning="", period=2 * np.pi, title=None):
+def register(
+    names: str,
+    kind: str,
+    *,
+    unit: str = "",
+    meaning: str = "",
+    period: float = 2 * np.pi,
+    title: str | None = None,
+) -> None:
     """
     Describe columns of your own, for figures, clusters and the explorer.
 
@@ -210,18 +222,18 @@ def register(names, kind, *, unit="", meaning="", period=2 * np.pi, title=None):
     _own[column.names] = column
 
 
-def find(name):
+def find(name: str) -> Column | None:
     """The row of the register for a column, or None if there is none."""
     own = next((row for row in reversed(_own.values()) if row.matches(name)), None)
     return own or _of_package(name)
 
 
 @lru_cache(maxsize=1024)
-def _of_package(name):
+def _of_package(name: str) -> Column | None:
     return next((row for row in COLUMNS if row.matches(name)), None)
 
 
-def kind(name, unit=""):
+def kind(name: str, unit: str = "") -> str:
     """
     What a column is: one of :data:`KINDS`, or "" if only its values can tell.
 
@@ -249,7 +261,7 @@ def kind(name, unit=""):
     return "angle" if units.is_angle(unit) else ""
 
 
-def period(name, unit=""):
+def period(name: str, unit: str = "") -> float | None:
     """
     Period of a column of angles in radians; None if the column is not an angle.
 
@@ -264,7 +276,7 @@ def period(name, unit=""):
     return 2 * np.pi if row is None else row.period
 
 
-def unit(name, length="pm"):
+def unit(name: str, length: str = "pm") -> str:
     """
     Unit in which the package writes a column; "" is dimensionless.
 
@@ -284,12 +296,12 @@ def unit(name, length="pm"):
     return length if own == "length" else own
 
 
-def own_unit(name):
+def own_unit(name: str) -> str:
     """Unit that the user registered for a column; "" is dimensionless."""
     return next((row.unit for row in reversed(_own.values()) if row.matches(name)), "")
 
 
-def title(name):
+def title(name: str) -> str:
     """
     Printed name of a column.
 
@@ -306,7 +318,7 @@ def title(name):
     return row.title or made.replace(" std", ", standard deviation")
 
 
-def label(name, unit=""):
+def label(name: str, unit: str = "") -> str:
     """
     Printed name and unit for an axis or a colour bar; angles are drawn in degrees.
 
@@ -319,7 +331,7 @@ def label(name, unit=""):
     return f"{title(name)} ({unit})" if unit else title(name)
 
 
-def call_for(name):
+def call_for(name: str) -> str:
     """
     The call that writes a column, also of a vector such as "displacement"; "" if it is not known.
 
@@ -333,12 +345,12 @@ def call_for(name):
     return "" if row is None else WRITERS.get(row.writer, "")
 
 
-def written_by(writer, names):
+def written_by(writer: str, names: Iterable[str]) -> list[str]:
     """Those of `names` that belong to a writer by the register."""
     return [name for name in names if (row := _of_package(name)) and row.writer == writer]
 
 
-def main(names):
+def main(names: Iterable[str]) -> list[str]:
     """Those of `names` that readers look at first, in the order of the register."""
     rows = [row for row in COLUMNS if row.main]
     return [name for row in rows for name in names if row.matches(name)]
