@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Parts of a picture that nobody measured: data bars, frames, and corners filled after a turn.
+"""Parts of a picture that were not measured: data bars, frames, and corners filled after a turn.
 
 They begin at the border of the picture, are constant to the last digit except for lettering, and
-end along a straight line. Vacuum has noise, or ends where columns begin, and these are no line.
+end along a straight line. Vacuum has noise, or ends where columns begin, not along a line.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def describe(found: Sequence[Bands | None]) -> str:
     Parameters
     ----------
     found : list of Bands or None
-        Of an image, or of each frame of a series; None where there are none.
+        Bands of an image, or of each frame of a series; None where there are none.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def describe(found: Sequence[Bands | None]) -> str:
 
 def may_have_bands(outline: Sequence[np.ndarray]) -> bool:
     """
-    Whether the outermost lines of a picture let expect bands or constant corners.
+    Return True if the outermost lines of a picture suggest bands or constant corners.
 
     Parameters
     ----------
@@ -222,7 +222,7 @@ def _corner(part: np.ndarray) -> np.ndarray | None:
     Returns
     -------
     numpy.ndarray of bool, or None
-        Of the rectangle around it; None if there is none.
+        Mask of the rectangle around it; None if there is none.
     """
     value = part[0, 0]
     if not np.isfinite(value):
@@ -261,7 +261,7 @@ def _below_a_line(part: np.ndarray, value: Any) -> np.ndarray | None:
 
 
 def _step(off: np.ndarray) -> float:
-    """How far the first line after a band is off its value, in units of lines farther in."""
+    """Deviation of the first line after a band from its value, relative to lines further in."""
     return off[0] / max(np.median(off[_BEYOND : 2 * _BEYOND]), 1e-300)
 
 

@@ -43,7 +43,7 @@ def complete_file(
     Raises
     ------
     OSError
-        If the file cannot be written; the message says what is left.
+        If the file cannot be written; the message names the state left behind.
     KeyboardInterrupt
         If it was interrupted, likewise.
 
@@ -54,9 +54,9 @@ def complete_file(
     """
     place = check_place(path, folder=folder)
     earlier = "the file that was there is as it was" if place.exists() else "no file is left"
-    around = Path(tempfile.mkdtemp(prefix=".hs_rvae-", dir=place.parent))
+    folder_of_draft = Path(tempfile.mkdtemp(prefix=".hs_rvae-", dir=place.parent))
     try:
-        draft = around / place.name
+        draft = folder_of_draft / place.name
         yield draft
         if place.exists():
             shutil.copymode(place, draft)
@@ -75,7 +75,7 @@ def complete_file(
             f"Saving {str(path)!r} was interrupted: {earlier}, and it can be saved again."
         ) from None
     finally:
-        shutil.rmtree(around, ignore_errors=True)
+        shutil.rmtree(folder_of_draft, ignore_errors=True)
 
 
 def check_place(path: str | os.PathLike[str], *, folder: bool = False) -> Path:
@@ -96,7 +96,7 @@ def check_place(path: str | os.PathLike[str], *, folder: bool = False) -> Path:
     Raises
     ------
     OSError
-        If it cannot be written; the message says why.
+        If it cannot be written; the message gives the reason.
     """
     place = Path(os.path.realpath(path))
     if place.is_dir() and not folder:
@@ -169,7 +169,7 @@ def plain(value: Any) -> Any:
 
 
 def _refused(array: np.ndarray) -> bool:
-    """Whether an array is of text, or of mixed scalars, that files do not take."""
+    """Return True for arrays of text, or of mixed scalars, that files do not accept."""
     if array.dtype.kind == "U":
         return not "".join(array.flat).isascii()
     kinds = (str, bytes, int, float, complex, np.generic, type(None))

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From simulated columns to the intensities of an image, in units of the peak of an A column."""
+"""Intensities of an image of simulated columns, in units of the peak of an A column."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def sum_of_columns(
 
 
 def background(shape: tuple[int, int], vacuum: float, sigma: float) -> float | np.ndarray:
-    """What is counted between the columns: less where there is no crystal."""
+    """Intensity between the columns: lower where there is no crystal."""
     if not vacuum:
         return _BACKGROUND
     distance = (1 - vacuum) * shape[1] - np.arange(shape[1])

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sub-images that are cut with dask when they are asked for, from the parts of the image they need.
+"""Sub-images cut with dask on request, from the parts of the image that they need.
 
 The work on a block of windows is that of :mod:`hs_rvae.windows`.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Pixels around a tile that its coefficients depend on: the pole of the spline, 0.268, to this power
 # is below double precision.
 _REACH = 32
-# Least width of a tile, in pixels.
+# Minimum width of a tile, in pixels.
 _TILE = 1024
 
 
@@ -41,11 +41,10 @@ def cut_windows_lazy(
     Returns
     -------
     dask.array.Array of shape (n, w, w), float32
-        One task per block of windows. Of a dask image, a block reads the tiles (chunks, put
-        together until they are about 1000 pixels wide) that its windows lie in, with a border; a
-        tile is prepared once in one computation. So positions that are ordered, row by row for
-        example, need a part of a large image at a time. An image in memory is prepared once and
-        for all.
+        One task per block of windows. From a dask image, a block reads the tiles that its windows
+        lie in, with a border. Tiles are chunks put together until they are about 1000 pixels wide;
+        each is prepared once in one computation. Ordered positions, for example row by row, then
+        need a part of a large image at a time. An image in memory is prepared once.
     """
     return cut_frames_lazy([image], [positions], window_size, centring)
 
@@ -93,7 +92,7 @@ def cut_frames_lazy(
 def _tasks(
     image: Any, positions: np.ndarray, window_size: int, centring: str
 ) -> Iterator[tuple[Any, int]]:
-    """For each block of windows of an image, the task that cuts it, and their number."""
+    """Yield the task of each block of windows of an image, and the number of windows."""
     import dask
     import dask.array as da
 
@@ -201,7 +200,7 @@ def _tile_edges(chunks: tuple[int, ...]) -> np.ndarray:
 
 
 class _InMemory:
-    """An image in memory, and what windows are cut from once it has been computed."""
+    """An image in memory, and the spline coefficients that windows are cut from."""
 
     def __init__(self, image: np.ndarray, centring: str) -> None:
         self.image, self.centring = image, centring

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Masked arrays at the doors of the package: a masked value is NaN, or refused.
+"""Masked arrays as input: masked values become NaN, or are refused.
 
-``numpy.asarray`` drops a mask without a word, and the values under it come to light.
+``numpy.asarray`` drops a mask silently and returns the values under it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 def is_masked(values: Any) -> bool:
     """
-    Whether it is a masked array of NumPy, or a dask array of them.
+    Return True for a masked array of NumPy, or a dask array of them.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def refuse_masked(**arguments: Any) -> None:
     Raises
     ------
     ValueError
-        If one of them is a masked array; the message says how to fill it.
+        If one of them is a masked array; the message names the call that fills it.
 
     Examples
     --------

@@ -70,7 +70,8 @@ def _typical_distance(positions: np.ndarray) -> float:
 def _merged(positions: np.ndarray, reach: float) -> np.ndarray:
     """Centres of groups of positions linked within `reach`; empty unless they form a wide lattice.
 
-    Then most columns are listed twice, and `reach` tells two entries of a column from two columns.
+    Then most columns are listed twice, and `reach` separates the entries of one column from those
+    of the next.
     Groups that lie anywhere may as well be small crystals.
     """
     pairs = cKDTree(positions).query_pairs(reach, output_type="ndarray")
@@ -89,7 +90,7 @@ def _merged(positions: np.ndarray, reach: float) -> np.ndarray:
 
 def crowded(positions: np.ndarray) -> np.ndarray:
     """
-    Which positions have another one within a quarter of the nearest-neighbour distance.
+    Find positions with another one within a quarter of the nearest-neighbour distance.
 
     Parameters
     ----------
@@ -144,9 +145,9 @@ def nearest_shell_distance(positions: np.ndarray, neighbours: np.ndarray) -> flo
     """
     Distance to the nearest columns of another sublattice, in pixels.
 
-    For every position the farthest of its (up to four) nearest `neighbours` counts, so that a
-    displaced site is judged by the columns it moves away from; neighbours 1.4 times farther
-    than the nearest belong to the next shell. A neighbour that is the position itself does not
+    Each position has up to four nearest `neighbours`. The most distant of them counts, so that a
+    displaced site is judged by the columns it moves away from. Neighbours beyond 1.4 times the
+    nearest distance belong to the next shell. A neighbour that is the position itself does not
     count (see :func:`displacement`). The median over the positions is returned, NaN if there are
     no neighbours.
     """
@@ -295,7 +296,7 @@ def local_cells(
 def _enclosing_neighbours(
     positions: np.ndarray, neighbours: np.ndarray | None, k: int
 ) -> tuple[np.ndarray, bool]:
-    """Vectors to the k nearest neighbours by azimuth, (n, k, 2); whether they are of one lattice.
+    """Vectors to the k nearest neighbours by azimuth, (n, k, 2); True if all are of one lattice.
 
     The vectors are NaN unless the neighbours enclose the position.
     """

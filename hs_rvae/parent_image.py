@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is asked of an image before columns are searched or windows are cut: one, 2-D, real."""
+"""Checks of an image before columns are searched or windows are cut: one image, 2-D, real."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def image_data(image: Any) -> Any:
     if axes is not None and axes.signal_dimension == 2 and axes.navigation_dimension:
         raise ValueError(
             f"image has navigation axes {axes.navigation_shape}: pass a single image, for "
-            "example image.inav[0] or image.mean(). Of a series, give one navigation axis."
+            "example image.inav[0] or image.mean(), or a series with one navigation axis."
         )
     if data.ndim != 2:
         raise ValueError(f"image has {data.ndim} dimension(s): pass one 2-D image.")
@@ -79,7 +79,7 @@ def image_data(image: Any) -> Any:
 
 
 def is_series(image: Any) -> bool:
-    """Whether it is a signal of images along one navigation axis."""
+    """Return True for a signal of images along one navigation axis."""
     axes = getattr(image, "axes_manager", None)
     return axes is not None and (axes.signal_dimension, axes.navigation_dimension) == (2, 1)
 
@@ -97,7 +97,7 @@ def calibration(image: Any) -> tuple[tuple[float, float], str]:
     scale : tuple of float
         Size (x, y) of a pixel; 1 for an array.
     units : str
-        Of both axes, as that of x spells it; "" without calibration.
+        Unit of both axes, spelled as that of x; "" without calibration.
 
     Raises
     ------

@@ -38,7 +38,7 @@ def read_positions(path: str | os.PathLike[str]) -> np.ndarray | pd.DataFrame:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it holds no positions; the message says what it holds.
+        If it holds no positions; the message names the content.
     """
     path = Path(path)
     if not path.is_file():
@@ -95,14 +95,14 @@ def _lines(path: Path) -> tuple[list[str], str]:
     if not lines or "\0" in text:
         what = "binary" if lines else "empty"
         raise ValueError(
-            f"positions={str(path)!r} is no text file with positions (it is {what}). A file of an "
-            "Atomap lattice is for from_atom_lattice."
+            f"positions={str(path)!r} is not a text file with positions (it is {what}). A file of "
+            "an Atomap lattice is for from_atom_lattice."
         )
     return lines, comment
 
 
 def _separator(path: Path, line: str) -> str:
-    """What stands between the numbers of a line, as a regular expression."""
+    """Separator of the numbers of a line, as a regular expression."""
     fields = re.split(r"[;\s]+", line.strip())
     numbers = all(map(_MAYBE_DECIMAL_COMMA.fullmatch, fields))
     if len(fields) > 1 and numbers and any(re.search(r",\d", field) for field in fields):
@@ -114,7 +114,7 @@ def _separator(path: Path, line: str) -> str:
 
 
 def _names(comment: str, separator: str, count: int) -> list[str] | None:
-    """Names from a comment, where there is one for each number; else None."""
+    """Names from a comment, where there is one for each number; otherwise None."""
     for mark in (separator, r"[\s,;]+"):
         names = [name.strip() for name in re.split(mark, comment.strip())]
         if len(names) == count and {"x", "y"} <= set(names):

@@ -119,7 +119,7 @@ def _wrong_shape(shape: tuple[int, ...]) -> str:
 
 
 def is_from_atomai(positions: Any) -> bool:
-    """Whether it is AtomAI's dictionary: the number of an image to (row, column, class)."""
+    """Return True for AtomAI's dictionary, from image number to rows (row, column, class)."""
     if not isinstance(positions, Mapping) or not positions:
         return False
     return all(isinstance(key, int | np.integer) for key in positions)
@@ -184,7 +184,7 @@ def _found_peaks(signal: Any) -> np.ndarray:
 
 
 def is_sublattice(candidate: Any) -> bool:
-    """Whether the object looks like an Atomap ``Sublattice``."""
+    """Return True for an object with the attributes of an Atomap ``Sublattice``."""
     return hasattr(candidate, "atom_list") and hasattr(candidate, "x_position")
 
 
@@ -210,7 +210,7 @@ def sublattice_positions(sublattice: Any) -> dict[str, np.ndarray]:
     Raises
     ------
     TypeError
-        If the object does not look like a sublattice.
+        If the object does not have the attributes of a sublattice.
     """
     if not is_sublattice(sublattice):
         raise TypeError(
@@ -341,7 +341,7 @@ def check_positions_fit(positions: np.ndarray, image_shape: tuple[int, ...]) -> 
     """
     Refuse positions that fit the image only if x and y are swapped.
 
-    Single positions outside the image are no error here: their windows are dropped later.
+    Single positions outside the image pass: their windows are dropped later.
 
     Parameters
     ----------
@@ -369,7 +369,7 @@ def check_positions_fit(positions: np.ndarray, image_shape: tuple[int, ...]) -> 
 
 
 def inside_image(positions: np.ndarray, image_shape: tuple[int, ...]) -> np.ndarray:
-    """Which ``(x, y)`` lie on a pixel of an image of shape ``(rows, columns)``."""
+    """Mask of the ``(x, y)`` that lie on a pixel of an image of shape ``(rows, columns)``."""
     rows, columns = image_shape
     with np.errstate(invalid="ignore"):
         inside = (positions >= -0.5) & (positions <= (columns - 0.5, rows - 0.5))

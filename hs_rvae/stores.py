@@ -1,10 +1,10 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files that dask arrays read from: which they are, and whether they are still the same.
+"""The files behind dask arrays: their paths, and a guard against their replacement.
 
-An open HDF5 file goes on giving its own data when another takes its name. A Zarr store is a folder,
-read by name at every access: another folder of that name gives other pixels, and none at all gives
-zeros.
+An open HDF5 file continues to give its own data when another one takes its name. A Zarr store is a
+folder that is read by name at every access. Another folder of that name gives other pixels, and a
+missing folder gives zeros.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def files_read_by(array: Any) -> set[str]:
 
 def guarded(array: Any) -> Any:
     """
-    The same array, which refuses to be read once a store behind it has been replaced.
+    Make an array that refuses to be read once a store behind it has been replaced.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def _sources(array: Any) -> Iterator[Any]:
 
 
 def _unless_replaced(block: np.ndarray, written: Sequence[tuple[str, str, int]]) -> np.ndarray:
-    """The block, just read, if what it was read from is what was opened."""
+    """Return the block if its store is still the one that was opened."""
     for folder, file, time in written:
         try:
             same = os.stat(file).st_mtime_ns == time

@@ -25,8 +25,8 @@ def link_frames(
     """
     Link positions of the frames of a series.
 
-    A column is the position of the next frame that is nearest to where it was last seen, if it is
-    nearest to that position as well. Columns that are missing in some frames go on where they come
+    A position continues the track that was last seen nearest to it, if it is in turn the position
+    nearest to that track. Tracks of columns that are missing in some frames continue when they come
     back. Drift is followed from frame to frame.
 
     Parameters
@@ -34,11 +34,12 @@ def link_frames(
     positions : list of numpy.ndarray of shape (n_i, 2)
         ``(x, y)`` in pixels, one array per frame.
     max_distance : float, optional
-        Farthest that a column moves from frame to frame beside the drift, in pixels. None: 0.4
-        nearest-neighbour distances.
+        Maximum movement of a column from frame to frame, apart from the drift, in pixels. If None,
+        0.4 nearest-neighbour distances.
     drift : array-like of shape (n_frames, 2), optional
-        Where the specimen is in each frame, ``(x, y)`` in pixels. None: from the positions, good
-        for steps below half a nearest-neighbour distance; a lattice looks the same after more.
+        Place of the specimen in each frame, ``(x, y)`` in pixels. If None, it is estimated from the
+        positions. This needs steps below half a nearest-neighbour distance, because a larger step
+        can bring a lattice onto itself.
 
     Returns
     -------

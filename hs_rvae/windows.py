@@ -46,7 +46,7 @@ def resolve_window_size(
     ----------
     window_size : int, float or None
         int (also numpy integers): pixels. float: units of the image's axes, rounded to pixels.
-        None: 1.85 nearest-neighbour distances of the positions.
+        If None, 1.85 nearest-neighbour distances of the positions.
     positions : numpy.ndarray of shape (n, 2)
         ``(x, y)`` in pixels; only used if `window_size` is None.
     scale : float or tuple of float
@@ -85,7 +85,7 @@ def resolve_window_size(
         source = f"window_size={float(window_size):g} (axis units, {pixel:g} per pixel)"
     if not np.isfinite(pixels):
         raise ValueError(
-            f"{source} is no window size: give an int (pixels), a float (units of the axis) or "
+            f"{source} is not a window size: give an int (pixels), a float (units of the axis) or "
             "None."
         )
     pixels = int(np.rint(pixels))
@@ -114,7 +114,7 @@ def window_is_inside(
     centring: str = "subpixel",
 ) -> np.ndarray:
     """
-    Which windows lie inside the image.
+    Find the windows that lie inside the image.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def window_touches(
     mask: np.ndarray, positions: np.ndarray, window_size: int, centring: str = "subpixel"
 ) -> np.ndarray:
     """
-    Which windows contain a masked pixel.
+    Find the windows that contain a masked pixel.
 
     Parameters
     ----------
@@ -295,7 +295,7 @@ def _windows_inside(
 def _first_pixels(
     positions: np.ndarray, window_size: int, image_shape: tuple[int, ...], centring: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """First pixel (x, y) of each window, and how far the window starts behind it (0 to 1)."""
+    """First pixel (x, y) of each window, and the offset of the window from it (0 to 1)."""
     start = positions - (window_size - 1) / 2
     if centring == "nearest":
         start = np.rint(start)
@@ -305,7 +305,7 @@ def _first_pixels(
 
 
 def _source(image: Any, centring: str) -> np.ndarray:
-    """Prepare what windows are cut from: the image, or its padded spline coefficients."""
+    """Prepare the source of the windows: the image, or its padded spline coefficients."""
     if centring == "nearest":
         return np.asarray(image)
     image = np.asarray(image, dtype=np.float32)

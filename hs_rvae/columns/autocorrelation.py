@@ -28,7 +28,7 @@ _SAME = 0.3  # peaks nearer than this, in shortest vectors, are one: split by al
 
 @dataclass
 class ColumnLattice:
-    """Lattice on which an image repeats itself.
+    """Translation lattice of an image.
 
     Attributes
     ----------
@@ -55,10 +55,10 @@ def find_lattice(
     width: float | None = None,
 ) -> tuple[ColumnLattice | None, list[float]]:
     """
-    Find the shortest lattice on which an image repeats itself.
+    Find the shortest translation lattice of an image.
 
-    The image is band-passed at a series of widths. Of the lattices found, those count whose
-    columns would be as wide as the band-pass; the one that stands out of noise most is taken.
+    The image is band-passed at a series of widths. A lattice counts if its columns would be as wide
+    as the band-pass. The one that stands out of the noise most is returned.
 
     Parameters
     ----------
@@ -67,14 +67,14 @@ def find_lattice(
     valid : numpy.ndarray of bool, optional
         False where a pixel was not measured.
     stretch : tuple of float
-        Of the axes x and y.
+        Stretch of the axes x and y.
     width : float, optional
         Try this band-pass only, and any lattice.
 
     Returns
     -------
     lattice : ColumnLattice or None
-        None if there is none.
+        None if no lattice was found.
     widths : list of float
         The band-passes tried.
     """

@@ -162,9 +162,10 @@ def _candidates(picture: Picture, found: FoundColumns, fill_holes: bool) -> pd.D
 
 
 def _odd_is_brighter(picture: Picture, graph: _lattice.ColumnGraph, dark: bool) -> np.ndarray:
-    """For every part, whether the odd columns are the brighter ones in the median (darker if dark).
+    """
+    Find the parts of the crystal whose odd columns are brighter in the median (darker if dark).
 
-    The mean of a small disk is compared, which a saturated peak does not mislead.
+    The mean of a small disk is compared, because a saturated peak cannot mislead it.
     """
     distance = _lattice.nearest_distance(np.median(graph.cells, axis=0))
     reach = int(np.ceil(_CORE * distance / picture.stretch.min()))
@@ -204,7 +205,7 @@ def _nearest_faint_maximum(holes: np.ndarray, faint: np.ndarray, reach: float) -
 
 
 def _with_fit(table: pd.DataFrame, fit: pd.DataFrame) -> pd.DataFrame:
-    """Results of the fit, then what was known before."""
+    """Join the results of a fit and the columns of the table before it."""
     known = table.rename(columns={"x": "start_x", "y": "start_y"}).reset_index(drop=True)
     fit = fit.reset_index(drop=True)
     fit.attrs = {}
@@ -219,10 +220,10 @@ def _second_chance(
     settings: SearchSettings,
 ) -> list[pd.DataFrame]:
     """
-    Fit with the shape held where the free fit failed, and decide which columns to keep.
+    Fit with the shape held where the free fit failed, and select the columns to keep.
 
     Maxima are kept, with the status of their fit. Places of the lattice without a maximum are kept
-    if one of the fits finds a significant peak there, of `least_height` at least.
+    if one of the fits finds a significant peak there that reaches `least_height`.
 
     Returns
     -------
@@ -286,7 +287,7 @@ def _typical_width(table: pd.DataFrame) -> float | None:
 
 
 def _moved(table: pd.DataFrame) -> pd.Series:
-    """How far each fit ended from its start."""
+    """Distance of each fitted position from its start."""
     return np.hypot(table.x - table.start_x, table.y - table.start_y)
 
 

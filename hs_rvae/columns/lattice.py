@@ -55,7 +55,7 @@ class ColumnGraph:
 
     @property
     def odd(self) -> np.ndarray:
-        """Which of the two sublattices a column belongs to: False or True."""
+        """Sublattice of each column: False for one of the two, True for the other."""
         return self.index[:, 0] % 2 == 1
 
     def take(self, kept: np.ndarray) -> ColumnGraph:
@@ -69,7 +69,7 @@ class ColumnGraph:
 
     def regularity(self) -> np.ndarray:
         """
-        How much the surroundings of each column resemble a lattice: 0 to 1.
+        Similarity of the surroundings of each column to a lattice, 0 to 1.
 
         Share of the edges that lead to a column, less twice their mean squared misfit, averaged
         over neighbours. Above 0.6 in crystals with strong disorder or strain, about 0.2 for maxima
@@ -99,11 +99,11 @@ class ColumnGraph:
 
     def alternation(self, heights: np.ndarray) -> float:
         """
-        How far the two colours differ in height, as a correlation over neighbouring cells.
+        Difference in height of the two colours, as a correlation over neighbouring cells.
 
         Each column is compared with the mean of its four half-diagonal neighbours. If one colour
         is higher than the other, whichever it is at the place, the differences of neighbouring
-        cells agree: 1. With chance differences only, they correlate by 0.1, for they share columns.
+        cells agree: 1. Chance differences correlate by 0.1, because cells share columns.
         """
         diagonal = self.neighbours[:, :4]
         known = diagonal >= 0
@@ -132,7 +132,7 @@ class ColumnGraph:
         return float(np.minimum(odd, even)[enough].sum() / most) if most else 1.0
 
     def consistency(self) -> float:
-        """Share of neighbours that agree on who belongs to which sublattice; NaN without any."""
+        """Share of neighbours that agree on their sublattices; NaN without any neighbours."""
         rows, steps = np.nonzero(self.neighbours >= 0)
         if not len(rows):
             return np.nan
@@ -242,7 +242,7 @@ def _one_of_each(part: np.ndarray) -> list[int]:
 
 
 def _confirmed(neighbours: np.ndarray) -> np.ndarray:
-    """Which steps can also be walked as two others."""
+    """Mark the steps that can also be walked as two others."""
     n = len(neighbours)
     padded = np.vstack([neighbours, np.full((1, len(STEPS)), -1)])
     confirmed = np.zeros(neighbours.shape, bool)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From an image to the columns that are maxima of it, and their places in the lattice."""
+"""Columns that are maxima of an image, and their places in the lattice."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ _REGULAR = 0.4  # crystals have more than 0.6, linked maxima of noise about 0.2
 
 @dataclass
 class FoundColumns:
-    """Columns that are maxima, and what is known about them.
+    """Columns that are maxima of an image.
 
     Attributes
     ----------
     graph : ColumnGraph
-        Of the maxima that stand out and form a lattice.
+        Graph of the maxima that stand out and form a lattice.
     heights : numpy.ndarray of shape (n,)
         In the band-passed image.
     faint : numpy.ndarray of shape (m, 2)
         Maxima that do not stand out, ``(x, y)`` in pixels.
     distance : float
-        Of the nearest columns, in the units of `graph`.
+        Distance of the nearest columns, in the units of `graph`.
     dark : bool
         Columns are dark on a bright background.
     """

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Columns as local maxima of a band-passed image, and how far they stand out of the noise."""
+"""Columns as local maxima of a band-passed image, and their heights against the noise."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def band_passed(image: np.ndarray, width: float, stretch: np.ndarray) -> np.ndar
 
 
 def are_dark(passed: np.ndarray) -> bool:
-    """Whether the spots of a band-passed image are darker than their surroundings.
+    """Return True if the spots of a band-passed image are darker than their surroundings.
 
     Columns are small spots on a wide network: their side of the distribution is the longer one.
     """
@@ -40,7 +40,7 @@ def noise_of_band_pass(
     """
     Standard deviation of the noise in a band-passed image, at some positions.
 
-    The pixel noise is the mean absolute value of a filter that sees neither slopes nor curvature
+    The pixel noise is the mean absolute value of a filter blind to slopes and curvature
     (J. Immerkaer, Computer Vision and Image Understanding 64, 300 (1996)), in square blocks.
 
     Parameters
@@ -50,7 +50,7 @@ def noise_of_band_pass(
     positions : numpy.ndarray of shape (n, 2)
         ``(x, y)`` in pixels.
     width : float
-        Of the band-pass.
+        Width of the band-pass.
     block : int
         Side of the blocks in pixels.
 
@@ -81,9 +81,9 @@ def local_maxima(
     ----------
     passed : numpy.ndarray of shape (rows, columns)
     distance : float
-        Of two maxima this close, the lower one is dropped.
+        The lower one of two maxima this close is dropped.
     stretch : numpy.ndarray of shape (2,)
-        Of the axes x and y; `distance` counts stretched pixels.
+        Stretch of the axes x and y; `distance` counts stretched pixels.
     valid : numpy.ndarray of bool, optional
         No maximum is taken where this is False.
 
@@ -109,7 +109,7 @@ def local_maxima(
 
 
 def subpixel_offset(before: np.ndarray, middle: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Where the parabola through three values, of which the middle one is highest, is highest."""
+    """Offset of the vertex of the parabola through a maximum and its two neighbours, in pixels."""
     curvature = np.minimum(before - 2 * middle + after, -1e-12)
     return np.clip((before - after) / (2 * curvature), -0.5, 0.5)
 

@@ -40,7 +40,7 @@ class Picture:
     scale : tuple of float
         Size (x, y) of a pixel.
     units : str
-        Of the scale; "pixel" without calibration, as Atomap has it.
+        Unit of the scale; "pixel" without calibration, as Atomap has it.
     stretch : numpy.ndarray of shape (2,)
         Size (x, y) of a pixel in units in which its area is 1.
     """

@@ -101,14 +101,14 @@ class LatticeSeries(Sequence):
 def find_in_series(
     image: Any, settings: SearchSettings, show_progressbar: bool | None
 ) -> LatticeSeries:
-    """Find the sublattices of all frames; those of the first say how to look in the others.
+    """
+    Find the sublattices of all frames, with the cell and the shape of columns of the first one.
 
     Parameters
     ----------
     image : hyperspy.api.signals.Signal2D
         ``(n | x, y)``, eager or lazy.
-    settings : dict
-        Of :func:`hs_rvae.find_sublattices`.
+    settings : SearchSettings
     show_progressbar : bool or None
 
     Returns

@@ -38,8 +38,8 @@ def find_sublattices(
     No zone axes and no trained network are used. The autocorrelation gives the lattice; maxima of
     the band-passed image give columns; neighbours give each column its place in the lattice and
     with it its sublattice, whatever the local contrast; places left empty are fitted after the
-    other columns are subtracted, and kept if something significant is there. What was chosen
-    is logged at the level INFO.
+    other columns are subtracted, and kept if a significant peak is there. The choices made are
+    logged at the level INFO.
 
     Parameters
     ----------
@@ -50,42 +50,42 @@ def find_sublattices(
         picture; a warning names them.
     cell : float or array-like of shape (2, 2), optional
         Edge of a square cell, or the two cell vectors ``(x, y)``, in pixels. The cell joins columns
-        of the same sublattice. None: from the autocorrelation.
+        of the same sublattice. If None, the autocorrelation gives it.
     dark : bool, optional
-        Columns are darker than what is between them, as in annular bright field. None: from the
-        image.
+        Columns are darker than their surroundings, as in annular bright field. If None, the image
+        decides.
     n_sublattices : {1, 2}, optional
-        None: two if the centres of the cells hold columns.
+        If None, two if the centres of the cells hold columns.
     swap : bool
         Call the brighter sublattice "B" and the other one "A".
     threshold : float
-        Least height of a maximum in the band-passed image, in units of that of strong columns.
+        Minimum height of a maximum in the band-passed image, in units of that of strong columns.
         Fainter columns are found where the lattice has a place for them.
     separation : float, optional
-        Of two maxima closer than this, in pixels, the fainter is dropped. None: 0.4 of the
+        The fainter one of two maxima closer than this, in pixels, is dropped. If None, 0.4 of the
         shortest vector of the lattice.
     fill_holes : bool
         Look for columns where the lattice has places without a maximum.
     significance : float
-        Least peak height of a column in such a place, in units of its standard error. At 3,
-        noise makes a column in one or two of a hundred empty places.
+        Minimum peak height of a column in such a place, in units of its standard error. At 3,
+        noise passes for a column in one or two of a hundred empty places.
     least_height : float
-        Least peak height of a column in such a place, in units of that of the maxima nearest to it.
-        The tails of real columns differ from those of the model by a percent or so, which
-        an image of little noise shows.
+        Minimum peak height of a column in such a place, in units of that of the nearest maxima. The
+        tails of real columns differ from the model by about a percent, which shows where there is
+        little noise.
     radius, background, tail, disk_radius, saturation
-        Of the fit and of ``disk_mean``, as in :func:`refine_two_sublattices`.
+        Options of the fit and of ``disk_mean``, as in :func:`refine_two_sublattices`.
     show_progressbar : bool, optional
-        None: HyperSpy's preference.
+        If None, HyperSpy's preference.
 
     Returns
     -------
     atomap.atom_lattice.Atom_Lattice
         With the sublattices "A", whose columns are brighter (darker with `dark`) in the median, and
         "B" in the centres of its cells; only "A" if there are no others. Each has a
-        ``column_table``. Of a series: a :class:`~hs_rvae.columns.LatticeSeries`, which
-        ``SubImageStack.from_atom_lattice`` takes as well. Cell, radius, tail, polarity and number
-        of sublattices are those of the first frame in all frames, which are worked on in parallel.
+        ``column_table``. For a series, a :class:`~hs_rvae.columns.LatticeSeries`, which
+        ``SubImageStack.from_atom_lattice`` takes as well. All frames have cell, radius, tail,
+        polarity and number of sublattices of the first frame; they are fitted in parallel.
 
     Raises
     ------
@@ -100,8 +100,8 @@ def find_sublattices(
     sublattice: the results of :func:`refine_two_sublattices` (see :func:`refine_columns`) and
 
     ``found``
-        False for a column that is no maximum of its own, but was fitted where the lattice has a
-        place for it.
+        False for a column that is not a maximum of the image, but was fitted where the lattice has
+        a place for it.
     ``shape_held``
         True where the free fit failed, as it does for columns barely above the noise, and height
         and position were fitted with the width of the other columns.

@@ -103,7 +103,7 @@ class PublishedFile:
         return Path(fetched)
 
     def _names(self) -> dict[str, None]:
-        """Names under which a copy may lie: ours and the publisher's."""
+        """Possible names of a copy: ours and the publisher's."""
         return dict.fromkeys((self.name, self.path.rpartition("/")[2]))
 
     def _is_right(self, path: Path) -> bool:

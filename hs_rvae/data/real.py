@@ -106,7 +106,7 @@ def dysco3_positions() -> tuple[np.ndarray, np.ndarray]:
         Columns found by fitting Gaussians, shape (256, 2), ``(x, y)`` in pixels, y down.
     shift : numpy.ndarray
         Position minus the mean of the four nearest columns in `positions`, shape (256, 2), in
-        pixels. Its y component tells the two variants apart: it is positive for 126 columns,
+        pixels. Its y component separates the two variants: it is positive for 126 columns,
         negative for 130, and never within 1 px of zero. At the rim, where the four nearest columns
         do not surround a column, and beside the few columns missing from the list (shifts of more
         than 6 px), its length means nothing.

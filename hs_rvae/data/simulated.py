@@ -26,7 +26,7 @@ def bfo_multislice() -> tuple[Signal2D, dict[str, np.ndarray]]:
     image : hyperspy.signals.Signal2D
         Image of shape (960, 960), float32, with axes ``x`` and ``y`` in nm.
     truth : dict of numpy.ndarray
-        One entry per cell, in rows from the top left, unless the shape says otherwise:
+        One entry per cell, in rows from the top left, except where the table gives another shape:
 
         ========================= ========= =====================================================
         key                       shape     meaning
@@ -49,7 +49,7 @@ def bfo_multislice() -> tuple[Signal2D, dict[str, np.ndarray]]:
     Notes
     -----
     Columns of the image do not stand exactly where the truth has its atoms: averaged over sites, up
-    to 0.25 px off. The user guide says why, under "Where the columns of an image are".
+    to 0.25 px off. The user guide explains it under "Where the columns of an image are".
 
     Each variant was simulated as one cell and tiled. Walls are therefore abrupt and free of strain,
     which is easier than life.

@@ -14,7 +14,7 @@ _OF_RADIUS = 2 / 3  # default: below 0.4 distances to the next column of any kin
 
 
 def checked_disk_radius(disk_radius: float | None, radius: float) -> float:
-    """The radius that was asked for, or the default."""
+    """Return the radius that the user gave, or the default."""
     if disk_radius is None:
         return _OF_RADIUS * radius
     if not 0.5 <= disk_radius < np.inf:

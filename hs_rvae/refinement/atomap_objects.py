@@ -57,14 +57,15 @@ def refine_sublattice(
         "fast" is :func:`refine_columns`; "atomap" calls Atomap's centre of mass, then its 2-D
         Gaussians: some hundred times slower, without errors, residuals and `background`.
     radius : float, optional
-        Of the disk that is fitted, in pixels. None: 0.42 nearest-neighbour distances ("fast"),
-        0.4 distances of each column to its nearest neighbour ("atomap").
+        Radius of the disk that is fitted, in pixels. If None, 0.42 nearest-neighbour distances
+        ("fast"), or 0.4 distances of each column to its nearest neighbour ("atomap").
     disk_radius : float, optional
-        Of the disk in which ``disk_mean`` is taken, in pixels. None: two thirds of `radius`.
+        Radius of the disk in which ``disk_mean`` is taken, in pixels. If None, two thirds of
+        `radius`.
     background, max_shift, saturation, max_iterations, num_workers
         As in :func:`refine_columns`; for "fast" only.
     show_progressbar : bool, optional
-        None: HyperSpy's preference.
+        If None, HyperSpy's preference.
 
     Returns
     -------
@@ -75,7 +76,7 @@ def refine_sublattice(
     Raises
     ------
     TypeError
-        If `sublattice` is no sublattice, or the image has no real numbers.
+        If `sublattice` is not a sublattice, or the image has no real numbers.
     ValueError
         As :func:`refine_columns`; for an unknown `method`; with "atomap", if pixels are not
         finite, which stops Atomap halfway.
@@ -206,7 +207,7 @@ def as_atom_lattice(tables: list[pd.DataFrame], raw: np.ndarray) -> Any:
 
 
 def _with_fixed_columns(sublattice: Any, table: pd.DataFrame) -> pd.DataFrame:
-    """Take back what was fitted to columns that must not move."""
+    """Undo the fits of columns that must not move."""
     fixed = ~_free(sublattice)
     if fixed.any():
         attrs = table.attrs
@@ -231,7 +232,7 @@ def _refine_by_atomap(
     disk_radius: float | None,
     show_progressbar: bool | None,
 ) -> pd.DataFrame:
-    """Atomap's own refinement, then a table of what it leaves in the columns."""
+    """Refine with Atomap, then collect its results in a table."""
     data = fitting.image_array(image)
     if not np.isfinite(data).all():
         raise ValueError(

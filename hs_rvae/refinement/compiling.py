@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where compiled code is kept: in a folder of the user's, never in that of the package.
+"""Compiled code, kept in a folder of the user's, never in that of the package.
 
-Numba keeps it beside the source. An installer that removes the package does not know these files
-and leaves them; Python takes what is left for a package without content.
+Numba keeps it beside the source. An installer that removes the package leaves these files behind,
+and Python takes the remaining folder for a package without content.
 """
 
 from __future__ import annotations

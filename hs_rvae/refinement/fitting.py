@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What all refinements share: the image as numbers, checks, threads, the table of results."""
+"""Common parts of all refinements: the image as numbers, checks, threads, the table of results."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _BLOCK = 128  # columns that a thread takes at a time: some milliseconds
 
 @dataclass
 class Options:
-    """How every column of a refinement is fitted."""
+    """Options of the fits of a refinement."""
 
     radius: float
     disk_radius: float
@@ -61,7 +61,7 @@ class Options:
 
 @dataclass
 class Fit:
-    """Columns, where their fits start, and what is known of them: one row per column."""
+    """Columns, the starts of their fits and the results: one row per column."""
 
     starts: np.ndarray
     parameters: np.ndarray
@@ -81,7 +81,7 @@ class Fit:
 
     @property
     def ok(self) -> np.ndarray:
-        """Which columns have a good fit."""
+        """Mask of the columns with a good fit."""
         return self.status == kernel.OK
 
     def run(
@@ -170,7 +170,7 @@ def add_models(
     tail: tuple[float, float],
     num_workers: int,
 ) -> None:
-    """Add `factor` times the models of columns to an image, which is changed."""
+    """Add `factor` times the models of columns to an image, in place."""
 
     def work(first_row: int, last_row: int) -> None:
         model_sum.add_models(image, first_row, last_row, parameters, factor, *tail)
@@ -190,8 +190,8 @@ def principal_axes(
     sigma_x, sigma_y : numpy.ndarray
         Along the principal axis nearest to x, and along the other.
     rotation : numpy.ndarray
-        Of the axis of `sigma_x`, in [0, pi), from +x towards -y: counter-clockwise on the screen,
-        as in Atomap.
+        Angle of the axis of `sigma_x`, in [0, pi), from +x towards -y: counter-clockwise on the
+        screen, as in Atomap.
     """
     turn = 0.5 * np.arctan2(2 * curve_xy, curve_x - curve_y)
     turn = np.where(np.abs(turn) > np.pi / 4, turn - np.copysign(np.pi / 2, turn), turn)
@@ -261,7 +261,7 @@ def make_options(
     max_iterations: int,
     num_workers: int | None,
 ) -> Options:
-    """Check the options of a fit and fill in what was left open."""
+    """Check the options of a fit and fill in the defaults."""
     if not _SMALLEST_RADIUS <= radius < np.inf:
         raise ValueError(
             f"radius={radius!r}: give at least {_SMALLEST_RADIUS:g} pixels, best 2.5 to 4 times "
@@ -338,7 +338,7 @@ def refinement_progress(
     total: int, show_progressbar: bool | None, text: str = "Refining columns"
 ) -> Iterator[Callable[..., None]]:
     """
-    Show the progress of a refinement, which changes nothing until it is complete.
+    Show the progress of a refinement; an interruption leaves everything unchanged.
 
     Parameters
     ----------

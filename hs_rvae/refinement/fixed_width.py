@@ -3,8 +3,8 @@
 """Columns too faint for a fit of their shape: position and height, with the shape held.
 
 A free fit of a peak barely above the noise wanders off into the noise or into the flank of a
-neighbour. Its place is known roughly and its width well, from other columns; what is left to fit
-are height, position and a sloping background, in an image from which the neighbours are subtracted.
+neighbour. Its place is known roughly, and its width well, from other columns. Height, position and
+a sloping background remain to be fitted, in an image from which the neighbours are subtracted.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def fit_with_shape_held(
     width : float
         Gaussian sigma in pixels.
     radius : float
-        Of the disk that is fitted, in pixels.
+        Radius of the disk that is fitted, in pixels.
     others : pandas.DataFrame
         Fitted columns to subtract: x, y, sigma_x, sigma_y, rotation, amplitude.
     tail : tuple of float
@@ -87,7 +87,7 @@ def _fit_block(
         basis = np.stack([peak, slope * u, slope * v, np.ones_like(u), u / radius, v / radius], 2)
         basis *= there[..., None]
         normal = np.einsum("nki,nkj->nij", basis, basis)
-        # Scaled, for the heights of images differ by orders of magnitude.
+        # Scaled, because the heights of images differ by orders of magnitude.
         scale = np.sqrt(np.maximum(np.einsum("nii->ni", normal), 1e-300))
         inverse = np.linalg.inv(normal / scale[:, :, None] / scale[:, None] + identity)
         inverse /= scale[:, :, None] * scale[:, None]

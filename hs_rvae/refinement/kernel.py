@@ -255,7 +255,7 @@ def _start(p, cx, cy, radius, pixels, count):
 
 @fast
 def _is_possible(p, cx, cy, radius):
-    """Whether the curvatures are those of a peak, and the centre has not run away."""
+    """Return True if the curvatures are those of a peak, and the centre has not run away."""
     if not (p[CURVE_X] > 0.0 and p[CURVE_X] * p[CURVE_Y] - p[CURVE_XY] ** 2 > 0.0):
         return False
     _, largest = _smallest_and_largest_curvature(p)

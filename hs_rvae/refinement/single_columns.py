@@ -47,7 +47,7 @@ def refine_columns(
     positions : array-like of shape (n, 2), DataFrame, or Atomap Sublattice
         Where the fits start: ``(x, y)`` in pixels. They may be off by half of `radius`.
     radius : float, optional
-        Of the disk, in pixels; at least 2. None: 0.42 nearest-neighbour distances of the
+        Radius of the disk, in pixels, 2 or more. If None, 0.42 nearest-neighbour distances of the
         positions. A good disk ends where the next column of any kind begins.
     background : {"plane", "constant"}
         Under a column. A plane costs precision where the disk is small; a constant takes the slope
@@ -55,19 +55,19 @@ def refine_columns(
     order : {"xy", "rc"}
         What the two numbers of a position are: ``(x, y)``, or ``(row, column)``.
     disk_radius : float, optional
-        Of the disk in which ``disk_mean`` is taken, in pixels. None: two thirds of `radius`; with
-        the default `radius`, disks of neighbouring columns then do not overlap.
+        Radius of the disk in which ``disk_mean`` is taken, in pixels. If None, two thirds of
+        `radius`; with its default, disks of neighbouring columns then do not overlap.
     max_shift : float, optional
-        Columns that move farther from their start, in pixels, are flagged. None: `radius`.
+        Columns that move further from their start, in pixels, are flagged. If None, `radius`.
     saturation : float, optional
         Pixels of this value or more are left out, as those that are not finite.
     max_iterations : int
-        Of the fit of one column.
+        Maximum number of steps of the fit of one column.
     num_workers : int, optional
-        Threads. None: all cores, one if called from a thread other than the main one, for
-        example in a dask task.
+        Number of threads. If None, all cores, or one if called from a thread other than the main
+        one, for example in a dask task.
     show_progressbar : bool, optional
-        None: HyperSpy's preference.
+        If None, HyperSpy's preference.
 
     Returns
     -------
@@ -85,8 +85,8 @@ def refine_columns(
             Peak height above the background, sum over the plane (image units times px²), and
             the background at the centre.
         ``disk_mean``
-            Mean of the image in the disk of `disk_radius` about the position (image units). What
-            lies under the column is part of it. NaN if the disk has pixels that are not finite,
+            Mean of the image in the disk of `disk_radius` about the position (image units). The
+            background is included. NaN if the disk has pixels that are not finite,
             saturated or outside the image.
         ``residual``
             Root mean square of image minus fit in the disk.
@@ -95,7 +95,7 @@ def refine_columns(
         ``status``
             0 = ``"ok"``; :data:`hs_rvae.refinement.STATUS` names the others. A column that is not
             ok keeps its start, and NaN elsewhere: ``"not_converged"``, ``"left_region"`` (moved
-            farther than `max_shift`), ``"edge"`` (on the border of the image, or more than half of
+            further than `max_shift`), ``"edge"`` (on the border of the image, or more than half of
             the disk outside), ``"non_finite"`` (too few finite pixels, or a position that is not),
             ``"degenerate"`` (as narrow as a pixel, as wide as the disk, or four times longer than
             wide), ``"no_peak"`` (not above the background). :func:`refine_sublattice` also has

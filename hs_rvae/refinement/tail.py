@@ -55,7 +55,7 @@ def estimate_tail(left: np.ndarray, fits: Sequence[Fit], options: Options) -> tu
     Returns
     -------
     share : float
-        Of the peak height; 0 if there are too few columns to tell.
+        Share of the peak height; 0 if there are too few columns for an estimate.
     width : float
         In units of the column's own width.
     """

@@ -58,8 +58,8 @@ def refine_two_sublattices(
         Where the fits start: ``(x, y)`` in pixels. A is the brighter sublattice. Either may be
         empty.
     radius : float, optional
-        Of the disk that is fitted, in pixels. None: 0.38 nearest-neighbour distances of a
-        sublattice.
+        Radius of the disk that is fitted, in pixels. If None, 0.38 nearest-neighbour distances of
+        a sublattice.
     background : {"plane", "constant"}
         Under a column, once the others are subtracted. The slopes of the planes are held near
         zero as closely as those of the other columns are, apart from noise; slopes that stand
@@ -68,7 +68,7 @@ def refine_two_sublattices(
         What the two numbers of a position are: ``(x, y)``, or ``(row, column)``.
     tail : tuple of float, optional
         Share of the peak height and width (in units of the column's width) of the tail of each
-        column; ``(0, 2)`` for none. None: estimated.
+        column; ``(0, 2)`` for none. If None, estimated.
     n_passes : int
         How often the columns are fitted after the tail is known.
     disk_radius, max_shift, saturation, max_iterations, num_workers, show_progressbar
@@ -84,7 +84,7 @@ def refine_two_sublattices(
     Raises
     ------
     TypeError, ValueError
-        As :func:`refine_columns`, or if `tail` or `n_passes` makes no sense.
+        As :func:`refine_columns`, or if `tail` or `n_passes` is not valid.
 
     Notes
     -----

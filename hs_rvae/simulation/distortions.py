@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What moves columns from their places at rest: dislocations and smooth random fields."""
+"""Displacements of columns from their places at rest: dislocations and smooth random fields."""
 
 from __future__ import annotations
 

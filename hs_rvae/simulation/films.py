@@ -3,8 +3,8 @@
 """Ferroic images with known variant, angle, displacement, chemistry and noise.
 
 The images are sums of elliptical Gaussian columns with a broad tail, scanned row by row and
-counted with Poisson statistics. They are not multislice simulations: they know which displacement,
-chemistry and tilt each column was given, which is what a figure of merit needs.
+counted with Poisson statistics. They are not multislice simulations, but displacement, chemistry
+and tilt of each column are known, as a figure of merit needs them.
 """
 
 from __future__ import annotations
@@ -69,13 +69,13 @@ def simulate_perovskite(
     cell : float
         Lattice parameter in px.
     rotation : float
-        Of the lattice, in degrees, from +x towards +y (clockwise on screen).
+        Rotation of the lattice, in degrees, from +x towards +y (clockwise on screen).
     n_variants : int
         2 or 4: domains whose displacements are 180 or 90 degrees apart.
     shift : float
         Length of the B displacement inside a domain, in px.
     direction : float
-        Of variant 0 with respect to the lattice, in degrees.
+        Direction of variant 0 with respect to the lattice, in degrees.
     domain_size : float
         Mean diameter of a domain, in cells.
     wall_width : float
@@ -124,7 +124,7 @@ def simulate_perovskite(
     image : hyperspy.api.signals.Signal2D
         Calibrated in nm, in counts.
     truth : SimulatedTruth
-        What each column was given.
+        Displacement, variant, chemistry and height of each column.
 
     Raises
     ------
@@ -192,17 +192,17 @@ def simulate_hexagonal(
     n_variants : int
         3 or 6: domains whose displacements are 120 or 60 degrees apart.
     direction : float
-        Of variant 0 with respect to the lattice, in degrees.
+        Direction of variant 0 with respect to the lattice, in degrees.
     **settings
-        The other parameters of :func:`simulate_perovskite`, with the same defaults but for
-        ``column_width``, 0.10.
+        The other parameters of :func:`simulate_perovskite`, with the same defaults except
+        for ``column_width``, 0.10.
 
     Returns
     -------
     image : hyperspy.api.signals.Signal2D
         Calibrated in nm, in counts.
     truth : SimulatedTruth
-        What each column was given.
+        Displacement, variant, chemistry and height of each column.
 
     Raises
     ------

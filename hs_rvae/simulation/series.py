@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A series of images of one film, in which a domain switches."""
+"""A series of images of one film with a domain that switches."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def simulate_series(
         Rows and columns of a frame.
     n_frames : int
     drift : tuple of float
-        Of the specimen from frame to frame, (x, y) in px.
+        Drift of the specimen from frame to frame, (x, y) in px.
     switching : float
         Share of the image that has switched in the last frame; none has in the first.
     turn : float
@@ -57,20 +57,20 @@ def simulate_series(
     random_state : int or numpy.random.Generator, optional
         Seed of everything random.
     **settings
-        Of the film, as in :func:`simulate_perovskite`, but for ``tilt``, ``vacuum`` and ``dark``,
-        which a series does not have.
+        Settings of the film, as in :func:`simulate_perovskite`, except for ``tilt``, ``vacuum`` and
+        ``dark``, which a series does not have.
 
     Returns
     -------
     series : hyperspy.api.signals.Signal2D
         ``(time | x, y)``, calibrated, in counts.
     truths : list of SimulatedTruth
-        One per frame. The column ``site`` tells which column of the film it is.
+        One per frame. The column ``site`` is the number of the column of the film.
 
     Raises
     ------
     ValueError
-        If there is less than one frame, or as :func:`simulate_perovskite`.
+        If `n_frames` is not a whole number of 1 or more, or as :func:`simulate_perovskite`.
     TypeError
         If a setting has another name.
 

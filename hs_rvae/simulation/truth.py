@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a simulated image was made from, and how far angles agree with it."""
+"""The truth behind a simulated image, and the agreement of angles with it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..masked_arrays import filled
 
 @dataclass
 class SimulatedTruth:
-    """What a simulated image was made from.
+    """Columns that a simulated image was made from.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class SimulatedTruth:
         Parameters
         ----------
         distance : float
-            Least distance from both, in cells.
+            Minimum distance from both, in cells.
 
         Returns
         -------

@@ -1,11 +1,11 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The register of columns: what each column of the site table is, and who writes it.
+"""The register of columns: kind, unit, printed name and writer of each column of the site table.
 
 A new column is one row of :data:`COLUMNS`. Figures, clusters, diagnostics, the report and messages
-ask this module whether a column is an angle, which colours it has, its unit, and which call writes
-it. Columns of your own need no row: their unit says whether they are angles. :func:`register` gives
-them a kind and a printed name.
+take kind, colours, unit and the call that writes a column from this module. Columns of your own
+need no row: by their unit they are angles or not. :func:`register` gives them a kind and a printed
+name.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from . import units
 
-#: What a column can be, and what follows from it.
+#: Kinds of columns, and their consequences for figures and clusters.
 KINDS = {
     "angle": "a direction, the same after one period: cyclic colours, cosine and sine in clusters",
     "signed": "a number whose sign has a meaning: diverging colours about 0",
@@ -65,7 +65,7 @@ class Column:
     meaning : str
         One line.
     period : float
-        Of an angle, in radians.
+        Period of an angle, in radians.
     title : str
         Printed name; None makes one of the name, as in "Order amplitude".
     main : bool
@@ -90,7 +90,7 @@ class Column:
         object.__setattr__(self, "_pattern", re.compile(pattern))
 
     def matches(self, name: str) -> bool:
-        """Whether `name` is one of its names."""
+        """Return True if `name` is one of its names."""
         return self._pattern.fullmatch(name) is not None
 
 
@@ -163,7 +163,7 @@ COLUMNS = (
            "intensity of the column and of its surroundings in the sub-image"),
 )  # fmt: skip
 
-# Of columns that no row describes: these are sizes, in whatever unit they are.
+# Columns without a row in the register: these are sizes, in any unit.
 _SPREAD = re.compile(r"(.+_)?(std|sigma|error|err|fwhm|uncertainty|rms|width)")
 _DIFFERENCE = re.compile(r"(.+_)?(residual|residuals)")
 _own: dict[str, Column] = {}  # registered by users, by names
@@ -181,8 +181,8 @@ def register(
     """
     Describe columns of your own, for figures, clusters and the explorer.
 
-    It holds until Python ends. A column need not be registered: one in rad or deg is an angle, one
-    whose name ends in ``_std`` a size; for any other its values decide on the colours.
+    It holds until Python ends. A column need not be registered: one in rad or deg is an angle, and
+    one whose name ends in ``_std`` is a size. For any other, its values decide on the colours.
 
     Parameters
     ----------
@@ -191,11 +191,11 @@ def register(
     kind : str
         One of the keys of :data:`KINDS`.
     unit : str
-        Of a column that is set without one, as in ``stack.sites["tilt"] = values``.
+        Unit of a column that is set without one, as in ``stack.sites["tilt"] = values``.
     meaning : str
         One line.
     period : float
-        Of an angle, in radians: pi for an axis, which is the same after half a turn.
+        Period of an angle, in radians: pi for an axis, which is the same after half a turn.
     title : str, optional
         Printed name; by default the name with spaces.
 
@@ -235,7 +235,7 @@ def _of_package(name: str) -> Column | None:
 
 def kind(name: str, unit: str = "") -> str:
     """
-    What a column is: one of :data:`KINDS`, or "" if only its values can tell.
+    Kind of a column, one of :data:`KINDS`; "" if only its values can decide.
 
     Parameters
     ----------
@@ -278,7 +278,7 @@ def period(name: str, unit: str = "") -> float | None:
 
 def unit(name: str, length: str = "pm") -> str:
     """
-    Unit in which the package writes a column; "" is dimensionless.
+    Unit of a column as the package writes it; "" is dimensionless.
 
     Parameters
     ----------
@@ -346,11 +346,11 @@ def call_for(name: str) -> str:
 
 
 def written_by(writer: str, names: Iterable[str]) -> list[str]:
-    """Those of `names` that belong to a writer by the register."""
+    """Select the names that belong to a writer by the register."""
     return [name for name in names if (row := _of_package(name)) and row.writer == writer]
 
 
 def main(names: Iterable[str]) -> list[str]:
-    """Those of `names` that readers look at first, in the order of the register."""
+    """Select the names that readers look at first, in the order of the register."""
     rows = [row for row in COLUMNS if row.main]
     return [name for row in rows for name in names if row.matches(name)]

@@ -26,8 +26,8 @@ class SiteTable:
     """
     Named columns, one row per site, as a view of a HyperSpy signal ``(sites | columns)``.
 
-    Changing a column through the table changes the signal, so the table of a stack needs no
-    putting back. All columns are stored as float64; those that were given as integers (indices,
+    Changing a column through the table changes the signal, so changes need not be written back to
+    the stack. All columns are stored as float64; those that were given as integers (indices,
     labels) are read as int64. The table keeps who wrote each column (:attr:`writers`): a method
     of a stack replaces its own columns and refuses to replace those of others.
 
@@ -55,7 +55,8 @@ class SiteTable:
     def __init__(self, signal: Any) -> None:
         if not signal.metadata.has_item("Sites.columns"):
             raise ValueError(
-                "signal is no site table (no metadata.Sites.columns): use SiteTable.from_columns."
+                "signal is not a site table (no metadata.Sites.columns): use "
+                "SiteTable.from_columns."
             )
         if hasattr(signal.data, "compute"):
             signal.compute(show_progressbar=False)
@@ -150,10 +151,10 @@ class SiteTable:
     @property
     def writers(self) -> dict[str, str]:
         """
-        Who wrote each column, by name: "" is the user.
+        Writer of each column, by name: "" is the user.
 
-        Else a key of :data:`hs_rvae.sites.columns.WRITERS`, such as "rvae". Values that are set
-        through the table are the user's, whoever wrote the column before.
+        Otherwise it is a key of :data:`hs_rvae.sites.columns.WRITERS`, such as "rvae". Values that
+        are set through the table are the user's, whoever wrote the column before.
         """
         known = self._node.get_item("writers")
         if known is None:  # of an earlier version
@@ -183,7 +184,7 @@ class SiteTable:
         return self[["x", "y"]]
 
     def __getattr__(self, name: str) -> Any:
-        """Only for names that do not exist: columns are items."""
+        """Raise AttributeError: columns are items, not attributes."""
         known = not name.startswith("_") and name != "signal" and name in self.columns
         hint = f": columns are items, sites[{name!r}]" if known else ""
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
@@ -453,8 +454,8 @@ class SiteTable:
         """
         Write the table as CSV, and its units as a second file beside.
 
-        ``pandas.read_csv(path, index_col="site")`` reads the table. Of ``sites.csv``, the units
-        are in ``sites.units.csv``. Each file appears complete or not at all.
+        ``pandas.read_csv(path, index_col="site")`` reads the table. The units of
+        ``sites.csv`` are in ``sites.units.csv``. Each file appears complete or not at all.
 
         Parameters
         ----------
@@ -482,7 +483,7 @@ class SiteTable:
 
 
 def missing_column(sites: SiteTable, name: object) -> str:
-    """Say that there is no such column, which call writes it, and which columns there are."""
+    """Compose the message about a missing column: the call that writes it, other columns."""
     near = difflib.get_close_matches(str(name), sites.columns, n=1)
     stem = re.match(r"[a-z]+_(?=\d+$)", str(name))
     numbered = [c for c in sites.columns if stem and re.fullmatch(rf"{stem[0]}\d+", c)]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Units: whether an axis is calibrated, lengths in picometres, angles in degrees.
+"""Units: calibrated axes, lengths in picometres, angles in degrees.
 
 Pint reads the units, with the registry that HyperSpy uses for its axes.
 """
@@ -25,7 +25,7 @@ def text(unit: object) -> str:
     Parameters
     ----------
     unit : object
-        Of an axis; HyperSpy has an object of its own for "not defined".
+        Unit of an axis; HyperSpy has an object of its own for "not defined".
 
     Returns
     -------
@@ -42,7 +42,7 @@ def text(unit: object) -> str:
 
 def is_calibrated(unit: object) -> bool:
     """
-    Whether lengths in this unit are more than a count of pixels.
+    Return True if lengths in this unit are more than a count of pixels.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def _picometres(unit: str) -> float | None:
 
 def length_scale(unit: str) -> tuple[float, str]:
     """
-    Factor and unit in which calibrated lengths are written: picometres where that is possible.
+    Factor and unit for calibrated lengths: picometres where that is possible.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def length_ratio(unit: object, other: object) -> float | None:
 
 def is_angle(unit: object) -> bool:
     """
-    Whether it is the radian or the degree, in which directions are given.
+    Return True for the radian and the degree, the units of directions.
 
     Smaller units, such as mrad, measure tilts that never come round.
 
@@ -145,7 +145,7 @@ def is_angle(unit: object) -> bool:
 
 
 def in_radians(unit: str) -> bool:
-    """Whether angles in this unit are radians; "" is taken for radians."""
+    """Return True if angles in this unit are radians; "" is taken for radians."""
     return unit == "" or _degrees(unit) not in (None, 1.0)
 
 
