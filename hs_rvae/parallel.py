@@ -78,8 +78,8 @@ def run_tasks(tasks: list[Delayed], done: Callable[[int, Any], None]) -> None:
 
     node = dask.delayed(hand_over, pure=False, traverse=False)
     nodes = [node(number, task) for number, task in enumerate(tasks)]
-    one = dask.config.get("scheduler", None) in ("sync", "synchronous", "single-threaded")
-    dask.compute(*nodes, scheduler="synchronous" if one else "threads", optimize_graph=True)
+    serial = dask.config.get("scheduler", None) in ("sync", "synchronous", "single-threaded")
+    dask.compute(*nodes, scheduler="synchronous" if serial else "threads", optimize_graph=True)
 
 
 def _run_on_workers(client: Any, tasks: list[Delayed], done: Callable[[int, Any], None]) -> None:

@@ -68,19 +68,19 @@ def link_frames(
         max_distance = _default_distance(positions)
     elif isinstance(max_distance, bool) or not 0 < max_distance < np.inf:
         raise ValueError(f"max_distance={max_distance!r}: give a positive number of pixels.")
-    given = None
+    user_drift = None
     if drift is not None:
-        given = np.asarray(filled(drift), float)
-        if given.shape != (len(positions), 2) or not np.isfinite(given).all():
+        user_drift = np.asarray(filled(drift), float)
+        if user_drift.shape != (len(positions), 2) or not np.isfinite(user_drift).all():
             raise ValueError(
-                f"drift has the shape {given.shape}: ({len(positions)}, 2) finite numbers are "
+                f"drift has the shape {user_drift.shape}: ({len(positions)}, 2) finite numbers are "
                 "expected, the place (x, y) of the specimen in each frame."
             )
     known = np.empty((0, 2))  # where each track was last seen, without drift
     tracks, followed = [], np.zeros((len(positions), 2))
     for k, xy in enumerate(positions):
-        if given is not None:
-            followed[k] = given[k]
+        if user_drift is not None:
+            followed[k] = user_drift[k]
         elif k:
             followed[k] = _follow(xy, known, followed[k - 1], max_distance)
         still = xy - followed[k]

@@ -239,14 +239,14 @@ def _second_chance(
         width = width or max(w or 0 for w in widths)
         table = table.copy()
         table["shape_held"] = False
-        again = np.flatnonzero(~mask & ~table.status.isin(_HOPELESS))
-        if len(again) and width:
-            starts = table.loc[again, ["start_x", "start_y"]].to_numpy()
+        retried = np.flatnonzero(~mask & ~table.status.isin(_HOPELESS))
+        if len(retried) and width:
+            starts = table.loc[retried, ["start_x", "start_y"]].to_numpy()
             fit = pd.DataFrame(
                 fit_with_shape_held(
                     image, starts, width, _HELD_RADIUS * distance, neighbours, tail
                 ),
-                index=again,
+                index=retried,
             )
             fit["sigma_x"] = fit["sigma_y"] = width
             fit["rotation"] = 0.0
@@ -282,8 +282,8 @@ def _reaches(table: pd.DataFrame, columns: pd.DataFrame, least_height: float) ->
 
 def _typical_width(table: pd.DataFrame) -> float | None:
     """Median width of columns that are maxima, or of all if none is; None without any."""
-    some = table[table.found] if table.found.any() else table
-    return float(np.sqrt(some.sigma_x * some.sigma_y).median()) if len(some) else None
+    maxima = table[table.found] if table.found.any() else table
+    return float(np.sqrt(maxima.sigma_x * maxima.sigma_y).median()) if len(maxima) else None
 
 
 def _moved(table: pd.DataFrame) -> pd.Series:

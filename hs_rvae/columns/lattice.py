@@ -189,14 +189,14 @@ def _local_cells(
 ) -> np.ndarray:
     """Cell vectors at each column from its own neighbours and from the cells around it."""
     known = neighbours >= 0
-    around = (cells + np.where(known[..., None, None], cells[neighbours], 0).sum(axis=1)) / (
+    surroundings = (cells + np.where(known[..., None, None], cells[neighbours], 0).sum(axis=1)) / (
         1 + known.sum(axis=1)
     )[:, None, None]
     weights = np.where(known, _WEIGHTS, 0)
     steps = STEPS / 2
     vectors = positions[neighbours] - positions[:, None]
     normal = np.einsum("nk,ks,kt->nst", weights, steps, steps) + _STIFFNESS * np.eye(2)
-    right = np.einsum("nk,ks,nkx->nsx", weights, steps, vectors) + _STIFFNESS * around
+    right = np.einsum("nk,ks,nkx->nsx", weights, steps, vectors) + _STIFFNESS * surroundings
     local = np.linalg.solve(normal, right)
     # A neighbourhood that is no lattice must not lead its surroundings astray.
     strange = np.abs(local - cell).max(axis=(1, 2)) > 0.35 * np.linalg.norm(cell, axis=1).min()
@@ -262,9 +262,9 @@ def _outvoted(index: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
         votes = np.where(known[..., None], index[neighbours] - STEPS, np.iinfo(int).min // 2)
         same = (votes[:, :, None] == votes[:, None]).all(axis=-1) & known[:, None]
         counts = np.where(known, same.sum(axis=2), 0)
-        own = ((votes == index[:, None]).all(axis=-1) & known).sum(axis=1)
+        own_votes = ((votes == index[:, None]).all(axis=-1) & known).sum(axis=1)
         best = counts.argmax(axis=1)
-        rows = np.flatnonzero(counts[np.arange(len(index)), best] > own)
+        rows = np.flatnonzero(counts[np.arange(len(index)), best] > own_votes)
         if not len(rows):
             break
         index[rows] = votes[rows, best[rows]]

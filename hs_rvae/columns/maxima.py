@@ -137,7 +137,7 @@ def _lattice_vectors(picture: Picture, cell: Any) -> tuple[np.ndarray, np.ndarra
     stretch = picture.stretch
     size = np.array(picture.values.shape[::-1]) * stretch
     if cell is not None:
-        given = cell
+        user_cell = cell
         try:
             cell = np.asarray(cell, float)
         except (TypeError, ValueError):
@@ -145,7 +145,7 @@ def _lattice_vectors(picture: Picture, cell: Any) -> tuple[np.ndarray, np.ndarra
         usable = np.isfinite(cell).all() and (cell > 0 if cell.shape == () else cell.any())
         if cell.shape not in ((), (2, 2)) or not usable:
             raise ValueError(
-                f"cell must be a length or two vectors (x, y), in pixels, not {given!r}."
+                f"cell must be a length or two vectors (x, y), in pixels, not {user_cell!r}."
             )
     if cell is not None and cell.shape == (2, 2):
         cell = _cells.upright(cell * stretch)

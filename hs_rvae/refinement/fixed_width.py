@@ -71,10 +71,10 @@ def _fit_block(
     centres = np.round(starts).astype(int)
     px, py = centres[:, :1] + dx[inside], centres[:, 1:] + dy[inside]
     rows, columns = image.shape
-    there = (px >= 0) & (py >= 0) & (px < columns) & (py < rows)
+    usable = (px >= 0) & (py >= 0) & (px < columns) & (py < rows)
     values = image[np.clip(py, 0, rows - 1), np.clip(px, 0, columns - 1)].astype(np.float64)
-    there &= np.isfinite(values)
-    values = np.where(there, values - _models(px, py, starts, others, tail), 0)
+    usable &= np.isfinite(values)
+    values = np.where(usable, values - _models(px, py, starts, others, tail), 0)
 
     n = len(starts)
     x, y = starts.T.copy()
@@ -85,7 +85,7 @@ def _fit_block(
         peak = np.exp(-(u**2 + v**2) / (2 * width**2))
         slope = np.where(height > 0, height, 1)[:, None] * peak / width**2
         basis = np.stack([peak, slope * u, slope * v, np.ones_like(u), u / radius, v / radius], 2)
-        basis *= there[..., None]
+        basis *= usable[..., None]
         normal = np.einsum("nki,nkj->nij", basis, basis)
         # Scaled, because the heights of images differ by orders of magnitude.
         scale = np.sqrt(np.maximum(np.einsum("nii->ni", normal), 1e-300))
@@ -98,8 +98,8 @@ def _fit_block(
         limit = 0.5 * width / np.maximum(np.linalg.norm(step, axis=1), 0.5 * width)
         x, y = x + limit * step[:, 0], y + limit * step[:, 1]
         height = solution[:, 0]
-    count = there.sum(axis=1)
-    square = np.where(there, residual**2, 0).sum(axis=1)
+    count = usable.sum(axis=1)
+    square = np.where(usable, residual**2, 0).sum(axis=1)
     variance = square / np.maximum(count - 6, 1)
     std = np.sqrt(variance[:, None] * np.einsum("nii->ni", inverse))
     result = {

@@ -36,7 +36,9 @@ _MISFIT = 1.5  # columns whose residual is so much larger than usual stand on a 
 _ROUNDS = 8
 
 
-def estimate_tail(left: np.ndarray, fits: Sequence[Fit], options: Options) -> tuple[float, float]:
+def estimate_tail(
+    remainder: np.ndarray, fits: Sequence[Fit], options: Options
+) -> tuple[float, float]:
     """
     Share and width of the tail, from some hundred columns in the middle of the crystal.
 
@@ -46,7 +48,7 @@ def estimate_tail(left: np.ndarray, fits: Sequence[Fit], options: Options) -> tu
 
     Parameters
     ----------
-    left : array (rows, columns)
+    remainder : array (rows, columns)
         Image minus the models, without tails, of all fitted columns. Not changed.
     fits : sequence of Fit
         The fitted columns. Not changed.
@@ -65,21 +67,21 @@ def estimate_tail(left: np.ndarray, fits: Sequence[Fit], options: Options) -> tu
         _logger.info("%d columns are too few to tell whether they have a tail.", len(positions))
         return NO_TAIL
     spacing = nearest_neighbour_distance(positions)
-    columns, rows = _window(positions, _WINDOW * spacing, left.shape)
+    columns, rows = _window(positions, _WINDOW * spacing, remainder.shape)
     binning = max(int(spacing / _COARSEST), 1)
     spacing /= binning
-    left = _binned(left[slice(*rows), slice(*columns)], binning)
+    remainder = _binned(remainder[slice(*rows), slice(*columns)], binning)
     parts = [_part(parameters, columns, rows, binning) for parameters in fitted]
     # The same pixels for the columns as for the tail: both lessen the same sum of squares.
     options = replace(options, radius=_DISK * spacing, max_shift=_DISK * spacing)
     tail, new = NO_TAIL, _FIRST_GUESS
     for _ in range(_ROUNDS):
         for part in parts:
-            add_models(left, part.parameters, 1.0, tail, options.num_workers)
-            add_models(left, part.parameters, -1.0, new, options.num_workers)
-            part.run(left, options, new, kernel.NO_SLOPE, subtracted=True)
+            add_models(remainder, part.parameters, 1.0, tail, options.num_workers)
+            add_models(remainder, part.parameters, -1.0, new, options.num_workers)
+            part.run(remainder, options, new, kernel.NO_SLOPE, subtracted=True)
         tail = new
-        step = _step(left, parts, spacing, tail, options)
+        step = _step(remainder, parts, spacing, tail, options)
         if step is None:
             _logger.info("Too few regular columns to tell whether they have a tail.")
             return NO_TAIL
@@ -128,12 +130,16 @@ def _part(
 
 
 def _step(
-    left: np.ndarray, parts: list[Fit], spacing: float, tail: tuple[float, float], options: Options
+    remainder: np.ndarray,
+    parts: list[Fit],
+    spacing: float,
+    tail: tuple[float, float],
+    options: Options,
 ) -> tuple[tuple[float, float], np.ndarray] | None:
     """One step of Gauss-Newton: the new tail and its standard errors; None if little is known."""
     parameters = np.concatenate([part.parameters for part in parts])
     positions = parameters[:, [kernel.X, kernel.Y]]
-    border = np.minimum(positions, np.array(left.shape[::-1]) - 1 - positions).min(axis=1)
+    border = np.minimum(positions, np.array(remainder.shape[::-1]) - 1 - positions).min(axis=1)
     regular = np.concatenate([_regular(part) for part in parts])
     chosen = np.flatnonzero(regular & (border > _MARGIN * spacing))
     if len(chosen) < _FEWEST:
@@ -146,7 +152,16 @@ def _step(
 
     def work(first: int, last: int) -> None:
         model_sum.tail_equations(
-            left, first, last, chosen, parameters, begins, neighbours, options.radius, *tail, sums
+            remainder,
+            first,
+            last,
+            chosen,
+            parameters,
+            begins,
+            neighbours,
+            options.radius,
+            *tail,
+            sums,
         )
 
     in_threads(work, len(chosen), 32, options.num_workers)

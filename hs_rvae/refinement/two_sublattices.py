@@ -114,20 +114,20 @@ def refine_two_sublattices(
     if radius is None:
         radius = _radius(starts)
     options = fitting.make_options(radius, disk_radius, max_shift, max_iterations, num_workers)
-    left = data.copy()
+    remainder = data.copy()
     with fitting.refinement_progress((n_passes + 1) * count, show_progressbar) as tick:
         for fit in fits:
-            fit.run(left, options, slope_weight=slope_weight, tick=tick)
-            fitting.add_models(left, fit.parameters, -1.0, NO_TAIL, options.num_workers)
+            fit.run(remainder, options, slope_weight=slope_weight, tick=tick)
+            fitting.add_models(remainder, fit.parameters, -1.0, NO_TAIL, options.num_workers)
         if tail is None:
-            tail = estimate_tail(left, fits, options)
+            tail = estimate_tail(remainder, fits, options)
         for fit in fits:
-            fitting.add_models(left, fit.parameters, 1.0, NO_TAIL, options.num_workers)
-            fitting.add_models(left, fit.parameters, -1.0, tail, options.num_workers)
+            fitting.add_models(remainder, fit.parameters, 1.0, NO_TAIL, options.num_workers)
+            fitting.add_models(remainder, fit.parameters, -1.0, tail, options.num_workers)
         weights: list[float | np.ndarray] = [slope_weight] * len(fits)
         for _ in range(n_passes):
             for i, fit in enumerate(fits):
-                fit.run(left, options, tail, weights[i], tick, subtracted=True)
+                fit.run(remainder, options, tail, weights[i], tick, subtracted=True)
                 if background == "plane":
                     weights[i] = _slope_weights(fit)
     _logger.info(
@@ -185,6 +185,6 @@ def _slope_weights(fit: Fit) -> float | np.ndarray:
     noise = np.median(variances[fit.ok])
     scatter = (1.4826 * np.median(np.abs(slopes[fit.ok]))) ** 2
     common = max(scatter - noise, 1e-3 * noise)
-    own = 0.5 * ((slopes**2).sum(axis=1) - _CLEAR_SLOPE * variances.mean(axis=1))
-    variance = np.fmax(common, own)
+    clear = 0.5 * ((slopes**2).sum(axis=1) - _CLEAR_SLOPE * variances.mean(axis=1))
+    variance = np.fmax(common, clear)
     return np.median(fit.diagnostics[fit.ok, kernel.RESIDUAL]) ** 2 / variance

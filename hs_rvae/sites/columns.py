@@ -166,7 +166,7 @@ COLUMNS = (
 # Columns without a row in the register: these are sizes, in any unit.
 _SPREAD = re.compile(r"(.+_)?(std|sigma|error|err|fwhm|uncertainty|rms|width)")
 _DIFFERENCE = re.compile(r"(.+_)?(residual|residuals)")
-_own: dict[str, Column] = {}  # registered by users, by names
+_registered: dict[str, Column] = {}  # registered by users, by names
 
 
 def register(
@@ -219,13 +219,13 @@ def register(
     turns = 2 * np.pi / column.period if column.period > 0 else 0
     if round(turns) < 1 or not np.isclose(turns, round(turns)):
         raise ValueError(f"period={period!r}: give 2 pi by a whole number, such as pi for an axis.")
-    _own[column.names] = column
+    _registered[column.names] = column
 
 
 def find(name: str) -> Column | None:
     """The row of the register for a column, or None if there is none."""
-    own = next((row for row in reversed(_own.values()) if row.matches(name)), None)
-    return own or _of_package(name)
+    registered = next((row for row in reversed(_registered.values()) if row.matches(name)), None)
+    return registered or _of_package(name)
 
 
 @lru_cache(maxsize=1024)
@@ -292,13 +292,13 @@ def unit(name: str, length: str = "pm") -> str:
     ('rad', 'pm', '')
     """
     row = find(name)
-    own = "" if row is None else row.unit
-    return length if own == "length" else own
+    row_unit = "" if row is None else row.unit
+    return length if row_unit == "length" else row_unit
 
 
-def own_unit(name: str) -> str:
+def registered_unit(name: str) -> str:
     """Unit that the user registered for a column; "" is dimensionless."""
-    return next((row.unit for row in reversed(_own.values()) if row.matches(name)), "")
+    return next((row.unit for row in reversed(_registered.values()) if row.matches(name)), "")
 
 
 def title(name: str) -> str:

@@ -228,7 +228,7 @@ class SiteTable:
         return np.rint(values).astype(np.int64) if self._node.integer[index] else values
 
     def __setitem__(self, name: str, values: Any) -> None:
-        self.set(name, values, self.units.get(name, _register.own_unit(str(name))))
+        self.set(name, values, self.units.get(name, _register.registered_unit(str(name))))
 
     def _index(self, name: str) -> int:
         try:
