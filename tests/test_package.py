@@ -55,7 +55,6 @@ STEPS = [
     "columns",
     "windows",
     "lazy_windows",
-    "imaging",
     "simulation",
     "data",
     "variants",

@@ -17,8 +17,7 @@ import hyperspy.api as hs
 import numpy as np
 import pandas as pd
 
-from hs_rvae import imaging as _imaging
-
+from . import imaging as _imaging
 from .distortions import FieldMaker, dislocation_field
 from .domains import order_parameter
 from .film_settings import FilmSettings, check_names

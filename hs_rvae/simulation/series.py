@@ -10,9 +10,9 @@ import hyperspy.api as hs
 import numpy as np
 import pandas as pd
 
-from hs_rvae import imaging as _imaging
 from hs_rvae.checks import whole_number
 
+from . import imaging as _imaging
 from .film_settings import FilmSettings, check_names
 from .films import simulate_perovskite
 from .lattices import turn_matrix
