@@ -480,7 +480,7 @@ def test_files_of_something_else_are_refused(crystal, image, xy, tmp_path):
         SubImageStack.from_atom_lattice(tmp_path / "none.hdf5", image, "B")
     with pytest.raises(ValueError, match="'C' names 0 sublattices; there are .*0: 'A', 1: 'B'"):
         SubImageStack.from_atom_lattice(crystal.path, crystal.image, "C")
-    with pytest.raises(ValueError, match="no text file.*is for from_atom_lattice"):
+    with pytest.raises(ValueError, match="not a text file.*is for from_atom_lattice"):
         SubImageStack.from_positions(crystal.image, crystal.path)
 
 
