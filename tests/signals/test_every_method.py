@@ -361,8 +361,8 @@ def test_every_method_works_or_says_why_not(name, kind, complete, tmp_path):
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_every_refusal_is_documented(name):
-    documentation = getattr(SubImageStack, name).__doc__
+    documentation = getattr(SubImageStack, name).__doc__.partition("Raises\n")[2]
     kinds = {error for error, _ in REFUSED[name].values()}
     for error in kinds:
         names = [one.__name__ for one in (error if isinstance(error, tuple) else (error,))]
-        assert any(f"{one}\n" in documentation for one in names), f"{name}: {names}"
+        assert any(one in documentation for one in names), f"{name}: {names}"
