@@ -20,8 +20,9 @@ def map_of(rooms):
     lines = []
     for room in rooms:
         lines += [f"``{room}``", f"   {summary(PACKAGE / room)}", ""]
-        for path in sorted((PACKAGE / room).glob("*.py")):
+        for path in sorted((PACKAGE / room).rglob("*.py")):
+            module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
             if path.stem != "__init__":
-                lines += [f"   * ``{room}.{path.stem}``: {summary(path)}"]
+                lines += [f"   * ``{module}``: {summary(path)}"]
         lines += [""]
     return lines

@@ -2,7 +2,7 @@ from . import data, diagnostics, plots, simulation, sites
 from .columns import find_sublattices
 from .log import set_log_level
 from .refinement import refine_columns, refine_sublattice, refine_two_sublattices
-from .rvae.model import RVAE
+from .rvae.estimator import RVAE
 from .signals.comparison import compare_rvae
 from .signals.joining import stack
 from .signals.sub_image_stack import LazySubImageStack, SubImageStack

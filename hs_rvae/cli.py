@@ -13,6 +13,7 @@ import numpy as np
 
 from . import __version__
 from .files import complete_file
+from .positions import default_name
 
 
 def main(arguments=None):
@@ -221,6 +222,8 @@ def _load(path, number=None):
         image = _one_of(image, f"IMAGE {path}", number)
     elif number not in (None, 0):
         raise ValueError(f"--signal {number}: {path} holds one signal only.")
+    place = {"folder": str(path.absolute().parent), "filename": path.stem, "extension": path.suffix}
+    image.tmp_parameters.add_dictionary(place)  # HyperSpy knows it of the first signal only
     if image.data.dtype.names:  # colours: their mean, without the opacity
         image.data = np.mean([image.data[color] for color in "RGB"], axis=0)
         image.tmp_parameters.set_item("colours", "mean of red, green and blue")  # for the report
@@ -279,7 +282,7 @@ def _analyse(options):
     except (TypeError, ValueError) as error:
         raise ValueError(f"IMAGE {path}: {error}") from error
     names = [sublattice.name for sublattice in lattice.sublattice_list]
-    chosen = options.sublattice or names[-1]
+    chosen = options.sublattice or default_name(names)
     if chosen not in names:
         raise ValueError(
             f"--sublattice {chosen}: this image has {' and '.join(names)}; choose one of them."
@@ -325,11 +328,8 @@ def _analyse(options):
 def _register(stack):
     """Give the angles a zero with a meaning if there is one; says which."""
     for reference in ("displacement", "template"):
-        try:
-            stack.register_angle(reference)
-        except ValueError:
-            continue
-        return f"angles registered by {reference}"
+        if np.isfinite(stack.register_angle(reference)[1]):
+            return f"angles registered by {reference}"
     return "the zero of the angles is arbitrary"
 
 

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is asked of an image before columns are searched or windows are cut: one, 2-D, real."""
 
+import numpy as np
+
 from hs_rvae.masked_arrays import filled
 from hs_rvae.sites import units as _units
 
@@ -91,12 +93,13 @@ def calibration(image):
     scale : tuple of float
         Size (x, y) of a pixel; 1 for an array.
     units : str
-        Of both axes; "" without calibration.
+        Of both axes, as that of x spells it; "" without calibration.
 
     Raises
     ------
     ValueError
-        If an axis is not uniform, or the axes have different units.
+        If an axis is not uniform, has a scale that measures nothing, or another unit than the
+        other one.
 
     Examples
     --------
@@ -110,10 +113,27 @@ def calibration(image):
     axes = axes_manager.signal_axes
     if not all(axis.is_uniform for axis in axes):
         raise ValueError("image has a non-uniform axis: interpolate_on_axis makes it uniform.")
+    for axis in axes:
+        if not 0 < abs(axis.scale) < np.inf:
+            raise ValueError(
+                f"image has axes with the scales {axes[0].scale:g} and {axes[1].scale:g}, in "
+                "which nothing can be measured. Set those of image.axes_manager.signal_axes, or "
+                "to count pixels: for axis in image.axes_manager.signal_axes: axis.scale, "
+                "axis.units = 1, ''"
+            )
     x, y = (_units.text(axis.units) for axis in axes)
-    if x != y:
+    ratio = _units.length_ratio(y, x)
+    if ratio != 1:
+        both = "image.axes_manager.signal_axes"
+        known, place = (x, 1) if x else (y, 0)
+        remedy = f"If both scales are in {known}, set {both}[{place}].units = {known!r}."
+        if ratio is not None:
+            values = ", ".join(f"{each * ratio:.12g}" for each in (axes[1].scale, axes[1].offset))
+            remedy = f"Convert y: y = {both}[1]; y.scale, y.offset, y.units = {values}, {x!r}."
+        elif x and y:
+            remedy = f"Set scale and units of both {both}."
         raise ValueError(
-            f"image has axes with different units ({x or 'none'} and {y or 'none'}): bring them "
-            "to one unit with axes_manager.convert_units."
+            f"image has axes with different units: {axes[0].scale:g} {x or '(none)'} along x, "
+            f"{axes[1].scale:g} {y or '(none)'} along y. {remedy}"
         )
     return tuple(float(axis.scale) for axis in axes), x

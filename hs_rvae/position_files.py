@@ -80,8 +80,9 @@ def _lines(path):
         text = content.decode("latin-1")  # as numpy.savetxt writes
     lines, comment = [], ""
     for line in text.splitlines():
-        if line.lstrip().startswith("#") and not lines:
-            comment = line.lstrip("# \t")
+        if line.lstrip().startswith("#"):
+            comment = comment if lines else line.lstrip("# \t")
+            continue
         if lines or _is_number(re.split(r"[,;\s]", line.lstrip())[0]):  # names may contain "#"
             line = line.split("#")[0]
         line = line.rstrip("\r\n ")

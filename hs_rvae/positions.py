@@ -274,7 +274,7 @@ def pick_sublattice(atom_lattice, sublattice=None):
     atom_lattice : atomap.atom_lattice.Atom_Lattice
         Or any object with ``sublattice_list``.
     sublattice : int, str, Sublattice or None
-        Index, name, or the sublattice itself. None is allowed if there is only one.
+        Index, name, or the sublattice itself. If None, the only one, or "B", or "A".
 
     Returns
     -------
@@ -299,8 +299,8 @@ def pick_sublattice(atom_lattice, sublattice=None):
     if not members:
         raise ValueError("The lattice has no sublattices.")
     if sublattice is None:
-        matches = list(range(len(members)))
-        problem = f"The lattice has {len(members)} sublattices: say which with sublattice="
+        matches = [names.index(default_name(names))] if default_name(names) is not None else []
+        problem = f"The lattice has {len(members)} sublattices: choose one with sublattice="
     elif isinstance(sublattice, str):
         matches = [i for i, name in enumerate(names) if name == sublattice]
         problem = f"sublattice={sublattice!r} names {len(matches)} sublattices; there are"
@@ -316,6 +316,24 @@ def pick_sublattice(atom_lattice, sublattice=None):
     if len(matches) != 1:
         raise ValueError(f"{problem} ({listing}).")
     return members[matches[0]], [m for i, m in enumerate(members) if i != matches[0]]
+
+
+def default_name(names):
+    """
+    Name of the sublattice that is taken if none is chosen: the only one, or "B", or "A".
+
+    Parameters
+    ----------
+    names : list of str
+
+    Returns
+    -------
+    str or None
+        None if there is no such name.
+    """
+    if len(names) == 1:
+        return names[0]
+    return next((name for name in ("B", "A") if name in names), None)
 
 
 def check_positions_fit(positions, image_shape):

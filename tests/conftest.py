@@ -15,8 +15,8 @@ import hs_rvae
 
 # The core: whole files, except for the tests named beside them, which take a second or more.
 CORE = {
-    "columns/test_cells.py": "",
-    "columns/test_finding.py": "test_both_sublattices_are_found_and_named "
+    "columns/test_autocorrelation.py": "",
+    "columns/test_sublattices.py": "test_both_sublattices_are_found_and_named "
     "test_without_noise_tails_are_not_taken_for_columns "
     "test_alternating_shifts_do_not_confuse_the_lattice "
     "test_multislice_columns_are_where_they_were_put test_crystals_of_all_kinds_are_found "
@@ -35,7 +35,7 @@ CORE = {
     "plots/test_color.py": "",
     "plots/test_comparison.py": "",
     "plots/test_diagnostics.py": "",
-    "plots/test_frame.py": "",
+    "plots/test_panels.py": "",
     "plots/test_history.py": "",
     "plots/test_image.py": "",
     "plots/test_manifold.py": "",
@@ -71,7 +71,7 @@ CORE = {
     "test_parent_image.py": "",
     "test_positions.py": "",
     "test_prose.py": "",
-    "test_refinement.py": "test_a_sublattice_refined_by_atomap_has_means_too "
+    "refinement/test_refinement.py": "test_a_sublattice_refined_by_atomap_has_means_too "
     "test_columns_that_must_not_move_stay test_atomap_goes_on_from_a_refined_sublattice",
     "test_repository.py": "",
     "test_simulation.py": "",

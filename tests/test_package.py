@@ -300,7 +300,7 @@ def modules_of_the_package():
 
 # Circles that are still there, to be opened; none may be added.
 KNOWN_CIRCLES = {
-    frozenset({"hs_rvae.columns.finding", "hs_rvae.columns.series"}),
+    frozenset({"hs_rvae.columns.sublattices", "hs_rvae.columns.series"}),
     frozenset({"hs_rvae.signals.joining", "hs_rvae.signals.sub_image_stack"}),
 }
 
@@ -423,11 +423,10 @@ def long_functions(source, limit=60):
 
 # Functions that are still too long, to be divided; none may be added.
 KNOWN_LONG_FUNCTIONS = {
-    "refinement/overlap.py: tail_equations",
-    "report/words.py: outcome",
-    "rvae/harmonic.py: HarmonicModel.fit",
+    "refinement/model_sum.py: tail_equations",
+    "report/text.py: outcome",
+    "rvae/harmonic/model.py: HarmonicModel.fit",
     "signals/decomposition.py: DecompositionMixin.decomposition",
-    "signals/variants.py: VariantsMixin.register_angle",
     "simulation/films.py: _simulate",
 }
 

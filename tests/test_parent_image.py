@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One image: the same questions wherever an image comes in."""
 
+import re
+
 import dask.array as da
 import hyperspy.api as hs
 import numpy as np
@@ -25,6 +27,70 @@ def test_each_axis_has_its_scale_and_both_one_unit():
     for axis, scale in zip(signal.axes_manager.signal_axes, (0.5, 0.25), strict=True):
         axis.scale, axis.units = scale, "nm"
     assert calibration(signal) == ((0.5, 0.25), "nm")
+
+
+def with_units(*units, scales=(0.5, 0.5)):
+    signal = hs.signals.Signal2D(np.random.default_rng(0).random((40, 50)))
+    for axis, unit, scale in zip(signal.axes_manager.signal_axes, units, scales, strict=True):
+        axis.scale, axis.units = scale, unit
+    return signal
+
+
+def cut(image):
+    return SubImageStack.from_positions(image, [[20.0, 20.0], [25.0, 18.0]], 16)
+
+
+@pytest.mark.parametrize(
+    "units",
+    [
+        ("\u00b5m", "\u03bcm"),
+        ("\u03bcm", "um"),
+        ("\u00c5", "\u212b"),
+        ("A", "angstrom"),
+        ("px", ""),
+        (" nm", "nm"),
+    ],
+)
+def test_one_unit_in_two_spellings_is_one_unit(units):
+    scale, unit = calibration(with_units(*units))
+    assert scale == (0.5, 0.5) and unit == units[0].strip().replace("px", "")
+    x, y = cut(with_units(*units)).axes_manager.signal_axes
+    assert x.units == y.units == units[0]
+
+
+@pytest.mark.parametrize(
+    "units, message",
+    [
+        (("nm", "\u00c5"), "0.5 nm along x, 0.5 \u00c5 along y"),
+        (("nm", "A"), "0.5 nm along x, 0.5 A along y"),
+        (("A", "nm"), r"y.scale, y.offset, y.units = 5, 0, 'A'"),
+        (("nm", ""), r"0.5 nm along x, 0.5 \(none\) along y"),
+        (("px", "nm"), r"0.5 \(none\) along x, 0.5 nm along y"),
+        (("", "pm"), r"0.5 \(none\) along x"),
+    ],
+)
+def test_the_remedy_for_different_units_works(units, message):
+    image = with_units(*units)
+    with pytest.raises(ValueError, match=message) as error:
+        cut(image)
+    remedy = re.search(r"(y = )?image\.axes_manager\.signal_axes\[.*(?=\.)", str(error.value))[0]
+    exec(remedy, {"image": image})
+    assert len(cut(image).sites) == 2
+
+
+@pytest.mark.parametrize("scale", [0.0, np.nan, np.inf])
+@pytest.mark.parametrize("both", [True, False])
+def test_the_remedy_for_a_scale_that_measures_nothing_works(scale, both):
+    image = with_units("nm", "nm", scales=(scale if both else 0.5, scale))
+    for call in (find_sublattices, cut):
+        with pytest.raises(ValueError, match=f"{scale:g}, in which nothing can be") as error:
+            call(image)
+    exec(str(error.value).partition("to count pixels: ")[2], {"image": image})
+    assert calibration(image) == ((1.0, 1.0), "") and len(cut(image).sites) == 2
+
+
+def test_a_negative_scale_has_windows_of_a_positive_size():
+    assert "window: 16 px (8 nm)" in repr(cut(with_units("nm", "nm").isig[::-1, ::-1]))
 
 
 @pytest.mark.parametrize(

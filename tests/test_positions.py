@@ -120,10 +120,21 @@ def test_a_sublattice_is_picked_by_name_or_index(choice):
     assert chosen is b and others == [a]
 
 
+def test_b_is_the_default_or_a_or_the_only_one():
+    def default(*names):
+        members = [sublattice(name=name) for name in names]
+        return pick_sublattice(SimpleNamespace(sublattice_list=members))[0].name
+
+    assert default("A", "B") == default("B", "A", "C") == "B"
+    assert default("A", "C") == "A"
+    assert default("O") == "O"
+    with pytest.raises(ValueError, match="2 sublattices: choose one .*0: '', 1: 'O'"):
+        default("", "O")
+
+
 @pytest.mark.parametrize(
     ("choice", "match"),
     [
-        (None, r"2 sublattices: say which .*0: 'A', 1: 'B'"),
         ("C", r"'C' names 0 sublattices; there are \(0: 'A', 1: 'B'\)"),
         (2, r"no sublattice=2; there are"),
         (1.5, r"no sublattice=1.5; there are"),

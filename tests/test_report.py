@@ -153,15 +153,15 @@ def test_settings_versions_and_the_image_are_stated(fitted, page):
 
 
 def test_empty_wells_and_a_missing_calibration_are_told(fitted):
-    from hs_rvae.report import words
+    from hs_rvae.report import text
 
     some = fitted.select_sites(np.isin(fitted.sites["variant"], [1, 3]))
     for axis in some.axes_manager.signal_axes:
         axis.scale, axis.units = 1.0, ""
-    found, cautions = words.outcome(some, None)
+    found, cautions = text.outcome(some, None)
     assert found[0].startswith("The angles lie in 2 of 4 wells")
     assert any("not calibrated" in line for line in cautions)
-    merit = {name: value for name, value, _ in words.figures_of_merit(some)}
+    merit = {name: value for name, value, _ in text.figures_of_merit(some)}
     assert re.match(r"4: 0, \d+, 0, \d+$", merit["variants"]) and merit["window"] == "36 px"
 
 
@@ -193,7 +193,7 @@ def test_what_needs_care_and_what_is_missing_is_said(fitted, tmp_path):
 
 
 def test_angles_that_miss_the_displacements_are_a_caution(fitted):
-    from hs_rvae.report.words import outcome
+    from hs_rvae.report.text import outcome
 
     stack = fitted.deepcopy()
     turning = np.linspace(-np.pi, np.pi, len(stack.sites))
@@ -256,7 +256,7 @@ def test_figures_without_a_finite_value_are_left_out_with_the_reason(fitted, tmp
 
 @pytest.mark.parametrize("seed", [7, np.int64(7), np.uint8(7)])
 def test_a_seed_is_a_number_whatever_its_type(fitted, seed):
-    from hs_rvae.report.words import outcome
+    from hs_rvae.report.text import outcome
 
     said = "random_state was not a number"
     kept = fitted.rvae_model.random_state
@@ -471,6 +471,6 @@ def test_analyse_reads_what_hyperspy_reads(image_file, tmp_path, ending, monkeyp
     if ending == "emd":
         options["file_format"] = "EMD"
     image.save(path, **options)
-    loaded = cli._load(path, "IMAGE")
+    loaded = cli._load(path)
     assert loaded.data.shape == image.data.shape
     np.testing.assert_array_equal(loaded.data, image.data)

@@ -17,7 +17,7 @@ from sklearn.cluster import KMeans
 import hs_rvae
 from hs_rvae import SubImageStack
 from hs_rvae.report.script import make_script
-from hs_rvae.report.words import about_image, image_of
+from hs_rvae.report.text import about_image, image_of
 from hs_rvae.signals.recording import as_text
 
 QUICK = {"n_init": 1, "epochs": 2}
@@ -52,7 +52,7 @@ def check_repeats(stack, not_repeated=0):
     """Run the lines, compare the table, and return the lines with those that were left out."""
     script = script_of(stack)
     with open("sites.csv", "w", encoding="utf-8") as file:
-        file.write(script.table)
+        file.write(stack.sites.to_csv())
     names = {}
     exec(script.text, names)
     same_tables(stack.sites, names["stack"].sites)
@@ -62,7 +62,7 @@ def check_repeats(stack, not_repeated=0):
 
 def same_tables(sites, again):
     assert set(sites.columns) == set(again.columns)
-    assert sites.units == again.units
+    assert sites.units == again.units and sites.writers == again.writers
     assert sites.pixel_size == again.pixel_size and sites.pixel_offset == again.pixel_offset
     for name in sites.columns:
         one, other = sites[name], again[name]
@@ -224,6 +224,15 @@ def test_a_generator_is_not_repeated_nor_what_builds_on_it(stack):
     assert calls_in(script) == ["decomposition"]
 
 
+def test_blind_source_separation_is_not_repeated(stack):
+    stack.decomposition("SVD", 2)  # whose solver is random
+    check_repeats(stack)
+    stack.blind_source_separation(2, print_info=False)
+    stack.cluster_analysis("bss", n_clusters=2)
+    script = check_repeats(stack, not_repeated=1)
+    assert script.not_repeated[0].endswith("blind source separation is not recorded.")
+
+
 def test_columns_changed_or_removed_by_hand(stack):
     stack.sites["mine, too"] = np.linspace(0, 1, len(stack.sites)) / 3
     stack.rvae(2, random_state=0, **QUICK)
@@ -264,6 +273,14 @@ def test_a_fit_that_is_not_recorded_is_said(stack):
     joined = hs_rvae.stack([stack, stack])
     script = check_repeats(joined.select_sites(joined.sites["image"] == 1), not_repeated=1)
     assert "its call is not recorded" in script.not_repeated[0]
+
+
+def test_angles_of_a_fit_that_is_not_recorded_are_not_registered_again(stack):
+    stack.rvae(1, random_state=0, **QUICK)
+    del stack.metadata.Sub_images.calls
+    stack.register_angle(0.3)
+    stack.assign_variants(4)
+    assert calls_in(check_repeats(stack, not_repeated=2)) == []
 
 
 def test_another_image_under_the_same_name_stops_the_lines(stack):

@@ -14,7 +14,7 @@ from ..constant_bands import describe
 from ..masked_arrays import filled
 from ..parallel import interruptible, run_tasks
 from ..refinement.fitting import Progress
-from .picture import Picture
+from .search_image import Picture
 
 _logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class LatticeSeries(Sequence):
         return len(self._tables)
 
     def __getitem__(self, frame):
-        from .finding import as_atom_lattice
+        from .sublattices import as_atom_lattice
 
         if isinstance(frame, slice):
             return [self[k] for k in range(*frame.indices(len(self)))]
@@ -170,7 +170,7 @@ def _frame(image, number):
 
 
 def _find(data, number, calibration, settings):
-    from .finding import find_tables
+    from .sublattices import find_tables
 
     try:
         picture = Picture.of(np.asarray(data), calibration)

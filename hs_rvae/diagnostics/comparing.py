@@ -16,7 +16,7 @@ from .dependence import (
     ranked,
     without_plane,
 )
-from .words import in_words, too_smooth
+from .summary import in_words, too_smooth
 
 #: Fewest sites that a number is given for.
 LEAST_SITES = 100

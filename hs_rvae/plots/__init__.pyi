@@ -3,13 +3,13 @@ from .clusters import plot_cluster_means, plot_cluster_metric
 from .color import angle_colors, class_colors, polar_colors
 from .comparison import plot_comparison
 from .diagnostics import plot_diagnostics
-from .explorer import Explorer
 from .history import plot_history
 from .image import plot_image, plot_sub_image, plot_sublattices
+from .interactive.explorer import Explorer
+from .interactive.navigator import SiteNavigator
 from .manifold import plot_manifold
 from .method_comparison import plot_method_comparison
 from .movie import save_movie
-from .navigator import SiteNavigator
 from .polar import plot_color_wheel, plot_polar_map
 from .polar_scatter import plot_polar_scatter
 from .scatter import plot_scatter

@@ -5,7 +5,7 @@
 import numpy as np
 
 from ..sites import columns, units
-from . import frame, markers
+from . import markers, panels
 from .color import ANGLE_COLORMAP, angle_colors
 from .style import independent
 
@@ -97,7 +97,7 @@ def plot_angle_histogram(
     lines = _variant_lines(variants, finite, half)
 
     height = 1.0 if polar else 0.62
-    ax, font_size, _ = frame.open_axes(ax, font_size, height=height, polar=polar)
+    ax, font_size, _ = panels.open_axes(ax, font_size, height=height, polar=polar)
     ax.tick_params(labelsize=font_size - 1)
     undefined = len(values) - len(finite)
     note = f", {undefined} undefined" if undefined else ""
@@ -118,7 +118,7 @@ def plot_angle_histogram(
         ax.set_xticks(np.linspace(-half, half, 9), minor=True)
         ax.set_xlabel(label, fontsize=font_size)
         ax.set_ylabel(f"sites per {width:.3g}°", fontsize=font_size)
-    return frame.finish_axes(ax, title, font_size)
+    return panels.finish_axes(ax, title, font_size)
 
 
 def _variant_lines(variants, angles, half):
@@ -148,7 +148,7 @@ def _draw_polar(ax, counts, centres, color, lines, fold, font_size):
     for line in np.deg2rad(lines * fold):
         ax.plot([line, line], [0, np.sqrt(highest)], color="0.3", linewidth=0.8, linestyle="--")
     ax.set_rlim(0, np.sqrt(highest))
-    rings = np.unique([frame.nice_length(max(highest / 5, 1)), frame.nice_length(highest)])
+    rings = np.unique([panels.nice_length(max(highest / 5, 1)), panels.nice_length(highest)])
     ax.set_rticks(np.sqrt(rings), [f"{ring:g}" for ring in rings])
     ax.set_rlabel_position(-112.5)
     spokes = np.arange(-135, 181, 45)

@@ -5,7 +5,7 @@
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from . import frame, layout
+from . import layout, panels
 from .color import class_colors
 from .style import independent
 
@@ -83,7 +83,7 @@ def plot_cluster_means(
             f"{len(images)} images, {len(labels)} labels and {len(counts)} counts: their numbers "
             "must agree"
         )
-    font_size = frame.font_size_for(font_size, figure)
+    font_size = panels.font_size_for(font_size, figure)
     k = len(images)
     n_columns = min(n_columns or int(np.ceil(np.sqrt(k))), k)
     n_rows = -(-k // n_columns)
@@ -109,7 +109,7 @@ def plot_cluster_means(
             continue
         scale = 1.0 if pixel_size is None else pixel_size
         extent = (0, images.shape[2] * scale, images.shape[1] * scale, 0)
-        drawn = frame.draw_image(ax, images[i], extent, cmap=cmap, vmin=low, vmax=high)
+        drawn = panels.draw_image(ax, images[i], extent, cmap=cmap, vmin=low, vmax=high)
         sites = "site" if counts[i] == 1 else "sites"
         name = f"{labels[i]}:\n" if flat else f"{labels[i]}: "
         ax.set_title(f"{name}{counts[i]} {sites}", fontsize=font_size, pad=2.5)
@@ -117,8 +117,8 @@ def plot_cluster_means(
         for spine in ax.spines.values():
             spine.set(color=class_colors([labels[i]])[0], linewidth=1.8)
     if pixel_size is not None:
-        unit = frame.unit_name(pixel_units)
-        frame.add_scale_bar(axes.flat[0], unit, "lower left", None, font_size - 1)
+        unit = panels.unit_name(pixel_units)
+        panels.add_scale_bar(axes.flat[0], unit, "lower left", None, font_size - 1)
     if colorbar:
         where = "bottom" if flat else "right"
         bar = figure.colorbar(drawn, ax=axes, fraction=0.05, pad=0.02, aspect=30, location=where)
@@ -160,7 +160,7 @@ def plot_cluster_metric(
     >>> ax.get_ylabel()
     'Bayesian information criterion'
     """
-    ax, font_size, _ = frame.open_axes(ax, font_size, height=0.62)
+    ax, font_size, _ = panels.open_axes(ax, font_size, height=0.62)
     ax.plot(n_clusters, values, "o-", color="#0072B2", markersize=3.5, linewidth=1)
     if best is not None:
         ax.axvline(best, color="0.3", linewidth=0.8, linestyle="--", zorder=0)
@@ -178,4 +178,4 @@ def plot_cluster_metric(
     ax.set_ylabel(_NAMES.get(metric, metric), fontsize=font_size)
     ax.tick_params(labelsize=font_size - 1)
     ax.yaxis.get_offset_text().set_fontsize(font_size - 1)
-    return frame.finish_axes(ax, title, font_size)
+    return panels.finish_axes(ax, title, font_size)

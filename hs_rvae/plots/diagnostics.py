@@ -5,7 +5,7 @@
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from . import frame, layout
+from . import layout, panels
 from .color import get_colormap
 from .style import independent
 
@@ -64,7 +64,7 @@ def plot_diagnostics(table, *, cmap=None, title=None, font_size=None, ax=None):
     columns = [name for name in dict.fromkeys(table["quantity"]) if name not in rows]
     n_instrument = len(columns)
     columns += [name for name in rows if name in set(table["quantity"])]
-    ax, font_size, new = frame.open_axes(ax, font_size, width=layout.COLUMN_WIDTH)
+    ax, font_size, new = panels.open_axes(ax, font_size, width=layout.COLUMN_WIDTH)
     colors = get_colormap(cmap or _COLORMAP)
     for cell in table.itertuples():
         if not np.isfinite(cell.coefficient):
@@ -81,7 +81,7 @@ def plot_diagnostics(table, *, cmap=None, title=None, font_size=None, ax=None):
     ax.tick_params(labelsize=font_size - 1, length=0)
     ax.xaxis.tick_top()
     ax.spines[:].set_visible(False)
-    return frame.finish_axes(ax, title, font_size, fit=new)
+    return panels.finish_axes(ax, title, font_size, fit=new)
 
 
 def _draw_cell(ax, at, coefficient, stands_out, colors, font_size):

@@ -4,7 +4,7 @@
 
 import numpy as np
 
-from . import frame, layout
+from . import layout, panels
 from .style import independent
 
 # Okabe and Ito's colours; the validation curve is dashed, so that it also differs in grey.
@@ -57,14 +57,14 @@ def plot_history(history, *, title=None, font_size=None, ax=None):
     pose = _curve(history, "pose_log_likelihood")
     content = {name: _curve(history, name) for name in _CONTENT}
     content = {name: values for name, values in content.items() if values is not None}
-    panels = (pose is not None) + bool(content)
-    if not panels:
+    n_panels = (pose is not None) + bool(content)
+    if not n_panels:
         raise ValueError(
             f"the history has {sorted(history)} and none of "
             f"{['pose_log_likelihood', *_CONTENT]}: fit a model with stack.rvae() first"
         )
-    font_size = frame.font_size_for(font_size, ax)
-    axes = _panels(ax, panels, layout.column_width(font_size))
+    font_size = panels.font_size_for(font_size, ax)
+    axes = _panels(ax, n_panels, layout.column_width(font_size))
     if pose is not None:
         _draw(axes[0], pose, label=None, color="black", linestyle="-")
         axes[0].set_xlabel("iteration", fontsize=font_size)
@@ -114,7 +114,7 @@ def _panels(ax, n, width):
         return list(axes[0])
     axes = list(np.ravel(ax))
     for panel in axes:
-        frame.check_axes(panel)
+        panels.check_axes(panel)
     if len(axes) != n:
         raise ValueError(f"ax has {len(axes)} Axes but there are {n} panels to draw")
     return axes

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.patches import Circle, Rectangle
 
 from ..masked_arrays import filled
-from . import frame, layout
+from . import layout, panels
 from .color import class_colors
 from .style import independent
 
@@ -88,9 +88,9 @@ def plot_image(
             "draw; give another"
         )
     dark, bright = np.nanpercentile(np.where(np.isfinite(seen), seen, np.nan), percentiles)
-    ax, font_size, new = frame.open_axes(ax, font_size, width=layout.COLUMN_WIDTH)
+    ax, font_size, new = panels.open_axes(ax, font_size, width=layout.COLUMN_WIDTH)
     extent = (low[0], high[0], high[1], low[1])
-    frame.draw_image(ax, np.asarray(data), extent, cmap=cmap, vmin=dark, vmax=bright)
+    panels.draw_image(ax, np.asarray(data), extent, cmap=cmap, vmin=dark, vmax=bright)
     ax.set(xlim=part[:, 0], ylim=part[::-1, 1], xticks=[], yticks=[], aspect="equal")
     for box in boxes:
         (left, top), (right, bottom) = _checked_region(box, low, high)
@@ -98,7 +98,7 @@ def plot_image(
         outline.set(edgecolor=_BOX_COLOR, linewidth=1.2, gid="box")
         ax.add_patch(outline)
     _draw_scale_bar(ax, unit, scale_bar, font_size)
-    return frame.finish_axes(ax, title, font_size, fit=new)
+    return panels.finish_axes(ax, title, font_size, fit=new)
 
 
 @independent
@@ -167,7 +167,7 @@ def plot_sublattices(
         groups[name] = low + (xy + 0.5) * step
     if not groups:
         raise ValueError("sublattices holds none: there is nothing to draw")
-    font_size = frame.font_size_for(font_size, ax)
+    font_size = panels.font_size_for(font_size, ax)
     ax = plot_image(
         image, region=region, scale_bar=scale_bar, title=title, font_size=font_size, ax=ax
     )
@@ -237,9 +237,9 @@ def plot_sub_image(
     >>> import numpy as np
     >>> ax = plot_sub_image(np.eye(8), (-0.4, 0.4, 0.4, -0.4), "nm", disk=True)
     """
-    ax, font_size, _ = frame.open_axes(ax, font_size, width=layout.COLUMN_WIDTH / 2)
+    ax, font_size, _ = panels.open_axes(ax, font_size, width=layout.COLUMN_WIDTH / 2)
     low, high = (None, None) if limits is None else limits
-    frame.draw_image(ax, image, extent, cmap=cmap, vmin=low, vmax=high)
+    panels.draw_image(ax, image, extent, cmap=cmap, vmin=low, vmax=high)
     ax.set(xticks=[], yticks=[])
     if disk:
         left, right, bottom, top = extent
@@ -247,14 +247,14 @@ def plot_sub_image(
         ring = Circle(centre, radius, fill=False, edgecolor=_BOX_COLOR, linewidth=1.0, gid="disk")
         ax.add_patch(ring)
     _draw_scale_bar(ax, unit, scale_bar, font_size)
-    return frame.finish_axes(ax, title, font_size)
+    return panels.finish_axes(ax, title, font_size)
 
 
 def _draw_scale_bar(ax, unit, scale_bar, font_size):
     """Draw a scale bar in the corner that is named; none if `scale_bar` is False."""
     if scale_bar is None or scale_bar:
         corner = scale_bar if isinstance(scale_bar, str) else None
-        frame.add_scale_bar(ax, unit, corner, font_size=font_size)
+        panels.add_scale_bar(ax, unit, corner, font_size=font_size)
 
 
 def _calibrated_image(image):
@@ -275,7 +275,7 @@ def _calibrated_image(image):
         data,
         offset - scale / 2,
         offset + (shape - 0.5) * scale,
-        frame.unit_name(axes.signal_axes[0].units),
+        panels.unit_name(axes.signal_axes[0].units),
     )
 
 

@@ -5,7 +5,7 @@
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from . import frame, layout, markers
+from . import layout, markers, panels
 from .style import independent
 
 
@@ -104,13 +104,13 @@ def plot_manifold(
     # Latents grow upwards: the row of the largest comes first.
     mosaic = _mosaic(images[np.argsort(-values_y)][:, np.argsort(values_x)], gap)
     row = ny == 1
-    ax, font_size, new = frame.open_axes(ax, font_size, width=layout.COLUMN_WIDTH)
+    ax, font_size, new = panels.open_axes(ax, font_size, width=layout.COLUMN_WIDTH)
     if colorbar and not new:
         grow = font_size / 8
         layout.reserve(ax, **({"below": 20 * grow} if row else {"side": 15 * grow}))
     x, y = _edges(values_x), _edges(values_y)
     aspect = (mosaic.shape[0] / (y[1] - y[0])) / (mosaic.shape[1] / (x[1] - x[0]))
-    shown = frame.draw_image(ax, mosaic, (*x, *y), cmap=cmap, vmin=low, vmax=high, aspect=aspect)
+    shown = panels.draw_image(ax, mosaic, (*x, *y), cmap=cmap, vmin=low, vmax=high, aspect=aspect)
     _set_ticks(ax.xaxis, np.sort(values_x))
     ax.set_xlabel(label_x, fontsize=font_size)
     if row:
@@ -129,7 +129,7 @@ def plot_manifold(
             extend=layout.extend_beyond(images, low, high),
             below=11.0 if row else None,
         )
-    return frame.finish_axes(ax, title, font_size, fit=new)
+    return panels.finish_axes(ax, title, font_size, fit=new)
 
 
 def _checked(images, values_y, values_x):

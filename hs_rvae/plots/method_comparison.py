@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..sites import missing_column
-from . import frame, layout, markers
+from . import layout, markers, panels
 from .scatter import plot_scatter
 from .site_map import plot_site_map
 from .style import independent
@@ -85,7 +85,7 @@ def plot_method_comparison(
     for name in [*(name for pair in methods.values() for name in pair), *colors.values()]:
         if name not in sites.columns:
             raise KeyError(missing_column(sites, name))
-    font_size = frame.font_size_for(font_size, figure)
+    font_size = panels.font_size_for(font_size, figure)
     heights = _heights(sites, image) if maps else (0.85,)
     if figure is None:
         figure = _new_figure(heights, len(methods), font_size)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..sites import columns, missing_column, units
-from . import frame, layout, markers
+from . import layout, markers, panels
 from .color import polar_colors
 from .style import independent
 
@@ -124,7 +124,7 @@ def plot_polar_map(
     scale = polar_scale(sites, angle, amplitude, sign, signed, limits, percentiles, cmap)
     colors, direction, defined = scale.colors, scale.direction, scale.defined
 
-    base = frame.open_map(
+    base = panels.open_map(
         sites,
         image=image,
         marker_size=marker_size,
@@ -179,7 +179,7 @@ def plot_color_wheel(ax, style="unsigned", *, cmap=None, caption=None, font_size
     holes = {"unsigned": 0.0, "signed": _HOLE, "direction": 0.55}
     if style not in holes:
         raise ValueError(f"style={style!r} is unknown: take one of {', '.join(map(repr, holes))}")
-    frame.check_axes(ax)
+    panels.check_axes(ax)
     hole = holes[style]
     n = 501
     at = (np.arange(n) + 0.5) / n * 2 - 1
@@ -196,7 +196,7 @@ def plot_color_wheel(ax, style="unsigned", *, cmap=None, caption=None, font_size
     inner = (radius - hole) * n / 4 if hole else 1.0
     rgba[..., 3] = np.clip(np.minimum((1 - radius) * n / 4, inner), 0, 1)
     # Rows run from y = -1 at the top to y = 1 at the bottom, like those of the map.
-    artist = frame.draw_image(ax, rgba, (-1, 1, 1, -1))
+    artist = panels.draw_image(ax, rgba, (-1, 1, 1, -1))
     if signed:
         turn = np.linspace(0, 2 * np.pi, 181)
         zero = (1 + hole) / 2

@@ -4,7 +4,7 @@
 
 import numpy as np
 
-from . import frame, layout, markers
+from . import layout, markers, panels
 from .polar import WHEEL_SIDE, add_wheel, polar_scale
 from .style import independent
 
@@ -82,7 +82,7 @@ def plot_polar_scatter(
     shown = scale.defined & np.isfinite(points).all(axis=1)
     if not shown.any():
         raise ValueError(f"no site has a finite {x!r}, {y!r} and colour: there is nothing to draw")
-    ax, font_size, _ = frame.open_axes(ax, font_size, height=0.62)
+    ax, font_size, _ = panels.open_axes(ax, font_size, height=0.62)
     if wheel:
         layout.reserve(ax, side=WHEEL_SIDE * font_size / 8)
     if marker_size is None:
@@ -96,4 +96,4 @@ def plot_polar_scatter(
     ax.tick_params(labelsize=font_size - 1)
     if wheel:
         add_wheel(ax, scale, cmap, font_size)
-    return frame.finish_axes(ax, title, font_size)
+    return panels.finish_axes(ax, title, font_size)

@@ -4,7 +4,7 @@
 
 import numpy as np
 
-from . import frame, layout, markers
+from . import layout, markers, panels
 from .color import UNDEFINED_COLOR
 from .site_map import _label_scale, _value_scale, infer_kind
 from .style import independent
@@ -110,7 +110,7 @@ def plot_scatter(
             scale = _value_scale(color, values, unit, kind, cmap, limits, percentiles)
     colorbar &= scale is not None
 
-    ax, font_size, new = frame.open_axes(ax, font_size, height=0.85)
+    ax, font_size, new = panels.open_axes(ax, font_size, height=0.85)
     if not new:
         layout.reserve(ax, 15.0 * font_size / 8 if colorbar else 0.0)
     size = marker_size or float(np.clip(60 / np.sqrt(known.sum()), 1.0, 4.0))
@@ -137,7 +137,7 @@ def plot_scatter(
             bar.set_ticks(scale.ticks, labels=scale.tick_labels)
             bar.ax.minorticks_off()
             bar.ax.tick_params(length=0)
-    return frame.finish_axes(ax, title, font_size)
+    return panels.finish_axes(ax, title, font_size)
 
 
 def _draw_points(ax, points, known, scale, size, alpha):

@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
 
 from ..sites import columns, units
-from . import layout, markers, series
+from . import image_series, layout, markers
 from .color import ANGLE_COLORMAP, UNDEFINED_COLOR, class_colors, get_colormap
-from .frame import open_map
+from .panels import open_map
 from .style import independent
 
 KINDS = ("angle", "signed", "sequential", "labels")
@@ -125,7 +125,7 @@ def plot_site_map(
     else:
         scale = _value_scale(column, values, unit, kind, cmap, limits, percentiles)
 
-    frames = series.frames_of(sites, image, frame, frame_labels)
+    frames = image_series.frames_of(sites, image, frame, frame_labels)
     shown, below_sites, rows = (sites, image, slice(None)) if frames is None else frames.current
     base = open_map(
         shown,

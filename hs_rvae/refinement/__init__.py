@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Refined column positions: batched fits of 2-D Gaussians to the columns of an image."""
 
+from .atomap_objects import fill_sublattice, refine_sublattice
 from .fitting import STATUS
-from .isolated import refine_columns
-from .sublattices import fill_sublattice, refine_sublattice
-from .together import refine_two_sublattices
+from .single_columns import refine_columns
+from .two_sublattices import refine_two_sublattices
 
 __all__ = [
     "STATUS",

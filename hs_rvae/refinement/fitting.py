@@ -14,8 +14,8 @@ from ..masked_arrays import filled
 from ..parallel import shown
 from ..positions import as_positions, check_positions_fit
 from ..sites import columns
-from . import kernel, overlap
-from .disk import checked_disk_radius, disk_means
+from . import kernel, model_sum
+from .aperture import checked_disk_radius, disk_means
 
 #: What the numbers in the column ``status`` of a table mean.
 STATUS = {
@@ -148,7 +148,7 @@ def add_models(image, parameters, factor, tail, num_workers):
     """Add `factor` times the models of columns to an image, which is changed."""
 
     def work(first_row, last_row):
-        overlap.add_models(image, first_row, last_row, parameters, factor, *tail)
+        model_sum.add_models(image, first_row, last_row, parameters, factor, *tail)
 
     strip = max(-(-len(image) // (4 * num_workers)), 64)
     in_threads(work, len(image), strip, num_workers)
@@ -214,13 +214,13 @@ def starting_positions(positions, order, shape, name="positions"):
     return xy
 
 
-def checked_default_radius(radius):
-    """Refuse a radius that is too small because positions are too close."""
+def checked_default_radius(radius, distance):
+    """Refuse a radius that is too small because columns, at this distance, are too close."""
     if radius < _SMALLEST_RADIUS:
         raise ValueError(
-            f"The positions are so close that the disk of a fit would have a radius of "
-            f"{radius:.3g} px; at least {_SMALLEST_RADIUS:g} px are needed: remove repeated "
-            "positions, or give radius."
+            f"The columns are only {distance:.3g} px apart: the disk of a fit would have a radius "
+            f"of {radius:.3g} px, and needs {_SMALLEST_RADIUS:g}. Pass "
+            f"radius={_SMALLEST_RADIUS:g}, or take an image with finer pixels."
         )
     return radius
 

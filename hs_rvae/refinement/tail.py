@@ -14,7 +14,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from ..neighbours import nearest_neighbour_distance
-from . import kernel, overlap
+from . import kernel, model_sum
 from .fitting import NO_TAIL, Fit, add_models, in_threads
 
 _logger = logging.getLogger(__name__)
@@ -138,7 +138,7 @@ def _step(left, parts, spacing, tail, options):
     sums = np.zeros((len(chosen), 7))
 
     def work(first, last):
-        overlap.tail_equations(
+        model_sum.tail_equations(
             left, first, last, chosen, parameters, begins, neighbours, options.radius, *tail, sums
         )
 

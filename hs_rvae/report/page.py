@@ -10,7 +10,7 @@ from pathlib import Path
 from ..files import complete_file
 from . import figures as _figures
 from . import script as _script
-from . import words as _words
+from . import text as _words
 
 # Beyond, in bytes, browsers do not save a file that is inside a page.
 _LARGEST_TABLE = 15_000_000

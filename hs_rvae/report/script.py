@@ -19,6 +19,7 @@ _ANGLES = {"register_angle", "assign_variants"}
 # What else must have been repeated before a call can be; None: everything.
 _NEEDS = {"rvae": set(), "apply_rvae": set(), "decomposition": set(), "link_frames": set()}
 _NEEDS |= dict.fromkeys(_ANGLES, {*_MODEL, "register_angle"})
+_LINKED = "link_frames()"  # from_positions does this itself
 _SAMPLE = 16  # windows that are cut again
 _OWN = ("x", "y", "offset_x", "offset_y")  # written when windows are cut
 
@@ -41,7 +42,7 @@ def make_script(stack, image, about):
     image : hyperspy.api.signals.Signal2D or None
         Its image, or series.
     about : dict of str to str
-        What is known of the image; see :func:`hs_rvae.report.words.about_image`.
+        What is known of the image; see :func:`hs_rvae.report.text.about_image`.
 
     Returns
     -------
@@ -49,8 +50,6 @@ def make_script(stack, image, about):
     """
     sites = stack.sites
     calls = [json.loads(text) for text in stack.metadata.get_item(_CALLS, [])]
-    # from_positions links the frames itself.
-    calls = [call for call in calls if call["line"] != "link_frames()"]
     as_cut = any(call["gives_stack"] for call in calls) or _is_cut_from(stack, image)
     _judge(calls, sites, as_cut)
     given, late, extra = _sort_columns(sites, calls)
@@ -65,7 +64,11 @@ def make_script(stack, image, about):
         lines += ["# Not repeated above, or changed afterwards:", *_from_table(late, sites)]
     if extra:
         lines.append(f"stack.sites.remove({', '.join(map(repr, extra))})")
-    skipped = [f"stack.{call['line']}: {call['reason']}" for call in calls if call["reason"]]
+    skipped = [
+        f"stack.{call['line']}: {call['reason']}"
+        for call in calls
+        if call["reason"] and call["line"] != _LINKED
+    ]
     if "angle" in given:
         skipped.append("the fit of the model: its call is not recorded in this stack.")
     return Script("\n".join(lines), skipped)
@@ -73,7 +76,7 @@ def make_script(stack, image, about):
 
 def _judge(calls, sites, as_cut):
     """Give each call the reason why it is not repeated, None if it is."""
-    now, failed = checksum(sites.xy), set()
+    now, failed, wrote = checksum(sites.xy), set(), set()
     for call in calls:
         needs = _NEEDS.get(call["verb"])
         if "stack.rvae_model" in call["line"]:
@@ -84,10 +87,13 @@ def _judge(calls, sites, as_cut):
         elif call["sites"] != now:
             reason = f"it ran on {call['n_sites']:,} sites, which are not those of this stack."
         elif call["lacks"]:
-            reason = f"{'; '.join(call['lacks'])}, which cannot be written as text."
+            reason = f"{'; '.join(call['lacks'])}."
+        elif call["verb"] == "register_angle" and "angle" not in wrote:
+            reason = "the fit that wrote the angles is not recorded."
         elif (failed if needs is None else failed & needs) or "derotate" in failed:
             reason = "it builds on a call that is not repeated."
         call["reason"] = reason
+        wrote |= set(call["wrote"])
         if reason:
             failed.add(call["verb"])
         elif call["verb"] in _MODEL:
@@ -219,12 +225,14 @@ def _from_table(names, sites):
     """Take columns from the table."""
     units = {name: sites.units[name] for name in names if sites.units[name]}
     lines = [", ".join(map(repr, names[k : k + 4])) for k in range(0, len(names), 4)]
+    writers = {name: sites.writers[name] for name in names if sites.writers[name]}
     return [
         "names = [",
         *(f"    {line}," for line in lines),
         "]",
         f"units = {units!r}",
         "stack.sites.set_many({name: table[name] for name in names}, units)",
+        *([f"stack.sites.claim({writers!r})"] if writers else []),
     ]
 
 
@@ -234,6 +242,8 @@ def _call_lines(calls, stack):
     repeated = [call for call in calls if not call["reason"]]
     lazy = repeated[0]["lazy"] if repeated else stack._lazy
     for call in calls:
+        if call["line"] == _LINKED:
+            continue
         if call["reason"]:
             lines += [f"# Not repeated, {call['reason']}", f"# stack.{call['line']}"]
             continue

@@ -23,6 +23,9 @@ from .covariance import factor_analysis
 from .geometry import align, by_order, to_complex, to_real, waves
 
 N_POSE = 8  # iterations in the pose frame
+# Strength of the template's distortion, in standard deviations of a site, below which it is taken
+# to be rounding or noise: it is no scale for the amplitudes of sites.
+_LEAST_STRENGTH = 0.1
 
 
 @dataclass
@@ -216,7 +219,8 @@ class OrderFilter:
         amplitude = sum Re(B^H P Y) / sum B^H P B
 
     for the aligned harmonics Y of a site: 1 for the template's distortion, 0 for none, with a
-    standard deviation known beforehand.
+    standard deviation known beforehand. A template without distortion, of a crystal without any
+    or of copies of one sub-image, gives no scale: amplitudes then have a standard deviation of 10.
 
     Parameters
     ----------
@@ -245,10 +249,10 @@ class OrderFilter:
         isotropic[1:] /= 2  # of real and imaginary part each, as the noise
         covariance = model.noise.to(torch.complex128) + isotropic
         weights = torch.linalg.solve(covariance, broken.T[:, :, None])[..., 0].T
-        energy = float((weights.conj() * broken).real.sum())
+        strength = max(float((weights.conj() * broken).real.sum()), 0.0) ** 0.5
         self.scale = scale
-        self.std = energy**-0.5 / scale if energy > 0 else np.inf
-        self._weights = (weights / max(energy, 1e-30) / scale).to(torch.complex64)
+        self.std = 1 / max(strength, _LEAST_STRENGTH) / scale
+        self._weights = (weights * (self.std / max(strength, 1e-30))).to(torch.complex64)
 
     def amplitude(self, harmonics, angle):
         """Amplitudes of sites, (n,), from their harmonics and angles."""

@@ -9,8 +9,8 @@ from safetensors import safe_open
 from safetensors.torch import save as to_bytes
 
 from ..files import complete_file, plain
-from .convolutional import ConvolutionalModel
-from .harmonic import HarmonicModel
+from .convolutional.model import ConvolutionalModel
+from .harmonic.model import HarmonicModel
 from .torch_state import in_default_torch_state
 
 _FORMAT = "hs_rvae harmonic model 1"

@@ -287,10 +287,7 @@ def _align(one, rows, first, first_rows):
         return
     if one is first:
         if "displacement_x" in sites:
-            try:
-                one.register_angle("displacement")
-            except ValueError as error:
-                _logger.info("Angles are not registered: %s", error)
+            one.register_angle("displacement")
         return
     here, there = _common(rows, first_rows)
     angle, known = sites["angle"][here], first.sites["angle"][there]

@@ -267,7 +267,7 @@ def _axes(image, count, window_size):
         axes.append(
             {
                 "name": axis.name if isinstance(axis.name, str) else "",
-                "units": axis.units,
+                "units": image.axes_manager.signal_axes[0].units,
                 "scale": axis.scale,
                 "offset": -(window_size - 1) / 2 * axis.scale,
                 "size": window_size,

@@ -9,6 +9,7 @@ from scipy.spatial import cKDTree
 
 from hs_rvae.signals.origins import image_notes
 from hs_rvae.sites import SiteTable
+from hs_rvae.sites.units import length_ratio
 
 _logger = logging.getLogger(__name__)
 
@@ -108,8 +109,8 @@ def stack(stacks):
     Parameters
     ----------
     stacks : list of SubImageStack
-        With the same window size, pixel size and units. Stacks joined before keep their images
-        apart.
+        With the same window size and pixel size. Lengths in other units are converted to that of
+        the first stack. Stacks joined before keep their images apart.
 
     Returns
     -------
@@ -141,13 +142,13 @@ def stack(stacks):
     tables = [one.sites for one in stacks]
     numbers, images = _number_images(stacks, tables)
     columns, units, writers = _joined_columns(tables)
-    offsets = {table.pixel_offset for table in tables}
+    offsets = _offsets(tables)
     table = SiteTable.from_columns(
         columns | {"image": numbers},
         units=units,
         pixel_size=tables[0].pixel_size,
         pixel_units=tables[0].pixel_units,
-        pixel_offset=offsets.pop() if len(offsets) == 1 else (0.0, 0.0),
+        pixel_offset=tuple(offsets[0]) if np.allclose(offsets, offsets[0]) else (0.0, 0.0),
         writers=writers | {"image": "stack"},
     )
     joined = _joined_signal(stacks)
@@ -222,7 +223,7 @@ def _match_position(tables, groups, max_distance):
         )
     sizes = [table.pixel_size for table in tables]
     units = [table.pixel_units for table in tables]
-    if units[0] != units[1] or not np.allclose(*sizes, rtol=_SAME_PIXEL, atol=0):
+    if not _same_pixels(sizes, units):
         raise ValueError(
             f"The stacks have pixels of {_sizes(sizes[0], units[0])} and "
             f"{_sizes(sizes[1], units[1])}: positions in px can be matched in one image only."
@@ -269,12 +270,34 @@ def _check_joinable(stacks):
             [axis.scale for axis in part.axes_manager.signal_axes] for part in (stacks[0], one)
         ]
         units = [part.sites.pixel_units for part in (stacks[0], one)]
-        if units[0] != units[1] or not np.allclose(*scales, rtol=_SAME_PIXEL, atol=0):
+        if length_ratio(*units) is None:
+            raise ValueError(
+                f"stacks[{i}] has pixels of {_sizes(scales[1], units[1])}, stacks[0] of "
+                f"{_sizes(scales[0], units[0])}, which cannot be compared: give the images the "
+                "same calibration before the stacks are cut from them."
+            )
+        if not _same_pixels(scales, units):
             raise ValueError(
                 f"stacks[{i}] has pixels of {_sizes(scales[1], units[1])}, stacks[0] of "
                 f"{_sizes(scales[0], units[0])}: bring the images to one pixel size first, for "
                 "example with rebin or interpolate_on_axis."
             )
+
+
+def _same_pixels(sizes, units):
+    """Whether two pixels, each with sizes (x, y) in a unit, are of one size."""
+    ratio = length_ratio(units[1], units[0])
+    return ratio is not None and np.allclose(
+        sizes[0], np.multiply(sizes[1], ratio), rtol=_SAME_PIXEL, atol=0
+    )
+
+
+def _offsets(tables):
+    """Coordinates of pixel (0, 0) of all tables in the unit of the first, shape (n, 2)."""
+    unit = tables[0].pixel_units
+    return np.array(
+        [np.multiply(t.pixel_offset, length_ratio(t.pixel_units, unit)) for t in tables]
+    )
 
 
 def _sizes(scales, unit):

@@ -129,7 +129,7 @@ def model_intensities(images, model, rescale):
     1 and 0 unless `rescale`; then a warning tells intensities that look different.
     """
     from hs_rvae.rvae.batches import spread_rows
-    from hs_rvae.rvae.scales import intensity_scale
+    from hs_rvae.rvae.choose_grid import intensity_scale
 
     sample = images[spread_rows(np.arange(len(images)), _SAMPLE)]
     sample = np.asarray(sample.compute() if hasattr(sample, "dask") else sample, np.float32)

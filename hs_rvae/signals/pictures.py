@@ -6,7 +6,7 @@ import numpy as np
 
 from hs_rvae import plots
 from hs_rvae.parent_image import is_series
-from hs_rvae.plots.frame import unit_name
+from hs_rvae.plots.panels import unit_name
 from hs_rvae.signals.origins import IMAGE_NODE
 
 

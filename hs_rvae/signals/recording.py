@@ -128,6 +128,8 @@ def _with_seed(stack, signature, args, kwargs):
 def _line(stack, verb, signature, args, kwargs, lacks, files):
     """A call as text, ``...`` in place of what has none; fills the lists of those and of files."""
     names = [name for name, p in signature.parameters.items() if p.kind != p.VAR_KEYWORD][1:]
+    if verb == "apply_rvae" and not args and kwargs.get("model") is None:
+        args, kwargs = (stack._model_to_apply(),), {k: v for k, v in kwargs.items() if k != "model"}
     named = [*zip(names, args, strict=False), *kwargs.items()]
     words = []
     for i, (name, value) in enumerate(named):
@@ -137,10 +139,10 @@ def _line(stack, verb, signature, args, kwargs, lacks, files):
         try:
             text = _text_of(stack, name, value, files)
         except TypeError:
-            lacks.append(f"{name} is a {type(value).__name__}")
+            lacks.append(f"{name} is a {type(value).__name__}, which cannot be written as text")
             text = "..."
         words.append(f"{name}={text}" if given_by_name else text)
-    if "'bss'" in words or "cluster_source='bss'" in words:
+    if any(word.endswith("'bss'") for word in words):
         lacks.append("blind source separation is not recorded")
     return f"{verb}({', '.join(words)})"
 

@@ -155,7 +155,7 @@ class RVAEMixin(MasksMixin):
         >>> [name for name in stack.sites.columns if "latent" in name]
         ['latent_0', 'latent_0_std']
         """
-        from hs_rvae.rvae.model import RVAE
+        from hs_rvae.rvae.estimator import RVAE
 
         model = RVAE(
             output_dimension,
@@ -253,12 +253,12 @@ class RVAEMixin(MasksMixin):
         --------
         >>> other_stack.apply_rvae("bfo_rvae.safetensors")  # doctest: +SKIP
         """
-        from hs_rvae.rvae.model import RVAE
+        from hs_rvae.rvae.estimator import RVAE
 
         if isinstance(model, str | os.PathLike):
             model = RVAE.load(model)
         if model is None:
-            model = self._unused_model or self.rvae_model
+            model = self._model_to_apply()
         if not isinstance(model, RVAE):
             raise TypeError(f"model is a {type(model).__name__}; give an RVAE or the path of one.")
         replaced = self._replaced_by(model, "stack.apply_rvae", overwrite)
@@ -274,6 +274,10 @@ class RVAEMixin(MasksMixin):
             result.shift, result.shift_std = result.shift / step, result.shift_std / step
         applied = {"pixel_step": step, "intensity_gain": gain, "intensity_offset": offset}
         self._write_rvae(model, result, rows, replaced, applied)
+
+    def _model_to_apply(self):
+        """The model of an rvae() that was interrupted after the fit, else that of the stack."""
+        return self.rvae_model if self._unused_model is None else self._unused_model
 
     def _model_of_sites(self):
         """The model, which must be the one that wrote the site table."""
@@ -338,10 +342,12 @@ class RVAEMixin(MasksMixin):
         return images, offsets, rows
 
     def _strata(self, rows):
-        """Number of the frame or image of each of the rows; None if there is one."""
+        """Number of the frame of an image that each of the rows is from; None if there is one."""
         sites = self.sites
-        name = next((name for name in ("frame", "image") if name in sites), None)
-        return None if name is None else sites[name][rows]
+        names = [name for name in ("image", "frame") if name in sites]
+        if not names:
+            return None
+        return np.unique(sites[names][rows], axis=0, return_inverse=True)[1].ravel()
 
     def _write_rvae(self, model, result, rows, replaced, applied=None):
         """Write the columns of a result, in place of `replaced`; then the model is the stack's.

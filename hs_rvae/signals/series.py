@@ -257,12 +257,7 @@ def of_lattices(lattices, image, sublattice, columns):
     """
     names = lattices.names
     if sublattice is None:
-        if len(names) > 1:
-            raise ValueError(
-                f"The lattices have {len(names)} sublattices: say which with sublattice=, "
-                f"one of {', '.join(map(repr, names))}."
-            )
-        sublattice = names[0]
+        sublattice = _positions.default_name(names)
     tables = lattices.tables(sublattice)
     others = [lattices.tables(name) for name in names]
     others = [other for other in others if other[0] is not tables[0]]

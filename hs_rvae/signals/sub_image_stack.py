@@ -108,8 +108,10 @@ class SubImageStack(
         Cut a window around every position.
 
         Positions that are not finite or repeat another one, and windows that leave the image or
-        contain non-finite pixels, are dropped and counted in the log; the column ``site_index``
-        keeps the row of `positions_xy`. Positions within a quarter of the nearest-neighbour
+        contain pixels that were not measured, are dropped and counted in the log; the column
+        ``site_index`` keeps the row of `positions_xy`. Pixels that are not finite or masked were
+        not measured, nor were constant bands and corners at the border of a picture, such as a data
+        bar, of which a warning tells. Positions within a quarter of the nearest-neighbour
         distance of another one are kept, with a warning that counts them.
 
         Parameters
@@ -117,7 +119,8 @@ class SubImageStack(
         image : hyperspy.api.signals.Signal2D
             One image, or a series: a signal with one navigation axis (time, tilt, dose); eager or
             lazy. The stack holds it by reference (:attr:`image`). Of a lazy image with floating
-            values, the pixels are checked for NaN once, block by block. The stack of a series has
+            values, the pixels are checked for NaN once, block by block; of any, the outermost lines
+            are read. The stack of a series has
             the columns ``frame`` and ``track`` (see :meth:`link_frames`).
         positions_xy : array-like of shape (n, 2)
             Refined column positions ``(x, y)`` in pixels: x counts columns and y rows of the
@@ -144,8 +147,8 @@ class SubImageStack(
             Fig. 1b: the site minus their mean, NaN unless they enclose it), the same with
             ``_calibrated`` (pm), ``cell_a``, ``cell_b`` (px) and ``cell_angle`` (rad); where both
             bring ``x_std`` and ``y_std``, also ``displacement_std`` (px), the standard error. In
-            a crystal of one sublattice pass `positions_xy` again: each site's own four nearest
-            are taken. None: no such columns.
+            a crystal of one sublattice pass `positions_xy` again, from any fit: a neighbour within
+            0.05 nearest distances is the site itself and does not count. None: no such columns.
         columns : Mapping of str to array-like of shape (n,), optional
             Further columns of the site table, one value for each of `positions_xy`. They
             replace columns that come from `neighbours`.
@@ -164,7 +167,8 @@ class SubImageStack(
         ValueError
             If the image is not two-dimensional, has two navigation axes or no finite pixel; if no
             position is given or none gets a window; if the positions fit the image only when
-            swapped; if the window is below 8 pixels or larger than the image.
+            swapped; if the window is below 8 pixels or larger than the image; if the scales or
+            units of its axes cannot be used.
         TypeError
             If the values of the image are not real numbers.
 
@@ -316,7 +320,8 @@ class SubImageStack(
         image : hyperspy.api.signals.Signal2D
             The image to cut from; its calibration holds. Without it, ``lattice.image`` is used.
         sublattice : int, str or Sublattice, optional
-            Index or name, for example "B". None if there is only one.
+            Index or name, for example "A". If None, "B" where there is one, else "A" or the only
+            one.
         window_size : int, float or None
             int: pixels. float: units of the image's axes. None: 1.85 nearest-neighbour distances.
         lazy, centring, edge, columns, units, show_progressbar
@@ -459,7 +464,9 @@ class SubImageStack(
             return text
         x, y = self.axes_manager.signal_axes
         pixels = f"{x.size}" if x.size == y.size else f"{x.size} x {y.size}"
-        extent = f" ({x.size * x.scale:.4g} {x.units})" if _units.is_calibrated(x.units) else ""
+        extent = (
+            f" ({abs(x.size * x.scale):.4g} {x.units})" if _units.is_calibrated(x.units) else ""
+        )
         count = self.axes_manager.navigation_size or 1
         return (
             f"{text[:-1]}, {count} {'site' if count == 1 else 'sites'}, "

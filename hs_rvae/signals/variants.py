@@ -41,23 +41,25 @@ class VariantsMixin:
             positions of its neighbours. A number: the most frequent angle is turned to this
             direction, in radians from +x towards +y.
         least_resultant : float
-            Least resultant length of what has to hold together, 0 to 1; see `resultant`.
+            Minimum resultant length for angles to be registered, 0 to 1; see `resultant`.
         overwrite : bool
             Whether a column ``angle`` that you wrote is turned.
 
         Returns
         -------
         offset : float
-            What was subtracted from the angles, in radians.
+            Angle in radians that was subtracted from all angles; 0 if they are not registered.
         resultant : float
             Resultant length, 1 if all agree, 0 at random: of angle minus direction of displacement;
-            of the posteriors of the angles ("template"); of the angles about the commonest one.
+            of the posteriors of the angles ("template"); of the angles about the most frequent one.
+            NaN if the angles are not registered, because there are no displacements, they disagree
+            with the angles, or the motif has none. Then nothing changes, and a warning in the log
+            names the reason.
 
         Raises
         ------
         ValueError
-            If a column is missing, displacements and angles do not hold together, the motif has
-            no displacement that stands out, or the column ``angle`` is yours.
+            If the reference is unknown, or the column ``angle`` is missing or yours.
         RuntimeError
             "template": if the stack has no model at hand.
 
@@ -67,68 +69,68 @@ class VariantsMixin:
         >>> stack.register_angle(np.pi / 4)  # the commonest variant points to the lower right
         ... # doctest: +SKIP
         """
-        sites = self._sites_with("angle", "stack.rvae()")
-        sites.check_free(["angle"], "stack.register_angle", "rvae", overwrite)
-        angle = sites["angle"]
-        defined = np.isfinite(angle) & self._defined(sites)
         if isinstance(reference, str) and reference not in ("displacement", "template"):
             raise ValueError(
                 f"reference={reference!r}: give 'displacement', 'template' or a direction in "
                 "radians."
             )
+        sites = self._sites_with("angle", "stack.rvae()")
+        sites.check_free(["angle"], "stack.register_angle", "rvae", overwrite)
+        defined = np.isfinite(sites["angle"]) & self._defined(sites)
         if reference == "displacement":
-            self._sites_with(
-                "displacement_x", "making the stack with neighbours= or from_atom_lattice()"
-            )
-            # Whether distortions stand out of the noise at all is what the resultant tells.
-            x, y = sites["displacement_x"], sites["displacement_y"]
-            good = np.isfinite(angle) & np.isfinite(x) & np.isfinite(y) & self._distorted(sites)
-            if not good.any():
-                raise ValueError(
-                    "reference='displacement': no site has both an angle and one. Pass neighbours= "
-                    "when the stack is made, or give 'template' or a direction."
-                )
-            length, direction = np.hypot(x, y)[good], np.arctan2(y, x)[good]
-            if not length.any():
-                raise ValueError(
-                    "reference='displacement': all displacements are 0; measure them with "
-                    "neighbours= when the stack is made, or give a direction."
-                )
-            offset, resultant = _variants.common_offset(angle[good], direction, length)
-            remedy = (
-                "Check the positions, look at plot_polar_map('displacement'), fit with "
+            offset, resultant, reason = self._offset_to_displacements(sites)
+        elif not defined.any():
+            offset = resultant = np.nan
+            reason = "no site has a defined angle, as stack.sites['order_amplitude'] shows"
+        elif reference == "template":
+            offset, reason = self._offset_to_template()
+            resultant = float(np.exp(-(sites["angle_std"][defined] ** 2) / 2).mean())
+        else:
+            angle = sites["angle"][defined]
+            commonest, reason = _commonest(angle), None
+            offset = commonest - float(reference)
+            _, resultant = _variants.common_offset(angle, np.full(len(angle), commonest))
+        if reason is None and isinstance(reference, str) and resultant < least_resultant:
+            reason = (
+                f"angles and reference disagree (resultant length {resultant:.2f}, minimum "
+                f"{least_resultant}). Check the positions, look at "
+                "plot_polar_map('displacement') or plot_rvae_manifold(), or fit with "
                 "subtract_average=True"
             )
-            if _variants.miss_displacements(angle[good], direction, length):
-                _logger.warning(
-                    "The angles are nearly all alike, but the displacements turn: what does not "
-                    "turn, such as the lattice or an aberration, outweighs the distortion. "
-                    "stack.rvae(subtract_average=True) takes it away."
-                )
-        elif not defined.any():
-            raise ValueError(
-                "No site has a defined angle, so there is nothing to register: stack.sites "
-                "has their order_amplitude."
+        if reason is not None:
+            _logger.warning(
+                "The angles are not registered to %r: %s. They stay as they are; a number, as in "
+                "stack.register_angle(0.0), gives them a zero.",
+                reference,
+                reason,
             )
-        elif reference == "template":
-            offset = -(self._angle_offset + self._template_direction())
-            resultant = float(np.exp(-(sites["angle_std"][defined] ** 2) / 2).mean())
-            remedy = "Look at plot_rvae_manifold()"
-        else:
-            commonest = _commonest(angle[defined])
-            offset = commonest - float(reference)
-            _, resultant = _variants.common_offset(
-                angle[defined], np.full(defined.sum(), commonest)
-            )
-        if isinstance(reference, str) and resultant < least_resultant:
-            raise ValueError(
-                f"reference={reference!r}: the sites do not hold together (resultant length "
-                f"{resultant:.2f}, at least {least_resultant} is asked for). {remedy}, or give a "
-                "direction."
-            )
+            return 0.0, np.nan
         offset = self._turn_angles(offset)
         _logger.info("Angles registered: offset %.4f rad, resultant %.3f.", offset, resultant)
         return offset, resultant
+
+    def _offset_to_displacements(self, sites):
+        """Offset of the angles to the directions of displacement, resultant, reason if none."""
+        if not {"displacement_x", "displacement_y"} <= set(sites.columns):
+            return np.nan, np.nan, (
+                "there are no displacements, which need neighbours= when the stack is made"
+            )  # fmt: skip
+        # Whether distortions stand out of the noise at all is what the resultant tells.
+        angle, x, y = sites["angle"], sites["displacement_x"], sites["displacement_y"]
+        good = np.isfinite(angle) & np.isfinite(x) & np.isfinite(y) & self._distorted(sites)
+        if not good.any():
+            return np.nan, np.nan, "no site has both a defined angle and a displacement"
+        angle, length = angle[good], np.hypot(x, y)[good]
+        direction = np.arctan2(y, x)[good]
+        if not length.any():
+            return np.nan, np.nan, "all displacements are 0"
+        if _variants.miss_displacements(angle, direction, length):
+            _logger.warning(
+                "The angles are nearly all alike, but the displacements turn: what does not "
+                "turn, such as the lattice or an aberration, outweighs the distortion. "
+                "stack.rvae(subtract_average=True) takes it away."
+            )
+        return *_variants.common_offset(angle, direction, length), None
 
     def get_angle_posterior(self, n_angles=360):
         """Whole posterior of the angle of every site, as a signal.
@@ -187,8 +189,8 @@ class VariantsMixin:
         """What register_angle has subtracted from the model's angles so far, in radians."""
         return float(self.metadata.get_item("Sub_images.rvae.angle_offset", 0.0))
 
-    def _template_direction(self):
-        """Direction of the displacement of the central column in the model's motif, in radians."""
+    def _offset_to_template(self):
+        """Offset of the angles to the displacement in the model's motif, reason if none."""
         from scipy.ndimage import maximum_filter
 
         model = self._model_of_sites()
@@ -209,12 +211,11 @@ class VariantsMixin:
         mean = -shell.mean(0) if len(shell) else np.zeros(2)
         around = np.abs(np.mean(np.exp(1j * np.arctan2(*shell.T)))) if len(shell) else 1.0
         if len(shell) < 3 or around > 0.5 or np.hypot(*mean) < 0.1:
-            raise ValueError(
-                "reference='template': the motif shows no displacement of its central column "
-                f"against the {len(shell)} columns around it ({np.hypot(*mean):.2f} px). Take a "
-                "larger window, or give 'displacement' or a direction."
+            return np.nan, (
+                "the motif shows no displacement of its central column against the "
+                f"{len(shell)} columns around it ({np.hypot(*mean):.2f} px); a larger window may"
             )
-        return float(np.arctan2(mean[0], mean[1]))
+        return -(self._angle_offset + float(np.arctan2(mean[0], mean[1]))), None
 
     @recorded
     def assign_variants(

@@ -20,7 +20,7 @@ import hyperspy.api as hs
 import numpy as np
 
 from hs_rvae import SubImageStack
-from hs_rvae.rvae import harmonic
+from hs_rvae.rvae.harmonic import model
 
 ROWS = 1024  # of a chunk of a frame
 SEAM = 40  # px about the seam of a moved frame without sites
@@ -89,8 +89,8 @@ def main(folder, n_sites, memory_budget="1 GB"):
     base = np.load(f"{folder}/frame.npy", mmap_mode="r")
     series, xy = lazy_series(base, np.load(f"{folder}/positions.npy"), n_sites)
     clock = Clock()
-    harmonic.read_usable = clock.around("transform", harmonic.read_usable)
-    harmonic.HarmonicModel.encode = clock.around("encode", harmonic.HarmonicModel.encode)
+    model.read_usable = clock.around("transform", model.read_usable)
+    model.HarmonicModel.encode = clock.around("encode", model.HarmonicModel.encode)
     cut = clock.around("build", SubImageStack.from_positions)
     run = clock.around("rvae", SubImageStack.rvae)
     stack = cut(series, xy, window_size=48)

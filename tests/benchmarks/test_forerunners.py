@@ -20,8 +20,8 @@ import pytest
 import torch
 
 import hs_rvae
+from hs_rvae.rvae.convolutional.network import SpatialNetwork
 from hs_rvae.rvae.loss import spatial_loss
-from hs_rvae.rvae.spatial import SpatialNetwork
 from hs_rvae.rvae.training import Progress, TrainingSettings, train_spatial
 from hs_rvae.simulation import compare_angles
 

@@ -14,8 +14,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import hs_rvae
+from hs_rvae.rvae.convolutional.network import SpatialNetwork
 from hs_rvae.rvae.loss import spatial_loss
-from hs_rvae.rvae.spatial import SpatialNetwork
 
 SIZE = 48
 

@@ -28,7 +28,7 @@ import hyperspy.api as hs
 import numpy as np
 hs.preferences.General.show_progressbar = False
 from hs_rvae import SubImageStack
-from hs_rvae.rvae.model import RVAE  # imports are not part of the job
+from hs_rvae.rvae.estimator import RVAE  # imports are not part of the job
 import torch._dynamo
 image = hs.load(sys.argv[1])
 positions = np.load(sys.argv[2])

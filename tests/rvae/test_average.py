@@ -11,7 +11,7 @@ from scipy.ndimage import shift as move
 
 import hs_rvae
 from hs_rvae import RVAE
-from hs_rvae.rvae.average import AverageSubImage
+from hs_rvae.rvae.harmonic.average import AverageSubImage
 from hs_rvae.simulation import compare_angles
 from hs_rvae.variants import LEAST_AGREEMENT, agreement
 

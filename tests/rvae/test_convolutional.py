@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from hs_rvae import RVAE
+from hs_rvae.rvae.convolutional.network import SpatialNetwork, coordinate_shift, image_shift
 from hs_rvae.rvae.loss import spatial_loss
-from hs_rvae.rvae.spatial import SpatialNetwork, coordinate_shift, image_shift
 
 FIELDS = ("angle", "angle_std", "shift", "shift_std", "latent", "latent_std", "log_likelihood",
           "order_amplitude")  # fmt: skip

@@ -10,7 +10,7 @@ import torch
 import hs_rvae
 from hs_rvae import RVAE
 from hs_rvae.rvae.geometry import HarmonicGrid
-from hs_rvae.rvae.shifts import common_part
+from hs_rvae.rvae.harmonic.shifts import common_part
 from hs_rvae.simulation import compare_angles
 
 GRID = HarmonicGrid(41, q_max=0.12, n_q=12, max_order=18)

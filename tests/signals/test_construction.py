@@ -627,7 +627,7 @@ def bad_images():
         (hs.signals.Signal2D(good * np.nan), ValueError, "no finite pixel"),
         (hs.signals.Signal2D(good * np.nan).as_lazy(), ValueError, "no finite pixel"),
         (nonuniform, ValueError, "non-uniform axis"),
-        (two_units, ValueError, r"different units \(nm and none\)"),
+        (two_units, ValueError, r"different units: .* nm along x, .* \(none\) along y"),
     ]
 
 

@@ -8,8 +8,8 @@ import pytest
 
 import hs_rvae
 from hs_rvae import RVAE
-from hs_rvae.report import words
-from hs_rvae.rvae.harmonic import HarmonicModel
+from hs_rvae.report import text
+from hs_rvae.rvae.harmonic.model import HarmonicModel
 from hs_rvae.signals.sub_image_stack import SubImageStack
 
 FIT = {"output_dimension": 2, "epochs": 1, "n_init": 1}
@@ -51,6 +51,7 @@ def test_after_an_interrupted_encoding_the_stack_is_as_before(fitted, monkeypatc
     assert_unchanged(fitted, before)
     np.testing.assert_array_equal(fitted.get_rvae_model().data, decoded)
     fitted.apply_rvae()  # what the message says
+    assert "apply_rvae('model.safetensors')" in fitted.metadata.Sub_images.calls[-1]
     assert fitted.rvae_model is not before.rvae_model
     assert fitted.rvae_model.architecture == architecture
     assert "variant" not in fitted.sites
@@ -150,8 +151,8 @@ def test_the_explorer_and_the_report_do_not_mix_two_fits(fitted, other):
     fitted._rvae_model = other
     mixed = fitted._details_of(3)
     assert "another fit" in mixed["model"]
-    assert words.model_of(fitted) is None
-    _, cautions = words.outcome(fitted, None)
+    assert text.model_of(fitted) is None
+    _, cautions = text.outcome(fitted, None)
     assert any("did not write this table" in line for line in cautions)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 import hs_rvae
 from hs_rvae import LazySubImageStack, SubImageStack
+from hs_rvae.rvae.batches import rows_to_fit
 
 pytestmark = pytest.mark.filterwarnings("ignore:The NestedDirectoryStore:FutureWarning")
 
@@ -123,6 +124,34 @@ def test_other_pixel_sizes_are_not_joined(films, make_image):
         ValueError, match=r"stacks\[1\] has pixels of 0.021 nm, stacks\[0\] of 0.02"
     ):
         hs_rvae.stack([films[0], other])
+
+
+def test_one_pixel_size_in_two_units_is_joined_in_the_first(make_image):
+    stacks = []
+    for unit, factor in (("nm", 1), ("\u00c5", 10), ("pm", 1000)):
+        image, xy = make_image()
+        for axis in image.axes_manager.signal_axes:
+            axis.scale, axis.offset, axis.units = axis.scale * factor, axis.offset * factor, unit
+        stacks.append(SubImageStack.from_positions(image, xy, 24, neighbours=xy + 10))
+    joined = hs_rvae.stack(stacks)
+    assert joined.sites.pixel_units == "nm" == joined.axes_manager.signal_axes[0].units
+    assert joined.sites.pixel_size == stacks[0].sites.pixel_size
+    np.testing.assert_allclose(joined.sites.pixel_offset, stacks[0].sites.pixel_offset)
+    by_image = joined.sites["displacement_x_calibrated"].reshape(3, -1)
+    np.testing.assert_allclose(by_image[1:], by_image[:1].repeat(2, 0))
+    rows, other = stacks[0].match_sites(stacks[1], by="position", max_distance=1)
+    np.testing.assert_array_equal(rows, other)
+
+
+def test_pixels_that_do_not_compare_are_not_joined(make_image):
+    stacks = []
+    for unit in ("nm", ""):
+        image, xy = make_image()
+        for axis in image.axes_manager.signal_axes:
+            axis.units = unit
+        stacks.append(SubImageStack.from_positions(image, xy, 24))
+    with pytest.raises(ValueError, match="cannot be compared: give the images the same calib"):
+        hs_rvae.stack(stacks)
 
 
 def test_columns_in_other_units_are_not_joined(films):
@@ -256,3 +285,23 @@ def test_a_fit_that_the_stacks_share_is_kept(film):
     assert np.isnan(hs_rvae.stack(parts).metadata.Sub_images.rvae.angle_offset)
     parts[1].rvae(output_dimension=1, epochs=1, random_state=1)
     assert not hs_rvae.stack(parts).metadata.has_item("Sub_images.rvae")
+
+
+def test_frames_of_different_images_give_the_same_share_of_a_fit(film, monkeypatch):
+    stack = film.stack
+    counts = {(0, 0): 300, (0, 1): 60, (1, 0): 30, (1, 1): 6}  # (image, frame): sites
+    n = sum(counts.values())
+    rows = np.arange(n) % len(stack.sites)
+    joined = stack.select_sites(rows)
+    image, frame = np.repeat(np.array(list(counts)), list(counts.values()), axis=0).T
+    joined.sites.set_many({"image": image, "frame": frame})
+    fitted = []
+    monkeypatch.setattr(
+        hs_rvae.rvae.model,
+        "rows_to_fit",
+        lambda *arguments: fitted.append(rows_to_fit(*arguments)) or fitted[-1],
+    )
+    joined.rvae(output_dimension=1, epochs=1, max_fit_sites=n // 3, random_state=0)
+    for place, count in counts.items():
+        share = ((image[fitted[0]] == place[0]) & (frame[fitted[0]] == place[1])).sum()
+        assert share == pytest.approx(count / 3, abs=1), place

@@ -11,7 +11,7 @@ from hs_rvae.plots.site_map import infer_kind
 
 @pytest.fixture
 def stack(film):
-    """Directions in radians, in degrees from 0 to 360, as whole degrees; and what looks like one."""
+    """Directions in radians, in degrees from 0 to 360 and as whole degrees; a look-alike."""
     stack = film.stack.inav[:200].deepcopy()
     direction = np.random.default_rng(0).uniform(-np.pi, np.pi, 200)
     direction[7] = np.nan

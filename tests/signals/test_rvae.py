@@ -143,7 +143,7 @@ def test_an_interrupted_encoding_keeps_the_fitted_model(stack, monkeypatch):
     def interrupted(*arguments, **options):
         raise KeyboardInterrupt
 
-    from hs_rvae.rvae.harmonic import HarmonicModel
+    from hs_rvae.rvae.harmonic.model import HarmonicModel
 
     monkeypatch.setattr(HarmonicModel, "encode", interrupted)
     before = stack.sites.columns

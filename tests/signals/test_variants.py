@@ -52,13 +52,14 @@ def test_registering_to_a_direction_turns_the_commonest_angle_there(stack):
     assert np.median(circular_error(angle[near], np.pi / 4)) < 1
 
 
-def test_angles_that_do_not_hold_together_are_refused(stack):
+def test_angles_and_displacements_that_disagree_are_not_registered(stack, caplog):
     rng = np.random.default_rng(0)
     before = stack.sites["angle"].copy()
     stack.sites["displacement_x"] = rng.standard_normal(len(before))
     stack.sites["displacement_y"] = rng.standard_normal(len(before))
-    with pytest.raises(ValueError, match="do not hold together .resultant length 0.0"):
-        stack.register_angle("displacement")
+    offset, resultant = stack.register_angle("displacement")
+    assert offset == 0 and np.isnan(resultant)
+    assert "disagree (resultant length 0.0" in caplog.text
     np.testing.assert_array_equal(stack.sites["angle"], before)
 
 
@@ -214,7 +215,20 @@ def test_weak_distortions_count_if_angles_follow_displacements(stack, caplog):
     assert "No variants" in caplog.text
 
 
-def test_displacements_of_zero_give_no_direction(stack):
+def test_displacements_of_zero_give_no_direction(stack, caplog):
     stack.sites["displacement_x"] = stack.sites["displacement_y"] = np.zeros(len(stack.sites))
-    with pytest.raises(ValueError, match="all displacements are 0"):
-        stack.register_angle("displacement")
+    assert np.isnan(stack.register_angle("displacement")[1])
+    assert "all displacements are 0" in caplog.text
+
+
+def test_without_displacements_nothing_is_registered(stack, caplog):
+    stack.sites.remove("displacement_x", "displacement_y")
+    before = stack.sites["angle"]
+    offset, resultant = stack.register_angle("displacement")
+    assert offset == 0 and np.isnan(resultant)
+    assert "need neighbours= when the stack is made" in caplog.text
+    stack.sites.set("order_amplitude", np.zeros(len(before)))
+    for reference in ("displacement", 0.5):
+        assert np.isnan(stack.register_angle(reference)[1])
+    assert "no site has a defined angle" in caplog.text
+    np.testing.assert_array_equal(stack.sites["angle"], before)

@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 
 import hs_rvae
 from hs_rvae import SubImageStack
-from hs_rvae.rvae.model import RVAE
+from hs_rvae.rvae.estimator import RVAE
 from hs_rvae.sites import columns
 
 FIT = {"output_dimension": 1, "epochs": 1, "n_init": 1, "random_state": 0}

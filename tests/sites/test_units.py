@@ -8,7 +8,7 @@ import pytest
 
 import hs_rvae
 from hs_rvae.parent_image import calibration
-from hs_rvae.report import words
+from hs_rvae.report import text
 from hs_rvae.sites import units
 
 UNCALIBRATED = ["", "px", "pixel", "pixels", "Pixel", " px ", "<undefined>", None]
@@ -73,8 +73,8 @@ def test_everybody_agrees_that_an_axis_is_not_calibrated(unit, tmp_path):
     assert calibration(image) == ((1.0, 1.0), "")
     assert stack.sites.pixel_units == stack.sites.units["displacement_x_calibrated"] == "px"
     assert stack._pixel_calibration() == (None, None)
-    assert not words._is_calibrated(stack.axes_manager.signal_axes[0])
-    assert "not calibrated" in dict(words.about_image(stack))["size"]
+    assert not text._is_calibrated(stack.axes_manager.signal_axes[0])
+    assert "not calibrated" in dict(text.about_image(stack))["size"]
     assert stack.plot_site_map("x", image=False).get_xlabel() == "x (px)"
     assert "window: 20 px, " in repr(stack)
 

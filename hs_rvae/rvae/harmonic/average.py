@@ -14,11 +14,13 @@ order 0, the rotational mean, which tells composition and thickness but no varia
 
 import torch
 
-from . import pose
+from .. import pose
 
 N_ROUNDS = 3  # of average and motif in turn
 _N_COMPONENTS = 2
 _LEAST_CONTRAST = 0.1  # of the typical one, of decoded sub-images
+_EMPTY = 0.01  # of the typical contrast: sub-images below are left out of a fit as well
+_ROUNDING = 1e-6  # of the size of order 0: what varies less is no component
 
 
 class AverageSubImage:
@@ -46,7 +48,8 @@ class AverageSubImage:
         radial = harmonics[:, :, 0].real
         middle = radial.mean(0)
         _, values, vectors = torch.linalg.svd(radial - middle, full_matrices=False)
-        k = int((values[:_N_COMPONENTS] > 1e-6 * values[0]).sum())
+        least = torch.maximum(1e-6 * values[0], _ROUNDING * torch.linalg.norm(radial))
+        k = int((values[:_N_COMPONENTS] > least).sum())
         components = vectors[:k] / values[:k, None] * len(radial) ** 0.5
         average = cls(middle, components, None, None)
         contrast = _contrast(harmonics)
@@ -123,14 +126,15 @@ class AverageSubImage:
         return AverageSubImage(*(tensor.to(device) for tensor in vars(self).values()))
 
     def _relative(self, harmonics):
-        return _scaled(harmonics, self.contrast[0] / _contrast(harmonics))
+        contrast = _contrast(harmonics).clamp(min=_EMPTY * self.contrast[0])
+        return _scaled(harmonics, self.contrast[0] / contrast)
 
     def _average(self, radial):
         return torch.einsum("nk,kqm->nqm", self._weights(radial).to(self.parts.dtype), self.parts)
 
     def _weights(self, radial):
         components = (radial - self.middle) @ self.components.T
-        return torch.cat([torch.ones_like(components[:, :1]), components], 1)
+        return torch.cat([components.new_ones((len(radial), 1)), components], 1)
 
 
 def expected_motif(model, posterior):

@@ -146,4 +146,4 @@ def default_radius(xy):
         raise ValueError(
             f"{len(xy)} position(s) have no nearest-neighbour distance: give radius in pixels."
         ) from None
-    return fitting.checked_default_radius(_NEIGHBOUR_DISTANCES * distance)
+    return fitting.checked_default_radius(_NEIGHBOUR_DISTANCES * distance, distance)

@@ -10,15 +10,15 @@ from sklearn.exceptions import NotFittedError
 from ..exceptions import ModelMismatch
 from ..masked_arrays import refuse_masked
 from ..parallel import active_client
-from .average import N_ROUNDS as N_SETTLING
 from .batches import n_blocks, rows_to_fit
-from .blind import N_ANNEAL, N_BLIND
 from .checks import DEFAULTS, check_images, check_settings
 from .coefficients import Coefficients
 from .decoding import Decoding
 from .device import pick_device
+from .harmonic.average import N_ROUNDS as N_SETTLING
+from .harmonic.random_starts import N_ANNEAL, N_BLIND
+from .harmonic.shifts import N_CENTRING, N_ROUNDS
 from .pose import N_POSE
-from .shifts import N_CENTRING, N_ROUNDS
 from .state import fit_identity
 from .storage import MODELS, Storage
 from .torch_state import default_torch_state

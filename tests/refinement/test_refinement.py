@@ -405,7 +405,7 @@ def test_saturated_pixels_can_be_left_out(crystal):
         (dict(max_iterations=0), ValueError, "max_iterations=0"),
         (dict(num_workers=0), ValueError, "num_workers=0"),
         (dict(positions=[[5, 5]], radius=None), ValueError, "give radius in pixels"),
-        (dict(positions=[[5, 5], [6, 5]], radius=None), ValueError, "positions are so close"),
+        (dict(positions=[[5, 5], [6, 5]], radius=None), ValueError, r"only 1 px apart.*radius=2"),
         (dict(positions=[1, 2, 3]), ValueError, "shape"),
         (dict(image=np.ones((20, 90)), positions=[[5, 80], [9, 70]]), ValueError, "swapped"),
     ],

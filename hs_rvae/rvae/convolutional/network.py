@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.nn.utils import skip_init
 
-from .networks import OrderedLatents, linear, start_uniform
+from ..networks import OrderedLatents, linear, start_uniform
 
 _MOST_LOG_STD = 10.0
 

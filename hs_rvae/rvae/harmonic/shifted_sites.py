@@ -7,10 +7,17 @@ import logging
 import numpy as np
 import torch
 
-from . import pose
-from .batches import map_blocks
-from .device import here
-from .shifts import N_CENTRING, N_ROUNDS, MiddleColumn, ShiftModel, common_part, is_off
+from .. import pose
+from ..batches import map_blocks
+from ..device import here
+from .shifts import (
+    N_CENTRING,
+    N_ROUNDS,
+    MiddleColumn,
+    ShiftModel,
+    common_part,
+    is_off,
+)
 
 _logger = logging.getLogger(__name__)
 

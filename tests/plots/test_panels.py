@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import pytest
 
-from hs_rvae.plots.frame import nice_length, unit_name
+from hs_rvae.plots.panels import nice_length, unit_name
 
 
 @pytest.mark.parametrize(

@@ -284,7 +284,7 @@ def nice_length(longest):
 
     Examples
     --------
-    >>> from hs_rvae.plots.frame import nice_length
+    >>> from hs_rvae.plots.panels import nice_length
     >>> nice_length(7.9), nice_length(0.4)
     (5.0, 0.2)
     """

@@ -6,8 +6,9 @@ import logging
 
 import numpy as np
 
-from . import blind, pose
-from .calibration import scatter_of_distorted
+from .. import pose
+from ..excess_scatter import scatter_of_distorted
+from . import random_starts
 
 _logger = logging.getLogger(__name__)
 
@@ -28,12 +29,12 @@ def fit_angles(harmonics, options, generator, progress, start=None):
     if start is not None:
         model = start
     elif options.rotation:
-        model, starts = blind.fit_blind(
+        model, starts = random_starts.fit_blind(
             harmonics, generator, n_restarts=options.n_init, report=report
         )
         _report_starts(**starts)
     else:
-        model = blind.without_angles(harmonics)
+        model = random_starts.without_angles(harmonics)
     if not progress.stopped:
         n_factors = min(options.n_factors, len(harmonics) // 20)
         model = pose.fit_pose(harmonics, model, n_factors=n_factors, report=report_likelihood)

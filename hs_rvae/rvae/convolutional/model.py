@@ -8,21 +8,21 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from . import pose
-from .batches import map_blocks, n_blocks, spread_rows
-from .calibration import scatter_of_distorted
-from .covariance import factor_analysis
-from .device import here
-from .geometry import HarmonicGrid, align, to_complex, to_real
-from .loss import spatial_divergence
-from .pose import OrderFilter
-from .reading import check_enough
-from .results import AngleDistribution, RVAEResult, angle_bins, middles
-from .scales import choose_grid, intensity_scale
-from .spatial import SpatialNetwork, coordinate_shift, image_shift
-from .state import from_common, parts_of, state_of
-from .torch_state import in_default_torch_state
-from .training import train_spatial
+from .. import pose
+from ..batches import map_blocks, n_blocks, spread_rows
+from ..choose_grid import choose_grid, intensity_scale
+from ..covariance import factor_analysis
+from ..device import here
+from ..excess_scatter import scatter_of_distorted
+from ..geometry import HarmonicGrid, align, to_complex, to_real
+from ..loss import spatial_divergence
+from ..pose import OrderFilter
+from ..results import AngleDistribution, RVAEResult, angle_bins, middles
+from ..state import from_common, parts_of, state_of
+from ..torch_state import in_default_torch_state
+from ..training import train_spatial
+from ..usable_sites import check_enough
+from .network import SpatialNetwork, coordinate_shift, image_shift
 
 _CHUNK = 64  # sub-images at a time through the network: 75 MB a layer for 48 x 48 px
 _N_MODES = 6  # as the harmonic model

@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
+from hs_rvae.refinement.fixed_width import fit_with_shape_held
+
 from .. import parent_image as _parent_image
 from .. import refinement as _refinement
-from ..refinement.disk import disk_means
+from ..refinement.aperture import disk_means
 from ..refinement.fitting import image_array
 from . import lattice as _lattice
-from .faint import fit_with_shape_held
-from .picture import Picture
-from .search import away_from_gaps, find_columns, vectors_text
+from .maxima import away_from_gaps, find_columns, vectors_text
+from .search_image import Picture
 from .series import find_in_series, warn_of_bands
 
 _logger = logging.getLogger(__name__)

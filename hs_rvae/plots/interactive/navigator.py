@@ -11,10 +11,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
-from . import markers
-from .color import UNDEFINED_COLOR, get_colormap
-from .site_map import plot_site_map
-from .style import independent
+from .. import markers
+from ..color import UNDEFINED_COLOR, get_colormap
+from ..site_map import plot_site_map
+from ..style import independent
 
 # A path shorter than this many points of the screen, in both directions, is a click.
 _CLICK = 4.0

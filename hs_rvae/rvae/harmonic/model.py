@@ -10,23 +10,28 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from . import pose
-from .angles import fit_angles, scatter_of_posterior
+from .. import pose
+from ..batches import map_blocks, n_blocks, spread_rows
+from ..choose_grid import choose_grid, intensity_scale
+from ..device import here, one_thread, one_thread_in_a_pool
+from ..geometry import HarmonicGrid, align, images_on, to_complex
+from ..networks import ContentNetwork
+from ..pose import OrderFilter
+from ..results import AngleDistribution, RVAEResult, angle_bins, middles
+from ..state import from_common, parts_of, state_of
+from ..torch_state import in_default_torch_state
+from ..training import train_content
+from ..usable_sites import harmonics_of, read_usable
+from .angle_search import fit_angles, scatter_of_posterior
 from .average import AverageSubImage
-from .batches import map_blocks, n_blocks, spread_rows
-from .content import choose_content, content_blocks, content_network, order_latents
-from .device import here, one_thread, one_thread_in_a_pool
-from .geometry import HarmonicGrid, align, images_on, to_complex
-from .moved import MovedSites, moved_harmonics
-from .networks import ContentNetwork
-from .pose import OrderFilter
-from .reading import harmonics_of, read_usable
-from .results import AngleDistribution, RVAEResult, angle_bins, middles
-from .scales import choose_grid, intensity_scale
+from .content import (
+    choose_content,
+    content_blocks,
+    content_network,
+    order_latents,
+)
+from .shifted_sites import MovedSites, moved_harmonics
 from .shifts import N_ROUNDS, MiddleColumn, ShiftModel
-from .state import from_common, parts_of, state_of
-from .torch_state import in_default_torch_state
-from .training import train_content
 
 _logger = logging.getLogger(__name__)
 

@@ -6,9 +6,10 @@ from itertools import zip_longest
 
 import numpy as np
 
-from ..sites import columns, units
-from . import frame, markers
-from .color import angle_colors
+from hs_rvae.sites import columns, units
+
+from .. import markers, panels
+from ..color import angle_colors
 from .navigator import SiteNavigator
 
 # Main columns come first; the rest follows in the order of the table, as room allows.
@@ -74,13 +75,13 @@ class Explorer(SiteNavigator):
             rows = [["map"] * 7 + ["scatter"] * 5, below]
             heights = (1.55, 1)
         spaces = {"left": 0.06, "right": 0.99, "top": 0.95, "bottom": 0.08}
-        panels = self.figure.subplot_mosaic(
+        mosaic = self.figure.subplot_mosaic(
             rows, height_ratios=heights, gridspec_kw=spaces | {"wspace": 0.9, "hspace": 0.28}
         )
-        self.scatter_ax, self.sub_image_ax = panels["scatter"], panels["image"]
-        self.model_ax, self.posterior_ax = panels["model"], panels["angle"]
-        self.row_ax = panels["row"]
-        self._draw_map(panels["map"])
+        self.scatter_ax, self.sub_image_ax = mosaic["scatter"], mosaic["image"]
+        self.model_ax, self.posterior_ax = mosaic["model"], mosaic["angle"]
+        self.row_ax = mosaic["row"]
+        self._draw_map(mosaic["map"])
         self._draw_scatter(self.scatter_ax)
         self._add_moving(self.sub_image_ax, self.model_ax, self.posterior_ax)
         for ax in (self.sub_image_ax, self.model_ax):
@@ -138,8 +139,8 @@ class Explorer(SiteNavigator):
         if extent is None:
             height, width = np.shape(content)
             extent = (-0.5, width - 0.5, height - 0.5, -0.5)
-        frame.draw_image(ax, content, extent, cmap="gray", vmin=limits[0], vmax=limits[1])
-        frame.add_scale_bar(ax, self._unit, "lower left", font_size=7)
+        panels.draw_image(ax, content, extent, cmap="gray", vmin=limits[0], vmax=limits[1])
+        panels.add_scale_bar(ax, self._unit, "lower left", font_size=7)
 
     def _show_posterior(self, content):
         ax = self.posterior_ax

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import minimum_filter
 
-from . import cells as _cells
+from . import autocorrelation as _cells
 from . import lattice as _lattice
 from . import peaks as _peaks
 

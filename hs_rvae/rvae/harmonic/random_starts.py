@@ -9,10 +9,10 @@ arbitrary site is start enough.
 import numpy as np
 import torch
 
-from .covariance import positive, with_floor
-from .device import one_thread
-from .geometry import by_order, waves
-from .pose import PoseModel
+from ..covariance import positive, with_floor
+from ..device import one_thread
+from ..geometry import by_order, waves
+from ..pose import PoseModel
 
 N_ANNEAL, N_BLIND = 26, 10  # iterations per restart, and on all sites
 

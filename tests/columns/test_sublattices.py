@@ -384,6 +384,19 @@ def test_no_columns_are_found_in_a_data_bar_and_all_others_are(background, kind,
     assert ("2 of 2 frames" in record.getMessage()) == (kind == "series")
 
 
+def test_the_remedy_for_cells_of_a_few_pixels_works():
+    y, x = np.mgrid[:120, :120]
+    dots = 10.0 + 300 * np.exp(
+        -(((x - 1.3 + 2.5) % 5 - 2.5) ** 2 + ((y - 1.3 + 2.5) % 5 - 2.5) ** 2) / 2 / 0.9**2
+    )
+    image = np.random.default_rng(0).poisson(dots)
+    with pytest.raises(ValueError, match=r"columns are only 4.9\d* px apart.*Pass radius=2"):
+        find_sublattices(image)
+    (a,) = find_sublattices(image, radius=2).sublattice_list
+    assert len(a.column_table) == 24 * 24
+    assert np.abs((a.column_table.x - 1.3 + 2.5) % 5 - 2.5).median() < 0.06
+
+
 def test_specks_and_saturated_peaks_do_no_harm(crystal, compare):
     data = crystal[0].data.copy()
     data[50, 60], data[200, 300] = 1e5, 1e7
@@ -478,7 +491,7 @@ def test_a_second_sublattice_cannot_be_forced_out_of_nothing():
 def test_axes_with_different_units_are_refused(crystal):
     image = crystal[0].deepcopy()
     image.axes_manager[0].units = "mm"
-    with pytest.raises(ValueError, match="different units.*convert_units"):
+    with pytest.raises(ValueError, match="different units.*Convert y"):
         find_sublattices(image)
 
 

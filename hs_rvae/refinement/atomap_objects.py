@@ -8,8 +8,8 @@ import pandas as pd
 from ..parallel import shown
 from ..positions import is_sublattice
 from . import fitting, kernel
-from .disk import checked_disk_radius, disk_means
-from .isolated import default_radius, refine_columns
+from .aperture import checked_disk_radius, disk_means
+from .single_columns import default_radius, refine_columns
 
 # Where Atomap keeps what a table holds.
 _OF_ATOMAP = {

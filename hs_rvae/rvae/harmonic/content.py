@@ -7,9 +7,9 @@ import logging
 import numpy as np
 import torch
 
-from .geometry import to_real
-from .networks import ContentNetwork
-from .training import train_content
+from ..geometry import to_real
+from ..networks import ContentNetwork
+from ..training import train_content
 
 _logger = logging.getLogger(__name__)
 

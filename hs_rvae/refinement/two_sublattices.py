@@ -158,9 +158,11 @@ def _radius(starts):
             f"{len(everything)} position(s) have no neighbours of their own sublattice: give "
             "radius in pixels."
         )
-    return fitting.checked_default_radius(
-        min(_OF_SUBLATTICE * min(distances), _OF_ALL * nearest_neighbour_distance(everything))
-    )
+    choices = [
+        (_OF_SUBLATTICE * min(distances), min(distances)),
+        (_OF_ALL * (nearest := nearest_neighbour_distance(everything)), nearest),
+    ]
+    return fitting.checked_default_radius(*min(choices))
 
 
 def _distinct(xy):

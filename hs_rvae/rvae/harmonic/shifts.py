@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .geometry import HarmonicGrid, align
-from .pose import PoseModel, inner_products, weigh
+from ..geometry import HarmonicGrid, align
+from ..pose import PoseModel, inner_products, weigh
 
 N_CENTRING, N_ROUNDS = 4, 2  # rounds before angles are looked for, and after
 _MARGIN = 4  # px about the middle of a window from which its middle column may be cut

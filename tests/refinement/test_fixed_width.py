@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hs_rvae.columns.faint import fit_with_shape_held
+from hs_rvae.refinement.fixed_width import fit_with_shape_held
 
 WIDTH, RADIUS = 2.8, 9.0
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hs_rvae.columns import cells
+from hs_rvae.columns import autocorrelation
 from hs_rvae.simulation import simulate_perovskite
 
 
@@ -21,7 +21,7 @@ def turned(vectors, degrees):
 
 def test_the_reduced_basis_is_shortest_and_spans_the_same_lattice():
     basis = np.array([[7.0, 1.0], [40.0, 9.0]])
-    short, long = cells.reduced(basis)
+    short, long = autocorrelation.reduced(basis)
     assert same_lattice([short, long], basis)
     assert np.linalg.norm(short) <= np.linalg.norm(long)
     assert abs(short @ long) <= short @ short / 2 + 1e-9
@@ -29,7 +29,7 @@ def test_the_reduced_basis_is_shortest_and_spans_the_same_lattice():
 
 @pytest.mark.parametrize("degrees", [0, 20, 44, 90, 135, 200, 300])
 def test_upright_vectors_point_right_and_down(degrees):
-    first, second = cells.upright(turned([[10, 0], [0, 12]], degrees))
+    first, second = autocorrelation.upright(turned([[10, 0], [0, 12]], degrees))
     assert first[0] >= abs(first[1]) - 1e-9
     assert second[1] > 0
     assert same_lattice([first, second], turned([[10, 0], [0, 12]], degrees))
@@ -38,8 +38,8 @@ def test_upright_vectors_point_right_and_down(degrees):
 @pytest.mark.parametrize("aspect", [1.0, 1.3, 1.9, 2.5])
 def test_the_centred_cell_of_all_columns_is_the_rectangle(aspect):
     rectangle = turned([[20, 0], [0, 20 * aspect]], 17)
-    columns = cells.reduced([rectangle[0], rectangle.sum(axis=0) / 2])
-    best = cells.centred_cells(columns)[0]
+    columns = autocorrelation.reduced([rectangle[0], rectangle.sum(axis=0) / 2])
+    best = autocorrelation.centred_cells(columns)[0]
     assert same_lattice(best, rectangle)
     assert abs(best[0] @ best[1]) < 1e-6 * np.linalg.det(rectangle)
 
@@ -48,11 +48,13 @@ def test_the_centred_cell_of_all_columns_is_the_rectangle(aspect):
 @pytest.mark.parametrize("cell", [14, 40])
 def test_the_lattice_of_an_image_is_found(cell, rotation):
     image, _ = simulate_perovskite((320, 280), cell=cell, rotation=rotation, random_state=1)
-    found, _ = cells.find_lattice(image.data)
+    found, _ = autocorrelation.find_lattice(image.data)
     square = turned([[cell, 0], [0, cell]], rotation)
     # The mean strain of so small an image is up to 1 %, and moves the second vector as well.
     assert same_lattice(found.vectors, square, 0.06) or same_lattice(
-        found.vectors, cells.reduced([square.sum(axis=0) / 2, (square[0] - square[1]) / 2]), 0.06
+        found.vectors,
+        autocorrelation.reduced([square.sum(axis=0) / 2, (square[0] - square[1]) / 2]),
+        0.06,
     )
     assert found.score > 30 * found.noise
 
@@ -61,8 +63,8 @@ def test_large_images_are_tiled_with_the_same_result():
     x, y = np.meshgrid(np.arange(1500), np.arange(1100))
     image = np.cos(2 * np.pi * x / 23.4) * np.cos(2 * np.pi * y / 31.7)
     image = image.astype(np.float32)
-    found, _ = cells.find_lattice(image)
-    whole = cells.reduced([[23.4 / 2, 31.7 / 2], [23.4 / 2, -31.7 / 2]])
+    found, _ = autocorrelation.find_lattice(image)
+    whole = autocorrelation.reduced([[23.4 / 2, 31.7 / 2], [23.4 / 2, -31.7 / 2]])
     assert same_lattice(found.vectors, whole, 0.005)
 
 
@@ -71,8 +73,8 @@ def test_pixels_that_were_not_measured_leave_no_trace():
     valid = np.ones(image.data.shape, bool)
     valid[:, 40:60] = valid[200:, :150] = False
     values = np.where(valid, image.data, image.data[valid].mean())
-    with_mask, _ = cells.find_lattice(values, valid)
-    whole, _ = cells.find_lattice(image.data)
+    with_mask, _ = autocorrelation.find_lattice(values, valid)
+    whole, _ = autocorrelation.find_lattice(image.data)
     assert same_lattice(with_mask.vectors, whole.vectors, 0.02)
 
 
@@ -81,7 +83,7 @@ def test_noise_has_no_lattice(smooth):
     from scipy.ndimage import gaussian_filter
 
     noise = np.random.default_rng(3).normal(size=(256, 256))
-    found, _ = cells.find_lattice(gaussian_filter(noise, smooth).astype(np.float32))
+    found, _ = autocorrelation.find_lattice(gaussian_filter(noise, smooth).astype(np.float32))
     # A real crystal has 30 and more.
     assert found is None or found.score < 8 * found.noise
 
@@ -90,6 +92,6 @@ def test_stretched_pixels_give_vectors_in_square_ones():
     x, y = np.meshgrid(np.arange(300), np.arange(300))
     image = np.cos(2 * np.pi * x / 10) ** 2 + np.cos(2 * np.pi * y / 20) ** 2
     stretch = np.array([np.sqrt(2), 1 / np.sqrt(2)])
-    found, _ = cells.find_lattice(image.astype(np.float32), None, stretch)
+    found, _ = autocorrelation.find_lattice(image.astype(np.float32), None, stretch)
     lengths = np.linalg.norm(found.vectors, axis=1)
     np.testing.assert_allclose(lengths, 5 * np.sqrt(2), rtol=0.02)
