@@ -297,7 +297,7 @@ def test_frames_of_different_images_give_the_same_share_of_a_fit(film, monkeypat
     joined.sites.set_many({"image": image, "frame": frame})
     fitted = []
     monkeypatch.setattr(
-        hs_rvae.rvae.model,
+        hs_rvae.rvae.estimator,
         "rows_to_fit",
         lambda *arguments: fitted.append(rows_to_fit(*arguments)) or fitted[-1],
     )
