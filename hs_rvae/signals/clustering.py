@@ -236,7 +236,9 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
 
         Raises
         ------
-        ValueError, KeyError, TypeError
+        ValueError
+            As in :meth:`cluster_analysis`; or if no number can be estimated from so few sites.
+        KeyError, TypeError
             As in :meth:`cluster_analysis`.
 
         Notes
