@@ -425,7 +425,6 @@ def long_functions(source, limit=60):
 KNOWN_LONG_FUNCTIONS = {
     "refinement/model_sum.py: tail_equations",
     "report/text.py: outcome",
-    "rvae/harmonic/model.py: HarmonicModel.fit",
     "signals/decomposition.py: DecompositionMixin.decomposition",
     "simulation/films.py: _simulate",
 }

@@ -9,7 +9,7 @@ import torch
 from hs_rvae import RVAE
 from hs_rvae.rvae.covariance import factor_analysis
 from hs_rvae.rvae.geometry import align, to_real
-from hs_rvae.rvae.harmonic.random_starts import fit_blind
+from hs_rvae.rvae.harmonic.angle_search import fit_blind
 from hs_rvae.rvae.pose import PoseModel, fit_pose, wrap
 from hs_rvae.windows import cut_windows
 
