@@ -1,12 +1,16 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Parts of a picture that nobody measured: data bars, frames, and corners filled after a turn.
+"""Parts of a picture that were not measured: data bars, frames, and corners filled after a turn.
 
 They begin at the border of the picture, are constant to the last digit except for lettering, and
-end along a straight line. Vacuum has noise, or ends where columns begin, and these are no line.
+end along a straight line. Vacuum has noise, or ends where columns begin, not along a line.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +49,7 @@ class Bands:
     turned: bool
     mask: np.ndarray | None
 
-    def __str__(self):
+    def __str__(self) -> str:
         top, bottom, left, right = self.inner
         counts = (
             (top, "row", "top"),
@@ -57,14 +61,14 @@ class Bands:
         return ", ".join(parts + ["the corners"] * self.turned)
 
 
-def describe(found):
+def describe(found: Sequence[Bands | None]) -> str:
     """
     Sentences about constant bands, with the remedy in the words of HyperSpy.
 
     Parameters
     ----------
     found : list of Bands or None
-        Of an image, or of each frame of a series; None where there are none.
+        Bands of an image, or of each frame of a series; None where there are none.
 
     Returns
     -------
@@ -76,24 +80,24 @@ def describe(found):
         return ""
     tops, bottoms, lefts, rights = zip(*(bands.inner for bands in some), strict=True)
     rows, columns = some[0].shape
-    crop = [(max(lefts), min(rights), columns), (max(tops), min(bottoms), rows)]
-    crop = ", ".join(f"{first or ''}:{end if end < size else ''}" for first, end, size in crop)
+    ranges = [(max(lefts), min(rights), columns), (max(tops), min(bottoms), rows)]
+    crop = ", ".join(f"{first or ''}:{end if end < size else ''}" for first, end, size in ranges)
     remedy = "Set such pixels to NaN, or crop the image"
     if crop != ":, :":
         remedy = f"Crop the image with image.isig[{crop}]"
-    which, example = "image has", ""
+    subject, example = "image has", ""
     if len(found) > 1:
-        which = f"{len(some)} of {len(found)} frames have"
+        subject = f"{len(some)} of {len(found)} frames have"
         example = f"in frame {found.index(some[0])} "
     return (
-        f"{which} constant parts where nothing was measured, such as a data bar: "
+        f"{subject} constant parts where nothing was measured, such as a data bar: "
         f"{example}{some[0]}. {remedy}."
     )
 
 
-def may_have_bands(outline):
+def may_have_bands(outline: Sequence[np.ndarray]) -> bool:
     """
-    Whether the outermost lines of a picture let expect bands or constant corners.
+    Return True if the outermost lines of a picture suggest bands or constant corners.
 
     Parameters
     ----------
@@ -113,7 +117,7 @@ def may_have_bands(outline):
     )
 
 
-def find_bands(image):
+def find_bands(image: np.ndarray) -> Bands | None:
     """
     Find the constant bands and corners of a picture.
 
@@ -164,7 +168,7 @@ def find_bands(image):
     return Bands(image.shape, (*bounds[0], *bounds[1]), turned, mask)
 
 
-def _band(lines):
+def _band(lines: np.ndarray) -> int:
     """
     Count the first lines that are a band.
 
@@ -178,7 +182,8 @@ def _band(lines):
     int
     """
     most = int(_LARGEST * len(lines))
-    values, shares = [], []  # of each line: what is constant in it, and how much of it
+    values: list[Any] = []  # the constant value of each line
+    shares: list[Any] = []  # its share of the pixels of the line
     for line in lines[:most]:
         value = _middle(line)
         share = np.mean(line == value)
@@ -197,8 +202,8 @@ def _band(lines):
         drop = np.mean(shares[max(end - _BEYOND // 2, 0) : end]) - after[:_BEYOND].mean()
         sudden = drop >= _DROP and share - after[0] >= _AT_ONCE * drop
         off = np.abs(lines[end - 1 : end + 2 * _BEYOND] - np.float64(value))
-        last, *off = np.where(np.isfinite(off), off, 0)
-        off = np.array(off)
+        off = np.where(np.isfinite(off), off, 0)
+        last, off = off[0], off[1:]
         plain = np.mean(last <= _BLURRED * off.max(initial=0)) >= _CONSTANT
         # Between the rows of columns of a clipped image there are such lines again and again.
         if plain and sudden and after.max() < _AGAIN and _step(off.mean(axis=1)) > _STEP:
@@ -206,7 +211,7 @@ def _band(lines):
     return 0
 
 
-def _corner(part):
+def _corner(part: np.ndarray) -> np.ndarray | None:
     """
     Mask of the constant triangle, or trapezium, that begins at the first pixel of a picture.
 
@@ -217,7 +222,7 @@ def _corner(part):
     Returns
     -------
     numpy.ndarray of bool, or None
-        Of the rectangle around it; None if there is none.
+        Mask of the rectangle around it; None if there is none.
     """
     value = part[0, 0]
     if not np.isfinite(value):
@@ -231,7 +236,7 @@ def _corner(part):
     return mask
 
 
-def _below_a_line(part, value):
+def _below_a_line(part: np.ndarray, value: Any) -> np.ndarray | None:
     """Mask of the pixels of a value between the first line and one of 45 degrees or less."""
     width = _length(part[0] == value)
     if width < _SHORTEST:
@@ -243,7 +248,8 @@ def _below_a_line(part, value):
     block, depths, x = block[:, :width], depths[:width], np.arange(width)
     if width < _SHORTEST or depths.sum() < _LEAST_CORNER:
         return None
-    slope, start = np.polyfit(*np.array([x, depths])[:, width // 10 : -(width // 10)], 1)
+    inner = slice(width // 10, -(width // 10))
+    slope, start = np.polyfit(x[inner], depths[inner], 1)
     off = np.abs(start + slope * x - depths)
     if not -1.1 < slope < 0 or np.mean(off <= 1) < _STRAIGHT:
         return None
@@ -254,17 +260,17 @@ def _below_a_line(part, value):
     return np.arange(len(block))[:, None] < depths
 
 
-def _step(off):
-    """How far the first line after a band is off its value, in units of lines farther in."""
+def _step(off: np.ndarray) -> float:
+    """Deviation of the first line after a band from its value, relative to lines further in."""
     return off[0] / max(np.median(off[_BEYOND : 2 * _BEYOND]), 1e-300)
 
 
-def _middle(line):
+def _middle(line: np.ndarray) -> Any:
     """The value that more than half of a line have, if one has; NaN if that is not finite."""
     value = np.partition(line, len(line) // 2)[len(line) // 2]
     return value if np.isfinite(value) else np.nan
 
 
-def _length(constant):
+def _length(constant: np.ndarray) -> int:
     """Count the first values that are True."""
     return int(np.argmin(np.append(constant, False)))

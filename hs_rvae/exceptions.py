@@ -4,7 +4,7 @@
 
 
 class TooFewSites(ValueError):
-    """There are fewer sites than a number can be given for."""
+    """The quantity asked for needs more sites."""
 
 
 class ModelMismatch(ValueError):

@@ -2,17 +2,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Files that appear complete or not at all, and values as files hold them."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 
 @contextmanager
-def complete_file(path, what="The file", *, folder=False):
+def complete_file(
+    path: str | os.PathLike[str], what: str = "The file", *, folder: bool = False
+) -> Iterator[Path]:
     """
     Give a draft that takes the place of `path` when it is complete.
 
@@ -37,7 +43,7 @@ def complete_file(path, what="The file", *, folder=False):
     Raises
     ------
     OSError
-        If the file cannot be written; the message says what is left.
+        If the file cannot be written; the message names the state left behind.
     KeyboardInterrupt
         If it was interrupted, likewise.
 
@@ -48,9 +54,9 @@ def complete_file(path, what="The file", *, folder=False):
     """
     place = check_place(path, folder=folder)
     earlier = "the file that was there is as it was" if place.exists() else "no file is left"
-    around = Path(tempfile.mkdtemp(prefix=".hs_rvae-", dir=place.parent))
+    folder_of_draft = Path(tempfile.mkdtemp(prefix=".hs_rvae-", dir=place.parent))
     try:
-        draft = around / place.name
+        draft = folder_of_draft / place.name
         yield draft
         if place.exists():
             shutil.copymode(place, draft)
@@ -69,10 +75,10 @@ def complete_file(path, what="The file", *, folder=False):
             f"Saving {str(path)!r} was interrupted: {earlier}, and it can be saved again."
         ) from None
     finally:
-        shutil.rmtree(around, ignore_errors=True)
+        shutil.rmtree(folder_of_draft, ignore_errors=True)
 
 
-def check_place(path, *, folder=False):
+def check_place(path: str | os.PathLike[str], *, folder: bool = False) -> Path:
     """
     Make sure that a file can be written, before minutes of work depend on it.
 
@@ -90,7 +96,7 @@ def check_place(path, *, folder=False):
     Raises
     ------
     OSError
-        If it cannot be written; the message says why.
+        If it cannot be written; the message gives the reason.
     """
     place = Path(os.path.realpath(path))
     if place.is_dir() and not folder:
@@ -109,7 +115,7 @@ def check_place(path, *, folder=False):
     return place
 
 
-def _put_in_place(draft, place):
+def _put_in_place(draft: Path, place: Path) -> None:
     """Give the draft its name; a folder cannot be replaced, so it is moved out of the way first."""
     if not place.is_dir() and not (place.exists() and draft.is_dir()):
         os.replace(draft, place)
@@ -127,7 +133,7 @@ def _put_in_place(draft, place):
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """
     A value as files hold it: NumPy's scalars become those of Python, at any depth.
 
@@ -162,8 +168,8 @@ def plain(value):
     return value
 
 
-def _refused(array):
-    """Whether an array is of text, or of mixed scalars, that files do not take."""
+def _refused(array: np.ndarray) -> bool:
+    """Return True for arrays of text, or of mixed scalars, that files do not accept."""
     if array.dtype.kind == "U":
         return not "".join(array.flat).isascii()
     kinds = (str, bytes, int, float, complex, np.generic, type(None))

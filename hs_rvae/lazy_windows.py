@@ -1,24 +1,34 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sub-images that are cut with dask when they are asked for, from the parts of the image they need.
+"""Sub-images cut with dask on request, from the parts of the image that they need.
 
 The work on a block of windows is that of :mod:`hs_rvae.windows`.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
 
 from hs_rvae import windows as _windows
 
+if TYPE_CHECKING:
+    import dask.array as da
+
+
 # Pixels around a tile that its coefficients depend on: the pole of the spline, 0.268, to this power
 # is below double precision.
 _REACH = 32
-# Least width of a tile, in pixels.
+# Minimum width of a tile, in pixels.
 _TILE = 1024
 
 
-def cut_windows_lazy(image, positions, window_size, centring="subpixel"):
+def cut_windows_lazy(
+    image: Any, positions: np.ndarray, window_size: int, centring: str = "subpixel"
+) -> da.Array:
     """
     Cut windows from an image when they are asked for.
 
@@ -31,16 +41,20 @@ def cut_windows_lazy(image, positions, window_size, centring="subpixel"):
     Returns
     -------
     dask.array.Array of shape (n, w, w), float32
-        One task per block of windows. Of a dask image, a block reads the tiles (chunks, put
-        together until they are about 1000 pixels wide) that its windows lie in, with a border; a
-        tile is prepared once in one computation. So positions that are ordered, row by row for
-        example, need a part of a large image at a time. An image in memory is prepared once and
-        for all.
+        One task per block of windows. From a dask image, a block reads the tiles that its windows
+        lie in, with a border. Tiles are chunks put together until they are about 1000 pixels wide;
+        each is prepared once in one computation. Ordered positions, for example row by row, then
+        need a part of a large image at a time. An image in memory is prepared once.
     """
     return cut_frames_lazy([image], [positions], window_size, centring)
 
 
-def cut_frames_lazy(frames, positions, window_size, centring="subpixel"):
+def cut_frames_lazy(
+    frames: Sequence[Any],
+    positions: Sequence[np.ndarray],
+    window_size: int,
+    centring: str = "subpixel",
+) -> da.Array:
     """
     Cut windows from the frames of a series when they are asked for.
 
@@ -69,20 +83,23 @@ def cut_frames_lazy(frames, positions, window_size, centring="subpixel"):
                 counts.append(count)
     # Put together here rather than by dask, so that the tasks keep their name.
     name = f"cut-windows-{uuid4().hex}"
-    graph = {(name, k, 0, 0): block.key for k, block in enumerate(blocks)}
-    graph = HighLevelGraph.from_collections(name, graph, dependencies=blocks)
+    layer: dict[Any, Any] = {(name, k, 0, 0): block.key for k, block in enumerate(blocks)}
+    graph = HighLevelGraph.from_collections(name, layer, dependencies=blocks)
     chunks = (tuple(counts), (window_size,), (window_size,))
     return da.Array(graph, name, chunks=chunks, dtype=np.float32)
 
 
-def _tasks(image, positions, window_size, centring):
-    """For each block of windows of an image, the task that cuts it, and their number."""
+def _tasks(
+    image: Any, positions: np.ndarray, window_size: int, centring: str
+) -> Iterator[tuple[Any, int]]:
+    """Yield the task of each block of windows of an image, and the number of windows."""
     import dask
     import dask.array as da
 
     positions = _windows._windows_inside(positions, window_size, image.shape, centring)
     first, fraction = _windows._first_pixels(positions, window_size, image.shape, centring)
     token = uuid4().hex
+    tiles: _Tiles | _OneTile
     if isinstance(image, da.Array):
         tiles = _Tiles(image, window_size, centring, token)
     else:
@@ -108,7 +125,7 @@ def _tasks(image, positions, window_size, centring):
 class _OneTile:
     """An image in memory as the only tile."""
 
-    def __init__(self, image, centring, token):
+    def __init__(self, image: np.ndarray, centring: str, token: str) -> None:
         import dask
 
         kept = _InMemory(image, centring)
@@ -116,40 +133,41 @@ class _OneTile:
             kept, dask_key_name=f"prepare-image-{token}"
         )
 
-    def number(self, first):
+    def number(self, first: np.ndarray) -> np.ndarray:
         return np.zeros(len(first), dtype=np.intp)
 
-    def origin(self, number):
+    def origin(self, number: int) -> tuple[int, int]:
         return 0, 0
 
-    def source(self, number):
+    def source(self, number: int) -> Any:
         return self._source
 
 
 class _Tiles:
     """A dask image in tiles, each read and prepared on its own, when it is needed."""
 
-    def __init__(self, image, window_size, centring, token):
+    def __init__(self, image: da.Array, window_size: int, centring: str, token: str) -> None:
         self.image, self.centring, self.token = image, centring, token
         # The spline reaches a pixel farther than the windows, and its coefficients
         # depend on pixels farther off, less and less.
         self.before = 0 if centring == "nearest" else _windows._MARGIN + _REACH
         self.after = window_size + self.before
         self.edges = [_tile_edges(chunks) for chunks in image.chunks]
-        self._sources = {}
+        self._sources: dict[int, Any] = {}
 
-    def number(self, first):
+    def number(self, first: np.ndarray) -> np.ndarray:
         row, column = (
             np.searchsorted(edges, one, side="right") - 1
             for edges, one in zip(self.edges, first.T[::-1], strict=True)
         )
         return row * len(self.edges[1]) + column
 
-    def origin(self, number):
+    def origin(self, number: int) -> tuple[int, int]:
         """First pixel (x, y) of the part of the image that a tile is made from."""
-        return tuple(part.start for part in self._parts(number)[::-1])
+        rows, columns = self._parts(number)
+        return columns.start, rows.start
 
-    def source(self, number):
+    def source(self, number: int) -> Any:
         import dask
 
         if number not in self._sources:
@@ -161,7 +179,7 @@ class _Tiles:
             )
         return self._sources[number]
 
-    def _parts(self, number):
+    def _parts(self, number: int) -> tuple[slice, ...]:
         place = np.unravel_index(number, [len(edges) for edges in self.edges])
         parts = []
         for k, edges, size in zip(place, self.edges, self.image.shape, strict=True):
@@ -171,7 +189,7 @@ class _Tiles:
         return tuple(parts)
 
 
-def _tile_edges(chunks):
+def _tile_edges(chunks: tuple[int, ...]) -> np.ndarray:
     """Starts of tiles along one axis: chunks put together until they are wide enough."""
     ends = np.cumsum(chunks)
     edges = [0]
@@ -182,26 +200,32 @@ def _tile_edges(chunks):
 
 
 class _InMemory:
-    """An image in memory, and what windows are cut from once it has been computed."""
+    """An image in memory, and the spline coefficients that windows are cut from."""
 
-    def __init__(self, image, centring):
+    def __init__(self, image: np.ndarray, centring: str) -> None:
         self.image, self.centring = image, centring
-        self._source = None
+        self._source: np.ndarray | None = None
 
-    def source(self):
+    def source(self) -> np.ndarray:
         if self._source is None:
             self._source = _windows._source(self.image, self.centring)
         return self._source
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         # Another process computes its own: half as much to send.
         return self.__dict__ | {"_source": None}
 
-    def __dask_tokenize__(self):
+    def __dask_tokenize__(self) -> tuple[str, int]:
         return type(self).__name__, id(self)
 
 
-def _cut_from_tiles(where, origins, sources, window_size, centring):
+def _cut_from_tiles(
+    where: np.ndarray,
+    origins: Sequence[tuple[int, int]],
+    sources: Sequence[np.ndarray],
+    window_size: int,
+    centring: str,
+) -> np.ndarray:
     """Windows (n, w, w) of one block, whose pixels may lie in several tiles.
 
     `where` has first pixel (x, y), fraction (x, y) and place in `sources` of each window.

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How much the package says about its work."""
+"""The amount of log messages of the package."""
 
 import logging
 
@@ -8,7 +8,7 @@ __all__ = ["set_log_level"]
 
 
 def set_log_level(level: int | str) -> None:
-    """Choose how much hs_rvae tells about its work.
+    """Set the lowest level of the log messages of hs_rvae that are shown.
 
     HyperSpy's own `hyperspy.api.set_log_level` reaches HyperSpy only. Python shows warnings and
     errors without this call; ``"INFO"`` adds the choices the package makes from the data, such as
@@ -23,7 +23,7 @@ def set_log_level(level: int | str) -> None:
     Raises
     ------
     ValueError
-        If `level` is a word that `logging` does not know.
+        If `level` is not a level of `logging`.
 
     Examples
     --------

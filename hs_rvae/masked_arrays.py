@@ -1,16 +1,20 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Masked arrays at the doors of the package: a masked value is NaN, or refused.
+"""Masked arrays as input: masked values become NaN, or are refused.
 
-``numpy.asarray`` drops a mask without a word, and the values under it come to light.
+``numpy.asarray`` drops a mask silently and returns the values under it.
 """
+
+from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
 
-def is_masked(values):
+def is_masked(values: Any) -> bool:
     """
-    Whether it is a masked array of NumPy, or a dask array of them.
+    Return True for a masked array of NumPy, or a dask array of them.
 
     Examples
     --------
@@ -20,7 +24,7 @@ def is_masked(values):
     return isinstance(getattr(values, "_meta", values), np.ma.MaskedArray)
 
 
-def filled(values):
+def filled(values: Any) -> Any:
     """
     Masked values as NaN.
 
@@ -51,7 +55,7 @@ def filled(values):
     return values.astype(dtype).filled(np.nan) if np.ma.is_masked(values) else values.data
 
 
-def refuse_masked(**arguments):
+def refuse_masked(**arguments: Any) -> None:
     """
     Refuse masked arrays where NaN would not do.
 
@@ -63,7 +67,7 @@ def refuse_masked(**arguments):
     Raises
     ------
     ValueError
-        If one of them is a masked array; the message says how to fill it.
+        If one of them is a masked array; the message names the call that fills it.
 
     Examples
     --------

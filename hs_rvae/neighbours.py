@@ -5,6 +5,10 @@
 Positions are in pixels, ``(x, y)``, y down, as in :mod:`hs_rvae.positions`.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -23,7 +27,7 @@ _FARTHEST = 4
 _FEWEST = 4
 
 
-def nearest_neighbour_distance(positions):
+def nearest_neighbour_distance(positions: np.ndarray) -> float:
     """
     Median distance of a column to its nearest neighbour, in pixels.
 
@@ -58,15 +62,16 @@ def nearest_neighbour_distance(positions):
     return distance
 
 
-def _typical_distance(positions):
+def _typical_distance(positions: np.ndarray) -> float:
     """Median distance to the nearest of the other positions."""
     return float(np.median(cKDTree(positions).query(positions, k=2)[0][:, 1]))
 
 
-def _merged(positions, reach):
+def _merged(positions: np.ndarray, reach: float) -> np.ndarray:
     """Centres of groups of positions linked within `reach`; empty unless they form a wide lattice.
 
-    Then most columns are listed twice, and `reach` tells two entries of a column from two columns.
+    Then most columns are listed twice, and `reach` separates the entries of one column from those
+    of the next.
     Groups that lie anywhere may as well be small crystals.
     """
     pairs = cKDTree(positions).query_pairs(reach, output_type="ndarray")
@@ -83,9 +88,9 @@ def _merged(positions, reach):
     return centres if regular and width < _TWICE * typical else centres[:0]
 
 
-def crowded(positions):
+def crowded(positions: np.ndarray) -> np.ndarray:
     """
-    Which positions have another one within a quarter of the nearest-neighbour distance.
+    Find positions with another one within a quarter of the nearest-neighbour distance.
 
     Parameters
     ----------
@@ -108,13 +113,41 @@ def crowded(positions):
     return nearest < _TWICE * nearest_neighbour_distance(positions)
 
 
-def nearest_shell_distance(positions, neighbours):
+def mutual_nearest(positions: Any, others: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """
+    Find the pairs of positions of two sets that are nearest to one another.
+
+    Parameters
+    ----------
+    positions, others : numpy.ndarray of shape (n, d) and (m, d)
+        Finite, not empty.
+
+    Returns
+    -------
+    nearest : numpy.ndarray of int, shape (n,)
+        Row of `others` nearest to each position.
+    distance : numpy.ndarray of shape (n,)
+    mutual : numpy.ndarray of bool, shape (n,)
+        True where the position is also the one nearest to that row.
+
+    Examples
+    --------
+    >>> nearest, distance, mutual = mutual_nearest([[0.0, 0.0], [4.0, 0.0]], [[3.0, 0.0]])
+    >>> nearest, mutual
+    (array([0, 0]), array([False,  True]))
+    """
+    distance, nearest = cKDTree(others).query(positions)
+    _, back = cKDTree(positions).query(others)
+    return nearest, distance, back[nearest] == np.arange(len(nearest))
+
+
+def nearest_shell_distance(positions: np.ndarray, neighbours: np.ndarray) -> float:
     """
     Distance to the nearest columns of another sublattice, in pixels.
 
-    For every position the farthest of its (up to four) nearest `neighbours` counts, so that a
-    displaced site is judged by the columns it moves away from; neighbours 1.4 times farther
-    than the nearest belong to the next shell. A neighbour that is the position itself does not
+    Each position has up to four nearest `neighbours`. The most distant of them counts, so that a
+    displaced site is judged by the columns it moves away from. Neighbours beyond 1.4 times the
+    nearest distance belong to the next shell. A neighbour that is the position itself does not
     count (see :func:`displacement`). The median over the positions is returned, NaN if there are
     no neighbours.
     """
@@ -126,7 +159,9 @@ def nearest_shell_distance(positions, neighbours):
     return float(np.median(shell.max(axis=1)))
 
 
-def _nearest(positions, neighbours, k):
+def _nearest(
+    positions: np.ndarray, neighbours: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     The k nearest neighbours of each position, without those that are the position itself.
 
@@ -175,13 +210,15 @@ def _nearest(positions, neighbours, k):
     return distance, vectors, itself
 
 
-def _nearest_distance(*tables):
+def _nearest_distance(*tables: np.ndarray) -> float:
     """Nearest distance of the table where it is smaller: others may list few columns, far apart."""
-    tables = [xy for xy in tables if len(np.unique(np.round(xy, 3), axis=0)) > 1]
-    return min(map(nearest_neighbour_distance, tables), default=0.0)
+    measurable = [xy for xy in tables if len(np.unique(np.round(xy, 3), axis=0)) > 1]
+    return min(map(nearest_neighbour_distance, measurable), default=0.0)
 
 
-def displacement(positions, neighbours=None, k=4):
+def displacement(
+    positions: np.ndarray, neighbours: np.ndarray | None = None, k: int = 4
+) -> np.ndarray:
     """
     Non-centrosymmetry vectors: each position minus the mean of its nearest neighbours.
 
@@ -217,7 +254,9 @@ def displacement(positions, neighbours=None, k=4):
     return -vectors.mean(axis=1)
 
 
-def local_cells(positions, neighbours=None):
+def local_cells(
+    positions: np.ndarray, neighbours: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """
     Cell vectors around each position, from its four nearest neighbours.
 
@@ -254,8 +293,10 @@ def local_cells(positions, neighbours=None):
     return a * np.sign(a[:, :1]) / 2, b * np.sign(b[:, 1:]) / 2
 
 
-def _enclosing_neighbours(positions, neighbours, k):
-    """Vectors to the k nearest neighbours by azimuth, (n, k, 2); whether they are of one lattice.
+def _enclosing_neighbours(
+    positions: np.ndarray, neighbours: np.ndarray | None, k: int
+) -> tuple[np.ndarray, bool]:
+    """Vectors to the k nearest neighbours by azimuth, (n, k, 2); True if all are of one lattice.
 
     The vectors are NaN unless the neighbours enclose the position.
     """

@@ -1,15 +1,22 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How work on blocks is run: by threads or workers of dask.distributed; progress, interruption."""
+"""Blocks of work on threads, or on the workers of dask.distributed."""
 
-from contextlib import contextmanager
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+if TYPE_CHECKING:
+    from dask.delayed import Delayed
 
-def active_client():
-    """The client of dask.distributed that computations go to, or None.
 
-    As dask decides: the last ``Client`` made, unless another scheduler is set.
+def active_client() -> Any:
+    """
+    Return the client of dask.distributed that computations go to, or None.
+
+    The choice is dask's: the last ``Client`` made, unless another scheduler is set.
     """
     from dask.base import get_scheduler
 
@@ -17,18 +24,19 @@ def active_client():
     return owner if hasattr(owner, "cancel") and hasattr(owner, "scheduler_info") else None
 
 
-def shared(value, name):
-    """A node of a dask graph for an object that many tasks need.
+def graph_node(value: object, name: str) -> Delayed:
+    """
+    Make a node of a dask graph for an object that many tasks need.
 
-    Sent as bytes with the graph, so that the death of a worker loses nothing; each worker unpacks
-    it once.
+    It is sent as bytes with the graph, so that the death of a worker loses nothing. Each worker
+    unpacks it once.
 
     Parameters
     ----------
     value : object
-        What cloudpickle can pack, also functions inside functions.
+        Anything that cloudpickle can pack, also functions inside functions.
     name : str
-        How the dashboard calls it.
+        Its name in the dashboard.
 
     Returns
     -------
@@ -43,15 +51,16 @@ def shared(value, name):
     )
 
 
-def run_tasks(tasks, done):
-    """Compute tasks and hand over each result when it is there.
+def run_tasks(tasks: list[Delayed], done: Callable[[int, Any], None]) -> None:
+    """
+    Compute tasks and hand over each result as soon as it exists.
 
     Parameters
     ----------
     tasks : list of dask.delayed.Delayed
     done : callable
-        ``done(number, result)``, one call at a time. It runs here for the results of workers, in
-        the thread of the task otherwise; nothing else keeps results.
+        ``done(number, result)``, one call at a time. For the results of workers it runs here;
+        otherwise in the thread of the task. Nothing else keeps results.
     """
     client = active_client()
     if client is not None:
@@ -63,17 +72,17 @@ def run_tasks(tasks, done):
 
     lock = threading.Lock()
 
-    def hand_over(number, result):
+    def hand_over(number: int, result: Any) -> None:
         with lock:
             done(number, result)
 
-    hand_over = dask.delayed(hand_over, pure=False, traverse=False)
-    tasks = [hand_over(number, task) for number, task in enumerate(tasks)]
-    one = dask.config.get("scheduler", None) in ("sync", "synchronous", "single-threaded")
-    dask.compute(*tasks, scheduler="synchronous" if one else "threads", optimize_graph=True)
+    node = dask.delayed(hand_over, pure=False, traverse=False)
+    nodes = [node(number, task) for number, task in enumerate(tasks)]
+    serial = dask.config.get("scheduler", None) in ("sync", "synchronous", "single-threaded")
+    dask.compute(*nodes, scheduler="synchronous" if serial else "threads", optimize_graph=True)
 
 
-def _run_on_workers(client, tasks, done):
+def _run_on_workers(client: Any, tasks: list[Delayed], done: Callable[[int, Any], None]) -> None:
     from dask.distributed import as_completed
 
     futures = client.compute(tasks)
@@ -85,38 +94,3 @@ def _run_on_workers(client, tasks, done):
     except BaseException:
         client.cancel(futures, force=True)
         raise
-
-
-@contextmanager
-def interruptible(message):
-    """Say what is left when Ctrl-C ends a long computation.
-
-    Parameters
-    ----------
-    message : str
-        What was interrupted, what is left, and what to call.
-
-    Examples
-    --------
-    >>> try:
-    ...     with interruptible("Reading was interrupted: nothing has changed."):
-    ...         raise KeyboardInterrupt
-    ... except KeyboardInterrupt as error:
-    ...     str(error)
-    'Reading was interrupted: nothing has changed.'
-    """
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        if error.args:  # said already, nearer to the work
-            raise
-        raise KeyboardInterrupt(message) from None
-
-
-def shown(show_progressbar):
-    """Whether to show a progress bar; None asks HyperSpy's preferences."""
-    if show_progressbar is not None:
-        return bool(show_progressbar)
-    from hyperspy.defaults_parser import preferences
-
-    return bool(preferences.General.show_progressbar)

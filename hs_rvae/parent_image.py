@@ -1,6 +1,10 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is asked of an image before columns are searched or windows are cut: one, 2-D, real."""
+"""Checks of an image before columns are searched or windows are cut: one image, 2-D, real."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -8,7 +12,7 @@ from hs_rvae.masked_arrays import filled
 from hs_rvae.sites import units as _units
 
 
-def image_data(image):
+def image_data(image: Any) -> Any:
     """
     Pixels of one 2-D image of real numbers.
 
@@ -50,7 +54,7 @@ def image_data(image):
     if axes is not None and axes.signal_dimension == 2 and axes.navigation_dimension:
         raise ValueError(
             f"image has navigation axes {axes.navigation_shape}: pass a single image, for "
-            "example image.inav[0] or image.mean(). Of a series, give one navigation axis."
+            "example image.inav[0] or image.mean(), or a series with one navigation axis."
         )
     if data.ndim != 2:
         raise ValueError(f"image has {data.ndim} dimension(s): pass one 2-D image.")
@@ -74,13 +78,13 @@ def image_data(image):
     return filled(data)
 
 
-def is_series(image):
-    """Whether it is a signal of images along one navigation axis."""
+def is_series(image: Any) -> bool:
+    """Return True for a signal of images along one navigation axis."""
     axes = getattr(image, "axes_manager", None)
     return axes is not None and (axes.signal_dimension, axes.navigation_dimension) == (2, 1)
 
 
-def calibration(image):
+def calibration(image: Any) -> tuple[tuple[float, float], str]:
     """
     Size of the image's pixels.
 
@@ -93,7 +97,7 @@ def calibration(image):
     scale : tuple of float
         Size (x, y) of a pixel; 1 for an array.
     units : str
-        Of both axes, as that of x spells it; "" without calibration.
+        Unit of both axes, spelled as that of x; "" without calibration.
 
     Raises
     ------
@@ -136,4 +140,4 @@ def calibration(image):
             f"image has axes with different units: {axes[0].scale:g} {x or '(none)'} along x, "
             f"{axes[1].scale:g} {y or '(none)'} along y. {remedy}"
         )
-    return tuple(float(axis.scale) for axis in axes), x
+    return (float(axes[0].scale), float(axes[1].scale)), x

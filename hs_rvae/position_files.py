@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Positions in files: NumPy's arrays, and text with commas, semicolons, tabs or spaces."""
 
+from __future__ import annotations
+
 import io
+import os
 import re
 from pathlib import Path
 
@@ -14,7 +17,7 @@ _MAYBE_DECIMAL_COMMA = re.compile(r"[-+]?\d+(,\d*)?(e[-+]?\d+)?", re.IGNORECASE)
 _MISSING = ["--"]  # as masked values are printed
 
 
-def read_positions(path):
+def read_positions(path: str | os.PathLike[str]) -> np.ndarray | pd.DataFrame:
     """
     Positions from a file.
 
@@ -35,18 +38,18 @@ def read_positions(path):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it holds no positions; the message says what it holds.
+        If it holds no positions; the message names the content.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"positions={str(path)!r}: there is no such file.")
     if path.suffix == ".npy":
         return _read_array(path)
-    lines, names = _lines(path)
+    lines, comment = _lines(path)
     separator = _separator(path, lines[-1])
     fields = [field.strip() for field in re.split(separator, lines[0])]
     has_names = not all(map(_is_number, fields))
-    names = None if has_names else _names(names, separator, len(fields))
+    names = None if has_names else _names(comment, separator, len(fields))
     table = pd.read_csv(
         io.StringIO("\n".join(lines)),
         sep=separator,
@@ -60,7 +63,7 @@ def read_positions(path):
     return _positions(path, table, has_names or names is not None)
 
 
-def _read_array(path):
+def _read_array(path: Path) -> np.ndarray:
     try:
         return np.load(path, allow_pickle=False)
     except ValueError as error:
@@ -71,14 +74,15 @@ def _read_array(path):
         ) from None
 
 
-def _lines(path):
+def _lines(path: Path) -> tuple[list[str], str]:
     """Lines of a text file without comments, and the last comment before them."""
     content = path.read_bytes()
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         text = content.decode("latin-1")  # as numpy.savetxt writes
-    lines, comment = [], ""
+    lines: list[str] = []
+    comment = ""
     for line in text.splitlines():
         if line.lstrip().startswith("#"):
             comment = comment if lines else line.lstrip("# \t")
@@ -91,14 +95,14 @@ def _lines(path):
     if not lines or "\0" in text:
         what = "binary" if lines else "empty"
         raise ValueError(
-            f"positions={str(path)!r} is no text file with positions (it is {what}). A file of an "
-            "Atomap lattice is for from_atom_lattice."
+            f"positions={str(path)!r} is not a text file with positions (it is {what}). A file of "
+            "an Atomap lattice is for from_atom_lattice."
         )
     return lines, comment
 
 
-def _separator(path, line):
-    """What stands between the numbers of a line, as a regular expression."""
+def _separator(path: Path, line: str) -> str:
+    """Separator of the numbers of a line, as a regular expression."""
     fields = re.split(r"[;\s]+", line.strip())
     numbers = all(map(_MAYBE_DECIMAL_COMMA.fullmatch, fields))
     if len(fields) > 1 and numbers and any(re.search(r",\d", field) for field in fields):
@@ -109,8 +113,8 @@ def _separator(path, line):
     return next((mark for mark in ";\t," if mark in line), r"\s+")
 
 
-def _names(comment, separator, count):
-    """Names from a comment, where there is one for each number; else None."""
+def _names(comment: str, separator: str, count: int) -> list[str] | None:
+    """Names from a comment, where there is one for each number; otherwise None."""
     for mark in (separator, r"[\s,;]+"):
         names = [name.strip() for name in re.split(mark, comment.strip())]
         if len(names) == count and {"x", "y"} <= set(names):
@@ -118,7 +122,7 @@ def _names(comment, separator, count):
     return None
 
 
-def _positions(path, table, named):
+def _positions(path: Path, table: pd.DataFrame, named: bool) -> np.ndarray | pd.DataFrame:
     """The columns x and y of a table, or its two columns of numbers."""
     numbers = all(map(is_numeric_dtype, table.dtypes))
     if named:
@@ -140,7 +144,7 @@ def _positions(path, table, named):
     )
 
 
-def _is_number(text):
+def _is_number(text: str) -> bool:
     try:
         float(text.strip("\"'") or "nan")
     except ValueError:

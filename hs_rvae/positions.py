@@ -6,21 +6,21 @@ Positions are in pixels, ``(x, y)`` = (column index, row index) of the image, pi
 integers, y down. Atomap objects are recognised by their attributes; Atomap is never imported.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hs_rvae.masked_arrays import filled
-from hs_rvae.neighbours import (  # noqa: F401  scripts import them from here too
-    crowded,
-    displacement,
-    local_cells,
-    nearest_neighbour_distance,
-    nearest_shell_distance,
-)
 from hs_rvae.position_files import read_positions
 from hs_rvae.sites import columns as _columns
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 #: Units of the columns that positions and sublattices bring.
 POSITION_UNITS = {
@@ -29,7 +29,7 @@ POSITION_UNITS = {
 }
 
 
-def as_positions(positions, order="xy"):
+def as_positions(positions: Any, order: str = "xy") -> np.ndarray:
     """
     Positions as an ``(n, 2)`` array of ``(x, y)`` in pixels.
 
@@ -84,7 +84,7 @@ def as_positions(positions, order="xy"):
         order = "xy"
     elif isinstance(positions, Mapping):
         raise TypeError(
-            f"positions is a dictionary with the keys {', '.join(map(repr, names)) or 'none'}: "
+            f"positions is a dictionary with the keys {', '.join(map(repr, positions)) or 'none'}: "
             "give 'x' and 'y', in pixels, or AtomAI's {0: array}."
         )
     else:
@@ -104,7 +104,7 @@ def as_positions(positions, order="xy"):
     return array[:, ::-1].copy() if order == "rc" else array
 
 
-def _wrong_shape(shape):
+def _wrong_shape(shape: tuple[int, ...]) -> str:
     remedy = "write a single position as [[x, y]]."
     if len(shape) == 2 and shape[1] > 2:
         remedy = (
@@ -118,13 +118,14 @@ def _wrong_shape(shape):
     return f"positions must have the shape (n, 2), one (x, y) per column, not {shape}: {remedy}"
 
 
-def is_from_atomai(positions):
-    """Whether it is AtomAI's dictionary: the number of an image to (row, column, class)."""
-    numbers = isinstance(positions, Mapping) and [*positions]
-    return bool(numbers) and all(isinstance(key, int | np.integer) for key in numbers)
+def is_from_atomai(positions: Any) -> bool:
+    """Return True for AtomAI's dictionary, from image number to rows (row, column, class)."""
+    if not isinstance(positions, Mapping) or not positions:
+        return False
+    return all(isinstance(key, int | np.integer) for key in positions)
 
 
-def position_classes(positions):
+def position_classes(positions: Any) -> dict[str, np.ndarray]:
     """
     The classes that AtomAI gives to its coordinates.
 
@@ -149,7 +150,7 @@ def position_classes(positions):
     return {"class": np.rint(array[:, 2]).astype(np.int64)} if array.shape[1] == 3 else {}
 
 
-def _of_one_image(positions):
+def _of_one_image(positions: Mapping[int, Any]) -> np.ndarray:
     """Coordinates of the one image in AtomAI's dictionary."""
     if len(positions) > 1:
         first = next(iter(positions))
@@ -168,11 +169,11 @@ def _of_one_image(positions):
     return array
 
 
-def _side_by_side(x, y):
+def _side_by_side(x: Any, y: Any) -> np.ndarray:
     return np.stack([np.asarray(filled(x)), np.asarray(filled(y))], axis=1)
 
 
-def _found_peaks(signal):
+def _found_peaks(signal: Any) -> np.ndarray:
     """The (row, column) peaks of one image from HyperSpy's find_peaks."""
     peaks = np.asarray(signal.data).ravel()
     if len(peaks) != 1:
@@ -182,12 +183,12 @@ def _found_peaks(signal):
     return np.asarray(peaks[0])
 
 
-def is_sublattice(candidate):
-    """Whether the object looks like an Atomap ``Sublattice``."""
+def is_sublattice(candidate: Any) -> bool:
+    """Return True for an object with the attributes of an Atomap ``Sublattice``."""
     return hasattr(candidate, "atom_list") and hasattr(candidate, "x_position")
 
 
-def sublattice_positions(sublattice):
+def sublattice_positions(sublattice: Any) -> dict[str, np.ndarray]:
     """
     Positions and fitted shapes of the columns of an Atomap sublattice.
 
@@ -209,7 +210,7 @@ def sublattice_positions(sublattice):
     Raises
     ------
     TypeError
-        If the object does not look like a sublattice.
+        If the object does not have the attributes of a sublattice.
     """
     if not is_sublattice(sublattice):
         raise TypeError(
@@ -228,7 +229,7 @@ def sublattice_positions(sublattice):
     return columns | _fitted_shapes(sublattice, len(columns["x"]))
 
 
-def column_table(sublattice):
+def column_table(sublattice: Any) -> pd.DataFrame | None:
     """The ``column_table`` of a sublattice, or None if it has none that fits its columns.
 
     It counts only while it describes the columns as they are: Atomap may have moved them since.
@@ -240,7 +241,7 @@ def column_table(sublattice):
     return table if np.allclose(table[["x", "y"]], now) else None
 
 
-def _fitted_shapes(sublattice, count):
+def _fitted_shapes(sublattice: Any, count: int) -> dict[str, np.ndarray]:
     """Columns of the Gaussian fit, NaN where Atomap left its placeholders; {} without a fit."""
     names = {
         "sigma_x": "sigma_x",
@@ -265,7 +266,7 @@ def _fitted_shapes(sublattice, count):
     return {name: values for name, values in shapes.items() if np.isfinite(values).any()}
 
 
-def pick_sublattice(atom_lattice, sublattice=None):
+def pick_sublattice(atom_lattice: Any, sublattice: Any = None) -> tuple[Any, list[Any]]:
     """
     One sublattice of an Atomap lattice.
 
@@ -318,7 +319,7 @@ def pick_sublattice(atom_lattice, sublattice=None):
     return members[matches[0]], [m for i, m in enumerate(members) if i != matches[0]]
 
 
-def default_name(names):
+def default_name(names: Sequence[str]) -> str | None:
     """
     Name of the sublattice that is taken if none is chosen: the only one, or "B", or "A".
 
@@ -336,11 +337,11 @@ def default_name(names):
     return next((name for name in ("B", "A") if name in names), None)
 
 
-def check_positions_fit(positions, image_shape):
+def check_positions_fit(positions: np.ndarray, image_shape: tuple[int, ...]) -> None:
     """
     Refuse positions that fit the image only if x and y are swapped.
 
-    Single positions outside the image are no error here: their windows are dropped later.
+    Single positions outside the image pass: their windows are dropped later.
 
     Parameters
     ----------
@@ -367,8 +368,9 @@ def check_positions_fit(positions, image_shape):
         )
 
 
-def inside_image(positions, image_shape):
-    """Which ``(x, y)`` lie on a pixel of an image of shape ``(rows, columns)``."""
+def inside_image(positions: np.ndarray, image_shape: tuple[int, ...]) -> np.ndarray:
+    """Mask of the ``(x, y)`` that lie on a pixel of an image of shape ``(rows, columns)``."""
     rows, columns = image_shape
     with np.errstate(invalid="ignore"):
-        return ((positions >= -0.5) & (positions <= (columns - 0.5, rows - 0.5))).all(axis=1)
+        inside = (positions >= -0.5) & (positions <= (columns - 0.5, rows - 0.5))
+    return np.asarray(inside.all(axis=1))

@@ -1,16 +1,23 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files that dask arrays read from: which they are, and whether they are still the same.
+"""The files behind dask arrays: their paths, and a guard against their replacement.
 
-An open HDF5 file goes on giving its own data when another takes its name. A Zarr store is a folder,
-read by name at every access: another folder of that name gives other pixels, and none at all gives
-zeros.
+An open HDF5 file continues to give its own data when another one takes its name. A Zarr store is a
+folder that is read by name at every access. Another folder of that name gives other pixels, and a
+missing folder gives zeros.
 """
 
+from __future__ import annotations
+
 import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
-def files_read_by(array):
+def files_read_by(array: Any) -> set[str]:
     """
     Files and folders that a dask array reads when it is computed.
 
@@ -33,9 +40,9 @@ def files_read_by(array):
     return paths
 
 
-def guarded(array):
+def guarded(array: Any) -> Any:
     """
-    The same array, which refuses to be read once a store behind it has been replaced.
+    Make an array that refuses to be read once a store behind it has been replaced.
 
     Parameters
     ----------
@@ -56,11 +63,11 @@ def guarded(array):
                 written[folder, file] = os.stat(file).st_mtime_ns
     if not written:
         return array
-    written = tuple((*names, time) for names, time in written.items())
-    return array.map_blocks(_unless_replaced, written=written, dtype=array.dtype, meta=array._meta)
+    stores = tuple((*names, time) for names, time in written.items())
+    return array.map_blocks(_unless_replaced, written=stores, dtype=array.dtype, meta=array._meta)
 
 
-def _sources(array):
+def _sources(array: Any) -> Iterator[Any]:
     """Objects in the graph of a dask array that its blocks are read from."""
     for layer in getattr(getattr(array, "dask", None), "layers", {}).values():
         if hasattr(layer, "indices"):  # blockwise: its sources have a layer of their own
@@ -71,8 +78,8 @@ def _sources(array):
                 yield value
 
 
-def _unless_replaced(block, written):
-    """The block, just read, if what it was read from is what was opened."""
+def _unless_replaced(block: np.ndarray, written: Sequence[tuple[str, str, int]]) -> np.ndarray:
+    """Return the block if its store is still the one that was opened."""
     for folder, file, time in written:
         try:
             same = os.stat(file).st_mtime_ns == time

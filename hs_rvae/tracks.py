@@ -2,25 +2,31 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The same column in the frames of a series: positions linked to tracks."""
 
+from __future__ import annotations
+
 import logging
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from hs_rvae.masked_arrays import filled
-from hs_rvae.neighbours import nearest_neighbour_distance
+from hs_rvae.neighbours import mutual_nearest, nearest_neighbour_distance
 
 _logger = logging.getLogger(__name__)
 
 _FARTHEST = 0.4  # nearest-neighbour distances: beyond, a column may be taken for its neighbour
 
 
-def link_frames(positions, max_distance=None, drift=None):
+def link_frames(
+    positions: Sequence[Any], max_distance: float | None = None, drift: Any = None
+) -> tuple[list[np.ndarray], np.ndarray]:
     """
     Link positions of the frames of a series.
 
-    A column is the position of the next frame that is nearest to where it was last seen, if it is
-    nearest to that position as well. Columns that are missing in some frames go on where they come
+    A position continues the track that was last seen nearest to it, if it is in turn the position
+    nearest to that track. Tracks of columns that are missing in some frames continue when they come
     back. Drift is followed from frame to frame.
 
     Parameters
@@ -28,11 +34,12 @@ def link_frames(positions, max_distance=None, drift=None):
     positions : list of numpy.ndarray of shape (n_i, 2)
         ``(x, y)`` in pixels, one array per frame.
     max_distance : float, optional
-        Farthest that a column moves from frame to frame beside the drift, in pixels. None: 0.4
-        nearest-neighbour distances.
+        Maximum movement of a column from frame to frame, apart from the drift, in pixels. If None,
+        0.4 nearest-neighbour distances.
     drift : array-like of shape (n_frames, 2), optional
-        Where the specimen is in each frame, ``(x, y)`` in pixels. None: from the positions, good
-        for steps below half a nearest-neighbour distance; a lattice looks the same after more.
+        Place of the specimen in each frame, ``(x, y)`` in pixels. If None, it is estimated from the
+        positions. This needs steps below half a nearest-neighbour distance, because a larger step
+        can bring a lattice onto itself.
 
     Returns
     -------
@@ -61,27 +68,26 @@ def link_frames(positions, max_distance=None, drift=None):
         max_distance = _default_distance(positions)
     elif isinstance(max_distance, bool) or not 0 < max_distance < np.inf:
         raise ValueError(f"max_distance={max_distance!r}: give a positive number of pixels.")
-    given = None
+    user_drift = None
     if drift is not None:
-        given = np.asarray(filled(drift), float)
-        if given.shape != (len(positions), 2) or not np.isfinite(given).all():
+        user_drift = np.asarray(filled(drift), float)
+        if user_drift.shape != (len(positions), 2) or not np.isfinite(user_drift).all():
             raise ValueError(
-                f"drift has the shape {given.shape}: ({len(positions)}, 2) finite numbers are "
+                f"drift has the shape {user_drift.shape}: ({len(positions)}, 2) finite numbers are "
                 "expected, the place (x, y) of the specimen in each frame."
             )
     known = np.empty((0, 2))  # where each track was last seen, without drift
     tracks, followed = [], np.zeros((len(positions), 2))
     for k, xy in enumerate(positions):
-        if given is not None:
-            followed[k] = given[k]
+        if user_drift is not None:
+            followed[k] = user_drift[k]
         elif k:
             followed[k] = _follow(xy, known, followed[k - 1], max_distance)
         still = xy - followed[k]
         number = np.full(len(xy), -1, dtype=np.int64)
         if len(known) and len(xy):
-            distance, nearest = cKDTree(known).query(still)
-            _, back = cKDTree(still).query(known)
-            same = (back[nearest] == np.arange(len(xy))) & (distance <= max_distance)
+            nearest, distance, mutual = mutual_nearest(still, known)
+            same = mutual & (distance <= max_distance)
             number[same] = nearest[same]
             known[number[same]] = still[same]
         new = number < 0
@@ -98,7 +104,9 @@ def link_frames(positions, max_distance=None, drift=None):
     return tracks, followed
 
 
-def _follow(xy, known, last, max_distance, n_iterations=5):
+def _follow(
+    xy: np.ndarray, known: np.ndarray, last: np.ndarray, max_distance: float, n_iterations: int = 5
+) -> np.ndarray:
     """Drift of a frame: the median step of the positions to the nearest known ones."""
     if not len(xy) or not len(known):
         return last
@@ -113,7 +121,7 @@ def _follow(xy, known, last, max_distance, n_iterations=5):
     return drift
 
 
-def _default_distance(positions):
+def _default_distance(positions: list[np.ndarray]) -> float:
     largest = max(positions, key=len, default=np.empty((0, 2)))
     try:
         return _FARTHEST * nearest_neighbour_distance(largest)

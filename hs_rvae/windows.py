@@ -8,7 +8,11 @@ the sub-pixel shift is the same for all pixels of a window, so that a window is 
 weights (rows, then columns) over its coefficients.
 """
 
+from __future__ import annotations
+
 import numbers
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -30,7 +34,9 @@ _BLOCK_BYTES = 2**24
 _ROUNDING = 1e-6
 
 
-def resolve_window_size(window_size, positions, scale):
+def resolve_window_size(
+    window_size: Any, positions: Any, scale: float | tuple[float, float]
+) -> int:
     """
     Window size in pixels.
 
@@ -38,7 +44,7 @@ def resolve_window_size(window_size, positions, scale):
     ----------
     window_size : int, float or None
         int (also numpy integers): pixels. float: units of the image's axes, rounded to pixels.
-        None: 1.85 nearest-neighbour distances of the positions.
+        If None, 1.85 nearest-neighbour distances of the positions.
     positions : numpy.ndarray of shape (n, 2)
         ``(x, y)`` in pixels; only used if `window_size` is None.
     scale : float or tuple of float
@@ -61,7 +67,7 @@ def resolve_window_size(window_size, positions, scale):
     (48, 40)
     """
     if window_size is None:
-        pixels = DEFAULT_NEIGHBOUR_DISTANCES * nearest_neighbour_distance(positions)
+        pixels: float = DEFAULT_NEIGHBOUR_DISTANCES * nearest_neighbour_distance(positions)
         source = "1.85 nearest-neighbour distances"
     elif isinstance(window_size, bool | np.bool_) or not isinstance(window_size, numbers.Real):
         raise TypeError(
@@ -69,15 +75,15 @@ def resolve_window_size(window_size, positions, scale):
             "or None."
         )
     elif isinstance(window_size, numbers.Integral):
-        pixels = window_size
+        pixels = int(window_size)
         source = f"window_size={int(window_size)} (pixels)"
     else:
         pixel = float(np.sqrt(np.prod(np.abs(np.broadcast_to(scale, 2)))))
-        pixels = window_size / pixel
+        pixels = float(window_size) / pixel
         source = f"window_size={float(window_size):g} (axis units, {pixel:g} per pixel)"
     if not np.isfinite(pixels):
         raise ValueError(
-            f"{source} is no window size: give an int (pixels), a float (units of the axis) or "
+            f"{source} is not a window size: give an int (pixels), a float (units of the axis) or "
             "None."
         )
     pixels = int(np.rint(pixels))
@@ -89,7 +95,7 @@ def resolve_window_size(window_size, positions, scale):
     return pixels
 
 
-def check_window_fits(window_size, image_shape):
+def check_window_fits(window_size: int, image_shape: tuple[int, ...]) -> None:
     """Refuse a window larger than the image ``(rows, columns)``."""
     rows, columns = image_shape
     if window_size > min(rows, columns):
@@ -99,9 +105,14 @@ def check_window_fits(window_size, image_shape):
         )
 
 
-def window_is_inside(positions, window_size, image_shape, centring="subpixel"):
+def window_is_inside(
+    positions: np.ndarray,
+    window_size: int,
+    image_shape: tuple[int, ...],
+    centring: str = "subpixel",
+) -> np.ndarray:
     """
-    Which windows lie inside the image.
+    Find the windows that lie inside the image.
 
     Parameters
     ----------
@@ -123,16 +134,17 @@ def window_is_inside(positions, window_size, image_shape, centring="subpixel"):
         start = np.rint(start)
     last = np.array(image_shape[::-1]) - window_size
     with np.errstate(invalid="ignore"):
-        return ((start >= -_ROUNDING) & (start <= last + _ROUNDING)).all(axis=1)
+        inside = (start >= -_ROUNDING) & (start <= last + _ROUNDING)
+    return np.asarray(inside.all(axis=1))
 
 
-def check_centring(centring):
+def check_centring(centring: str) -> None:
     """Refuse a centring that does not exist."""
     if centring not in ("subpixel", "nearest"):
         raise ValueError(f"centring={centring!r} is unknown: use 'subpixel' or 'nearest'.")
 
 
-def nonfinite_pixels(image):
+def nonfinite_pixels(image: Any) -> np.ndarray | None:
     """
     Mask of the pixels that are NaN or infinite, or None if there are none.
 
@@ -153,9 +165,11 @@ def nonfinite_pixels(image):
     return ~np.asarray(finite)
 
 
-def window_touches(mask, positions, window_size, centring="subpixel"):
+def window_touches(
+    mask: np.ndarray, positions: np.ndarray, window_size: int, centring: str = "subpixel"
+) -> np.ndarray:
     """
-    Which windows contain a masked pixel.
+    Find the windows that contain a masked pixel.
 
     Parameters
     ----------
@@ -179,7 +193,12 @@ def window_touches(mask, positions, window_size, centring="subpixel"):
     return area[y1, x1] - area[y0, x1] - area[y1, x0] + area[y0, x0] > 0
 
 
-def window_offsets(positions, window_size, image_shape, centring="subpixel"):
+def window_offsets(
+    positions: np.ndarray,
+    window_size: int,
+    image_shape: tuple[int, ...],
+    centring: str = "subpixel",
+) -> np.ndarray:
     """
     Column position minus window centre, in pixels, shape (n, 2): zero unless "nearest".
 
@@ -201,7 +220,13 @@ def window_offsets(positions, window_size, image_shape, centring="subpixel"):
     return positions - first - (window_size - 1) / 2
 
 
-def cut_windows(image, positions, window_size, centring="subpixel", progress=iter):
+def cut_windows(
+    image: np.ndarray,
+    positions: np.ndarray,
+    window_size: int,
+    centring: str = "subpixel",
+    progress: Callable[[range], Iterable[int]] = iter,
+) -> np.ndarray:
     """
     Cut windows from an image.
 
@@ -246,12 +271,14 @@ def cut_windows(image, positions, window_size, centring="subpixel", progress=ite
     return windows
 
 
-def windows_per_block(window_size):
+def windows_per_block(window_size: int) -> int:
     """Count the windows of one dask task, or of one step of the progress bar."""
     return int(np.clip(_BLOCK_BYTES // (4 * window_size**2), 16, 4096))
 
 
-def _windows_inside(positions, window_size, image_shape, centring):
+def _windows_inside(
+    positions: np.ndarray, window_size: int, image_shape: tuple[int, ...], centring: str
+) -> np.ndarray:
     """Turn positions into float64; refuse windows that leave the image."""
     positions = np.asarray(positions, dtype=np.float64)
     outside = ~window_is_inside(positions, window_size, image_shape, centring)
@@ -263,8 +290,10 @@ def _windows_inside(positions, window_size, image_shape, centring):
     return positions
 
 
-def _first_pixels(positions, window_size, image_shape, centring):
-    """First pixel (x, y) of each window, and how far the window starts behind it (0 to 1)."""
+def _first_pixels(
+    positions: np.ndarray, window_size: int, image_shape: tuple[int, ...], centring: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """First pixel (x, y) of each window, and the offset of the window from it (0 to 1)."""
     start = positions - (window_size - 1) / 2
     if centring == "nearest":
         start = np.rint(start)
@@ -273,8 +302,8 @@ def _first_pixels(positions, window_size, image_shape, centring):
     return first.astype(np.intp), start - first
 
 
-def _source(image, centring):
-    """Prepare what windows are cut from: the image, or its padded spline coefficients."""
+def _source(image: Any, centring: str) -> np.ndarray:
+    """Prepare the source of the windows: the image, or its padded spline coefficients."""
     if centring == "nearest":
         return np.asarray(image)
     image = np.asarray(image, dtype=np.float32)
@@ -284,7 +313,7 @@ def _source(image, centring):
     return np.pad(coefficients, _MARGIN, mode="reflect")
 
 
-def _filled(image, mask):
+def _filled(image: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
     """Replace masked pixels by their nearest neighbours.
 
     The spline filter is recursive: a single NaN would spread over the whole image.
@@ -301,7 +330,9 @@ def _filled(image, mask):
     return image
 
 
-def _cut_block(first, fraction, source, window_size, centring):
+def _cut_block(
+    first: np.ndarray, fraction: np.ndarray, source: np.ndarray, window_size: int, centring: str
+) -> np.ndarray:
     """Windows (n, w, w) that start at pixels of a source; the same work in memory and in dask."""
     if centring == "nearest":
         return sliding_window_view(source, (window_size, window_size))[
@@ -323,7 +354,7 @@ def _cut_block(first, fraction, source, window_size, centring):
     return windows
 
 
-def _weighted(weights, shifted):
+def _weighted(weights: np.ndarray, shifted: Sequence[np.ndarray]) -> np.ndarray:
     """Weighted sum of four shifted arrays."""
     total = weights[0] * shifted[0]
     term = np.empty_like(total)
@@ -333,7 +364,7 @@ def _weighted(weights, shifted):
     return total
 
 
-def _spline_weights(fraction):
+def _spline_weights(fraction: np.ndarray) -> np.ndarray:
     """Cubic B-spline weights of the pixels before, at, after and two after; shape (4, n)."""
     t = fraction
     weights = [(1 - t) ** 3, 4 - 6 * t**2 + 3 * t**3, 1 + 3 * t + 3 * t**2 - 3 * t**3, t**3]

@@ -64,7 +64,9 @@ CORE = {
     "test_diagnostics.py": "test_smooth_maps_are_not_taken_for_a_trend test_an_angle_has_no_seam "
     "test_a_trend_is_named_and_noise_is_not",
     "test_docs.py": "",
-    "test_imaging.py": "",
+    "simulation/test_imaging.py": "",
+    "test_checks.py": "",
+    "test_progress.py": "",
     "test_lazy_windows.py": "",
     "test_neighbours.py": "",
     "test_package.py": "test_only_the_model_needs_torch test_the_wheel_holds_the_whole_package",

@@ -278,7 +278,7 @@ def test_files_without_positions_are_refused(tmp_path):
         as_positions(tmp_path / "words.csv")
     for content in (b"\x89HDF\r\n\x1a\n\x00\xff", b""):
         (tmp_path / "binary.csv").write_bytes(content)
-        with pytest.raises(ValueError, match="binary.csv' is no text file with positions"):
+        with pytest.raises(ValueError, match="binary.csv' is not a text file with positions"):
             as_positions(tmp_path / "binary.csv")
 
 

@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the simulator says it made is what is in the image."""
 
+import dataclasses
+import inspect
+
 import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
@@ -14,6 +17,7 @@ from hs_rvae.simulation import (
     simulate_series,
 )
 from hs_rvae.simulation.distortions import dislocation_field
+from hs_rvae.simulation.film_settings import FilmSettings
 
 
 def test_the_image_is_calibrated_and_in_counts():
@@ -135,8 +139,17 @@ def test_impossible_crystals_are_refused(call, message):
     [(simulate_hexagonal, "colour"), (simulate_series, "colour"), (simulate_series, "tilt")],
 )
 def test_unknown_parameters_of_other_crystals_and_series_are_refused(simulate, name):
-    with pytest.raises(TypeError, match=rf"unknown parameters \['{name}'\]; there are aspect"):
+    with pytest.raises(TypeError, match=rf"has no option {name}; it has aspect"):
         simulate(**{name: 0.1})
+
+
+def test_other_crystals_have_the_defaults_of_the_perovskite():
+    in_signature = inspect.signature(simulate_perovskite).parameters
+    for field in dataclasses.fields(FilmSettings):
+        assert in_signature[field.name].default == field.default, field.name
+    assert {"shape"} == set(in_signature) - {
+        field.name for field in dataclasses.fields(FilmSettings)
+    }
 
 
 def test_options_that_are_not_used_change_nothing():

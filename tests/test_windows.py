@@ -215,7 +215,7 @@ def test_unequal_scales_give_their_geometric_mean():
         (0, ValueError, "window of 0 pixels"),
         (-20, ValueError, "window of -20 pixels"),
         (0.1, ValueError, r"window_size=0.1 \(axis units, 0.02 per pixel\) makes .* 5 pixels"),
-        (np.nan, ValueError, "no window size"),
+        (np.nan, ValueError, "not a window size"),
     ],
 )
 def test_impossible_window_sizes_are_refused(window_size, error, match):

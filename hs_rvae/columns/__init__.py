@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From an image to its atomic columns: their lattice, their maxima, their sublattices."""
+"""Search for the atomic columns of an image: lattice, maxima, sublattices."""
 
 from .series import LatticeSeries
 from .sublattices import find_sublattices

@@ -6,13 +6,16 @@ Lags and lattice vectors are ``(x, y)``, one per row, in units in which pixels a
 the area 1: pixels times the `stretch` of each axis.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.ndimage import map_coordinates, maximum_filter
 
-from .peaks import vertex
+from .peaks import subpixel_offset
 
 _TILE = 1024  # px; large images are correlated tile by tile, which bounds memory and longest lag
 _FIRST_WIDTH, _WIDTH_STEP = 0.9, 1.4  # of the series of band-passes, in px
@@ -25,7 +28,7 @@ _SAME = 0.3  # peaks nearer than this, in shortest vectors, are one: split by al
 
 @dataclass
 class ColumnLattice:
-    """Lattice on which an image repeats itself.
+    """Translation lattice of an image.
 
     Attributes
     ----------
@@ -45,12 +48,17 @@ class ColumnLattice:
     width: float
 
 
-def find_lattice(image, valid=None, stretch=(1.0, 1.0), width=None):
+def find_lattice(
+    image: np.ndarray,
+    valid: np.ndarray | None = None,
+    stretch: tuple[float, float] | np.ndarray = (1.0, 1.0),
+    width: float | None = None,
+) -> tuple[ColumnLattice | None, list[float]]:
     """
-    Find the shortest lattice on which an image repeats itself.
+    Find the shortest translation lattice of an image.
 
-    The image is band-passed at a series of widths. Of the lattices found, those count whose
-    columns would be as wide as the band-pass; the one that stands out of noise most is taken.
+    The image is band-passed at a series of widths. A lattice counts if its columns would be as wide
+    as the band-pass. The one that stands out of the noise most is returned.
 
     Parameters
     ----------
@@ -59,14 +67,14 @@ def find_lattice(image, valid=None, stretch=(1.0, 1.0), width=None):
     valid : numpy.ndarray of bool, optional
         False where a pixel was not measured.
     stretch : tuple of float
-        Of the axes x and y.
+        Stretch of the axes x and y.
     width : float, optional
         Try this band-pass only, and any lattice.
 
     Returns
     -------
     lattice : ColumnLattice or None
-        None if there is none.
+        None if no lattice was found.
     widths : list of float
         The band-passes tried.
     """
@@ -104,7 +112,7 @@ def find_lattice(image, valid=None, stretch=(1.0, 1.0), width=None):
     return best, widths
 
 
-def reduced(vectors):
+def reduced(vectors: Any) -> np.ndarray:
     """Shortest basis of the lattice of two vectors (Gauss), the shorter one first."""
     short, long = sorted(np.asarray(vectors, float), key=np.linalg.norm)
     while True:
@@ -114,7 +122,7 @@ def reduced(vectors):
         short, long = long, short
 
 
-def centred_cells(vectors):
+def centred_cells(vectors: np.ndarray) -> list[np.ndarray]:
     """
     Cells of twice the area that have a lattice point in their centre, the most upright first.
 
@@ -138,11 +146,11 @@ def centred_cells(vectors):
     return sorted(cells, key=lambda cell: np.abs(_cosine(cell)))
 
 
-def _cosine(cell):
+def _cosine(cell: np.ndarray) -> float:
     return cell[0] @ cell[1] / np.prod(np.linalg.norm(cell, axis=1))
 
 
-def upright(vectors):
+def upright(vectors: Any) -> np.ndarray:
     """The basis with its first vector nearest to +x and its second nearest to +y."""
     candidates = np.array([s * v for v in np.asarray(vectors, float) for s in (1, -1)])
     first = np.argmax(candidates[:, 0] / np.linalg.norm(candidates, axis=1))
@@ -150,11 +158,11 @@ def upright(vectors):
     return np.array([candidates[first], others[np.argmax(others[:, 1])]])
 
 
-def _area(image, valid):
+def _area(image: np.ndarray, valid: np.ndarray | None) -> int:
     return image.size if valid is None else max(int(valid.sum()), 1)
 
 
-def _spectra(image, valid):
+def _spectra(image: np.ndarray, valid: np.ndarray | None) -> tuple[Any, np.ndarray, list[int]]:
     """Sums over tiles: power spectrum, and the overlap of the windows at each lag."""
     tile = [min(_TILE, n) for n in image.shape]
     reach = [n // 2 for n in tile]
@@ -181,20 +189,20 @@ def _spectra(image, valid):
     return power, np.maximum(overlap, 0.1 * overlap.max()), tile
 
 
-def _starts(length, tile):
+def _starts(length: int, tile: int) -> list[int]:
     """First pixels of tiles that cover `length`, the last one shifted inwards."""
     starts = list(range(0, length - tile + 1, tile))
     return starts if starts[-1] + tile >= length else [*starts, length - tile]
 
 
-def _soft_window(n):
+def _soft_window(n: int) -> np.ndarray:
     """Window that falls to zero over an eighth of its length at either end."""
     edge = max(n // 8, 1)
     rise = np.sin(np.pi / 2 * (np.arange(edge) + 0.5) / edge) ** 2
     return np.concatenate([rise, np.ones(n - 2 * edge), rise[::-1]])
 
 
-def _lattice_of(correlation, stretch, width):
+def _lattice_of(correlation: np.ndarray, stretch: np.ndarray, width: float) -> ColumnLattice | None:
     """Shortest lattice of the high peaks of an autocorrelation whose zero lag is central."""
     lags, heights = _peaks(correlation, stretch)
     far = np.linalg.norm(lags, axis=1) > 2 * width
@@ -220,7 +228,7 @@ def _lattice_of(correlation, stretch, width):
     return ColumnLattice(vectors, float(values.mean()), np.nan, width)
 
 
-def _peaks(correlation, stretch):
+def _peaks(correlation: np.ndarray, stretch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Local maxima of an autocorrelation off its centre, to a fraction of a pixel."""
     top = maximum_filter(correlation, size=3)
     rows, columns = np.nonzero((correlation == top) & (correlation > 0.02))
@@ -229,15 +237,15 @@ def _peaks(correlation, stretch):
     rows, columns = rows[inner], columns[inner]
     heights = correlation[rows, columns]
     offset = [
-        vertex(correlation[rows, columns - 1], heights, correlation[rows, columns + 1]),
-        vertex(correlation[rows - 1, columns], heights, correlation[rows + 1, columns]),
+        subpixel_offset(correlation[rows, columns - 1], heights, correlation[rows, columns + 1]),
+        subpixel_offset(correlation[rows - 1, columns], heights, correlation[rows + 1, columns]),
     ]
     centre = np.array(correlation.shape)[::-1] // 2
     lags = np.stack([columns, rows], axis=1) - centre + np.stack(offset, axis=1)
     return lags * stretch, heights
 
 
-def _merged(lags, heights):
+def _merged(lags: np.ndarray, heights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Join peaks that lie close together, and sort them by length."""
     order = np.argsort(np.linalg.norm(lags, axis=1))[:_MOST]
     lags, heights = lags[order], heights[order]
@@ -253,7 +261,7 @@ def _merged(lags, heights):
     return np.array(joined), np.array(sums)
 
 
-def _adjusted(vectors, lags, heights):
+def _adjusted(vectors: np.ndarray, lags: np.ndarray, heights: np.ndarray) -> np.ndarray:
     """Fit the vectors to all peaks near lattice points up to the third."""
     for _ in range(2):
         steps = np.round(lags @ np.linalg.inv(vectors))

@@ -8,6 +8,8 @@ same sublattice, (1, 1) is half a diagonal and ends on the other one. Every colu
 vectors, so that strain and slow bending add up over the image without harm.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,11 +54,11 @@ class ColumnGraph:
     part: np.ndarray
 
     @property
-    def odd(self):
-        """Which of the two sublattices a column belongs to: False or True."""
+    def odd(self) -> np.ndarray:
+        """Sublattice of each column: False for one of the two, True for the other."""
         return self.index[:, 0] % 2 == 1
 
-    def take(self, kept):
+    def take(self, kept: np.ndarray) -> ColumnGraph:
         """The graph of some columns only, a boolean mask."""
         number = np.where(kept, np.cumsum(kept) - 1, -1)
         neighbours = np.where(self.neighbours >= 0, number[self.neighbours], -1)
@@ -65,9 +67,9 @@ class ColumnGraph:
             self.part[kept],
         )  # fmt: skip
 
-    def regularity(self):
+    def regularity(self) -> np.ndarray:
         """
-        How much the surroundings of each column resemble a lattice: 0 to 1.
+        Similarity of the surroundings of each column to a lattice, 0 to 1.
 
         Share of the edges that lead to a column, less twice their mean squared misfit, averaged
         over neighbours. Above 0.6 in crystals with strong disorder or strain, about 0.2 for maxima
@@ -77,7 +79,7 @@ class ColumnGraph:
             return np.empty(0)
         known = self.neighbours >= 0
 
-        def spread(values, rounds):
+        def spread(values: np.ndarray, rounds: int) -> np.ndarray:
             shape = (-1,) + (1,) * (values.ndim - 1)
             for _ in range(rounds):
                 mask = known.reshape(known.shape + (1,) * (values.ndim - 1))
@@ -95,13 +97,13 @@ class ColumnGraph:
         misfit = spread(square, 2) / np.maximum(4 * share, 1e-9)
         return share * (1 - 2 * misfit)
 
-    def alternation(self, heights):
+    def alternation(self, heights: np.ndarray) -> float:
         """
-        How far the two colours differ in height, as a correlation over neighbouring cells.
+        Difference in height of the two colours, as a correlation over neighbouring cells.
 
         Each column is compared with the mean of its four half-diagonal neighbours. If one colour
         is higher than the other, whichever it is at the place, the differences of neighbouring
-        cells agree: 1. With chance differences only, they correlate by 0.1, for they share columns.
+        cells agree: 1. Chance differences correlate by 0.1, because cells share columns.
         """
         diagonal = self.neighbours[:, :4]
         known = diagonal >= 0
@@ -120,7 +122,7 @@ class ColumnGraph:
         product = np.where(pairs, difference[:, None] * difference[edges], 0).sum()
         return float(product / square) if square > 0 else 0.0
 
-    def share_of_fewer(self):
+    def share_of_fewer(self) -> float:
         """Number of columns of the rarer colour of each part over that of the other colour."""
         odd = np.bincount(self.part, self.odd)
         even = np.bincount(self.part, ~self.odd)
@@ -129,8 +131,8 @@ class ColumnGraph:
         most = np.maximum(odd, even)[enough].sum()
         return float(np.minimum(odd, even)[enough].sum() / most) if most else 1.0
 
-    def consistency(self):
-        """Share of neighbours that agree on who belongs to which sublattice; NaN without any."""
+    def consistency(self) -> float:
+        """Share of neighbours that agree on their sublattices; NaN without any neighbours."""
         rows, steps = np.nonzero(self.neighbours >= 0)
         if not len(rows):
             return np.nan
@@ -138,7 +140,7 @@ class ColumnGraph:
         return float((other == (steps < 4)).mean())
 
 
-def connect(positions, cell):
+def connect(positions: np.ndarray, cell: np.ndarray) -> ColumnGraph:
     """
     Find the neighbours of all columns and number the columns.
 
@@ -164,12 +166,14 @@ def connect(positions, cell):
     return ColumnGraph(positions, neighbours, cells, index, part)
 
 
-def nearest_distance(cell):
+def nearest_distance(cell: np.ndarray) -> float:
     """Distance of the nearest columns: an edge of the cell or half a diagonal."""
     return float(np.linalg.norm(STEPS / 2 @ cell, axis=1).min())
 
 
-def _neighbours(tree, positions, cells, reach):
+def _neighbours(
+    tree: cKDTree, positions: np.ndarray, cells: np.ndarray, reach: float
+) -> np.ndarray:
     """Column nearest to the end of each step, if the step back ends here."""
     n = len(positions)
     ends = positions[:, None] + np.einsum("ks,nsx->nkx", STEPS / 2, cells)
@@ -180,24 +184,28 @@ def _neighbours(tree, positions, cells, reach):
     return np.where(back == np.arange(n)[:, None], found, -1)
 
 
-def _local_cells(positions, neighbours, cells, cell):
+def _local_cells(
+    positions: np.ndarray, neighbours: np.ndarray, cells: np.ndarray, cell: np.ndarray
+) -> np.ndarray:
     """Cell vectors at each column from its own neighbours and from the cells around it."""
     known = neighbours >= 0
-    around = (cells + np.where(known[..., None, None], cells[neighbours], 0).sum(axis=1)) / (
+    surroundings = (cells + np.where(known[..., None, None], cells[neighbours], 0).sum(axis=1)) / (
         1 + known.sum(axis=1)
     )[:, None, None]
     weights = np.where(known, _WEIGHTS, 0)
     steps = STEPS / 2
     vectors = positions[neighbours] - positions[:, None]
     normal = np.einsum("nk,ks,kt->nst", weights, steps, steps) + _STIFFNESS * np.eye(2)
-    right = np.einsum("nk,ks,nkx->nsx", weights, steps, vectors) + _STIFFNESS * around
+    right = np.einsum("nk,ks,nkx->nsx", weights, steps, vectors) + _STIFFNESS * surroundings
     local = np.linalg.solve(normal, right)
     # A neighbourhood that is no lattice must not lead its surroundings astray.
     strange = np.abs(local - cell).max(axis=(1, 2)) > 0.35 * np.linalg.norm(cell, axis=1).min()
     return np.where(strange[:, None, None], cell, local)
 
 
-def _numbers(positions, neighbours, cells, distance):
+def _numbers(
+    positions: np.ndarray, neighbours: np.ndarray, cells: np.ndarray, distance: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Lattice indices, carried from column to column along the most regular steps."""
     n = len(positions)
     rows, steps = np.nonzero(neighbours >= 0)
@@ -227,14 +235,14 @@ def _numbers(positions, neighbours, cells, distance):
     return _outvoted(index, neighbours), part
 
 
-def _one_of_each(part):
+def _one_of_each(part: np.ndarray) -> list[int]:
     """One column of every part that has more than one."""
     _, first, size = np.unique(part, return_index=True, return_counts=True)
     return first[size > 1].tolist()
 
 
-def _confirmed(neighbours):
-    """Which steps can also be walked as two others."""
+def _confirmed(neighbours: np.ndarray) -> np.ndarray:
+    """Mark the steps that can also be walked as two others."""
     n = len(neighbours)
     padded = np.vstack([neighbours, np.full((1, len(STEPS)), -1)])
     confirmed = np.zeros(neighbours.shape, bool)
@@ -247,23 +255,23 @@ def _confirmed(neighbours):
     return confirmed
 
 
-def _outvoted(index, neighbours):
+def _outvoted(index: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
     """Take over the place that most neighbours give to a column."""
     known = neighbours >= 0
     for _ in range(3):
         votes = np.where(known[..., None], index[neighbours] - STEPS, np.iinfo(int).min // 2)
         same = (votes[:, :, None] == votes[:, None]).all(axis=-1) & known[:, None]
         counts = np.where(known, same.sum(axis=2), 0)
-        own = ((votes == index[:, None]).all(axis=-1) & known).sum(axis=1)
+        own_votes = ((votes == index[:, None]).all(axis=-1) & known).sum(axis=1)
         best = counts.argmax(axis=1)
-        rows = np.flatnonzero(counts[np.arange(len(index)), best] > own)
+        rows = np.flatnonzero(counts[np.arange(len(index)), best] > own_votes)
         if not len(rows):
             break
         index[rows] = votes[rows, best[rows]]
     return index
 
 
-def join_parts(graph):
+def join_parts(graph: ColumnGraph) -> int:
     """
     Count the parts of a crystal from one origin where their lattices continue each other.
 
@@ -309,7 +317,7 @@ def join_parts(graph):
     return int(graph.part.max()) + 1
 
 
-def find_holes(graph):
+def find_holes(graph: ColumnGraph) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     Find places of the lattice that have no column.
 
@@ -355,7 +363,7 @@ def find_holes(graph):
     return mean[good], index[first], graph.part[rows[first]]
 
 
-def _largest_gaps(group, vectors):
+def _largest_gaps(group: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """Largest angle between neighbouring vectors of each group."""
     angle = np.arctan2(vectors[:, 1], vectors[:, 0])
     order = np.lexsort([angle, group])

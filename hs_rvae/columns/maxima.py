@@ -1,9 +1,12 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From an image to the columns that are maxima of it, and their places in the lattice."""
+"""Columns that are maxima of an image, and their places in the lattice."""
+
+from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import minimum_filter
@@ -11,6 +14,7 @@ from scipy.ndimage import minimum_filter
 from . import autocorrelation as _cells
 from . import lattice as _lattice
 from . import peaks as _peaks
+from .search_image import Picture
 
 _logger = logging.getLogger(__name__)
 
@@ -26,18 +30,18 @@ _REGULAR = 0.4  # crystals have more than 0.6, linked maxima of noise about 0.2
 
 @dataclass
 class FoundColumns:
-    """Columns that are maxima, and what is known about them.
+    """Columns that are maxima of an image.
 
     Attributes
     ----------
     graph : ColumnGraph
-        Of the maxima that stand out and form a lattice.
+        Graph of the maxima that stand out and form a lattice.
     heights : numpy.ndarray of shape (n,)
         In the band-passed image.
     faint : numpy.ndarray of shape (m, 2)
         Maxima that do not stand out, ``(x, y)`` in pixels.
     distance : float
-        Of the nearest columns, in the units of `graph`.
+        Distance of the nearest columns, in the units of `graph`.
     dark : bool
         Columns are dark on a bright background.
     """
@@ -49,7 +53,9 @@ class FoundColumns:
     dark: bool
 
 
-def find_columns(picture, cell, dark, threshold, separation):
+def find_columns(
+    picture: Picture, cell: Any, dark: bool | None, threshold: float, separation: float | None
+) -> FoundColumns:
     """
     Find the lattice, the maxima on it and their neighbours.
 
@@ -65,7 +71,7 @@ def find_columns(picture, cell, dark, threshold, separation):
     """
     stretch = picture.stretch
     vectors, cell = _lattice_vectors(picture, cell)
-    shortest = np.linalg.norm(vectors[0])
+    shortest = float(np.linalg.norm(vectors[0]))
     width = _BAND * shortest
     values = picture.values
     if picture.valid is not None:
@@ -80,7 +86,7 @@ def find_columns(picture, cell, dark, threshold, separation):
         separation = 0.4 * shortest
         _logger.info("Maxima closer than %.3g px count as one column.", separation)
     separation = float(separation)
-    measured = away_from_gaps(picture.valid, 0.15 * shortest)
+    measured = None if picture.valid is None else away_from_gaps(picture.valid, 0.15 * shortest)
     positions, heights = _peaks.local_maxima(passed, separation, stretch, measured)
     del passed
     noise = _peaks.noise_of_band_pass(values, positions, width, int(2 * shortest) + 1)
@@ -112,7 +118,9 @@ def find_columns(picture, cell, dark, threshold, separation):
     return FoundColumns(graph, heights, positions[~clear], distance, dark)
 
 
-def _crystal_only(graph, heights):
+def _crystal_only(
+    graph: _lattice.ColumnGraph, heights: np.ndarray
+) -> tuple[_lattice.ColumnGraph, np.ndarray]:
     """Leave out maxima of noise that happen to be linked, and parts of a few columns."""
     for _ in range(5):
         size = np.bincount(graph.part, minlength=1)
@@ -124,12 +132,12 @@ def _crystal_only(graph, heights):
     return graph, heights
 
 
-def _lattice_vectors(picture, cell):
+def _lattice_vectors(picture: Picture, cell: Any) -> tuple[np.ndarray, np.ndarray | None]:
     """Lattice of all columns, and the cell of one sublattice where it was given."""
     stretch = picture.stretch
     size = np.array(picture.values.shape[::-1]) * stretch
     if cell is not None:
-        given = cell
+        user_cell = cell
         try:
             cell = np.asarray(cell, float)
         except (TypeError, ValueError):
@@ -137,7 +145,7 @@ def _lattice_vectors(picture, cell):
         usable = np.isfinite(cell).all() and (cell > 0 if cell.shape == () else cell.any())
         if cell.shape not in ((), (2, 2)) or not usable:
             raise ValueError(
-                f"cell must be a length or two vectors (x, y), in pixels, not {given!r}."
+                f"cell must be a length or two vectors (x, y), in pixels, not {user_cell!r}."
             )
     if cell is not None and cell.shape == (2, 2):
         cell = _cells.upright(cell * stretch)
@@ -180,7 +188,9 @@ def _lattice_vectors(picture, cell):
     return found.vectors, choices[int(np.argmin(misfits))]
 
 
-def _connect(positions, heights, vectors, cell):
+def _connect(
+    positions: np.ndarray, heights: np.ndarray, vectors: np.ndarray, cell: np.ndarray | None
+) -> _lattice.ColumnGraph:
     """Neighbours for the given cell, or for the cell that the columns ask for."""
     if cell is not None:
         return _lattice.connect(positions, cell)
@@ -196,18 +206,16 @@ def _connect(positions, heights, vectors, cell):
     return _lattice.connect(positions, _cells.upright(vectors))
 
 
-def away_from_gaps(valid, distance):
+def away_from_gaps(valid: np.ndarray, distance: float) -> np.ndarray:
     """Pixels whose surroundings were measured too."""
-    if valid is None:
-        return None
     side = 2 * int(np.ceil(distance)) + 1
     return minimum_filter(valid, size=side, mode="nearest")
 
 
-def vectors_text(vectors):
+def vectors_text(vectors: np.ndarray) -> str:
     """Two vectors for people to read."""
     return " and ".join(f"({x:.4g}, {y:.4g})" for x, y in vectors)
 
 
-def _range(widths):
+def _range(widths: list[float]) -> str:
     return f"{widths[0]:.3g}" if len(widths) == 1 else f"{min(widths):.3g} to {max(widths):.3g}"

@@ -1,13 +1,15 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Columns as local maxima of a band-passed image, and how far they stand out of the noise."""
+"""Columns as local maxima of a band-passed image, and their heights against the noise."""
+
+from __future__ import annotations
 
 import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_laplace, maximum_filter
 from scipy.spatial import cKDTree
 
 
-def filled(image, valid, width):
+def filled(image: np.ndarray, valid: np.ndarray, width: float) -> np.ndarray:
     """Replace pixels that were not measured by a local mean, of about `width` around."""
     weight = gaussian_filter(valid.astype(np.float32), width)
     mean = gaussian_filter(np.where(valid, image, 0), width)
@@ -16,15 +18,15 @@ def filled(image, valid, width):
     return np.where(valid, image, local).astype(np.float32)
 
 
-def band_passed(image, width, stretch):
+def band_passed(image: np.ndarray, width: float, stretch: np.ndarray) -> np.ndarray:
     """Negative Laplacian of Gaussian: bright spots about `width` wide stand out, slopes vanish."""
     passed = gaussian_laplace(image, (width / stretch[1], width / stretch[0]), output=np.float32)
     passed *= np.float32(-(width**2))
     return passed
 
 
-def are_dark(passed):
-    """Whether the spots of a band-passed image are darker than their surroundings.
+def are_dark(passed: np.ndarray) -> bool:
+    """Return True if the spots of a band-passed image are darker than their surroundings.
 
     Columns are small spots on a wide network: their side of the distribution is the longer one.
     """
@@ -32,11 +34,13 @@ def are_dark(passed):
     return bool(np.mean(sample**3) < 0)
 
 
-def noise_of_band_pass(image, positions, width, block):
+def noise_of_band_pass(
+    image: np.ndarray, positions: np.ndarray, width: float, block: int
+) -> np.ndarray:
     """
     Standard deviation of the noise in a band-passed image, at some positions.
 
-    The pixel noise is the mean absolute value of a filter that sees neither slopes nor curvature
+    The pixel noise is the mean absolute value of a filter blind to slopes and curvature
     (J. Immerkaer, Computer Vision and Image Understanding 64, 300 (1996)), in square blocks.
 
     Parameters
@@ -46,7 +50,7 @@ def noise_of_band_pass(image, positions, width, block):
     positions : numpy.ndarray of shape (n, 2)
         ``(x, y)`` in pixels.
     width : float
-        Of the band-pass.
+        Width of the band-pass.
     block : int
         Side of the blocks in pixels.
 
@@ -67,7 +71,9 @@ def noise_of_band_pass(image, positions, width, block):
     return pixel_noise[tuple(where)] / (width * np.sqrt(2 * np.pi))
 
 
-def local_maxima(passed, distance, stretch, valid=None):
+def local_maxima(
+    passed: np.ndarray, distance: float, stretch: np.ndarray, valid: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """
     Find the maxima of a band-passed image, up to its border.
 
@@ -75,9 +81,9 @@ def local_maxima(passed, distance, stretch, valid=None):
     ----------
     passed : numpy.ndarray of shape (rows, columns)
     distance : float
-        Of two maxima this close, the lower one is dropped.
+        The lower one of two maxima this close is dropped.
     stretch : numpy.ndarray of shape (2,)
-        Of the axes x and y; `distance` counts stretched pixels.
+        Stretch of the axes x and y; `distance` counts stretched pixels.
     valid : numpy.ndarray of bool, optional
         No maximum is taken where this is False.
 
@@ -95,20 +101,20 @@ def local_maxima(passed, distance, stretch, valid=None):
         top &= valid
     rows, columns = np.nonzero(top)
     heights = passed[rows, columns].astype(np.float64)
-    x = columns + vertex(passed[rows, columns - 1], heights, passed[rows, columns + 1])
-    y = rows + vertex(passed[rows - 1, columns], heights, passed[rows + 1, columns])
+    x = columns + subpixel_offset(passed[rows, columns - 1], heights, passed[rows, columns + 1])
+    y = rows + subpixel_offset(passed[rows - 1, columns], heights, passed[rows + 1, columns])
     positions = np.stack([x, y], axis=1)
     kept = _highest_within(positions * stretch, heights, distance)
     return positions[kept], heights[kept]
 
 
-def vertex(before, middle, after):
-    """Where the parabola through three values, of which the middle one is highest, is highest."""
+def subpixel_offset(before: np.ndarray, middle: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Offset of the vertex of the parabola through a maximum and its two neighbours, in pixels."""
     curvature = np.minimum(before - 2 * middle + after, -1e-12)
     return np.clip((before - after) / (2 * curvature), -0.5, 0.5)
 
 
-def _highest_within(positions, heights, distance):
+def _highest_within(positions: np.ndarray, heights: np.ndarray, distance: float) -> np.ndarray:
     """Mask of the positions that have no higher one, itself kept, within a distance."""
     kept = np.ones(len(positions), bool)
     if not len(positions):
@@ -122,7 +128,7 @@ def _highest_within(positions, heights, distance):
     return kept
 
 
-def typical_height(heights, count):
+def typical_height(heights: np.ndarray, count: float) -> float:
     """Height that 5 % of `count` maxima reach: of the strongest kind, not of a bright speck."""
     if not len(heights):
         return 0.0

@@ -2,13 +2,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The image that columns are searched in: checked, in memory, with its scales."""
 
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .. import parent_image as _parent_image
-from ..constant_bands import Bands, find_bands
+from ..constant_bands import Bands, describe, find_bands
 from ..masked_arrays import filled
+
+_logger = logging.getLogger(__name__)
 
 _SMALLEST = 16  # px
 _FOR_ATOMAP = {"b1": np.uint8, "f2": np.float32}  # it cannot work with these types
@@ -33,7 +40,7 @@ class Picture:
     scale : tuple of float
         Size (x, y) of a pixel.
     units : str
-        Of the scale; "pixel" without calibration, as Atomap has it.
+        Unit of the scale; "pixel" without calibration, as Atomap has it.
     stretch : numpy.ndarray of shape (2,)
         Size (x, y) of a pixel in units in which its area is 1.
     """
@@ -47,12 +54,14 @@ class Picture:
     bands: Bands | None = None
 
     @property
-    def measured(self):
+    def measured(self) -> np.ndarray:
         """The image with NaN where it has constant bands."""
-        return self.raw if self.bands is None else np.where(self.bands.mask, np.nan, self.raw)
+        if self.bands is None or self.bands.mask is None:
+            return self.raw
+        return np.where(self.bands.mask, np.nan, self.raw)
 
     @classmethod
-    def of(cls, image, calibration=None):
+    def of(cls, image: Any, calibration: tuple[tuple[float, float], str] | None = None) -> Picture:
         """Check a signal or an array and load it; `calibration` of an array: scale and units."""
         data = _parent_image.image_data(image)
         if hasattr(data, "compute"):
@@ -72,7 +81,7 @@ class Picture:
         if valid is not None and not valid.any():
             raise ValueError("image has no finite pixel: all values are NaN or infinite.")
         bands = find_bands(raw)
-        if bands is not None:
+        if bands is not None and bands.mask is not None:
             valid = finite & ~bands.mask
         values = _standardised(raw, valid)
         scale, units = calibration or _parent_image.calibration(image)
@@ -80,7 +89,7 @@ class Picture:
         return cls(raw, values, valid, scale, units or "pixel", np.array([ratio, 1 / ratio]), bands)
 
 
-def _standardised(raw, valid):
+def _standardised(raw: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
     """Values as float32 with median 0, most of them within 1, all within `_LIMIT`."""
     inside = raw.ravel() if valid is None else raw[valid]
     if inside.min() == inside.max():
@@ -95,3 +104,9 @@ def _standardised(raw, valid):
     if valid is not None:
         values[~valid] = 0
     return np.clip(values, -_LIMIT, _LIMIT, out=values).astype(np.float32)
+
+
+def warn_of_bands(found: Sequence[Bands | None]) -> None:
+    """Warn of constant bands, of an image or of the frames of a series."""
+    if text := describe(found):
+        _logger.warning("%s There no columns are looked for.", text)

@@ -2,21 +2,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sublattices of every frame of a series."""
 
-import logging
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
+import pandas as pd
 
 from .. import parent_image as _parent_image
-from ..constant_bands import describe
+from ..constant_bands import Bands
 from ..masked_arrays import filled
-from ..parallel import interruptible, run_tasks
-from ..refinement.fitting import Progress
-from .search_image import Picture
-
-_logger = logging.getLogger(__name__)
+from ..parallel import run_tasks
+from ..refinement.atomap_objects import as_atom_lattice
+from ..refinement.fitting import refinement_progress
+from .column_tables import SearchSettings, find_tables
+from .search_image import Picture, warn_of_bands
 
 
 class LatticeSeries(Sequence):
@@ -46,31 +49,29 @@ class LatticeSeries(Sequence):
     [True, True]
     """
 
-    def __init__(self, tables, image):
+    def __init__(self, tables: list[list[pd.DataFrame]], image: Any) -> None:
         self._tables = tables
         self.image = image
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._tables)
 
-    def __getitem__(self, frame):
-        from .sublattices import as_atom_lattice
-
+    def __getitem__(self, frame: Any) -> Any:
         if isinstance(frame, slice):
             return [self[k] for k in range(*frame.indices(len(self)))]
         frame = range(len(self))[frame]
         raw = np.asarray(_frame(self.image, frame))
         return as_atom_lattice(self._tables[frame], raw)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<LatticeSeries, {len(self)} frames, sublattices: {', '.join(self.names)}>"
 
     @property
-    def names(self):
+    def names(self) -> list[str]:
         """Names of the sublattices."""
         return list("AB"[: len(self._tables[0])])
 
-    def tables(self, sublattice):
+    def tables(self, sublattice: str | int) -> list[pd.DataFrame]:
         """
         Tables of one sublattice, one per frame.
 
@@ -88,7 +89,7 @@ class LatticeSeries(Sequence):
         ValueError
             If there is no such sublattice.
         """
-        number = self.names.index(sublattice) if sublattice in self.names else sublattice
+        number: Any = self.names.index(sublattice) if sublattice in self.names else sublattice
         if isinstance(number, bool) or number not in range(len(self.names)):
             raise ValueError(
                 f"sublattice={sublattice!r}: there are "
@@ -97,15 +98,17 @@ class LatticeSeries(Sequence):
         return [tables[number] for tables in self._tables]
 
 
-def find_in_series(image, settings, show_progressbar):
-    """Find the sublattices of all frames; those of the first say how to look in the others.
+def find_in_series(
+    image: Any, settings: SearchSettings, show_progressbar: bool | None
+) -> LatticeSeries:
+    """
+    Find the sublattices of all frames, with the cell and the shape of columns of the first one.
 
     Parameters
     ----------
     image : hyperspy.api.signals.Signal2D
         ``(n | x, y)``, eager or lazy.
-    settings : dict
-        Of :func:`hs_rvae.find_sublattices`.
+    settings : SearchSettings
     show_progressbar : bool or None
 
     Returns
@@ -121,24 +124,23 @@ def find_in_series(image, settings, show_progressbar):
 
     calibration = _parent_image.calibration(image)
     n_frames, token = len(image.data), uuid4().hex
-    tables, bands = [None] * n_frames, [None] * n_frames
-    with (
-        interruptible("Finding columns was interrupted: nothing has been changed."),
-        Progress(n_frames, show_progressbar, "Finding columns") as tick,
-    ):
+    tables: list[list[pd.DataFrame]] = [[]] * n_frames
+    bands: list[Bands | None] = [None] * n_frames
+    with refinement_progress(n_frames, show_progressbar, "Finding columns") as tick:
         tables[0], bands[0] = _find(np.asarray(_frame(image, 0)), 0, calibration, settings)
         tick()
         attrs = tables[0][0].attrs
-        settings = settings | {
-            "cell": attrs["cell"],
-            "dark": attrs["dark"],
-            "n_sublattices": len(tables[0]),
-            "tail": attrs["tail"],
-            "radius": attrs["radius"],
-            "disk_radius": attrs["disk_radius"],
-        }
+        settings = replace(
+            settings,
+            cell=attrs["cell"],
+            dark=attrs["dark"],
+            n_sublattices=len(tables[0]),
+            tail=attrs["tail"],
+            radius=attrs["radius"],
+            disk_radius=attrs["disk_radius"],
+        )
 
-        def done(number, result):
+        def done(number: int, result: Any) -> None:
             tables[number + 1], bands[number + 1] = result
             tick()
 
@@ -157,24 +159,18 @@ def find_in_series(image, settings, show_progressbar):
     return LatticeSeries(tables, image)
 
 
-def warn_of_bands(found):
-    """Warn of constant bands, of an image or of the frames of a series."""
-    if text := describe(found):
-        _logger.warning("%s There no columns are looked for.", text)
-
-
-def _frame(image, number):
+def _frame(image: Any, number: int) -> Any:
     """Pixels of one frame: an array, or dask's only block of it."""
     frame = filled(image.data[number])
     return frame.rechunk(frame.shape) if hasattr(frame, "dask") else frame
 
 
-def _find(data, number, calibration, settings):
-    from .sublattices import find_tables
-
+def _find(
+    data: Any, number: int, calibration: tuple[tuple[float, float], str], settings: SearchSettings
+) -> tuple[list[pd.DataFrame], Bands | None]:
     try:
         picture = Picture.of(np.asarray(data), calibration)
-        tables = find_tables(picture, **settings, show_progressbar=False)
+        tables = find_tables(picture, settings, show_progressbar=False)
         return tables, picture.bands and replace(picture.bands, mask=None)
     except ValueError as error:
         raise ValueError(f"frame {number}: {error}") from error

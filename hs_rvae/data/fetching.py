@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Files of other projects: found on this machine, or fetched from their publishers."""
 
+from __future__ import annotations
+
 import logging
 import os
 from dataclasses import dataclass
@@ -28,11 +30,11 @@ class PublishedFile:
     sha256: str
 
     @property
-    def url(self):
+    def url(self) -> str:
         """Address of the file at its commit."""
         return f"{SERVER}/{self.repository}/{self.commit}/{self.path}"
 
-    def get(self, allow_download):
+    def get(self, allow_download: bool) -> Path:
         """Path of a verified copy, fetched if there is none and `allow_download` is true.
 
         The folder HS_RVAE_DATA and the folders in it come first, then the cache.
@@ -48,7 +50,7 @@ class PublishedFile:
             )
         return path
 
-    def _own_copy(self):
+    def _own_copy(self) -> Path | None:
         """Copy in the folder that the user names."""
         if not os.environ.get("HS_RVAE_DATA"):
             return None
@@ -69,12 +71,12 @@ class PublishedFile:
             )
         return None
 
-    def _cached_copy(self):
+    def _cached_copy(self) -> Path | None:
         """Copy of an earlier download, or put there by hand."""
         paths = [cache_folder() / name for name in self._names()]
         return next((p for p in paths if os.path.isfile(p) and self._is_right(p)), None)
 
-    def _download(self):
+    def _download(self) -> Path:
         folder = cache_folder()
         _logger.info("Fetching %s (%s) from %s", self.name, self.licence, self.url)
         try:
@@ -100,14 +102,14 @@ class PublishedFile:
             ) from error
         return Path(fetched)
 
-    def _names(self):
-        """Names under which a copy may lie: ours and the publisher's."""
+    def _names(self) -> dict[str, None]:
+        """Possible names of a copy: ours and the publisher's."""
         return dict.fromkeys((self.name, self.path.rpartition("/")[2]))
 
-    def _is_right(self, path):
+    def _is_right(self, path: Path) -> bool:
         return pooch.file_hash(str(path), alg="sha256") == self.sha256
 
-    def _missing(self):
+    def _missing(self) -> str:
         for name in self._names():
             path = cache_folder() / name
             if os.path.isfile(path):
@@ -117,13 +119,13 @@ class PublishedFile:
             f" (HS_RVAE_DATA={folder} does not hold it)" if folder else ""
         )
 
-    def _by_hand(self):
+    def _by_hand(self) -> str:
         return (
             f"save that file as {cache_folder() / self.name}, or in any folder and set the "
             "environment variable HS_RVAE_DATA to it."
         )
 
 
-def cache_folder():
+def cache_folder() -> Path:
     """Folder of the user's for fetched files."""
     return Path(pooch.os_cache("hs_rvae")) / "data"

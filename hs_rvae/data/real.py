@@ -2,10 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Real images of other projects, fetched on request."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np
 import rsciio.image
+from hyperspy.signals import Signal2D
 
 from .fetching import PublishedFile
 from .images import calibrated_image, from_hspy
@@ -30,7 +33,7 @@ _PTO_SRO = PublishedFile(
 )
 
 
-def dysco3(allow_download=False):
+def dysco3(allow_download: bool = False) -> Signal2D:
     """Load a real HAADF-STEM image of an orthoperovskite with two alternating variants.
 
     The A columns shift up and down by 3 to 4 px, alternating from one vertical line of columns to
@@ -92,7 +95,7 @@ def dysco3(allow_download=False):
     )
 
 
-def dysco3_positions():
+def dysco3_positions() -> tuple[np.ndarray, np.ndarray]:
     """Load the A columns of `dysco3` and their distances from the neighbours.
 
     The positions ship with the package; the image does not.
@@ -103,7 +106,7 @@ def dysco3_positions():
         Columns found by fitting Gaussians, shape (256, 2), ``(x, y)`` in pixels, y down.
     shift : numpy.ndarray
         Position minus the mean of the four nearest columns in `positions`, shape (256, 2), in
-        pixels. Its y component tells the two variants apart: it is positive for 126 columns,
+        pixels. Its y component separates the two variants: it is positive for 126 columns,
         negative for 130, and never within 1 px of zero. At the rim, where the four nearest columns
         do not surround a column, and beside the few columns missing from the list (shifts of more
         than 6 px), its length means nothing.
@@ -121,7 +124,7 @@ def dysco3_positions():
         return stored["A_xy"], stored["shift_from_4nn_px"]
 
 
-def pto_sro(allow_download=False):
+def pto_sro(allow_download: bool = False) -> Signal2D:
     """Load a real, calibrated HAADF-STEM image of a PbTiO3/SrRuO3 superlattice.
 
     Layers of different chemistry, and a polarisation that turns along the strip. There is no truth

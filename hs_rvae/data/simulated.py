@@ -2,16 +2,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Images that ship with the package, simulated with the physics of electron scattering."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np
+from hyperspy.signals import Signal2D
 
 from .images import from_hspy
 
 _HERE = Path(__file__).parent
 
 
-def bfo_multislice():
+def bfo_multislice() -> tuple[Signal2D, dict[str, np.ndarray]]:
     """Load a simulated HAADF-STEM image of a BiFeO3 film, with its truth.
 
     Frozen-phonon multislice at 200 kV: four variants turned by 90 degrees, a non-polar part, a
@@ -23,7 +26,7 @@ def bfo_multislice():
     image : hyperspy.signals.Signal2D
         Image of shape (960, 960), float32, with axes ``x`` and ``y`` in nm.
     truth : dict of numpy.ndarray
-        One entry per cell, in rows from the top left, unless the shape says otherwise:
+        One entry per cell, in rows from the top left, except where the table gives another shape:
 
         ========================= ========= =====================================================
         key                       shape     meaning
@@ -46,7 +49,7 @@ def bfo_multislice():
     Notes
     -----
     Columns of the image do not stand exactly where the truth has its atoms: averaged over sites, up
-    to 0.25 px off. The user guide says why, under "Where the columns of an image are".
+    to 0.25 px off. The user guide explains it under "Where the columns of an image are".
 
     Each variant was simulated as one cell and tiled. Walls are therefore abrupt and free of strain,
     which is easier than life.
@@ -74,7 +77,7 @@ def bfo_multislice():
     )
 
 
-def bfo_lsmo():
+def bfo_lsmo() -> tuple[Signal2D, dict[str, np.ndarray]]:
     """Load a simulated HAADF-STEM image of a BiFeO3/(La,Sr)MnO3 superlattice, with its truth.
 
     The kind of the paper's second sample. Each layer of BiFeO3 has lamellae of antiparallel
@@ -124,7 +127,7 @@ def bfo_lsmo():
     return _multislice("bfo_lsmo", "BiFeO3/(La,Sr)MnO3 superlattice (simulated HAADF)")
 
 
-def pto_ac():
+def pto_ac() -> tuple[Signal2D, dict[str, np.ndarray]]:
     """Load a simulated HAADF-STEM image of PbTiO3 with a and c domains, with its truth.
 
     Four variants, 90 degrees apart. Both cations are displaced, and the Ti column is elongated
@@ -151,7 +154,7 @@ def pto_ac():
     return _multislice("pto_ac", "PbTiO3 with a and c domains (simulated HAADF)")
 
 
-def pto_sto_vortex():
+def pto_sto_vortex() -> tuple[Signal2D, dict[str, np.ndarray]]:
     """Load a simulated HAADF-STEM image of PbTiO3/SrTiO3 with vortices, with its truth.
 
     Pairs of vortices in which the polarisation turns continuously: there are angles, but no
@@ -178,7 +181,7 @@ def pto_sto_vortex():
     return _multislice("pto_sto_vortex", "PbTiO3/SrTiO3 vortices (simulated HAADF)")
 
 
-def sto_null():
+def sto_null() -> tuple[Signal2D, dict[str, np.ndarray]]:
     """Load a simulated HAADF-STEM image of cubic SrTiO3, with its truth.
 
     A control: nothing is displaced, so no angle and no variant should be found. Physics and
@@ -205,7 +208,7 @@ def sto_null():
     return _multislice("sto_null", "SrTiO3, undistorted (simulated HAADF)")
 
 
-def _multislice(name, title):
+def _multislice(name: str, title: str) -> tuple[Signal2D, dict[str, np.ndarray]]:
     """Image and truth of the folder multislice."""
     return _image_and_truth(
         f"multislice/{name}.hspy",
@@ -215,14 +218,16 @@ def _multislice(name, title):
     )
 
 
-def _image_and_truth(path, truth_name, *, title, method):
-    path = _HERE / path
+def _image_and_truth(
+    path: str, truth_name: str, *, title: str, method: str
+) -> tuple[Signal2D, dict[str, np.ndarray]]:
+    file = _HERE / path
     image = from_hspy(
-        path,
+        file,
         title=title,
-        original_filename=path.name,
+        original_filename=file.name,
         notes=f"Simulated for hs_rvae: {method}. Licence: GPL-3.0-or-later.",
         beam_energy=200.0,
     )
-    with np.load(path.with_name(truth_name)) as truth:
+    with np.load(file.with_name(truth_name)) as truth:
         return image, dict(truth)

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Mean of an image in disks about columns: their intensity as it was measured, without a model."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -11,8 +13,8 @@ from .kernel import plain
 _OF_RADIUS = 2 / 3  # default: below 0.4 distances to the next column of any kind
 
 
-def checked_disk_radius(disk_radius, radius):
-    """The radius that was asked for, or the default."""
+def checked_disk_radius(disk_radius: float | None, radius: float) -> float:
+    """Return the radius that the user gave, or the default."""
     if disk_radius is None:
         return _OF_RADIUS * radius
     if not 0.5 <= disk_radius < np.inf:
@@ -24,7 +26,7 @@ def checked_disk_radius(disk_radius, radius):
 
 
 @plain
-def disk_means(image, x, y, radius):
+def disk_means(image: np.ndarray, x: np.ndarray, y: np.ndarray, radius: float) -> np.ndarray:
     """
     Mean of an image in a disk about each position.
 

@@ -1,17 +1,25 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Refinement of Atomap's sublattices, by us or by Atomap."""
+"""Atomap's objects: sublattices refined by us or by Atomap, lattices made from tables."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..parallel import shown
 from ..positions import is_sublattice
+from ..progress import progressbar_wanted
 from . import fitting, kernel
 from .aperture import checked_disk_radius, disk_means
 from .single_columns import default_radius, refine_columns
 
-# Where Atomap keeps what a table holds.
+_logger = logging.getLogger(__name__)
+
+# Atomap's names for the columns of a table.
 _OF_ATOMAP = {
     "x": "pixel_x",
     "y": "pixel_y",
@@ -23,19 +31,19 @@ _OF_ATOMAP = {
 
 
 def refine_sublattice(
-    sublattice,
-    image,
-    method="fast",
-    radius=None,
-    background="plane",
+    sublattice: Any,
+    image: Any,
+    method: str = "fast",
+    radius: float | None = None,
+    background: str = "plane",
     *,
-    disk_radius=None,
-    max_shift=None,
-    saturation=None,
-    max_iterations=60,
-    num_workers=None,
-    show_progressbar=None,
-):
+    disk_radius: float | None = None,
+    max_shift: float | None = None,
+    saturation: float | None = None,
+    max_iterations: int = 60,
+    num_workers: int | None = None,
+    show_progressbar: bool | None = None,
+) -> pd.DataFrame:
     """
     Refine the columns of an Atomap sublattice, in place.
 
@@ -49,14 +57,15 @@ def refine_sublattice(
         "fast" is :func:`refine_columns`; "atomap" calls Atomap's centre of mass, then its 2-D
         Gaussians: some hundred times slower, without errors, residuals and `background`.
     radius : float, optional
-        Of the disk that is fitted, in pixels. None: 0.42 nearest-neighbour distances ("fast"),
-        0.4 distances of each column to its nearest neighbour ("atomap").
+        Radius of the disk that is fitted, in pixels. If None, 0.42 nearest-neighbour distances
+        ("fast"), or 0.4 distances of each column to its nearest neighbour ("atomap").
     disk_radius : float, optional
-        Of the disk in which ``disk_mean`` is taken, in pixels. None: two thirds of `radius`.
+        Radius of the disk in which ``disk_mean`` is taken, in pixels. If None, two thirds of
+        `radius`.
     background, max_shift, saturation, max_iterations, num_workers
         As in :func:`refine_columns`; for "fast" only.
     show_progressbar : bool, optional
-        None: HyperSpy's preference.
+        If None, HyperSpy's preference.
 
     Returns
     -------
@@ -67,7 +76,7 @@ def refine_sublattice(
     Raises
     ------
     TypeError
-        If `sublattice` is no sublattice, or the image has no real numbers.
+        If `sublattice` is not a sublattice, or the image has no real numbers.
     ValueError
         As :func:`refine_columns`; for an unknown `method`; with "atomap", if pixels are not
         finite, which stops Atomap halfway.
@@ -109,7 +118,7 @@ def refine_sublattice(
     return table
 
 
-def fill_sublattice(sublattice, table):
+def fill_sublattice(sublattice: Any, table: pd.DataFrame) -> None:
     """
     Write the results of a fit into the columns of an Atomap sublattice.
 
@@ -151,8 +160,54 @@ def fill_sublattice(sublattice, table):
         atom.amplitude_gaussian = amplitude
 
 
-def _with_fixed_columns(sublattice, table):
-    """Take back what was fitted to columns that must not move."""
+def as_atom_lattice(tables: list[pd.DataFrame], raw: np.ndarray) -> Any:
+    """
+    Make an Atomap lattice of the tables of its sublattices.
+
+    Parameters
+    ----------
+    tables : list of pandas.DataFrame
+        The tables of A and, if there is one, of B.
+    raw : numpy.ndarray of shape (rows, columns)
+        The image, which all objects share.
+
+    Returns
+    -------
+    atomap.atom_lattice.Atom_Lattice
+        Each sublattice has its ``column_table``.
+    """
+    with warnings.catch_warnings():
+        # Atomap's imports warn of names of HyperSpy's: users cannot change that.
+        warnings.simplefilter("ignore")
+        from atomap.api import Atom_Lattice, Sublattice
+
+    sizes, units = (tables[0].attrs[name] for name in ("pixel_size", "pixel_units"))
+    scale = abs(sizes[0])
+    if not np.isclose(scale, abs(sizes[1]), rtol=1e-3):
+        _logger.warning(
+            "The pixels are not square (%g and %g %s): the sublattices have the pixel size along x "
+            "only, column_table.attrs['pixel_size'] has both.", *sizes, units,
+        )  # fmt: skip
+    # Given the image, Atomap would copy it for each sublattice and print about negative values.
+    nothing = np.zeros((2, 2))
+    sublattices = []
+    for name, color, table in zip("AB", ("red", "blue"), tables, strict=False):
+        sublattice = Sublattice(
+            table[["x", "y"]].to_numpy(), nothing, name=name, color=color, pixel_size=scale,
+            units=units,
+        )  # fmt: skip
+        sublattice.image = sublattice.original_image = raw
+        fill_sublattice(sublattice, table)
+        sublattice.column_table = table
+        sublattices.append(sublattice)
+    lattice = Atom_Lattice(nothing, sublattice_list=sublattices)
+    lattice.image = lattice.original_image = raw
+    lattice.pixel_size, lattice.units = scale, units
+    return lattice
+
+
+def _with_fixed_columns(sublattice: Any, table: pd.DataFrame) -> pd.DataFrame:
+    """Undo the fits of columns that must not move."""
     fixed = ~_free(sublattice)
     if fixed.any():
         attrs = table.attrs
@@ -165,13 +220,19 @@ def _with_fixed_columns(sublattice, table):
     return table
 
 
-def _free(sublattice):
+def _free(sublattice: Any) -> np.ndarray:
     free = [getattr(atom, "refine_position", True) for atom in sublattice.atom_list]
     return np.array(free, dtype=bool)
 
 
-def _refine_by_atomap(sublattice, image, radius, disk_radius, show_progressbar):
-    """Atomap's own refinement, then a table of what it leaves in the columns."""
+def _refine_by_atomap(
+    sublattice: Any,
+    image: Any,
+    radius: float | None,
+    disk_radius: float | None,
+    show_progressbar: bool | None,
+) -> pd.DataFrame:
+    """Refine with Atomap, then collect its results in a table."""
     data = fitting.image_array(image)
     if not np.isfinite(data).all():
         raise ValueError(
@@ -183,7 +244,7 @@ def _refine_by_atomap(sublattice, image, radius, disk_radius, show_progressbar):
     atoms = sublattice.atom_list
     if any(atom.nearest_neighbor_list is None for atom in atoms):
         sublattice.find_nearest_neighbors(nearest_neighbors=min(9, len(atoms)))
-    show = shown(show_progressbar)
+    show = progressbar_wanted(show_progressbar)
     sublattice.refine_atom_positions_using_center_of_mass(data, show_progressbar=show)
     sublattice.refine_atom_positions_using_2d_gaussian(
         data, mask_radius=radius, show_progressbar=show

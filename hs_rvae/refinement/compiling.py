@@ -1,23 +1,30 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where compiled code is kept: in a folder of the user's, never in that of the package.
+"""Compiled code, kept in a folder of the user's, never in that of the package.
 
-Numba keeps it beside the source. An installer that removes the package does not know these files
-and leaves them; Python takes what is left for a package without content.
+Numba keeps it beside the source. An installer that removes the package leaves these files behind,
+and Python takes the remaining folder for a package without content.
 """
+
+from __future__ import annotations
 
 import functools
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numba
 import platformdirs
-from numba import config, njit
+from numba import njit
+
+config: Any = numba.config  # its names are made while numba is imported
 
 
-def compiled(**options):
+def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Decorate functions as ``numba.njit(**options)``; compiled code outlives the process."""
 
-    def decorate(function):
+    def decorate(function: Callable[..., Any]) -> Any:
         folder = _folder()
         if folder is None:
             return njit(**options)(function)
@@ -34,7 +41,7 @@ def compiled(**options):
 
 
 @functools.cache
-def _folder():
+def _folder() -> str | None:
     """Folder that can be written: that of numba's settings, or the user's cache; None without one.
 
     No temporary folder: others may write there, and what is kept is executed.

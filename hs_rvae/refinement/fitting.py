@@ -1,18 +1,24 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What all refinements share: the image as numbers, checks, threads, the table of results."""
+"""Common parts of all refinements: the image as numbers, checks, threads, the table of results."""
+
+from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ..checks import whole_number
 from ..masked_arrays import filled
-from ..parallel import shown
 from ..positions import as_positions, check_positions_fit
+from ..progress import explain_interruption, progress_bar
 from ..sites import columns
 from . import kernel, model_sum
 from .aperture import checked_disk_radius, disk_means
@@ -44,7 +50,7 @@ _BLOCK = 128  # columns that a thread takes at a time: some milliseconds
 
 @dataclass
 class Options:
-    """How every column of a refinement is fitted."""
+    """Options of the fits of a refinement."""
 
     radius: float
     disk_radius: float
@@ -55,7 +61,7 @@ class Options:
 
 @dataclass
 class Fit:
-    """Columns, where their fits start, and what is known of them: one row per column."""
+    """Columns, the starts of their fits and the results: one row per column."""
 
     starts: np.ndarray
     parameters: np.ndarray
@@ -63,7 +69,7 @@ class Fit:
     status: np.ndarray
 
     @classmethod
-    def from_starts(cls, starts):
+    def from_starts(cls, starts: np.ndarray) -> Fit:
         """Columns that are not fitted yet."""
         n = len(starts)
         return cls(
@@ -74,11 +80,19 @@ class Fit:
         )
 
     @property
-    def ok(self):
-        """Which columns have a good fit."""
+    def ok(self) -> np.ndarray:
+        """Mask of the columns with a good fit."""
         return self.status == kernel.OK
 
-    def run(self, image, options, tail=NO_TAIL, slope_weight=0.0, tick=None, subtracted=False):
+    def run(
+        self,
+        image: np.ndarray,
+        options: Options,
+        tail: tuple[float, float] = NO_TAIL,
+        slope_weight: float | np.ndarray = 0.0,
+        tick: Callable[[int], None] | None = None,
+        subtracted: bool = False,
+    ) -> None:
         """Fit all columns, each on its own.
 
         With `subtracted`, the models of the columns fitted before are missing from `image`; then
@@ -88,7 +102,7 @@ class Fit:
         slope_weight = np.broadcast_to(np.float64(slope_weight), len(old)).copy()
         add_own = np.isfinite(old[:, kernel.HEIGHT]) & subtracted
 
-        def work(first, last):
+        def work(first: int, last: int) -> None:
             kernel.fit_range(
                 image, first, last, self.starts, old, add_own, options.radius, *tail, slope_weight,
                 options.max_shift, options.max_iterations, self.parameters, self.diagnostics,
@@ -100,7 +114,12 @@ class Fit:
             add_models(image, old, 1.0, tail, options.num_workers)
             add_models(image, self.parameters, -1.0, tail, options.num_workers)
 
-    def table(self, tail=NO_TAIL, image=None, options=None):
+    def table(
+        self,
+        tail: tuple[float, float] = NO_TAIL,
+        image: np.ndarray | None = None,
+        options: Options | None = None,
+    ) -> pd.DataFrame:
         """
         Table of the results; a column without a good fit has its start and NaN.
 
@@ -144,17 +163,25 @@ class Fit:
         return table
 
 
-def add_models(image, parameters, factor, tail, num_workers):
-    """Add `factor` times the models of columns to an image, which is changed."""
+def add_models(
+    image: np.ndarray,
+    parameters: np.ndarray,
+    factor: float,
+    tail: tuple[float, float],
+    num_workers: int,
+) -> None:
+    """Add `factor` times the models of columns to an image, in place."""
 
-    def work(first_row, last_row):
+    def work(first_row: int, last_row: int) -> None:
         model_sum.add_models(image, first_row, last_row, parameters, factor, *tail)
 
     strip = max(-(-len(image) // (4 * num_workers)), 64)
     in_threads(work, len(image), strip, num_workers)
 
 
-def principal_axes(curve_x, curve_xy, curve_y):
+def principal_axes(
+    curve_x: np.ndarray, curve_xy: np.ndarray, curve_y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     Widths and angle of an ellipse given by its curvatures.
 
@@ -163,8 +190,8 @@ def principal_axes(curve_x, curve_xy, curve_y):
     sigma_x, sigma_y : numpy.ndarray
         Along the principal axis nearest to x, and along the other.
     rotation : numpy.ndarray
-        Of the axis of `sigma_x`, in [0, pi), from +x towards -y: counter-clockwise on the screen,
-        as in Atomap.
+        Angle of the axis of `sigma_x`, in [0, pi), from +x towards -y: counter-clockwise on the
+        screen, as in Atomap.
     """
     turn = 0.5 * np.arctan2(2 * curve_xy, curve_x - curve_y)
     turn = np.where(np.abs(turn) > np.pi / 4, turn - np.copysign(np.pi / 2, turn), turn)
@@ -176,7 +203,7 @@ def principal_axes(curve_x, curve_xy, curve_y):
     return along**-0.5, across**-0.5, np.where(rotation >= np.pi, 0.0, rotation)
 
 
-def image_array(image, saturation=None):
+def image_array(image: Any, saturation: float | None = None) -> np.ndarray:
     """
     The image as a C-contiguous, writable float64 array; a lazy one is computed once.
 
@@ -204,7 +231,9 @@ def image_array(image, saturation=None):
     return np.require(array, np.float64, ["C", "A", "W"])
 
 
-def starting_positions(positions, order, shape, name="positions"):
+def starting_positions(
+    positions: Any, order: str, shape: tuple[int, ...], name: str = "positions"
+) -> np.ndarray:
     """Positions as (n, 2) of (x, y), refused if they fit the image only when swapped."""
     try:
         xy = as_positions(positions, order)
@@ -214,7 +243,7 @@ def starting_positions(positions, order, shape, name="positions"):
     return xy
 
 
-def checked_default_radius(radius, distance):
+def checked_default_radius(radius: float, distance: float) -> float:
     """Refuse a radius that is too small because columns, at this distance, are too close."""
     if radius < _SMALLEST_RADIUS:
         raise ValueError(
@@ -225,8 +254,14 @@ def checked_default_radius(radius, distance):
     return radius
 
 
-def make_options(radius, disk_radius, max_shift, max_iterations, num_workers):
-    """Check the options of a fit and fill in what was left open."""
+def make_options(
+    radius: float,
+    disk_radius: float | None,
+    max_shift: float | None,
+    max_iterations: int,
+    num_workers: int | None,
+) -> Options:
+    """Check the options of a fit and fill in the defaults."""
     if not _SMALLEST_RADIUS <= radius < np.inf:
         raise ValueError(
             f"radius={radius!r}: give at least {_SMALLEST_RADIUS:g} pixels, best 2.5 to 4 times "
@@ -236,28 +271,31 @@ def make_options(radius, disk_radius, max_shift, max_iterations, num_workers):
         max_shift = radius
     elif not max_shift > 0:
         raise ValueError(f"max_shift={max_shift!r}: give a positive number of pixels.")
-    if max_iterations < 1:
-        raise ValueError(f"max_iterations={max_iterations!r}: give at least 1.")
+    max_iterations = whole_number(max_iterations, "max_iterations")
     if num_workers is None:
         # In a task of somebody's pool the other cores are busy already.
         main = threading.current_thread() is threading.main_thread()
         num_workers = _available_cores() if main else 1
-    elif num_workers < 1:
-        raise ValueError(f"num_workers={num_workers!r}: give at least 1.")
+    else:
+        num_workers = whole_number(num_workers, "num_workers")
     disk_radius = checked_disk_radius(disk_radius, radius)
-    return Options(
-        float(radius), disk_radius, float(max_shift), int(max_iterations), int(num_workers)
-    )
+    return Options(float(radius), disk_radius, float(max_shift), max_iterations, num_workers)
 
 
-def slope_weight_of(background):
+def slope_weight_of(background: str) -> float:
     """Prior weight of the slopes of the background."""
     if background not in ("plane", "constant"):
         raise ValueError(f"background={background!r} is unknown: use 'plane' or 'constant'.")
     return 0.0 if background == "plane" else kernel.NO_SLOPE
 
 
-def in_threads(work, count, block, num_workers, tick=None):
+def in_threads(
+    work: Callable[[int, int], None],
+    count: int,
+    block: int,
+    num_workers: int,
+    tick: Callable[[int], None] | None = None,
+) -> None:
     """
     Call ``work(first, last)`` for all blocks of a range.
 
@@ -274,7 +312,7 @@ def in_threads(work, count, block, num_workers, tick=None):
     """
     starts = range(0, count, block)
 
-    def one(first):
+    def one(first: int) -> int:
         last = min(first + block, count)
         work(first, last)
         return last - first
@@ -295,35 +333,41 @@ def in_threads(work, count, block, num_workers, tick=None):
             raise
 
 
-class Progress:
-    """A progress bar in HyperSpy's manner, or none."""
+@contextmanager
+def refinement_progress(
+    total: int, show_progressbar: bool | None, text: str = "Refining columns"
+) -> Iterator[Callable[..., None]]:
+    """
+    Show the progress of a refinement; an interruption leaves everything unchanged.
 
-    def __init__(self, total, show_progressbar, text):
-        from hyperspy.external.progressbar import progressbar
+    Parameters
+    ----------
+    total : int
+        Number of fits.
+    show_progressbar : bool or None
+    text : str
 
-        self._text = self._until_first = text
-        if not getattr(kernel.fit_range, "signatures", True):
-            self._until_first += " (the first use compiles: half a minute)"
-        hidden = not shown(show_progressbar)
-        self._bar = progressbar(total=total, disable=hidden, desc=self._until_first, leave=True)
+    Yields
+    ------
+    callable
+        Adds a number of fits that are done.
+    """
+    compiles = not getattr(kernel.fit_range, "signatures", True)
+    note = " (the first use compiles: half a minute)" if compiles else ""
+    with (
+        explain_interruption(f"{text} was interrupted: nothing has been changed."),
+        progress_bar(text + note, show_progressbar, total=total) as bar,
+    ):
 
-    def __enter__(self):
-        return self._tick
+        def tick(count: int = 1) -> None:
+            if note and not bar.n:
+                bar.set_description(text, refresh=False)
+            bar.update(count)
 
-    def _tick(self, count=1):
-        if self._until_first != self._text:
-            self._until_first = self._text
-            self._bar.set_description(self._text, refresh=False)
-        self._bar.update(count)
-
-    def __exit__(self, kind, error, trace):
-        self._bar.close()
-        if kind is KeyboardInterrupt and not error.args:
-            message = f"{self._text} was interrupted: nothing has been changed."
-            raise KeyboardInterrupt(message) from None
+        yield tick
 
 
-def _available_cores():
+def _available_cores() -> int:
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not Linux

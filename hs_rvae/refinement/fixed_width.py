@@ -3,11 +3,14 @@
 """Columns too faint for a fit of their shape: position and height, with the shape held.
 
 A free fit of a peak barely above the noise wanders off into the noise or into the flank of a
-neighbour. Its place is known roughly and its width well, from other columns; what is left to fit
-are height, position and a sloping background, in an image from which the neighbours are subtracted.
+neighbour. Its place is known roughly, and its width well, from other columns. Height, position and
+a sloping background remain to be fitted, in an image from which the neighbours are subtracted.
 """
 
+from __future__ import annotations
+
 import numpy as np
+import pandas as pd
 from scipy.spatial import cKDTree
 
 _NEIGHBOURS = 12  # nearest columns that are subtracted
@@ -15,7 +18,14 @@ _ITERATIONS = 8
 _BLOCK = 2000  # columns at a time, which bounds memory
 
 
-def fit_with_shape_held(image, starts, width, radius, others, tail=(0.0, 1.0)):
+def fit_with_shape_held(
+    image: np.ndarray,
+    starts: np.ndarray,
+    width: float,
+    radius: float,
+    others: pd.DataFrame,
+    tail: tuple[float, float] = (0.0, 1.0),
+) -> dict[str, np.ndarray]:
     """
     Fit round Gaussians of one width, on planes, near the given positions.
 
@@ -27,7 +37,7 @@ def fit_with_shape_held(image, starts, width, radius, others, tail=(0.0, 1.0)):
     width : float
         Gaussian sigma in pixels.
     radius : float
-        Of the disk that is fitted, in pixels.
+        Radius of the disk that is fitted, in pixels.
     others : pandas.DataFrame
         Fitted columns to subtract: x, y, sigma_x, sigma_y, rotation, amplitude.
     tail : tuple of float
@@ -46,7 +56,14 @@ def fit_with_shape_held(image, starts, width, radius, others, tail=(0.0, 1.0)):
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
-def _fit_block(image, starts, width, radius, others, tail):
+def _fit_block(
+    image: np.ndarray,
+    starts: np.ndarray,
+    width: float,
+    radius: float,
+    others: pd.DataFrame,
+    tail: tuple[float, float],
+) -> dict[str, np.ndarray]:
     """Gauss-Newton steps for many columns at once, on the pixels around each start."""
     reach = int(np.ceil(radius))
     dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
@@ -54,10 +71,10 @@ def _fit_block(image, starts, width, radius, others, tail):
     centres = np.round(starts).astype(int)
     px, py = centres[:, :1] + dx[inside], centres[:, 1:] + dy[inside]
     rows, columns = image.shape
-    there = (px >= 0) & (py >= 0) & (px < columns) & (py < rows)
+    usable = (px >= 0) & (py >= 0) & (px < columns) & (py < rows)
     values = image[np.clip(py, 0, rows - 1), np.clip(px, 0, columns - 1)].astype(np.float64)
-    there &= np.isfinite(values)
-    values = np.where(there, values - _models(px, py, starts, others, tail), 0)
+    usable &= np.isfinite(values)
+    values = np.where(usable, values - _models(px, py, starts, others, tail), 0)
 
     n = len(starts)
     x, y = starts.T.copy()
@@ -68,9 +85,9 @@ def _fit_block(image, starts, width, radius, others, tail):
         peak = np.exp(-(u**2 + v**2) / (2 * width**2))
         slope = np.where(height > 0, height, 1)[:, None] * peak / width**2
         basis = np.stack([peak, slope * u, slope * v, np.ones_like(u), u / radius, v / radius], 2)
-        basis *= there[..., None]
+        basis *= usable[..., None]
         normal = np.einsum("nki,nkj->nij", basis, basis)
-        # Scaled, for the heights of images differ by orders of magnitude.
+        # Scaled, because the heights of images differ by orders of magnitude.
         scale = np.sqrt(np.maximum(np.einsum("nii->ni", normal), 1e-300))
         inverse = np.linalg.inv(normal / scale[:, :, None] / scale[:, None] + identity)
         inverse /= scale[:, :, None] * scale[:, None]
@@ -81,8 +98,8 @@ def _fit_block(image, starts, width, radius, others, tail):
         limit = 0.5 * width / np.maximum(np.linalg.norm(step, axis=1), 0.5 * width)
         x, y = x + limit * step[:, 0], y + limit * step[:, 1]
         height = solution[:, 0]
-    count = there.sum(axis=1)
-    square = np.where(there, residual**2, 0).sum(axis=1)
+    count = usable.sum(axis=1)
+    square = np.where(usable, residual**2, 0).sum(axis=1)
     variance = square / np.maximum(count - 6, 1)
     std = np.sqrt(variance[:, None] * np.einsum("nii->ni", inverse))
     result = {
@@ -99,7 +116,13 @@ def _fit_block(image, starts, width, radius, others, tail):
     return {name: np.where(failed, np.nan, value) for name, value in result.items()}
 
 
-def _models(px, py, starts, others, tail):
+def _models(
+    px: np.ndarray,
+    py: np.ndarray,
+    starts: np.ndarray,
+    others: pd.DataFrame,
+    tail: tuple[float, float],
+) -> np.ndarray:
     """Sum of the models of the nearest columns, at the pixels around each start."""
     share, wider = tail
     total = np.zeros(px.shape)

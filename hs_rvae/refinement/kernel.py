@@ -12,6 +12,8 @@ The kernels are serial and release the GIL, so that threads can call them on ran
 There is no ``prange``: called from the threads of dask it can end the process.
 """
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -44,7 +46,7 @@ fast = compiled(nogil=True, error_model="numpy", fastmath={"reassoc", "contract"
 
 
 @fast
-def dot(a, b, count):
+def dot(a: np.ndarray, b: np.ndarray, count: int) -> float:
     """Sum of the products of the first `count` elements."""
     total = 0.0
     for q in range(count):
@@ -59,14 +61,14 @@ def _add_times(a, factor, result, count):
 
 
 @fast
-def copy(source, target):
+def copy(source: np.ndarray, target: np.ndarray) -> None:
     """Copy an array: assigned to a slice, it would cost seconds to compile an error message."""
     for k in range(len(target)):
         target[k] = source[k]
 
 
 @fast
-def factorise(matrix, n):
+def factorise(matrix: np.ndarray, n: int) -> bool:
     """Cholesky factor, in the lower triangle; False unless the matrix is positive definite."""
     for i in range(n):
         for j in range(i + 1):
@@ -83,7 +85,7 @@ def factorise(matrix, n):
 
 
 @fast
-def substitute(factor, vector, n):
+def substitute(factor: np.ndarray, vector: np.ndarray, n: int) -> None:
     """Solve for a vector, in place, with the factor of `factorise`."""
     for i in range(n):
         total = vector[i]
@@ -98,7 +100,7 @@ def substitute(factor, vector, n):
 
 
 @fast
-def exponent(p, u, v):
+def exponent(p: np.ndarray, u: float, v: float) -> float:
     """E of a column, at an offset from its centre."""
     return 0.5 * (p[CURVE_X] * u * u + 2.0 * p[CURVE_XY] * u * v + p[CURVE_Y] * v * v)
 
@@ -253,7 +255,7 @@ def _start(p, cx, cy, radius, pixels, count):
 
 @fast
 def _is_possible(p, cx, cy, radius):
-    """Whether the curvatures are those of a peak, and the centre has not run away."""
+    """Return True if the curvatures are those of a peak, and the centre has not run away."""
     if not (p[CURVE_X] > 0.0 and p[CURVE_X] * p[CURVE_Y] - p[CURVE_XY] ** 2 > 0.0):
         return False
     _, largest = _smallest_and_largest_curvature(p)
@@ -423,9 +425,22 @@ def _fit_column(
 
 @plain
 def fit_range(
-    image, first, last, starts, own, add_own, radius, share, width, slope_weight, max_shift,
-    max_iterations, parameters, diagnostics, status,
-):  # fmt: skip
+    image: np.ndarray,
+    first: int,
+    last: int,
+    starts: np.ndarray,
+    own: np.ndarray,
+    add_own: np.ndarray,
+    radius: float,
+    share: float,
+    width: float,
+    slope_weight: np.ndarray,
+    max_shift: float,
+    max_iterations: int,
+    parameters: np.ndarray,
+    diagnostics: np.ndarray,
+    status: np.ndarray,
+) -> None:
     """Fit the columns first ... last - 1, each on its own; a failed one leaves its rows alone.
 
     With ``add_own[i]``, `image` is what is left after the models of all columns were subtracted,

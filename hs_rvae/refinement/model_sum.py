@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Compiled arithmetic of many columns at once: their sum, and the tail they have in common."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -28,7 +30,15 @@ from .kernel import (
 
 
 @fast
-def _add_gaussian(target, first_row, last_row, p, height, curvature, reach):
+def _add_gaussian(
+    target: np.ndarray,
+    first_row: int,
+    last_row: int,
+    p: np.ndarray,
+    height: float,
+    curvature: float,
+    reach: float,
+) -> None:
     """Add a Gaussian, of `curvature` times the curvatures of `p`, out to `reach` widths.
 
     Along a row, the ratio of neighbouring pixels changes by a constant factor: two products a
@@ -54,7 +64,15 @@ def _add_gaussian(target, first_row, last_row, p, height, curvature, reach):
 
 
 @plain
-def add_models(target, first_row, last_row, parameters, factor, share, width):
+def add_models(
+    target: np.ndarray,
+    first_row: int,
+    last_row: int,
+    parameters: np.ndarray,
+    factor: float,
+    share: float,
+    width: float,
+) -> None:
     """Add `factor` times the columns (not the planes) to some rows of `target`.
 
     Rows of `parameters` that are NaN are left out.
@@ -71,8 +89,18 @@ def add_models(target, first_row, last_row, parameters, factor, share, width):
 
 @plain
 def tail_equations(
-    residual, first, last, chosen, parameters, begins, neighbours, radius, share, width, sums
-):
+    residual: np.ndarray,
+    first: int,
+    last: int,
+    chosen: np.ndarray,
+    parameters: np.ndarray,
+    begins: np.ndarray,
+    neighbours: np.ndarray,
+    radius: float,
+    share: float,
+    width: float,
+    sums: np.ndarray,
+) -> None:
     """Normal equations of share and width of the tail, with each column's own parameters free.
 
     Parameters
@@ -88,7 +116,7 @@ def tail_equations(
         The columns whose tails reach the disk of ``chosen[i]``, itself among them, are
         ``neighbours[begins[i] : begins[i + 1]]``.
     radius : float
-        Of the disk.
+        Radius of the disk.
     share, width : float
     sums : array (m, 7)
         Result: the matrix' elements by share and share, share and width, width and width; the
@@ -96,11 +124,12 @@ def tail_equations(
     """
     n = N_PARAMETERS
     rows, columns = residual.shape
-    narrow, reach = 1.0 / width**2, radius + 0.5
+    reach = radius + 0.5
     block, right = np.zeros((n, n)), np.zeros((3, n))
     j, solution, both = np.zeros(n), np.zeros(n), np.zeros(3)
     for i in range(first, last):
         p = parameters[chosen[i]]
+        near = neighbours[begins[i] : begins[i + 1]]
         block[:] = 0.0
         right[:] = 0.0
         sums[i] = 0.0
@@ -112,47 +141,97 @@ def tail_equations(
                 w = min(reach - math.sqrt(u * u + v * v), 1.0)
                 if w <= 0.0 or not math.isfinite(r):
                     continue
-                e = exponent(p, u, v)
-                core, tail = (1.0 - share) * math.exp(-e), share * math.exp(-e * narrow)
-                slope = p[HEIGHT] * (core + tail * narrow)
-                j[HEIGHT] = core + tail
-                j[X] = slope * (p[CURVE_X] * u + p[CURVE_XY] * v)
-                j[Y] = slope * (p[CURVE_XY] * u + p[CURVE_Y] * v)
-                j[CURVE_X], j[CURVE_Y] = -0.5 * slope * u * u, -0.5 * slope * v * v
-                j[CURVE_XY] = -slope * u * v
-                j[LEVEL], j[SLOPE_X], j[SLOPE_Y] = 1.0, u, v
-                by_share, by_width = 0.0, 0.0
-                for q in range(begins[i], begins[i + 1]):
-                    o = parameters[neighbours[q]]
-                    e = exponent(o, column - o[X], row - o[Y])
-                    if e * narrow > 8.0:
-                        continue
-                    tail = math.exp(-e * narrow)
-                    by_share += o[HEIGHT] * (tail - math.exp(-e))
-                    by_width += o[HEIGHT] * share * tail * 2.0 * e * narrow / width
-                both[0], both[1], both[2] = by_share, by_width, r
-                for k in range(n):
-                    for m in range(3):
-                        right[m, k] += w * j[k] * both[m]
-                    for m in range(k + 1):
-                        block[k, m] += w * j[k] * j[m]
-                sums[i, 0] += w * by_share * by_share
-                sums[i, 1] += w * by_share * by_width
-                sums[i, 2] += w * by_width * by_width
-                sums[i, 3] += w * by_share * r
-                sums[i, 4] += w * by_width * r
-                sums[i, 5] += w * r * r
-                sums[i, 6] += w
-        if not factorise(block, n):
+                _derivatives_by_column(p, u, v, share, width, j)
+                _derivatives_by_tail(parameters, near, column, row, share, width, both)
+                both[2] = r
+                _add_pixel(w, j, both, block, right, sums[i])
+        if factorise(block, n):
+            _subtract_explained(block, right, solution, sums[i])
+        else:
             sums[i] = 0.0
+
+
+@plain
+def _derivatives_by_column(
+    p: np.ndarray, u: float, v: float, share: float, width: float, j: np.ndarray
+) -> None:
+    """Derivatives `j` of the model at a pixel by the parameters of its own column."""
+    narrow = 1.0 / width**2
+    e = exponent(p, u, v)
+    core, tail = (1.0 - share) * math.exp(-e), share * math.exp(-e * narrow)
+    slope = p[HEIGHT] * (core + tail * narrow)
+    j[HEIGHT] = core + tail
+    j[X] = slope * (p[CURVE_X] * u + p[CURVE_XY] * v)
+    j[Y] = slope * (p[CURVE_XY] * u + p[CURVE_Y] * v)
+    j[CURVE_X], j[CURVE_Y] = -0.5 * slope * u * u, -0.5 * slope * v * v
+    j[CURVE_XY] = -slope * u * v
+    j[LEVEL], j[SLOPE_X], j[SLOPE_Y] = 1.0, u, v
+
+
+@plain
+def _derivatives_by_tail(
+    parameters: np.ndarray,
+    near: np.ndarray,
+    column: int,
+    row: int,
+    share: float,
+    width: float,
+    both: np.ndarray,
+) -> None:
+    """Derivatives of the model at a pixel by share and width, summed over the columns `near`."""
+    narrow = 1.0 / width**2
+    by_share, by_width = 0.0, 0.0
+    for q in range(len(near)):
+        o = parameters[near[q]]
+        e = exponent(o, column - o[X], row - o[Y])
+        if e * narrow > 8.0:
             continue
-        # What the column's own parameters can explain does not count (Schur complement).
-        copy(right[0], solution)
-        substitute(block, solution, n)
-        sums[i, 0] -= dot(right[0], solution, n)
-        sums[i, 1] -= dot(right[1], solution, n)
-        sums[i, 3] -= dot(right[2], solution, n)
-        copy(right[1], solution)
-        substitute(block, solution, n)
-        sums[i, 2] -= dot(right[1], solution, n)
-        sums[i, 4] -= dot(right[2], solution, n)
+        tail = math.exp(-e * narrow)
+        by_share += o[HEIGHT] * (tail - math.exp(-e))
+        by_width += o[HEIGHT] * share * tail * 2.0 * e * narrow / width
+    both[0], both[1] = by_share, by_width
+
+
+@plain
+def _add_pixel(
+    w: float,
+    j: np.ndarray,
+    both: np.ndarray,
+    block: np.ndarray,
+    right: np.ndarray,
+    total: np.ndarray,
+) -> None:
+    """Add a pixel of weight `w`: `both` has its derivatives by share and width, and its residual.
+
+    `block` and `right` are the equations of the column's own parameters.
+    """
+    for k in range(N_PARAMETERS):
+        for m in range(3):
+            right[m, k] += w * j[k] * both[m]
+        for m in range(k + 1):
+            block[k, m] += w * j[k] * j[m]
+    by_share, by_width, r = both[0], both[1], both[2]
+    total[0] += w * by_share * by_share
+    total[1] += w * by_share * by_width
+    total[2] += w * by_width * by_width
+    total[3] += w * by_share * r
+    total[4] += w * by_width * r
+    total[5] += w * r * r
+    total[6] += w
+
+
+@plain
+def _subtract_explained(
+    block: np.ndarray, right: np.ndarray, solution: np.ndarray, total: np.ndarray
+) -> None:
+    """Subtract the part that the column's own parameters can explain (Schur complement)."""
+    n = N_PARAMETERS
+    copy(right[0], solution)
+    substitute(block, solution, n)
+    total[0] -= dot(right[0], solution, n)
+    total[1] -= dot(right[1], solution, n)
+    total[3] -= dot(right[2], solution, n)
+    copy(right[1], solution)
+    substitute(block, solution, n)
+    total[2] -= dot(right[1], solution, n)
+    total[4] -= dot(right[2], solution, n)

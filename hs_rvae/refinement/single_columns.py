@@ -2,7 +2,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Refinement of columns one by one."""
 
+from __future__ import annotations
+
 import logging
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from ..neighbours import nearest_neighbour_distance
 from . import fitting
@@ -13,19 +19,19 @@ _NEIGHBOUR_DISTANCES = 0.42  # default radius; 0.3 of the edge of a cell with a 
 
 
 def refine_columns(
-    image,
-    positions,
-    radius=None,
-    background="plane",
+    image: Any,
+    positions: Any,
+    radius: float | None = None,
+    background: str = "plane",
     *,
-    order="xy",
-    disk_radius=None,
-    max_shift=None,
-    saturation=None,
-    max_iterations=60,
-    num_workers=None,
-    show_progressbar=None,
-):
+    order: str = "xy",
+    disk_radius: float | None = None,
+    max_shift: float | None = None,
+    saturation: float | None = None,
+    max_iterations: int = 60,
+    num_workers: int | None = None,
+    show_progressbar: bool | None = None,
+) -> pd.DataFrame:
     """
     Refine positions of atomic columns by fits of 2-D elliptical Gaussians.
 
@@ -41,7 +47,7 @@ def refine_columns(
     positions : array-like of shape (n, 2), DataFrame, or Atomap Sublattice
         Where the fits start: ``(x, y)`` in pixels. They may be off by half of `radius`.
     radius : float, optional
-        Of the disk, in pixels; at least 2. None: 0.42 nearest-neighbour distances of the
+        Radius of the disk, in pixels, 2 or more. If None, 0.42 nearest-neighbour distances of the
         positions. A good disk ends where the next column of any kind begins.
     background : {"plane", "constant"}
         Under a column. A plane costs precision where the disk is small; a constant takes the slope
@@ -49,19 +55,19 @@ def refine_columns(
     order : {"xy", "rc"}
         What the two numbers of a position are: ``(x, y)``, or ``(row, column)``.
     disk_radius : float, optional
-        Of the disk in which ``disk_mean`` is taken, in pixels. None: two thirds of `radius`; with
-        the default `radius`, disks of neighbouring columns then do not overlap.
+        Radius of the disk in which ``disk_mean`` is taken, in pixels. If None, two thirds of
+        `radius`; with its default, disks of neighbouring columns then do not overlap.
     max_shift : float, optional
-        Columns that move farther from their start, in pixels, are flagged. None: `radius`.
+        Columns that move further from their start, in pixels, are flagged. If None, `radius`.
     saturation : float, optional
         Pixels of this value or more are left out, as those that are not finite.
     max_iterations : int
-        Of the fit of one column.
+        Maximum number of steps of the fit of one column.
     num_workers : int, optional
-        Threads. None: all cores, one if called from a thread other than the main one, for
-        example in a dask task.
+        Number of threads. If None, all cores, or one if called from a thread other than the main
+        one, for example in a dask task.
     show_progressbar : bool, optional
-        None: HyperSpy's preference.
+        If None, HyperSpy's preference.
 
     Returns
     -------
@@ -79,8 +85,8 @@ def refine_columns(
             Peak height above the background, sum over the plane (image units times px²), and
             the background at the centre.
         ``disk_mean``
-            Mean of the image in the disk of `disk_radius` about the position (image units). What
-            lies under the column is part of it. NaN if the disk has pixels that are not finite,
+            Mean of the image in the disk of `disk_radius` about the position (image units). The
+            background is included. NaN if the disk has pixels that are not finite,
             saturated or outside the image.
         ``residual``
             Root mean square of image minus fit in the disk.
@@ -89,7 +95,7 @@ def refine_columns(
         ``status``
             0 = ``"ok"``; :data:`hs_rvae.refinement.STATUS` names the others. A column that is not
             ok keeps its start, and NaN elsewhere: ``"not_converged"``, ``"left_region"`` (moved
-            farther than `max_shift`), ``"edge"`` (on the border of the image, or more than half of
+            further than `max_shift`), ``"edge"`` (on the border of the image, or more than half of
             the disk outside), ``"non_finite"`` (too few finite pixels, or a position that is not),
             ``"degenerate"`` (as narrow as a pixel, as wide as the disk, or four times longer than
             wide), ``"no_peak"`` (not above the background). :func:`refine_sublattice` also has
@@ -129,7 +135,7 @@ def refine_columns(
     if radius is None:
         radius = default_radius(xy)
     options = fitting.make_options(radius, disk_radius, max_shift, max_iterations, num_workers)
-    with fitting.Progress(len(xy), show_progressbar, "Refining columns") as tick:
+    with fitting.refinement_progress(len(xy), show_progressbar) as tick:
         fit.run(data, options, slope_weight=slope_weight, tick=tick)
     _logger.info(
         "%d of %d columns refined, radius %.3g px; means in disks of %.3g px.",
@@ -138,7 +144,7 @@ def refine_columns(
     return fit.table(image=data, options=options)
 
 
-def default_radius(xy):
+def default_radius(xy: np.ndarray) -> float:
     """Radius of a disk, in pixels, from the distances between columns of one kind."""
     try:
         distance = nearest_neighbour_distance(xy)

@@ -7,7 +7,10 @@ light sublattice, the tails of the heavy columns around it have a slope: unless 
 the displacement comes out too large.
 """
 
+from __future__ import annotations
+
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +18,7 @@ from scipy.spatial import cKDTree
 
 from ..neighbours import nearest_neighbour_distance
 from . import kernel, model_sum
-from .fitting import NO_TAIL, Fit, add_models, in_threads
+from .fitting import NO_TAIL, Fit, Options, add_models, in_threads
 
 _logger = logging.getLogger(__name__)
 
@@ -33,7 +36,9 @@ _MISFIT = 1.5  # columns whose residual is so much larger than usual stand on a 
 _ROUNDS = 8
 
 
-def estimate_tail(left, fits, options):
+def estimate_tail(
+    remainder: np.ndarray, fits: Sequence[Fit], options: Options
+) -> tuple[float, float]:
     """
     Share and width of the tail, from some hundred columns in the middle of the crystal.
 
@@ -43,7 +48,7 @@ def estimate_tail(left, fits, options):
 
     Parameters
     ----------
-    left : array (rows, columns)
+    remainder : array (rows, columns)
         Image minus the models, without tails, of all fitted columns. Not changed.
     fits : sequence of Fit
         The fitted columns. Not changed.
@@ -52,7 +57,7 @@ def estimate_tail(left, fits, options):
     Returns
     -------
     share : float
-        Of the peak height; 0 if there are too few columns to tell.
+        Share of the peak height; 0 if there are too few columns for an estimate.
     width : float
         In units of the column's own width.
     """
@@ -62,21 +67,21 @@ def estimate_tail(left, fits, options):
         _logger.info("%d columns are too few to tell whether they have a tail.", len(positions))
         return NO_TAIL
     spacing = nearest_neighbour_distance(positions)
-    columns, rows = _window(positions, _WINDOW * spacing, left.shape)
+    columns, rows = _window(positions, _WINDOW * spacing, remainder.shape)
     binning = max(int(spacing / _COARSEST), 1)
     spacing /= binning
-    left = _binned(left[slice(*rows), slice(*columns)], binning)
+    remainder = _binned(remainder[slice(*rows), slice(*columns)], binning)
     parts = [_part(parameters, columns, rows, binning) for parameters in fitted]
     # The same pixels for the columns as for the tail: both lessen the same sum of squares.
     options = replace(options, radius=_DISK * spacing, max_shift=_DISK * spacing)
     tail, new = NO_TAIL, _FIRST_GUESS
     for _ in range(_ROUNDS):
         for part in parts:
-            add_models(left, part.parameters, 1.0, tail, options.num_workers)
-            add_models(left, part.parameters, -1.0, new, options.num_workers)
-            part.run(left, options, new, kernel.NO_SLOPE, subtracted=True)
+            add_models(remainder, part.parameters, 1.0, tail, options.num_workers)
+            add_models(remainder, part.parameters, -1.0, new, options.num_workers)
+            part.run(remainder, options, new, kernel.NO_SLOPE, subtracted=True)
         tail = new
-        step = _step(left, parts, spacing, tail, options)
+        step = _step(remainder, parts, spacing, tail, options)
         if step is None:
             _logger.info("Too few regular columns to tell whether they have a tail.")
             return NO_TAIL
@@ -90,7 +95,7 @@ def estimate_tail(left, fits, options):
     return new
 
 
-def _window(positions, side, shape):
+def _window(positions: np.ndarray, side: float, shape: tuple[int, ...]) -> list[tuple[int, int]]:
     """Columns and rows (first, end) of the part of the image around its middle column."""
     middle = np.median(positions, axis=0)
     # In a ring-shaped crystal the median is nowhere.
@@ -102,14 +107,16 @@ def _window(positions, side, shape):
     return ranges
 
 
-def _binned(image, binning):
+def _binned(image: np.ndarray, binning: int) -> np.ndarray:
     """Means of blocks of pixels; the caller's own array."""
     rows, columns = (n // binning for n in image.shape)
     blocks = image[: rows * binning, : columns * binning]
     return blocks.reshape(rows, binning, columns, binning).mean(axis=(1, 3))
 
 
-def _part(parameters, columns, rows, binning):
+def _part(
+    parameters: np.ndarray, columns: tuple[int, int], rows: tuple[int, int], binning: int
+) -> Fit:
     """Fitted columns inside a part of the image, in its coordinates."""
     corner = np.array([columns[0], rows[0]])
     size = (np.array([columns[1], rows[1]]) - corner) // binning
@@ -122,11 +129,17 @@ def _part(parameters, columns, rows, binning):
     return part
 
 
-def _step(left, parts, spacing, tail, options):
+def _step(
+    remainder: np.ndarray,
+    parts: list[Fit],
+    spacing: float,
+    tail: tuple[float, float],
+    options: Options,
+) -> tuple[tuple[float, float], np.ndarray] | None:
     """One step of Gauss-Newton: the new tail and its standard errors; None if little is known."""
     parameters = np.concatenate([part.parameters for part in parts])
     positions = parameters[:, [kernel.X, kernel.Y]]
-    border = np.minimum(positions, np.array(left.shape[::-1]) - 1 - positions).min(axis=1)
+    border = np.minimum(positions, np.array(remainder.shape[::-1]) - 1 - positions).min(axis=1)
     regular = np.concatenate([_regular(part) for part in parts])
     chosen = np.flatnonzero(regular & (border > _MARGIN * spacing))
     if len(chosen) < _FEWEST:
@@ -137,9 +150,18 @@ def _step(left, parts, spacing, tail, options):
     neighbours = np.concatenate(near).astype(np.int64)
     sums = np.zeros((len(chosen), 7))
 
-    def work(first, last):
+    def work(first: int, last: int) -> None:
         model_sum.tail_equations(
-            left, first, last, chosen, parameters, begins, neighbours, options.radius, *tail, sums
+            remainder,
+            first,
+            last,
+            chosen,
+            parameters,
+            begins,
+            neighbours,
+            options.radius,
+            *tail,
+            sums,
         )
 
     in_threads(work, len(chosen), 32, options.num_workers)
@@ -157,7 +179,7 @@ def _step(left, parts, spacing, tail, options):
     return new, np.sqrt(variance * np.diag(covariance))
 
 
-def _regular(part):
+def _regular(part: Fit) -> np.ndarray:
     """Columns that are fitted about as well as others of their kind."""
     if not part.ok.any():
         return part.ok

@@ -2,14 +2,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Refinement of two sublattices, each column with all others subtracted."""
 
+from __future__ import annotations
+
 import logging
-import numbers
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from ..checks import whole_number
 from ..neighbours import nearest_neighbour_distance
 from . import fitting, kernel
-from .fitting import NO_TAIL
+from .fitting import NO_TAIL, Fit
 from .tail import estimate_tail
 
 _logger = logging.getLogger(__name__)
@@ -21,22 +25,22 @@ _CLEAR_SLOPE = 9.0  # squared, in variances: a slope like this is no noise (1 % 
 
 
 def refine_two_sublattices(
-    image,
-    a_positions,
-    b_positions,
-    radius=None,
-    background="plane",
+    image: Any,
+    a_positions: Any,
+    b_positions: Any,
+    radius: float | None = None,
+    background: str = "plane",
     *,
-    order="xy",
-    tail=None,
-    n_passes=2,
-    disk_radius=None,
-    max_shift=None,
-    saturation=None,
-    max_iterations=60,
-    num_workers=None,
-    show_progressbar=None,
-):
+    order: str = "xy",
+    tail: tuple[float, float] | None = None,
+    n_passes: int = 2,
+    disk_radius: float | None = None,
+    max_shift: float | None = None,
+    saturation: float | None = None,
+    max_iterations: int = 60,
+    num_workers: int | None = None,
+    show_progressbar: bool | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """
     Refine the columns of two sublattices, each with all the others subtracted.
 
@@ -54,8 +58,8 @@ def refine_two_sublattices(
         Where the fits start: ``(x, y)`` in pixels. A is the brighter sublattice. Either may be
         empty.
     radius : float, optional
-        Of the disk that is fitted, in pixels. None: 0.38 nearest-neighbour distances of a
-        sublattice.
+        Radius of the disk that is fitted, in pixels. If None, 0.38 nearest-neighbour distances of
+        a sublattice.
     background : {"plane", "constant"}
         Under a column, once the others are subtracted. The slopes of the planes are held near
         zero as closely as those of the other columns are, apart from noise; slopes that stand
@@ -64,7 +68,7 @@ def refine_two_sublattices(
         What the two numbers of a position are: ``(x, y)``, or ``(row, column)``.
     tail : tuple of float, optional
         Share of the peak height and width (in units of the column's width) of the tail of each
-        column; ``(0, 2)`` for none. None: estimated.
+        column; ``(0, 2)`` for none. If None, estimated.
     n_passes : int
         How often the columns are fitted after the tail is known.
     disk_radius, max_shift, saturation, max_iterations, num_workers, show_progressbar
@@ -80,7 +84,7 @@ def refine_two_sublattices(
     Raises
     ------
     TypeError, ValueError
-        As :func:`refine_columns`, or if `tail` or `n_passes` makes no sense.
+        As :func:`refine_columns`, or if `tail` or `n_passes` is not valid.
 
     Notes
     -----
@@ -97,8 +101,7 @@ def refine_two_sublattices(
     """
     slope_weight = fitting.slope_weight_of(background)
     tail = _checked_tail(tail)
-    if not isinstance(n_passes, numbers.Integral) or n_passes < 1:
-        raise ValueError(f"n_passes={n_passes!r}: give an integer of at least 1.")
+    n_passes = whole_number(n_passes, "n_passes")
     data = fitting.image_array(image, saturation)
     starts = [
         fitting.starting_positions(positions, order, data.shape, name)
@@ -111,20 +114,20 @@ def refine_two_sublattices(
     if radius is None:
         radius = _radius(starts)
     options = fitting.make_options(radius, disk_radius, max_shift, max_iterations, num_workers)
-    left = data.copy()
-    with fitting.Progress((n_passes + 1) * count, show_progressbar, "Refining columns") as tick:
+    remainder = data.copy()
+    with fitting.refinement_progress((n_passes + 1) * count, show_progressbar) as tick:
         for fit in fits:
-            fit.run(left, options, slope_weight=slope_weight, tick=tick)
-            fitting.add_models(left, fit.parameters, -1.0, NO_TAIL, options.num_workers)
+            fit.run(remainder, options, slope_weight=slope_weight, tick=tick)
+            fitting.add_models(remainder, fit.parameters, -1.0, NO_TAIL, options.num_workers)
         if tail is None:
-            tail = estimate_tail(left, fits, options)
+            tail = estimate_tail(remainder, fits, options)
         for fit in fits:
-            fitting.add_models(left, fit.parameters, 1.0, NO_TAIL, options.num_workers)
-            fitting.add_models(left, fit.parameters, -1.0, tail, options.num_workers)
-        weights = [slope_weight] * len(fits)
+            fitting.add_models(remainder, fit.parameters, 1.0, NO_TAIL, options.num_workers)
+            fitting.add_models(remainder, fit.parameters, -1.0, tail, options.num_workers)
+        weights: list[float | np.ndarray] = [slope_weight] * len(fits)
         for _ in range(n_passes):
             for i, fit in enumerate(fits):
-                fit.run(left, options, tail, weights[i], tick, subtracted=True)
+                fit.run(remainder, options, tail, weights[i], tick, subtracted=True)
                 if background == "plane":
                     weights[i] = _slope_weights(fit)
     _logger.info(
@@ -135,7 +138,7 @@ def refine_two_sublattices(
     return tuple(fit.table(tail, data, options) for fit in fits)
 
 
-def _checked_tail(tail):
+def _checked_tail(tail: Any) -> tuple[float, float] | None:
     if tail is None:
         return None
     try:
@@ -149,7 +152,7 @@ def _checked_tail(tail):
     return share, width
 
 
-def _radius(starts):
+def _radius(starts: list[np.ndarray]) -> float:
     """Default radius: nearly up to the columns of the other sublattice."""
     distances = [nearest_neighbour_distance(xy) for xy in starts if len(_distinct(xy)) > 1]
     everything = _distinct(np.concatenate(starts))
@@ -165,11 +168,11 @@ def _radius(starts):
     return fitting.checked_default_radius(*min(choices))
 
 
-def _distinct(xy):
+def _distinct(xy: np.ndarray) -> np.ndarray:
     return np.unique(np.round(xy[np.isfinite(xy).all(axis=1)], 3), axis=0)
 
 
-def _slope_weights(fit):
+def _slope_weights(fit: Fit) -> float | np.ndarray:
     """Prior weight of the slopes of each column, from the slopes of all.
 
     Slopes scatter by noise, whose variance is known, and with the background. What the background
@@ -182,6 +185,6 @@ def _slope_weights(fit):
     noise = np.median(variances[fit.ok])
     scatter = (1.4826 * np.median(np.abs(slopes[fit.ok]))) ** 2
     common = max(scatter - noise, 1e-3 * noise)
-    own = 0.5 * ((slopes**2).sum(axis=1) - _CLEAR_SLOPE * variances.mean(axis=1))
-    variance = np.fmax(common, own)
+    clear = 0.5 * ((slopes**2).sum(axis=1) - _CLEAR_SLOPE * variances.mean(axis=1))
+    variance = np.fmax(common, clear)
     return np.median(fit.diagnostics[fit.ok, kernel.RESIDUAL]) ** 2 / variance

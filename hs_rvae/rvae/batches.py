@@ -16,7 +16,8 @@ import torch
 from numpy.typing import DTypeLike
 from torch import Tensor
 
-from ..parallel import active_client, run_tasks, shared
+from ..parallel import active_client, run_tasks
+from ..parallel import graph_node as shared
 from .device import one_thread_in_a_pool
 from .torch_state import in_default_torch_state
 

@@ -8,7 +8,8 @@ import dask.array as da
 import numpy as np
 
 from hs_rvae import windows as _windows
-from hs_rvae.parallel import interruptible, shared
+from hs_rvae.parallel import graph_node as shared
+from hs_rvae.progress import explain_interruption as interruptible
 
 
 class BlocksMixin:

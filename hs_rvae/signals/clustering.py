@@ -10,7 +10,7 @@ import numpy as np
 from hyperspy.external.progressbar import progressbar
 
 from hs_rvae.options import as_seed, own_copy, seeded
-from hs_rvae.parallel import shown
+from hs_rvae.progress import progressbar_wanted as shown
 from hs_rvae.signals.cluster_results import ClusterResultsMixin
 from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.sources import SourcesMixin

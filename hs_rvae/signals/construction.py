@@ -16,7 +16,7 @@ from hs_rvae import parent_image as _parent_image
 from hs_rvae import positions as _positions
 from hs_rvae import windows as _windows
 from hs_rvae.masked_arrays import filled
-from hs_rvae.parallel import interruptible
+from hs_rvae.progress import explain_interruption as interruptible
 from hs_rvae.signals.usable import usable_sites
 from hs_rvae.sites import SiteTable
 from hs_rvae.sites import columns as _columns

@@ -9,7 +9,7 @@ from unittest.mock import patch
 import numpy as np
 
 from hs_rvae.options import as_seed, own_copy, seeded
-from hs_rvae.parallel import shown
+from hs_rvae.progress import progressbar_wanted as shown
 from hs_rvae.signals.learning_results import ResultsMixin
 from hs_rvae.signals.masks import MasksMixin
 

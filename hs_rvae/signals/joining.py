@@ -5,8 +5,8 @@
 import logging
 
 import numpy as np
-from scipy.spatial import cKDTree
 
+from hs_rvae.neighbours import mutual_nearest
 from hs_rvae.signals.origins import image_notes
 from hs_rvae.sites import SiteTable
 from hs_rvae.sites.units import length_ratio
@@ -234,11 +234,8 @@ def _match_position(tables, groups, max_distance):
         np.column_stack([table.xy, 4 * spread * group])
         for table, group in zip(tables, groups, strict=True)
     ]
-    distance, nearest = cKDTree(points[1]).query(points[0])
-    _, back = cKDTree(points[0]).query(points[1])
-    rows = np.flatnonzero(
-        (back[nearest] == np.arange(len(nearest))) & (distance <= float(max_distance))
-    )
+    nearest, distance, mutual = mutual_nearest(*points)
+    rows = np.flatnonzero(mutual & (distance <= float(max_distance)))
     return (rows, nearest[rows]), float(distance.min())
 
 

@@ -7,7 +7,8 @@ import os
 import numpy as np
 
 from hs_rvae.exceptions import ModelMismatch
-from hs_rvae.parallel import interruptible, shown
+from hs_rvae.progress import explain_interruption as interruptible
+from hs_rvae.progress import progressbar_wanted as shown
 from hs_rvae.signals.masks import MasksMixin
 from hs_rvae.signals.model_input import model_intensities, of_images, to_model_pixels
 from hs_rvae.signals.origins import MODEL_NODE

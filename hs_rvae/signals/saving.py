@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from hs_rvae.files import complete_file, plain
-from hs_rvae.parallel import shown
+from hs_rvae.progress import progressbar_wanted as shown
 from hs_rvae.signals.origins import FOLDER_NODE, IMAGE_NODE, MODEL_NODE, OriginsMixin, file_of
 from hs_rvae.stores import files_read_by
 

@@ -9,7 +9,7 @@ from hs_rvae import plots
 from hs_rvae import positions as _positions
 from hs_rvae import tracks as _tracks
 from hs_rvae.masked_arrays import filled
-from hs_rvae.parallel import shown
+from hs_rvae.progress import progressbar_wanted as shown
 from hs_rvae.signals.recording import recorded
 
 

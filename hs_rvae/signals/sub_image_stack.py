@@ -10,7 +10,7 @@ from hyperspy.signals import LazySignal2D, Signal2D
 
 from hs_rvae import positions as _positions
 from hs_rvae.masked_arrays import filled
-from hs_rvae.parallel import shown
+from hs_rvae.progress import progressbar_wanted as shown
 from hs_rvae.signals import construction as _construction
 from hs_rvae.signals import selection as _selection
 from hs_rvae.signals import series as _series

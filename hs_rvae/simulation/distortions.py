@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What moves columns from their places at rest: dislocations and smooth random fields."""
+"""Displacements of columns from their places at rest: dislocations and smooth random fields."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 
@@ -10,7 +12,9 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from .lattices import turn_matrix
 
 
-def dislocation_field(xy, core, cell, rotation, poisson=0.3):
+def dislocation_field(
+    xy: np.ndarray, core: tuple[float, float], cell: float, rotation: float, poisson: float = 0.3
+) -> np.ndarray:
     """Displacement around an edge dislocation in an isotropic medium.
 
     J. P. Hirth, J. Lothe, Theory of Dislocations, section 3-5. The cut, across which columns move
@@ -28,11 +32,13 @@ def dislocation_field(xy, core, cell, rotation, poisson=0.3):
 class FieldMaker:
     """Smooth random fields of unit variance (or uniform in [-1, 1]), as functions of position."""
 
-    def __init__(self, rng, size, margin, cell):
+    def __init__(
+        self, rng: np.random.Generator, size: np.ndarray, margin: float, cell: float
+    ) -> None:
         self.rng, self.margin, self.grid = rng, margin, cell
         self.n = np.ceil((size + 2 * margin) / self.grid).astype(int)[::-1] + 1
 
-    def __call__(self, length, uniform=False):
+    def __call__(self, length: float, uniform: bool = False) -> _Field:
         """One field with details of `length` px; a function of positions (n, 2)."""
         noise = gaussian_filter(
             self.rng.standard_normal(self.n), length / self.grid / 2, mode="reflect"
@@ -51,15 +57,15 @@ class _Field:
     margin: float
     grid: float
 
-    def __call__(self, xy):
+    def __call__(self, xy: np.ndarray) -> np.ndarray:
         where = (xy[:, ::-1].T + self.margin) / self.grid
         return map_coordinates(self.values, where, order=1, mode="nearest")
 
-    def __mul__(self, factor):
+    def __mul__(self, factor: float) -> _Field:
         return _Field(self.values * factor, self.margin, self.grid)
 
-    def __rmul__(self, factor):
+    def __rmul__(self, factor: float) -> _Field:
         return self * factor
 
-    def __radd__(self, constant):
+    def __radd__(self, constant: float) -> _Field:
         return _Field(self.values + constant, self.margin, self.grid)

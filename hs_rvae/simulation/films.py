@@ -3,53 +3,59 @@
 """Ferroic images with known variant, angle, displacement, chemistry and noise.
 
 The images are sums of elliptical Gaussian columns with a broad tail, scanned row by row and
-counted with Poisson statistics. They are not multislice simulations: they know which displacement,
-chemistry and tilt each column was given, which is what a figure of merit needs.
+counted with Poisson statistics. They are not multislice simulations, but displacement, chemistry
+and tilt of each column are known, as a figure of merit needs them.
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import hyperspy.api as hs
 import numpy as np
 import pandas as pd
 
-from hs_rvae import imaging as _imaging
-
+from . import imaging as _imaging
 from .distortions import FieldMaker, dislocation_field
 from .domains import order_parameter
+from .film_settings import FilmSettings, check_names
 from .lattices import lattice_points, peak_heights
-from .truth import SimulatedTruth, compare_angles
+from .truth import SimulatedTruth
 
-__all__ = ["SimulatedTruth", "compare_angles", "simulate_hexagonal", "simulate_perovskite"]
+_MARGIN = 3.0  # cells around the image in which columns stand as well
 
 
 def simulate_perovskite(
-    shape=(1200, 1200),
+    shape: tuple[int, int] = (1200, 1200),
     *,
-    cell=26.0,
-    rotation=0.0,
-    n_variants=4,
-    shift=1.8,
-    direction=45.0,
-    domain_size=12.0,
-    wall_width=0.8,
-    nonpolar=0.0,
-    chemistry=0.35,
-    thickness_gradient=0.2,
-    tilt=0.06,
-    strain=0.005,
-    scan_jitter=0.1,
-    dose=150.0,
-    column_width=0.11,
-    disorder=0.05,
-    pixel_size=0.015,
-    aspect=1.0,
-    b_amplitude=0.35,
-    one_sublattice=False,
-    layers=None,
-    vacuum=0.0,
-    dark=False,
-    dislocation=None,
-    random_state=None,
-):
+    cell: float = 26.0,
+    rotation: float = 0.0,
+    n_variants: int = 4,
+    shift: float = 1.8,
+    direction: float = 45.0,
+    domain_size: float = 12.0,
+    wall_width: float = 0.8,
+    nonpolar: float = 0.0,
+    chemistry: float = 0.35,
+    thickness_gradient: float = 0.2,
+    tilt: float = 0.06,
+    strain: float = 0.005,
+    scan_jitter: float = 0.1,
+    dose: float = 150.0,
+    column_width: float = 0.11,
+    disorder: float = 0.05,
+    pixel_size: float = 0.015,
+    aspect: float = 1.0,
+    b_amplitude: float = 0.35,
+    one_sublattice: bool = False,
+    layers: Sequence[tuple[int, float, float]] | None = None,
+    vacuum: float = 0.0,
+    dark: bool = False,
+    dislocation: tuple[float, float] | None = None,
+    random_state: int | np.random.Generator | None = None,
+) -> tuple[Any, SimulatedTruth]:
     """Simulate an [001] image of a ferroelectric perovskite with known truth.
 
     Heavy A columns on the corners of a square lattice, light B columns in the cells, displaced in
@@ -62,13 +68,13 @@ def simulate_perovskite(
     cell : float
         Lattice parameter in px.
     rotation : float
-        Of the lattice, in degrees, from +x towards +y (clockwise on screen).
+        Rotation of the lattice, in degrees, from +x towards +y (clockwise on screen).
     n_variants : int
         2 or 4: domains whose displacements are 180 or 90 degrees apart.
     shift : float
         Length of the B displacement inside a domain, in px.
     direction : float
-        Of variant 0 with respect to the lattice, in degrees.
+        Direction of variant 0 with respect to the lattice, in degrees.
     domain_size : float
         Mean diameter of a domain, in cells.
     wall_width : float
@@ -117,7 +123,7 @@ def simulate_perovskite(
     image : hyperspy.api.signals.Signal2D
         Calibrated in nm, in counts.
     truth : SimulatedTruth
-        What each column was given.
+        Displacement, variant, chemistry and height of each column.
 
     Raises
     ------
@@ -131,15 +137,47 @@ def simulate_perovskite(
     >>> image
     <Signal2D, title: Simulated perovskite, dimensions: (|256, 256)>
     """
-    settings = {k: v for k, v in locals().items() if k != "shape"}
-    lattice = np.array([[1.0, 0.0], [0.0, aspect]])
-    motif = {"A": [(0.0, 0.0)], "B": [(0.5, 0.5)]}
     if n_variants not in (2, 4):
         raise ValueError(f"n_variants={n_variants}: a square lattice has 2 or 4 variants here.")
-    return _simulate("Simulated perovskite", shape, lattice, motif, **settings)
+    settings = FilmSettings(
+        cell=cell,
+        rotation=rotation,
+        n_variants=n_variants,
+        shift=shift,
+        direction=direction,
+        domain_size=domain_size,
+        wall_width=wall_width,
+        nonpolar=nonpolar,
+        chemistry=chemistry,
+        thickness_gradient=thickness_gradient,
+        tilt=tilt,
+        strain=strain,
+        scan_jitter=scan_jitter,
+        dose=dose,
+        column_width=column_width,
+        disorder=disorder,
+        pixel_size=pixel_size,
+        aspect=aspect,
+        b_amplitude=b_amplitude,
+        one_sublattice=one_sublattice,
+        layers=layers,
+        vacuum=vacuum,
+        dark=dark,
+        dislocation=dislocation,
+        random_state=random_state,
+    )
+    crystal = _Crystal(np.array([[1.0, 0.0], [0.0, aspect]]), [(0.0, 0.0)], [(0.5, 0.5)])
+    return _simulate("Simulated perovskite", shape, crystal, settings)
 
 
-def simulate_hexagonal(shape=(1200, 1200), *, cell=26.0, n_variants=6, direction=0.0, **settings):
+def simulate_hexagonal(
+    shape: tuple[int, int] = (1200, 1200),
+    *,
+    cell: float = 26.0,
+    n_variants: int = 6,
+    direction: float = 0.0,
+    **settings: Any,
+) -> tuple[Any, SimulatedTruth]:
     """Simulate an image of a hexagonal ferroic with known truth.
 
     B columns on a hexagonal lattice, each in a hexagon of six A columns (cell / sqrt(3) away).
@@ -153,17 +191,17 @@ def simulate_hexagonal(shape=(1200, 1200), *, cell=26.0, n_variants=6, direction
     n_variants : int
         3 or 6: domains whose displacements are 120 or 60 degrees apart.
     direction : float
-        Of variant 0 with respect to the lattice, in degrees.
+        Direction of variant 0 with respect to the lattice, in degrees.
     **settings
-        The other parameters of :func:`simulate_perovskite`, with the same defaults but for
-        ``column_width``, 0.10.
+        The other parameters of :func:`simulate_perovskite`, with the same defaults except
+        for ``column_width``, 0.10.
 
     Returns
     -------
     image : hyperspy.api.signals.Signal2D
         Calibrated in nm, in counts.
     truth : SimulatedTruth
-        What each column was given.
+        Displacement, variant, chemistry and height of each column.
 
     Raises
     ------
@@ -183,106 +221,161 @@ def simulate_hexagonal(shape=(1200, 1200), *, cell=26.0, n_variants=6, direction
     """
     if n_variants not in (3, 6):
         raise ValueError(f"n_variants={n_variants}: a hexagonal lattice has 3 or 6 variants here.")
-    lattice = np.array([[1.0, 0.0], [0.5, np.sqrt(0.75)]])
-    motif = {"A": [(1 / 3, 1 / 3), (2 / 3, 2 / 3)], "B": [(0.0, 0.0)]}
-    check_names(settings)
+    check_names(settings, "simulate_hexagonal()")
     settings = {"column_width": 0.10} | settings  # A columns are closer together
-    settings |= {"cell": cell, "n_variants": n_variants, "direction": direction}
-    settings = simulate_perovskite.__kwdefaults__ | settings
-    return _simulate("Simulated hexagonal crystal", shape, lattice, motif, **settings)
+    film = FilmSettings(cell=cell, n_variants=n_variants, direction=direction, **settings)
+    lattice = np.array([[1.0, 0.0], [0.5, np.sqrt(0.75)]])
+    crystal = _Crystal(lattice, [(1 / 3, 1 / 3), (2 / 3, 2 / 3)], [(0.0, 0.0)])
+    return _simulate("Simulated hexagonal crystal", shape, crystal, film)
 
 
-def check_names(settings, without=()):
-    """Raise TypeError unless all settings are those of :func:`simulate_perovskite`."""
-    known = set(simulate_perovskite.__kwdefaults__).difference(without)
-    unknown = sorted(set(settings) - known)
-    if unknown:
-        raise TypeError(f"unknown parameters {unknown}; there are {', '.join(sorted(known))}.")
+class _Crystal(NamedTuple):
+    """Basis vectors and places of the A and B columns, in cells."""
+
+    lattice: np.ndarray
+    a_places: list[tuple[float, float]]
+    b_places: list[tuple[float, float]]
 
 
-def _simulate(title, shape, lattice, motif, *, cell, rotation, random_state, **p):
-    """Lay out the columns, give each its properties, image them and count electrons."""
-    for name, value in {"cell": cell, **p}.items():
-        if name in ("dose", "pixel_size", "aspect", "cell") and not value > 0:
-            raise ValueError(f"{name}={value}: give a positive number.")
-    if not 0 <= p["vacuum"] < 1:
-        raise ValueError(f"vacuum={p['vacuum']}: give a share of the image, 0 up to 1.")
-    rng = np.random.default_rng(random_state)
-    margin = 3 * cell
+@dataclass
+class _Columns:
+    """Columns of one sublattice: positions (n, 2) and peak heights (n,)."""
+
+    xy: np.ndarray
+    peak: np.ndarray
+
+
+def _simulate(
+    title: str, shape: tuple[int, int], crystal: _Crystal, film: FilmSettings
+) -> tuple[Any, SimulatedTruth]:
+    """Place the columns, give each its properties, image them and count electrons.
+
+    The order of these steps is that of the random numbers.
+    """
+    rng = np.random.default_rng(film.random_state)
     size = np.array([shape[1], shape[0]], float)
-    field = FieldMaker(rng, size, margin, cell)
-    a = lattice_points(lattice, motif["A"], cell, rotation, size, margin, rng)
-    b = lattice_points(lattice, motif["B"], cell, rotation, size, margin, rng)
-    offset = b["origin"]
-    edge = (1 - p["vacuum"]) * size[0] if p["vacuum"] else np.inf
-    a, b = (xy[xy[:, 0] < edge] for xy in (a["points"] + offset, b["points"] + offset))
-    b = b[:0] if p["one_sublattice"] else b
-    a_height, b_height = peak_heights(a, b, size / 2 + offset, cell, rotation, p)
+    field = FieldMaker(rng, size, _MARGIN * film.cell, film.cell)
+    a, b, heights = _place_columns(crystal, size, film, rng)
+    order = order_parameter(b, size, rng, film)
+    distortion = _Distortion.draw(field, film)
+    tilt_angle = field(20 * film.cell) * np.pi
+    tilt_size = 1 + 0.3 * field(20 * film.cell)
+    composition = field(5 * film.cell, uniform=True)(b)
+    b_columns = distortion.apply(b, order["displacement"], heights[1], size, rng)
+    b_columns.peak *= 1 + film.chemistry * composition
+    a_columns = distortion.apply(a, np.zeros_like(a), heights[0], size, rng)
 
-    order = order_parameter(b, size, cell, rotation, rng, p)
-    # strain: a smooth displacement u whose gradient has the asked root mean square
-    scale = 6.0 * cell
-    ux, uy = (field(scale) * p["strain"] * scale for _ in range(2))
-    tilt_angle, tilt_size = field(20 * cell) * np.pi, 1 + 0.3 * field(20 * cell)
-    chemical = field(5 * cell, uniform=True)
-
-    def finish(xy, displacement, peak):
-        moved = xy + np.stack([ux(xy), uy(xy)], 1) + displacement
-        moved += p["disorder"] * rng.standard_normal(xy.shape)
-        if p["dislocation"] is not None:
-            moved += dislocation_field(xy, p["dislocation"], cell, rotation)
-        thickness = 1 + p["thickness_gradient"] * (xy[:, 0] / size[0] - 0.5)
-        noise = 1 + 0.05 * rng.standard_normal(len(xy))
-        return moved, peak * thickness * noise
-
-    composition = chemical(b)
-    b_xy, b_peak = finish(b, order["displacement"], b_height)
-    b_peak *= 1 + p["chemistry"] * composition
-    a_xy, a_peak = finish(a, np.zeros_like(a), a_height)
-
-    xy, peak = np.vstack([a_xy, b_xy]), np.concatenate([a_peak, b_peak])
-    sigma = p["column_width"] * cell
-    image = _imaging.sum_of_columns(
-        shape, xy, peak, sigma, p["tilt"] * tilt_size(xy), tilt_angle(xy), p["scan_jitter"], rng
-    )
-    image += _imaging.background(shape, p["vacuum"], sigma)
-    if p["dark"]:
-        image = _imaging.bright_field(image)
-    if np.isfinite(p["dose"]):
-        image = rng.poisson(image * p["dose"]).astype(np.float32)
-
+    xy = np.vstack([a_columns.xy, b_columns.xy])
+    peak = np.concatenate([a_columns.peak, b_columns.peak])
+    image = _record(shape, xy, peak, film.tilt * tilt_size(xy), tilt_angle(xy), film, rng)
     truth = SimulatedTruth(
-        _inside(pd.DataFrame({"x": a_xy[:, 0], "y": a_xy[:, 1], "amplitude": a_peak}), shape),
-        _inside(
-            pd.DataFrame(
-                {
-                    "x": b_xy[:, 0],
-                    "y": b_xy[:, 1],
-                    "amplitude": b_peak,
-                    "displacement_x": order["displacement"][:, 0],
-                    "displacement_y": order["displacement"][:, 1],
-                    "variant": order["variant"],
-                    "angle": order["angle"],
-                    "order": order["order"],
-                    "chemistry": composition,
-                    "wall_distance": order["wall_distance"],
-                    "edge_distance": np.minimum(b_xy, size - 1 - b_xy).min(1) / cell,
-                }
-            ),
-            shape,
-        ),
-        p["n_variants"],
-        float(cell),
+        _inside(_table(a_columns), shape),
+        _inside(_b_table(b_columns, order, composition, size, film), shape),
+        film.n_variants,
+        float(film.cell),
     )
-    return _as_signal(image, title, p["pixel_size"]), truth
+    return _as_signal(image, title, film.pixel_size), truth
 
 
-def _inside(table, shape):
+def _place_columns(
+    crystal: _Crystal, size: np.ndarray, film: FilmSettings, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, tuple[Any, Any]]:
+    """Positions of A and B columns at rest, and their peak heights."""
+    margin = _MARGIN * film.cell
+    grid = crystal.lattice, film.cell, film.rotation, size, margin, rng
+    a, _ = lattice_points(crystal.a_places, *grid)
+    b, origin = lattice_points(crystal.b_places, *grid)
+    edge = (1 - film.vacuum) * size[0] if film.vacuum else np.inf
+    a, b = (xy[xy[:, 0] < edge] for xy in (a + origin, b + origin))
+    b = b[:0] if film.one_sublattice else b
+    return a, b, peak_heights(a, b, size / 2 + origin, film)
+
+
+@dataclass
+class _Distortion:
+    """Displacements and changes of height that all columns of a film share."""
+
+    u: tuple[Any, Any]
+    film: FilmSettings
+
+    @classmethod
+    def draw(cls, field: FieldMaker, film: FilmSettings) -> _Distortion:
+        """A smooth displacement whose gradient has the strain's root mean square."""
+        scale = 6.0 * film.cell
+        ux, uy = (field(scale) * film.strain * scale for _ in range(2))
+        return cls((ux, uy), film)
+
+    def apply(
+        self,
+        rest: np.ndarray,
+        displacement: np.ndarray,
+        peak: Any,
+        size: np.ndarray,
+        rng: np.random.Generator,
+    ) -> _Columns:
+        """Columns moved from their places at rest, with the heights of their thickness."""
+        film = self.film
+        moved = rest + np.stack([u(rest) for u in self.u], 1) + displacement
+        moved += film.disorder * rng.standard_normal(rest.shape)
+        if film.dislocation is not None:
+            moved += dislocation_field(rest, film.dislocation, film.cell, film.rotation)
+        thickness = 1 + film.thickness_gradient * (rest[:, 0] / size[0] - 0.5)
+        noise = 1 + 0.05 * rng.standard_normal(len(rest))
+        return _Columns(moved, peak * thickness * noise)
+
+
+def _record(
+    shape: tuple[int, int],
+    xy: np.ndarray,
+    peak: np.ndarray,
+    tilt: np.ndarray,
+    tilt_angle: np.ndarray,
+    film: FilmSettings,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Image of the columns on their background, in counts."""
+    sigma = film.column_width * film.cell
+    image = _imaging.sum_of_columns(shape, xy, peak, sigma, tilt, tilt_angle, film.scan_jitter, rng)
+    image += _imaging.background(shape, film.vacuum, sigma)
+    if film.dark:
+        image = _imaging.bright_field(image)
+    if np.isfinite(film.dose):
+        image = rng.poisson(image * film.dose).astype(np.float32)
+    return image
+
+
+def _table(columns: _Columns) -> pd.DataFrame:
+    x, y = columns.xy.T
+    return pd.DataFrame({"x": x, "y": y, "amplitude": columns.peak})
+
+
+def _b_table(
+    columns: _Columns,
+    order: dict[str, np.ndarray],
+    composition: np.ndarray,
+    size: np.ndarray,
+    film: FilmSettings,
+) -> pd.DataFrame:
+    """Truth of the B columns."""
+    edge = np.minimum(columns.xy, size - 1 - columns.xy).min(1) / film.cell
+    return _table(columns).assign(
+        displacement_x=order["displacement"][:, 0],
+        displacement_y=order["displacement"][:, 1],
+        variant=order["variant"],
+        angle=order["angle"],
+        order=order["order"],
+        chemistry=composition,
+        wall_distance=order["wall_distance"],
+        edge_distance=edge,
+    )
+
+
+def _inside(table: pd.DataFrame, shape: tuple[int, int]) -> pd.DataFrame:
     keep = table.x.between(0, shape[1] - 1) & table.y.between(0, shape[0] - 1)
     return table[keep].reset_index(drop=True)
 
 
-def _as_signal(image, title, pixel_size):
+def _as_signal(image: np.ndarray, title: str, pixel_size: float) -> Any:
     signal = hs.signals.Signal2D(image)
     signal.metadata.General.title = title
     signal.metadata.Signal.quantity = "Intensity (counts)"

@@ -1,35 +1,49 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the columns of a crystal stand at rest, and how high they are."""
+"""Columns of a crystal at rest: positions and peak heights."""
+
+from typing import Any
 
 import numpy as np
 
+from .film_settings import FilmSettings
 
-def turn_matrix(rotation):
+
+def turn_matrix(rotation: float) -> np.ndarray:
     """Matrix that turns rows (x, y) by `rotation` degrees, from +x towards +y."""
     turn = np.radians(rotation)
     return np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
 
 
-def lattice_points(lattice, motif, cell, rotation, size, margin, rng):
-    """Points of a lattice with a motif that cover the image and a margin around it."""
+def lattice_points(
+    places: list[tuple[float, float]],
+    lattice: np.ndarray,
+    cell: float,
+    rotation: float,
+    size: np.ndarray,
+    margin: float,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points of a lattice that cover the image and a margin around it, and a random origin."""
     turn = turn_matrix(rotation)
-    reach = 1.5 * (np.hypot(*size) + 2 * margin) / cell
-    reach = int(np.ceil(reach / min(1.0, np.linalg.norm(lattice, axis=1).min())))
+    steps = 1.5 * (np.hypot(*size) + 2 * margin) / cell
+    reach = int(np.ceil(steps / min(1.0, np.linalg.norm(lattice, axis=1).min())))
     i, j = np.meshgrid(np.arange(-reach, reach + 1), np.arange(-reach, reach + 1))
     index = np.stack([i.ravel(), j.ravel()], 1)
-    points = np.vstack([(index + np.array(m)) @ lattice for m in motif]) * cell @ turn + size / 2
+    points = np.vstack([(index + np.array(m)) @ lattice for m in places]) * cell @ turn + size / 2
     keep = ((points > -margin) & (points < size + margin)).all(1)
-    return {"points": points[keep], "origin": rng.uniform(-0.5, 0.5, 2) * cell}
+    return points[keep], rng.uniform(-0.5, 0.5, 2) * cell
 
 
-def peak_heights(a, b, origin, cell, rotation, p):
+def peak_heights(
+    a: np.ndarray, b: np.ndarray, origin: np.ndarray, film: FilmSettings
+) -> tuple[Any, Any]:
     """Peak heights of A and B columns: two numbers, or one per column in a superlattice."""
-    if p["layers"] is None:
-        return 1.0, p["b_amplitude"]
-    cells, a_height, b_height = np.array(list(p["layers"]), float).T
-    along = turn_matrix(rotation)[1] / (cell * p["aspect"])
+    if film.layers is None:
+        return 1.0, film.b_amplitude
+    cells, a_height, b_height = np.array(list(film.layers), float).T
+    along = turn_matrix(film.rotation)[1] / (film.cell * film.aspect)
     # A columns stand at whole numbers along the edge, B columns at halves.
-    layer = [np.floor((xy - origin) @ along + 0.25) % cells.sum() for xy in (a, b)]
-    layer = [np.searchsorted(np.cumsum(cells), number, side="right") for number in layer]
-    return a_height[layer[0]], b_height[layer[1]]
+    places = [np.floor((xy - origin) @ along + 0.25) % cells.sum() for xy in (a, b)]
+    layers = [np.searchsorted(np.cumsum(cells), place, side="right") for place in places]
+    return a_height[layers[0]], b_height[layers[1]]

@@ -1,30 +1,37 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A series of images of one film, in which a domain switches."""
+"""A series of images of one film with a domain that switches."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import hyperspy.api as hs
 import numpy as np
+import pandas as pd
 
-from hs_rvae import imaging as _imaging
+from hs_rvae.checks import whole_number
 
-from .films import check_names, simulate_perovskite
+from . import imaging as _imaging
+from .film_settings import FilmSettings, check_names
+from .films import simulate_perovskite
 from .lattices import turn_matrix
 from .truth import SimulatedTruth
 
 
 def simulate_series(
-    shape=(512, 512),
-    n_frames=8,
+    shape: tuple[int, int] = (512, 512),
+    n_frames: int = 8,
     *,
-    drift=(0.6, -0.4),
-    switching=0.3,
-    turn=180.0,
-    dose=150.0,
-    scan_jitter=0.1,
-    frame_time=1.0,
-    random_state=None,
-    **settings,
-):
+    drift: tuple[float, float] = (0.6, -0.4),
+    switching: float = 0.3,
+    turn: float = 180.0,
+    dose: float = 150.0,
+    scan_jitter: float = 0.1,
+    frame_time: float = 1.0,
+    random_state: int | np.random.Generator | None = None,
+    **settings: Any,
+) -> tuple[Any, list[SimulatedTruth]]:
     """Simulate a film that is imaged again and again while one domain switches.
 
     In a disk that grows from frame to frame all displacements are turned by `turn`. The film and
@@ -36,7 +43,7 @@ def simulate_series(
         Rows and columns of a frame.
     n_frames : int
     drift : tuple of float
-        Of the specimen from frame to frame, (x, y) in px.
+        Drift of the specimen from frame to frame, (x, y) in px.
     switching : float
         Share of the image that has switched in the last frame; none has in the first.
     turn : float
@@ -50,20 +57,20 @@ def simulate_series(
     random_state : int or numpy.random.Generator, optional
         Seed of everything random.
     **settings
-        Of the film, as in :func:`simulate_perovskite`, but for ``tilt``, ``vacuum`` and ``dark``,
-        which a series does not have.
+        Settings of the film, as in :func:`simulate_perovskite`, except for ``tilt``, ``vacuum`` and
+        ``dark``, which a series does not have.
 
     Returns
     -------
     series : hyperspy.api.signals.Signal2D
         ``(time | x, y)``, calibrated, in counts.
     truths : list of SimulatedTruth
-        One per frame. The column ``site`` tells which column of the film it is.
+        One per frame. The column ``site`` is the number of the column of the film.
 
     Raises
     ------
     ValueError
-        If there is less than one frame, or as :func:`simulate_perovskite`.
+        If `n_frames` is not a whole number of 1 or more, or as :func:`simulate_perovskite`.
     TypeError
         If a setting has another name.
 
@@ -76,17 +83,16 @@ def simulate_series(
     >>> len(truths)
     2
     """
-    if n_frames < 1:
-        raise ValueError(f"n_frames={n_frames}: give 1 or more.")
-    check_names(settings, without=("tilt", "vacuum", "dark"))
+    n_frames = whole_number(n_frames, "n_frames")
+    check_names(settings, "simulate_series()", without=("tilt", "vacuum", "dark"))
     rng = np.random.default_rng(random_state)
-    settings = {"cell": 26.0, **settings}
-    cell, total = settings["cell"], np.array(drift, float) * (n_frames - 1)
+    film = FilmSettings(**settings)
+    cell, total = film.cell, np.array(drift, float) * (n_frames - 1)
     # The film reaches beyond all frames, so that columns at their borders have their neighbours.
     before = 3 * cell + np.maximum(total, 0)
     after = 3 * cell + np.maximum(-total, 0)
     size = np.array(shape[::-1]) + np.ceil(before + after)
-    film, truth = simulate_perovskite(
+    first, truth = simulate_perovskite(
         tuple(size[::-1].astype(int)),
         dose=np.inf,
         tilt=0.0,
@@ -94,12 +100,12 @@ def simulate_series(
         random_state=rng,
         **settings,
     )
-    sigma = settings.get("column_width", 0.11) * cell
+    sigma = film.column_width * cell
     centre = before + np.array(shape[::-1]) / 2
     frames, truths = np.empty((n_frames, *shape), np.float32), []
     for k in range(n_frames):
         radius = np.sqrt(switching * np.prod(shape) / np.pi * k / max(n_frames - 1, 1))
-        a, b = truth.a_sites.copy(), _switched(truth, centre, radius, turn, settings)
+        a, b = truth.a_sites.copy(), _switched(truth, centre, radius, turn, film)
         for table in (a, b):
             table[["x", "y"]] += np.array(drift) * k - before
             table.insert(0, "site", np.arange(len(table)))
@@ -118,9 +124,9 @@ def simulate_series(
         truths.append(SimulatedTruth(a, b, truth.n_variants, cell))
     series = hs.signals.Signal2D(frames)
     series.metadata.General.title = "Simulated series"
-    series.metadata.Signal.quantity = film.metadata.Signal.quantity
+    series.metadata.Signal.quantity = first.metadata.Signal.quantity
     for axis, of_film in zip(
-        series.axes_manager.signal_axes, film.axes_manager.signal_axes, strict=True
+        series.axes_manager.signal_axes, first.axes_manager.signal_axes, strict=True
     ):
         axis.name, axis.units, axis.scale = of_film.name, of_film.units, of_film.scale
     time = series.axes_manager.navigation_axes[0]
@@ -128,7 +134,9 @@ def simulate_series(
     return series, truths
 
 
-def _switched(truth, centre, radius, turn, settings):
+def _switched(
+    truth: SimulatedTruth, centre: np.ndarray, radius: float, turn: float, film: FilmSettings
+) -> pd.DataFrame:
     """The B sites of a film when those within `radius` have been turned."""
     b = truth.b_sites.copy()
     old = b[["displacement_x", "displacement_y"]].to_numpy()
@@ -137,11 +145,11 @@ def _switched(truth, centre, radius, turn, settings):
     if radius == 0:
         return b
     new = old @ turn_matrix(turn)
-    share = 0.5 * (1 + np.tanh(wall / settings.get("wall_width", 0.8)))[:, None]
+    share = 0.5 * (1 + np.tanh(wall / film.wall_width))[:, None]
     moved = share * old + (1 - share) * new
     b[["x", "y"]] += moved - old
     b[["displacement_x", "displacement_y"]] = moved
-    b["order"] = np.linalg.norm(moved, axis=1) / settings.get("shift", 1.8)
+    b["order"] = np.linalg.norm(moved, axis=1) / film.shift
     inside = (wall < 0) & (b.variant >= 0)
     step = round(turn / (360 / truth.n_variants))
     b.loc[inside, "variant"] = (b.loc[inside, "variant"] + step) % truth.n_variants

@@ -1,8 +1,11 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a simulated image was made from, and how far angles agree with it."""
+"""The truth behind a simulated image, and the agreement of angles with it."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +15,7 @@ from ..masked_arrays import filled
 
 @dataclass
 class SimulatedTruth:
-    """What a simulated image was made from.
+    """Columns that a simulated image was made from.
 
     Attributes
     ----------
@@ -34,13 +37,13 @@ class SimulatedTruth:
     n_variants: int
     cell: float
 
-    def interior(self, distance=2.0):
+    def interior(self, distance: float = 2.0) -> np.ndarray:
         """Polar B sites away from walls and from the border of the image.
 
         Parameters
         ----------
         distance : float
-            Least distance from both, in cells.
+            Minimum distance from both, in cells.
 
         Returns
         -------
@@ -52,7 +55,7 @@ class SimulatedTruth:
         ).to_numpy()
 
 
-def compare_angles(angle, true_angle, n_variants):
+def compare_angles(angle: Any, true_angle: Any, n_variants: int) -> dict[str, float]:
     """Compare angles with the truth after one global offset.
 
     The rVAE's angle has an arbitrary zero. One offset for all sites, the circular mean of the

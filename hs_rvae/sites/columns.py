@@ -1,22 +1,25 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The register of columns: what each column of the site table is, and who writes it.
+"""The register of columns: kind, unit, printed name and writer of each column of the site table.
 
 A new column is one row of :data:`COLUMNS`. Figures, clusters, diagnostics, the report and messages
-ask this module whether a column is an angle, which colours it has, its unit, and which call writes
-it. Columns of your own need no row: their unit says whether they are angles. :func:`register` gives
-them a kind and a printed name.
+take kind, colours, unit and the call that writes a column from this module. Columns of your own
+need no row: by their unit they are angles or not. :func:`register` gives them a kind and a printed
+name.
 """
 
+from __future__ import annotations
+
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
 
 from . import units
 
-#: What a column can be, and what follows from it.
+#: Kinds of columns, and their consequences for figures and clusters.
 KINDS = {
     "angle": "a direction, the same after one period: cyclic colours, cosine and sine in clusters",
     "signed": "a number whose sign has a meaning: diverging colours about 0",
@@ -62,7 +65,7 @@ class Column:
     meaning : str
         One line.
     period : float
-        Of an angle, in radians.
+        Period of an angle, in radians.
     title : str
         Printed name; None makes one of the name, as in "Order amplitude".
     main : bool
@@ -78,15 +81,16 @@ class Column:
     period: float = 2 * np.pi
     title: str | None = None
     main: bool = False
+    _pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"kind={self.kind!r}: take one of {', '.join(map(repr, KINDS))}.")
         pattern = "|".join(re.escape(name).replace(r"\#", r"\d+") for name in self.names.split())
         object.__setattr__(self, "_pattern", re.compile(pattern))
 
-    def matches(self, name):
-        """Whether `name` is one of its names."""
+    def matches(self, name: str) -> bool:
+        """Return True if `name` is one of its names."""
         return self._pattern.fullmatch(name) is not None
 
 
@@ -159,18 +163,26 @@ COLUMNS = (
            "intensity of the column and of its surroundings in the sub-image"),
 )  # fmt: skip
 
-# Of columns that no row describes: these are sizes, in whatever unit they are.
+# Columns without a row in the register: these are sizes, in any unit.
 _SPREAD = re.compile(r"(.+_)?(std|sigma|error|err|fwhm|uncertainty|rms|width)")
 _DIFFERENCE = re.compile(r"(.+_)?(residual|residuals)")
-_own = {}  # what users registered, by names
+_registered: dict[str, Column] = {}  # registered by users, by names
 
 
-def register(names, kind, *, unit="", meaning="", period=2 * np.pi, title=None):
+def register(
+    names: str,
+    kind: str,
+    *,
+    unit: str = "",
+    meaning: str = "",
+    period: float = 2 * np.pi,
+    title: str | None = None,
+) -> None:
     """
     Describe columns of your own, for figures, clusters and the explorer.
 
-    It holds until Python ends. A column need not be registered: one in rad or deg is an angle, one
-    whose name ends in ``_std`` a size; for any other its values decide on the colours.
+    It holds until Python ends. A column need not be registered: one in rad or deg is an angle, and
+    one whose name ends in ``_std`` is a size. For any other, its values decide on the colours.
 
     Parameters
     ----------
@@ -179,11 +191,11 @@ def register(names, kind, *, unit="", meaning="", period=2 * np.pi, title=None):
     kind : str
         One of the keys of :data:`KINDS`.
     unit : str
-        Of a column that is set without one, as in ``stack.sites["tilt"] = values``.
+        Unit of a column that is set without one, as in ``stack.sites["tilt"] = values``.
     meaning : str
         One line.
     period : float
-        Of an angle, in radians: pi for an axis, which is the same after half a turn.
+        Period of an angle, in radians: pi for an axis, which is the same after half a turn.
     title : str, optional
         Printed name; by default the name with spaces.
 
@@ -207,23 +219,23 @@ def register(names, kind, *, unit="", meaning="", period=2 * np.pi, title=None):
     turns = 2 * np.pi / column.period if column.period > 0 else 0
     if round(turns) < 1 or not np.isclose(turns, round(turns)):
         raise ValueError(f"period={period!r}: give 2 pi by a whole number, such as pi for an axis.")
-    _own[column.names] = column
+    _registered[column.names] = column
 
 
-def find(name):
+def find(name: str) -> Column | None:
     """The row of the register for a column, or None if there is none."""
-    own = next((row for row in reversed(_own.values()) if row.matches(name)), None)
-    return own or _of_package(name)
+    registered = next((row for row in reversed(_registered.values()) if row.matches(name)), None)
+    return registered or _of_package(name)
 
 
 @lru_cache(maxsize=1024)
-def _of_package(name):
+def _of_package(name: str) -> Column | None:
     return next((row for row in COLUMNS if row.matches(name)), None)
 
 
-def kind(name, unit=""):
+def kind(name: str, unit: str = "") -> str:
     """
-    What a column is: one of :data:`KINDS`, or "" if only its values can tell.
+    Kind of a column, one of :data:`KINDS`; "" if only its values can decide.
 
     Parameters
     ----------
@@ -249,7 +261,7 @@ def kind(name, unit=""):
     return "angle" if units.is_angle(unit) else ""
 
 
-def period(name, unit=""):
+def period(name: str, unit: str = "") -> float | None:
     """
     Period of a column of angles in radians; None if the column is not an angle.
 
@@ -264,9 +276,9 @@ def period(name, unit=""):
     return 2 * np.pi if row is None else row.period
 
 
-def unit(name, length="pm"):
+def unit(name: str, length: str = "pm") -> str:
     """
-    Unit in which the package writes a column; "" is dimensionless.
+    Unit of a column as the package writes it; "" is dimensionless.
 
     Parameters
     ----------
@@ -280,16 +292,16 @@ def unit(name, length="pm"):
     ('rad', 'pm', '')
     """
     row = find(name)
-    own = "" if row is None else row.unit
-    return length if own == "length" else own
+    row_unit = "" if row is None else row.unit
+    return length if row_unit == "length" else row_unit
 
 
-def own_unit(name):
+def registered_unit(name: str) -> str:
     """Unit that the user registered for a column; "" is dimensionless."""
-    return next((row.unit for row in reversed(_own.values()) if row.matches(name)), "")
+    return next((row.unit for row in reversed(_registered.values()) if row.matches(name)), "")
 
 
-def title(name):
+def title(name: str) -> str:
     """
     Printed name of a column.
 
@@ -306,7 +318,7 @@ def title(name):
     return row.title or made.replace(" std", ", standard deviation")
 
 
-def label(name, unit=""):
+def label(name: str, unit: str = "") -> str:
     """
     Printed name and unit for an axis or a colour bar; angles are drawn in degrees.
 
@@ -319,7 +331,7 @@ def label(name, unit=""):
     return f"{title(name)} ({unit})" if unit else title(name)
 
 
-def call_for(name):
+def call_for(name: str) -> str:
     """
     The call that writes a column, also of a vector such as "displacement"; "" if it is not known.
 
@@ -333,12 +345,12 @@ def call_for(name):
     return "" if row is None else WRITERS.get(row.writer, "")
 
 
-def written_by(writer, names):
-    """Those of `names` that belong to a writer by the register."""
+def written_by(writer: str, names: Iterable[str]) -> list[str]:
+    """Select the names that belong to a writer by the register."""
     return [name for name in names if (row := _of_package(name)) and row.writer == writer]
 
 
-def main(names):
-    """Those of `names` that readers look at first, in the order of the register."""
+def main(names: Iterable[str]) -> list[str]:
+    """Select the names that readers look at first, in the order of the register."""
     rows = [row for row in COLUMNS if row.main]
     return [name for row in rows for name in names if row.matches(name)]

@@ -2,10 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The site table: everything known about each site, as named columns with units."""
 
+from __future__ import annotations
+
 import difflib
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,13 +18,16 @@ from hs_rvae.masked_arrays import filled
 
 from . import columns as _register
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 class SiteTable:
     """
     Named columns, one row per site, as a view of a HyperSpy signal ``(sites | columns)``.
 
-    Changing a column through the table changes the signal, so the table of a stack needs no
-    putting back. All columns are stored as float64; those that were given as integers (indices,
+    Changing a column through the table changes the signal, so changes need not be written back to
+    the stack. All columns are stored as float64; those that were given as integers (indices,
     labels) are read as int64. The table keeps who wrote each column (:attr:`writers`): a method
     of a stack replaces its own columns and refuses to replace those of others.
 
@@ -45,10 +52,11 @@ class SiteTable:
     # len() counts sites while names are looked up: iterating would be ambiguous.
     __iter__ = None
 
-    def __init__(self, signal):
+    def __init__(self, signal: Any) -> None:
         if not signal.metadata.has_item("Sites.columns"):
             raise ValueError(
-                "signal is no site table (no metadata.Sites.columns): use SiteTable.from_columns."
+                "signal is not a site table (no metadata.Sites.columns): use "
+                "SiteTable.from_columns."
             )
         if hasattr(signal.data, "compute"):
             signal.compute(show_progressbar=False)
@@ -57,14 +65,14 @@ class SiteTable:
     @classmethod
     def from_columns(
         cls,
-        columns,
-        units=None,
-        pixel_size=(1.0, 1.0),
-        pixel_units="px",
-        pixel_offset=(0.0, 0.0),
+        columns: Mapping[str, Any],
+        units: Mapping[str, str] | None = None,
+        pixel_size: Sequence[float] = (1.0, 1.0),
+        pixel_units: str = "px",
+        pixel_offset: Sequence[float] = (0.0, 0.0),
         *,
-        writers=None,
-    ):
+        writers: Mapping[str, str] | None = None,
+    ) -> SiteTable:
         """
         Make a table from arrays.
 
@@ -122,31 +130,31 @@ class SiteTable:
         return cls(signal)
 
     @property
-    def _node(self):
+    def _node(self) -> Any:
         return self.signal.metadata.Sites
 
     @property
-    def _rows(self):
+    def _rows(self) -> np.ndarray:
         """The data as (sites, columns): a view, also for the one row left by an integer index."""
         return self.signal.data.reshape(-1, self.signal.data.shape[-1])
 
     @property
-    def columns(self):
+    def columns(self) -> tuple[str, ...]:
         """Names of the columns."""
         return tuple(self._node.columns)
 
     @property
-    def units(self):
+    def units(self) -> dict[str, str]:
         """Units by column name; "" means dimensionless."""
         return dict(zip(self.columns, self._node.units, strict=True))
 
     @property
-    def writers(self):
+    def writers(self) -> dict[str, str]:
         """
-        Who wrote each column, by name: "" is the user.
+        Writer of each column, by name: "" is the user.
 
-        Else a key of :data:`hs_rvae.sites.columns.WRITERS`, such as "rvae". Values that are set
-        through the table are the user's, whoever wrote the column before.
+        Otherwise it is a key of :data:`hs_rvae.sites.columns.WRITERS`, such as "rvae". Values that
+        are set through the table are the user's, whoever wrote the column before.
         """
         known = self._node.get_item("writers")
         if known is None:  # of an earlier version
@@ -154,42 +162,44 @@ class SiteTable:
         return dict(zip(self.columns, known, strict=True))
 
     @property
-    def pixel_size(self):
+    def pixel_size(self) -> tuple[float, float]:
         """Width and height of a pixel of the parent image, in :attr:`pixel_units`."""
-        return tuple(float(size) for size in self._node.pixel_size)
+        width, height = self._node.pixel_size
+        return float(width), float(height)
 
     @property
-    def pixel_units(self):
+    def pixel_units(self) -> str:
         """Units of the parent image's axes; "px" if it is not calibrated."""
         return str(self._node.pixel_units)
 
     @property
-    def pixel_offset(self):
+    def pixel_offset(self) -> tuple[float, float]:
         """Calibrated coordinates (x, y) of pixel (0, 0) of the parent image."""
-        return tuple(float(offset) for offset in self._node.pixel_offset)
+        x, y = self._node.pixel_offset
+        return float(x), float(y)
 
     @property
-    def xy(self):
+    def xy(self) -> np.ndarray:
         """Positions ``(x, y)`` of the sites in pixels of the parent image, shape (n, 2)."""
         return self[["x", "y"]]
 
-    def __getattr__(self, name):
-        """Only for names that do not exist: columns are items."""
+    def __getattr__(self, name: str) -> Any:
+        """Raise AttributeError: columns are items, not attributes."""
         known = not name.startswith("_") and name != "signal" and name in self.columns
         hint = f": columns are items, sites[{name!r}]" if known else ""
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}{hint}")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._rows)
 
-    def __contains__(self, name):
+    def __contains__(self, name: object) -> bool:
         return name in self.columns
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         names = [f"{name} ({unit})" if unit else name for name, unit in self.units.items()]
         return f"<SiteTable, {len(self)} sites, columns: {', '.join(names)}>"
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         """The first and last sites as a table, for notebooks."""
         frame = self.to_dataframe()
         units = self.units
@@ -198,7 +208,7 @@ class SiteTable:
             max_rows=8, float_format="{:.4g}".format, notebook=True, show_dimensions=True
         )
 
-    def __getitem__(self, names):
+    def __getitem__(self, names: str | list[str] | tuple[str, ...]) -> np.ndarray:
         """
         Values of one column (a copy, shape (n,)), or of a list of columns (shape (n, m)).
 
@@ -217,20 +227,20 @@ class SiteTable:
         values = self._rows[:, index].copy()
         return np.rint(values).astype(np.int64) if self._node.integer[index] else values
 
-    def __setitem__(self, name, values):
-        self.set(name, values, self.units.get(name, _register.own_unit(str(name))))
+    def __setitem__(self, name: str, values: Any) -> None:
+        self.set(name, values, self.units.get(name, _register.registered_unit(str(name))))
 
-    def _index(self, name):
+    def _index(self, name: str) -> int:
         try:
             return self.columns.index(name)
         except ValueError:
             raise KeyError(missing_column(self, name)) from None
 
-    def _ipython_key_completions_(self):
+    def _ipython_key_completions_(self) -> list[str]:
         """Names that the tabulator key offers after ``sites["``."""
         return list(self.columns)
 
-    def set(self, name, values, units=""):
+    def set(self, name: str, values: Any, units: str = "") -> None:
         """
         Write a column: add it, or replace its values and units.
 
@@ -244,7 +254,14 @@ class SiteTable:
         """
         self.set_many({name: values}, {name: units})
 
-    def set_many(self, columns, units=None, *, writer="", remove=()):
+    def set_many(
+        self,
+        columns: Mapping[str, Any],
+        units: Mapping[str, str] | None = None,
+        *,
+        writer: str = "",
+        remove: Collection[str] = (),
+    ) -> None:
         """
         Write several columns at once; nothing is changed if one of them does not fit.
 
@@ -275,7 +292,7 @@ class SiteTable:
         writers = self.writers | dict.fromkeys(columns, str(writer))
         self._replace(data, names, self.units | dict(units or {}), integer, writers)
 
-    def claim(self, writers):
+    def claim(self, writers: Mapping[str, str]) -> None:
         """
         Note who wrote columns.
 
@@ -287,12 +304,19 @@ class SiteTable:
         known = self.writers
         self._node.writers = [str(writers.get(name, known[name])) for name in self.columns]
 
-    def numbered(self, stem):
+    def numbered(self, stem: str) -> list[str]:
         """Columns ``stem_0``, ``stem_1`` ..., in the order of their numbers."""
         names = [name for name in self.columns if re.fullmatch(rf"{re.escape(stem)}_\d+", name)]
         return sorted(names, key=lambda name: int(name.rsplit("_", 1)[1]))
 
-    def check_free(self, names, verb, writer, overwrite=False, instead=None):
+    def check_free(
+        self,
+        names: Collection[str],
+        verb: str,
+        writer: str,
+        overwrite: bool = False,
+        instead: str | None = None,
+    ) -> None:
         """
         Refuse to replace columns that somebody else wrote.
 
@@ -327,7 +351,7 @@ class SiteTable:
                 f"{instead or 'keep a copy under another name'}, or pass overwrite=True."
             )
 
-    def remove(self, *names):
+    def remove(self, *names: str) -> None:
         """
         Remove columns.
 
@@ -342,10 +366,17 @@ class SiteTable:
                 "The last column of a site table cannot be removed: add another first."
             )
         integer = dict(zip(self.columns, self._node.integer, strict=True))
-        names = [self.columns[i] for i in kept]
-        self._replace(self._rows[:, kept], names, self.units, integer, self.writers)
+        left = [self.columns[i] for i in kept]
+        self._replace(self._rows[:, kept], left, self.units, integer, self.writers)
 
-    def _replace(self, data, names, units, integer, writers):
+    def _replace(
+        self,
+        data: np.ndarray,
+        names: list[str],
+        units: Mapping[str, str],
+        integer: Mapping[str, bool],
+        writers: Mapping[str, str],
+    ) -> None:
         """Put other columns into the signal; the sites stay."""
         self.signal.data = data.reshape(*self.signal.data.shape[:-1], len(names))
         self.signal.get_dimensions_from_data()
@@ -354,7 +385,7 @@ class SiteTable:
         self._node.integer = [bool(integer[name]) for name in names]
         self._node.writers = [writers[name] for name in names]
 
-    def take(self, sites):
+    def take(self, sites: Any) -> SiteTable:
         """
         Make a new table with some of the sites.
 
@@ -378,7 +409,7 @@ class SiteTable:
             writers=self.writers,
         )
 
-    def to_dataframe(self):
+    def to_dataframe(self) -> pd.DataFrame:
         """
         Make a :class:`pandas.DataFrame` of the table.
 
@@ -395,7 +426,7 @@ class SiteTable:
         frame.attrs |= {"units": self.units, "writers": self.writers}
         return frame
 
-    def to_csv(self):
+    def to_csv(self) -> str:
         """
         The table as text: CSV with the columns ``site`` and :attr:`columns`.
 
@@ -406,7 +437,7 @@ class SiteTable:
         """
         return self.to_dataframe().to_csv(lineterminator="\n")
 
-    def units_to_csv(self):
+    def units_to_csv(self) -> str:
         """
         The units as text: CSV with the columns ``column`` and ``unit``.
 
@@ -419,12 +450,12 @@ class SiteTable:
         units = pd.Series(self.units, name="unit").rename_axis("column")
         return units.to_csv(lineterminator="\n")
 
-    def save(self, path):
+    def save(self, path: str | os.PathLike[str]) -> Path:
         """
         Write the table as CSV, and its units as a second file beside.
 
-        ``pandas.read_csv(path, index_col="site")`` reads the table. Of ``sites.csv``, the units
-        are in ``sites.units.csv``. Each file appears complete or not at all.
+        ``pandas.read_csv(path, index_col="site")`` reads the table. The units of
+        ``sites.csv`` are in ``sites.units.csv``. Each file appears complete or not at all.
 
         Parameters
         ----------
@@ -441,15 +472,18 @@ class SiteTable:
             If the folder does not exist or cannot be written.
         """
         path = Path(path)
-        beside = path.with_name(f"{path.stem}.units{path.suffix}")
-        with complete_file(beside, "The units") as units, complete_file(path, "The table") as draft:
+        units_path = path.with_name(f"{path.stem}.units{path.suffix}")
+        with (
+            complete_file(units_path, "The units") as units,
+            complete_file(path, "The table") as draft,
+        ):
             draft.write_text(self.to_csv(), encoding="utf-8", newline="\n")
             units.write_text(self.units_to_csv(), encoding="utf-8", newline="\n")
         return path
 
 
-def missing_column(sites, name):
-    """Say that there is no such column, which call writes it, and which columns there are."""
+def missing_column(sites: SiteTable, name: object) -> str:
+    """Compose the message about a missing column: the call that writes it, other columns."""
     near = difflib.get_close_matches(str(name), sites.columns, n=1)
     stem = re.match(r"[a-z]+_(?=\d+$)", str(name))
     numbered = [c for c in sites.columns if stem and re.fullmatch(rf"{stem[0]}\d+", c)]
@@ -462,7 +496,7 @@ def missing_column(sites, name):
     return f"The site table has no column {name!r}{remedy} It has {', '.join(sites.columns)}."
 
 
-def _checked(name, values):
+def _checked(name: object, values: Any) -> np.ndarray:
     """Make a 1-D real array of a column's values (also of a HyperSpy signal or dask array)."""
     if not isinstance(name, str) or not name.strip() or "\n" in name:
         raise ValueError(f"A column's name must be a line of text, not {name!r}.")
@@ -476,5 +510,5 @@ def _checked(name, values):
     return array
 
 
-def _is_integer(values):
+def _is_integer(values: np.ndarray) -> bool:
     return values.dtype.kind in "iub"

@@ -1,11 +1,14 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Units: whether an axis is calibrated, lengths in picometres, angles in degrees.
+"""Units: calibrated axes, lengths in picometres, angles in degrees.
 
 Pint reads the units, with the registry that HyperSpy uses for its axes.
 """
 
+from __future__ import annotations
+
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -15,14 +18,14 @@ _PIXELS = {"", "px", "pix", "pixel", "pixels", "<undefined>", "none"}
 _ANGSTROM = {"a", "å", "ang", "angstrom", "angstroms", "ångström", "ångstrom"}
 
 
-def text(unit):
+def text(unit: object) -> str:
     """
     A unit as text, "" where there is none or it is the pixel.
 
     Parameters
     ----------
     unit : object
-        Of an axis; HyperSpy has an object of its own for "not defined".
+        Unit of an axis; HyperSpy has an object of its own for "not defined".
 
     Returns
     -------
@@ -37,9 +40,9 @@ def text(unit):
     return "" if unit.lower() in _PIXELS else str(unit)
 
 
-def is_calibrated(unit):
+def is_calibrated(unit: object) -> bool:
     """
-    Whether lengths in this unit are more than a count of pixels.
+    Return True if lengths in this unit are more than a count of pixels.
 
     Examples
     --------
@@ -49,7 +52,7 @@ def is_calibrated(unit):
     return text(unit) != ""
 
 
-def printed(unit):
+def printed(unit: object) -> str:
     """
     The unit of an axis for a figure; "px" where the axis is not calibrated.
 
@@ -61,7 +64,7 @@ def printed(unit):
     return text(unit).replace("um", "µm") or "px"
 
 
-def picometres(unit):
+def picometres(unit: object) -> float | None:
     """
     Picometres in one unit of length; None if the unit is not a length.
 
@@ -74,7 +77,7 @@ def picometres(unit):
 
 
 @lru_cache
-def _picometres(unit):
+def _picometres(unit: str) -> float | None:
     if unit.lower() in _ANGSTROM:
         return 100.0
     if not unit:
@@ -89,9 +92,9 @@ def _picometres(unit):
     return float(f"{length:.12g}")
 
 
-def length_scale(unit):
+def length_scale(unit: str) -> tuple[float, str]:
     """
-    Factor and unit in which calibrated lengths are written: picometres where that is possible.
+    Factor and unit for calibrated lengths: picometres where that is possible.
 
     Parameters
     ----------
@@ -112,7 +115,7 @@ def length_scale(unit):
     return (1.0, unit) if factor is None else (factor, "pm")
 
 
-def length_ratio(unit, other):
+def length_ratio(unit: object, other: object) -> float | None:
     """
     Size of one unit of length in another; None if they cannot be compared.
 
@@ -123,13 +126,13 @@ def length_ratio(unit, other):
     """
     if text(unit) == text(other):
         return 1.0
-    sizes = picometres(unit), picometres(other)
-    return None if None in sizes else sizes[0] / sizes[1]
+    size, other_size = picometres(unit), picometres(other)
+    return None if size is None or other_size is None else size / other_size
 
 
-def is_angle(unit):
+def is_angle(unit: object) -> bool:
     """
-    Whether it is the radian or the degree, in which directions are given.
+    Return True for the radian and the degree, the units of directions.
 
     Smaller units, such as mrad, measure tilts that never come round.
 
@@ -141,12 +144,12 @@ def is_angle(unit):
     return _degrees(unit) is not None
 
 
-def in_radians(unit):
-    """Whether angles in this unit are radians; "" is taken for radians."""
+def in_radians(unit: str) -> bool:
+    """Return True if angles in this unit are radians; "" is taken for radians."""
     return unit == "" or _degrees(unit) not in (None, 1.0)
 
 
-def degrees(values, unit):
+def degrees(values: Any, unit: str) -> np.ndarray:
     """
     Angles in degrees; values in "" are taken for radians.
 
@@ -167,7 +170,7 @@ def degrees(values, unit):
     return np.asarray(values, dtype=float) * (_degrees(unit) or 180 / np.pi)
 
 
-def radians(values, unit):
+def radians(values: Any, unit: str) -> np.ndarray:
     """
     Angles in radians; values in "" are taken for radians.
 
@@ -189,7 +192,7 @@ def radians(values, unit):
     return values * (np.pi / 180) if _degrees(unit) == 1.0 else values
 
 
-def _degrees(unit):
+def _degrees(unit: object) -> float | None:
     """Degrees in an angle's unit, None for any other unit."""
     unit = unit.strip().lower() if isinstance(unit, str) else ""
     if unit in ("rad", "radian", "radians"):

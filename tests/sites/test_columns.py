@@ -16,7 +16,7 @@ GUIDE = Path(hs_rvae.__file__).parents[1] / "docs" / "user_guide" / "sites.rst"
 
 @pytest.fixture(autouse=True)
 def no_columns_of_other_tests(monkeypatch):
-    monkeypatch.setattr(columns, "_own", {})
+    monkeypatch.setattr(columns, "_registered", {})
 
 
 def as_list_table():
@@ -144,7 +144,7 @@ def test_a_description_that_cannot_be_used_is_refused(arguments, message):
         columns.register(*arguments)
     with pytest.raises(ValueError, match="period=1.0: give 2 pi by a whole number"):
         columns.register("axis", "angle", period=1.0)
-    assert columns._own == {}
+    assert columns._registered == {}
 
 
 def test_all_columns_of_a_whole_analysis_are_in_the_register():

@@ -177,7 +177,7 @@ def test_columns_of_different_lengths_make_no_table():
 
 
 def test_a_signal_without_columns_is_no_table():
-    with pytest.raises(ValueError, match="no site table"):
+    with pytest.raises(ValueError, match="not a site table"):
         SiteTable(hs.signals.Signal1D(np.ones((3, 2))))
 
 

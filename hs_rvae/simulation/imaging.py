@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From simulated columns to the intensities of an image, in units of the peak of an A column."""
+"""Intensities of an image of simulated columns, in units of the peak of an A column."""
+
+from __future__ import annotations
 
 import numpy as np
 
@@ -11,7 +13,16 @@ _VACUUM = 0.02  # what the detector counts without a crystal, likewise
 _TRANSMITTED = 1.3  # bright-field background that dark columns are taken from, likewise
 
 
-def sum_of_columns(shape, xy, peak, sigma, tilt, tilt_angle, jitter, rng):
+def sum_of_columns(
+    shape: tuple[int, int],
+    xy: np.ndarray,
+    peak: np.ndarray,
+    sigma: float,
+    tilt: np.ndarray,
+    tilt_angle: np.ndarray,
+    jitter: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
     """Sum of elliptical Gaussians with a tail, each row read with its own horizontal offset."""
     reach = int(np.ceil(3.5 * _TAIL_WIDTH * sigma))
     image = np.zeros((shape[0] + 2 * reach, shape[1] + 2 * reach), np.float32)
@@ -36,8 +47,8 @@ def sum_of_columns(shape, xy, peak, sigma, tilt, tilt_angle, jitter, rng):
     return image[reach:-reach, reach:-reach].copy()
 
 
-def background(shape, vacuum, sigma):
-    """What is counted between the columns: less where there is no crystal."""
+def background(shape: tuple[int, int], vacuum: float, sigma: float) -> float | np.ndarray:
+    """Intensity between the columns: lower where there is no crystal."""
     if not vacuum:
         return _BACKGROUND
     distance = (1 - vacuum) * shape[1] - np.arange(shape[1])
@@ -45,6 +56,6 @@ def background(shape, vacuum, sigma):
     return (_VACUUM + (_BACKGROUND - _VACUUM) * inside).astype(np.float32)
 
 
-def bright_field(image):
+def bright_field(image: np.ndarray) -> np.ndarray:
     """Columns that take intensity from a transmitted background instead of adding to it."""
     return np.maximum(_TRANSMITTED - image, _VACUUM)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 import numpy as np
 
-from hs_rvae import imaging
+from hs_rvae.simulation import imaging
 
 
 def test_a_column_has_its_height_width_and_place():
