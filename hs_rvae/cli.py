@@ -222,6 +222,8 @@ def _load(path, number=None):
         image = _one_of(image, f"IMAGE {path}", number)
     elif number not in (None, 0):
         raise ValueError(f"--signal {number}: {path} holds one signal only.")
+    place = {"folder": str(path.absolute().parent), "filename": path.stem, "extension": path.suffix}
+    image.tmp_parameters.add_dictionary(place)  # HyperSpy knows it of the first signal only
     if image.data.dtype.names:  # colours: their mean, without the opacity
         image.data = np.mean([image.data[color] for color in "RGB"], axis=0)
         image.tmp_parameters.set_item("colours", "mean of red, green and blue")  # for the report

@@ -174,3 +174,25 @@ def _refused(array: np.ndarray) -> bool:
         return not "".join(array.flat).isascii()
     kinds = (str, bytes, int, float, complex, np.generic, type(None))
     return array.dtype.kind == "O" and all(isinstance(each, kinds) for each in array.flat)
+
+
+def file_of(signal):
+    """
+    The file that a signal was loaded from or saved to last.
+
+    Parameters
+    ----------
+    signal : hyperspy.api.signals.BaseSignal
+
+    Returns
+    -------
+    pathlib.Path or None
+        None if it is not known.
+    """
+    known = signal.tmp_parameters
+    folder, name = known.get_item("folder"), known.get_item("filename")
+    ending = str(known.get_item("extension", "")).lstrip(".")
+    # HyperSpy notes a wrong folder, and no ending, for all signals of a file but the first.
+    if folder is None or name is None or not ending:
+        return None
+    return Path(folder) / f"{name}.{ending}"

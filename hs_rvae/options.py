@@ -11,6 +11,9 @@ from functools import wraps
 
 import numpy as np
 
+#: Width in px below which a window holds no motif that could be oriented.
+SMALLEST_WINDOW = 8
+
 _LARGEST_SEED = 2**32 - 1  # that scikit-learn takes
 # Names of other libraries for options that are ours.
 _CALLED_ELSEWHERE = {"seed": "random_state", "random_seed": "random_state"}

@@ -1,14 +1,17 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What angles mean: a common zero from physics, and the wells of the variants."""
+"""Meaning of the angles: a common zero from physics, and the wells of the variants."""
+
+from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-# Least signal-to-noise ratio of the distortion of a typical distorted site. A crystal without
+# Minimum signal-to-noise ratio of the distortion of a typical distorted site. A crystal without
 # distortion, whose motif is the noise of its sites, reaches 4.7; one displaced by 3 % of the cell
 # at 50 counts per pixel 6.6 (simulated films).
 LEAST_SIGNAL = 5.5
-# Agreement of angles with displacements that shows a distortion of whatever signal-to-noise ratio:
+# Agreement of angles with displacements that shows a distortion at any signal-to-noise ratio:
 # angles of crystals without distortion reach 0.2, with 0.4 px in cells of 26 px 0.6 or more.
 LEAST_AGREEMENT = 0.5
 _ALIKE = 0.8  # resultant length of directions that are nearly all the same
@@ -16,7 +19,7 @@ _ALIKE = 0.8  # resultant length of directions that are nearly all the same
 _SYMMETRIES = (1, 2, 3, 4, 6)
 
 
-def wrap(angle):
+def wrap(angle: ArrayLike) -> np.ndarray:
     """Angles in (-pi, pi].
 
     Examples
@@ -27,8 +30,10 @@ def wrap(angle):
     return np.pi - np.mod(np.pi - np.asarray(angle, float), 2 * np.pi)
 
 
-def common_offset(angle, reference, weights=None):
-    """One offset between two sets of directions, and how well it holds for all sites.
+def common_offset(
+    angle: np.ndarray, reference: np.ndarray, weights: np.ndarray | None = None
+) -> tuple[float, float]:
+    """Common offset between two sets of directions, and its consistency over the sites.
 
     Parameters
     ----------
@@ -53,8 +58,8 @@ def common_offset(angle, reference, weights=None):
     return float(np.round(np.angle(mean), 12)), float(np.round(np.abs(mean), 12))
 
 
-def agreement(angle, direction, weights=None):
-    """How far angles follow directions, one offset apart, beyond what their spreads make likely.
+def agreement(angle: np.ndarray, direction: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """Chance-corrected agreement of two sets of directions, up to a common offset.
 
     Parameters
     ----------
@@ -66,8 +71,8 @@ def agreement(angle, direction, weights=None):
     -------
     float
         (R - E) / (1 - E), where R is the resultant length of angle - direction, and E the product
-        of the resultants of both, which is expected of angles that know nothing of the directions:
-        1 if they follow, about 0 if not, or if all angles are the same.
+        of the resultants of both, expected if angles and directions are independent. 1 for perfect
+        agreement, about 0 without agreement or if all angles are the same.
 
     Examples
     --------
@@ -83,8 +88,8 @@ def agreement(angle, direction, weights=None):
     return float(np.round((resultant - expected) / max(1 - expected, 1e-12), 9)) + 0.0
 
 
-def miss_displacements(angle, direction, length):
-    """Whether angles are nearly all alike although displacements turn.
+def miss_displacements(angle: np.ndarray, direction: np.ndarray, length: np.ndarray) -> bool:
+    """Test for angles that are nearly all alike although displacements turn.
 
     Parameters
     ----------
@@ -111,10 +116,11 @@ def miss_displacements(angle, direction, length):
     return agreement(angle, direction, length) < LEAST_AGREEMENT
 
 
-def count_variants(angle):
+def count_variants(angle: np.ndarray) -> int:
     """Number of equally spaced wells that the angles lie in.
 
-    The smallest n of 1, 2, 3, 4, 6 whose n-fold angles are nearly as much alike as those of any n.
+    It is the smallest n of 1, 2, 3, 4, 6 whose n-fold angles are nearly as much alike as those of
+    the best n.
 
     Parameters
     ----------
@@ -124,7 +130,7 @@ def count_variants(angle):
     Returns
     -------
     int
-        0 if the angles lie in no wells.
+        0 if the angles do not lie in wells.
 
     Examples
     --------
@@ -140,7 +146,7 @@ def count_variants(angle):
     return min(n for n, length in resultant.items() if length >= 0.9 * best)
 
 
-def folded_std(modes, weights, widths, fold):
+def folded_std(modes: np.ndarray, weights: np.ndarray, widths: np.ndarray, fold: int) -> np.ndarray:
     """Root mean square deviation from the first mode, turns of 360 / fold degrees not counted.
 
     Parameters
@@ -164,7 +170,9 @@ def folded_std(modes, weights, widths, fold):
     return np.sqrt((weights * (apart**2 + widths**2)).sum(axis=1))
 
 
-def nearest_wells(angle, n_variants, origin=None):
+def nearest_wells(
+    angle: np.ndarray, n_variants: int, origin: float | None = None
+) -> tuple[np.ndarray, np.ndarray, float]:
     """Nearest of n equally spaced wells.
 
     Parameters
@@ -173,7 +181,7 @@ def nearest_wells(angle, n_variants, origin=None):
         In radians.
     n_variants : int
     origin : float, optional
-        Direction of well 0, in radians; None = the wells that fit the angles best, well 0 being
+        Direction of well 0, in radians. If None, the wells that fit the angles best, well 0 being
         the one nearest to 0.
 
     Returns

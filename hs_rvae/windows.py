@@ -19,9 +19,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
 from hs_rvae.neighbours import nearest_neighbour_distance
-
-#: Smaller windows hold no motif that could be oriented.
-SMALLEST_WINDOW = 8
+from hs_rvae.options import SMALLEST_WINDOW
 
 #: Window size in nearest-neighbour distances of the sublattice when none is given.
 DEFAULT_NEIGHBOUR_DISTANCES = 1.85

@@ -69,6 +69,7 @@ def at_hand(tmp_path_factory):
         "hs": hs, "hs_rvae": hs_rvae, "np": np, "image": image, "other_image": image,
         "lattice": lattice, "a": a, "b": b, "a_xy": a_xy, "b_xy": b_xy, "xy": b_xy,
         "positions": b_xy, "other_xy": b_xy, "rc": b_xy[:, ::-1], "b_heights": b_xy[:, 0],
+        "coordinates": {0: np.c_[b_xy[:, ::-1], np.ones(len(b_xy))]},  # as from AtomAI
         "images": stack.data, "values": np.zeros(len(stack.sites)), "stack_b": stack,
         "table": b.column_table, "series": series,
         **{f"xy_{k}": truth.b_sites[["x", "y"]] for k, truth in enumerate(truths)},

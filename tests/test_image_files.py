@@ -133,6 +133,8 @@ def test_the_named_image_is_analysed(two_detectors):
     assert main(["analyse", str(two_detectors / "two.dm4"), *options]) == 0
     lines = ["--signal 1", "hs.load('two.dm4')[1]"]
     check_report(two_detectors / "out", "two.dm4", "220 x 240", lines)
+    stack = hs.load(two_detectors / "out" / "two.zspy")
+    assert stack.load_image().metadata.General.title == "BF"
 
 
 def test_thumbnails_spectra_and_colour_images_beside_the_image_are_passed_over(tmp_path, film):
@@ -142,11 +144,11 @@ def test_thumbnails_spectra_and_colour_images_beside_the_image_are_passed_over(t
     colour = np.dstack([as_type(data, "u1")] * 3)
     images = {"overlay": colour, "HAADF": data, "series": np.stack([data] * 2)}
     files.write_dm(tmp_path / "image.dm4", images, thumbnail=as_type(data[::4, ::4], "u1"))
-    image = _load(tmp_path / "image.dm4", "IMAGE")
+    image = _load(tmp_path / "image.dm4")
     assert image.metadata.General.title == "HAADF" and (image.data == data).all()
     assert image.tmp_parameters.number_in_file == 1
     files.write_dm(tmp_path / "one.dm3", {"HAADF": data}, thumbnail=colour[::4, ::4])
-    assert (_load(tmp_path / "one.dm3", "IMAGE").data == data).all()
+    assert (_load(tmp_path / "one.dm3").data == data).all()
 
 
 @pytest.mark.parametrize("ending", ["dm4", "ser", "emd"])
@@ -197,7 +199,7 @@ def test_the_report_of_a_colour_picture_repeats_its_conversion(tmp_path, film, m
     from matplotlib.image import imsave
 
     from hs_rvae.cli import _load
-    from hs_rvae.report.page import _script
+    from hs_rvae.report.script import make_script
     from hs_rvae.report.text import about_image
 
     grey = as_type(film[0].data, "u1")
@@ -208,6 +210,6 @@ def test_the_report_of_a_colour_picture_repeats_its_conversion(tmp_path, film, m
     facts = about_image(stack)
     assert ("colours", "mean of red, green and blue") in facts
     found = {}
-    lines = _script(stack, facts).splitlines()
+    lines = make_script(stack, image, dict(facts)).text.splitlines()
     exec("\n".join(line for line in lines if line.startswith(("import", "image"))), found)
     np.testing.assert_allclose(found["image"].data, image.data)

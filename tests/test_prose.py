@@ -39,9 +39,6 @@ PENDING = [
     "hs_rvae/plots/*",
     "hs_rvae/plots/interactive/*",
     "hs_rvae/report/*",
-    "hs_rvae/rvae/*",
-    "hs_rvae/rvae/convolutional/*",
-    "hs_rvae/rvae/harmonic/*",
     "hs_rvae/signals/*",
 ]
 

@@ -471,6 +471,6 @@ def test_analyse_reads_what_hyperspy_reads(image_file, tmp_path, ending, monkeyp
     if ending == "emd":
         options["file_format"] = "EMD"
     image.save(path, **options)
-    loaded = cli._load(path, "IMAGE")
+    loaded = cli._load(path)
     assert loaded.data.shape == image.data.shape
     np.testing.assert_array_equal(loaded.data, image.data)

@@ -224,6 +224,15 @@ def test_a_generator_is_not_repeated_nor_what_builds_on_it(stack):
     assert calls_in(script) == ["decomposition"]
 
 
+def test_blind_source_separation_is_not_repeated(stack):
+    stack.decomposition("SVD", 2)  # whose solver is random
+    check_repeats(stack)
+    stack.blind_source_separation(2, print_info=False)
+    stack.cluster_analysis("bss", n_clusters=2)
+    script = check_repeats(stack, not_repeated=1)
+    assert script.not_repeated[0].endswith("blind source separation is not recorded.")
+
+
 def test_columns_changed_or_removed_by_hand(stack):
     stack.sites["mine, too"] = np.linspace(0, 1, len(stack.sites)) / 3
     stack.rvae(2, random_state=0, **QUICK)

@@ -19,6 +19,7 @@ _ANGLES = {"register_angle", "assign_variants"}
 # What else must have been repeated before a call can be; None: everything.
 _NEEDS = {"rvae": set(), "apply_rvae": set(), "decomposition": set(), "link_frames": set()}
 _NEEDS |= dict.fromkeys(_ANGLES, {*_MODEL, "register_angle"})
+_LINKED = "link_frames()"  # from_positions does this itself
 _SAMPLE = 16  # windows that are cut again
 _OWN = ("x", "y", "offset_x", "offset_y")  # written when windows are cut
 
@@ -49,8 +50,6 @@ def make_script(stack, image, about):
     """
     sites = stack.sites
     calls = [json.loads(text) for text in stack.metadata.get_item(_CALLS, [])]
-    # from_positions links the frames itself.
-    calls = [call for call in calls if call["line"] != "link_frames()"]
     as_cut = any(call["gives_stack"] for call in calls) or _is_cut_from(stack, image)
     _judge(calls, sites, as_cut)
     given, late, extra = _sort_columns(sites, calls)
@@ -65,7 +64,11 @@ def make_script(stack, image, about):
         lines += ["# Not repeated above, or changed afterwards:", *_from_table(late, sites)]
     if extra:
         lines.append(f"stack.sites.remove({', '.join(map(repr, extra))})")
-    skipped = [f"stack.{call['line']}: {call['reason']}" for call in calls if call["reason"]]
+    skipped = [
+        f"stack.{call['line']}: {call['reason']}"
+        for call in calls
+        if call["reason"] and call["line"] != _LINKED
+    ]
     if "angle" in given:
         skipped.append("the fit of the model: its call is not recorded in this stack.")
     return Script("\n".join(lines), skipped)
@@ -84,7 +87,7 @@ def _judge(calls, sites, as_cut):
         elif call["sites"] != now:
             reason = f"it ran on {call['n_sites']:,} sites, which are not those of this stack."
         elif call["lacks"]:
-            reason = f"{'; '.join(call['lacks'])}, which cannot be written as text."
+            reason = f"{'; '.join(call['lacks'])}."
         elif call["verb"] == "register_angle" and "angle" not in wrote:
             reason = "the fit that wrote the angles is not recorded."
         elif (failed if needs is None else failed & needs) or "derotate" in failed:
@@ -239,6 +242,8 @@ def _call_lines(calls, stack):
     repeated = [call for call in calls if not call["reason"]]
     lazy = repeated[0]["lazy"] if repeated else stack._lazy
     for call in calls:
+        if call["line"] == _LINKED:
+            continue
         if call["reason"]:
             lines += [f"# Not repeated, {call['reason']}", f"# stack.{call['line']}"]
             continue

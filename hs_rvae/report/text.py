@@ -11,6 +11,7 @@ import platform
 import numpy as np
 
 from hs_rvae.exceptions import ModelMismatch
+from hs_rvae.files import file_of
 from hs_rvae.sites import units as _units
 from hs_rvae.variants import miss_displacements
 
@@ -286,8 +287,8 @@ def about_image(stack):
     if image is None:
         return rows
     file = image.metadata.get_item("General.original_filename", "")
-    if image.tmp_parameters.has_item("filename"):  # what was loaded, be it processed or not
-        file = image.tmp_parameters.filename + image.tmp_parameters.get_item("extension", "")
+    if (loaded := file_of(image)) is not None:  # processed since then or not
+        file = loaded.name
     if file:
         rows.append(("file", str(file)))
     if image.tmp_parameters.has_item("number_in_file"):

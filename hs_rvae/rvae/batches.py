@@ -2,13 +2,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sub-images in blocks, from memory or from dask, and shuffled batches for training."""
 
+from __future__ import annotations
+
 import logging
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeAlias, TypeVar
 from uuid import uuid4
 
 import dask
 import numpy as np
 import torch
+from numpy.typing import DTypeLike
+from torch import Tensor
 
 from ..parallel import active_client, run_tasks
 from ..parallel import graph_node as shared
@@ -17,28 +23,35 @@ from .torch_state import in_default_torch_state
 
 _logger = logging.getLogger(__name__)
 
+#: Sub-images (n, w, w), a NumPy or dask array; inside the room also their coefficients (n, k), a
+#: NumPy or zarr array or a tensor.
+Images: TypeAlias = Any
+
+_Piece = TypeVar("_Piece")
+_Block = TypeVar("_Block")
+
 _BLOCK_PIXELS = 5_000_000  # per block: 20 MB of float32, 2000 sub-images of 48 x 48
 
 
-def block_size(images):
+def block_size(images: Images) -> int:
     """Number of sub-images in a block."""
     return max(16, _BLOCK_PIXELS // int(np.prod(images.shape[1:])))
 
 
 def map_blocks(
-    function,
-    images,
-    offsets=None,
-    rows=None,
+    function: Callable[..., np.ndarray],
+    images: Images,
+    offsets: np.ndarray | None = None,
+    rows: np.ndarray | None = None,
     *,
-    width,
-    dtype=np.float32,
-    out=None,
-    tick=None,
-    name="rvae-blocks",
-    device=None,
-):
-    """Apply a function to sub-images block by block; of a dask array only blocks are in memory.
+    width: int,
+    dtype: DTypeLike = np.float32,
+    out: Any = None,
+    tick: Callable[[], object] | None = None,
+    name: str = "rvae-blocks",
+    device: torch.device | None = None,
+) -> Any:
+    """Apply a function to sub-images block by block; only blocks of a dask array are in memory.
 
     A dask array is computed once as a whole, so that what its blocks share (the image that windows
     are cut from) is read once: in threads, or on the workers of dask.distributed.
@@ -49,23 +62,23 @@ def map_blocks(
         ``function(block, offsets) -> (k, width)`` for ``block`` (k, w, w), float32 and finite, and
         ``offsets`` (k, 2) or None. Workers get a copy of it.
     images : numpy.ndarray or dask.array.Array, shape (n, w, w)
-        Or their coefficients, complex64 (n, k): an array in memory, a zarr array, or a tensor.
+        Alternatively their coefficients, complex64 (n, k): a NumPy or zarr array, or a tensor.
     offsets : numpy.ndarray, shape (n, 2), optional
     rows : numpy.ndarray of int, optional
-        Sub-images wanted; default all.
+        Sub-images to read. If None, all.
     width : int
         Columns of the result.
     dtype : numpy.dtype
-        Of the result.
+        Type of the result.
     out : array of shape (n, width), optional
-        Where the result goes: NumPy, zarr, or a tensor.
+        Destination of the result: a NumPy or zarr array, or a tensor.
     tick : callable, optional
         Called after every block.
     name : str
-        Of the tasks on dask's dashboard.
+        Name of the tasks on the dashboard of dask.
     device : torch.device, optional
-        A graphics card that arrays in memory are brought to block by block, the next one while
-        the function works on this one. Of a dask array, several blocks are under way anyhow.
+        A graphics card to which arrays in memory are copied block by block, the next one while
+        the function works on this one. Several blocks of a dask array are read at once anyhow.
 
     Returns
     -------
@@ -87,14 +100,14 @@ def map_blocks(
 
     pieces = [slice(start, start + work.size) for start in range(0, n, work.size)]
 
-    def read(piece):
+    def read(piece: slice) -> np.ndarray | Tensor:
         block = images[piece] if rows is None else images[rows[piece]]
         if device is None or device.type == "cpu" or torch.is_tensor(block):
             return block
         kept = block if np.iscomplexobj(block) else np.ascontiguousarray(block, dtype=np.float32)
         return torch.from_numpy(kept).pin_memory().to(device, non_blocking=True)
 
-    for piece, block in zip(pieces, one_ahead(read, pieces), strict=True):
+    for piece, block in zip(pieces, prefetch(read, pieces), strict=True):
         result = work(block, None if offsets is None else offsets[piece])
         out[piece] = torch.from_numpy(result) if torch.is_tensor(out) else result
         if tick is not None:
@@ -105,11 +118,13 @@ def map_blocks(
 class _Work:
     """A function on sub-images, applied to pieces of a block of any size."""
 
-    def __init__(self, function, width, dtype, size):
+    def __init__(
+        self, function: Callable[..., np.ndarray], width: int, dtype: DTypeLike, size: int
+    ) -> None:
         self.function, self.width, self.dtype, self.size = function, width, dtype, size
 
     @in_default_torch_state  # of the thread or worker that it runs on
-    def __call__(self, block, offsets=None):
+    def __call__(self, block: np.ndarray | Tensor, offsets: np.ndarray | None = None) -> np.ndarray:
         one_thread_in_a_pool()
         result = np.full((len(block), self.width), np.nan, self.dtype)
         for start in range(0, len(block), self.size):
@@ -127,8 +142,15 @@ class _Work:
         return result
 
 
-def _map_dask(work, images, offsets, out, tick, name):
-    """:func:`map_blocks` of a dask array."""
+def _map_dask(
+    work: Any,
+    images: Images,
+    offsets: np.ndarray | None,
+    out: Any,
+    tick: Callable[[], object] | None,
+    name: str,
+) -> None:
+    """Do the work of :func:`map_blocks` for a dask array."""
     images = images.rechunk({1: -1, 2: -1})
     ends = np.cumsum(images.chunks[0])
     pieces = [slice(int(end - n), int(end)) for end, n in zip(ends, images.chunks[0], strict=True)]
@@ -146,7 +168,7 @@ def _map_dask(work, images, offsets, out, tick, name):
         for k, (piece, block) in enumerate(zip(pieces, images.to_delayed().ravel(), strict=True))
     ]
 
-    def done(number, result):
+    def done(number: int, result: np.ndarray) -> None:
         out[pieces[number]] = torch.from_numpy(result) if torch.is_tensor(out) else result
         if tick is not None:
             tick()
@@ -154,15 +176,17 @@ def _map_dask(work, images, offsets, out, tick, name):
     try:
         run_tasks(tasks, done)
     finally:
-        torch.set_num_threads(torch.get_num_threads())  # what threads of other pools start with
+        torch.set_num_threads(
+            torch.get_num_threads()
+        )  # the number that threads of other pools start with
 
 
-def _apply(work, block, offsets):
+def _apply(work: _Work, block: np.ndarray, offsets: np.ndarray | None) -> np.ndarray:
     return work(block, offsets)
 
 
-def one_ahead(read, pieces):
-    """What `read` gives for each of the pieces, the next one read while this one is used."""
+def prefetch(read: Callable[[_Piece], _Block], pieces: Sequence[_Piece]) -> Iterator[_Block]:
+    """Yield `read(piece)` for each piece; a thread reads the next one in the meantime."""
     if len(pieces) < 2:
         yield from map(read, pieces)
         return
@@ -175,14 +199,14 @@ def one_ahead(read, pieces):
         yield coming.result()
 
 
-def n_blocks(images, rows=None):
-    """Number of times that :func:`map_blocks` calls its function, about."""
+def n_blocks(images: Images, rows: np.ndarray | None = None) -> int:
+    """Approximate number of times that :func:`map_blocks` calls its function."""
     n = len(images) if rows is None else len(rows)
     return max(-(-n // block_size(images)), len(images.chunks[0]) if hasattr(images, "dask") else 1)
 
 
-def spread_rows(rows, n, n_runs=8):
-    """About n of the rows, in a few runs spread evenly over all: few chunks to read.
+def spread_rows(rows: np.ndarray, n: int, n_runs: int = 8) -> np.ndarray:
+    """Choose about n of the rows, in a few runs spread evenly over all: few chunks to read.
 
     Parameters
     ----------
@@ -198,40 +222,59 @@ def spread_rows(rows, n, n_runs=8):
     return np.unique(np.concatenate([rows[start : start + length] for start in starts]))
 
 
-def rows_to_fit(n, most, generator, strata=None):
-    """Ascending indices of the sites to fit: all, or `most` of them at random.
+def spread_sample(images: Images, rows: np.ndarray, n: int = 512) -> np.ndarray:
+    """About n of the sub-images `rows` in memory, float32, spread evenly over all.
 
     Parameters
     ----------
-    n, most : int
+    images : numpy.ndarray or dask.array.Array, shape (n_all, w, w)
+    rows : numpy.ndarray of int
+    n : int
+
+    Returns
+    -------
+    numpy.ndarray of float32, shape (about n, w, w)
+    """
+    sample = images[spread_rows(rows, n)]
+    return np.asarray(sample.compute() if hasattr(sample, "compute") else sample, np.float32)
+
+
+def rows_to_fit(
+    n: int, maximum: int, generator: torch.Generator, strata: np.ndarray | None = None
+) -> np.ndarray:
+    """Ascending indices of the sites to fit: all, or `maximum` of them at random.
+
+    Parameters
+    ----------
+    n, maximum : int
     generator : torch.Generator
     strata : numpy.ndarray of int, shape (n,), optional
-        Of which each gives the same share of its sites.
+        Group label of each site; all groups contribute the same fraction.
 
     Returns
     -------
     numpy.ndarray of int
     """
-    if n <= most:
+    if n <= maximum:
         return np.arange(n)
     chosen = torch.randperm(n, generator=generator).numpy()
-    of = ""
+    groups = ""
     if strata is not None:
         chosen, n_strata = in_equal_shares(chosen, np.asarray(strata))
-        of = f", of {n_strata} images or frames in equal shares" * (n_strata > 1)
-    _logger.info("rVAE: fitted to %d of %d sites, chosen at random%s.", most, n, of)
-    return np.sort(chosen[:most])
+        groups = f", of {n_strata} images or frames in equal shares" * (n_strata > 1)
+    _logger.info("rVAE: fitted to %d of %d sites, chosen at random%s.", maximum, n, groups)
+    return np.sort(chosen[:maximum])
 
 
-def in_equal_shares(order, strata):
-    """Reorder rows so that any number of first ones holds the same share of each stratum.
+def in_equal_shares(order: np.ndarray, strata: np.ndarray) -> tuple[np.ndarray, int]:
+    """Reorder rows so that the first k contain the same share of each stratum, for any k.
 
     Parameters
     ----------
     order : numpy.ndarray of int, shape (n,)
         All rows in random order.
     strata : numpy.ndarray of int, shape (n,)
-        Of row 0, 1, ...
+        Group labels of rows 0, 1, ...
 
     Returns
     -------
@@ -251,8 +294,8 @@ def in_equal_shares(order, strata):
     return order[np.argsort((place + 0.5) / count[group], kind="stable")], len(count)
 
 
-def shuffled_batches(n, batch_size, generator):
-    """Indices of one epoch in random order, without a last batch of less than half the size.
+def shuffled_batches(n: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Yield the batches of one epoch, without a last one of less than half the size.
 
     Parameters
     ----------

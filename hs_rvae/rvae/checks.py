@@ -1,27 +1,37 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an RVAE accepts: errors that name the argument, the value and the remedy."""
+"""Checks of settings and images of an RVAE: errors name argument, value and remedy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..masked_arrays import refuse_masked
+from ..options import SMALLEST_WINDOW
+from .training import DEFAULTS
+
+if TYPE_CHECKING:
+    from .batches import Images
+    from .estimator import RVAE
 
 _NUMBER = float | int | np.floating
-SMALLEST_WINDOW = 8  # px: below, the disk holds no motif
-
-#: How each architecture is trained where the user does not say; the second as in the paper.
-DEFAULTS = {
-    "harmonic": {"epochs": 15, "learning_rate": 2e-3},
-    "convolutional": {
-        "epochs": 100,
-        "batch_size": 32,
-        "learning_rate": 1e-4,
-        "validation_fraction": 0.15,
-    },
-}
 
 
-def check_settings(model):
+def is_whole_number(value: object, minimum: int = 1) -> bool:
+    """Check that a value is an int, not a bool, of at least `minimum`.
+
+    Examples
+    --------
+    >>> is_whole_number(3), is_whole_number(True), is_whole_number(2.0), is_whole_number(0, 0)
+    (True, False, False, True)
+    """
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return whole and int(value) >= minimum  # type: ignore[call-overload]
+
+
+def check_settings(model: RVAE) -> None:
     """Refuse settings of an RVAE that cannot be used."""
     if model.architecture not in DEFAULTS:
         raise ValueError(
@@ -30,8 +40,8 @@ def check_settings(model):
     convolutional = model.architecture == "convolutional"
     if convolutional and model.output_dimension == "auto":
         raise ValueError(
-            "output_dimension='auto': the convolutional model cannot count its latents; give a "
-            "whole number, the paper's was 2."
+            "output_dimension='auto': the convolutional model cannot choose the number of "
+            "latents; give a whole number, the paper's was 2."
         )
     if not isinstance(model.subtract_average, bool | np.bool_):
         raise ValueError(f"subtract_average={model.subtract_average!r}: give True or False.")
@@ -45,10 +55,10 @@ def check_settings(model):
         defaults = ("batch_size", None), ("epochs", None), ("output_dimension", "auto")
         if (name, value) in defaults:
             continue
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        if not is_whole_number(value):
             or_auto = " or 'auto'" if name == "output_dimension" else ""
             raise ValueError(f"{name}={value!r}: give a whole number of 1 or more{or_auto}.")
-    if not (isinstance(model.n_factors, int | np.integer) and model.n_factors >= 0):
+    if not is_whole_number(model.n_factors, 0):
         raise ValueError(f"n_factors={model.n_factors!r}: give a whole number of 0 or more.")
     for name, unit in (("shift_prior", "px, such as 0.5"), ("rotation_prior", "radians: 0.1")):
         value = getattr(model, name)
@@ -59,14 +69,13 @@ def check_settings(model):
     rate = model.learning_rate
     if rate is not None and not (isinstance(rate, _NUMBER) and 0 < rate < 1):
         raise ValueError(f"learning_rate={rate!r}: give a number between 0 and 1, such as 2e-3.")
-    if model.q_max is not None and not isinstance(model.q_max, _NUMBER):
-        raise ValueError(f"q_max={model.q_max!r}: give cycles/px between 0 and 0.5, or None.")
-    if model.q_max is not None and not 0 < model.q_max <= 0.5:
-        raise ValueError(f"q_max={model.q_max!r}: give cycles/px between 0 and 0.5, or None.")
+    q_max = model.q_max
+    if q_max is not None and not (isinstance(q_max, _NUMBER) and 0 < q_max <= 0.5):
+        raise ValueError(f"q_max={q_max!r}: give cycles/px between 0 and 0.5, or None.")
 
 
-def check_images(images, offsets):
-    """Check shape and type of sub-images; returns offsets as an array or None."""
+def check_images(images: Images, offsets: np.ndarray | None) -> np.ndarray | None:
+    """Check shape and type of sub-images; return offsets as an array, or None if all are 0."""
     if not (hasattr(images, "shape") and hasattr(images, "dtype")):
         raise TypeError(f"images is a {type(images).__name__}; give a numpy or dask array.")
     refuse_masked(images=images, offsets=offsets)
@@ -76,9 +85,9 @@ def check_images(images, offsets):
         raise TypeError(f"images has dtype {images.dtype}; real numbers are expected.")
     n, w = images.shape[:2]
     if w < SMALLEST_WINDOW:
-        raise ValueError(f"images has windows of {w} px; {SMALLEST_WINDOW} px is the least.")
+        raise ValueError(f"images has windows of {w} px; the smallest is {SMALLEST_WINDOW} px.")
     if n < 1:
-        raise ValueError("images holds no sub-image.")
+        raise ValueError("images contains no sub-image.")
     if offsets is None:
         return None
     offsets = np.asarray(offsets, np.float32)

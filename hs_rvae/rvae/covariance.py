@@ -5,31 +5,40 @@
 Vectors are in the order of :func:`~hs_rvae.rvae.geometry.to_real`.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import scipy.linalg
 import torch
+from torch import Tensor
 
 from .device import one_thread
 from .geometry import to_complex
 
-_FLOOR = (
-    0.05,
-    1e-3,
-)  # of the noise per order: share of that order's mean power, of the overall mean
+# Floor of the noise per order: share of the mean power of that order, of the overall mean.
+_FLOOR = (0.05, 1e-3)
 
 
 @one_thread()
-def factor_analysis(covariance, shape, n_factors, smallest=0.0, n_iterations=3):
+def factor_analysis(
+    covariance: Tensor,
+    shape: Sequence[int],
+    n_factors: int,
+    smallest: float | Tensor = 0.0,
+    n_iterations: int = 3,
+) -> tuple[Tensor, Tensor]:
     """Split a pose-frame covariance into isotropic noise and factors.
 
     Parameters
     ----------
     covariance : torch.Tensor of float64, shape (D, D)
-        In the order of :func:`to_real`.
+        Covariance, in the order of :func:`to_real`.
     shape : tuple of int
         (n_q, M + 1).
     n_factors : int
     smallest : float
-        Least variance of the noise, for sites that have none of their own.
+        Minimum variance of the noise, for sites without noise.
     n_iterations : int
 
     Returns
@@ -53,21 +62,23 @@ def factor_analysis(covariance, shape, n_factors, smallest=0.0, n_iterations=3):
     return noise.to(torch.complex64), to_complex(factors.T.float(), shape)
 
 
-def _leading(matrix, k):
+def _leading(matrix: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k largest eigenvalues of a symmetric matrix and their vectors."""
     last = len(matrix) - 1
     value, vector = scipy.linalg.eigh(matrix.cpu().numpy(), subset_by_index=[last - k + 1, last])
-    return (torch.as_tensor(part, device=matrix.device) for part in (value, vector))
+    return torch.as_tensor(value, device=matrix.device), torch.as_tensor(
+        vector, device=matrix.device
+    )
 
 
-def positive(blocks, least):
-    """Hermitian blocks with all eigenvalues at `least` or above."""
+def positive(blocks: Tensor, minimum: float | Tensor) -> Tensor:
+    """Raise the eigenvalues of Hermitian blocks to `minimum` or above."""
     value, vector = torch.linalg.eigh(0.5 * (blocks + blocks.conj().transpose(1, 2)))
-    value = value.clamp(min=least).to(vector.dtype)
+    value = value.clamp(min=minimum).to(vector.dtype)
     return (vector * value[:, None, :]) @ vector.conj().transpose(1, 2)
 
 
-def _project_isotropic(covariance, shape, smallest):
+def _project_isotropic(covariance: Tensor, shape: Sequence[int], smallest: Tensor) -> Tensor:
     """Nearest covariance that commutes with every rotation: a Hermitian block per order."""
     n_q, n_m = shape
     order_0 = covariance[:n_q, :n_q].to(torch.complex128)
@@ -77,11 +88,11 @@ def _project_isotropic(covariance, shape, smallest):
     odd = (pairs[1, :, 0] - pairs[0, :, 1]) / 2
     blocks = torch.complex(even, odd).permute(2, 0, 1)
     blocks = torch.cat([order_0[None], blocks])
-    least = torch.maximum(1e-4 * torch.diagonal(covariance).mean(), smallest)
-    return with_floor(positive(blocks, least))
+    minimum = torch.maximum(1e-4 * torch.diagonal(covariance).mean(), smallest)
+    return with_floor(positive(blocks, minimum))
 
 
-def _apply_blocks(blocks, x):
+def _apply_blocks(blocks: Tensor, x: Tensor) -> Tensor:
     """Apply a complex matrix per order, (M + 1, n_q, n_q), to real columns (D, k)."""
     n_m, n_q, _ = blocks.shape
     order_0 = blocks[0].real @ x[:n_q]
@@ -97,8 +108,8 @@ def _apply_blocks(blocks, x):
     return torch.cat([order_0, pairs.reshape(len(x) - n_q, -1)])
 
 
-def with_floor(noise):
-    """Add the floor that keeps orders without signal from being trusted."""
+def with_floor(noise: Tensor) -> Tensor:
+    """Add a floor to the noise, so that orders without signal carry little weight."""
     trace = torch.diagonal(noise, dim1=1, dim2=2).real.sum(1) / noise.shape[1]
     floor = _FLOOR[0] * trace + _FLOOR[1] * trace.mean()
     eye = torch.eye(noise.shape[1], dtype=noise.dtype, device=noise.device)

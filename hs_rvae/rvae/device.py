@@ -1,25 +1,28 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the model computes: the device, and the threads of the CPU."""
+"""Device of the model, and threads of the CPU."""
+
+from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from threadpoolctl import threadpool_limits
 
-# Now, in the thread that imports: the first thread that sets a number sets it for all others that
-# have not asked yet.
+# Now, in the importing thread: the first thread that sets a number sets it for all threads that
+# have not asked for it yet.
 torch.get_num_threads()
 
 
-def pick_device(device=None):
-    """The torch device to work on.
+def pick_device(device: str | torch.device | None = None) -> torch.device:
+    """Choose the torch device to work on.
 
     Parameters
     ----------
     device : str or torch.device, optional
-        None takes CUDA where there is one, else the CPU.
+        If None, CUDA where it is available; otherwise the CPU.
 
     Returns
     -------
@@ -28,7 +31,7 @@ def pick_device(device=None):
     Raises
     ------
     ValueError
-        If the device is not there.
+        If the device is not available.
     """
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -42,23 +45,23 @@ def pick_device(device=None):
     return device
 
 
-def here(device):
-    """The device, or the CPU on a worker that has none of its kind."""
+def available_device(device: torch.device) -> torch.device:
+    """Return the device, or the CPU on a worker without such a device."""
     missing = device.type == "cuda" and not torch.cuda.is_available()
     return torch.device("cpu") if missing else device
 
 
-def one_thread_in_a_pool():
-    """In a thread of somebody's pool, compute on that thread alone: the others compute as well."""
+def one_thread_in_a_pool() -> None:
+    """Compute on a single thread inside a thread pool, whose other threads compute as well."""
     if threading.current_thread() is not threading.main_thread():
         torch.set_num_threads(1)  # of this thread
 
 
 @contextmanager
-def one_thread():
+def one_thread() -> Iterator[None]:
     """Compute on one thread: on small matrices threads cost more than they bring.
 
-    On a busy machine they cost far more, because the others wait for the one that is not running.
+    On a busy machine they cost far more, because all wait for the one that is not running.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)

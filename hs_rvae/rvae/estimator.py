@@ -1,6 +1,11 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rVAE as an estimator on arrays of sub-images."""
+"""The rVAE as a scikit-learn estimator on arrays of sub-images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -8,33 +13,41 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
 from ..exceptions import ModelMismatch
-from ..masked_arrays import refuse_masked
+from ..files import plain
+from ..masked_arrays import filled, refuse_masked
 from ..parallel import active_client
-from .batches import n_blocks, rows_to_fit
-from .checks import DEFAULTS, check_images, check_settings
+from .batches import Images, n_blocks, rows_to_fit
+from .checks import check_images, check_settings, is_whole_number
 from .coefficients import Coefficients
-from .decoding import Decoding
+from .convolutional.model import ConvolutionalModel
 from .device import pick_device
+from .harmonic.angle_search import N_ANNEAL, N_BLIND
 from .harmonic.average import N_ROUNDS as N_SETTLING
-from .harmonic.random_starts import N_ANNEAL, N_BLIND
+from .harmonic.model import HarmonicModel
 from .harmonic.shifts import N_CENTRING, N_ROUNDS
 from .pose import N_POSE
-from .state import fit_identity
-from .storage import MODELS, Storage
-from .torch_state import default_torch_state
+from .results import AngleDistribution, RVAEResult
+from .storage import FORMAT, fit_identity, read_model, write_model
+from .torch_state import default_torch_state, in_default_torch_state
 from .training import Progress, TrainingSettings, warn_if_stopped
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
-class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
+#: Kinds of model by architecture.
+MODELS: dict[str, Any] = {"harmonic": HarmonicModel, "convolutional": ConvolutionalModel}
+
+
+class RVAE(TransformerMixin, BaseEstimator):
     """Rotationally invariant variational autoencoder of sub-images.
 
     A sub-image is modelled as one motif, decoded from ``output_dimension`` content latents and
     turned by an angle of its own (AIP Advances 12, 105122 (2022)). The harmonic architecture works
     in polar Fourier space, where a rotation is a phase: the posterior of the angle is computed,
-    not learned, and the content cannot turn the image. The convolutional architecture is the
-    paper's: one network reads angle, shift and latents off the pixels, another draws the turned
-    image. It is there to repeat the paper: it takes thousands of times longer, and its angles can
-    fail.
+    not learned, and the content cannot turn the image. The convolutional architecture is that of
+    the paper: one network infers angle, shift and latents from the pixels, another draws the
+    turned image. It serves to repeat the paper: it takes thousands of times longer, and its angles
+    can fail.
 
     It is a scikit-learn estimator (``clone``, ``get_params``, ``set_params``, cross-validation with
     its own ``score``) on arrays or dask arrays, and needs no HyperSpy.
@@ -49,58 +62,62 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
     rotation : bool
         Whether sub-images have angles; without, the model is a plain autoencoder.
     translation : bool
-        Whether sub-images have shifts. On windows that are centred on their columns a polar
-        displacement is a shift of the other sublattice, so that shift and angle compete: leave it
+        Whether sub-images have shifts. On windows that are centred on their columns, a polar
+        displacement is a shift of the other sublattice, so that shift and angle compete. Leave it
         False unless positions are off by more than about 0.2 px.
     subtract_average : bool
-        Whether angles are those of the deviations of sub-images, brought to one contrast, from
-        their average as it goes with the rotational mean (composition, thickness). An undistorted
-        lattice, aberrations and scan distortion do not turn with a variant; where they outweigh
-        the distortion, all sites come out with one and the same angle without it. Leave it False
-        otherwise: the lattice helps to find the angles of weak distortions. The average needs
+        Fit angles to the deviation of each contrast-normalised sub-image from the average, which
+        is modelled as a linear function of the rotational mean (composition, thickness). An
+        undistorted lattice, aberrations and scan distortion do not turn with a variant. Where they
+        outweigh the distortion, all sites would otherwise get the same angle. Leave it False in
+        other cases: the lattice helps to find the angles of weak distortions. The average needs
         sites of more than one variant. Harmonic only, without translation.
     shift_prior : float
-        Standard deviation of each component of the shift before the data are seen, in px. The
-        paper's was 0.1 of half a window: 2.35 px for windows of 48 px.
+        Prior standard deviation of each component of the shift, in px. The paper used 0.1 of half
+        a window: 2.35 px for windows of 48 px.
     shift_delay : float
         Convolutional only: share of the epochs in which the shift is held at 0, so that the angle
         settles first; 0 releases both at once, as the paper does. The harmonic model always finds
         angles first.
     rotation_prior : float
-        Convolutional only: width in radians to which the posteriors of the angle are drawn. Their
-        means are free.
+        Convolutional only: standard deviation (rad) of the angle prior; only the posterior width
+        is penalised.
     n_init : int
-        Random starts of the search for angles; the likeliest is kept. How far they agree is
-        logged, and stands in ``history_``.
+        Random starts of the search for angles; the most likely one is kept. Their agreement is
+        logged and stored in ``history_``.
     n_factors : int
         Directions of the pose-frame covariance (see :mod:`hs_rvae.rvae.pose`).
     epochs, batch_size, learning_rate : int, int, float, or None
-        Training of the network. None: harmonic 15 epochs, a batch size that grows with the number
-        of sites, 2e-3; convolutional 100, 32, 1e-4 (as the paper).
+        Training of the network. If None, the defaults of the architecture. Harmonic: 15 epochs, a
+        batch size that grows with the number of sites, 2e-3. Convolutional: 100, 32, 1e-4, as in
+        the paper.
     max_fit_sites : int
         A random subset of this many sites is fitted when there are more; all are encoded.
         See `strata` of :meth:`fit`.
     q_max : float, optional
-        Highest spatial frequency used, in cycles/px; None = from the data, logged.
+        Highest spatial frequency used, in cycles/px. If None, it is chosen from the data and
+        logged.
     memory_budget : int or str, optional
         Bytes, or text such as ``"2 GB"``, for the coefficients that :meth:`fit_transform` keeps (a
         fifth of the bytes of the pixels). Beyond, they go to a temporary zarr store in dask's
-        ``temporary-directory``. None = a quarter of the free memory.
+        ``temporary-directory``. If None, a quarter of the free memory.
     random_state : int, numpy.random.Generator or None
         Seed of everything random. The same seed gives the same result, bit for bit on one CPU.
     device : str or torch.device, optional
-        None takes CUDA where there is one.
+        If None, CUDA where it is available.
     show_progressbar : bool or None
-        Progress bar with loss and remaining time; None = off. Stacks follow HyperSpy's preference.
+        Progress bar with loss and remaining time. If None, no bar. Stacks follow HyperSpy's
+        preference.
 
     Attributes
     ----------
     history_ : dict of str to numpy.ndarray
         In nats per site: ``pose_log_likelihood`` per iteration of the angle search; ``loss``,
         ``reconstruction``, ``kl`` and ``validation_loss`` (held-out tenth, convolutional 15 %) per
-        epoch of the network; ``start_log_likelihood`` of the random starts on the sites they saw,
-        and ``start_agreement`` (1 = the same angles as the likeliest start, up to one offset; no
-        unit); ``output_dimension_loss`` of held-out sites for 1, 2, ... latents, with "auto".
+        epoch of the network; ``start_log_likelihood`` of the random starts on the sites they were
+        given, and ``start_agreement`` (1 = the same angles as the most likely start, up to one
+        offset; no unit); ``output_dimension_loss`` of held-out sites for 1, 2, ... latents, with
+        "auto".
     n_latents_ : int
         Number of content latents.
     window_size_ : int
@@ -114,14 +131,14 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
         File that the model was saved to or loaded from last.
     lattice_symmetry_ : int
         n if a turn of 360/n degrees maps the motif without its distortion onto itself, as far as
-        the motif tells: 2, 3, 4 or 6; 1 if none does.
+        the motif shows: 2, 3, 4 or 6; 1 if none does.
     dropped_variance_ : float
         Share of the variance above the noise that the truncation in frequency drops.
     angle_scatter_ : float
         Scatter of angles about their wells, in radians, beyond the width of their posteriors; part
         of ``angle_std``. 0 if the angles lie in no wells.
     fit_id_ : str
-        Identity of the fit: a digest of what was fitted, the same after saving and loading. A site
+        Identity of the fit: a digest of its result, the same after saving and loading. A site
         table keeps that of the model that wrote it.
 
     Examples
@@ -136,32 +153,34 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
     (True, 1)
     """
 
-    pixel_size_ = None
-    pixel_units_ = None
+    pixel_size_: float | None = None
+    pixel_units_: str | None = None
+    path_: Path | None
+    _model: Any  # a HarmonicModel or a ConvolutionalModel
 
     def __init__(
         self,
-        output_dimension=2,
-        architecture="harmonic",
-        rotation=True,
-        translation=False,
+        output_dimension: int | str = 2,
+        architecture: str = "harmonic",
+        rotation: bool = True,
+        translation: bool = False,
         *,
-        subtract_average=False,
-        shift_prior=0.5,
-        shift_delay=0.3,
-        rotation_prior=0.1,
-        n_init=3,
-        n_factors=16,
-        epochs=None,
-        batch_size=None,
-        learning_rate=None,
-        max_fit_sites=10_000,
-        q_max=None,
-        memory_budget=None,
-        random_state=None,
-        device=None,
-        show_progressbar=None,
-    ):
+        subtract_average: bool = False,
+        shift_prior: float = 0.5,
+        shift_delay: float = 0.3,
+        rotation_prior: float = 0.1,
+        n_init: int = 3,
+        n_factors: int = 16,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        max_fit_sites: int = 10_000,
+        q_max: float | None = None,
+        memory_budget: int | str | None = None,
+        random_state: int | np.random.Generator | None = None,
+        device: str | torch.device | None = None,
+        show_progressbar: bool | None = None,
+    ) -> None:
         self.output_dimension = output_dimension
         self.architecture = architecture
         self.rotation = rotation
@@ -182,25 +201,32 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
         self.device = device
         self.show_progressbar = show_progressbar
 
-    def __repr__(self, N_CHAR_MAX=700):  # as scikit-learn calls it
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:  # as scikit-learn calls it
         fitted = f", fitted to {self.n_sites_fit_} sites" if self._is_fitted else ""
         n = self.n_latents_ if fitted else self.output_dimension
         return f"<RVAE {self.architecture}, {n} content latents{fitted}>"
 
     @property
-    def _is_fitted(self):
+    def _is_fitted(self) -> bool:
         return hasattr(self, "_model")
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return self._is_fitted
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True
         tags.input_tags.allow_nan = True
         return tags
 
-    def fit(self, images, offsets=None, *, initial_model=None, strata=None):
+    def fit(
+        self,
+        images: Images,
+        offsets: np.ndarray | None = None,
+        *,
+        initial_model: RVAE | None = None,
+        strata: np.ndarray | None = None,
+    ) -> Self:
         """Fit the model.
 
         Parameters
@@ -210,17 +236,17 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
         offsets : numpy.ndarray, shape (n, 2), optional
             Column minus window centre, (x, y) in px, for windows cut at whole pixels.
         initial_model : RVAE, optional
-            A fitted model to start from: its motif, angles' zero, intensity scale and frequencies
-            are taken over and refined, without a blind search; its content too, where the number
-            of latents is the same.
+            A fitted model to start from: its motif, zero of the angles, intensity scale and
+            frequencies are taken over and refined, without a blind search; its content too, where
+            the number of latents is the same.
         strata : numpy.ndarray of int, shape (n,), optional
             Number of the image or frame of each sub-image. If only `max_fit_sites` are fitted, each
-            image gives the same share of its sites.
+            image contributes the same share of its sites.
 
         Returns
         -------
         RVAE
-            Itself.
+            The fitted model itself.
 
         Raises
         ------
@@ -230,8 +256,15 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
         with default_torch_state():
             return self._fit(images, offsets, initial_model, strata)
 
-    def _fit(self, images, offsets, initial_model=None, strata=None, coefficients=None):
-        """:meth:`fit`; `coefficients` are filled with those of all sub-images."""
+    def _fit(
+        self,
+        images: Images,
+        offsets: np.ndarray | None,
+        initial_model: RVAE | None = None,
+        strata: np.ndarray | None = None,
+        coefficients: Coefficients | None = None,
+    ) -> Self:
+        """Do the work of :meth:`fit`; `coefficients` are filled with those of all sub-images."""
         check_settings(self)
         offsets = check_images(images, offsets)
         refuse_masked(strata=strata)
@@ -240,29 +273,39 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
         seed = int(np.random.default_rng(self.random_state).integers(2**62))
         generator = torch.Generator().manual_seed(seed)
         rows = rows_to_fit(len(images), self.max_fit_sites, generator, strata)
-        defaults = DEFAULTS[self.architecture]
-        given = {k: getattr(self, k) for k in ("epochs", "batch_size", "learning_rate")}
-        given = {k: v for k, v in given.items() if v is not None}
-        settings = TrainingSettings(**(defaults | given))
+        settings = TrainingSettings.of(self)
         n_steps = n_blocks(images, rows if coefficients is None else None) + settings.epochs
         if self.architecture == "harmonic":
             n_steps += N_POSE + (N_CENTRING + N_ROUNDS + 1) * bool(self.translation)
             n_steps += N_SETTLING * bool(self.subtract_average)
             n_steps += (self.n_init * N_ANNEAL + N_BLIND) * bool(self.rotation and initial is None)
-        data, kept = (images, offsets, rows), {}
-        if coefficients is not None:
-            kept["coefficients"] = coefficients
+        harmonic_only = {} if coefficients is None else {"coefficients": coefficients}
         with Progress(n_steps, bool(self.show_progressbar)) as progress:
             self._model = MODELS[self.architecture].fit(
-                *data, self, settings, generator, device, progress, initial, **kept
+                images,
+                offsets,
+                rows,
+                self,
+                settings,
+                generator,
+                device,
+                progress,
+                initial,
+                **harmonic_only,
             )
         self._publish()
-        self.pixel_size_ = self.pixel_units_ = None  # arrays do not know
+        self.pixel_size_ = self.pixel_units_ = None  # arrays have no units
         warn_if_stopped(progress)
         return self
 
-    def transform(self, images, offsets=None, *, show_progressbar=None):
-        """Angles and latents of sub-images under the fitted model.
+    def transform(
+        self,
+        images: Images,
+        offsets: np.ndarray | None = None,
+        *,
+        show_progressbar: bool | None = None,
+    ) -> RVAEResult:
+        """Infer angles and latents of sub-images under the fitted model.
 
         Parameters
         ----------
@@ -270,7 +313,7 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
         offsets : numpy.ndarray, shape (n, 2), optional
             Column minus window centre, (x, y) in px.
         show_progressbar : bool or None
-            None = as the model's own setting.
+            If None, the setting of the model.
 
         Returns
         -------
@@ -289,7 +332,39 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
         with default_torch_state():
             return self._model.encode(images, offsets, pick_device(self.device), show)
 
-    def score(self, images, offsets=None):
+    def fit_transform(
+        self,
+        images: Images,
+        offsets: np.ndarray | None = None,
+        *,
+        initial_model: RVAE | None = None,
+        strata: np.ndarray | None = None,
+    ) -> RVAEResult:
+        """Fit to the sub-images, then :meth:`transform` them, in one pass over the pixels.
+
+        The coefficients of all sub-images are kept in between (see `memory_budget`). On the
+        workers of dask.distributed, and with shifts, the pixels are read again instead.
+
+        Parameters
+        ----------
+        images, offsets, initial_model, strata
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        RVAEResult
+        """
+        on_workers = hasattr(images, "dask") and active_client() is not None
+        if on_workers or self.architecture != "harmonic" or self.translation:
+            with default_torch_state():
+                self._fit(images, offsets, initial_model, strata)
+            return self.transform(images, offsets)
+        with default_torch_state(), Coefficients(self.memory_budget) as coefficients:
+            self._fit(images, offsets, initial_model, strata, coefficients)
+            device = pick_device(self.device)
+            return self._model.encode(coefficients.array, None, device, self.show_progressbar)
+
+    def score(self, images: Images, offsets: np.ndarray | None = None) -> float:
         """Mean log-likelihood of sub-images that need not have been fitted (held out).
 
         Parameters
@@ -313,7 +388,14 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
         result = self.transform(images, offsets, show_progressbar=False)
         return float(np.nanmean(result.log_likelihood))
 
-    def angle_posterior(self, images, offsets=None, *, n_angles=360, zero=0.0):
+    def angle_posterior(
+        self,
+        images: Images,
+        offsets: np.ndarray | None = None,
+        *,
+        n_angles: int = 360,
+        zero: float = 0.0,
+    ) -> AngleDistribution:
         """Whole posterior of the angles of sub-images.
 
         Parameters
@@ -343,7 +425,7 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
                 "rotation=False: the model has no angles, so they have no posterior; fit one "
                 "with rotation=True."
             )
-        if isinstance(n_angles, bool) or not isinstance(n_angles, int | np.integer) or n_angles < 2:
+        if not is_whole_number(n_angles, 2):
             raise ValueError(f"n_angles={n_angles!r}: give a whole number of 2 or more.")
         offsets = check_images(images, offsets)
         self._check_window(images)
@@ -353,45 +435,190 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
                 images, offsets, device, int(n_angles), float(zero)
             )
 
-    def fit_transform(self, images, offsets=None, *, initial_model=None, strata=None):
-        """Fit to the sub-images, then :meth:`transform` them, in one pass over the pixels.
-
-        The coefficients of all are kept in between (see `memory_budget`); not so on the workers of
-        dask.distributed, and not with shifts, which need the pixels again.
+    def inverse_transform(
+        self,
+        latent: ArrayLike,
+        angle: ArrayLike | None = None,
+        shift: ArrayLike | None = None,
+        *,
+        window_size: int | None = None,
+        pixel_step: float = 1.0,
+    ) -> np.ndarray:
+        """Decode latents into sub-images, turned and moved.
 
         Parameters
         ----------
-        images, offsets, initial_model, strata
-            As in :meth:`fit`.
+        latent : numpy.ndarray, shape (n, output_dimension)
+        angle : float or numpy.ndarray, shape (n,), optional
+            Angle in radians. If None, 0: the common frame.
+        shift : array-like, shape (2,) or (n, 2), optional
+            Displacement (x, y) of the turned content and its disk in px, as a phase in Fourier
+            space: exact except for what leaves the window. If None, 0.
+        window_size : int, optional
+            Width of the sub-images in px. If None, that of the fitted ones.
+        pixel_step : float
+            Size of their pixels, in px of the fitted images. The model is evaluated on them, not
+            interpolated.
 
         Returns
         -------
-        RVAEResult
-        """
-        on_workers = hasattr(images, "dask") and active_client() is not None
-        if on_workers or self.architecture != "harmonic" or self.translation:
-            with default_torch_state():
-                self._fit(images, offsets, initial_model, strata)
-            return self.transform(images, offsets)
-        with default_torch_state(), Coefficients(self.memory_budget) as coefficients:
-            self._fit(images, offsets, initial_model, strata, coefficients)
-            device = pick_device(self.device)
-            return self._model.encode(coefficients.array, None, device, self.show_progressbar)
+        numpy.ndarray of float32, shape (n, w, w)
+            In the units of the fitted images; outside the disk of the model the mean level.
 
-    def _publish(self):
-        """The fitted attributes, named as scikit-learn names them."""
+        Raises
+        ------
+        NotFittedError
+            If the model is not fitted.
+        ValueError
+            If latent, angle or shift has the wrong shape.
+
+        Examples
+        --------
+        >>> model.inverse_transform([[0.5, -1.0]], angle=np.pi / 2, shift=(0.3, -0.2))
+        ... # doctest: +SKIP
+        """
+        self._check_fitted("inverse_transform")
+        latent = np.atleast_2d(np.asarray(filled(latent), np.float32))
+        if latent.shape[1] != self.n_latents_:
+            raise ValueError(
+                f"latent has {latent.shape[1]} columns; the model has {self.n_latents_} latents: "
+                "give one for each."
+            )
+        angle = np.asarray(0.0 if angle is None else filled(angle), np.float32)
+        if angle.shape not in ((), (len(latent),)):
+            raise ValueError(
+                f"angle has shape {angle.shape}; a number or ({len(latent)},) is expected."
+            )
+        angle = np.broadcast_to(angle, len(latent)).copy()
+        if shift is not None:
+            shift = np.asarray(filled(shift), np.float32)
+            if shift.shape not in ((2,), (len(latent), 2)):
+                raise ValueError(
+                    f"shift has shape {shift.shape}; (2,) or ({len(latent)}, 2) is expected."
+                )
+            shift = np.broadcast_to(shift, (len(latent), 2)).copy()
+        step = float(pixel_step)
+        with default_torch_state():
+            device = pick_device(self.device)
+            return self._model.decode(latent, angle, device, shift, window_size, step)
+
+    def manifold(
+        self,
+        shape: tuple[int, int] = (10, 10),
+        limits: tuple[float, float] = (-2.0, 2.0),
+        axes: tuple[int, ...] = (0, 1),
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Decode a grid of two content latents, the others at 0 (paper, Fig. 1e).
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Steps along the second and the first of `axes` (rows, columns).
+        limits : tuple of float
+            Lowest and highest value of both latents.
+        axes : tuple of int
+            Latents along columns and rows; a model with one latent uses the first only.
+
+        Returns
+        -------
+        images : numpy.ndarray of float32, shape (ny, nx, w, w)
+        values_y, values_x : numpy.ndarray, shapes (ny,), (nx,)
+            Latent values of rows and columns.
+        """
+        self._check_fitted("manifold")
+        one = self.n_latents_ == 1
+        n_y, n_x = (1, shape[1]) if one else shape
+        bad = [a for a in axes[: 1 if one else 2] if not 0 <= a < self.n_latents_]
+        if bad:
+            raise ValueError(f"axes={axes}: the model has latents 0 to {self.n_latents_ - 1}.")
+        values_x = np.linspace(*limits, n_x)
+        values_y = np.zeros(1) if one else np.linspace(*limits, n_y)
+        latent = np.zeros((n_y, n_x, self.n_latents_), np.float32)
+        latent[..., axes[0]] = values_x
+        if not one:
+            latent[..., axes[1]] = values_y[:, None]
+        images = self.inverse_transform(latent.reshape(-1, self.n_latents_))
+        return images.reshape(n_y, n_x, *images.shape[1:]), values_y, values_x
+
+    @in_default_torch_state
+    def save(self, path: str | Path) -> Path:
+        """Write the fitted model as safetensors, with its settings in the header.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Usually ending in ``.safetensors``.
+
+        Returns
+        -------
+        pathlib.Path
+            The file, complete: a failed write leaves nothing behind.
+        """
+        self._check_fitted("save")
+        tensors, header = self._model.state()
+        settings = self.get_params(deep=False)
+        if not isinstance(plain(settings["random_state"]), int | None):
+            settings["random_state"] = None
+        settings["device"] = settings["show_progressbar"] = settings["memory_budget"] = None
+        header = {"format": FORMAT, "settings": settings, "model": header}
+        header |= {"pixel_size": self.pixel_size_, "pixel_units": self.pixel_units_}
+        path = write_model(path, tensors, header)
+        self.path_ = path.absolute()
+        return path
+
+    @classmethod
+    @in_default_torch_state
+    def load(cls, path: str | Path, device: str | torch.device | None = None) -> Self:
+        """Read a model that :meth:`save` wrote.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+        device : str or torch.device, optional
+            Device to use it on. If None, CUDA where it is available.
+
+        Returns
+        -------
+        RVAE
+            Gives the same results as the saved one.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file does not contain a model in this format.
+        """
+        tensors, header = read_model(path, FORMAT)
+        try:
+            model = cls(**header["settings"])
+            kind = MODELS[model.architecture]
+            model._model = kind.from_state(tensors, header["model"])
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise ValueError(
+                f"path={str(path)!r} does not hold what this version of hs_rvae reads ({error}); "
+                "it was written by another version, or is damaged."
+            ) from error
+        model.device = device
+        model._publish()
+        model.path_ = Path(path).absolute()
+        model.pixel_size_, model.pixel_units_ = header.get("pixel_size"), header.get("pixel_units")
+        return model
+
+    def _publish(self) -> None:
+        """Set the fitted attributes, named as scikit-learn names them."""
         self.path_ = None
-        self.history_ = self._model.history
-        self.window_size_ = self._model.grid.window_size
-        self.n_sites_fit_ = self._model.n_sites_fit
-        self.dropped_variance_ = self._model.dropped_variance
-        self.angle_scatter_ = self._model.angle_scatter
-        self.n_latents_ = self._model.n_latents
-        self.lattice_symmetry_ = self._model.lattice_symmetry
+        self.history_: dict[str, np.ndarray] = self._model.history
+        self.window_size_: int = self._model.grid.window_size
+        self.n_sites_fit_: int = self._model.n_sites_fit
+        self.dropped_variance_: float = self._model.dropped_variance
+        self.angle_scatter_: float = self._model.angle_scatter
+        self.n_latents_: int = self._model.n_latents
+        self.lattice_symmetry_: int = self._model.lattice_symmetry
         self.fit_id_ = fit_identity(*self._model.state())
 
-    def _initial(self, model, images):
-        """The fitted model inside an RVAE that is to be started from."""
+    def _initial(self, model: RVAE, images: Images) -> HarmonicModel | ConvolutionalModel:
+        """Fitted model inside the RVAE that a fit starts from."""
         if not isinstance(model, RVAE) or not model._is_fitted:
             raise TypeError(f"initial_model={model!r}: give a fitted RVAE.")
         model._check_window(images)
@@ -401,22 +628,22 @@ class RVAE(Decoding, Storage, TransformerMixin, BaseEstimator):
                 f"{self.architecture!r}; give both the same."
             )
         for name in ("rotation", "subtract_average"):
-            theirs, own = getattr(model, name), getattr(self, name)
-            if bool(theirs) != bool(own):
+            before, now = getattr(model, name), getattr(self, name)
+            if bool(before) != bool(now):
                 raise ValueError(
-                    f"initial_model has {name}={theirs}, this model has {name}={own}; give both "
+                    f"initial_model has {name}={before}, this model has {name}={now}; give both "
                     "the same."
                 )
         return model._model
 
-    def _check_window(self, images):
+    def _check_window(self, images: Images) -> None:
         if images.shape[1] != self.window_size_:
             raise ModelMismatch(
                 f"images have windows of {images.shape[1]} px, the model was fitted to "
                 f"{self.window_size_} px; cut windows of that size."
             )
 
-    def _check_fitted(self, verb):
+    def _check_fitted(self, verb: str) -> None:
         if not self._is_fitted:
             raise NotFittedError(
                 f"{verb}: this RVAE is not fitted yet; call fit() or RVAE.load() first."

@@ -1,24 +1,27 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far angles scatter beyond what their posteriors say."""
+"""Excess scatter of the angles over their posterior widths."""
+
+from __future__ import annotations
 
 import numpy as np
 import scipy.optimize
+from torch import Tensor
 
 from hs_rvae.variants import count_variants, nearest_wells, wrap
 
-_FEWEST = 50
+_MIN_SITES = 50
 _ONE_SIGMA = 0.6827
-_LEAST_RESULTANT = 0.8
+_MIN_RESULTANT = 0.8
 
 
-def scatter_about_wells(angle, std):
-    """Standard deviation that posteriors lack, from the angles themselves.
+def scatter_about_wells(angle: np.ndarray, std: np.ndarray) -> float:
+    """Standard deviation missing in the posteriors, from the scatter of the angles.
 
-    The posterior knows the noise that is the same everywhere. Counting noise, which is strongest on
-    the columns, and strain, which turns the cells, come on top. Where angles lie in wells, their
-    scatter about the wells shows it: the answer s makes 68.27 % of the angles lie within
-    sqrt(std^2 + s^2) of the median of their well. No truth and no label is used.
+    The posterior contains the noise that is the same everywhere. Counting noise, which is strongest
+    on the columns, and strain, which turns the cells, come in addition. If angles lie in wells,
+    their scatter about the wells shows it: s is chosen such that 68.27 % of the angles lie within
+    sqrt(std^2 + s^2) of the median of their well. Neither truth nor labels are used.
 
     Parameters
     ----------
@@ -28,7 +31,7 @@ def scatter_about_wells(angle, std):
     Returns
     -------
     float
-        In radians; 0 if the angles lie in no wells, so that nothing can be said.
+        In radians; 0 if the angles do not lie in wells, so that there is no estimate.
 
     Examples
     --------
@@ -37,8 +40,8 @@ def scatter_about_wells(angle, std):
     >>> round(scatter_about_wells(angle, np.full(5000, 0.01)), 2)
     0.03
     """
-    n_wells = count_variants(angle) if len(angle) >= _FEWEST else 0
-    if not n_wells or np.abs(np.mean(np.exp(1j * n_wells * angle))) < _LEAST_RESULTANT:
+    n_wells = count_variants(angle) if len(angle) >= _MIN_SITES else 0
+    if not n_wells or np.abs(np.mean(np.exp(1j * n_wells * angle))) < _MIN_RESULTANT:
         return 0.0
     well, residual, _ = nearest_wells(angle, n_wells)
     for k in range(n_wells):
@@ -46,7 +49,7 @@ def scatter_about_wells(angle, std):
             residual[well == k] -= np.median(residual[well == k])
     residual = np.abs(wrap(residual))
 
-    def excess(variance):
+    def excess(variance: float) -> float:
         return np.quantile(residual / np.sqrt(std**2 + variance), _ONE_SIGMA) - 1
 
     if excess(0.0) <= 0:
@@ -54,8 +57,10 @@ def scatter_about_wells(angle, std):
     return float(np.sqrt(scipy.optimize.brentq(excess, 0.0, np.pi**2)))
 
 
-def scatter_of_distorted(angle, std, amplitude, amplitude_std):
-    """:func:`scatter_about_wells` of the sites that are clearly distorted.
+def scatter_of_distorted(
+    angle: Tensor, std: Tensor, amplitude: Tensor, amplitude_std: float
+) -> float:
+    """Apply :func:`scatter_about_wells` to the sites that are clearly distorted.
 
     Parameters
     ----------
@@ -66,9 +71,10 @@ def scatter_of_distorted(angle, std, amplitude, amplitude_std):
     Returns
     -------
     float
-        In radians; 0 if nothing can be said.
+        In radians; 0 if there is no estimate.
     """
     if not np.isfinite(amplitude_std):
         return 0.0
     defined = amplitude > max(0.5, 3 * amplitude_std)
-    return scatter_about_wells(*(t[defined].double().cpu().numpy() for t in (angle, std)))
+    angles, widths = (t[defined].double().cpu().numpy() for t in (angle, std))
+    return scatter_about_wells(angles, widths)

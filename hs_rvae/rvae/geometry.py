@@ -8,17 +8,23 @@ With ``c`` the column, ``W`` a soft disk around it and ``u`` a unit vector at az
     H(q, m)   = mean_phi F(q, phi) exp(-i m phi) * sqrt(weight_m),   m = 0 .. M
 
 so that the sum of ``|H|**2`` over ``m >= 0`` is about half the sum of ``|W x|**2`` (a real image
-has ``F(phi + pi) = conj(F(phi))``: the other half plane says nothing new). Turning the content by
+has ``F(phi + pi) = conj(F(phi))``: the other half plane is redundant). Turning the content by
 ``theta`` (from +x towards +y, clockwise on screen) multiplies ``H(q, m)`` by ``exp(-i m theta)``.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-_REACH = 5  # px that a column may stand off the middle of its window
+_REACH = 5  # px that a column may be off the middle of its window
+
+_Array = TypeVar("_Array", np.ndarray, Tensor)
 
 
 @dataclass(frozen=True)
@@ -41,44 +47,44 @@ class HarmonicGrid:
     q_max: float
     n_q: int
     max_order: int
-    _cache: dict = field(default_factory=dict, repr=False, compare=False)
+    _cache: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
-    def __reduce__(self):
-        # Without the matrices, which are larger than all else and can be made again.
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Without the matrices, which are large and can be computed again.
         return HarmonicGrid, (self.window_size, self.q_max, self.n_q, self.max_order)
 
     @property
-    def radius(self):
-        """Radius in px where the disk has fallen to one half."""
+    def radius(self) -> float:
+        """Radius in px at half the height of the disk."""
         return self.window_size / 2 - 1.5 * self.edge
 
     @property
-    def edge(self):
-        """Width in px over which the disk falls."""
+    def edge(self) -> float:
+        """Width in px of the edge of the disk."""
         return max(0.6, 0.025 * self.window_size)
 
     @property
-    def n_phi(self):
+    def n_phi(self) -> int:
         """Number of azimuths: twice the Nyquist rate of the highest order, even."""
         return 4 * (self.max_order + 1)
 
     @property
-    def n_orders(self):
+    def n_orders(self) -> int:
         """Number of orders from 0, M + 1."""
         return self.max_order + 1
 
     @property
-    def q(self):
+    def q(self) -> np.ndarray:
         """Radial frequencies in cycles/px, shape (n_q,)."""
         return (np.arange(self.n_q) + 0.5) * self.q_max / self.n_q
 
-    def disk(self, offset=None):
+    def disk(self, offset: Tensor | None = None) -> Tensor:
         """Soft disk W around the column.
 
         Parameters
         ----------
         offset : torch.Tensor, shape (n, 2), optional
-            Column minus window centre, (x, y) in px. None = 0.
+            Column minus window centre, (x, y) in px. If None, 0.
 
         Returns
         -------
@@ -86,14 +92,19 @@ class HarmonicGrid:
         """
         return self._disk_at(*self._pixels(), offset)
 
-    def _disk_at(self, x, y, offset):
-        """The disk at pixels given by their places about the window's centre."""
+    def _disk_at(self, x: Tensor, y: Tensor, offset: Tensor | None) -> Tensor:
+        """Disk at pixels (x, y) about the centre of the window."""
         if offset is not None:
             x = x - offset[:, 0, None, None]
             y = y - offset[:, 1, None, None]
-        return 0.5 * (1 - torch.tanh((torch.hypot(x, y) - self.radius) / self.edge))
+        return self.falloff(torch.hypot(x, y))
 
-    def harmonics(self, images, offset=None):
+    def falloff(self, distance: _Array) -> _Array:
+        """Value of the disk at distances from the column, in px."""
+        tanh: Any = torch.tanh if isinstance(distance, Tensor) else np.tanh
+        return 0.5 * (1 - tanh((distance - self.radius) / self.edge))
+
+    def harmonics(self, images: Tensor, offset: Tensor | None = None) -> Tensor:
         """Polar harmonics of sub-images.
 
         Parameters
@@ -116,14 +127,14 @@ class HarmonicGrid:
             return self._orders(polar * torch.exp(2j * torch.pi * self._phase(offset)))
         return torch.view_as_complex(flat.reshape(n, self.n_q, self.n_orders, 2))
 
-    def moved_harmonics(self, images, offset):
-        """Polar harmonics about columns that may stand a few px off the middle, disk and all.
+    def moved_harmonics(self, images: Tensor, offset: Tensor) -> Tensor:
+        """Polar harmonics about columns up to a few px off the middle; the disk moves along.
 
         Parameters
         ----------
         images : torch.Tensor, shape (n, s, s)
-            Windows, or larger ones about the same middle. Pixels beyond them are taken to be those
-            at their border.
+            Windows, or larger ones about the same middle. Pixels beyond them are taken from their
+            border.
         offset : torch.Tensor, shape (n, 2)
             Column minus window centre, (x, y) in px, up to 5 px.
 
@@ -139,12 +150,12 @@ class HarmonicGrid:
             ("wide", images.shape[1]),
             HarmonicGrid(images.shape[1], self.q_max, self.n_q, self.max_order),
         )
-        pixels = (p.to(images.device) for p in wide._pixels())
-        polar = wide.polar(images * self._disk_at(*pixels, offset))
+        x, y = (p.to(images.device) for p in wide._pixels())
+        polar = wide.polar(images * self._disk_at(x, y, offset))
         return self._orders(polar * torch.exp(2j * torch.pi * self._phase(offset)))
 
-    def gradient(self, harmonics):
-        """How harmonics change when the content moves: by 1 px along x and y, to first order.
+    def gradient(self, harmonics: Tensor) -> Tensor:
+        """Change of the harmonics per px of movement of the content along x and y, to first order.
 
         Parameters
         ----------
@@ -159,8 +170,8 @@ class HarmonicGrid:
         waves = -2j * torch.pi * self._phase(axes)  # (2, n_q, n_phi / 2)
         return self._orders(polar[:, None] * waves)
 
-    def polar(self, windowed):
-        """F(q, phi) on half of the azimuths, of sub-images that carry their disk already.
+    def polar(self, windowed: Tensor) -> Tensor:
+        """F(q, phi) on half of the azimuths, of sub-images multiplied by their disks.
 
         Parameters
         ----------
@@ -175,7 +186,7 @@ class HarmonicGrid:
         )
         return torch.view_as_complex(flat.reshape(len(windowed), self.n_q, self.n_phi // 2, 2))
 
-    def images(self, harmonics):
+    def images(self, harmonics: Tensor) -> Tensor:
         """Disk-shaped sub-images from polar harmonics, the inverse of :meth:`harmonics`.
 
         Parameters
@@ -192,37 +203,37 @@ class HarmonicGrid:
         matrix = self._matrix("harmonics_to_pixels", harmonics.device)
         return (flat @ matrix).reshape(n, self.window_size, self.window_size)
 
-    def turn(self, harmonics, angle):
+    def turn(self, harmonics: Tensor, angle: Tensor) -> Tensor:
         """Turn the content by `angle` (rad, shape (n,)), from +x towards +y."""
         return align(harmonics, -angle)
 
-    def shift(self, harmonics, shift):
-        """Move the content by `shift` ((x, y) in px, shape (n, 2)), exact but for the edge."""
+    def shift(self, harmonics: Tensor, shift: Tensor) -> Tensor:
+        """Move the content by `shift` ((x, y) in px, shape (n, 2)), exact except at the edge."""
         polar = self._polar(harmonics)
         return self._orders(polar * torch.exp(-2j * torch.pi * self._phase(shift)))
 
-    def _pixels(self):
-        """X and y of the pixels about the window's centre, each (w, w)."""
+    def _pixels(self) -> tuple[Tensor, Tensor]:
+        """X and y of the pixels about the centre of the window, each (w, w)."""
         line = torch.arange(self.window_size, dtype=torch.float32) - (self.window_size - 1) / 2
         return line[None, :].expand(len(line), -1), line[:, None].expand(-1, len(line))
 
-    def _azimuths(self):
+    def _azimuths(self) -> np.ndarray:
         return 2 * np.pi * np.arange(self.n_phi // 2) / self.n_phi
 
-    def _phase(self, vector):
+    def _phase(self, vector: Tensor) -> Tensor:
         """Q u.vector for every frequency and azimuth of the half plane, (n, n_q, n_phi / 2)."""
         q = torch.as_tensor(self.q, dtype=torch.float32, device=vector.device)
         phi = torch.as_tensor(self._azimuths(), dtype=torch.float32, device=vector.device)
         along = vector[:, :1] * torch.cos(phi) + vector[:, 1:] * torch.sin(phi)
         return q[None, :, None] * along[:, None, :]
 
-    def _orders(self, polar):
-        """Azimuths of the half plane to orders 0 .. M."""
+    def _orders(self, polar: Tensor) -> Tensor:
+        """Transform azimuths of the half plane to orders 0 .. M."""
         return polar @ self._to_orders(polar.device) + polar.conj() @ self._to_orders(
             polar.device, True
         )
 
-    def _to_orders(self, device, opposite=False):
+    def _to_orders(self, device: torch.device | str, opposite: bool = False) -> Tensor:
         key = ("orders", str(device), opposite)
         if key not in self._cache:
             phi = self._azimuths()[:, None] + np.pi * opposite
@@ -230,30 +241,30 @@ class HarmonicGrid:
             self._cache[key] = torch.as_tensor(matrix.astype(np.complex64), device=device)
         return self._cache[key]
 
-    def _weight(self):
-        """Root of the number of azimuths of the half plane that each order stands for."""
+    def _weight(self) -> np.ndarray:
+        """Square root of the number of azimuths of the half plane in each order."""
         return np.sqrt(np.where(np.arange(self.n_orders) == 0, self.n_phi / 2, self.n_phi))
 
-    def _polar(self, harmonics):
-        """Orders 0 .. M to azimuths of the half plane."""
+    def _polar(self, harmonics: Tensor) -> Tensor:
+        """Transform orders 0 .. M to azimuths of the half plane."""
         m = np.arange(self.n_orders)
-        there = np.exp(1j * m[:, None] * self._azimuths()) / self._weight()[:, None]
-        there = torch.as_tensor(there.astype(np.complex64), device=harmonics.device)
-        back = there.conj().clone()
-        back[0] = 0  # order 0 is its own negative
+        matrix = np.exp(1j * m[:, None] * self._azimuths()) / self._weight()[:, None]
+        positive = torch.as_tensor(matrix.astype(np.complex64), device=harmonics.device)
+        negative = positive.conj().clone()
+        negative[0] = 0  # order 0 is its own negative
         # For a real image H(q, -m) = (-1)^m conj(H(q, m)).
         sign = torch.as_tensor((-1.0) ** m, dtype=torch.complex64, device=harmonics.device)
-        return harmonics @ there + (harmonics.conj() * sign) @ back
+        return harmonics @ positive + (harmonics.conj() * sign) @ negative
 
-    def _matrix(self, name, device):
-        """Matrices between pixels and harmonics, built once per device."""
+    def _matrix(self, name: str, device: torch.device) -> Tensor:
+        """Matrix between pixels and harmonics, built once per device."""
         key = (name, str(device))
         if key not in self._cache:
             self._cache[key] = torch.as_tensor(getattr(self, "_" + name)(), device=device)
         return self._cache[key]
 
-    def _plane_waves(self):
-        """For each q: sqrt(2 q dq dphi) exp(-2 pi i q u.r), shape (w * w, n_phi / 2)."""
+    def _plane_waves(self) -> Iterator[np.ndarray]:
+        """Yield sqrt(2 q dq dphi) exp(-2 pi i q u.r) for each q, shape (w * w, n_phi / 2)."""
         x, y = (p.numpy().astype(float).ravel() for p in self._pixels())
         phi = self._azimuths()
         along = x[:, None] * np.cos(phi) + y[:, None] * np.sin(phi)
@@ -261,38 +272,48 @@ class HarmonicGrid:
         for q in self.q:
             yield np.sqrt(q * step) * np.exp(-2j * np.pi * q * along)
 
-    def _pixels_to_polar(self):
+    def _pixels_to_polar(self) -> np.ndarray:
         """Real and imaginary parts interleaved, (w * w, 2 n_q n_phi / 2), without the disk."""
         return _interleaved(self._plane_waves(), self.window_size**2)
 
-    def _pixels_to_harmonics(self):
+    def _plane_waves_by_order(self) -> Iterator[np.ndarray]:
+        """Yield the plane waves of each q in orders 0 .. M, shape (w * w, M + 1)."""
+        half, opposite = (self._to_orders("cpu", o).numpy().astype(complex) for o in (False, True))
+        for wave in self._plane_waves():
+            yield wave @ half + wave.conj() @ opposite
+
+    def _pixels_to_harmonics(self) -> np.ndarray:
         """(w * w, 2 n_q (M + 1)), disk included."""
         disk = self.disk().numpy().ravel()[:, None]
-        here, there = (self._to_orders("cpu", o).numpy().astype(complex) for o in (False, True))
-        orders = (disk * (wave @ here + wave.conj() @ there) for wave in self._plane_waves())
+        orders = (disk * order for order in self._plane_waves_by_order())
         return _interleaved(orders, self.window_size**2)
 
-    def _harmonics_to_pixels(self):
+    def _harmonics_to_pixels(self) -> np.ndarray:
         """(2 n_q (M + 1), w * w): the adjoint, twice for the half plane that is not kept."""
-        here, there = (self._to_orders("cpu", o).numpy().astype(complex) for o in (False, True))
         # The conjugate, because Re(a b) = Re a Re b - Im a Im b.
-        orders = (2 * (wave @ here + wave.conj() @ there) for wave in self._plane_waves())
+        orders = (2 * order for order in self._plane_waves_by_order())
         return np.ascontiguousarray(_interleaved(orders, self.window_size**2).T)
 
 
-def _interleaved(columns, n_rows):
+def _interleaved(columns: Iterable[np.ndarray], n_rows: int) -> np.ndarray:
     """Complex columns for each q as one real matrix: (n_rows, n_q * k * 2)."""
-    columns = [np.stack([c.real, c.imag], -1).astype(np.float32) for c in columns]
-    return np.concatenate([c.reshape(n_rows, -1) for c in columns], 1)
+    pairs = [np.stack([c.real, c.imag], -1).astype(np.float32) for c in columns]
+    return np.concatenate([p.reshape(n_rows, -1) for p in pairs], 1)
 
 
-def align(harmonics, angle):
+def align(harmonics: Tensor, angle: Tensor) -> Tensor:
     """Turn sites back by their angles, (n,) in radians: into the pose frame."""
     m = torch.arange(harmonics.shape[2], device=harmonics.device)
     return harmonics * torch.exp(1j * angle[:, None] * m)[:, None, :]
 
 
-def images_on(grid, harmonics, window_size, step=1.0, shift=None):
+def images_on(
+    grid: HarmonicGrid,
+    harmonics: Tensor,
+    window_size: int,
+    step: float = 1.0,
+    shift: Tensor | None = None,
+) -> Tensor:
     """Sub-images of another window or pixel size, from the harmonics of `grid`: no interpolation.
 
     Parameters
@@ -300,11 +321,11 @@ def images_on(grid, harmonics, window_size, step=1.0, shift=None):
     grid : HarmonicGrid
     harmonics : torch.Tensor of complex64, shape (n, n_q, M + 1)
     window_size : int
-        Width of the sub-images wanted, in their own px.
+        Width of the sub-images to draw, in their own px.
     step : float
         Size of their pixels, in px of the grid.
     shift : torch.Tensor, shape (n, 2), optional
-        Displacement of the content (x, y), in px of the sub-images wanted.
+        Displacement of the content (x, y), in px of the sub-images to draw.
 
     Returns
     -------
@@ -321,35 +342,38 @@ def images_on(grid, harmonics, window_size, step=1.0, shift=None):
     images = other.images(harmonics) / step
     if same:
         return images
-    # Frequencies in steps repeat the disk farther out; a larger window must not show that.
+    # Frequencies in steps repeat the disk further out; a larger window must not show that.
     reach = torch.hypot(*other._pixels()) * step < 0.65 * grid.window_size
     return images * reach.to(images.device)
 
 
-def disk_on(grid, window_size, step=1.0, offset=None):
-    """The soft disk of `grid` on the pixels of another window.
+def disk_on(
+    grid: HarmonicGrid, window_size: int, step: float = 1.0, offset: np.ndarray | None = None
+) -> np.ndarray:
+    """Soft disk of `grid` on the pixels of another window.
 
     Parameters
     ----------
     grid : HarmonicGrid
     window_size : int
-        In its own px.
+        Width of the window in its own px.
     step : float
         Size of its pixels, in px of the grid.
     offset : numpy.ndarray, shape (n, 2), optional
-        Column minus window centre, (x, y) in px of the window. None = 0.
+        Column minus window centre, (x, y) in px of the window. If None, 0.
 
     Returns
     -------
     numpy.ndarray of float32, shape (n, window_size, window_size), n = 1 without offsets
     """
     line = np.arange(window_size, dtype=np.float32) - (window_size - 1) / 2
-    x, y = np.zeros((2, 1, 1, 1)) if offset is None else np.float32(offset).T[:, :, None, None]
-    radius = np.hypot(line - x, line[:, None] - y) * step
-    return (0.5 * (1 - np.tanh((radius - grid.radius) / grid.edge))).astype(np.float32)
+    x, y = np.zeros((2, 1, 1, 1))
+    if offset is not None:
+        x, y = np.asarray(offset, np.float32).T[:, :, None, None]
+    return grid.falloff(np.hypot(line - x, line[:, None] - y) * step).astype(np.float32)
 
 
-def waves(angle, n_m):
+def waves(angle: Tensor, n_m: int) -> Tensor:
     """exp(i m angle) and its first two derivatives by the angle, as real numbers.
 
     Returns
@@ -363,19 +387,19 @@ def waves(angle, n_m):
     return torch.stack([*derivatives, -torch.cat([m**2 * cos, m**2 * sin], 1)], 2)
 
 
-def by_order(harmonics):
-    """(n, n_q, M + 1) to contiguous (M + 1, n, n_q)."""
+def by_order(harmonics: Tensor) -> Tensor:
+    """Reorder (n, n_q, M + 1) to contiguous (M + 1, n, n_q)."""
     return harmonics.permute(2, 0, 1).contiguous()
 
 
-def to_real(harmonics):
+def to_real(harmonics: Tensor) -> Tensor:
     """Complex (n, n_q, M + 1) to real (n, n_q (2 M + 1)): order 0, then pairs per order."""
     pairs = torch.view_as_real(harmonics[:, :, 1:].contiguous()).permute(0, 2, 3, 1)
     return torch.cat([harmonics[:, :, 0].real, pairs.flatten(1)], 1)
 
 
-def to_complex(real, shape):
-    """The inverse of :func:`to_real`."""
+def to_complex(real: Tensor, shape: Sequence[int]) -> Tensor:
+    """Invert :func:`to_real`; `shape` is (n_q, M + 1)."""
     n_q, n_m = shape
     pairs = real[:, n_q:].reshape(len(real), n_m - 1, 2, n_q).permute(0, 3, 1, 2).contiguous()
     order_0 = torch.complex(real[:, :n_q], torch.zeros_like(real[:, :n_q]))

@@ -2,10 +2,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Named terms of the training loss, in nats per site."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from .convolutional.network import SpatialNetwork, SpatialPosterior
+    from .harmonic.content import ContentNetwork
 
 
 @dataclass
@@ -15,26 +23,28 @@ class LossTerms:
     Attributes
     ----------
     reconstruction : torch.Tensor
-        Half the squared error over the noise variance held in training: of the order-0 harmonics,
-        or of all pixels (convolutional model, variance 1).
+        Half the squared error over the noise variance held in training. The error is that of the
+        order-0 harmonics, or that of all pixels (convolutional model, variance 1).
     kl : torch.Tensor
         Kullback-Leibler divergence of the latents from their priors.
     others : torch.Tensor or float
-        The same as `reconstruction` for the other orders, in units in which it weighs alike; it
-        trains the decoder alone and is no part of the bound. Harmonic model only.
+        The same as `reconstruction` for the other orders, scaled to the same weight. It trains
+        only the decoder and does not belong to the bound. Harmonic model only.
     """
 
-    reconstruction: torch.Tensor
-    kl: torch.Tensor
-    others: torch.Tensor | float = 0.0
+    reconstruction: Tensor
+    kl: Tensor
+    others: Tensor | float = 0.0
 
     @property
-    def total(self):
-        """What is minimised."""
+    def total(self) -> Tensor:
+        """Loss to be minimised."""
         return self.reconstruction + self.kl + self.others
 
 
-def content_loss(network, radial, others, noise, noise_variance):
+def content_loss(
+    network: ContentNetwork, radial: Tensor, others: Tensor, noise: Tensor, noise_variance: float
+) -> LossTerms:
     """Loss of the content network on one batch.
 
     Parameters
@@ -45,7 +55,7 @@ def content_loss(network, radial, others, noise, noise_variance):
     noise : torch.Tensor, shape (n, n_latents)
         Unit normal numbers for the reparametrisation.
     noise_variance : float
-        Of the standardised order-0 harmonics.
+        Noise variance of the standardised order-0 harmonics.
 
     Returns
     -------
@@ -65,27 +75,33 @@ def content_loss(network, radial, others, noise, noise_variance):
 
 
 def spatial_loss(
-    network, images, coordinates, noise, rotation_prior, shift_scale, shift_is_free=True
-):
+    network: SpatialNetwork,
+    images: Tensor,
+    coordinates: Tensor,
+    noise: Tensor,
+    rotation_prior: float,
+    shift_scale: float,
+    shift_is_free: bool = True,
+) -> LossTerms:
     """Loss of the convolutional model on one batch.
 
-    The divergence of the angle has no term for its mean: all angles are as likely, and the prior
-    says how wide their posteriors are.
+    The divergence of the angle has no term for its mean: all angles are equally likely, and the
+    prior sets the width of their posteriors.
 
     Parameters
     ----------
     network : SpatialNetwork
     images : torch.Tensor, shape (n, w, w)
     coordinates : torch.Tensor, shape (n or 1, w * w, 2)
-        Of the pixels about the columns.
+        Coordinates of the pixels about the columns.
     noise : torch.Tensor, shape (n, n_all)
         Unit normal numbers for the reparametrisation.
     rotation_prior : float
-        Width of the angle's prior in radians.
+        Standard deviation of the angle prior, in radians.
     shift_scale : float
-        Width of the shift's prior in half windows.
+        Standard deviation of the shift prior, in half windows.
     shift_is_free : bool
-        False holds the shift at 0 and leaves it out of the divergence.
+        If False, the shift is held at 0 and left out of the divergence.
 
     Returns
     -------
@@ -94,15 +110,17 @@ def spatial_loss(
     """
     posterior = network.encode(images)
     angle, shift, content = posterior.sample(noise)
-    shift = shift * shift_scale if network.translation and shift_is_free else None
-    error = network.decode(coordinates, angle, shift, content) - images.flatten(1)
+    moved = shift * shift_scale if network.translation and shift_is_free else None
+    error = network.decode(coordinates, angle, moved, content) - images.flatten(1)
     return LossTerms(
         reconstruction=0.5 * (error**2).sum(1).mean(),
         kl=spatial_divergence(posterior, rotation_prior, shift_is_free).mean(),
     )
 
 
-def spatial_divergence(posterior, rotation_prior, shift_is_free=True):
+def spatial_divergence(
+    posterior: SpatialPosterior, rotation_prior: float, shift_is_free: bool = True
+) -> Tensor:
     """Divergence of a :class:`SpatialPosterior` from its priors, (n,)."""
     divergence = _from_unit_normal(posterior.content, posterior.content_log_std)
     if posterior.has_angle:
@@ -113,5 +131,5 @@ def spatial_divergence(posterior, rotation_prior, shift_is_free=True):
     return divergence
 
 
-def _from_unit_normal(mean, log_std):
+def _from_unit_normal(mean: Tensor, log_std: Tensor) -> Tensor:
     return (0.5 * (mean**2 + torch.exp(2 * log_std) - 1) - log_std).sum(1)

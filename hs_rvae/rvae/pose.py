@@ -9,20 +9,28 @@ A site's harmonics are those of one template, turned by the site's angle, plus d
 ``V`` is isotropic (it commutes with every rotation: noise, neighbours at random) and ``G`` holds a
 few directions in the template's own frame (chemistry, displacement length, miscentring): a linear
 decoder whose latents are integrated out. Because they are integrated out under a prior, they cannot
-imitate a turn for free, and the angle keeps what belongs to it. The posterior of the angle is exact
+imitate a turn at no cost, and a turn remains in the angle. The posterior of the angle is exact
 on a grid: ``G`` and ``mu`` give J + 1 linear functionals of the turned site, each one an inverse
 Fourier transform over the orders m.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from .covariance import factor_analysis
 from .geometry import align, by_order, to_complex, to_real, waves
 
 N_POSE = 8  # iterations in the pose frame
+N_MODES = 6  # local modes of an angle posterior
+# Minimum strength of the template's distortion, in standard deviations of a site. Below it is
+# rounding or noise, and not a scale for the amplitudes of sites.
+_MIN_STRENGTH = 0.1
 
 
 @dataclass
@@ -41,12 +49,12 @@ class AnglePosterior:
         Log evidence of the site, angle integrated out, in nats.
     """
 
-    angle: torch.Tensor
-    std: torch.Tensor
-    modes: torch.Tensor
-    weights: torch.Tensor
-    widths: torch.Tensor
-    log_likelihood: torch.Tensor
+    angle: Tensor
+    std: Tensor
+    modes: Tensor
+    weights: Tensor
+    widths: Tensor
+    log_likelihood: Tensor
 
 
 class PoseModel:
@@ -64,12 +72,12 @@ class PoseModel:
         False holds all angles at 0.
     """
 
-    def __init__(self, mean, noise, factors, rotation=True):
+    def __init__(self, mean: Tensor, noise: Tensor, factors: Tensor, rotation: bool = True) -> None:
         self.mean, self.noise, self.factors, self.rotation = mean, noise, factors, rotation
         self._prepare()
 
-    def _prepare(self):
-        """Weights of the linear functionals, and the constants of the log evidence."""
+    def _prepare(self) -> None:
+        """Compute the weights of the linear functionals, and the constants of the log evidence."""
         self._precision = torch.linalg.inv(self.noise.to(torch.complex128))
         mean, factors = self.mean.to(torch.complex128), self.factors.to(torch.complex128)
         weighted_mean = weigh(self._precision, mean[None])[0]
@@ -86,12 +94,12 @@ class PoseModel:
         energy = inner_products(mean[None], weighted_mean[None])[0, 0]
         self._constant = -0.5 * (energy + log_det + n_real * np.log(2 * np.pi))
 
-    def to(self, device):
-        """The same model on another device."""
-        parts = (t.to(device) for t in (self.mean, self.noise, self.factors))
-        return PoseModel(*parts, rotation=self.rotation)
+    def to(self, device: torch.device) -> PoseModel:
+        """Copy to another device."""
+        mean, noise, factors = (t.to(device) for t in (self.mean, self.noise, self.factors))
+        return PoseModel(mean, noise, factors, self.rotation)
 
-    def score(self, harmonics, n_angles):
+    def score(self, harmonics: Tensor, n_angles: int) -> tuple[Tensor, Tensor]:
         """Log posterior of the angle, up to a constant of the site, on a regular grid.
 
         Parameters
@@ -104,7 +112,7 @@ class PoseModel:
         score : torch.Tensor, shape (n, n_angles)
             At the angles 2 pi k / n_angles.
         functionals : torch.Tensor, shape (n, J + 1, 2 (M + 1))
-            Amplitudes of the functionals' waves over the angle, real and imaginary.
+            Amplitudes of the waves of the functionals over the angle, real and imaginary.
         """
         n, _, n_m = harmonics.shape
         # One product per order: (M + 1, n, n_q) with (M + 1, n_q, J + 1).
@@ -117,7 +125,9 @@ class PoseModel:
         deviation = values[:, 1:] - self._offset[:, None]
         return values[:, 0] + 0.5 * (deviation**2).sum(1), functionals
 
-    def posterior(self, harmonics, n_modes=6, n_angles=None):
+    def posterior(
+        self, harmonics: Tensor, n_modes: int = N_MODES, n_angles: int | None = None
+    ) -> AnglePosterior:
         """Exact posterior of the angles of sites.
 
         Parameters
@@ -126,7 +136,7 @@ class PoseModel:
         n_modes : int
             Local maxima kept.
         n_angles : int, optional
-            Size of the grid; default 4 (M + 1), which no maximum escapes.
+            Size of the grid. If None, 4 (M + 1), fine enough for every maximum.
 
         Returns
         -------
@@ -136,7 +146,7 @@ class PoseModel:
         columns = zip(*(vars(block).values() for block in blocks), strict=True)
         return AnglePosterior(*(torch.cat(column) for column in columns))
 
-    def _posterior(self, harmonics, n_modes, n_angles):
+    def _posterior(self, harmonics: Tensor, n_modes: int, n_angles: int | None) -> AnglePosterior:
         if not self.rotation:
             return self._held_at_zero(harmonics)
         n_angles = n_angles or max(64, 4 * harmonics.shape[2])
@@ -159,20 +169,22 @@ class PoseModel:
         angle = modes[:, 0]
         spread = (weights * (wrap(modes - angle[:, None]) ** 2 + width**2)).sum(1)
         # The integral over a mode is sqrt(2 pi) width exp(height), over a range of 2 pi.
-        log_likelihood = norm[:, 0] - 0.5 * np.log(2 * np.pi) + self._rest(harmonics)
+        log_likelihood = norm[:, 0] - 0.5 * np.log(2 * np.pi) + self._constant_part(harmonics)
         std = spread.clamp(max=np.pi**2 / 3).sqrt()
         return AnglePosterior(angle, std, modes, weights, width, log_likelihood)
 
-    def _held_at_zero(self, harmonics):
+    def _held_at_zero(self, harmonics: Tensor) -> AnglePosterior:
         zero = torch.zeros((len(harmonics), 1), device=harmonics.device)
-        log_likelihood = self.score(harmonics, 1)[0][:, 0] + self._rest(harmonics)
+        log_likelihood = self.score(harmonics, 1)[0][:, 0] + self._constant_part(harmonics)
         return AnglePosterior(zero[:, 0], zero[:, 0], zero, zero + 1, zero, log_likelihood)
 
-    def _rest(self, harmonics):
-        """The part of the log-likelihood that no angle changes."""
+    def _constant_part(self, harmonics: Tensor) -> Tensor:
+        """Part of the log-likelihood that does not depend on the angle."""
         return (self._constant - 0.5 * _quadratic(self._precision, harmonics)).float()
 
-    def _refine(self, functionals, angle, step, n_iterations=4):
+    def _refine(
+        self, functionals: Tensor, angle: Tensor, step: float, n_iterations: int = 4
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Newton steps from the grid to the local maximum; its height and width.
 
         Parameters
@@ -201,7 +213,7 @@ class PoseModel:
         return wrap(angle), height, (-bend).rsqrt()
 
 
-def wrap(angle):
+def wrap(angle: Tensor) -> Tensor:
     """Angles in (-pi, pi]."""
     return -torch.remainder(-angle + np.pi, 2 * np.pi) + np.pi
 
@@ -209,20 +221,22 @@ def wrap(angle):
 class OrderFilter:
     """Matched filter for the part of a motif that breaks its symmetry.
 
-    The undistorted motif looks the same after a turn of 360/n degrees, so its orders are multiples
+    The undistorted motif is the same after a turn of 360/n degrees, so its orders are multiples
     of n; all other orders of the template are the distortion B. With P the inverse of the
-    covariance that all deviations have when they are taken to be isotropic::
+    covariance of all deviations, taken to be isotropic::
 
         amplitude = sum Re(B^H P Y) / sum B^H P B
 
     for the aligned harmonics Y of a site: 1 for the template's distortion, 0 for none, with a
-    standard deviation known beforehand.
+    standard deviation that follows from the model. A template without distortion, fitted to a
+    crystal without any or to copies of one sub-image, gives no scale. The standard deviation of
+    the amplitudes is 10 then.
 
     Parameters
     ----------
     model : PoseModel
     scale : float
-        Amplitude that is called 1.
+        Amplitude that becomes 1.
 
     Attributes
     ----------
@@ -234,7 +248,7 @@ class OrderFilter:
         Standard deviation of the amplitude of a site.
     """
 
-    def __init__(self, model, scale=1.0):
+    def __init__(self, model: PoseModel, scale: float = 1.0) -> None:
         mean = model.mean.to(torch.complex128)
         m = torch.arange(mean.shape[1], device=mean.device)
         self.symmetry = symmetry((mean[:, 1:].abs() ** 2).sum(0))
@@ -245,29 +259,29 @@ class OrderFilter:
         isotropic[1:] /= 2  # of real and imaginary part each, as the noise
         covariance = model.noise.to(torch.complex128) + isotropic
         weights = torch.linalg.solve(covariance, broken.T[:, :, None])[..., 0].T
-        energy = float((weights.conj() * broken).real.sum())
+        strength = max(float((weights.conj() * broken).real.sum()), 0.0) ** 0.5
         self.scale = scale
-        self.std = energy**-0.5 / scale if energy > 0 else np.inf
-        self._weights = (weights / max(energy, 1e-30) / scale).to(torch.complex64)
+        self.std: float = 1 / max(strength, _MIN_STRENGTH) / scale
+        self._weights = (weights * (self.std / max(strength, 1e-30))).to(torch.complex64)
 
-    def amplitude(self, harmonics, angle):
+    def amplitude(self, harmonics: Tensor, angle: Tensor) -> Tensor:
         """Amplitudes of sites, (n,), from their harmonics and angles."""
         return torch.einsum("qm,nqm->n", self._weights.conj(), align(harmonics, angle)).real
 
 
-def symmetry(power, least=2.0):
+def symmetry(power: Tensor, minimum: float = 2.0) -> int:
     """Symmetry of the undistorted motif from the power of the orders 1 ... M of the template."""
     m = torch.arange(1, len(power) + 1, device=power.device)
     excess = {}
     for n in (2, 3, 4, 6):
         inside = m % n == 0
         excess[n] = float(power[inside].mean() / power[~inside].mean().clamp(min=1e-30))
-    best = max(excess, key=excess.get)
-    return best if excess[best] >= least else 1
+    best = max(excess, key=excess.__getitem__)
+    return best if excess[best] >= minimum else 1
 
 
-def fit_order(harmonics, model, angle):
-    """The filter, scaled so that distorted sites have a typical amplitude of 1.
+def fit_order(harmonics: Tensor, model: PoseModel, angle: Tensor) -> OrderFilter:
+    """Create the filter, scaled so that distorted sites have a typical amplitude of 1.
 
     The template is an average over distorted and undistorted sites, so the distorted ones exceed
     it: the scale is the median of those that stand out of the noise by four standard deviations.
@@ -288,18 +302,25 @@ def fit_order(harmonics, model, angle):
     return OrderFilter(model, float(distorted.median())) if len(distorted) else order
 
 
-def fit_pose(harmonics, model, *, n_factors=16, n_iterations=N_POSE, report=None):
-    """Pose-frame stage: template, isotropic noise and factors by expectation-maximisation.
+def fit_pose(
+    harmonics: Tensor,
+    model: PoseModel,
+    *,
+    n_factors: int = 16,
+    n_iterations: int = N_POSE,
+    report: Callable[[float], bool] | None = None,
+) -> PoseModel:
+    """Fit template, isotropic noise and factors by expectation-maximisation in the pose frame.
 
     Parameters
     ----------
     harmonics : torch.Tensor of complex64, shape (n, n_q, M + 1)
     model : PoseModel
-        From :func:`fit_blind`.
+        Model to start from.
     n_factors, n_iterations : int
         Columns of G, iterations.
     report : callable, optional
-        Called with the mean log-likelihood after every iteration; answers True to stop.
+        Called with the mean log-likelihood after every iteration; returns True to stop.
 
     Returns
     -------
@@ -323,9 +344,11 @@ def fit_pose(harmonics, model, *, n_factors=16, n_iterations=N_POSE, report=None
     return best
 
 
-def _aligned_moments(x, posterior, least=1e-3, block=4096):
+def _aligned_moments(
+    x: Tensor, posterior: AnglePosterior, min_weight: float = 1e-3, block: int = 4096
+) -> tuple[Tensor, Tensor]:
     """Mean and real covariance of the sites turned back by each of their modes."""
-    rows, modes = torch.nonzero(posterior.weights > least, as_tuple=True)
+    rows, modes = torch.nonzero(posterior.weights > min_weight, as_tuple=True)
     weight = posterior.weights[rows, modes]
     weight = weight / weight.sum()
     angle = posterior.modes[rows, modes]
@@ -341,25 +364,25 @@ def _aligned_moments(x, posterior, least=1e-3, block=4096):
     return to_complex(mean[None].float(), x.shape[1:])[0], second - mean[:, None] * mean
 
 
-def weigh(precision, x):
+def weigh(precision: Tensor, x: Tensor) -> Tensor:
     """Apply a matrix per order to (n, n_q, M + 1)."""
     return torch.einsum("mqp,npm->nqm", precision, x)
 
 
-def inner_products(a, b):
+def inner_products(a: Tensor, b: Tensor) -> Tensor:
     """Real inner products of rows: (n, k)."""
     return torch.einsum("nqm,kqm->nk", a.conj(), b).real
 
 
-def _quadratic(precision, x):
+def _quadratic(precision: Tensor, x: Tensor) -> Tensor:
     """x^H precision x per site."""
     root = torch.linalg.cholesky(precision).to(torch.complex64)
     half = torch.einsum("mqp,nqm->npm", root.conj(), x)
     return (half.abs() ** 2).sum((1, 2))
 
 
-def _local_maxima(score, n_modes, reach=25.0):
-    """Angles of the highest local maxima of a periodic score, and which of them count.
+def _local_maxima(score: Tensor, n_modes: int, reach: float = 25.0) -> tuple[Tensor, Tensor]:
+    """Angles of the highest local maxima of a periodic score, and a mask of those that count.
 
     A maximum counts if it exists and lies within `reach` nats of the highest.
     """

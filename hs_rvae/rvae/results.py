@@ -1,24 +1,27 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a model answers, by name."""
+"""Results of a model, with named fields."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 
 @dataclass
 class RVAEResult:
-    """What a model says about n sub-images.
+    """Results of a model for n sub-images.
 
     Attributes
     ----------
     angle, angle_std : numpy.ndarray, shape (n,)
-        Rotation in radians, in (-pi, pi], from +x towards +y, and its standard deviation: of the
-        posterior, and of the scatter that the posterior does not know.
+        Rotation in radians, in (-pi, pi], from +x towards +y, and its standard deviation,
+        including scatter not captured by the posterior.
     angle_weight : numpy.ndarray, shape (n,)
-        Probability of the mode of the posterior that the angle stands for, 0 to 1.
+        Probability of the mode of the posterior that the angle belongs to, 0 to 1.
     shift, shift_std : numpy.ndarray, shape (n, 2), or None
         Displacement (x, y) of the content in px, in the frame of the image, and its standard
         deviation; None for a model without translation.
@@ -32,7 +35,7 @@ class RVAEResult:
         Strength of the symmetry-breaking part of the motif along the angle: about 1 for a
         distorted site, 0 for an undistorted one, whose angle has no meaning.
     order_amplitude_std : numpy.ndarray, shape (n,)
-        Its standard error.
+        Standard error of the order amplitude.
     """
 
     angle: np.ndarray
@@ -56,7 +59,7 @@ class AngleDistribution:
     angles : numpy.ndarray, shape (n_angles,)
         Middles of the bins, in radians, ascending in (-pi, pi).
     probability : numpy.ndarray of float32, shape (n, n_angles)
-        Of the bins; sums to 1.
+        Probabilities of the bins; their sum is 1.
     modes, weights, widths : numpy.ndarray of float32, shape (n, n_modes)
         Angles (rad), probabilities and standard deviations (rad) of the local modes, most
         probable first; a weight of 0 means that there is no such mode.
@@ -69,7 +72,7 @@ class AngleDistribution:
     widths: np.ndarray
 
 
-def angle_bins(modes, weights, widths, n_angles):
+def angle_bins(modes: Tensor, weights: Tensor, widths: Tensor, n_angles: int) -> Tensor:
     """Probabilities of n_angles bins from -pi to pi under a mixture of wrapped normal modes.
 
     Parameters
@@ -82,18 +85,19 @@ def angle_bins(modes, weights, widths, n_angles):
     torch.Tensor, shape (n, n_angles)
     """
     edges = torch.linspace(-torch.pi, torch.pi, n_angles + 1, device=modes.device)
-    probability = 0
+    probability: Tensor | int = 0
     for k in range(modes.shape[1]):  # one mode at a time, to spare memory
         mode, width, weight = (t[:, k, None] for t in (modes, widths, weights))
-        below = sum(
+        below: Tensor = sum(
             torch.special.ndtr((edges + turn - mode) / width)
             for turn in (-2 * torch.pi, 0.0, 2 * torch.pi)
         )
         probability = probability + weight * below.diff(dim=1)
+    assert isinstance(probability, Tensor)
     return probability / probability.sum(1, keepdim=True)
 
 
-def middles(n_angles):
+def middles(n_angles: int) -> np.ndarray:
     """Middles of the bins of :func:`angle_bins`, (n_angles,)."""
     edges = torch.linspace(-torch.pi, torch.pi, n_angles + 1)
     return ((edges[1:] + edges[:-1]) / 2).numpy()

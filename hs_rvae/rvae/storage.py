@@ -1,93 +1,111 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Models on disk: safetensors, settings in the header, no pickle."""
+"""Models on disk: safetensors with the settings in the header, no pickle."""
 
+from __future__ import annotations
+
+import hashlib
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import torch
 from safetensors import safe_open
 from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
 
 from ..files import complete_file, plain
-from .convolutional.model import ConvolutionalModel
-from .harmonic.model import HarmonicModel
-from .torch_state import in_default_torch_state
+from . import pose
+from .geometry import HarmonicGrid
 
-_FORMAT = "hs_rvae harmonic model 1"
-#: Kinds of model by architecture.
-MODELS = {"harmonic": HarmonicModel, "convolutional": ConvolutionalModel}
+if TYPE_CHECKING:
+    from .convolutional.model import ConvolutionalModel
+    from .harmonic.model import HarmonicModel
 
-
-class Storage:
-    """Saving and loading of an estimator."""
-
-    @in_default_torch_state
-    def save(self, path):
-        """Write the fitted model as safetensors, with its settings in the header.
-
-        Parameters
-        ----------
-        path : str or pathlib.Path
-            Usually ending in ``.safetensors``.
-
-        Returns
-        -------
-        pathlib.Path
-            The file, complete: a failed write leaves nothing behind.
-        """
-        self._check_fitted("save")
-        tensors, header = self._model.state()
-        settings = self.get_params(deep=False)
-        if not isinstance(plain(settings["random_state"]), int | None):
-            settings["random_state"] = None
-        settings["device"] = settings["show_progressbar"] = settings["memory_budget"] = None
-        header = {"format": _FORMAT, "settings": settings, "model": header}
-        header |= {"pixel_size": self.pixel_size_, "pixel_units": self.pixel_units_}
-        path = write_model(path, tensors, header)
-        self.path_ = path.absolute()
-        return path
-
-    @classmethod
-    @in_default_torch_state
-    def load(cls, path, device=None):
-        """Read a model that :meth:`save` wrote.
-
-        Parameters
-        ----------
-        path : str or pathlib.Path
-        device : str or torch.device, optional
-            Where to use it; None takes CUDA where there is one.
-
-        Returns
-        -------
-        RVAE
-            Gives the same results as the saved one.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ValueError
-            If the file is no model of this format.
-        """
-        tensors, header = read_model(path, _FORMAT)
-        try:
-            model = cls(**header["settings"])
-            kind = MODELS[model.architecture]
-            model._model = kind.from_state(tensors, header["model"])
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise ValueError(
-                f"path={str(path)!r} does not hold what this version of hs_rvae reads ({error}); "
-                "it was written by another version, or is damaged."
-            ) from error
-        model.device = device
-        model._publish()
-        model.path_ = Path(path).absolute()
-        model.pixel_size_, model.pixel_units_ = header.get("pixel_size"), header.get("pixel_units")
-        return model
+FORMAT = "hs_rvae harmonic model 1"  # of both architectures
 
 
-def write_model(path, tensors, header):
+def state_of(
+    model: HarmonicModel | ConvolutionalModel, name: str, network: nn.Module
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and header of the parts that both architectures share.
+
+    Parameters
+    ----------
+    model : HarmonicModel or ConvolutionalModel
+    name : str
+        Name of the network in the file.
+    network : torch.nn.Module
+
+    Returns
+    -------
+    tensors : dict of str to torch.Tensor
+        Named after their part, as in ``pose.mean``.
+    header : dict
+        Numbers and texts that JSON can hold.
+    """
+    tensors = {f"history.{k}": torch.as_tensor(v) for k, v in model.history.items()}
+    tensors |= {f"{name}.{k}": v for k, v in network.state_dict().items()}
+    for part in ("mean", "noise", "factors"):
+        tensors[f"pose.{part}"] = torch.view_as_real(getattr(model.pose, part).resolve_conj())
+    grid = {k: getattr(model.grid, k) for k in ("window_size", "q_max", "n_q", "max_order")}
+    return tensors, {"grid": grid, "order_scale": model.order.scale}
+
+
+def parts_of(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Tensors by part, then by name: ``parts["pose"]["mean"]``."""
+    parts: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        part, _, key = name.partition(".")
+        parts.setdefault(part, {})[key] = tensor
+    return parts
+
+
+def from_common(
+    parts: dict[str, dict[str, Tensor]], header: dict[str, Any], rotation: bool
+) -> dict[str, Any]:
+    """Rebuild the parts that :func:`state_of` describes, and remove them from the header.
+
+    Returns
+    -------
+    dict
+        ``grid``, ``pose``, ``order`` and ``history``.
+    """
+    complexes = {k: torch.view_as_complex(v) for k, v in parts["pose"].items()}
+    pose_model = pose.PoseModel(**complexes, rotation=rotation)
+    return {
+        "grid": HarmonicGrid(**header.pop("grid")),
+        "pose": pose_model,
+        "order": pose.OrderFilter(pose_model, header.pop("order_scale")),
+        "history": {k: v.numpy() for k, v in parts.get("history", {}).items()},
+    }
+
+
+def fit_identity(tensors: dict[str, Tensor], header: dict[str, Any]) -> str:
+    """Digest of the result of a fit: the same after saving and loading, and for the same seed.
+
+    Parameters
+    ----------
+    tensors : dict of str to torch.Tensor
+    header : dict
+        Both from ``state()`` of a model. The history of the fit does not count.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+    """
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(tensors):
+        if not name.startswith("history."):
+            values = tensors[name].detach().cpu().contiguous().numpy()
+            digest.update(f"{name} {values.dtype} {values.shape}".encode())
+            digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def write_model(path: str | Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> Path:
     """Write tensors and settings, complete or not at all.
 
     Parameters
@@ -95,7 +113,7 @@ def write_model(path, tensors, header):
     path : str or pathlib.Path
     tensors : dict of str to torch.Tensor
     header : dict
-        Anything that JSON holds.
+        Anything that JSON can hold.
 
     Returns
     -------
@@ -113,14 +131,14 @@ def write_model(path, tensors, header):
     return Path(path)
 
 
-def read_model(path, expected_format):
-    """Read what :func:`write_model` wrote.
+def read_model(path: str | Path, expected_format: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a file that :func:`write_model` wrote.
 
     Parameters
     ----------
     path : str or pathlib.Path
     expected_format : str
-        The header's ``format``.
+        ``format`` in the header.
 
     Returns
     -------

@@ -2,35 +2,44 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """PyTorch's global switches: set to their defaults while a model works, then put back."""
 
+from __future__ import annotations
+
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
 _lock = threading.Lock()
-_depth = 0  # doors that are open, in all threads
-_put_back = None  # for the last of them
+_depth = 0  # of models at work, in all threads
+_put_back: ExitStack | None = None  # for the last of them
 
 
 @contextmanager
-def default_torch_state():
+def default_torch_state() -> Iterator[None]:
     """Work under PyTorch's defaults, whatever the user or another package has switched.
 
     Default type and device, gradients, inference mode, autocast, anomaly detection, deterministic
     algorithms and the precision of matrix products are put back on leaving, also after an error.
     Types, anomaly detection, determinism and precision are switches of the whole process: another
-    thread sees the defaults as long as a model works. The number of threads is left alone.
+    thread works under the defaults as long as a model works. The number of threads is kept.
     """
     with _process_defaults(), _thread_defaults():
         yield
 
 
-def in_default_torch_state(function):
+def in_default_torch_state(
+    function: Callable[_Arguments, _Result],
+) -> Callable[_Arguments, _Result]:
     """Decorate a function that works in :func:`default_torch_state`."""
 
     @wraps(function)
-    def call(*args, **kwargs):
+    def call(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
         with default_torch_state():
             return function(*args, **kwargs)
 
@@ -38,8 +47,8 @@ def in_default_torch_state(function):
 
 
 @contextmanager
-def _thread_defaults():
-    """Switches of this thread."""
+def _thread_defaults() -> Iterator[None]:
+    """Set the switches of this thread."""
     with ExitStack() as stack:
         if torch.is_inference_mode_enabled():
             stack.enter_context(torch.inference_mode(False))
@@ -53,8 +62,8 @@ def _thread_defaults():
 
 
 @contextmanager
-def _process_defaults():
-    """Switches of the process: the first that enters sets them, the last that leaves puts back."""
+def _process_defaults() -> Iterator[None]:
+    """Set the switches of the process on the first entry; put them back on the last exit."""
     global _depth, _put_back
     with _lock:
         if not _depth:
@@ -66,11 +75,12 @@ def _process_defaults():
         with _lock:
             _depth -= 1
             if not _depth:
+                assert _put_back is not None
                 _put_back.close()
 
 
-def _set_process_defaults():
-    """Set the defaults; an ExitStack that puts back what was set."""
+def _set_process_defaults() -> ExitStack:
+    """Set the defaults; closing the returned stack restores the previous values."""
     with ExitStack() as stack:
         stack.callback(torch.set_default_dtype, torch.get_default_dtype())
         torch.set_default_dtype(torch.float32)
@@ -94,9 +104,9 @@ def _set_process_defaults():
         return stack.pop_all()
 
 
-def _precision_switches():
+def _precision_switches() -> list[Any]:
     """Newer switches of the precision of products (PyTorch 2.9 and later)."""
-    backends = torch.backends
+    backends: Any = torch.backends
     if not hasattr(backends, "fp32_precision"):
         return []
     return [backends, backends.cuda.matmul, backends.mkldnn.matmul, backends.mkldnn.conv]

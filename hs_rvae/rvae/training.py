@@ -1,37 +1,59 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Settings, device, progress, interruption and the loop that trains the content network."""
+"""Training of the networks: settings, progress, interruption and the loops over batches."""
+
+from __future__ import annotations
 
 import logging
 import signal
 import threading
 import warnings
 from dataclasses import dataclass
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from .batches import shuffled_batches
 from .device import one_thread
-from .loss import content_loss, spatial_loss
+from .loss import LossTerms, content_loss, spatial_loss
+
+if TYPE_CHECKING:
+    from .convolutional.network import SpatialNetwork
+    from .estimator import RVAE
+    from .harmonic.content import ContentNetwork
 
 _logger = logging.getLogger(__name__)
+
+#: Training of each architecture unless the user chooses otherwise; the second as in the paper.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "harmonic": {"epochs": 15, "learning_rate": 2e-3},
+    "convolutional": {
+        "epochs": 100,
+        "batch_size": 32,
+        "learning_rate": 1e-4,
+        "validation_fraction": 0.15,
+    },
+}
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """How the content network is trained.
+    """Settings of the training of a network.
 
     Attributes
     ----------
     epochs : int
     batch_size : int or None
-        None: 1/32 of the sites, between 128 and 1024.
+        If None, 1/32 of the sites, between 128 and 1024.
     learning_rate : float
-        Peak of a one-cycle schedule of Adam.
+        Learning rate of Adam; for the content network the peak of a one-cycle schedule.
     content_nats : float
-        Half the initial squared error of the content, in nats: sets how hard content is squeezed.
+        Half the initial squared error of the content, in nats: the weight of the reconstruction
+        against the divergence of the latents.
     validation_fraction : float
         Share of the sites held out of training, whose loss is reported.
     """
@@ -42,18 +64,26 @@ class TrainingSettings:
     content_nats: float = 100.0
     validation_fraction: float = 0.1
 
+    @classmethod
+    def of(cls, options: RVAE) -> TrainingSettings:
+        """Settings of an RVAE; where it has None, the defaults of its architecture."""
+        names = ("epochs", "batch_size", "learning_rate")
+        chosen = {name: getattr(options, name) for name in names}
+        chosen = {name: value for name, value in chosen.items() if value is not None}
+        return cls(**(DEFAULTS[options.architecture] | chosen))
+
     @property
-    def noise_fraction(self):
+    def noise_fraction(self) -> float:
         """Noise variance as a share of the summed variance of the content."""
         return 1 / (2 * self.content_nats)
 
-    def batch(self, n):
-        """Size of the batches of n sites."""
+    def batch(self, n: int) -> int:
+        """Batch size for n sites."""
         return self.batch_size or int(np.clip(n // 32, 128, 1024))
 
 
 class Progress:
-    """One progress bar for a fit, and a stop that Ctrl-C asks for.
+    """Progress bar of a fit, and a stop after Ctrl-C.
 
     The first Ctrl-C lets the current iteration finish: the model stays usable. A second one
     interrupts at once, as usual.
@@ -61,62 +91,98 @@ class Progress:
     Parameters
     ----------
     total : int
-        Steps announced.
+        Expected number of steps.
     show : bool
         Whether to draw the bar.
+    description : str
+        Current stage of the fit.
+
+    Attributes
+    ----------
+    stopped : bool
+        Whether Ctrl-C was pressed.
     """
 
-    def __init__(self, total, show, description="rVAE"):
+    def __init__(self, total: int, show: bool, description: str = "rVAE") -> None:
         self.stopped = False
         self.description = description
         self._bar = tqdm(total=total, disable=not show, desc=description, leave=True)
-        self._previous = None
+        self._previous: Any = None
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             self._previous = signal.getsignal(signal.SIGINT)
             if self._previous is not None:
                 signal.signal(signal.SIGINT, self._stop)
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: object) -> None:
         if self._previous is not None:
             signal.signal(signal.SIGINT, self._previous)
         if not self.stopped and error[0] is None:
             self._bar.update(self._bar.total - self._bar.n)  # iterations that were not needed
         self._bar.close()
 
-    def _stop(self, *arguments):
+    def _stop(self, signal_number: int, frame: FrameType | None) -> None:
         if self.stopped:
             raise KeyboardInterrupt
         self.stopped = True
 
-    def step(self, description, values=None):
-        """One step further; a dict of numbers is shown beside the bar."""
+    def step(self, description: str, values: dict[str, float] | None = None) -> None:
+        """Advance by one step; a dict of numbers is shown beside the bar."""
         if not self.stopped:
             self.description = description
         self._bar.set_description(description, refresh=False)
         if values:
             self._bar.set_postfix({k: f"{v:.4g}" for k, v in values.items()}, refresh=False)
-        self._bar.total = max(self._bar.total, self._bar.n + 1)  # the number announced is a guess
+        self._bar.total = max(self._bar.total, self._bar.n + 1)  # the total is a guess
         self._bar.update()
 
 
+class _History:
+    """Losses of the epochs, in nats per site."""
+
+    def __init__(self) -> None:
+        names = ("loss", "reconstruction", "kl", "validation_loss")
+        self._values: dict[str, list[float]] = {name: [] for name in names}
+
+    def append(self, means: Tensor, validation: float) -> dict[str, float]:
+        """Add an epoch: mean reconstruction and kl; return the numbers for the progress bar."""
+        reconstruction, kl = (float(mean) for mean in means)
+        epoch = (reconstruction + kl, reconstruction, kl, validation)
+        for values, value in zip(self._values.values(), epoch, strict=True):
+            values.append(value)
+        return {"loss": reconstruction + kl, "validation": validation}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Losses by name, one number per epoch."""
+        return {name: np.array(values) for name, values in self._values.items()}
+
+
 @one_thread()
-def train_content(network, radial, others, settings, generator, progress, *, from_scratch=True):
+def train_content(
+    network: ContentNetwork,
+    radial: Tensor,
+    others: Tensor,
+    settings: TrainingSettings,
+    generator: torch.Generator,
+    progress: Progress,
+    *,
+    from_scratch: bool = True,
+) -> dict[str, np.ndarray]:
     """Train the content network on the harmonics in the pose frame.
 
     Parameters
     ----------
     network : ContentNetwork
     radial, others : torch.Tensor, shapes (n, n_radial), (n, n_other)
-        On the device of the network.
+        Order 0 and the other orders, on the device of the network.
     settings : TrainingSettings
     generator : torch.Generator
-        Of the held-out sites, the order of the batches and the latents' noise.
+        Chooses the held-out sites, the order of the batches and the noise of the latents.
     progress : Progress
     from_scratch : bool
-        Start as the principal components of the sites; False = from the network as it is.
+        Start as the principal components of the sites; if False, from the network as it is.
 
     Returns
     -------
@@ -142,9 +208,9 @@ def train_content(network, radial, others, settings, generator, progress, *, fro
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, settings.learning_rate, total_steps=settings.epochs * n_batches + 1
     )
-    history = {"loss": [], "reconstruction": [], "kl": [], "validation_loss": []}
+    history = _History()
 
-    def loss(rows):
+    def loss(rows: Tensor) -> LossTerms:
         noise = torch.randn((len(rows), network.n_latents), generator=generator).to(radial.device)
         return content_loss(network, radial[rows], others[rows], noise, noise_variance)
 
@@ -159,21 +225,27 @@ def train_content(network, radial, others, settings, generator, progress, *, fro
             optimiser.step()
             schedule.step()
             sums += torch.stack([terms.reconstruction.detach(), terms.kl.detach()])
-        reconstruction, kl = (float(s) for s in sums / n_batches)
-        history["reconstruction"].append(reconstruction)
-        history["kl"].append(kl)
-        history["loss"].append(reconstruction + kl)
-        with torch.no_grad():
-            terms = loss(held) if n_held else None
-        validation = float(terms.reconstruction + terms.kl) if terms else np.nan
-        history["validation_loss"].append(validation)
-        progress.step("rVAE content", {"loss": reconstruction + kl, "validation": validation})
-    return {name: np.array(values) for name, values in history.items()}
+        validation = np.nan
+        if n_held:
+            with torch.no_grad():
+                terms = loss(held)
+            validation = float(terms.reconstruction + terms.kl)
+        progress.step("rVAE content", history.append(sums / n_batches, validation))
+    return history.arrays()
 
 
 def train_spatial(
-    network, images, offsets, settings, generator, progress, *, rotation_prior, shift_scale, delay
-):
+    network: SpatialNetwork,
+    images: Tensor,
+    offsets: Tensor | None,
+    settings: TrainingSettings,
+    generator: torch.Generator,
+    progress: Progress,
+    *,
+    rotation_prior: float,
+    shift_scale: float,
+    delay: float,
+) -> dict[str, np.ndarray]:
     """Train the convolutional network on sub-images that are on its device as a whole.
 
     Parameters
@@ -184,19 +256,19 @@ def train_spatial(
         Column minus window centre, (x, y) in px.
     settings : TrainingSettings
     generator : torch.Generator
-        On the CPU: of the held-out sites, the order of the batches and the noise.
+        On the CPU; chooses the held-out sites, the order of the batches and the noise.
     progress : Progress
     rotation_prior : float
-        Width of the angle's prior in radians.
+        Standard deviation of the angle prior, in radians.
     shift_scale : float
-        Width of the shift's prior in half windows.
+        Standard deviation of the shift prior, in half windows.
     delay : float
         Share of the epochs before the shift is released.
 
     Returns
     -------
     history : dict of str to numpy.ndarray
-        As :func:`train_content`.
+        The same as that of :func:`train_content`.
     """
     device = images.device
     order = torch.randperm(len(images), generator=generator)
@@ -204,15 +276,17 @@ def train_spatial(
     held, kept = order[:n_held], order[n_held:]
     optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
     batch_size = settings.batch(len(kept))
-    centred = network.coordinates() if offsets is None else None
+    centred = network.coordinates()
 
-    def loss(rows, free):
+    def loss(rows: Tensor, free: bool) -> LossTerms:
         noise = torch.randn((len(rows), network.n_all), generator=generator).to(device)
         rows = rows.to(device)
-        at = centred if offsets is None else network.coordinates(offsets[rows])
-        return spatial_loss(network, images[rows], at, noise, rotation_prior, shift_scale, free)
+        coordinates = centred if offsets is None else network.coordinates(offsets[rows])
+        return spatial_loss(
+            network, images[rows], coordinates, noise, rotation_prior, shift_scale, free
+        )
 
-    history = {"loss": [], "reconstruction": [], "kl": [], "validation_loss": []}
+    history = _History()
     for epoch in range(settings.epochs):
         free = network.translation and epoch >= round(delay * settings.epochs)
         sums, n_batches = torch.zeros(2, device=device), 0
@@ -227,24 +301,19 @@ def train_spatial(
             n_batches += 1
         if not n_batches:
             break
-        reconstruction, kl = (float(s) for s in sums / n_batches)
-        history["reconstruction"].append(reconstruction)
-        history["kl"].append(kl)
-        history["loss"].append(reconstruction + kl)
         validation = np.nan
         if n_held:
             with torch.no_grad():
                 parts = [(len(rows), loss(rows, free).total) for rows in held.split(4 * batch_size)]
             validation = sum(n * float(value) for n, value in parts) / n_held
-        history["validation_loss"].append(validation)
-        progress.step("rVAE network", {"loss": reconstruction + kl, "validation": validation})
+        progress.step("rVAE network", history.append(sums / n_batches, validation))
         if progress.stopped:
             break
-    return {name: np.array(values) for name, values in history.items()}
+    return history.arrays()
 
 
-def warn_if_stopped(progress):
-    """Say that a fit was cut short, and what is left."""
+def warn_if_stopped(progress: Progress) -> None:
+    """Warn that a fit was interrupted and that its model is incomplete."""
     if progress.stopped:
         warnings.warn(
             f"The fit was interrupted ({progress.description}); the model as it stood is kept and "

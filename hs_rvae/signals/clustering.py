@@ -168,7 +168,7 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
                 good &= ~mask
             said = f"cluster_source={cluster_source!r}" if own else "cluster_source"
             rooms.check_features(features[good], said)
-            scaled = self._scaled(features[good], preprocessing, preprocessing_kwargs)
+            scaled = self._scaled(features[good], preprocessing, preprocessing_kwargs, seed)
             n_clusters = self._number_for(
                 algorithm, n_clusters, scaled, covariance_type, max_clusters, seed
             )
@@ -236,7 +236,9 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
 
         Raises
         ------
-        ValueError, KeyError, TypeError
+        ValueError
+            As in :meth:`cluster_analysis`; or if no number can be estimated from so few sites.
+        KeyError, TypeError
             As in :meth:`cluster_analysis`.
 
         Notes
@@ -281,7 +283,7 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
         mask = self._site_mask(navigation_mask)
         good = good if mask is None else good & ~mask
         rooms.check_features(features[good], f"cluster_source={cluster_source!r}")
-        scaled = self._scaled(features[good], preprocessing, preprocessing_kwargs)
+        scaled = self._scaled(features[good], preprocessing, preprocessing_kwargs, seed)
         found = rooms.estimate_number(
             scaled,
             algorithm,
@@ -392,11 +394,12 @@ class ClusteringMixin(ClusterResultsMixin, SourcesMixin):
             return (flat if flat.dtype.kind == "f" else flat.astype(np.float32)), False
         return self._table_features(source, "cluster_source")[0], True
 
-    def _scaled(self, features, preprocessing, options):
+    def _scaled(self, features, preprocessing, options, seed):
         """Features as HyperSpy scales them; an estimator of the caller's stays as it is."""
         if preprocessing is not None and not isinstance(preprocessing, str):
-            preprocessing = own_copy(preprocessing, "preprocessing")
-        return self._scale_data_for_clustering(features, preprocessing, options)
+            preprocessing = own_copy(preprocessing, "preprocessing", seed)
+        with seeded(as_seed(seed)):
+            return self._scale_data_for_clustering(features, preprocessing, options)
 
     def _features_of_hyperspy(self, source, n_components, signal_mask):
         """Features as HyperSpy takes them from a signal or from unmixing."""

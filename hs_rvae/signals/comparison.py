@@ -233,7 +233,7 @@ def _settings_of(stack, settings, architecture):
 def _check_values(name, setting):
     """Raise ValueError if the model could not be fitted under a setting."""
     from hs_rvae.rvae.checks import check_settings
-    from hs_rvae.rvae.model import RVAE
+    from hs_rvae.rvae.estimator import RVAE
 
     options = inspect.signature(RVAE).parameters
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from hs_rvae.exceptions import ModelMismatch
-from hs_rvae.files import plain
+from hs_rvae.files import file_of, plain
 from hs_rvae.signals import construction as _construction
 from hs_rvae.signals.rebuilding import RVAE_NODE
 
@@ -244,16 +244,6 @@ class OriginsMixin:
         known = self.metadata.get_item(node)
         path = known if isinstance(known, str) else getattr(known, "path", "")
         return f"stack.{verb}() reads it from {path!r}" if path else f"stack.{verb}(path) reads it"
-
-
-def file_of(signal):
-    """The file that a signal was loaded from or saved to last; None if it is not known."""
-    known = signal.tmp_parameters
-    folder, name = known.get_item("folder"), known.get_item("filename")
-    if folder is None or name is None:
-        return None
-    extension = str(known.get_item("extension", "")).lstrip(".")
-    return Path(folder) / (f"{name}.{extension}" if extension else name)
 
 
 def note_of(image):

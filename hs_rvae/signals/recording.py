@@ -139,10 +139,10 @@ def _line(stack, verb, signature, args, kwargs, lacks, files):
         try:
             text = _text_of(stack, name, value, files)
         except TypeError:
-            lacks.append(f"{name} is a {type(value).__name__}")
+            lacks.append(f"{name} is a {type(value).__name__}, which cannot be written as text")
             text = "..."
         words.append(f"{name}={text}" if given_by_name else text)
-    if "'bss'" in words or "cluster_source='bss'" in words:
+    if any(word.endswith("'bss'") for word in words):
         lacks.append("blind source separation is not recorded")
     return f"{verb}({', '.join(words)})"
 

@@ -343,10 +343,12 @@ class RVAEMixin(MasksMixin):
         return images, offsets, rows
 
     def _strata(self, rows):
-        """Number of the frame or image of each of the rows; None if there is one."""
+        """Number of the frame of an image that each of the rows is from; None if there is one."""
         sites = self.sites
-        name = next((name for name in ("frame", "image") if name in sites), None)
-        return None if name is None else sites[name][rows]
+        names = [name for name in ("image", "frame") if name in sites]
+        if not names:
+            return None
+        return np.unique(sites[names][rows], axis=0, return_inverse=True)[1].ravel()
 
     def _write_rvae(self, model, result, rows, replaced, applied=None):
         """Write the columns of a result, in place of `replaced`; then the model is the stack's.

@@ -80,7 +80,8 @@ def test_any_estimator_can_be_given(grouped):
     info = stack.cluster_analysis(
         "decomposition", algorithm=given, random_state=0, return_info=True
     )
-    assert info is given and given.random_state == 0
+    assert info.random_state == 0 and info.n_init == 2
+    assert given.random_state is None  # a copy was fitted
     assert adjusted_rand_score(group, stack.sites["cluster"]) == 1.0
     assert stack.learning_results.cluster_algorithm == "KMeans"
 

@@ -116,11 +116,11 @@ def test_blocks_are_read_one_ahead_in_order():
         return k * k
 
     seen = []
-    for value in batches.one_ahead(read, [0, 1, 2, 3]):
+    for value in batches.prefetch(read, [0, 1, 2, 3]):
         seen.append(value)
     assert seen == [0, 1, 4, 9] and reading == [0, 1, 2, 3]
     with pytest.raises(ValueError, match="bad block"):
-        list(batches.one_ahead(lambda k: (_ for _ in ()).throw(ValueError("bad block")), [1, 2]))
+        list(batches.prefetch(lambda k: (_ for _ in ()).throw(ValueError("bad block")), [1, 2]))
 
 
 def test_threads_of_a_pool_leave_the_number_of_torch_threads_as_it_was(film, model):

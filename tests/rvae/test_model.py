@@ -385,7 +385,7 @@ def test_unusable_settings_are_refused(film, settings, message):
     [
         (np.zeros((20, 16, 18)), ValueError, r"shape \(20, 16, 18\)"),
         (np.zeros((20, 16)), ValueError, r"shape \(20, 16\)"),
-        (np.zeros((20, 6, 6)), ValueError, "windows of 6 px; 8 px is the least"),
+        (np.zeros((20, 6, 6)), ValueError, "windows of 6 px; the smallest is 8 px"),
         (np.zeros((20, 16, 16), complex), TypeError, "complex128"),
         (np.zeros((20, 16, 16), object), TypeError, "object"),
         ([[1.0]], TypeError, "list"),

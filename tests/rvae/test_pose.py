@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from hs_rvae import RVAE
 from hs_rvae.rvae.covariance import factor_analysis
 from hs_rvae.rvae.geometry import align, to_real
-from hs_rvae.rvae.harmonic.random_starts import fit_blind
+from hs_rvae.rvae.harmonic.angle_search import fit_blind
 from hs_rvae.rvae.pose import PoseModel, fit_pose, wrap
+from hs_rvae.windows import cut_windows
 
 N_Q, N_M = 5, 9
 
@@ -147,3 +149,77 @@ def test_wrap_gives_minus_pi_excluded_pi_included():
     angles = torch.tensor([np.pi, -np.pi, 3 * np.pi, 0.0, -0.5])
     assert torch.allclose(wrap(angles), torch.tensor([np.pi, np.pi, np.pi, 0.0, -0.5]), atol=1e-6)
     assert float(wrap(angles).max()) <= np.float32(np.pi)
+
+
+# Sites without distortion -----------------------------------------------------
+
+
+def lattice(kind, noise=0.0, n=10, a=20.0, size=36):
+    """Windows of a crystal without distortion, cut at the true positions of one kind of column."""
+    y, x = np.mgrid[: int(n * a), : int(n * a)].astype(np.float32)
+    image = np.full_like(x, 10.0)
+    step = np.array([[a, 0], [a / 2, a * 3**0.5 / 2]] if kind == "hexagonal" else [[a, 0], [0, a]])
+    sites = []
+    for i, j in np.ndindex(3 * n, 3 * n):
+        for place, height in ((0.0, 100.0), (0.5, 60.0))[: 2 if kind == "perovskite" else 1]:
+            at = (i - n + place) * step[0] + (j - n + place) * step[1]
+            if (at > -a).all() and (at < (n + 1) * a).all():
+                image += height * np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / 10)
+                sites += [at] * (place == 0)
+    image += noise * np.random.default_rng(0).standard_normal(image.shape).astype(np.float32)
+    inside = [at for at in sites if (at > size / 2).all() and (at < n * a - size / 2 - 1).all()]
+    return cut_windows(image, np.array(inside), size)
+
+
+CLEAN = {
+    "cubic": lambda: lattice("cubic"),
+    "perovskite": lambda: lattice("perovskite"),
+    "hexagonal": lambda: lattice("hexagonal"),
+    "hardly any noise": lambda: lattice("cubic", noise=0.1),
+    "copies of one cell": lambda: np.repeat(lattice("perovskite")[:1], 60, axis=0),
+    "copies and empty windows": lambda: np.concatenate(
+        [np.repeat(lattice("perovskite")[:1], 60, axis=0), np.ones((20, 36, 36), np.float32)]
+    ),
+}
+MODELS = {
+    "harmonic": {},
+    "average": {"subtract_average": True},
+    "shifts": {"translation": True},
+    "without rotation": {"rotation": False},
+    "convolutional": {"architecture": "convolutional", "epochs": 2},
+}
+
+
+CASES = [(name, kind) for name in MODELS for kind in CLEAN]
+CASES.remove(("average", "hardly any noise"))  # all that is left is noise, of few sites
+
+
+@pytest.mark.parametrize("name, kind", CASES)
+def test_order_amplitudes_without_distortion_are_0_within_an_error_that_means_something(
+    name, kind, tmp_path
+):
+    images = CLEAN[kind]()
+    model = RVAE(random_state=0, **MODELS[name]).fit(images)
+    result = model.transform(images)
+    amplitude, std = result.order_amplitude, result.order_amplitude_std
+    assert np.isfinite(amplitude).all() and np.isfinite(result.latent).all()
+    assert (np.abs(amplitude) < 4 * std).all()
+    assert (std > 0.5).all() and (std <= 10).all()
+    model.save(tmp_path / "m.st")
+    again = RVAE.load(tmp_path / "m.st").transform(images)
+    np.testing.assert_allclose(again.order_amplitude, amplitude, atol=1e-4)
+    np.testing.assert_array_equal(again.order_amplitude_std, std)
+
+
+@pytest.mark.parametrize("name", ("harmonic", "convolutional"))
+def test_copies_of_one_distorted_cell_have_an_amplitude_of_1(name):
+    cell = np.random.default_rng(0).standard_normal((1, 36, 36)).astype(np.float32) + 10
+    result = RVAE(random_state=0, **MODELS[name]).fit_transform(np.repeat(cell, 60, axis=0))
+    np.testing.assert_allclose(result.order_amplitude, 1, atol=1e-3)
+    assert (result.order_amplitude_std < 1e-3).all()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_constant_images_are_refused(name):
+    with pytest.raises(ValueError, match="most sub-images are constant, so there is nothing to"):
+        RVAE(**MODELS[name]).fit(np.full((60, 36, 36), 7.0))

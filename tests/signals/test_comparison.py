@@ -103,6 +103,7 @@ def test_the_papers_settings_are_three_and_its_windows_two(stack):
         ([1], TypeError, "settings is a list"),
         ({"a": 3}, TypeError, r"settings\['a'\] is a int"),
         ({"a": {"latent_dim": 2}}, ValueError, "holds 'latent_dim'; stack.rvae.. knows"),
+        ({"a": {}, "b": {"epochs": 0}}, ValueError, r"^settings\['b'\]: epochs=0: give a whole"),
     ],
 )
 def test_unusable_settings_are_refused(stack, settings, error, message):
@@ -115,6 +116,12 @@ def test_unusable_stacks_and_shares_are_refused(stack):
         hs_rvae.compare_rvae(stack.data)
     with pytest.raises(ValueError, match="held_out=1.5"):
         hs_rvae.compare_rvae(stack, held_out=1.5)
+    with pytest.raises(ValueError, match="held_out='some': give a share"):
+        hs_rvae.compare_rvae(stack, held_out="some")
+    with pytest.raises(ValueError, match="n_variants=0: give a whole number or 'auto'"):
+        hs_rvae.compare_rvae(stack, n_variants=0)
+    with pytest.raises(ValueError, match="random_state='0': give a whole number"):
+        hs_rvae.compare_rvae(stack, random_state="0")
     with pytest.raises(ValueError, match="of [0-9]+ sites; 5 are needed"):
         hs_rvae.compare_rvae(stack, held_out=0.005)
     alone = stack._deepcopy_with_new_data(stack.data)

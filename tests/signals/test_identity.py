@@ -42,7 +42,7 @@ def test_after_an_interrupted_encoding_the_stack_is_as_before(fitted, monkeypatc
     fitted.register_angle(0.3)
     fitted.assign_variants(4)
     before, decoded = fitted.deepcopy(), fitted.get_rvae_model().data
-    from hs_rvae.rvae.storage import MODELS
+    from hs_rvae.rvae.estimator import MODELS
 
     monkeypatch.setattr(MODELS[architecture], "encode", interrupt)
     with pytest.raises(KeyboardInterrupt, match=r"belongs to stack.rvae_model.*apply_rvae\(\)"):

@@ -8,6 +8,7 @@ import pytest
 
 import hs_rvae
 from hs_rvae import LazySubImageStack, SubImageStack
+from hs_rvae.rvae.batches import rows_to_fit
 
 pytestmark = pytest.mark.filterwarnings("ignore:The NestedDirectoryStore:FutureWarning")
 
@@ -284,3 +285,23 @@ def test_a_fit_that_the_stacks_share_is_kept(film):
     assert np.isnan(hs_rvae.stack(parts).metadata.Sub_images.rvae.angle_offset)
     parts[1].rvae(output_dimension=1, epochs=1, random_state=1)
     assert not hs_rvae.stack(parts).metadata.has_item("Sub_images.rvae")
+
+
+def test_frames_of_different_images_give_the_same_share_of_a_fit(film, monkeypatch):
+    stack = film.stack
+    counts = {(0, 0): 300, (0, 1): 60, (1, 0): 30, (1, 1): 6}  # (image, frame): sites
+    n = sum(counts.values())
+    rows = np.arange(n) % len(stack.sites)
+    joined = stack.select_sites(rows)
+    image, frame = np.repeat(np.array(list(counts)), list(counts.values()), axis=0).T
+    joined.sites.set_many({"image": image, "frame": frame})
+    fitted = []
+    monkeypatch.setattr(
+        hs_rvae.rvae.estimator,
+        "rows_to_fit",
+        lambda *arguments: fitted.append(rows_to_fit(*arguments)) or fitted[-1],
+    )
+    joined.rvae(output_dimension=1, epochs=1, max_fit_sites=n // 3, random_state=0)
+    for place, count in counts.items():
+        share = ((image[fitted[0]] == place[0]) & (frame[fitted[0]] == place[1])).sum()
+        assert share == pytest.approx(count / 3, abs=1), place

@@ -1,21 +1,23 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The paper's network: a convolutional encoder, and a decoder that draws a turned image by pixels.
+"""Network of the paper: a convolutional encoder, and a decoder of the turned image, by pixels.
 
 Layers, first weights and coordinates are those of AtomAI 0.8, so that its weights fit in. A pixel
 at ``(x, y)`` from the column has the coordinates ``(y, -x) / half``, half a window being 1; turning
 them by ``phi`` turns the content by ``-phi`` in our sense (from +x towards +y).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from ..networks import OrderedLatents, linear, start_uniform
 
-_MOST_LOG_STD = 10.0
+_MAX_LOG_STD = 10.0
 
 
 @dataclass
@@ -33,17 +35,17 @@ class SpatialPosterior:
         Whether the network has rotation.
     """
 
-    angle: torch.Tensor
-    angle_log_std: torch.Tensor
-    shift: torch.Tensor
-    shift_log_std: torch.Tensor
-    content: torch.Tensor
-    content_log_std: torch.Tensor
+    angle: Tensor
+    angle_log_std: Tensor
+    shift: Tensor
+    shift_log_std: Tensor
+    content: Tensor
+    content_log_std: Tensor
 
     has_angle: bool = True
 
-    def sample(self, noise):
-        """Angles, shifts and contents drawn with unit normal numbers (n, n_all)."""
+    def sample(self, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw angles, shifts and contents, given unit normal numbers (n, n_all)."""
         angle, shift, content, k = self.angle, self.shift, self.content, int(self.has_angle)
         if k:
             angle = angle + torch.exp(self.angle_log_std) * noise[:, 0]
@@ -61,14 +63,20 @@ class SpatialNetwork(OrderedLatents):
         Width of the sub-images in px; content latents.
     rotation, translation : bool
     generator : torch.Generator
-        Of the first weights.
+        Source of the first weights.
     width : int
         Filters of the two convolutions, and width of the decoder's layers.
     """
 
     def __init__(
-        self, window_size, n_latents, rotation=True, translation=False, generator=None, width=128
-    ):
+        self,
+        window_size: int,
+        n_latents: int,
+        rotation: bool = True,
+        translation: bool = False,
+        generator: torch.Generator | None = None,
+        width: int = 128,
+    ) -> None:
         super().__init__()
         self.window_size, self.n_latents = window_size, n_latents
         self.rotation, self.translation = bool(rotation), bool(translation)
@@ -94,12 +102,12 @@ class SpatialNetwork(OrderedLatents):
         )
         self.register_order(n_latents)
 
-    def encode(self, images):
+    def encode(self, images: Tensor) -> SpatialPosterior:
         """Posterior of sub-images (n, w, w); angle first, then shift, then content."""
         mean, log_std = self.encoder(images[:, None]).chunk(2, 1)
         parts = []
         start = int(self.rotation)
-        for values, absent in ((mean, 0.0), (log_std.clamp(max=_MOST_LOG_STD), -torch.inf)):
+        for values, absent in ((mean, 0.0), (log_std.clamp(max=_MAX_LOG_STD), -torch.inf)):
             angle = values[:, 0] if self.rotation else torch.full_like(values[:, 0], absent)
             stop = start + 2 * self.translation
             parts.append((angle, values[:, start:stop], values[:, stop:]))
@@ -108,7 +116,9 @@ class SpatialNetwork(OrderedLatents):
             angle, angle_std, shift, shift_std, content, content_std, has_angle=self.rotation
         )
 
-    def decode(self, coordinates, angle, shift, content):
+    def decode(
+        self, coordinates: Tensor, angle: Tensor, shift: Tensor | None, content: Tensor
+    ) -> Tensor:
         """Intensities at coordinates that are turned, then shifted.
 
         Parameters
@@ -131,7 +141,9 @@ class SpatialNetwork(OrderedLatents):
         hidden = self.from_coordinates(coordinates) + self.from_content(content)[:, None]
         return self.decoder(hidden)[..., 0]
 
-    def coordinates(self, offset=None, window_size=None, step=1.0):
+    def coordinates(
+        self, offset: Tensor | None = None, window_size: int | None = None, step: float = 1.0
+    ) -> Tensor:
         """Coordinates of the pixels about the column.
 
         Parameters
@@ -139,7 +151,7 @@ class SpatialNetwork(OrderedLatents):
         offset : torch.Tensor, shape (n, 2), optional
             Column minus window centre, (x, y) in px of the network.
         window_size : int, optional
-            None = as fitted.
+            Width of the window in its own px. If None, that of the fitted ones.
         step : float
             Size of the pixels in px of the network.
 
@@ -154,15 +166,15 @@ class SpatialNetwork(OrderedLatents):
         grid = torch.stack([y, -x], -1).reshape(1, -1, 2)
         if offset is not None:
             grid = grid - torch.stack([offset[:, 1], -offset[:, 0]], 1)[:, None]
-        return grid / self.half
+        return grid / self.half_window
 
     @property
-    def half(self):
+    def half_window(self) -> float:
         """Half a window in px, from the centre to the middle of the outermost pixel."""
         return (self.window_size - 1) / 2
 
 
-def image_shift(angle, shift):
+def image_shift(angle: Tensor, shift: Tensor) -> Tensor:
     """Displacement of the content (x, y) from the shift of the turned coordinates, same unit.
 
     Parameters
@@ -180,14 +192,14 @@ def image_shift(angle, shift):
     return -torch.stack([cos * x + sin * y, cos * y - sin * x], 1)
 
 
-def coordinate_shift(angle, displacement):
-    """The inverse of :func:`image_shift`."""
+def coordinate_shift(angle: Tensor, displacement: Tensor) -> Tensor:
+    """Invert :func:`image_shift`."""
     cos, sin = torch.cos(angle), torch.sin(angle)
     x, y = -displacement[:, 0], -displacement[:, 1]
     return torch.stack([sin * x + cos * y, sin * y - cos * x], 1)
 
 
-def _convolution(n_in, n_out, generator):
+def _convolution(n_in: int, n_out: int, generator: torch.Generator | None) -> nn.Conv2d:
     layer = skip_init(nn.Conv2d, n_in, n_out, 3, padding=1)
     bound = (9 * n_in) ** -0.5
     return start_uniform(layer, bound, generator)

@@ -2,69 +2,68 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The harmonic rVAE: angles by ``pose``, content by ``content``, in polar Fourier space."""
 
+from __future__ import annotations
+
 import logging
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from .. import pose
-from ..batches import map_blocks, n_blocks, spread_rows
+from ..batches import Images, map_blocks, n_blocks, spread_sample
 from ..choose_grid import choose_grid, intensity_scale
-from ..device import here, one_thread, one_thread_in_a_pool
+from ..coefficients import Coefficients, harmonics_of, read_usable
+from ..device import available_device, one_thread, one_thread_in_a_pool
 from ..geometry import HarmonicGrid, align, images_on, to_complex
-from ..networks import ContentNetwork
-from ..pose import OrderFilter
+from ..pose import N_MODES, AnglePosterior, OrderFilter
 from ..results import AngleDistribution, RVAEResult, angle_bins, middles
-from ..state import from_common, parts_of, state_of
+from ..storage import from_common, parts_of, state_of
 from ..torch_state import in_default_torch_state
-from ..training import train_content
-from ..usable_sites import harmonics_of, read_usable
 from .angle_search import fit_angles, scatter_of_posterior
 from .average import AverageSubImage
-from .content import (
-    choose_content,
-    content_blocks,
-    content_network,
-    order_latents,
-)
-from .shifted_sites import MovedSites, moved_harmonics
-from .shifts import N_ROUNDS, MiddleColumn, ShiftModel
+from .content import ContentNetwork, content_blocks, content_network, fit_content
+from .shifts import N_ROUNDS, MiddleColumn, RecentredSites, ShiftModel, recentred_harmonics
+
+if TYPE_CHECKING:
+    from ..estimator import RVAE
+    from ..training import Progress, TrainingSettings
 
 _logger = logging.getLogger(__name__)
 
 _FEW_SITES = 5000  # below, threads bring nothing
-_N_MODES = 6  # of an angle posterior
 
 
 @dataclass
 class HarmonicModel:
-    """A fitted model.
+    """A fitted harmonic rVAE.
 
     Attributes
     ----------
     grid : HarmonicGrid
         Window, frequencies and orders.
     level, scale : float
-        Intensity of the fitted images that the model calls 0 and 1.
+        Intensity of the fitted images that becomes 0, and the contrast that becomes 1.
     pose : PoseModel
-        Template and covariance: gives the angles.
+        Template and covariance, which determine the angles.
     order : OrderFilter
-        Tells distorted sites from undistorted ones.
+        Distinguishes distorted sites from undistorted ones.
     content : ContentNetwork
-        Gives the latents, and whole sub-images from latents.
+        Encodes the latents, and decodes whole sub-images from latents.
     history : dict of str to numpy.ndarray
         See :class:`~hs_rvae.RVAE`.
     n_sites_fit : int
     dropped_variance : float
     angle_scatter : float
-        Standard deviation of angles, in radians, beyond what their posteriors know.
+        Standard deviation of angles, in radians, in addition to the widths of their posteriors.
     shifts : ShiftModel or None
-        Gives the shifts of a model with translation.
+        Infers the shifts of a model with translation.
     average : AverageSubImage or None
-        What is taken away before angles are sought.
+        Average that is subtracted before the angle search.
     """
 
     grid: HarmonicGrid
@@ -73,7 +72,7 @@ class HarmonicModel:
     pose: pose.PoseModel
     order: OrderFilter
     content: ContentNetwork
-    history: dict
+    history: dict[str, np.ndarray]
     n_sites_fit: int
     dropped_variance: float
     angle_scatter: float = 0.0
@@ -84,29 +83,29 @@ class HarmonicModel:
     whole_windows = False
 
     @property
-    def lattice_symmetry(self):
+    def lattice_symmetry(self) -> int:
         """Symmetry of the motif without its distortion."""
         return self.order.symmetry if self.average is None else self.average.symmetry
 
     @property
-    def n_latents(self):
+    def n_latents(self) -> int:
         """Number of content latents."""
         return self.content.n_latents
 
     @classmethod
     def fit(
         cls,
-        images,
-        offsets,
-        rows,
-        options,
-        settings,
-        generator,
-        device,
-        progress,
-        initial=None,
-        coefficients=None,
-    ):
+        images: Images,
+        offsets: np.ndarray | None,
+        rows: np.ndarray,
+        options: RVAE,
+        settings: TrainingSettings,
+        generator: torch.Generator,
+        device: torch.device,
+        progress: Progress,
+        initial: HarmonicModel | None = None,
+        coefficients: Coefficients | None = None,
+    ) -> HarmonicModel:
         """Fit to the sub-images `rows`.
 
         Parameters
@@ -134,95 +133,61 @@ class HarmonicModel:
         ValueError
             If too few sub-images are usable.
         """
-        sample = images[spread_rows(rows, 512)]
-        sample = np.asarray(sample.compute() if hasattr(sample, "compute") else sample, np.float32)
-        level, scale = intensity_scale(sample[np.isfinite(sample).all((1, 2))])
-        usable = np.isfinite(sample).all((1, 2)) & (
-            np.abs(sample - level).max((1, 2)) < 1e4 * scale
-        )
-        if initial is None:
-            grid, dropped = choose_grid((sample[usable] - level) / scale, options.q_max)
-        else:
-            grid, dropped = initial.grid, initial.dropped_variance
-            level, scale = initial.level, initial.scale
-        automatic = options.output_dimension == "auto"
-        if not automatic and options.output_dimension > grid.n_q:
-            raise ValueError(
-                f"output_dimension={options.output_dimension}: windows of {grid.window_size} px "
-                f"resolve {grid.n_q} content latents at most; give fewer, or cut larger windows."
-            )
-        _logger.info(
-            "rVAE scales from the data: %s, disk radius %.1f px; the truncation in frequency drops "
-            "%.2g %% of the variance above the noise.",
-            grid,
-            grid.radius,
-            100 * dropped,
-        )
+        grid, level, scale, dropped = _choose_scales(images, rows, options, initial)
         harmonics, used = read_usable(
             images, offsets, rows, grid, level, scale, device, progress, coefficients
         )
-        moved = average = None
-        if options.subtract_average:
-            whole = harmonics
-            known = None if initial is None else initial.average
-            average = AverageSubImage.fit(whole) if known is None else known.to(device)
-            harmonics = average.deviation(whole)
-        elif options.translation:
-            moved = MovedSites(images, offsets, rows[used], grid, level, scale, device, progress)
-            harmonics = moved.centre(float(options.shift_prior), initial)
-        with one_thread() if len(harmonics) < _FEW_SITES else nullcontext():
-            start = None if initial is None else initial.pose.to(device)
-            pose_model, pose_history = fit_angles(harmonics, options, generator, progress, start)
-            posterior = pose_model.posterior(harmonics)
-            if average is not None:
-                average, pose_model, harmonics, posterior = average.settle(
-                    whole, pose_model, posterior, options.n_factors, progress
-                )
-            if moved is not None:
-                pose_model, harmonics, posterior = moved.release(
-                    pose_model, harmonics, posterior, options.n_factors
-                )
-            order = pose.fit_order(harmonics, pose_model, posterior.angle)
-        radial, others = content_blocks(align(harmonics, posterior.angle), grid)
-        if automatic:
-            content, history = choose_content(grid, radial, others, settings, generator, progress)
-        else:
-            content = content_network(grid, options.output_dimension, generator).to(device)
-            known = None if initial is None else initial.content
-            if known is not None and known.n_latents == content.n_latents:
-                content.load_state_dict(known.state_dict())
-            else:
-                known = None
-            history = train_content(
-                content, radial, others, settings, generator, progress, from_scratch=known is None
+        recentred = None
+        if options.translation:
+            recentred = RecentredSites(
+                images, offsets, rows[used], grid, level, scale, device, progress
             )
-        order_latents(content, radial)
+        motif, history = _fit_motif(harmonics, options, generator, progress, initial, recentred)
+        radial, others = content_blocks(align(motif.harmonics, motif.posterior.angle), grid)
+        content, content_history = fit_content(
+            grid,
+            radial,
+            others,
+            options.output_dimension,
+            settings,
+            generator,
+            progress,
+            None if initial is None else initial.content,
+        )
+        amplitude = motif.order.amplitude(motif.harmonics, motif.posterior.angle)
         return cls(
             grid,
             level,
             scale,
-            pose_model,
-            order,
-            content.eval(),
-            history | pose_history,
+            motif.pose,
+            motif.order,
+            content,
+            content_history | history,
             len(harmonics),
             dropped,
-            scatter_of_posterior(posterior, order.amplitude(harmonics, posterior.angle), order),
-            None if moved is None else moved.model,
-            average,
+            scatter_of_posterior(motif.posterior, amplitude, motif.order),
+            None if recentred is None else recentred.model,
+            motif.average,
         )
 
     @torch.no_grad()
-    def encode(self, images, offsets, device, show_progressbar):
-        """Angles and latents; returns an RVAEResult."""
+    def encode(
+        self,
+        images: Images,
+        offsets: np.ndarray | None,
+        device: torch.device,
+        show_progressbar: bool | None,
+    ) -> RVAEResult:
+        """Infer angles, shifts and latents."""
         self._to(device)
         hidden = not show_progressbar
         bar = tqdm(total=n_blocks(images), disable=hidden, desc="rVAE encoding", leave=True)
 
         @torch.no_grad()  # also in the threads of dask
-        def encode(block, offset):
-            self._to(here(device))
-            x, posterior, shift, likelihood = self._pose(block, offset, here(device))
+        def encode(block: np.ndarray, offset: np.ndarray | None) -> np.ndarray:
+            self._to(available_device(device))
+            where = available_device(device)
+            x, posterior, shift, likelihood = self._pose(block, offset, where)
             mean, log_variance = self.content.encode(x[:, :, 0].real)
             latent, std = self.content.to_user(mean, torch.exp(0.5 * log_variance))
             order = self.order.amplitude(x, posterior.angle)
@@ -257,13 +222,15 @@ class HarmonicModel:
             order_amplitude_std=np.where(np.isfinite(order), np.float32(self.order.std), np.nan),
         )
 
-    def _pose(self, block, offset, device):
+    def _pose(
+        self, block: np.ndarray, offset: np.ndarray | None, device: torch.device
+    ) -> tuple[Tensor, AnglePosterior, Tensor, Tensor]:
         """Harmonics of a block, the posterior of their angles, shifts with their widths, evidence.
 
         Returns
         -------
         harmonics : torch.Tensor of complex64, shape (n, n_q, M + 1)
-            About where the content stands.
+            Harmonics about the place of the content.
         posterior : AnglePosterior
         shift : torch.Tensor, shape (n, 4), or (n, 0) without translation
             Shift and its standard deviation, (x, y) each, in px.
@@ -277,13 +244,13 @@ class HarmonicModel:
             posterior = self.pose.posterior(x)
             return x, posterior, posterior.angle[:, None][:, :0], posterior.log_likelihood
         shift = self.shifts.start(
-            lambda t, middle: moved_harmonics(middle, t, *site), len(block), device
+            lambda t, middle: recentred_harmonics(middle, t, *site), len(block), device
         )
-        x = moved_harmonics(self.grid, shift, *site)
+        x = recentred_harmonics(self.grid, shift, *site)
         posterior = self.pose.posterior(x)
         for _ in range(N_ROUNDS):
             shift, covariance = self.shifts.update(x, posterior.angle, shift, self.pose, self.grid)
-            x = moved_harmonics(self.grid, shift, *site)
+            x = recentred_harmonics(self.grid, shift, *site)
             posterior = self.pose.posterior(x)
         likelihood = posterior.log_likelihood + self.shifts.log_evidence(shift, covariance)
         std = torch.diagonal(covariance, dim1=1, dim2=2).sqrt()
@@ -291,47 +258,61 @@ class HarmonicModel:
         return x, posterior, torch.cat([shift, std], 1), likelihood
 
     @torch.no_grad()
-    def angle_distribution(self, images, offsets, device, n_angles, zero):
-        """Posterior of the angles in bins, the angle `zero` counted as 0; an AngleDistribution."""
+    def angle_distribution(
+        self,
+        images: Images,
+        offsets: np.ndarray | None,
+        device: torch.device,
+        n_angles: int,
+        zero: float,
+    ) -> AngleDistribution:
+        """Posterior of the angles in bins, the angle `zero` counted as 0."""
         self._to(device)
 
         @torch.no_grad()
-        def distribution(block, offset):
-            self._to(here(device))
-            posterior = self._pose(block, offset, here(device))[1]
+        def distribution(block: np.ndarray, offset: np.ndarray | None) -> np.ndarray:
+            self._to(available_device(device))
+            posterior = self._pose(block, offset, available_device(device))[1]
             modes = pose.wrap(posterior.modes - zero)
             widths = torch.hypot(
                 posterior.widths, torch.full_like(posterior.widths, self.angle_scatter)
             )
             probability = angle_bins(modes, posterior.weights, widths, n_angles)
             parts = [modes, posterior.weights, widths]
-            parts = [torch.nn.functional.pad(p, (0, _N_MODES - p.shape[1])) for p in parts]
+            parts = [torch.nn.functional.pad(p, (0, N_MODES - p.shape[1])) for p in parts]
             return torch.cat([probability, *parts], 1).cpu().numpy()
 
-        width = n_angles + 3 * _N_MODES
+        width = n_angles + 3 * N_MODES
         table = map_blocks(distribution, images, offsets, width=width, name="rvae-posterior")
-        parts = np.split(table, n_angles + _N_MODES * np.arange(3), axis=1)
+        parts = np.split(table, n_angles + N_MODES * np.arange(3), axis=1)
         return AngleDistribution(middles(n_angles), *parts)
 
     @torch.no_grad()
-    def decode(self, latent, angle, device, shift=None, window_size=None, step=1.0):
+    def decode(
+        self,
+        latent: np.ndarray,
+        angle: np.ndarray,
+        device: torch.device,
+        shift: np.ndarray | None = None,
+        window_size: int | None = None,
+        step: float = 1.0,
+    ) -> np.ndarray:
         """Sub-images of float32, (n, w, w), from latents (n, k), angles (n,) and shifts (n, 2)."""
         one_thread_in_a_pool()
         self._to(device)
-        latent = self.content.from_user(torch.as_tensor(latent, device=device))
-        harmonics = to_complex(torch.cat(self.content.decode(latent), 1), self._shape)
+        internal = self.content.from_user(torch.as_tensor(latent, device=device))
+        harmonics = to_complex(torch.cat(self.content.decode(internal), 1), self._shape)
         harmonics = self.grid.turn(harmonics, torch.as_tensor(angle, device=device))
         if self.average is not None:
             harmonics = self.average.restore(harmonics)
-        if shift is not None:
-            shift = torch.as_tensor(shift, device=device)
+        moved = None if shift is None else torch.as_tensor(shift, device=device)
         size = self.grid.window_size if window_size is None else window_size
-        images = images_on(self.grid, harmonics, size, step, shift)
+        images = images_on(self.grid, harmonics, size, step, moved)
         return images.cpu().numpy() * self.scale + self.level
 
     @in_default_torch_state
-    def state(self):
-        """Tensors and a header that JSON holds, for :meth:`from_state`."""
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Tensors, and a header that JSON can hold, for :meth:`from_state`."""
         tensors, header = state_of(self, "content", self.content)
         numbers = ("level", "scale", "n_sites_fit", "dropped_variance", "angle_scatter")
         header["rotation"] = bool(self.pose.rotation)
@@ -346,8 +327,8 @@ class HarmonicModel:
 
     @classmethod
     @in_default_torch_state  # also where a copy or a worker makes the model
-    def from_state(cls, tensors, header):
-        """The model that :meth:`state` describes."""
+    def from_state(cls, tensors: dict[str, Tensor], header: dict[str, Any]) -> HarmonicModel:
+        """Rebuild the model that :meth:`state` describes."""
         parts, header = parts_of(tensors), dict(header)
         common = from_common(parts, header, header.pop("rotation"))
         grid = common["grid"]
@@ -362,19 +343,93 @@ class HarmonicModel:
         return cls(content=content.eval(), shifts=shifts, average=average, **common, **header)
 
     @property
-    def _shape(self):
+    def _shape(self) -> tuple[int, int]:
         return self.grid.n_q, self.grid.n_orders
 
-    def __reduce__(self):
-        # What is saved is what a worker needs; without the matrices that can be made again.
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A worker needs what a file contains, without the matrices that can be computed again.
         tensors, header = self.state()
         return HarmonicModel.from_state, ({k: v.cpu() for k, v in tensors.items()}, header)
 
-    def _to(self, device):
-        """Bring the model to a device."""
+    def _to(self, device: torch.device) -> None:
+        """Move the model to a device."""
         self.content.to(device)
         if self.pose.mean.device.type != device.type:
             self.pose = self.pose.to(device)
             self.order = pose.OrderFilter(self.pose, self.order.scale)
             if self.average is not None:
                 self.average = self.average.to(device)
+
+
+@dataclass
+class _Motif:
+    """Result of the fit of the angles, and the sites it holds for."""
+
+    pose: pose.PoseModel
+    order: OrderFilter
+    average: AverageSubImage | None
+    harmonics: Tensor
+    posterior: AnglePosterior
+
+
+def _choose_scales(
+    images: Images, rows: np.ndarray, options: RVAE, initial: HarmonicModel | None
+) -> tuple[HarmonicGrid, float, float, float]:
+    """Grid, level, scale and dropped variance: those of the initial model, or from the data."""
+    sample = spread_sample(images, rows)
+    level, scale = intensity_scale(sample[np.isfinite(sample).all((1, 2))])
+    if initial is None:
+        usable = np.isfinite(sample).all((1, 2))
+        usable &= np.abs(sample - level).max((1, 2)) < 1e4 * scale
+        grid, dropped = choose_grid((sample[usable] - level) / scale, options.q_max)
+    else:
+        grid, dropped = initial.grid, initial.dropped_variance
+        level, scale = initial.level, initial.scale
+    n_latents = options.output_dimension
+    if not isinstance(n_latents, str) and n_latents > grid.n_q:
+        raise ValueError(
+            f"output_dimension={n_latents}: windows of {grid.window_size} px "
+            f"resolve {grid.n_q} content latents at most; give fewer, or cut larger windows."
+        )
+    _logger.info(
+        "rVAE scales from the data: %s, disk radius %.1f px; the truncation in frequency drops "
+        "%.2g %% of the variance above the noise.",
+        grid,
+        grid.radius,
+        100 * dropped,
+    )
+    return grid, level, scale, dropped
+
+
+def _fit_motif(
+    harmonics: Tensor,
+    options: RVAE,
+    generator: torch.Generator,
+    progress: Progress,
+    initial: HarmonicModel | None,
+    recentred: RecentredSites | None,
+) -> tuple[_Motif, dict[str, np.ndarray]]:
+    """Fit template and angles, with the average or the shifts that the options ask for."""
+    average, whole = None, harmonics
+    if options.subtract_average:
+        if initial is None or initial.average is None:
+            average = AverageSubImage.fit(whole)
+        else:
+            average = initial.average.to(whole.device)
+        harmonics = average.deviation(whole)
+    elif recentred is not None:
+        harmonics = recentred.centre(float(options.shift_prior), initial)
+    with one_thread() if len(harmonics) < _FEW_SITES else nullcontext():
+        start = None if initial is None else initial.pose.to(harmonics.device)
+        model, history = fit_angles(harmonics, options, generator, progress, start)
+        posterior = model.posterior(harmonics)
+        if average is not None:
+            average, model, harmonics, posterior = average.settle(
+                whole, model, posterior, options.n_factors, progress
+            )
+        if recentred is not None:
+            model, harmonics, posterior = recentred.refine(
+                model, harmonics, posterior, options.n_factors
+            )
+        order = pose.fit_order(harmonics, model, posterior.angle)
+    return _Motif(model, order, average, harmonics, posterior), history
