@@ -8,7 +8,6 @@ import numpy as np
 
 from hs_rvae import diagnostics as _diagnostics
 from hs_rvae.diagnostics import quantities as _quantities
-from hs_rvae.plots.diagnostics import plot_diagnostics
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
 
@@ -97,51 +96,6 @@ class DiagnosticsMixin:
         for line in found.summary:
             _logger.info(line)
         return found
-
-    def plot_rvae_diagnostics(
-        self,
-        diagnostics=None,
-        *,
-        n_shuffles=30,
-        max_sites=1000,
-        random_state=None,
-        cmap=None,
-        title=None,
-        font_size=None,
-        ax=None,
-    ):
-        """Draw how far the angle and the latents follow the instrument, as a table of colours.
-
-        Parameters
-        ----------
-        diagnostics : hs_rvae.diagnostics.Diagnostics, optional
-            What :meth:`rvae_diagnostics` gave. None: it is called with the next three parameters.
-        n_shuffles, max_sites, random_state
-            As in :meth:`rvae_diagnostics`.
-        cmap, title, font_size, ax
-            As in :func:`hs_rvae.plots.plot_diagnostics`.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-
-        Raises
-        ------
-        ValueError
-            As in :meth:`rvae_diagnostics`.
-
-        Examples
-        --------
-        >>> found = stack.rvae_diagnostics(random_state=0)  # doctest: +SKIP
-        >>> ax = stack.plot_rvae_diagnostics(found)  # doctest: +SKIP
-        """
-        if diagnostics is None:
-            diagnostics = self.rvae_diagnostics(
-                n_shuffles=n_shuffles, max_sites=max_sites, random_state=random_state
-            )
-        return plot_diagnostics(
-            diagnostics.table, cmap=cmap, title=title, font_size=font_size, ax=ax
-        )
 
     def _instrument_quantities(self, sites):
         """Quantities to compare with, notes on missing ones, and intensities measured for them."""

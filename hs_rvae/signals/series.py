@@ -10,6 +10,7 @@ from hs_rvae import positions as _positions
 from hs_rvae import tracks as _tracks
 from hs_rvae.masked_arrays import filled
 from hs_rvae.parallel import shown
+from hs_rvae.signals.figure_method import figure_method
 from hs_rvae.signals.recording import recorded
 
 
@@ -79,27 +80,9 @@ class SeriesMixin:
         sites.set_many({"track": number}, {"track": ""}, writer="link_frames")
         return drift
 
-    def save_movie(
-        self,
-        path,
-        column,
-        *,
-        frames=None,
-        fps=5,
-        dpi=150,
-        image=None,
-        kind=None,
-        cmap=None,
-        limits=None,
-        percentiles=(1, 99),
-        marker_size=None,
-        scale_bar=None,
-        colorbar=True,
-        font_size=None,
-        show_progressbar=None,
-    ):
-        """
-        Save the site maps of the frames as a movie, all with the same colours.
+    @figure_method(plots.save_movie, ("sites", "frame_labels", "title"))
+    def save_movie(self, path, column, *, image=None, show_progressbar=None, **options):
+        """Save the site maps of the frames as a movie, all with the same colours.
 
         Parameters
         ----------
@@ -107,23 +90,10 @@ class SeriesMixin:
             Ending in ``.gif``, or in ``.mp4`` where the program ffmpeg is installed.
         column : str
             Name of a column of :attr:`sites`, such as ``"variant"``.
-        frames : iterable of int, optional
-            None: all.
-        fps : float
-            Frames per second.
-        dpi : float
-            Dots per inch; the figure is as wide as a column of a journal.
         image : Signal2D, array-like of shape (n_frames, ny, nx) or False, optional
             As in :meth:`plot_site_map`.
-        kind, cmap, limits, percentiles, marker_size, scale_bar, colorbar, font_size
-            As in :func:`hs_rvae.plots.plot_site_map`.
         show_progressbar : bool, optional
-            None follows HyperSpy's preference.
-
-        Returns
-        -------
-        pathlib.Path
-            The file, complete: a movie that fails or is interrupted leaves nothing behind.
+            If None, as HyperSpy's preference.
 
         Raises
         ------
@@ -145,20 +115,10 @@ class SeriesMixin:
             path,
             sites,
             column,
-            frames=frames,
-            fps=fps,
-            dpi=dpi,
             image=self._frames_to_plot(image),
             frame_labels=self._frame_labels(),
             show_progressbar=shown(show_progressbar),
-            kind=kind,
-            cmap=cmap,
-            limits=limits,
-            percentiles=percentiles,
-            marker_size=marker_size,
-            scale_bar=scale_bar,
-            colorbar=colorbar,
-            font_size=font_size,
+            **options,
         )
 
     def _n_frames(self):

@@ -15,13 +15,11 @@ from hs_rvae.signals import construction as _construction
 from hs_rvae.signals import selection as _selection
 from hs_rvae.signals import series as _series
 from hs_rvae.signals.diagnostics import DiagnosticsMixin
-from hs_rvae.signals.exploring import ExploringMixin
+from hs_rvae.signals.figures import FigureMethods
 from hs_rvae.signals.following import FollowingMixin
 from hs_rvae.signals.joining import MatchingMixin
 from hs_rvae.signals.learning import LearningMixin
 from hs_rvae.signals.origins import IMAGE_NODE, note_of
-from hs_rvae.signals.pictures import PicturesMixin
-from hs_rvae.signals.plotting import PlottingMixin
 from hs_rvae.signals.rebuilding import RebuildingMixin
 from hs_rvae.signals.reporting import ReportingMixin
 from hs_rvae.signals.rvae import RVAEMixin
@@ -43,11 +41,9 @@ class SubImageStack(
     VariantsMixin,
     DiagnosticsMixin,
     LearningMixin,
-    PlottingMixin,
+    FigureMethods,
     SavingMixin,
     SeriesMixin,
-    PicturesMixin,
-    ExploringMixin,
     ReportingMixin,
     FollowingMixin,
     Signal2D,

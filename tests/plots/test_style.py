@@ -258,5 +258,5 @@ def test_one_place_draws_images():
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
         ]
-        allowed = 1 if path.name == "frame.py" else 0
+        allowed = 1 if path.name == "panels.py" else 0
         assert calls.count("imshow") == allowed and "matshow" not in calls, path.name
