@@ -11,13 +11,15 @@ from hs_rvae.masked_arrays import filled
 from hs_rvae.parent_image import is_series
 from hs_rvae.plots.markers import column_values, site_points
 from hs_rvae.signals import exploring as _exploring
-from hs_rvae.signals import selection as _selection
+from hs_rvae.signals import series as _series
 from hs_rvae.signals.figure_method import figure_method
-from hs_rvae.signals.origins import IMAGE_NODE
+from hs_rvae.signals.learning import LearningMethods
+from hs_rvae.signals.meaning import MeaningMethods
+from hs_rvae.signals.origins import IMAGE_NODE, how_to_load
 from hs_rvae.sites import units as _units
 
 
-class FigureMethods:
+class FigureMethods(MeaningMethods, LearningMethods):
     """Draw sites, sub-images, models and clusters."""
 
     # Maps ----------------------------------------------------------------------
@@ -53,8 +55,8 @@ class FigureMethods:
         """
         sites = self._sites_to_plot()
         if "frame" in sites:
-            options["frame_labels"] = self._frame_labels()
-            return plots.plot_site_map(sites, image=self._frames_to_plot(image), **options)
+            options["frame_labels"] = _series.frame_labels(self)
+            return plots.plot_site_map(sites, image=_series.frames_to_plot(self, image), **options)
         return plots.plot_site_map(sites, image=self._image_to_plot(image), **options)
 
     @figure_method(plots.plot_polar_map)
@@ -342,7 +344,7 @@ class FigureMethods:
         image = self._image_of_sites() if image is None else image
         if image is None or isinstance(image, list):
             which = "joins several images" if image else "has no image at hand"
-            load = "" if image else f" {self._how_to_load(IMAGE_NODE, 'load_image')}."
+            load = "" if image else f" {how_to_load(self, IMAGE_NODE, 'load_image')}."
             raise ValueError(f"The stack {which}: give one with image=, or set stack.image.{load}")
         return plots.plot_image(image, **options)
 
@@ -510,12 +512,6 @@ class FigureMethods:
         site_points(self._sites_to_plot())  # of one image and one frame?
         self._check_site_axis()
 
-    def _numbers_of(self, sites):
-        """Numbers of the sites that a mask, numbers or a ROI choose."""
-        if _selection.is_roi(sites):
-            sites = self._sites_in_roi(sites)
-        return _selection.site_indices(sites, self.axes_manager.navigation_size)
-
     def _details_of(self, site):
         """Sub-image, reconstruction and angle posterior of one site, for the explorer."""
         one = self.select_sites([site])
@@ -550,15 +546,6 @@ class FigureMethods:
         values = [axis.axis for axis in manifold.axes_manager.navigation_axes]
         images = manifold.data if len(values) == 2 else manifold.data[None]
         return images, (values[1] if len(values) == 2 else np.zeros(1)), values[0]
-
-    def _sites_to_plot(self):
-        sites = self.sites
-        if sites is None:
-            raise ValueError(
-                "The stack has no site table to draw: make it with SubImageStack.from_positions, "
-                "or take the windows from a stack that has one."
-            )
-        return sites
 
     def _image_to_plot(self, image):
         """Image as a 2-D array, None for none; of the images of a joined stack the one drawn."""

@@ -12,9 +12,10 @@ from hs_rvae.masked_arrays import filled
 from hs_rvae.parallel import shown
 from hs_rvae.signals.figure_method import figure_method
 from hs_rvae.signals.recording import recorded
+from hs_rvae.signals.site_signal import SiteSignal
 
 
-class SeriesMixin:
+class SeriesMethods(SiteSignal):
     """Frames and tracks of a stack that was cut from a series."""
 
     @recorded
@@ -69,10 +70,10 @@ class SeriesMixin:
             )
         sites.check_free(["track"], "stack.link_frames", "link_frames", overwrite)
         frame = sites["frame"]
-        n_frames = self._n_frames()
+        count = n_frames(self)
         xy = sites.xy
         tracks, drift = _tracks.link_frames(
-            [xy[frame == k] for k in range(n_frames)], max_distance, drift
+            [xy[frame == k] for k in range(count)], max_distance, drift
         )
         number = np.empty(len(sites), dtype=np.int64)
         for k, track in enumerate(tracks):
@@ -115,42 +116,46 @@ class SeriesMixin:
             path,
             sites,
             column,
-            image=self._frames_to_plot(image),
-            frame_labels=self._frame_labels(),
+            image=frames_to_plot(self, image),
+            frame_labels=frame_labels(self),
             show_progressbar=shown(show_progressbar),
             **options,
         )
 
-    def _n_frames(self):
-        if _parent_image.is_series(self._image):
-            return len(self._image.data)
-        return int(self.sites["frame"].max()) + 1
 
-    def _frames_to_plot(self, image):
-        """Images of the frames, indexed by their number; None for none."""
-        if image is False:
-            return None
-        image = self._image if image is None else image
-        data = getattr(image, "data", image)
-        if data is None or isinstance(data, list):
-            return None
-        if np.ndim(data) not in (2, 3):
-            raise ValueError(f"image has {np.ndim(data)} dimensions; give a series of images.")
-        return filled(data)
+def n_frames(stack):
+    """Number of frames of the series that a stack was cut from."""
+    if _parent_image.is_series(stack._image):
+        return len(stack._image.data)
+    return int(stack.sites["frame"].max()) + 1
 
-    def _frame_labels(self):
-        """What each frame is called: its number, and its place on the axis of the series."""
-        labels = [f"frame {k}" for k in range(self._n_frames())]
-        if not _parent_image.is_series(self._image):
-            return labels
-        axis = self._image.axes_manager.navigation_axes[0]
-        if not isinstance(axis.units, str) or not isinstance(axis.name, str):
-            return labels
-        values = axis.axis
-        return [
-            f"{label}, {axis.name} {value:.4g} {axis.units}"
-            for label, value in zip(labels, values, strict=False)
-        ]
+
+def frames_to_plot(stack, image):
+    """Images of the frames, indexed by their number; None for none."""
+    if image is False:
+        return None
+    image = stack._image if image is None else image
+    data = getattr(image, "data", image)
+    if data is None or isinstance(data, list):
+        return None
+    if np.ndim(data) not in (2, 3):
+        raise ValueError(f"image has {np.ndim(data)} dimensions; give a series of images.")
+    return filled(data)
+
+
+def frame_labels(stack):
+    """Label of each frame: its number, and its place on the axis of the series."""
+    labels = [f"frame {k}" for k in range(n_frames(stack))]
+    if not _parent_image.is_series(stack._image):
+        return labels
+    axis = stack._image.axes_manager.navigation_axes[0]
+    if not isinstance(axis.units, str) or not isinstance(axis.name, str):
+        return labels
+    values = axis.axis
+    return [
+        f"{label}, {axis.name} {value:.4g} {axis.units}"
+        for label, value in zip(labels, values, strict=False)
+    ]
 
 
 def by_frame(image, positions, neighbours, columns):
