@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.patches import Circle, Rectangle
 
 from ..masked_arrays import filled
+from ..sites import units
 from . import layout, panels
 from .color import class_colors
 from .style import independent
@@ -275,7 +276,7 @@ def _calibrated_image(image):
         data,
         offset - scale / 2,
         offset + (shape - 0.5) * scale,
-        panels.unit_name(axes.signal_axes[0].units),
+        units.printed(axes.signal_axes[0].units),
     )
 
 

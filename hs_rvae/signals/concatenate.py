@@ -24,7 +24,7 @@ _APART = ("image", "frame")
 _SAME_COLUMN = 2.0
 
 
-def match(stacks, by, max_distance):
+def match_stacks(stacks, by, max_distance):
     """
     Rows of two site tables that stand for the same sites.
 

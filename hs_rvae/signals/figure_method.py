@@ -110,8 +110,5 @@ def _sections(docstring: str) -> dict[str, str]:
 
 def _entries(section: str) -> dict[tuple[str, ...], str]:
     """Type and text of the parameters of a section, by their names."""
-    entries = {}
-    for entry in re.findall(r"^\S.*(?:\n(?!\S).*)*", section, flags=re.MULTILINE):
-        names = re.match(r"\w+(?:, \w+)*", entry)[0]
-        entries[tuple(names.split(", "))] = entry[len(names) :].rstrip()
-    return entries
+    entries = re.findall(r"^(\w+(?:, \w+)*)(.*(?:\n(?!\S).*)*)", section, flags=re.MULTILINE)
+    return {tuple(names.split(", ")): text.rstrip() for names, text in entries}

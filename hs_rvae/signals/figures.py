@@ -8,6 +8,7 @@ import numpy as np
 from hs_rvae import plots
 from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.masked_arrays import filled
+from hs_rvae.parallel import shown
 from hs_rvae.parent_image import is_series
 from hs_rvae.plots.markers import column_values, site_points
 from hs_rvae.signals import exploring as _exploring
@@ -58,6 +59,47 @@ class FigureMethods(MeaningMethods, LearningMethods):
             options["frame_labels"] = _series.frame_labels(self)
             return plots.plot_site_map(sites, image=_series.frames_to_plot(self, image), **options)
         return plots.plot_site_map(sites, image=self._image_to_plot(image), **options)
+
+    @figure_method(plots.save_movie, ("sites", "frame_labels", "title"))
+    def save_movie(self, path, column, *, image=None, show_progressbar=None, **options):
+        """Save the site maps of the frames as a movie, all with the same colours.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Ending in ``.gif``, or in ``.mp4`` where the program ffmpeg is installed.
+        column : str
+            Name of a column of :attr:`sites`, such as ``"variant"``.
+        image : Signal2D, array-like of shape (n_frames, ny, nx) or False, optional
+            As in :meth:`plot_site_map`.
+        show_progressbar : bool, optional
+            If None, as HyperSpy's preference.
+
+        Raises
+        ------
+        KeyError
+            If there is no such column.
+        ValueError
+            If the stack is not cut from a series, or an option does not fit.
+        RuntimeError
+            If there is no ffmpeg for an MP4.
+
+        Examples
+        --------
+        >>> stack.save_movie("switching.gif", "variant")  # doctest: +SKIP
+        """
+        sites = self._sites_to_plot()
+        if "frame" not in sites:
+            raise ValueError("The stack has no column 'frame': a movie needs a series.")
+        return plots.save_movie(
+            path,
+            sites,
+            column,
+            image=_series.frames_to_plot(self, image),
+            frame_labels=_series.frame_labels(self),
+            show_progressbar=shown(show_progressbar),
+            **options,
+        )
 
     @figure_method(plots.plot_polar_map)
     def plot_polar_map(self, *, image=None, **options):

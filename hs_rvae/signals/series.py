@@ -1,22 +1,20 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Series of images: sites of many frames in one stack, linked to tracks, shown as a movie."""
+"""Sites of several images: frames of a series linked to tracks, sites of two stacks matched."""
 
 import numpy as np
 
 from hs_rvae import parent_image as _parent_image
-from hs_rvae import plots
 from hs_rvae import positions as _positions
 from hs_rvae import tracks as _tracks
 from hs_rvae.masked_arrays import filled
-from hs_rvae.parallel import shown
-from hs_rvae.signals.figure_method import figure_method
+from hs_rvae.signals.concatenate import match_stacks
 from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.site_signal import SiteSignal
 
 
 class SeriesMethods(SiteSignal):
-    """Frames and tracks of a stack that was cut from a series."""
+    """Link the frames of a series, and match the sites of two stacks."""
 
     @recorded
     def link_frames(self, max_distance=None, drift=None, *, overwrite=False):
@@ -81,46 +79,47 @@ class SeriesMethods(SiteSignal):
         sites.set_many({"track": number}, {"track": ""}, writer="link_frames")
         return drift
 
-    @figure_method(plots.save_movie, ("sites", "frame_labels", "title"))
-    def save_movie(self, path, column, *, image=None, show_progressbar=None, **options):
-        """Save the site maps of the frames as a movie, all with the same colours.
+    def match_sites(self, other, *, by="site_index", max_distance=None):
+        """Find the rows of two site tables that stand for the same sites.
+
+        Two stacks of the same positions, cut with windows of two sizes, have lost different sites
+        at the border: ``site_index`` still tells which is which. In two sublattices it means
+        different columns; there, positions are matched. Sites of different images (column
+        ``image``) or frames (column ``frame``) are never matched.
 
         Parameters
         ----------
-        path : str or pathlib.Path
-            Ending in ``.gif``, or in ``.mp4`` where the program ffmpeg is installed.
-        column : str
-            Name of a column of :attr:`sites`, such as ``"variant"``.
-        image : Signal2D, array-like of shape (n_frames, ny, nx) or False, optional
-            As in :meth:`plot_site_map`.
-        show_progressbar : bool, optional
-            If None, as HyperSpy's preference.
+        other : SubImageStack
+        by : {"site_index", "position"}
+            "position": pairs of which each is the other's nearest.
+        max_distance : float, optional
+            Greatest distance of a pair in px; needed for "position", not used otherwise.
+
+        Returns
+        -------
+        rows, rows_other : numpy.ndarray of int, shape (n_matched,)
+            In the order of this stack; each row occurs once at most.
 
         Raises
         ------
-        KeyError
-            If there is no such column.
+        TypeError
+            If `other` is no stack.
         ValueError
-            If the stack is not cut from a series, or an option does not fit.
-        RuntimeError
-            If there is no ffmpeg for an MP4.
+            If no site is matched, the tables cannot be compared, or an option is not usable.
 
         Examples
         --------
-        >>> stack.save_movie("switching.gif", "variant")  # doctest: +SKIP
+        >>> import hs_rvae
+        >>> image, truth = hs_rvae.simulation.simulate_perovskite((300, 300), random_state=0)
+        >>> xy = truth.b_sites[["x", "y"]]
+        >>> small, large = (
+        ...     hs_rvae.SubImageStack.from_positions(image, xy, window_size=w) for w in (40, 80)
+        ... )
+        >>> rows, rows_large = small.match_sites(large)
+        >>> bool((small.sites["x"][rows] == large.sites["x"][rows_large]).all())
+        True
         """
-        sites = self._sites_to_plot()
-        if "frame" not in sites:
-            raise ValueError("The stack has no column 'frame': a movie needs a series.")
-        return plots.save_movie(
-            path,
-            sites,
-            column,
-            image=frames_to_plot(self, image),
-            frame_labels=frame_labels(self),
-            show_progressbar=shown(show_progressbar),
-            **options,
-        )
+        return match_stacks((self, other), by, max_distance)
 
 
 def n_frames(stack):

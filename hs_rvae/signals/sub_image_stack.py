@@ -10,7 +10,6 @@ from hyperspy.signals import LazySignal2D
 
 from hs_rvae import positions as _positions
 from hs_rvae.parallel import shown
-from hs_rvae.signals import concatenate as _concatenate
 from hs_rvae.signals import cutting as _cutting
 from hs_rvae.signals import series as _series
 from hs_rvae.signals.figures import FigureMethods
@@ -334,48 +333,6 @@ class SubImageStack(FigureMethods, SeriesMethods):
             units=units,
             show_progressbar=show_progressbar,
         )
-
-    def match_sites(self, other, *, by="site_index", max_distance=None):
-        """Find the rows of two site tables that stand for the same sites.
-
-        Two stacks of the same positions, cut with windows of two sizes, have lost different sites
-        at the border: ``site_index`` still tells which is which. In two sublattices it means
-        different columns; there, positions are matched. Sites of different images (column
-        ``image``) or frames (column ``frame``) are never matched.
-
-        Parameters
-        ----------
-        other : SubImageStack
-        by : {"site_index", "position"}
-            "position": pairs of which each is the other's nearest.
-        max_distance : float, optional
-            Greatest distance of a pair in px; needed for "position", not used otherwise.
-
-        Returns
-        -------
-        rows, rows_other : numpy.ndarray of int, shape (n_matched,)
-            In the order of this stack; each row occurs once at most.
-
-        Raises
-        ------
-        TypeError
-            If `other` is no stack.
-        ValueError
-            If no site is matched, the tables cannot be compared, or an option is not usable.
-
-        Examples
-        --------
-        >>> import hs_rvae
-        >>> image, truth = hs_rvae.simulation.simulate_perovskite((300, 300), random_state=0)
-        >>> xy = truth.b_sites[["x", "y"]]
-        >>> small, large = (
-        ...     hs_rvae.SubImageStack.from_positions(image, xy, window_size=w) for w in (40, 80)
-        ... )
-        >>> rows, rows_large = small.match_sites(large)
-        >>> bool((small.sites["x"][rows] == large.sites["x"][rows_large]).all())
-        True
-        """
-        return _concatenate.match((self, other), by, max_distance)
 
     def __repr__(self):
         text = super().__repr__()

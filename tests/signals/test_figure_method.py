@@ -11,8 +11,7 @@ from hs_rvae.signals.figure_method import figure_method
 FIGURES = [
     name
     for name, method in inspect.getmembers(SubImageStack, inspect.isfunction)
-    if name.startswith(("plot_", "save_movie"))
-    and method.__module__ in ("hs_rvae.signals.figures", "hs_rvae.signals.series")
+    if name.startswith(("plot_", "save_movie")) and method.__module__ == "hs_rvae.signals.figures"
 ]
 
 
