@@ -4,7 +4,7 @@ from .log import set_log_level
 from .refinement import refine_columns, refine_sublattice, refine_two_sublattices
 from .rvae.estimator import RVAE
 from .signals.comparison import compare_rvae
-from .signals.joining import stack
+from .signals.concatenate import stack
 from .signals.sub_image_stack import LazySubImageStack, SubImageStack
 from .sites import SiteTable
 

@@ -46,12 +46,12 @@ CORE = {
     "test_without_rotation_all_angles_are_zero test_odd_sites_stay_alone "
     "test_another_seed_changes_the_weights_but_not_the_variants",
     "rvae/test_pose.py": "",
-    "signals/test_construction.py": "",
-    "signals/test_following.py": "test_a_table_that_does_not_match_is_refused_with_a_warning "
+    "signals/test_cutting.py": "",
+    "signals/test_site_signal.py": "test_a_table_that_does_not_match_is_refused_with_a_warning "
     "test_every_part_of_a_split_has_its_rows test_a_refused_table_breaks_nothing",
-    "signals/test_joining.py": "test_angles_of_two_window_sizes_in_one_dataframe "
+    "signals/test_concatenate.py": "test_angles_of_two_window_sizes_in_one_dataframe "
     "test_a_fit_that_the_stacks_share_is_kept test_joined_stacks_are_saved_and_loaded",
-    "signals/test_plotting.py": "",
+    "signals/test_figures.py": "",
     "signals/test_rvae.py": "test_a_lazy_stack_gives_the_same_and_stays_lazy "
     "test_a_new_fit_replaces_the_columns_of_the_old_one test_hyperspys_preference_shows_the_bar "
     "test_apply_on_another_stack_and_from_a_file test_pixels_that_are_not_square_are_warned_of "

@@ -5,6 +5,7 @@
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from ..sites import units
 from . import layout, panels
 from .color import class_colors
 from .style import independent
@@ -117,7 +118,7 @@ def plot_cluster_means(
         for spine in ax.spines.values():
             spine.set(color=class_colors([labels[i]])[0], linewidth=1.8)
     if pixel_size is not None:
-        unit = panels.unit_name(pixel_units)
+        unit = units.printed(pixel_units)
         panels.add_scale_bar(axes.flat[0], unit, "lower left", None, font_size - 1)
     if colorbar:
         where = "bottom" if flat else "right"

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.patches import Circle, Rectangle
 
 from ..masked_arrays import filled
+from ..sites import units
 from . import layout, panels
 from .color import class_colors
 from .style import independent
@@ -123,13 +124,13 @@ def plot_sublattices(
     sublattices : Atom_Lattice or Mapping of str to array-like of shape (n, 2)
         As :func:`hs_rvae.find_sublattices` gives them, or names with positions ``(x, y)`` in px.
     region : RectangularROI or tuple of float, optional
-        As in :func:`plot_image`.
+        As in :func:`hs_rvae.plots.plot_image`.
     marker_size : float, optional
         Diameter in units of the axes; by default a third of the distance between columns.
     legend : bool
         Whether to name the sublattices, with the number of their columns.
     scale_bar, title, font_size, ax
-        As in :func:`plot_image`.
+        As in :func:`hs_rvae.plots.plot_image`.
 
     Returns
     -------
@@ -138,7 +139,7 @@ def plot_sublattices(
     Raises
     ------
     ValueError
-        If there is no position, or as :func:`plot_image`.
+        If there is no position, or as :func:`hs_rvae.plots.plot_image`.
 
     Notes
     -----
@@ -226,7 +227,7 @@ def plot_sub_image(
     disk : bool
         Whether to draw the circle inscribed in the window: beyond it the model sees nothing.
     cmap, scale_bar, title, font_size, ax
-        As in :func:`plot_image`.
+        As in :func:`hs_rvae.plots.plot_image`.
 
     Returns
     -------
@@ -275,7 +276,7 @@ def _calibrated_image(image):
         data,
         offset - scale / 2,
         offset + (shape - 0.5) * scale,
-        panels.unit_name(axes.signal_axes[0].units),
+        units.printed(axes.signal_axes[0].units),
     )
 
 

@@ -57,7 +57,7 @@ def save_movie(
         NumPy or dask; one frame at a time is in memory.
     frame_labels : list of str, optional
     kind, cmap, limits, percentiles, marker_size, scale_bar, colorbar, title, font_size
-        As in :func:`plot_site_map`.
+        As in :func:`hs_rvae.plots.plot_site_map`.
     show_progressbar : bool
 
     Returns

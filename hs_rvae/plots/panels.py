@@ -175,7 +175,7 @@ def open_map(sites, *, image, marker_size, scale_bar, font_size, ax, side=0.0, b
         grow = font_size / 8
         layout.reserve(ax, 0.0 if flat else side * grow, below_flat * grow if flat else 0.0)
 
-    unit = unit_name(sites.pixel_units)
+    unit = units.printed(sites.pixel_units)
     if image is not None:
         _draw_image(ax, image, low, high)
     else:
@@ -292,11 +292,6 @@ def nice_length(longest):
     mantissa = longest / 10.0**power
     step = next((k for k in (5, 2) if mantissa >= k * (1 - 1e-9)), 1)
     return float(f"{step}e{int(power)}")
-
-
-def unit_name(unit):
-    """Unit of an axis for a label: "px" where it is not calibrated."""
-    return units.printed(unit)
 
 
 def _emptiest_corner(ax, points):

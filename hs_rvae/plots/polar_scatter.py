@@ -37,7 +37,7 @@ def plot_polar_scatter(
     x, y : str
         Columns. Angles (in radians) are drawn in degrees.
     angle, amplitude, sign, signed, limits, percentiles, cmap, wheel, title, font_size, ax
-        As in :func:`plot_polar_map`.
+        As in :func:`hs_rvae.plots.plot_polar_map`.
     marker_size : float, optional
         Diameter in points; by default smaller where there are more sites.
 

@@ -9,6 +9,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "sub_image_stack": ["LazySubImageStack", "SubImageStack"],
         "comparison": ["compare_rvae"],
-        "joining": ["stack"],
+        "concatenate": ["stack"],
     },
 )

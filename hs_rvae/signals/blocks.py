@@ -8,35 +8,50 @@ import dask.array as da
 import numpy as np
 
 from hs_rvae import windows as _windows
-from hs_rvae.parallel import graph_node as shared
-from hs_rvae.progress import explain_interruption as interruptible
+from hs_rvae.parallel import graph_node
+from hs_rvae.progress import explain_interruption
 
 
-class BlocksMixin:
-    """Stacks like this one with other sub-images."""
+def images_of(signal):
+    """Sub-images (n, w, w) of a stack, also of a single site."""
+    return signal.data.reshape(-1, *signal.data.shape[-2:])
 
-    def _images(self):
-        """The sub-images as (n, w, w), also of a single site."""
-        return self.data.reshape(-1, *self.data.shape[-2:])
 
-    def _blocks(self):
-        """Number of sites in each block of work."""
-        images = self._images()
-        if self._lazy:
-            return images.chunks[0]
-        return blocks_of(len(images), images.shape[-1])
+def with_images(signal, function, arrays, name, title, lazy_output, show_progressbar):
+    """A stack like `signal` with the sub-images that a function computes, lazy or in memory.
 
-    def _rebuilt(self, images, title, lazy_output, show_progressbar):
-        """A stack like this one with other sub-images, lazy or computed."""
-        lazy = self._lazy if lazy_output is None else lazy_output
-        rebuilt = self._deepcopy_with_new_data(images.reshape(self.data.shape))
-        rebuilt.metadata.General.title = f"{title} {self.metadata.General.title}"
-        rebuilt._lazy = True
-        rebuilt._assign_subclass()
-        if not lazy:
-            with interruptible("Rebuilding sub-images was interrupted: nothing has changed."):
-                rebuilt.compute(show_progressbar=show_progressbar)
-        return rebuilt
+    Parameters
+    ----------
+    signal : SubImageStack
+    function : callable
+        Of blocks of `arrays`; returns sub-images of the same size.
+    arrays : list of numpy.ndarray or dask.array.Array
+        With one row per site.
+    name : str
+        Of the tasks.
+    title : str
+        Put before the title of the stack.
+    lazy_output : bool or None
+        If None, as the stack is.
+    show_progressbar : bool or None
+        If None, as HyperSpy's preference.
+
+    Returns
+    -------
+    SubImageStack or LazySubImageStack
+    """
+    images = images_of(signal)
+    size = images.shape[-1]
+    blocks = images.chunks[0] if signal._lazy else blocks_of(len(images), size)
+    computed = by_block(function, arrays, blocks, size, name)
+    stack = signal._deepcopy_with_new_data(computed.reshape(signal.data.shape))
+    stack.metadata.General.title = f"{title} {signal.metadata.General.title}"
+    stack._lazy = True
+    stack._assign_subclass()
+    if not (signal._lazy if lazy_output is None else lazy_output):
+        with explain_interruption("Rebuilding sub-images was interrupted: nothing has changed."):
+            stack.compute(show_progressbar=show_progressbar)
+    return stack
 
 
 def blocks_of(n, window_size):
@@ -58,7 +73,7 @@ def by_block(function, arrays, blocks, size, name):
     return da.map_blocks(
         _of_block,
         *pieces,
-        function=shared(function, f"{name}-model"),
+        function=graph_node(function, f"{name}-model"),
         name=f"{name}-{uuid4().hex}",  # else dask would hash the model
         dtype=np.float32,
         chunks=(blocks, (size,), (size,)),

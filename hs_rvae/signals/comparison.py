@@ -14,7 +14,8 @@ import pandas as pd
 from hs_rvae import plots
 from hs_rvae import variants as _variants
 from hs_rvae.options import as_seed, named_options
-from hs_rvae.signals import construction as _construction
+from hs_rvae.signals import cutting as _cutting
+from hs_rvae.signals.meaning import distorted
 from hs_rvae.signals.sub_image_stack import SubImageStack
 from hs_rvae.sites import columns as _columns
 
@@ -149,7 +150,7 @@ def compare_rvae(
     """
     if not isinstance(stack, SubImageStack):
         raise TypeError(f"stack is a {type(stack).__name__}; give a SubImageStack.")
-    sites = stack._sites_of_square_windows()
+    sites = stack._square_windows()
     settings = _settings_of(stack, settings, architecture)
     number = isinstance(held_out, float | np.floating)
     if not number or not 0 < held_out < 1:
@@ -259,7 +260,7 @@ def _with_windows(stack, window_size):
     columns = {
         name: sites[name]
         for name in sites.columns
-        if name not in (*_construction.OWN_COLUMNS, *_of_models(sites.columns))
+        if name not in (*_cutting.OWN_COLUMNS, *_of_models(sites.columns))
     }
     one = SubImageStack.from_positions(
         image,
@@ -292,7 +293,7 @@ def _align(one, rows, first, first_rows):
     here, there = _common(rows, first_rows)
     angle, known = sites["angle"][here], first.sites["angle"][there]
     good = np.isfinite(angle) & np.isfinite(known)
-    good &= one._distorted(sites)[here] & first._distorted(first.sites)[there]
+    good &= distorted(sites)[here] & distorted(first.sites)[there]
     if good.any():
         offset, _ = _variants.common_offset(angle[good], known[good])
         one._turn_angles(offset)
@@ -364,7 +365,7 @@ def _angle_agreement(sites, here, others, there):
         return np.nan
     one, other = sites["angle"][here], others["angle"][there]
     good = np.isfinite(one) & np.isfinite(other)
-    good &= SubImageStack._distorted(sites)[here] & SubImageStack._distorted(others)[there]
+    good &= distorted(sites)[here] & distorted(others)[there]
     return _variants.common_offset(one[good], other[good])[1] if good.any() else np.nan
 
 

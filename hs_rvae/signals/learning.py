@@ -1,287 +1,735 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The learning verbs of a stack besides the rVAE, and the figures of what they find."""
+"""The learning methods of a stack besides the rVAE: decompositions, embeddings, clusters.
 
-from hs_rvae import plots
-from hs_rvae.signals.clustering import ClusteringMixin
-from hs_rvae.signals.decomposition import DecompositionMixin
-from hs_rvae.signals.embedding import EmbeddingMixin
-from hs_rvae.sites import units as _units
+They have HyperSpy's names. HyperSpy 2.5 changes the data in a decomposition; these methods do not.
+"""
+
+import inspect
+import logging
+from functools import partial
+
+import numpy as np
+from hyperspy.external.progressbar import progressbar
+
+from hs_rvae.options import as_seed, own_copy, seeded
+from hs_rvae.progress import progressbar_wanted
+from hs_rvae.signals import cluster_results as _cluster_results
+from hs_rvae.signals import decomposing as _decomposing
+from hs_rvae.signals import sources as _sources
+from hs_rvae.signals.learning_results import mean_to_add
+from hs_rvae.signals.masks import flat_masks, site_mask, table_mask
+from hs_rvae.signals.recording import recorded
+from hs_rvae.signals.site_signal import SiteSignal
+
+_logger = logging.getLogger(__name__)
+
+_OF_HYPERSPY = ("signal", "decomposition", "bss")
 
 
-class LearningMixin(DecompositionMixin, EmbeddingMixin, ClusteringMixin):
-    """Decompose, embed and cluster sub-images, and draw what comes out."""
+class LearningMethods(SiteSignal):
+    """Decompose, embed and cluster sub-images."""
 
-    def plot_scatter(
+    @recorded
+    def decomposition(
         self,
-        x,
-        y,
-        color=None,
+        normalize_poissonian_noise=False,
+        algorithm=None,
+        output_dimension=None,
+        centre=None,
+        auto_transpose=True,
+        navigation_mask=None,
+        signal_mask=None,
+        var_array=None,
+        var_func=None,
+        reproject=None,
+        return_info=False,
+        print_info=False,
+        svd_solver=None,
         *,
-        contours=True,
-        kind=None,
-        cmap=None,
-        limits=None,
-        percentiles=(1, 99),
-        marker_size=None,
-        alpha=None,
-        colorbar=True,
-        equal=False,
-        title=None,
-        font_size=None,
-        ax=None,
+        random_state=None,
+        show_progressbar=None,
+        overwrite=False,
+        **kwargs,
     ):
-        """Draw one column of the site table against another, coloured by a third.
+        """Decompose the sub-images into a few factors, images too, that add up to them.
+
+        HyperSpy's :meth:`~hyperspy.api.signals.BaseSignal.decomposition`, with these differences:
+        the data never change, integer data are taken (as float32 or float64), ``"PCA"``,
+        ``"SVD"`` and ``"NMF"`` mean the same for eager and lazy stacks, and the loadings also
+        become columns of :attr:`sites`: ``pca_0``, ``pca_1`` ..., ``nmf_0`` ... All else that
+        HyperSpy offers works on the results: ``plot_decomposition_factors``,
+        ``get_decomposition_loadings``, ``get_decomposition_model``, ``plot_scree_plot`` ...
 
         Parameters
         ----------
-        x, y : str
-            Columns of :attr:`sites`.
-        color : str, optional
-            Column of the colours.
-        contours, kind, cmap, limits, percentiles, marker_size, alpha, colorbar, equal, title, \
-font_size, ax
-            As in :func:`hs_rvae.plots.plot_scatter`.
+        normalize_poissonian_noise : bool
+            Scale the data for noise that goes as counts first; not with a mean (``"PCA"``,
+            `centre`). A name or estimator in this first place is the `algorithm`, a number after
+            it the `output_dimension`: ``stack.decomposition("PCA", 8)``; then neither is given
+            again.
+        algorithm : str or object, optional
+            ``"PCA"`` (``"sklearn_pca"`` means the same): components of the deviations from the
+            mean sub-image. ``"SVD"`` (None): without subtracting the mean. ``"NMF"``: nothing
+            negative. ``"ORPCA"``, ``"ORNMF"``; in memory also ``"sparse_pca"``,
+            ``"mini_batch_sparse_pca"``, ``"MLPCA"``, ``"RPCA"``. Or an estimator of
+            scikit-learn with ``components_``, which stays as it is: a copy is fitted.
+        output_dimension : int, optional
+            Number of components. None: all, of which the first ten become columns; lazy stacks
+            need a number.
+        centre : {None, "navigation", "signal"}
+            What ``"SVD"`` subtracts first: the mean sub-image, or the mean of each one.
+        navigation_mask : numpy.ndarray of bool, shape (n_sites,), or BaseSignal, optional
+            True = excluded: NaN in loadings and columns.
+        signal_mask : numpy.ndarray of bool, shape (n_rows, n_columns), or BaseSignal, optional
+            Pixels, in the order of the data; True = excluded: NaN in the factors.
+        auto_transpose, var_array, var_func, reproject
+            As in HyperSpy.
+        return_info : bool
+            Return the fitted estimator (or what HyperSpy returns).
+        print_info : bool
+            Print what was done; it is logged in any case.
+        svd_solver : str, optional
+            As in HyperSpy. None: HyperSpy's ``"auto"`` in memory; for lazy stacks exact, from one
+            matrix of all pixels (see Notes).
+        random_state : int, numpy.random.Generator or None
+            Seed of algorithms and subsets that are random: the same seed gives the same result.
+            NumPy's global generator is neither used nor changed.
+        show_progressbar : bool, optional
+            Of lazy stacks. None follows HyperSpy's preference.
+        overwrite : bool
+            Whether columns of yours, or of another method, under these names are replaced.
+        **kwargs
+            To the algorithm, if it is named.
 
         Returns
         -------
-        matplotlib.axes.Axes
+        object or None
+            See `return_info`.
 
         Raises
         ------
-        KeyError, ValueError
-            If a column is missing or has no finite value.
+        TypeError
+            If the algorithm does not have such an option, or is a class.
+        ValueError
+            If algorithm, number of components or masks are not usable, two algorithms are given,
+            sites have pixels that are not finite, all sub-images are the same, ``"NMF"`` gets
+            negative values, or a column that is not the decomposition's would be replaced.
+        NotImplementedError
+            If the algorithm needs the stack in memory.
+
+        Notes
+        -----
+        A lazy stack is read block by block, once to check its values. PCA and SVD read it twice
+        more and are exact (of windows beyond 64 x 64 px: ten times more, by dask's compressed
+        SVD). NMF, and estimators without ``partial_fit``, are fitted to a random subset of at most
+        20,000 sites, estimators with ``partial_fit`` to all blocks in turn; then all sites are
+        projected. ORPCA and ORNMF are HyperSpy's work, which has progress bars of its own.
+
+        The explained variance ratio is the share of the variance of the data (in HyperSpy, of the
+        components that were kept).
 
         Examples
         --------
-        >>> stack.plot_scatter("tsne_0", "tsne_1", "cluster")  # doctest: +SKIP
+        >>> import hs_rvae
+        >>> image, truth = hs_rvae.simulation.simulate_perovskite((300, 300), random_state=0)
+        >>> stack = hs_rvae.SubImageStack.from_positions(image, truth.b_sites, window_size=32)
+        >>> stack.decomposition("PCA", output_dimension=3, random_state=0)
+        >>> [name for name in stack.sites.columns if name.startswith("pca")]
+        ['pca_0', 'pca_1', 'pca_2']
+        >>> stack.get_decomposition_model().data.shape == stack.data.shape
+        True
         """
-        return plots.plot_scatter(
-            self._sites_to_plot(),
-            x,
-            y,
-            color,
-            contours=contours,
-            kind=kind,
-            cmap=cmap,
-            limits=limits,
-            percentiles=percentiles,
-            marker_size=marker_size,
-            alpha=alpha,
-            colorbar=colorbar,
-            equal=equal,
-            title=title,
-            font_size=font_size,
-            ax=ax,
-        )
+        from hs_rvae import decomposition as rooms
 
-    def plot_latent_space(
-        self,
-        color="angle",
-        axes=(0, 1),
-        *,
-        contours=True,
-        kind=None,
-        cmap=None,
-        limits=None,
-        percentiles=(1, 99),
-        marker_size=None,
-        alpha=None,
-        colorbar=True,
-        title=None,
-        font_size=None,
-        ax=None,
-    ):
-        """Draw two content latents of the rVAE against each other.
+        normalize_poissonian_noise, algorithm, output_dimension = _decomposing.sorted_out(
+            normalize_poissonian_noise, algorithm, output_dimension
+        )
+        rooms.check_algorithm(algorithm, self._lazy)
+        if isinstance(algorithm, str) and algorithm == "sklearn_pca":
+            algorithm = "PCA"
+        seed = None if random_state is None else as_seed(random_state)
+        options = {
+            "normalize_poissonian_noise": normalize_poissonian_noise,
+            "output_dimension": output_dimension,
+            "centre": centre,
+            "auto_transpose": auto_transpose,
+            "reproject": reproject,
+            "return_info": return_info,
+            "print_info": print_info,
+        }
+        given = {"var_array": var_array, "var_func": var_func, "svd_solver": svd_solver}
+        options |= {name: value for name, value in given.items() if value is not None}
+        by_hyperspy = self._lazy and _decomposing.is_of_hyperspy(self, algorithm, options, kwargs)
+        own = inspect.signature(self.decomposition).parameters
+        rooms.check_options(algorithm, kwargs, self._lazy, by_hyperspy, svd_solver, own)
+        stem, sites = rooms.column_stem(algorithm), self.sites
+        if sites is not None:
+            numbered = sites.numbered(stem)
+            sites.check_free(numbered, "stack.decomposition", "decomposition", overwrite)
+        _decomposing.check_decomposition(algorithm, options, svd_solver, self._lazy)
+        masks = flat_masks(self, navigation_mask, signal_mask)
+        counts = _decomposing.count_unmasked(self.axes_manager, masks)
+        rooms.check_dimension(output_dimension, *counts)
+        if self._lazy:
+            info = _decomposing.decompose_lazily(
+                self, algorithm, masks, options, by_hyperspy, seed, show_progressbar, kwargs
+            )
+        else:
+            info = _decomposing.decompose_in_memory(self, algorithm, masks, options, seed, kwargs)
+        results = self.learning_results
+        _logger.info(
+            "%s: %d components of %d sites, %d pixels each.",
+            _decomposing.name_of(algorithm), results.factors.shape[1], *counts,
+        )  # fmt: skip
+        _decomposing.write_loadings(sites, results.loadings, stem, output_dimension)
+        return info
+
+    def _hyperspy_decomposition(self, **options):
+        """HyperSpy's own, which changes the data: for copies."""
+        return super().decomposition(**options)
+
+    def get_decomposition_model(self, components=None, chunks="auto", lazy_output=None):
+        """Sub-images as some components of the decomposition, and the mean, make them.
 
         Parameters
         ----------
-        color : str or None
-            Column of the colours: ``"angle"`` on a cyclic map, ``"cluster"`` ...
-        axes : tuple of int or str
-            Numbers of the latents along x and y, or names of columns. Of a model with one latent
-            the default draws the latent against the angle.
-        contours, kind, cmap, limits, percentiles, marker_size, alpha, colorbar, title, \
-font_size, ax
-            As in :func:`hs_rvae.plots.plot_scatter`.
+        components : int or list of int, optional
+            So many components, or these; None = all.
+        chunks, lazy_output
+            As in HyperSpy.
 
         Returns
         -------
-        matplotlib.axes.Axes
+        SubImageStack or LazySubImageStack
+
+        Raises
+        ------
+        RuntimeError
+            If there is no decomposition yet.
+
+        Examples
+        --------
+        >>> stack.get_decomposition_model(3)  # doctest: +SKIP
+        """
+        results = self.learning_results
+        if results.factors is None:
+            raise RuntimeError("No decomposition yet: call stack.decomposition('PCA').")
+        mean, kept = mean_to_add(results, self.axes_manager), results.mean
+        # HyperSpy 2.5 takes any mean for one value per site.
+        results.mean = None
+        try:
+            model = super().get_decomposition_model(components, chunks, lazy_output)
+        finally:
+            results.mean = kept
+        if mean is not None:
+            model.data = model.data + mean
+            model.learning_results.mean = kept
+        return model
+
+    @recorded
+    def embedding(
+        self,
+        algorithm="tsne",
+        source=None,
+        output_dimension=2,
+        *,
+        max_sites=None,
+        number_of_components=None,
+        navigation_mask=None,
+        random_state=None,
+        n_jobs=None,
+        return_info=False,
+        overwrite=False,
+        **kwargs,
+    ):
+        """Place the sites in a plane so that similar ones are close.
+
+        Writes the columns ``tsne_0``, ``tsne_1`` (``mds_0`` ..., ``isomap_0`` ...). Unlike a
+        decomposition it cannot be undone, and distances between far groups mean little.
+
+        Parameters
+        ----------
+        algorithm : {"tsne", "mds", "isomap"} or object
+            Or an estimator of scikit-learn with ``fit_transform``; the columns are named after
+            its class. It stays as it is: a copy is fitted.
+        source : str or list of str, optional
+            What sites are compared by. ``"signal"``: the sub-images, by their first 50 principal
+            components. ``"decomposition"``: loadings of the last decomposition. ``"rvae"``: the
+            content latents. The stem of numbered columns (``"pca"``), or a list of columns, each
+            divided by its standard deviation, angles as cosine and sine. None: the
+            decomposition if there is one, else the sub-images.
+        output_dimension : int
+            Number of columns; an estimator has its own.
+        max_sites : int, optional
+            Sites that are fitted: a random subset if there are more; the others are placed
+            afterwards. None: 50,000 for t-SNE, 1,500 for MDS, 4,000 for Isomap.
+        number_of_components : int, optional
+            Of the decomposition. None: all that were asked for.
+        navigation_mask : numpy.ndarray of bool, shape (n_sites,), or BaseSignal, optional
+            True = excluded: NaN in the columns.
+        random_state : int, numpy.random.Generator or None
+            Seed of the subset and of the algorithm: the same seed gives the same coordinates.
+            NumPy's global generator is neither used nor changed.
+        n_jobs : int, optional
+            Threads. None: all.
+        return_info : bool
+            Return the fitted estimator.
+        overwrite : bool
+            Whether columns of yours, or of another method, under these names are replaced.
+        **kwargs
+            To the estimator, for example ``perplexity`` or ``n_neighbors``.
+
+        Returns
+        -------
+        object or None
 
         Raises
         ------
         ValueError
-            If there are no latents yet.
+            If the algorithm or source is unknown, or has not been computed; the message says
+            which call makes it. If there are fewer than 4 sites, or a column that is not an
+            embedding's would be replaced.
         KeyError
-            If there is no such latent or column.
+            If a column of a list is missing.
+        TypeError
+            If the algorithm does not have such an option, or is a class.
+        ImportError
+            If t-SNE of more than 5,000 sites is asked for without openTSNE
+            (``pip install "hs_rvae[tsne]"``).
+
+        Notes
+        -----
+        t-SNE is openTSNE's where it is installed, which grows with the number of sites; else
+        scikit-learn's, which cannot place new sites. MDS places new sites where their distances
+        to the fitted ones are kept best; Isomap by scikit-learn's own transform. Both compare all
+        pairs of the fitted sites; the log says what that takes.
 
         Examples
         --------
-        >>> stack.plot_latent_space(color="cluster")  # doctest: +SKIP
+        >>> import hs_rvae
+        >>> image, truth = hs_rvae.simulation.simulate_perovskite((300, 300), random_state=0)
+        >>> stack = hs_rvae.SubImageStack.from_positions(image, truth.b_sites, window_size=32)
+        >>> stack.embedding("isomap", source="signal", random_state=0)
+        >>> stack.sites[["isomap_0", "isomap_1"]].shape == (len(stack.sites), 2)
+        True
         """
-        sites = self._sites_to_plot()
-        if "latent_0" not in sites:
-            raise ValueError(
-                "There are no latents yet: call stack.rvae() or stack.apply_rvae(path) first."
-            )
-        axes = tuple(axes)
-        if axes == (0, 1) and "latent_1" not in sites and "angle" in sites:
-            axes = ("latent_0", "angle")
-        if len(axes) != 2:
-            raise ValueError(f"axes={axes!r}: give two latents, such as (0, 1).")
-        x, y = (axis if isinstance(axis, str) else f"latent_{axis}" for axis in axes)
-        return plots.plot_scatter(
-            sites,
-            x,
-            y,
-            color,
-            contours=contours,
-            kind=kind,
-            cmap=cmap,
-            limits=limits,
-            percentiles=percentiles,
-            marker_size=marker_size,
-            alpha=alpha,
-            colorbar=colorbar,
-            title=title,
-            font_size=font_size,
-            ax=ax,
-        )
+        from hs_rvae.decomposition import column_stem
+        from hs_rvae.embedding import check_options, embed
 
-    def plot_cluster_means(
+        own = inspect.signature(self.embedding).parameters
+        check_options(algorithm, kwargs, output_dimension, max_sites, own)
+        table = self.sites
+        if table is None:
+            raise ValueError(
+                "An embedding is written into the site table, and this stack has none: make it "
+                "with SubImageStack.from_positions."
+            )
+        stem = column_stem(algorithm)
+        table.check_free(table.numbered(stem), "stack.embedding", "embedding", overwrite)
+        if source is None:
+            source = "signal" if self.learning_results.loadings is None else "decomposition"
+        mask = table_mask(table, navigation_mask)
+        # An estimator brings its own seed: what it is given should not vary either.
+        own_seed = random_state is None and not isinstance(algorithm, str)
+        seed = 0 if own_seed else as_seed(random_state)
+        if isinstance(source, str) and source == "signal":
+            values = _sources.pixel_scores(self, seed)
+        elif isinstance(source, str) and source == "decomposition":
+            values = _sources.loadings_features(
+                self.learning_results, number_of_components, "source"
+            )
+        else:
+            values = _sources.table_features(self, source, "source")[0]
+        good = np.isfinite(values).all(1)
+        if mask is not None:
+            good &= ~mask
+        if not good.any():
+            raise ValueError(f"source={source!r}: no site is left; all are masked or undefined.")
+        found = embed(
+            np.ascontiguousarray(values[good]),
+            algorithm,
+            output_dimension,
+            max_sites=max_sites,
+            random_state=None if own_seed else seed,
+            n_jobs=n_jobs,
+            **kwargs,
+        )
+        full = np.full((len(table), found.coordinates.shape[1]), np.nan)
+        full[good] = found.coordinates
+        columns = {f"{stem}_{i}": full[:, i] for i in range(full.shape[1])}
+        gone = [name for name in table.numbered(stem) if name not in columns]
+        table.set_many(columns, dict.fromkeys(columns, ""), writer="embedding", remove=gone)
+        self.metadata.set_item(
+            _sources.EMBEDDING,
+            {
+                "columns": list(columns),
+                "method": found.method,
+                "source": source if isinstance(source, str) else list(source),
+            },
+        )
+        return found.estimator if return_info else None
+
+    @recorded
+    def cluster_analysis(
         self,
-        column="cluster",
+        cluster_source=None,
+        source_for_centers=None,
+        preprocessing=None,
+        preprocessing_kwargs=None,
+        number_of_components=None,
+        navigation_mask=None,
+        signal_mask=None,
+        algorithm=None,
+        return_info=False,
         *,
-        n_columns=None,
-        cmap="gray",
-        intensity_limits=None,
-        colorbar=True,
-        title=None,
-        font_size=None,
-        figure=None,
+        n_clusters="auto",
+        covariance_type="auto",
+        max_clusters=10,
+        column="cluster",
+        random_state=None,
+        overwrite=False,
+        **kwargs,
     ):
-        """Draw the mean sub-image of each cluster with the number of its sites.
+        """Group the sites into clusters.
+
+        Writes the column ``cluster``: 0 is the largest cluster, -1 are sites that are masked or
+        have no finite values. ``cluster_probability`` is the probability of the label where the
+        algorithm knows one (mixtures, HDBSCAN), else NaN. HyperSpy's
+        :meth:`~hyperspy.api.signals.BaseSignal.cluster_analysis` with more sources and
+        algorithms; ``get_cluster_labels``, ``get_cluster_signals``, ``plot_cluster_results``
+        work on the last analysis.
+
+        Parameters
+        ----------
+        cluster_source : str, list of str or BaseSignal, optional
+            What sites are compared by. ``"rvae"``: the content latents. ``"decomposition"``:
+            loadings of the last decomposition. ``"embedding"``: the last embedding.
+            ``"signal"``: the pixels. ``"bss"`` or a signal as in HyperSpy. The stem of numbered
+            columns, for example ``"tsne"``, or a list of columns such as
+            ``["latent_0", "angle"]``. None: the first of ``"rvae"``, ``"decomposition"`` and
+            ``"signal"`` that there is.
+        source_for_centers : str or BaseSignal, optional
+            What the mean of a cluster is made of. None: as in HyperSpy the `cluster_source`, of
+            latents, embeddings and columns the sub-images.
+        preprocessing : {"standard", "norm", "minmax"}, object or None
+            Scaling as in HyperSpy. Without it, columns that are listed are divided each by its
+            standard deviation, and an angle enters as cosine and sine, times the root of 2;
+            components of one space (latents, loadings, embeddings, pixels) keep their relative
+            size.
+        preprocessing_kwargs : dict, optional
+        number_of_components : int, optional
+            Of the decomposition. None: all that were asked for.
+        navigation_mask : numpy.ndarray of bool, shape (n_sites,), or BaseSignal, optional
+            True = excluded.
+        signal_mask : numpy.ndarray of bool, optional
+            Pixels that do not count, of ``"signal"`` or a signal.
+        algorithm : str or object, optional
+            ``"gmm"`` (mixture of Gaussians), ``"bayesian_gmm"`` (`n_clusters` is the most),
+            ``"kmeans"``, ``"minibatchkmeans"``, ``"agglomerative"``, ``"spectralclustering"``,
+            ``"hdbscan"`` (finds the number itself), or an estimator of scikit-learn, which stays
+            as it is: a copy is fitted. None: ``"kmeans"`` for HyperSpy's sources, ``"gmm"`` for
+            the others.
+        return_info : bool
+            Return the fitted estimator.
+        n_clusters : int or "auto"
+            "auto": by the Bayesian information criterion for ``"gmm"``, else by the silhouette,
+            up to `max_clusters`. Not used by an estimator object.
+        covariance_type : {"auto", "full", "tied", "diag", "spherical"}
+            Of mixtures. "auto": full up to 16 features, else diagonal.
+        max_clusters : int
+        column : str
+            Name of the column, to keep several analyses; probabilities go to
+            ``{column}_probability``.
+        random_state : int, numpy.random.Generator or None
+            The same seed gives the same labels. NumPy's global generator is neither used nor
+            changed.
+        overwrite : bool
+            Whether columns of yours, or of another method, under these names are replaced.
+        **kwargs
+            To the estimator, for example ``n_init``.
+
+        Returns
+        -------
+        object or None
+
+        Raises
+        ------
+        ValueError
+            If a source has not been computed (the message says which call makes it), there are
+            fewer than 2 sites or fewer than clusters, all sites are alike, an algorithm is
+            unknown, or a column that is not of clusters would be replaced.
+        KeyError
+            If a column of a list is missing.
+        TypeError
+            If the algorithm or the scaling does not have such an option, or is a class.
+        NotImplementedError
+            If the pixels of a lazy stack are to be clustered by an algorithm that needs all of
+            them at once.
+
+        Notes
+        -----
+        A lazy stack: from latents, loadings, embeddings and columns all is as in memory, and means
+        of clusters are summed block by block. From ``"signal"`` k-means becomes mini-batch
+        k-means, which reads the stack three times; for mixtures decompose first.
+
+        Examples
+        --------
+        >>> import hs_rvae
+        >>> image, truth = hs_rvae.simulation.simulate_perovskite((300, 300), random_state=0)
+        >>> stack = hs_rvae.SubImageStack.from_positions(image, truth.b_sites, window_size=32)
+        >>> stack.decomposition("PCA", 4, random_state=0)
+        >>> stack.cluster_analysis("decomposition", algorithm="gmm", n_clusters=4, random_state=0)
+        >>> sorted(set(stack.sites["cluster"].tolist()))
+        [0, 1, 2, 3]
+        """
+        from hs_rvae import clustering as rooms
+
+        if self.sites is not None:
+            columns = (column, f"{column}_probability")
+            self.sites.check_free(columns, "stack.cluster_analysis", "cluster_analysis", overwrite,
+                                  "name another, column=...")  # fmt: skip
+        cluster_source = _sources.first_source(self, cluster_source)
+        algorithm = _algorithm_for(cluster_source, algorithm)
+        rooms.check_algorithm(
+            algorithm, kwargs, inspect.signature(self.cluster_analysis).parameters
+        )
+        rooms.check_preprocessing(preprocessing, preprocessing_kwargs)
+        # An estimator brings its own seed.
+        own_seed = random_state is None and not isinstance(algorithm, str)
+        seed = None if own_seed else as_seed(random_state)
+        if isinstance(cluster_source, str) and cluster_source == "signal" and self._lazy:
+            found = _cluster_results.cluster_pixels_lazily(
+                self, algorithm, n_clusters, navigation_mask, signal_mask, seed, kwargs
+            )
+            scaled, good, estimator = found
+            centres_of = source_for_centers or "signal"
+        else:
+            features, own = _sources.cluster_features(
+                self, cluster_source, number_of_components, navigation_mask, signal_mask
+            )
+            good = np.isfinite(features).all(1) if features.dtype.kind == "f" else None
+            good = np.ones(len(features), bool) if good is None else good
+            mask = site_mask(self, navigation_mask)
+            if mask is not None:
+                good &= ~mask
+            said = f"cluster_source={cluster_source!r}" if own else "cluster_source"
+            rooms.check_features(features[good], said)
+            scaled = self._scaled(features[good], preprocessing, preprocessing_kwargs, seed)
+            n_clusters = _cluster_results.number_for(
+                self.learning_results,
+                algorithm,
+                n_clusters,
+                scaled,
+                covariance_type,
+                max_clusters,
+                seed,
+            )
+            rooms.say_cost(algorithm, len(scaled))
+            estimator = rooms.make_estimator(
+                algorithm,
+                n_clusters,
+                n_features=scaled.shape[1],
+                covariance_type=covariance_type,
+                random_state=seed,
+                **kwargs,
+            )
+            with seeded(as_seed(seed)):
+                estimator.fit(scaled)
+            centres_of = source_for_centers or ("signal" if own else cluster_source)
+        _cluster_results.store_clusters(
+            self, estimator, algorithm, scaled, good, centres_of, number_of_components
+        )
+        if self.sites is not None:
+            _cluster_results.write_clusters(self.sites, estimator, good, column)
+        return estimator.estimator if return_info else None
+
+    def estimate_number_of_clusters(
+        self,
+        cluster_source=None,
+        max_clusters=10,
+        preprocessing=None,
+        preprocessing_kwargs=None,
+        number_of_components=None,
+        navigation_mask=None,
+        signal_mask=None,
+        algorithm=None,
+        metric=None,
+        n_ref=4,
+        show_progressbar=None,
+        *,
+        covariance_type="auto",
+        random_state=None,
+        **kwargs,
+    ):
+        """Estimate how many clusters there are; :meth:`plot_cluster_metric` draws the curve.
+
+        Parameters
+        ----------
+        cluster_source, preprocessing, preprocessing_kwargs, number_of_components
+            As in :meth:`cluster_analysis`.
+        navigation_mask, signal_mask
+            As in :meth:`cluster_analysis`.
+        max_clusters : int
+            The most that are tried.
+        algorithm : str, optional
+            None: ``"gmm"`` for ``"bic"`` and ``"aic"``, else ``"kmeans"``.
+        metric : {"bic", "aic", "silhouette", "gap", "elbow"}, optional
+            ``"bic"``, ``"aic"``: lowest information criterion of a mixture of Gaussians.
+            ``"silhouette"``: how much nearer a site is to its own cluster than to the next.
+            ``"gap"``: against sites spread evenly. ``"elbow"``: bend of the summed squared
+            distances. None: ``"bic"``, or ``"gap"`` if another algorithm is named.
+        n_ref : int
+            Reference sets of ``"gap"``.
+        show_progressbar : bool, optional
+            None follows HyperSpy's preference.
+        covariance_type, random_state, **kwargs
+            As in :meth:`cluster_analysis`.
+
+        Returns
+        -------
+        int
+
+        Raises
+        ------
+        ValueError
+            As in :meth:`cluster_analysis`; or if no number can be estimated from so few sites.
+        KeyError, TypeError
+            As in :meth:`cluster_analysis`.
+
+        Notes
+        -----
+        At most 5,000 sites, a random subset, are used. Criteria count Gaussians: a curved or
+        continuous distribution, such as a gradient of composition, needs several of them, so
+        that the number grows with the number of sites.
+
+        Examples
+        --------
+        >>> stack.estimate_number_of_clusters("rvae", metric="bic")  # doctest: +SKIP
+        5
+        """
+        from hs_rvae import clustering as rooms
+
+        whole = isinstance(max_clusters, int | np.integer) and not isinstance(max_clusters, bool)
+        if not whole or max_clusters < 2:
+            raise ValueError(
+                f"max_clusters={max_clusters!r}: The max number of clusters, max_clusters, must be "
+                "specified and be >= 2."
+            )
+        if metric is None:
+            metric = "bic" if algorithm in (None, "gmm") else "gap"
+        if algorithm is None:
+            algorithm = "gmm" if metric in ("bic", "aic") else "kmeans"
+        counted = [name for name in rooms.ALGORITHMS if name != "hdbscan"]
+        if not isinstance(algorithm, str) or algorithm not in counted:
+            raise ValueError(
+                "Estimate number of clusters only works with supported clustering algorithms, not "
+                f"{algorithm!r}: {', '.join(map(repr, counted))}."
+            )
+        rooms.check_algorithm(
+            algorithm, kwargs, inspect.signature(self.estimate_number_of_clusters).parameters
+        )
+        rooms.check_preprocessing(preprocessing, preprocessing_kwargs, names_only=True)
+        seed = as_seed(random_state)
+        cluster_source = _sources.first_source(self, cluster_source)
+        features, _ = _sources.cluster_features(
+            self, cluster_source, number_of_components, navigation_mask, signal_mask, seed
+        )
+        good = np.isfinite(features).all(1)
+        mask = site_mask(self, navigation_mask)
+        good = good if mask is None else good & ~mask
+        rooms.check_features(features[good], f"cluster_source={cluster_source!r}")
+        scaled = self._scaled(features[good], preprocessing, preprocessing_kwargs, seed)
+        found = rooms.estimate_number(
+            scaled,
+            algorithm,
+            metric,
+            max_clusters=max_clusters,
+            n_ref=n_ref,
+            covariance_type=covariance_type,
+            random_state=seed,
+            progress=partial(
+                progressbar,
+                disable=not progressbar_wanted(show_progressbar),
+                leave=True,
+                desc="Clusters",
+            ),
+            **kwargs,
+        )
+        _cluster_results.store_metric(self.learning_results, found)
+        return found.best
+
+    def get_cluster_means(self, column="cluster"):
+        """Mean sub-image of each cluster, or of each value of any column of labels.
 
         Parameters
         ----------
         column : str
-            Column of labels: of :meth:`cluster_analysis`, or variants.
-        n_columns, cmap, intensity_limits, colorbar, title, font_size, figure
-            As in :func:`hs_rvae.plots.plot_cluster_means`.
+            Integer column; -1 is left out.
 
         Returns
         -------
-        matplotlib.figure.Figure
-
-        Raises
-        ------
-        KeyError, ValueError
-            As in :meth:`get_cluster_means`.
-
-        Examples
-        --------
-        >>> stack.plot_cluster_means()  # doctest: +SKIP
-        """
-        means = self.get_cluster_means(column)
-        axis = means.axes_manager.signal_axes[0]
-        calibrated = _units.is_calibrated(axis.units)
-        return plots.plot_cluster_means(
-            means.data,
-            list(means.metadata.Clusters.labels),
-            list(means.metadata.Clusters.counts),
-            pixel_size=abs(axis.scale) if calibrated else None,
-            pixel_units=axis.units if calibrated else "px",
-            n_columns=n_columns,
-            cmap=cmap,
-            intensity_limits=intensity_limits,
-            colorbar=colorbar,
-            intensity_label=self.metadata.get_item("Signal.quantity") or "intensity",
-            title=title,
-            font_size=font_size,
-            figure=figure,
-        )
-
-    def plot_cluster_metric(self, *, title=None, font_size=None, ax=None):
-        """Draw the curve from which the last number of clusters was chosen.
-
-        Parameters
-        ----------
-        title, font_size, ax
-            As in :func:`hs_rvae.plots.plot_cluster_metric`.
-
-        Returns
-        -------
-        matplotlib.axes.Axes
-
-        Raises
-        ------
-        ValueError
-            If no number was estimated yet.
-
-        Examples
-        --------
-        >>> stack.plot_cluster_metric()  # doctest: +SKIP
-        """
-        results = self.learning_results
-        if results.cluster_metric_data is None:
-            raise ValueError(
-                "Cluster metrics not estimated, please run `estimate_number_of_clusters` first."
-            )
-        return plots.plot_cluster_metric(
-            results.cluster_metric_index,
-            results.cluster_metric_data,
-            results.cluster_metric,
-            results.estimated_number_of_clusters,
-            title=title,
-            font_size=font_size,
-            ax=ax,
-        )
-
-    def plot_method_comparison(
-        self,
-        methods,
-        color="cluster",
-        *,
-        image=None,
-        maps=True,
-        contours=True,
-        cmap=None,
-        font_size=None,
-        figure=None,
-    ):
-        """Draw several methods on the same sites, side by side: scatters, and maps below.
-
-        Parameters
-        ----------
-        methods, color, maps, contours, cmap, font_size, figure
-            As in :func:`hs_rvae.plots.plot_method_comparison`.
-        image : Signal2D, array-like of shape (ny, nx) or False, optional
-            As in :meth:`plot_site_map`.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
+        hyperspy.api.signals.Signal2D
+            Navigation axis ``cluster``; ``metadata.Clusters`` has ``labels`` and ``counts``.
 
         Raises
         ------
         KeyError
-            If a column is missing.
+            If there is no such column.
         ValueError
-            If options do not fit, or the stack holds several images or frames.
+            If it holds no labels, or none but -1.
 
         Examples
         --------
-        >>> stack.plot_method_comparison(["pca", "tsne", "latent"], "angle")  # doctest: +SKIP
+        >>> stack.get_cluster_means("variant")  # doctest: +SKIP
         """
-        return plots.plot_method_comparison(
-            self._sites_to_plot(),
-            methods,
-            color,
-            image=self._image_to_plot(image),
-            maps=maps,
-            contours=contours,
-            cmap=cmap,
-            font_size=font_size,
-            figure=figure,
+        from hyperspy.signals import Signal2D
+
+        table = self.sites
+        if table is None or column not in table:
+            raise KeyError(
+                f"There is no column {column!r}; stack.cluster_analysis(column={column!r}) writes "
+                "one."
+            )
+        values = table[column]
+        if values.dtype.kind != "i":
+            raise ValueError(
+                f"column={column!r} holds no labels, which are whole numbers: take one that "
+                "stack.cluster_analysis() or stack.assign_variants() wrote."
+            )
+        labels, counts = np.unique(values[values >= 0], return_counts=True)
+        if not len(labels):
+            raise ValueError(
+                f"column={column!r}: all sites are undefined (-1): take another column."
+            )
+        members = np.stack([values == label for label in labels])
+        means = _cluster_results.sums_of(self, members) / counts[:, None]
+        shape = self.axes_manager._signal_shape_in_array
+        axes = [{"name": "cluster", "size": len(labels), "navigate": True}]
+        axes += [
+            axis.get_axis_dictionary() | {"navigate": False}
+            for axis in reversed(self.axes_manager.signal_axes)
+        ]
+        signal = Signal2D(means.reshape(-1, *shape), axes=axes)
+        signal.metadata.General.title = f"Means of {column}"
+        signal.metadata.set_item("Signal.quantity", self.metadata.get_item("Signal.quantity"))
+        signal.metadata.add_dictionary(
+            {"Clusters": {"labels": labels.tolist(), "counts": counts.tolist()}}
         )
+        return signal
+
+    def _scaled(self, features, preprocessing, options, seed):
+        """Features as HyperSpy scales them; an estimator of the caller's stays as it is."""
+        if preprocessing is not None and not isinstance(preprocessing, str):
+            preprocessing = own_copy(preprocessing, "preprocessing", seed)
+        with seeded(as_seed(seed)):
+            return self._scale_data_for_clustering(features, preprocessing, options)
+
+
+def _algorithm_for(source, algorithm):
+    if algorithm is not None:
+        return algorithm
+    of_hyperspy = hasattr(source, "axes_manager") or (
+        isinstance(source, str) and source in _OF_HYPERSPY
+    )
+    return "kmeans" if of_hyperspy else "gmm"

@@ -10,8 +10,6 @@ loading.
 import numpy as np
 from hyperspy.learn import LearningResults
 
-from hs_rvae.stores import guarded
-
 # With one row, or one column, per site.
 _ROWS = ("loadings", "bss_loadings", "navigation_mask")
 # Sums and centres of clusters hold for the sites that they were made from.
@@ -25,114 +23,90 @@ _MORE_OF_CLUSTERS = (
 )
 
 
-class ResultsMixin:
-    """Results of decompositions follow the sites of a stack."""
+def results_of_sites(results, rows):
+    """The decomposition of some of the sites, without clusters.
 
-    def _load_dictionary(self, file_data_dict):
-        super()._load_dictionary(file_data_dict)
-        # Straight from a file: what is made from it later needs no other guard.
-        if hasattr(self.data, "dask") and len(self.data.dask.layers) <= 2:
-            self.data = guarded(self.data)
-        # HyperSpy's figures cannot draw what a lazily loaded file leaves.
-        for name, value in vars(self.learning_results).items():
-            if hasattr(value, "dask"):
-                setattr(self.learning_results, name, value.compute())
+    Parameters
+    ----------
+    results : hyperspy.learn.LearningResults
+    rows : numpy.ndarray of int
+        Numbers of the sites.
 
-    def _site_numbers(self):
-        """A signal with the number of each site, to be sliced as the stack is."""
-        from hyperspy.signals import BaseSignal
+    Returns
+    -------
+    hyperspy.learn.LearningResults
+    """
+    kept = LearningResults()
+    skipped = _OF_CLUSTERS + _MORE_OF_CLUSTERS
+    for name, value in vars(results).items():
+        if name in skipped or value is None:
+            continue
+        if name in _ROWS or (name == "mean" and mean_is_of_sites(results)):
+            value = np.asarray(value).reshape(len(results.loadings), -1)[rows]
+            value = value[:, 0] if name == "navigation_mask" else value
+        setattr(kept, name, value)
+    return kept
 
-        axes = self.axes_manager
-        numbers = np.arange(max(axes.navigation_size, 1)).reshape(
-            axes._navigation_shape_in_array or (1,)
-        )
-        signal = BaseSignal(numbers).T if axes.navigation_dimension else BaseSignal(numbers)
-        for own, axis in zip(
-            axes.navigation_axes, signal.axes_manager.navigation_axes, strict=False
-        ):
-            axis.scale, axis.offset, axis.units = own.scale, own.offset, own.units
-        return signal
 
-    def _hand_results_to(self, other, rows):
-        """Give `other`, some of the sites, the decomposition of these; clusters are left out."""
-        own = self.learning_results
-        if own.loadings is None:
-            return
-        kept = LearningResults()
-        skipped = _OF_CLUSTERS + _MORE_OF_CLUSTERS
-        for name, value in vars(own).items():
-            if name in skipped or value is None:
-                continue
-            of_sites = name in _ROWS or (name == "mean" and mean_is_of_sites(own))
-            if of_sites:
-                value = np.asarray(value).reshape(len(own.loadings), -1)[rows]
-                value = value[:, 0] if name == "navigation_mask" else value
-            setattr(kept, name, value)
-        other.learning_results = kept
+def decomposition_results(components, algorithm, centre, output_dimension, masks, axes):
+    """A decomposition made here as HyperSpy stores its own.
 
-    def _drop_results(self):
-        """Forget results that do not belong to the sub-images any more."""
-        self.learning_results = LearningResults()
+    Parameters
+    ----------
+    components : Components
+        Of the sites and pixels that are not masked.
+    algorithm : str
+    centre : str or None
+    output_dimension : int
+    masks : tuple of numpy.ndarray of bool or None
+        Flat masks of sites and of pixels, True = excluded.
+    axes : hyperspy.axes.AxesManager
 
-    def _fill_decomposition(self, components, algorithm, centre, output_dimension, masks):
-        """Store a decomposition made here as HyperSpy stores its own.
+    Returns
+    -------
+    hyperspy.learn.LearningResults
+    """
+    results = LearningResults()
+    sites, pixels = masks
+    results.factors = _expanded(components.factors, pixels)
+    results.loadings = _expanded(components.loadings, sites)
+    results.mean = components.mean
+    results.centre = centre
+    results.decomposition_algorithm = algorithm
+    results.output_dimension = output_dimension
+    results.poissonian_noise_normalized = False
+    results.unfolded = False
+    if components.explained_variance is not None:
+        ratio = components.explained_variance_ratio
+        results.explained_variance = components.explained_variance
+        results.explained_variance_ratio = ratio
+    if sites is not None:
+        results.navigation_mask = sites.reshape(axes._navigation_shape_in_array)
+    if pixels is not None:
+        results.signal_mask = pixels.reshape(axes._signal_shape_in_array)
+    return results
 
-        Parameters
-        ----------
-        components : Components
-            Of the sites and pixels that are not masked.
-        algorithm : str
-        centre : str or None
-        output_dimension : int
-        masks : tuple of numpy.ndarray of bool or None
-            Flat masks of sites and of pixels, True = excluded.
-        """
-        results = LearningResults()
-        sites, pixels = masks
-        results.factors = _expanded(components.factors, pixels)
-        results.loadings = _expanded(components.loadings, sites)
-        results.mean = components.mean
-        results.centre = centre
-        results.decomposition_algorithm = algorithm
-        results.output_dimension = output_dimension
-        results.poissonian_noise_normalized = False
-        results.unfolded = False
-        if components.explained_variance is not None:
-            ratio = components.explained_variance_ratio
-            results.explained_variance = components.explained_variance
-            results.explained_variance_ratio = ratio
-            results.number_significant_components = self._elbow(ratio)
-        axes = self.axes_manager
-        if sites is not None:
-            results.navigation_mask = sites.reshape(axes._navigation_shape_in_array)
-        if pixels is not None:
-            results.signal_mask = pixels.reshape(axes._signal_shape_in_array)
-        self._update_results(results)
 
-    def _elbow(self, ratio):
-        """Number of components before the bend of the scree plot, as HyperSpy counts them."""
-        return int(self.estimate_elbow_position(ratio)) + 1 if len(ratio) > 1 else 1
+def update_results(known, results):
+    """Put a decomposition into known results; an earlier unmixing goes, clusters stay."""
+    fresh = {k: None for k in vars(LearningResults) if _is_of_decomposition(k)}
+    values = {k: v for k, v in vars(results).items() if k not in _OF_CLUSTERS}
+    mean, mask = values.get("mean"), values.get("signal_mask")
+    if mean is not None and mask is not None:
+        mean = np.asarray(mean)
+        if mean.size == np.count_nonzero(~np.asarray(mask)):
+            values["mean"] = _expanded(mean.reshape(-1, 1), np.ravel(mask))[:, 0]
+    vars(known).update(fresh | values)
 
-    def _update_results(self, results):
-        """Take over a decomposition; the unmixing of an earlier one goes, clusters stay."""
-        fresh = {k: None for k in vars(LearningResults) if _is_of_decomposition(k)}
-        values = {k: v for k, v in vars(results).items() if k not in _OF_CLUSTERS}
-        mean, mask = values.get("mean"), values.get("signal_mask")
-        if mean is not None and mask is not None:
-            mean = np.asarray(mean)
-            if mean.size == np.count_nonzero(~np.asarray(mask)):
-                values["mean"] = _expanded(mean.reshape(-1, 1), np.ravel(mask))[:, 0]
-        vars(self.learning_results).update(fresh | values)
 
-    def _mean_of_model(self):
-        """The mean that was subtracted, in the shape that adds to the data; None if none."""
-        results = self.learning_results
-        if results.mean is None:
-            return None
-        mean, axes = np.asarray(results.mean), self.axes_manager
-        if mean_is_of_sites(results):
-            return mean.reshape(axes._navigation_shape_in_array + (1,) * axes.signal_dimension)
-        return mean.reshape(axes._signal_shape_in_array)
+def mean_to_add(results, axes):
+    """The mean that was subtracted, in the shape that adds to the data; None if none."""
+    if results.mean is None:
+        return None
+    mean = np.asarray(results.mean)
+    if mean_is_of_sites(results):
+        return mean.reshape(axes._navigation_shape_in_array + (1,) * axes.signal_dimension)
+    return mean.reshape(axes._signal_shape_in_array)
 
 
 def mean_is_of_sites(results):

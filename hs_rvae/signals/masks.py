@@ -7,66 +7,61 @@ import numpy as np
 from hs_rvae.masked_arrays import refuse_masked
 
 
-class MasksMixin:
-    """Masks in the order of the data."""
+def site_mask(signal, navigation_mask):
+    """Flat mask of sites, True = excluded, or None; arrays in the order of the data."""
+    shape = signal.axes_manager._navigation_shape_in_array
+    return flat_mask("navigation_mask", navigation_mask, shape, shape, "signal")
 
-    def _flat_masks(self, navigation_mask, signal_mask):
-        """Flat masks of sites and pixels, True = excluded; None where there is none."""
-        axes = self.axes_manager
-        return (
-            flat_mask(
-                "navigation_mask",
-                navigation_mask,
-                axes._navigation_shape_in_array,
-                axes.navigation_shape,
-                "signal",
-            ),
-            self._pixel_mask(signal_mask),
-        )
 
-    def _site_mask(self, navigation_mask):
-        """Flat mask of sites, True = excluded, or None; arrays as the data have them."""
-        shape = self.axes_manager._navigation_shape_in_array
-        return flat_mask("navigation_mask", navigation_mask, shape, shape, "signal")
+def table_mask(sites, navigation_mask):
+    """Flat mask of the rows of a site table, True = excluded, or None."""
+    shape = (len(sites),)
+    return flat_mask("navigation_mask", navigation_mask, shape, shape, "signal")
 
-    def _table_mask(self, navigation_mask):
-        """Flat mask of the rows of the site table, True = excluded, or None."""
-        shape = (len(self.sites),)
-        return flat_mask("navigation_mask", navigation_mask, shape, shape, "signal")
 
-    def _pixel_mask(self, signal_mask):
-        """Flat mask of pixels, True = excluded, or None."""
-        shape = self.axes_manager._signal_shape_in_array
-        return flat_mask("signal_mask", signal_mask, shape, shape, "navigation")
+def pixel_mask(signal, signal_mask):
+    """Flat mask of pixels, True = excluded, or None."""
+    shape = signal.axes_manager._signal_shape_in_array
+    return flat_mask("signal_mask", signal_mask, shape, shape, "navigation")
 
-    def _masks_for_hyperspy(self, masks):
-        """The same masks as signals, whose orientation HyperSpy cannot mistake."""
-        from hyperspy.signals import BaseSignal
 
-        axes, given = self.axes_manager, {}
-        if masks[0] is not None:
-            given["navigation_mask"] = BaseSignal(masks[0].reshape(axes._navigation_shape_in_array))
-            given["navigation_mask"] = given["navigation_mask"].T
-        if masks[1] is not None:
-            given["signal_mask"] = BaseSignal(masks[1].reshape(axes._signal_shape_in_array))
-        return given
+def flat_masks(signal, navigation_mask, signal_mask):
+    """Flat masks of sites, in HyperSpy's order of axes, and of pixels; None where there is none."""
+    axes = signal.axes_manager
+    shapes = axes._navigation_shape_in_array, axes.navigation_shape
+    sites = flat_mask("navigation_mask", navigation_mask, *shapes, "signal")
+    return sites, pixel_mask(signal, signal_mask)
 
-    def _rows_of(self, data, masks):
-        """Sub-images as rows of pixels, without what is masked; (n, p), of NumPy or dask."""
-        from hs_rvae import decomposition as rooms
 
-        keep = [None if mask is None else np.flatnonzero(~mask) for mask in masks]
-        axes = self.axes_manager
-        if hasattr(data, "dask"):
-            if axes.navigation_dimension != 1:
-                data = self._data_aligned_with_axes
-                data = data.reshape(axes.navigation_size or 1, *axes._signal_shape_in_array)
-            return rooms.as_blocks(data, *keep)
-        if axes.navigation_dimension > 1 or axes.signal_dimension != data.ndim - 1:
-            data = self._data_aligned_with_axes
-        flat = data.reshape(axes.navigation_size or 1, -1)
-        flat = flat if keep[0] is None else flat[keep[0]]
-        return flat if keep[1] is None else flat[:, keep[1]]
+def masks_for_hyperspy(axes, masks):
+    """The same masks as signals, whose orientation HyperSpy cannot mistake."""
+    from hyperspy.signals import BaseSignal
+
+    given = {}
+    if masks[0] is not None:
+        given["navigation_mask"] = BaseSignal(masks[0].reshape(axes._navigation_shape_in_array))
+        given["navigation_mask"] = given["navigation_mask"].T
+    if masks[1] is not None:
+        given["signal_mask"] = BaseSignal(masks[1].reshape(axes._signal_shape_in_array))
+    return given
+
+
+def rows_of(signal, masks=(None, None)):
+    """Sub-images as rows of pixels, without what is masked; (n, p), of NumPy or dask."""
+    from hs_rvae import decomposition as rooms
+
+    keep = [None if mask is None else np.flatnonzero(~mask) for mask in masks]
+    data, axes = signal.data, signal.axes_manager
+    if hasattr(data, "dask"):
+        if axes.navigation_dimension != 1:
+            data = signal._data_aligned_with_axes
+            data = data.reshape(axes.navigation_size or 1, *axes._signal_shape_in_array)
+        return rooms.as_blocks(data, *keep)
+    if axes.navigation_dimension > 1 or axes.signal_dimension != data.ndim - 1:
+        data = signal._data_aligned_with_axes
+    flat = data.reshape(axes.navigation_size or 1, -1)
+    flat = flat if keep[0] is None else flat[keep[0]]
+    return flat if keep[1] is None else flat[:, keep[1]]
 
 
 def flat_mask(name, mask, shape, numpy_shape, other):

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.files import file_of, plain
-from hs_rvae.signals import construction as _construction
-from hs_rvae.signals.rebuilding import RVAE_NODE
+from hs_rvae.signals import cutting as _cutting
 
+#: How a model was applied.
+RVAE_NODE = "Sub_images.rvae"
 #: Of each image: path, shape, and a digest of pixels. A list of these in a joined stack.
 IMAGE_NODE = "Sub_images.image_file"
 #: Path of the model.
@@ -37,213 +37,104 @@ _OF_MODEL = {
 }
 
 
-class OriginsMixin:
-    """Bring image and model back from their files."""
+def find_file(signal, path, known, whose, verb):
+    """The first of the places where a file may be that has it."""
+    own, then = file_of(signal), signal.metadata.get_item(FOLDER_NODE)
+    given = path if path is not None else known
+    if not isinstance(given, str | os.PathLike) or not str(given):
+        raise ValueError(
+            f"The stack does not know a file of {whose}: stack.{verb}(path) reads it from one."
+        )
+    places = [Path(given).expanduser()]
+    if own is not None and path is not None:
+        places.append(own.parent / given)
+    elif own is not None:
+        if then:
+            try:
+                places.insert(0, own.parent / os.path.relpath(given, then))
+            except ValueError:  # another drive of Windows
+                pass
+        places.append(own.parent / places[-1].name)
+    places = list(dict.fromkeys(Path(os.path.abspath(place)) for place in places))
+    found = next((place for place in places if place.exists()), None)
+    if found is None:
+        raise FileNotFoundError(
+            f"The file of {whose} is not there: looked for "
+            f"{', '.join(repr(str(place)) for place in places)}. stack.{verb}(path) reads it "
+            "from another place."
+        )
+    return found
 
-    def load_image(self, path=None, *, lazy=None):
-        """
-        Load the image that the sub-images were cut from, and make it :attr:`image`.
 
-        It must have the shape and the calibration of that image, and where the image was in memory
-        when sub-images were cut, also its pixels (compared in a square in the middle).
+def read_image(path, note, lazy, sites):
+    """The signal of a file that is the noted image."""
+    from hyperspy.io import load
 
-        Parameters
-        ----------
-        path : str, pathlib.Path or list of these, optional
-            None: where the image was saved to or read from, as far as the stack knows; if the
-            stack was moved together with the image, beside the stack. A relative path is also
-            tried beside the file of the stack. For a stack that joins several images, one path for
-            each, or None.
-        lazy : bool, optional
-            None: as the stack is.
+    loaded = load(path, lazy=lazy)
+    signals = loaded if isinstance(loaded, list) else [loaded]
+    number = note.get("number")
+    if number is not None and number < len(signals):
+        signals = [signals[number]]
+    why = [_other_image(signal, note, sites) for signal in signals]
+    fitting = [signal for signal, other in zip(signals, why, strict=True) if not other]
+    if len(fitting) != 1:
+        what = (
+            f"holds {len(fitting)} such images"
+            if fitting
+            else f"is not the image of this stack: it has {'; '.join(dict.fromkeys(why))}"
+        )
+        raise ValueError(
+            f"path={str(path)!r} {what}. Load it with hyperspy.api.load, bring it to the shape "
+            "and calibration that the sub-images were cut with, and set stack.image."
+        )
+    return fitting[0]
 
-        Returns
-        -------
-        hyperspy.api.signals.Signal2D or list of these
-            The image, held by the stack.
 
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file; the message says where it was looked for.
-        ValueError
-            If no path is known, or the file holds another image; the stack is as it was.
-
-        Examples
-        --------
-        >>> stack = hs.load("film_stack.zspy")  # doctest: +SKIP
-        >>> stack.load_image()  # doctest: +SKIP
-        <Signal2D, title: film, dimensions: (|1024, 1024)>
-        """
-        notes = image_notes(self)
-        joined = "image" in self.sites if self.sites is not None else len(notes) > 1
-        paths = list(path) if isinstance(path, list | tuple) else [path] * len(notes)
-        if len(paths) != len(notes) or (path is not None and joined and not isinstance(path, list)):
-            raise ValueError(
-                f"path={path!r}: the stack has {len(notes)} images; give a list of as many paths."
+def _other_image(image, note, sites):
+    """What tells that a signal is not the noted image; empty if nothing does."""
+    shape = tuple(note.get("shape", image.data.shape))
+    if image.data.shape != shape:
+        return f"the shape {image.data.shape} instead of {shape}"
+    try:
+        image = _cutting.parent_image(image)
+    except (TypeError, ValueError) as error:
+        return f"another kind of data ({error})"
+    if sites is not None:
+        size, units = _cutting.pixel_size(image), _cutting.pixel_units(image)
+        if units != sites.pixel_units or not np.allclose(size, sites.pixel_size, rtol=1e-3):
+            return (
+                f"pixels of {size[0]:.6g} x {size[1]:.6g} {units} instead of "
+                f"{sites.pixel_size[0]:.6g} x {sites.pixel_size[1]:.6g} {sites.pixel_units}"
             )
-        images = []
-        for number, (note, one) in enumerate(zip(notes, paths, strict=True)):
-            whose = f"image {number}" if joined else "the image"
-            found = self._find_file(one, note.get("path"), whose, "load_image")
-            images.append(self._read_image(found, note, self._lazy if lazy is None else lazy))
-        self.image = images if joined else images[0]
-        return self.image
+    if note.get("pixels") and _digest(image) != note["pixels"]:
+        return "other pixels"
+    return ""
 
-    def load_rvae_model(self, path=None, *, device=None):
-        """
-        Load the model that wrote the site table, and make it :attr:`rvae_model`.
 
-        The table stays as it is, with registered angles and variants; :meth:`apply_rvae` writes it
-        anew.
+def note_files(signal, folder):
+    """Note where image and model are now, and the folder that the stack goes to."""
+    images = signal.image if isinstance(signal.image, list) else [signal.image]
+    notes = image_notes(signal)
+    if any(image is not None for image in images) and len(images) == len(notes):
+        notes = [
+            note
+            if image is None or str(file_of(image) or "") in ("", note.get("path"))
+            else note_of(image)
+            for image, note in zip(images, notes, strict=True)
+        ]
+        joined = isinstance(signal.image, list)
+        signal.metadata.set_item(IMAGE_NODE, notes if joined else notes[0])
+    model = getattr(signal._rvae_model, "path_", None)
+    if model is not None and signal.metadata.has_item(RVAE_NODE):
+        signal.metadata.set_item(MODEL_NODE, str(model))
+    signal.metadata.set_item(FOLDER_NODE, str(folder))
 
-        Parameters
-        ----------
-        path : str or pathlib.Path, optional
-            None: where the model was saved to or read from, as far as the stack knows, or a
-            ``.safetensors`` of the same name beside the file of the stack. A relative path is also
-            tried there.
-        device : str or torch.device, optional
-            Where to use it. None: CUDA where there is one.
 
-        Returns
-        -------
-        RVAE
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file; the message says where it was looked for.
-        ValueError
-            If no path is known, or the model is not the one that wrote the table; the stack is as
-            it was.
-
-        Examples
-        --------
-        >>> stack = hs.load("film_stack.zspy")  # doctest: +SKIP
-        >>> stack.load_rvae_model()  # doctest: +SKIP
-        <RVAE harmonic, 2 content latents, fitted to 512 sites>
-        """
-        from hs_rvae.rvae.estimator import RVAE
-
-        if not self.metadata.has_item(RVAE_NODE):
-            raise ValueError(
-                "The stack has no results of a model: stack.apply_rvae(path) encodes the "
-                "sub-images with one."
-            )
-        known = self.metadata.get_item(MODEL_NODE)
-        own = file_of(self)
-        if not isinstance(known, str) and path is None and own is not None:
-            beside = own.with_suffix(".safetensors")
-            known = str(beside) if beside.is_file() else None
-        found = self._find_file(path, known, "the model", "load_rvae_model")
-        model = RVAE.load(found, device)
-        node = self.metadata.get_item(RVAE_NODE).as_dictionary()
-        if node.get("fit_id") != model.fit_id_:
-            how = _difference(model, node)
-            raise ModelMismatch(
-                f"path={str(found)!r} is not the model that wrote the site table: it {how}. "
-                "stack.apply_rvae(path) encodes the sub-images with it."
-            )
-        self._check_columns_of(model)
-        self._rvae_model = model
-        return model
-
-    def _find_file(self, path, known, whose, verb):
-        """The first of the places where a file may be that has it."""
-        own, then = file_of(self), self.metadata.get_item(FOLDER_NODE)
-        given = path if path is not None else known
-        if not isinstance(given, str | os.PathLike) or not str(given):
-            raise ValueError(
-                f"The stack does not know a file of {whose}: stack.{verb}(path) reads it from one."
-            )
-        places = [Path(given).expanduser()]
-        if own is not None and path is not None:
-            places.append(own.parent / given)
-        elif own is not None:
-            if then:
-                try:
-                    places.insert(0, own.parent / os.path.relpath(given, then))
-                except ValueError:  # another drive of Windows
-                    pass
-            places.append(own.parent / places[-1].name)
-        places = list(dict.fromkeys(Path(os.path.abspath(place)) for place in places))
-        found = next((place for place in places if place.exists()), None)
-        if found is None:
-            raise FileNotFoundError(
-                f"The file of {whose} is not there: looked for "
-                f"{', '.join(repr(str(place)) for place in places)}. stack.{verb}(path) reads it "
-                "from another place."
-            )
-        return found
-
-    def _read_image(self, path, note, lazy):
-        """The signal of a file that is the noted image."""
-        from hyperspy.io import load
-
-        loaded = load(path, lazy=lazy)
-        signals = loaded if isinstance(loaded, list) else [loaded]
-        number = note.get("number")
-        if number is not None and number < len(signals):
-            signals = [signals[number]]
-        why = [self._other_image(signal, note) for signal in signals]
-        fitting = [signal for signal, other in zip(signals, why, strict=True) if not other]
-        if len(fitting) != 1:
-            what = (
-                f"holds {len(fitting)} such images"
-                if fitting
-                else f"is not the image of this stack: it has {'; '.join(dict.fromkeys(why))}"
-            )
-            raise ValueError(
-                f"path={str(path)!r} {what}. Load it with hyperspy.api.load, bring it to the shape "
-                "and calibration that the sub-images were cut with, and set stack.image."
-            )
-        return fitting[0]
-
-    def _other_image(self, image, note):
-        """What tells that a signal is not the noted image; empty if nothing does."""
-        shape = tuple(note.get("shape", image.data.shape))
-        if image.data.shape != shape:
-            return f"the shape {image.data.shape} instead of {shape}"
-        try:
-            image = _construction.parent_image(image)
-        except (TypeError, ValueError) as error:
-            return f"another kind of data ({error})"
-        sites = self.sites
-        if sites is not None:
-            size, units = _construction.pixel_size(image), _construction.pixel_units(image)
-            if units != sites.pixel_units or not np.allclose(size, sites.pixel_size, rtol=1e-3):
-                return (
-                    f"pixels of {size[0]:.6g} x {size[1]:.6g} {units} instead of "
-                    f"{sites.pixel_size[0]:.6g} x {sites.pixel_size[1]:.6g} {sites.pixel_units}"
-                )
-        if note.get("pixels") and _digest(image) != note["pixels"]:
-            return "other pixels"
-        return ""
-
-    def _note_files(self, folder):
-        """Note where image and model are now, and the folder that the stack goes to."""
-        images = self.image if isinstance(self.image, list) else [self.image]
-        notes = image_notes(self)
-        if any(image is not None for image in images) and len(images) == len(notes):
-            notes = [
-                note
-                if image is None or str(file_of(image) or "") in ("", note.get("path"))
-                else note_of(image)
-                for image, note in zip(images, notes, strict=True)
-            ]
-            joined = isinstance(self.image, list)
-            self.metadata.set_item(IMAGE_NODE, notes if joined else notes[0])
-        model = getattr(self._rvae_model, "path_", None)
-        if model is not None and self.metadata.has_item(RVAE_NODE):
-            self.metadata.set_item(MODEL_NODE, str(model))
-        self.metadata.set_item(FOLDER_NODE, str(folder))
-
-    def _how_to_load(self, node, verb):
-        """Which call brings a file back, for messages."""
-        known = self.metadata.get_item(node)
-        path = known if isinstance(known, str) else getattr(known, "path", "")
-        return f"stack.{verb}() reads it from {path!r}" if path else f"stack.{verb}(path) reads it"
+def how_to_load(signal, node, verb):
+    """Which call brings a file back, for messages."""
+    known = signal.metadata.get_item(node)
+    path = known if isinstance(known, str) else getattr(known, "path", "")
+    return f"stack.{verb}() reads it from {path!r}" if path else f"stack.{verb}(path) reads it"
 
 
 def note_of(image):
@@ -280,7 +171,7 @@ def _digest(image):
     return hashlib.sha256(square.tobytes()).hexdigest()
 
 
-def _difference(model, node):
+def difference(model, node):
     """Text: the settings in which a model differs from the one noted in the metadata."""
     pairs = [(name, getattr(model, own), node.get(name)) for name, own in _OF_MODEL.items()]
     other = [

@@ -1,56 +1,29 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The rVAE verbs of a stack: fit a model, apply one, write what it says into the site table."""
+"""The rVAE methods of a stack: fit a model, apply one, decode it."""
 
 import os
 
 import numpy as np
+from hyperspy.signals import Signal2D
 
 from hs_rvae.exceptions import ModelMismatch
-from hs_rvae.progress import explain_interruption as interruptible
-from hs_rvae.progress import progressbar_wanted as shown
-from hs_rvae.signals.masks import MasksMixin
-from hs_rvae.signals.model_input import model_intensities, of_images, to_model_pixels
-from hs_rvae.signals.origins import MODEL_NODE
-from hs_rvae.signals.rebuilding import RVAE_NODE
+from hs_rvae.progress import explain_interruption, progressbar_wanted
+from hs_rvae.signals import reconstruction as _reconstruction
+from hs_rvae.signals.blocks import images_of, with_images
+from hs_rvae.signals.masks import table_mask
+from hs_rvae.signals.origins import RVAE_NODE
 from hs_rvae.signals.recording import recorded
-from hs_rvae.signals.turning import TURNED
+from hs_rvae.signals.resampling import model_intensities, of_images, to_model_pixels
+from hs_rvae.signals.site_signal import SiteSignal
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
 
 _TO_ENCODE = "The new model is fitted: stack.apply_rvae() encodes the sites with it."
 
 
-class RVAEMixin(MasksMixin):
-    """Fit and apply rVAE models."""
-
-    # Fitted by a call of rvae() that was interrupted before the table was written.
-    _unused_model = None
-
-    @property
-    def rvae_model(self):
-        """The fitted :class:`~hs_rvae.RVAE`, held by reference and not saved with the stack.
-
-        It is the model that wrote the columns of :attr:`sites`. In a stack without such columns it
-        is that of an :meth:`rvae` that was interrupted after the fit, if there was one.
-
-        Raises
-        ------
-        RuntimeError
-            If the stack has none; the message says which call brings it back.
-        """
-        if self._rvae_model is not None:
-            return self._rvae_model
-        if self.metadata.has_item(RVAE_NODE):
-            raise RuntimeError(
-                "The rVAE model is not saved with the stack: "
-                f"{self._how_to_load(MODEL_NODE, 'load_rvae_model')}, if it was saved with "
-                "stack.rvae_model.save(path); stack.apply_rvae(path) also encodes the sub-images "
-                "anew."
-            )
-        if self._unused_model is not None:
-            return self._unused_model
-        raise RuntimeError("No rVAE model yet: call stack.rvae() or stack.apply_rvae(path).")
+class RVAEMethods(SiteSignal):
+    """Fit, apply and decode rVAE models."""
 
     @recorded
     def rvae(
@@ -177,7 +150,7 @@ class RVAEMixin(MasksMixin):
             memory_budget=memory_budget,
             random_state=random_state,
             device=device,
-            show_progressbar=shown(show_progressbar),
+            show_progressbar=progressbar_wanted(show_progressbar),
         )
         if isinstance(initial_model, str | os.PathLike):
             initial_model = RVAE.load(initial_model)
@@ -263,33 +236,228 @@ class RVAEMixin(MasksMixin):
         if not isinstance(model, RVAE):
             raise TypeError(f"model is a {type(model).__name__}; give an RVAE or the path of one.")
         replaced = self._replaced_by(model, "stack.apply_rvae", overwrite)
-        with interruptible("stack.apply_rvae() was interrupted: the site table is as it was."):
+        with explain_interruption(
+            "stack.apply_rvae() was interrupted: the site table is as it was."
+        ):
             images, offsets, rows = self._rvae_input(navigation_mask)
             images, step = to_model_pixels(images, model, *self._pixel_calibration())
             gain, offset = model_intensities(images, model, rescale_intensity)
             if rescale_intensity:
                 images = of_images(lambda block: (block - offset) / gain, images)
-            show = shown(show_progressbar)
+            show = progressbar_wanted(show_progressbar)
             result = model.transform(images, offsets * step, show_progressbar=show)
         if result.shift is not None:
             result.shift, result.shift_std = result.shift / step, result.shift_std / step
         applied = {"pixel_step": step, "intensity_gain": gain, "intensity_offset": offset}
         self._write_rvae(model, result, rows, replaced, applied)
 
+    def get_rvae_model(self, *, lazy_output=None, show_progressbar=None):
+        """What the model says each sub-image looks like.
+
+        Decoded from the site's latents, turned by its angle (also a registered one), moved by its
+        shift if there is one, centred on the column (``offset_x``, ``offset_y``), in the
+        intensity units of the stack. The content ends with the model's soft disk; outside is the
+        mean level, up to a ripple.
+
+        Parameters
+        ----------
+        lazy_output : bool, optional
+            Decode when asked for, block by block. None: as the stack is.
+        show_progressbar : bool, optional
+            None follows HyperSpy's preference.
+
+        Returns
+        -------
+        SubImageStack or LazySubImageStack
+            float32, with the axes, site table and metadata of the stack. NaN for sites without
+            latents.
+
+        Raises
+        ------
+        RuntimeError
+            If the stack has no model at hand.
+        ValueError
+            If the table was not written by this model, or does not hold what it needs; the message
+            says what to call.
+
+        Examples
+        --------
+        >>> import hs_rvae
+        >>> image, truth = hs_rvae.simulation.simulate_perovskite((300, 300), random_state=0)
+        >>> stack = hs_rvae.SubImageStack.from_positions(image, truth.b_sites, window_size=40)
+        >>> stack.rvae(output_dimension=1, epochs=2, random_state=0)
+        >>> stack.get_rvae_model().data.shape == stack.data.shape
+        True
+        """
+        decode, pose = self._decoder()
+        return with_images(
+            self, decode, [pose], "rvae-decode", "rVAE model of", lazy_output, show_progressbar
+        )
+
+    def get_rvae_residual(self, *, lazy_output=None, show_progressbar=None):
+        """What the model leaves of each sub-image: data minus model, inside the model's disk.
+
+        The disk's edge is soft: data fade there as the model does, and the residual is 0 outside,
+        so that sums, means and decompositions over pixels stay finite. Inside, a good model leaves
+        the noise.
+
+        Parameters
+        ----------
+        lazy_output, show_progressbar
+            As in :meth:`get_rvae_model`.
+
+        Returns
+        -------
+        SubImageStack or LazySubImageStack
+            As :meth:`get_rvae_model`.
+
+        Raises
+        ------
+        RuntimeError
+            As :meth:`get_rvae_model`.
+        ValueError
+            As :meth:`get_rvae_model`; also for a stack whose sub-images are turned back already.
+
+        Examples
+        --------
+        >>> residual = stack.get_rvae_residual()  # doctest: +SKIP
+        >>> stack.sites["residual"] = residual.data.std((1, 2))  # doctest: +SKIP
+        """
+        decode, pose = self._decoder()
+        model, size = self.rvae_model._model, self.data.shape[-1]
+        return with_images(
+            self,
+            _reconstruction.make_subtractor(decode, model, self._applied(), size),
+            [images_of(self), pose],
+            "rvae-residual",
+            "rVAE residual of",
+            lazy_output,
+            show_progressbar,
+        )
+
+    def get_rvae_manifold(self, shape=(10, 10), limits=(-2.0, 2.0), axes=(0, 1)):
+        """Sub-images decoded on a grid of two latents, or of the only one, the others at 0.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Steps along the second and the first of `axes` (rows, columns).
+        limits : tuple of float
+            Lowest and highest value of the latents.
+        axes : tuple of int
+            Numbers of the latents along the first and the second navigation axis.
+
+        Returns
+        -------
+        hyperspy.api.signals.Signal2D
+            Navigation axes ``latent_i`` and ``latent_j`` in units of the latents, signal axes and
+            intensities as the stack's, in the frame in which the angles of the table are 0 (as
+            :meth:`derotate`).
+
+        Raises
+        ------
+        RuntimeError
+            If the stack has no model at hand.
+        ValueError
+            If the model has no such latents, or did not write the site table.
+
+        Examples
+        --------
+        >>> stack.get_rvae_manifold((7, 9)).plot()  # doctest: +SKIP
+        """
+        model, node = self._model_of_sites(), self._applied()
+        latent, axes = _reconstruction.latent_grid(model, shape, limits, axes)
+        size = self.data.shape[-1]
+        images = model.inverse_transform(
+            latent.reshape(-1, latent.shape[-1]),
+            node["angle_offset"],
+            window_size=size,
+            pixel_step=node["pixel_step"],
+        )
+        images = _reconstruction.to_stack(images, node)
+        images = images.reshape(*[axis["size"] for axis in axes], size, size)
+        axes += [axis.get_axis_dictionary() for axis in reversed(self.axes_manager.signal_axes)]
+        metadata = {"General": {"title": f"rVAE manifold of {self.metadata.General.title}"}}
+        quantity = self.metadata.get_item("Signal.quantity")
+        if quantity:
+            metadata["Signal"] = {"quantity": quantity}
+        return Signal2D(images, axes=axes, metadata=metadata)
+
+    @recorded
+    def derotate(self, column="angle", *, fill_value=0.0, lazy_output=None, show_progressbar=None):
+        """Turn all sub-images back by their angles, into a common frame.
+
+        In it the angle is 0 for all sites: after :meth:`register_angle`, what the angles measure
+        points along +x. The data themselves are turned, about the column and by spline
+        interpolation, which keeps the motif and takes some of the pixels' noise. The column
+        then stands on the middle of the window.
+
+        Parameters
+        ----------
+        column : str
+            Column of angles, in radians unless its unit is deg, from +x towards +y. It stays in the
+            table: it says by how much each sub-image was turned back.
+        fill_value : float or None
+            Outside the circle inscribed in the window, where a turned window has no data. None:
+            the window, mirrored at its sides.
+        lazy_output, show_progressbar
+            As in :meth:`get_rvae_model`.
+
+        Returns
+        -------
+        SubImageStack or LazySubImageStack
+            float32, with the axes, site table and metadata of the stack. NaN for sites without
+            angle.
+
+        Raises
+        ------
+        ValueError
+            If there is no such column, the windows are not square or not centred on their columns,
+            or the sub-images are turned back already.
+
+        Examples
+        --------
+        >>> import hs_rvae
+        >>> image, truth = hs_rvae.simulation.simulate_perovskite((300, 300), random_state=0)
+        >>> xy = truth.b_sites[["x", "y"]]
+        >>> stack = hs_rvae.SubImageStack.from_positions(
+        ...     image, xy, window_size=40, columns={"direction": truth.b_sites["angle"]}
+        ... )
+        >>> turned = stack.derotate("direction")
+        >>> turned.mean("site").data.shape
+        (40, 40)
+        """
+        self._check_not_turned()
+        sites = self._square_windows()
+        if column not in sites:
+            raise ValueError(
+                f"column={column!r}: the site table has no such column; stack.rvae() writes "
+                "'angle'."
+            )
+        _reconstruction.warn_of_oblong_pixels(self.axes_manager.signal_axes)
+
+        def turn_back(data, pose):
+            return _reconstruction.turn(data, -pose[:, 0], pose[:, 1:], fill_value)
+
+        pose = sites[[column, "offset_x", "offset_y"]]
+        pose[:, 0] = _units.radians(pose[:, 0], sites.units[column])
+        turned = with_images(
+            self,
+            turn_back,
+            [images_of(self), pose],
+            "derotate",
+            "Turned back:",
+            lazy_output,
+            show_progressbar,
+        )
+        zeros = np.zeros(len(sites))
+        turned.sites.set_many({"offset_x": zeros, "offset_y": zeros}, writer="from_positions")
+        turned.metadata.set_item(_reconstruction.TURNED, column)
+        return turned
+
     def _model_to_apply(self):
         """The model of an rvae() that was interrupted after the fit, else that of the stack."""
         return self.rvae_model if self._unused_model is None else self._unused_model
-
-    def _model_of_sites(self):
-        """The model, which must be the one that wrote the site table."""
-        model, written = self.rvae_model, self.metadata.get_item(f"{RVAE_NODE}.fit_id")
-        if getattr(model, "fit_id_", None) != written:
-            by = "has no columns of" if written is None else "was written by another fit than"
-            raise ModelMismatch(
-                f"The site table {by} stack.rvae_model: call stack.apply_rvae(stack.rvae_model), "
-                "or stack.apply_rvae(path) with the file of the model that you want."
-            )
-        return model
 
     def _replaced_by(self, model, verb, overwrite):
         """Columns that a model replaces or removes; the user's are refused before any work."""
@@ -311,11 +479,8 @@ class RVAEMixin(MasksMixin):
         model = self._model_of_sites()
         images, offsets, _ = self._rvae_input(None)
         images, step = to_model_pixels(images, model, *self._pixel_calibration())
-        node = self.metadata.get_item(RVAE_NODE)
-        gain, offset = (
-            node.get_item(f"intensity_{name}", default)
-            for name, default in (("gain", 1.0), ("offset", 0.0))
-        )
+        node = self._applied()
+        gain, offset = node["intensity_gain"], node["intensity_offset"]
         if (gain, offset) != (1.0, 0.0):
             images = of_images(lambda block: (block - offset) / gain, images)
         return images, offsets * step
@@ -329,12 +494,12 @@ class RVAEMixin(MasksMixin):
 
     def _rvae_input(self, navigation_mask):
         """Sub-images, their offsets and the rows of the table that they stand for."""
-        sites = self._sites_of_square_windows()
-        self._warn_of_oblong_pixels()
+        sites = self._square_windows()
+        _reconstruction.warn_of_oblong_pixels(self.axes_manager.signal_axes)
         images, offsets, rows = self.data, sites[["offset_x", "offset_y"]], np.arange(len(sites))
         if self.axes_manager.navigation_dimension == 0:
             images = images[None]
-        mask = self._table_mask(navigation_mask)
+        mask = table_mask(sites, navigation_mask)
         if mask is not None:
             if mask.all():
                 raise ValueError("navigation_mask excludes all sites (True = excluded).")
@@ -393,6 +558,31 @@ class RVAEMixin(MasksMixin):
             }
             | (applied or {}),
         )
-        if self.metadata.has_item(TURNED):  # these angles belong to the sub-images as they are
+        if self.metadata.has_item(
+            _reconstruction.TURNED
+        ):  # these angles belong to the sub-images as they are
             del self.metadata.Sub_images.derotated
         self._rvae_model, self._unused_model = model, None
+
+    def _square_windows(self):
+        """The site table of a stack of square windows centred on their columns."""
+        return _reconstruction.check_square_windows(self.sites, self.axes_manager.signal_axes)
+
+    def _check_not_turned(self):
+        if self.metadata.has_item(_reconstruction.TURNED):
+            raise ModelMismatch(
+                "The sub-images of this stack are turned back already: use the stack that "
+                "derotate() was called on."
+            )
+
+    def _applied(self):
+        """How the model was applied."""
+        node = self.metadata.get_item(RVAE_NODE)
+        return _reconstruction.APPLIED | ({} if node is None else node.as_dictionary())
+
+    def _decoder(self):
+        """Function that decodes a block of poses in the stack's intensities, and all poses."""
+        self._check_not_turned()
+        model, sites = self._model_of_sites(), self._square_windows()
+        size, scale = self.data.shape[-1], self.axes_manager.signal_axes[0].scale
+        return _reconstruction.make_decoder(model, sites, self._applied(), size, scale)

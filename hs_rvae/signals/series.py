@@ -1,20 +1,20 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Series of images: sites of many frames in one stack, linked to tracks, shown as a movie."""
+"""Sites of several images: frames of a series linked to tracks, sites of two stacks matched."""
 
 import numpy as np
 
 from hs_rvae import parent_image as _parent_image
-from hs_rvae import plots
 from hs_rvae import positions as _positions
 from hs_rvae import tracks as _tracks
 from hs_rvae.masked_arrays import filled
-from hs_rvae.progress import progressbar_wanted as shown
+from hs_rvae.signals.concatenate import match_stacks
 from hs_rvae.signals.recording import recorded
+from hs_rvae.signals.site_signal import SiteSignal
 
 
-class SeriesMixin:
-    """Frames and tracks of a stack that was cut from a series."""
+class SeriesMethods(SiteSignal):
+    """Link the frames of a series, and match the sites of two stacks."""
 
     @recorded
     def link_frames(self, max_distance=None, drift=None, *, overwrite=False):
@@ -68,10 +68,10 @@ class SeriesMixin:
             )
         sites.check_free(["track"], "stack.link_frames", "link_frames", overwrite)
         frame = sites["frame"]
-        n_frames = self._n_frames()
+        count = n_frames(self)
         xy = sites.xy
         tracks, drift = _tracks.link_frames(
-            [xy[frame == k] for k in range(n_frames)], max_distance, drift
+            [xy[frame == k] for k in range(count)], max_distance, drift
         )
         number = np.empty(len(sites), dtype=np.int64)
         for k, track in enumerate(tracks):
@@ -79,118 +79,82 @@ class SeriesMixin:
         sites.set_many({"track": number}, {"track": ""}, writer="link_frames")
         return drift
 
-    def save_movie(
-        self,
-        path,
-        column,
-        *,
-        frames=None,
-        fps=5,
-        dpi=150,
-        image=None,
-        kind=None,
-        cmap=None,
-        limits=None,
-        percentiles=(1, 99),
-        marker_size=None,
-        scale_bar=None,
-        colorbar=True,
-        font_size=None,
-        show_progressbar=None,
-    ):
-        """
-        Save the site maps of the frames as a movie, all with the same colours.
+    def match_sites(self, other, *, by="site_index", max_distance=None):
+        """Find the rows of two site tables that stand for the same sites.
+
+        Two stacks of the same positions, cut with windows of two sizes, have lost different sites
+        at the border: ``site_index`` still tells which is which. In two sublattices it means
+        different columns; there, positions are matched. Sites of different images (column
+        ``image``) or frames (column ``frame``) are never matched.
 
         Parameters
         ----------
-        path : str or pathlib.Path
-            Ending in ``.gif``, or in ``.mp4`` where the program ffmpeg is installed.
-        column : str
-            Name of a column of :attr:`sites`, such as ``"variant"``.
-        frames : iterable of int, optional
-            None: all.
-        fps : float
-            Frames per second.
-        dpi : float
-            Dots per inch; the figure is as wide as a column of a journal.
-        image : Signal2D, array-like of shape (n_frames, ny, nx) or False, optional
-            As in :meth:`plot_site_map`.
-        kind, cmap, limits, percentiles, marker_size, scale_bar, colorbar, font_size
-            As in :func:`hs_rvae.plots.plot_site_map`.
-        show_progressbar : bool, optional
-            None follows HyperSpy's preference.
+        other : SubImageStack
+        by : {"site_index", "position"}
+            "position": pairs of which each is the other's nearest.
+        max_distance : float, optional
+            Greatest distance of a pair in px; needed for "position", not used otherwise.
 
         Returns
         -------
-        pathlib.Path
-            The file, complete: a movie that fails or is interrupted leaves nothing behind.
+        rows, rows_other : numpy.ndarray of int, shape (n_matched,)
+            In the order of this stack; each row occurs once at most.
 
         Raises
         ------
-        KeyError
-            If there is no such column.
+        TypeError
+            If `other` is no stack.
         ValueError
-            If the stack is not cut from a series, or an option does not fit.
-        RuntimeError
-            If there is no ffmpeg for an MP4.
+            If no site is matched, the tables cannot be compared, or an option is not usable.
 
         Examples
         --------
-        >>> stack.save_movie("switching.gif", "variant")  # doctest: +SKIP
+        >>> import hs_rvae
+        >>> image, truth = hs_rvae.simulation.simulate_perovskite((300, 300), random_state=0)
+        >>> xy = truth.b_sites[["x", "y"]]
+        >>> small, large = (
+        ...     hs_rvae.SubImageStack.from_positions(image, xy, window_size=w) for w in (40, 80)
+        ... )
+        >>> rows, rows_large = small.match_sites(large)
+        >>> bool((small.sites["x"][rows] == large.sites["x"][rows_large]).all())
+        True
         """
-        sites = self._sites_to_plot()
-        if "frame" not in sites:
-            raise ValueError("The stack has no column 'frame': a movie needs a series.")
-        return plots.save_movie(
-            path,
-            sites,
-            column,
-            frames=frames,
-            fps=fps,
-            dpi=dpi,
-            image=self._frames_to_plot(image),
-            frame_labels=self._frame_labels(),
-            show_progressbar=shown(show_progressbar),
-            kind=kind,
-            cmap=cmap,
-            limits=limits,
-            percentiles=percentiles,
-            marker_size=marker_size,
-            scale_bar=scale_bar,
-            colorbar=colorbar,
-            font_size=font_size,
-        )
+        return match_stacks((self, other), by, max_distance)
 
-    def _n_frames(self):
-        if _parent_image.is_series(self._image):
-            return len(self._image.data)
-        return int(self.sites["frame"].max()) + 1
 
-    def _frames_to_plot(self, image):
-        """Images of the frames, indexed by their number; None for none."""
-        if image is False:
-            return None
-        image = self._image if image is None else image
-        data = getattr(image, "data", image)
-        if data is None or isinstance(data, list):
-            return None
-        if np.ndim(data) not in (2, 3):
-            raise ValueError(f"image has {np.ndim(data)} dimensions; give a series of images.")
-        return filled(data)
+def n_frames(stack):
+    """Number of frames of the series that a stack was cut from."""
+    if _parent_image.is_series(stack._image):
+        return len(stack._image.data)
+    return int(stack.sites["frame"].max()) + 1
 
-    def _frame_labels(self):
-        """What each frame is called: its number, and its place on the axis of the series."""
-        labels = [f"frame {k}" for k in range(self._n_frames())]
-        if not _parent_image.is_series(self._image):
-            return labels
-        axis = self._image.axes_manager.navigation_axes[0]
-        if not isinstance(axis.units, str) or not isinstance(axis.name, str):
-            return labels
-        values = axis.axis
-        return [
-            f"{label}, {axis.name} {value:.4g} {axis.units}"
-            for label, value in zip(labels, values, strict=False)
-        ]
+
+def frames_to_plot(stack, image):
+    """Images of the frames, indexed by their number; None for none."""
+    if image is False:
+        return None
+    image = stack._image if image is None else image
+    data = getattr(image, "data", image)
+    if data is None or isinstance(data, list):
+        return None
+    if np.ndim(data) not in (2, 3):
+        raise ValueError(f"image has {np.ndim(data)} dimensions; give a series of images.")
+    return filled(data)
+
+
+def frame_labels(stack):
+    """Label of each frame: its number, and its place on the axis of the series."""
+    labels = [f"frame {k}" for k in range(n_frames(stack))]
+    if not _parent_image.is_series(stack._image):
+        return labels
+    axis = stack._image.axes_manager.navigation_axes[0]
+    if not isinstance(axis.units, str) or not isinstance(axis.name, str):
+        return labels
+    values = axis.axis
+    return [
+        f"{label}, {axis.name} {value:.4g} {axis.units}"
+        for label, value in zip(labels, values, strict=False)
+    ]
 
 
 def by_frame(image, positions, neighbours, columns):

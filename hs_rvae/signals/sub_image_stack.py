@@ -6,52 +6,22 @@ from functools import partial
 
 import numpy as np
 from hyperspy.external.progressbar import progressbar
-from hyperspy.signals import LazySignal2D, Signal2D
+from hyperspy.signals import LazySignal2D
 
 from hs_rvae import positions as _positions
-from hs_rvae.masked_arrays import filled
-from hs_rvae.progress import progressbar_wanted as shown
-from hs_rvae.signals import construction as _construction
-from hs_rvae.signals import selection as _selection
+from hs_rvae.progress import progressbar_wanted
+from hs_rvae.signals import cutting as _cutting
 from hs_rvae.signals import series as _series
-from hs_rvae.signals.diagnostics import DiagnosticsMixin
-from hs_rvae.signals.exploring import ExploringMixin
-from hs_rvae.signals.following import FollowingMixin
-from hs_rvae.signals.joining import MatchingMixin
-from hs_rvae.signals.learning import LearningMixin
+from hs_rvae.signals.figures import FigureMethods
 from hs_rvae.signals.origins import IMAGE_NODE, note_of
-from hs_rvae.signals.pictures import PicturesMixin
-from hs_rvae.signals.plotting import PlottingMixin
-from hs_rvae.signals.rebuilding import RebuildingMixin
-from hs_rvae.signals.reporting import ReportingMixin
-from hs_rvae.signals.rvae import RVAEMixin
-from hs_rvae.signals.saving import SavingMixin
-from hs_rvae.signals.series import SeriesMixin
-from hs_rvae.signals.turning import TurningMixin
-from hs_rvae.signals.variants import VariantsMixin
+from hs_rvae.signals.series import SeriesMethods
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
 
 _MOST_NAMES = 8  # columns that the representation lists one by one
 
 
-class SubImageStack(
-    RVAEMixin,
-    RebuildingMixin,
-    TurningMixin,
-    MatchingMixin,
-    VariantsMixin,
-    DiagnosticsMixin,
-    LearningMixin,
-    PlottingMixin,
-    SavingMixin,
-    SeriesMixin,
-    PicturesMixin,
-    ExploringMixin,
-    ReportingMixin,
-    FollowingMixin,
-    Signal2D,
-):
+class SubImageStack(FigureMethods, SeriesMethods):
     """
     Sub-images around the columns of one sublattice, with what is known about each site.
 
@@ -78,16 +48,6 @@ class SubImageStack(
     _signal_dimension = 2
     _alias_signal_types = ["SubImageStack"]
 
-    @property
-    def data(self):
-        """The sub-images, an array of NumPy or dask; NaN for pixels that were masked."""
-        self._data = filled(self._data)
-        return self._data
-
-    @data.setter
-    def data(self, data):
-        Signal2D.data.fset(self, data)
-
     @classmethod
     def from_positions(
         cls,
@@ -97,7 +57,6 @@ class SubImageStack(
         *,
         lazy=None,
         centring="subpixel",
-        edge="drop",
         order="xy",
         neighbours=None,
         columns=None,
@@ -137,8 +96,6 @@ class SubImageStack(
             "subpixel" puts each column exactly on the window's centre ``(w - 1) / 2`` by cubic
             interpolation. "nearest" copies pixels; what remains of the position is in the columns
             ``offset_x`` and ``offset_y`` (column minus window centre, in pixels).
-        edge : {"drop"}
-            Windows that leave the image are dropped.
         order : {"xy", "rc"}
             "rc" if `positions_xy` and `neighbours` are ``(row, column)``.
         neighbours : array-like of shape (m, 2) or Sublattice, optional
@@ -182,7 +139,7 @@ class SubImageStack(
         >>> stack.data.shape[1:], stack.sites.units["displacement_x_calibrated"]
         ((40, 40), 'pm')
         """
-        image = _construction.parent_image(image)
+        image = _cutting.parent_image(image)
         given = _series.by_frame(image, positions_xy, neighbours, columns)
         positions = [_positions.as_positions(one, order) for one in given[0]]
         columns, units = [_as_dict(one) for one in given[2]], _as_dict(units)
@@ -190,26 +147,28 @@ class SubImageStack(
             _positions.position_classes(one) | own
             for one, own in zip(given[0], columns, strict=True)
         ]
-        writers = dict.fromkeys((*_construction.OWN_COLUMNS, "frame"), "from_positions")
+        writers = dict.fromkeys((*_cutting.OWN_COLUMNS, "frame"), "from_positions")
         if neighbours is not None:
             others = [_positions.as_positions(one, order) for one in given[1]]
             for k, xy in enumerate(positions):
-                errors = [_construction.standard_errors(one[k]) for one in given[:2]]
-                around, its_units = _construction.surroundings(xy, others[k], image, *errors)
+                errors = [_cutting.standard_errors(one[k]) for one in given[:2]]
+                around, its_units = _cutting.surroundings(xy, others[k], image, *errors)
                 writers |= dict.fromkeys(set(around).difference(*columns), "neighbours")
                 columns[k], units = columns[k] | around | columns[k], its_units | units
         if lazy is None:
             lazy = image._lazy or issubclass(cls, LazySignal2D)
         progress = partial(
-            progressbar, disable=not shown(show_progressbar), leave=True, desc="Cutting sub-images"
+            progressbar,
+            disable=not progressbar_wanted(show_progressbar),
+            leave=True,
+            desc="Cutting sub-images",
         )
-        data, axes, metadata, table = _construction.cut_stack(
+        data, axes, metadata, table = _cutting.cut_stack(
             image,
             positions,
             window_size,
             lazy,
             centring,
-            edge,
             columns,
             units,
             progress,
@@ -221,7 +180,7 @@ class SubImageStack(
         stack.metadata.set_item(IMAGE_NODE, note_of(image))
         if neighbours is not None:
             k = int(np.argmax([len(xy) for xy in positions]))
-            _construction.warn_small_window(data.shape[-1], positions[k], others[k])
+            _cutting.warn_small_window(data.shape[-1], positions[k], others[k])
         if "frame" in table and "track" not in table:
             stack.link_frames()
         return stack
@@ -236,7 +195,6 @@ class SubImageStack(
         *,
         lazy=None,
         centring="subpixel",
-        edge="drop",
         columns=None,
         units=None,
         show_progressbar=None,
@@ -258,7 +216,7 @@ class SubImageStack(
         neighbours : Sublattice or array-like of shape (m, 2), optional
             The other sublattice. Each site's four nearest of them, or of its own sublattice if
             there is no other, give the displacement and the cell, as in :meth:`from_positions`.
-        lazy, centring, edge, columns, units, show_progressbar
+        lazy, centring, columns, units, show_progressbar
             As in :meth:`from_positions`.
 
         Returns
@@ -277,13 +235,12 @@ class SubImageStack(
         shapes = _positions.sublattice_positions(sublattice)
         del shapes["x"], shapes["y"]
         stack = cls.from_positions(
-            _construction.image_of_sublattice(sublattice, image),
+            _cutting.image_of_sublattice(sublattice, image),
             sublattice,
             window_size,
             neighbours=sublattice if neighbours is None else neighbours,
             lazy=lazy,
             centring=centring,
-            edge=edge,
             columns=shapes | _as_dict(columns),
             units=_positions.POSITION_UNITS | _as_dict(units),
             show_progressbar=show_progressbar,
@@ -301,7 +258,6 @@ class SubImageStack(
         *,
         lazy=None,
         centring="subpixel",
-        edge="drop",
         columns=None,
         units=None,
         show_progressbar=None,
@@ -324,7 +280,7 @@ class SubImageStack(
             one.
         window_size : int, float or None
             int: pixels. float: units of the image's axes. None: 1.85 nearest-neighbour distances.
-        lazy, centring, edge, columns, units, show_progressbar
+        lazy, centring, columns, units, show_progressbar
             As in :meth:`from_positions`.
 
         Returns
@@ -361,101 +317,25 @@ class SubImageStack(
                 neighbours=neighbours,
                 lazy=lazy,
                 centring=centring,
-                edge=edge,
                 columns=columns,
                 units=own | _as_dict(units),
                 show_progressbar=show_progressbar,
             )
             _claim_fitted(stack.sites, given)
             return stack
-        lattice = _construction.atom_lattice(lattice)
+        lattice = _cutting.atom_lattice(lattice)
         chosen, others = _positions.pick_sublattice(lattice, sublattice)
         return cls.from_sublattice(
             chosen,
-            _construction.image_of_lattice(lattice, chosen, image),
+            _cutting.image_of_lattice(lattice, chosen, image),
             window_size,
             neighbours=others[0] if len(others) == 1 else None,
             lazy=lazy,
             centring=centring,
-            edge=edge,
             columns=columns,
             units=units,
             show_progressbar=show_progressbar,
         )
-
-    def select_sites(self, sites):
-        """
-        Make a new stack with some of the sites.
-
-        Parameters
-        ----------
-        sites : array-like or HyperSpy ROI
-            A boolean mask with one value per site; site numbers (in the order wanted); or a
-            ``RectangularROI``, ``CircleROI`` or ``PolygonROI`` in calibrated coordinates of the
-            image, as drawn on it.
-
-        Returns
-        -------
-        SubImageStack or LazySubImageStack
-            Its sites are numbered from 0; ``sites["site_index"]`` keeps the original index.
-
-        Raises
-        ------
-        ValueError
-            If no site is chosen, a mask has another length, a ROI is not defined or the stack has
-            no navigation axis.
-        IndexError
-            If there is no such site.
-        TypeError
-            If `sites` is neither a mask nor numbers nor a ROI that encloses an area.
-
-        Examples
-        --------
-        >>> import hyperspy.api as hs
-        >>> import hs_rvae
-        >>> image, truth = hs_rvae.simulation.simulate_perovskite((300, 300), random_state=0)
-        >>> stack = SubImageStack.from_positions(image, truth.b_sites, window_size=40)
-        >>> right = stack.select_sites(stack.sites["x"] > 150)
-        >>> bool(right.sites["x"].min() > 150)
-        True
-        >>> inner = stack.select_sites(hs.roi.CircleROI(cx=2.25, cy=2.25, r=1))  # nm
-        >>> 0 < len(inner.sites) < len(stack.sites)
-        True
-        """
-        self._check_site_axis()
-        if _selection.is_roi(sites):
-            sites = self._sites_in_roi(sites)
-        index = _selection.site_indices(sites, self.axes_manager.navigation_size)
-        chosen = self._deepcopy_with_new_data(self.data[index])
-        chosen.get_dimensions_from_data()
-        axis = chosen.axes_manager.navigation_axes[0]
-        axis.offset, axis.scale = 0, 1
-        table = self.sites
-        if table is not None:
-            chosen._set_sites(table.take(index))
-        self._hand_results_to(chosen, index)
-        return chosen
-
-    def _sites_in_roi(self, roi):
-        """Mask of the sites inside a region of interest on the image."""
-        table = self.sites
-        if table is None:
-            raise ValueError(
-                "A ROI needs the site table, and this stack has none: make it with "
-                "SubImageStack.from_positions, or choose sites by a mask or numbers."
-            )
-        offset, image = table.pixel_offset, self._image
-        if "image" in table:
-            number = np.unique(table["image"])
-            if len(number) > 1:
-                raise ValueError(
-                    f"The stack joins {len(number)} images: choose one before a ROI on it, for "
-                    "example select_sites(stack.sites['image'] == 0)."
-                )
-            image = image[number[0]] if isinstance(image, list) else image
-        if image is not None:
-            offset = _construction.pixel_offset(image)
-        return _selection.inside_roi(roi, table.xy * table.pixel_size + np.array(offset))
 
     def __repr__(self):
         text = super().__repr__()

@@ -3,20 +3,21 @@
 """Plugin for pytest: the stack, and its learning verbs on spectra, in place of HyperSpy's signals.
 
 ``SubImageStack`` takes the place of ``Signal2D``. Most of HyperSpy's tests use ``Signal1D``: there
-the same mixins stand before it, so that the same code runs.
+the learning methods stand before it, so that the same code runs.
 """
 
 import hyperspy.api as hs
 import hyperspy.extensions
 import hyperspy.signals
 
-from hs_rvae.signals.following import FollowingMixin
-from hs_rvae.signals.learning import LearningMixin
+from hs_rvae.signals.learning import LearningMethods
 from hs_rvae.signals.sub_image_stack import SubImageStack
 
 
-class Signal1D(LearningMixin, FollowingMixin, hyperspy.signals.Signal1D):
+class Signal1D(LearningMethods, hyperspy.signals.Signal1D):
     """A spectrum with the learning verbs of a stack."""
+
+    _signal_dimension = 1
 
 
 class LazySignal1D(Signal1D, hyperspy.signals.LazySignal1D):

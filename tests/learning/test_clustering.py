@@ -11,6 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
 
 from hs_rvae import clustering as rooms
+from hs_rvae.signals.sources import table_features
 
 NAMED = {
     "gmm": lambda: GaussianMixture(3, n_init=5, random_state=0, max_iter=500),
@@ -115,7 +116,7 @@ def test_an_angle_does_not_jump_at_pi(grouped):
     assert stack.sites["angle"].std() > 3
     stack.cluster_analysis(["latent_0", "latent_1", "angle"], n_clusters=3, random_state=0)
     assert adjusted_rand_score(group, stack.sites["cluster"]) == 1.0
-    features, names = stack._table_features(["latent_0", "angle"], "cluster_source")
+    features, names = table_features(stack, ["latent_0", "angle"], "cluster_source")
     assert names == ["latent_0", "cos(angle)", "sin(angle)"]
     # Each column has unit spread; so have both parts of angles spread over the turn.
     assert features[:, 0].std() == pytest.approx(1)
@@ -126,7 +127,7 @@ def test_an_angle_does_not_jump_at_pi(grouped):
 def test_the_axis_of_an_ellipse_is_the_same_after_half_a_turn(grouped):
     stack, group = grouped
     stack.sites.set_many({"rotation": np.where(group == 0, 0.0, np.pi)}, units={"rotation": "rad"})
-    features, names = stack._table_features(["rotation"], "cluster_source")
+    features, names = table_features(stack, ["rotation"], "cluster_source")
     assert names == ["cos(2 rotation)", "sin(2 rotation)"]
     assert np.ptp(features, axis=0).max() < 1e-12
 

@@ -3,7 +3,8 @@
 import matplotlib.pyplot as plt
 import pytest
 
-from hs_rvae.plots.panels import nice_length, unit_name
+from hs_rvae.plots.panels import nice_length
+from hs_rvae.sites.units import printed
 
 
 @pytest.mark.parametrize(
@@ -14,7 +15,7 @@ def test_lengths_of_scale_bars_are_1_2_or_5_times_a_power_of_ten(longest, nice):
 
 
 def test_undefined_units_are_pixels():
-    assert [unit_name(u) for u in ("<undefined>", "", "nm", "um")] == ["px", "px", "nm", "µm"]
+    assert [printed(u) for u in ("<undefined>", "", "nm", "um")] == ["px", "px", "nm", "µm"]
 
 
 def test_importing_the_plots_loads_no_slow_library():

@@ -8,6 +8,7 @@ import numpy as np
 
 from hs_rvae.neighbours import mutual_nearest
 from hs_rvae.signals.origins import image_notes
+from hs_rvae.signals.site_signal import SiteSignal
 from hs_rvae.sites import SiteTable
 from hs_rvae.sites.units import length_ratio
 
@@ -23,80 +24,49 @@ _APART = ("image", "frame")
 _SAME_COLUMN = 2.0
 
 
-class MatchingMixin:
-    """Find the sites that two stacks have in common."""
+def match_stacks(stacks, by, max_distance):
+    """
+    Rows of two site tables that stand for the same sites.
 
-    def match_sites(self, other, *, by="site_index", max_distance=None):
-        """Find the rows of two site tables that stand for the same sites.
+    Parameters
+    ----------
+    stacks : tuple of SubImageStack
+    by : {"site_index", "position"}
+    max_distance : float or None
+        As in :meth:`SubImageStack.match_sites`.
 
-        Two stacks of the same positions, cut with windows of two sizes, have lost different sites
-        at the border: ``site_index`` still tells which is which. In two sublattices it means
-        different columns; there, positions are matched. Sites of different images (column
-        ``image``) or frames (column ``frame``) are never matched.
-
-        Parameters
-        ----------
-        other : SubImageStack
-        by : {"site_index", "position"}
-            "position": pairs of which each is the other's nearest.
-        max_distance : float, optional
-            Greatest distance of a pair in px; needed for "position", not used otherwise.
-
-        Returns
-        -------
-        rows, rows_other : numpy.ndarray of int, shape (n_matched,)
-            In the order of this stack; each row occurs once at most.
-
-        Raises
-        ------
-        TypeError
-            If `other` is no stack.
-        ValueError
-            If no site is matched, the tables cannot be compared, or an option is not usable.
-
-        Examples
-        --------
-        >>> import hs_rvae
-        >>> image, truth = hs_rvae.simulation.simulate_perovskite((300, 300), random_state=0)
-        >>> xy = truth.b_sites[["x", "y"]]
-        >>> small, large = (
-        ...     hs_rvae.SubImageStack.from_positions(image, xy, window_size=w) for w in (40, 80)
-        ... )
-        >>> rows, rows_large = small.match_sites(large)
-        >>> bool((small.sites["x"][rows] == large.sites["x"][rows_large]).all())
-        True
-        """
-        tables = []
-        for name, one in (("self", self), ("other", other)):
-            if not isinstance(one, MatchingMixin):
-                raise TypeError(f"{name} is a {type(one).__name__}, not a SubImageStack.")
-            if one.sites is None:
-                raise ValueError(
-                    f"{name} has no site table, so nothing tells its sites: make it with "
-                    "SubImageStack.from_positions."
-                )
-            tables.append(one.sites)
-        if by not in ("site_index", "position"):
-            raise ValueError(f"by={by!r} is unknown: use 'site_index' or 'position'.")
-        groups = _groups(*tables)
-        if by == "site_index":
-            rows, distance = _match_index(tables, groups)
-        else:
-            rows, distance = _match_position(tables, groups, max_distance)
-        if not len(rows[0]):
+    Returns
+    -------
+    rows, rows_other : numpy.ndarray of int, shape (n_matched,)
+    """
+    tables = []
+    for name, one in zip(("self", "other"), stacks, strict=True):
+        if not isinstance(one, SiteSignal):
+            raise TypeError(f"{name} is a {type(one).__name__}, not a SubImageStack.")
+        if one.sites is None:
             raise ValueError(
-                f"by={by!r}: the stacks have no site in common. "
-                + (
-                    "Are they cut from the same positions? If not, match by='position'."
-                    if by == "site_index"
-                    else f"The nearest pair is {distance:.3g} px apart; max_distance="
-                    f"{max_distance:g}."
-                )
+                f"{name} has no site table, so nothing tells its sites: make it with "
+                "SubImageStack.from_positions."
             )
-        _logger.info(
-            "%d sites matched, of %d and %d.", len(rows[0]), len(tables[0]), len(tables[1])
+        tables.append(one.sites)
+    if by not in ("site_index", "position"):
+        raise ValueError(f"by={by!r} is unknown: use 'site_index' or 'position'.")
+    groups = _groups(*tables)
+    if by == "site_index":
+        rows, distance = _match_index(tables, groups)
+    else:
+        rows, distance = _match_position(tables, groups, max_distance)
+    if not len(rows[0]):
+        raise ValueError(
+            f"by={by!r}: the stacks have no site in common. "
+            + (
+                "Are they cut from the same positions? If not, match by='position'."
+                if by == "site_index"
+                else f"The nearest pair is {distance:.3g} px apart; max_distance={max_distance:g}."
+            )
         )
-        return rows
+    _logger.info("%d sites matched, of %d and %d.", len(rows[0]), len(tables[0]), len(tables[1]))
+    return rows
 
 
 def stack(stacks):
@@ -240,12 +210,10 @@ def _match_position(tables, groups, max_distance):
 
 
 def _check_joinable(stacks):
-    from hs_rvae.signals.sub_image_stack import SubImageStack
-
     if not stacks:
         raise ValueError("stacks is empty: give a list of SubImageStack.")
     for i, one in enumerate(stacks):
-        if not isinstance(one, SubImageStack):
+        if not isinstance(one, SiteSignal):
             raise TypeError(f"stacks[{i}] is a {type(one).__name__}, not a SubImageStack.")
         if one._sites_signal() is None:
             raise ValueError(

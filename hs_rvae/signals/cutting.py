@@ -4,8 +4,11 @@
 
 import logging
 import os
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import dask
 import numpy as np
 from hyperspy.signal import BaseSignal
 from hyperspy.signals import Signal2D
@@ -15,9 +18,9 @@ from hs_rvae import neighbours as _neighbours
 from hs_rvae import parent_image as _parent_image
 from hs_rvae import positions as _positions
 from hs_rvae import windows as _windows
+from hs_rvae.constant_bands import describe, find_bands, may_have_bands
 from hs_rvae.masked_arrays import filled
-from hs_rvae.progress import explain_interruption as interruptible
-from hs_rvae.signals.usable import usable_sites
+from hs_rvae.progress import explain_interruption
 from hs_rvae.sites import SiteTable
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
@@ -27,6 +30,7 @@ _logger = logging.getLogger(__name__)
 
 #: Columns that every stack has from the start.
 OWN_COLUMNS = ("site_index", "x", "y", "offset_x", "offset_y")
+_OVER_BANDS = "have a window over a constant band"
 
 
 def parent_image(image):
@@ -59,7 +63,7 @@ def parent_image(image):
     return signal.as_lazy() if hasattr(image, "dask") else signal
 
 
-def cut_stack(image, positions, window_size, lazy, centring, edge, columns, units, progress):
+def cut_stack(image, positions, window_size, lazy, centring, columns, units, progress):
     """
     Cut the windows of all usable positions and list what is known about them.
 
@@ -71,7 +75,7 @@ def cut_stack(image, positions, window_size, lazy, centring, edge, columns, unit
         ``(x, y)`` in pixels, for each frame.
     window_size : int, float or None
     lazy : bool
-    centring, edge : str
+    centring : str
     columns : list of dict
         Further columns of all positions, for each frame.
     units : dict
@@ -91,7 +95,7 @@ def cut_stack(image, positions, window_size, lazy, centring, edge, columns, unit
     frames = image.data if series else image.data[None]
     shape = frames.shape[1:]
     for xy, own in zip(positions, columns, strict=True):
-        _check_options(xy, edge, own)
+        _check_columns(xy, own)
         _positions.check_positions_fit(xy, shape)
     scale = pixel_size(image)
     longest = max(positions, key=len)
@@ -99,9 +103,9 @@ def cut_stack(image, positions, window_size, lazy, centring, edge, columns, unit
         raise ValueError("positions is empty: at least one column position is needed.")
     window_size = _windows.resolve_window_size(window_size, longest, scale)
     _windows.check_window_fits(window_size, shape)
-    kept = usable_sites(frames, positions, window_size, centring)
+    kept = valid_positions(frames, positions, window_size, centring)
     positions = [xy[rows] for xy, rows in zip(positions, kept, strict=True)]
-    with interruptible("Cutting sub-images was interrupted: no stack has been made."):
+    with explain_interruption("Cutting sub-images was interrupted: no stack has been made."):
         data = _cut_frames(frames, positions, window_size, centring, lazy, progress)
     offsets = [_windows.window_offsets(xy, window_size, shape, centring) for xy in positions]
     own = (np.concatenate(kept), *np.concatenate(positions).T, *np.concatenate(offsets).T)
@@ -117,7 +121,7 @@ def cut_stack(image, positions, window_size, lazy, centring, edge, columns, unit
         pixel_units=pixel_units(image),
         pixel_offset=pixel_offset(image),
     )
-    metadata = _metadata(image, window_size, centring, edge)
+    metadata = _metadata(image, window_size, centring)
     return data, _axes(image, len(table), window_size), metadata, table
 
 
@@ -155,6 +159,112 @@ def _joined_column(name, columns, kept):
             for part, rows in zip(parts, kept, strict=True)
         ]
     )
+
+
+def valid_positions(frames, positions, window_size, centring):
+    """Find the positions of each frame that get a window; count the others in the log."""
+    kept, counts, close, found, nothing = [], Counter(), 0, [], True
+    for xy, (hidden, bands) in zip(positions, _hidden_pixels(frames), strict=True):
+        nothing &= hidden is not None and bool(hidden.all())
+        found.append(bands and replace(bands, mask=None))
+        masks = {"have a window with non-finite pixels": hidden, _OVER_BANDS: bands and bands.mask}
+        valid, reasons = _valid(xy, masks, frames.shape[1:], window_size, centring)
+        for reason, sites in reasons.items():
+            counts[reason] += int(sites.sum())
+        close += int(_neighbours.crowded(xy[valid]).sum())
+        kept.append(np.flatnonzero(valid))
+    if nothing:
+        raise ValueError("image has no finite pixel: all values are NaN or infinite.")
+    if text := describe(found):
+        _logger.warning("%s %d windows over them are dropped.", text, counts[_OVER_BANDS])
+    n_kept = sum(map(len, kept))
+    _report(counts, sum(map(len, positions)), n_kept, window_size)
+    if close:
+        _logger.warning(
+            "%d of %d sites are closer to another one than a quarter of the nearest-neighbour "
+            "distance: a column was probably found twice. Take one of each pair away, or refine "
+            "the positions again.",
+            close,
+            n_kept,
+        )
+    return kept
+
+
+def _hidden_pixels(frames):
+    """Of each frame, the mask of pixels that are not finite, and its bands; None for none.
+
+    A lazy frame is read as a whole only if its outline, or a pixel of it, looks strange.
+    """
+    finite = np.ones(len(frames), bool)
+    outlines = frames[:, :1], frames[:, -1:], frames[:, :, :1], frames[:, :, -1:]
+    whole = frames.dtype.kind in "iub"
+    if hasattr(frames, "dask"):
+        lazy = finite if whole else np.isfinite(frames).all(axis=(1, 2))
+        finite, *outlines = dask.compute(lazy, *outlines)
+    elif not whole:
+        finite = [np.isfinite(frame).all() for frame in frames]
+    for k, frame in enumerate(frames):
+        strange = may_have_bands([lines[k] for lines in outlines])
+        yield (
+            None if finite[k] else _windows.nonfinite_pixels(frame),
+            find_bands(np.asarray(frame)) if strange else None,
+        )
+
+
+def _valid(positions, masks, shape, window_size, centring):
+    """Mask of the positions that get a window, and masks of the others by reason."""
+    reasons = {}
+    valid = np.isfinite(positions).all(axis=1)
+    reasons["have a non-finite position"] = ~valid
+    repeated = valid & _repeated(positions)
+    reasons["repeat another position"] = repeated
+    valid &= ~repeated
+    outside = ~_positions.inside_image(positions, shape)
+    reasons["lie outside the image"] = valid & outside
+    valid &= ~outside
+    inside = _windows.window_is_inside(positions, window_size, shape, centring)
+    reasons["have a window that leaves the image"] = valid & ~inside
+    valid &= inside
+    for reason, hidden in masks.items():
+        if hidden is not None:
+            touching = valid.copy()
+            touching[valid] = _windows.window_touches(
+                hidden, positions[valid], window_size, centring
+            )
+            reasons[reason] = touching
+            valid &= ~touching
+    return valid, reasons
+
+
+def _repeated(positions):
+    """Positions that agree with an earlier one to a thousandth of a pixel."""
+    _, first = np.unique(np.round(positions, 3), axis=0, return_index=True)
+    repeated = np.ones(len(positions), dtype=bool)
+    repeated[first] = False
+    return repeated
+
+
+def _report(counts, total, kept, window_size):
+    """Say how many sites were dropped and why; loudly if it is most of them."""
+    dropped = "; ".join(f"{count} {reason}" for reason, count in counts.items() if count)
+    if not kept:
+        raise ValueError(
+            f"None of the {total} positions gets a window of {window_size} pixels: {dropped}. "
+            "Check the positions, or choose a smaller window_size."
+        )
+    if dropped:
+        loud = kept < total / 2 or counts["repeat another position"]
+        _logger.log(
+            logging.WARNING if loud else logging.INFO,
+            "%d of %d sites are kept, %d dropped: %s. The column site_index has the original "
+            "indices.",
+            kept,
+            total,
+            total - kept,
+            dropped,
+        )
+    if kept == 1:
+        _logger.warning("The stack has a single site: models and maps need more.")
 
 
 def standard_errors(positions):
@@ -245,12 +355,8 @@ def pixel_units(image):
     return _units.text(unit) or ("px" if in_pixels else "")
 
 
-def _check_options(positions, edge, columns):
-    if edge != "drop":
-        raise ValueError(
-            f"edge={edge!r} is unknown: there is 'drop', which leaves out windows that leave "
-            "the image."
-        )
+def _check_columns(positions, columns):
+    """Refuse columns of the stack's own names, and those of another length."""
     for name, values in columns.items():
         if name in (*OWN_COLUMNS, "frame"):
             raise ValueError(f"columns must not contain {name!r}: every stack has its own.")
@@ -279,7 +385,7 @@ def _axes(image, count, window_size):
     return axes
 
 
-def _metadata(image, window_size, centring, edge):
+def _metadata(image, window_size, centring):
     """Note what the stack keeps from the image, and how it was cut."""
     title = image.metadata.get_item("General.title", "")
     metadata = {
@@ -287,7 +393,7 @@ def _metadata(image, window_size, centring, edge):
         "Sub_images": {
             "window_size": window_size,
             "centring": centring,
-            "edge": edge,
+            "edge": "drop",  # windows that leave the image
             "image_title": title,
         },
     }

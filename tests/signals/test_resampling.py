@@ -8,7 +8,7 @@ import pytest
 from scipy import ndimage
 
 import hs_rvae
-from hs_rvae.signals.model_input import resampling_matrix
+from hs_rvae.signals.resampling import resampling_matrix
 from hs_rvae.simulation import compare_angles
 
 

@@ -1,0 +1,630 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The figures of a stack: its table, image and model, passed to the functions of ``plots``."""
+
+import matplotlib
+import numpy as np
+
+from hs_rvae import plots
+from hs_rvae.exceptions import ModelMismatch
+from hs_rvae.masked_arrays import filled
+from hs_rvae.parent_image import is_series
+from hs_rvae.plots.markers import column_values, site_points
+from hs_rvae.progress import progressbar_wanted
+from hs_rvae.signals import exploring as _exploring
+from hs_rvae.signals import series as _series
+from hs_rvae.signals.figure_method import figure_method
+from hs_rvae.signals.learning import LearningMethods
+from hs_rvae.signals.meaning import MeaningMethods
+from hs_rvae.signals.origins import IMAGE_NODE, how_to_load
+from hs_rvae.sites import units as _units
+
+
+class FigureMethods(MeaningMethods, LearningMethods):
+    """Draw sites, sub-images, models and clusters."""
+
+    # Maps ----------------------------------------------------------------------
+
+    @figure_method(plots.plot_site_map, ("sites", "frame_labels"))
+    def plot_site_map(self, *, image=None, **options):
+        """Draw the sites as markers coloured by a column, on the parent image.
+
+        Parameters
+        ----------
+        image : Signal2D, array-like of shape (ny, nx) or False, optional
+            The image below the sites. If None, the parent image if the stack has it. If False,
+            the map has no image, but calibrated axes. For a series, all its frames.
+        frame : int, optional
+            The frame of a series to show. If None, the first. A new figure has a slider for the
+            others, ``ax.frame_slider``. Colours are the same in all frames; :meth:`save_movie`
+            makes a movie of them.
+
+        Raises
+        ------
+        KeyError
+            If there is no such column.
+        ValueError
+            If there is no site table, no finite value, or an option does not fit.
+
+        Examples
+        --------
+        >>> import hs_rvae
+        >>> image, truth = hs_rvae.simulation.simulate_perovskite((300, 300), random_state=0)
+        >>> xy = truth.b_sites[["x", "y"]]
+        >>> stack = hs_rvae.SubImageStack.from_positions(image, xy, window_size=32)
+        >>> ax = stack.plot_site_map("x")
+        """
+        sites = self._sites_to_plot()
+        if "frame" in sites:
+            options["frame_labels"] = _series.frame_labels(self)
+            return plots.plot_site_map(sites, image=_series.frames_to_plot(self, image), **options)
+        return plots.plot_site_map(sites, image=self._image_to_plot(image), **options)
+
+    @figure_method(plots.save_movie, ("sites", "frame_labels", "title"))
+    def save_movie(self, path, column, *, image=None, show_progressbar=None, **options):
+        """Save the site maps of the frames as a movie, all with the same colours.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            Ending in ``.gif``, or in ``.mp4`` where the program ffmpeg is installed.
+        column : str
+            Name of a column of :attr:`sites`, such as ``"variant"``.
+        image : Signal2D, array-like of shape (n_frames, ny, nx) or False, optional
+            As in :meth:`plot_site_map`.
+        show_progressbar : bool, optional
+            If None, as HyperSpy's preference.
+
+        Raises
+        ------
+        KeyError
+            If there is no such column.
+        ValueError
+            If the stack is not cut from a series, or an option does not fit.
+        RuntimeError
+            If there is no ffmpeg for an MP4.
+
+        Examples
+        --------
+        >>> stack.save_movie("switching.gif", "variant")  # doctest: +SKIP
+        """
+        sites = self._sites_to_plot()
+        if "frame" not in sites:
+            raise ValueError("The stack has no column 'frame': a movie needs a series.")
+        return plots.save_movie(
+            path,
+            sites,
+            column,
+            image=_series.frames_to_plot(self, image),
+            frame_labels=_series.frame_labels(self),
+            show_progressbar=progressbar_wanted(show_progressbar),
+            **options,
+        )
+
+    @figure_method(plots.plot_polar_map)
+    def plot_polar_map(self, *, image=None, **options):
+        """Draw the sites as markers coloured by direction and amplitude, with a colour wheel.
+
+        Parameters
+        ----------
+        image : Signal2D, array-like of shape (ny, nx) or False, optional
+            As in :meth:`plot_site_map`.
+
+        Examples
+        --------
+        >>> import hs_rvae
+        >>> image, truth = hs_rvae.simulation.simulate_perovskite((300, 300), random_state=0)
+        >>> stack = hs_rvae.SubImageStack.from_positions(
+        ...     image, truth.b_sites, window_size=40, neighbours=truth.a_sites
+        ... )
+        >>> ax = stack.plot_polar_map("displacement", sign=-1)
+        """
+        image = self._image_to_plot(image)
+        return plots.plot_polar_map(self._sites_to_plot(), image=image, **options)
+
+    @figure_method(plots.plot_method_comparison)
+    def plot_method_comparison(self, *, image=None, **options):
+        """Draw several methods on the same sites, side by side: scatters, and maps below.
+
+        Parameters
+        ----------
+        image : Signal2D, array-like of shape (ny, nx) or False, optional
+            As in :meth:`plot_site_map`.
+
+        Raises
+        ------
+        KeyError
+            If a column is missing.
+        ValueError
+            If options do not fit, or the stack holds several images or frames.
+
+        Examples
+        --------
+        >>> stack.plot_method_comparison(["pca", "tsne", "latent"], "angle")  # doctest: +SKIP
+        """
+        image = self._image_to_plot(image)
+        return plots.plot_method_comparison(self._sites_to_plot(), image=image, **options)
+
+    # One column, or two --------------------------------------------------------
+
+    @figure_method(plots.plot_angle_histogram)
+    def plot_angle_histogram(self, **options):
+        """Draw the histogram of an angle over all sites, in degrees.
+
+        Examples
+        --------
+        >>> stack.plot_angle_histogram(variants=4)  # doctest: +SKIP
+        """
+        return plots.plot_angle_histogram(self._sites_to_plot(), **options)
+
+    @figure_method(plots.plot_scatter)
+    def plot_scatter(self, **options):
+        """Draw one column of the site table against another, coloured by a third.
+
+        Examples
+        --------
+        >>> stack.plot_scatter("tsne_0", "tsne_1", "cluster")  # doctest: +SKIP
+        """
+        return plots.plot_scatter(self._sites_to_plot(), **options)
+
+    @figure_method(plots.plot_polar_scatter)
+    def plot_polar_scatter(self, **options):
+        """Draw one column against another, coloured by direction and amplitude.
+
+        Examples
+        --------
+        >>> stack.plot_polar_scatter("latent_0", "latent_1", amplitude="latent_1")
+        ... # doctest: +SKIP
+        """
+        return plots.plot_polar_scatter(self._sites_to_plot(), **options)
+
+    @figure_method(plots.plot_scatter, ("sites", "x", "y", "equal"))
+    def plot_latent_space(self, color="angle", axes=(0, 1), **options):
+        """Draw two content latents of the rVAE against each other.
+
+        Parameters
+        ----------
+        color : str or None
+            Column of the colours: ``"angle"`` on a cyclic map, ``"cluster"`` ...
+        axes : tuple of int or str
+            Numbers of the latents along x and y, or names of columns. For a model with one
+            latent, the default draws the latent against the angle.
+
+        Raises
+        ------
+        ValueError
+            If there are no latents yet.
+        KeyError
+            If there is no such latent or column.
+
+        Examples
+        --------
+        >>> stack.plot_latent_space(color="cluster")  # doctest: +SKIP
+        """
+        sites = self._sites_to_plot()
+        if "latent_0" not in sites:
+            raise ValueError(
+                "There are no latents yet: call stack.rvae() or stack.apply_rvae(path) first."
+            )
+        axes = tuple(axes)
+        if axes == (0, 1) and "latent_1" not in sites and "angle" in sites:
+            axes = ("latent_0", "angle")
+        if len(axes) != 2:
+            raise ValueError(f"axes={axes!r}: give two latents, such as (0, 1).")
+        x, y = (axis if isinstance(axis, str) else f"latent_{axis}" for axis in axes)
+        return plots.plot_scatter(sites, x, y, color, **options)
+
+    # The model and what it found -----------------------------------------------
+
+    @figure_method(
+        plots.plot_manifold,
+        ("images", "values_y", "values_x", "label_x", "label_y", "intensity_label"),
+    )
+    def plot_rvae_manifold(self, shape=(10, 10), limits=(-2.0, 2.0), axes=(0, 1), **options):
+        """Draw sub-images decoded on a grid of two latents, or of the only one.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Rows and columns of the grid; a model with one latent has one row.
+        limits : tuple of float
+            Lowest and highest value of the latents.
+        axes : tuple of int
+            Numbers of the latents along x and y; further latents are 0.
+
+        Raises
+        ------
+        RuntimeError
+            If no model has been fitted or applied.
+        ValueError
+            If the model has no such latents, or an option does not fit.
+
+        Examples
+        --------
+        >>> stack.plot_rvae_manifold(axes=(0, 2))  # doctest: +SKIP
+        """
+        images, values_y, values_x = self._model_of_sites().manifold(shape, limits, axes)
+        return plots.plot_manifold(
+            images,
+            values_y,
+            values_x,
+            label_x=f"latent_{axes[0]}",
+            label_y=f"latent_{axes[-1]}",
+            intensity_label=self._intensity_label(),
+            **options,
+        )
+
+    @figure_method(plots.plot_history, ("history",))
+    def plot_rvae_history(self, **options):
+        """Draw how the angles and the content of the model were fitted, in two panels.
+
+        Raises
+        ------
+        RuntimeError
+            If no model has been fitted or applied.
+
+        Examples
+        --------
+        >>> stack.plot_rvae_history()  # doctest: +SKIP
+        """
+        return plots.plot_history(self.rvae_model.history_, **options)
+
+    @figure_method(plots.plot_diagnostics, ("table",))
+    def plot_rvae_diagnostics(
+        self, diagnostics=None, *, n_shuffles=30, max_sites=1000, random_state=None, **options
+    ):
+        """Draw how far the angle and the latents follow the instrument, as a table of colours.
+
+        Parameters
+        ----------
+        diagnostics : hs_rvae.diagnostics.Diagnostics, optional
+            The result of :meth:`rvae_diagnostics`. If None, it is called with the next three
+            parameters.
+        n_shuffles, max_sites, random_state
+            As in :meth:`rvae_diagnostics`.
+
+        Raises
+        ------
+        ValueError
+            As in :meth:`rvae_diagnostics`.
+
+        Examples
+        --------
+        >>> found = stack.rvae_diagnostics(random_state=0)  # doctest: +SKIP
+        >>> ax = stack.plot_rvae_diagnostics(found)  # doctest: +SKIP
+        """
+        if diagnostics is None:
+            diagnostics = self.rvae_diagnostics(
+                n_shuffles=n_shuffles, max_sites=max_sites, random_state=random_state
+            )
+        return plots.plot_diagnostics(diagnostics.table, **options)
+
+    # Clusters ------------------------------------------------------------------
+
+    @figure_method(
+        plots.plot_cluster_means,
+        ("images", "labels", "counts", "pixel_size", "pixel_units", "intensity_label"),
+    )
+    def plot_cluster_means(self, column="cluster", **options):
+        """Draw the mean sub-image of each cluster with the number of its sites.
+
+        Parameters
+        ----------
+        column : str
+            Column of labels, from :meth:`cluster_analysis` or :meth:`assign_variants`.
+
+        Raises
+        ------
+        KeyError, ValueError
+            As in :meth:`get_cluster_means`.
+
+        Examples
+        --------
+        >>> stack.plot_cluster_means()  # doctest: +SKIP
+        """
+        means = self.get_cluster_means(column)
+        axis = means.axes_manager.signal_axes[0]
+        calibrated = _units.is_calibrated(axis.units)
+        return plots.plot_cluster_means(
+            means.data,
+            list(means.metadata.Clusters.labels),
+            list(means.metadata.Clusters.counts),
+            pixel_size=abs(axis.scale) if calibrated else None,
+            pixel_units=axis.units if calibrated else "px",
+            intensity_label=self._intensity_label(),
+            **options,
+        )
+
+    @figure_method(plots.plot_cluster_metric, ("n_clusters", "values", "metric", "best"))
+    def plot_cluster_metric(self, **options):
+        """Draw the curve from which the last number of clusters was chosen.
+
+        Raises
+        ------
+        ValueError
+            If no number was estimated yet.
+
+        Examples
+        --------
+        >>> stack.plot_cluster_metric()  # doctest: +SKIP
+        """
+        results = self.learning_results
+        if results.cluster_metric_data is None:
+            raise ValueError(
+                "Cluster metrics not estimated, please run `estimate_number_of_clusters` first."
+            )
+        return plots.plot_cluster_metric(
+            results.cluster_metric_index,
+            results.cluster_metric_data,
+            results.cluster_metric,
+            results.estimated_number_of_clusters,
+            **options,
+        )
+
+    # Images --------------------------------------------------------------------
+
+    @figure_method(plots.plot_image, ())
+    def plot_image(self, *, image=None, **options):
+        """Draw the parent image, or a part of it, with a scale bar.
+
+        Parameters
+        ----------
+        image : Signal2D, optional
+            If None, the parent image. In a stack of several images, or of a series, the one that
+            all sites belong to.
+
+        Raises
+        ------
+        ValueError
+            If the image is not available, or an option does not fit.
+
+        Examples
+        --------
+        >>> stack.plot_image(boxes=[(2, 2, 4, 4)])  # doctest: +SKIP
+        >>> stack.plot_image(region=(2, 2, 4, 4))  # doctest: +SKIP
+        """
+        image = self._image_of_sites() if image is None else image
+        if image is None or isinstance(image, list):
+            which = "joins several images" if image else "has no image at hand"
+            load = "" if image else f" {how_to_load(self, IMAGE_NODE, 'load_image')}."
+            raise ValueError(f"The stack {which}: give one with image=, or set stack.image.{load}")
+        return plots.plot_image(image, **options)
+
+    @figure_method(plots.plot_sub_image, ("image", "extent", "unit"))
+    def plot_sub_image(self, site, **options):
+        """Draw one sub-image with a scale bar, for example as an inset.
+
+        Parameters
+        ----------
+        site : int
+            Number of the site.
+
+        Raises
+        ------
+        IndexError
+            If there is no such site.
+
+        Examples
+        --------
+        >>> ax = stack.plot_angle_histogram()  # doctest: +SKIP
+        >>> stack.plot_sub_image(10, disk=True, ax=ax.inset_axes((0.7, 0.6, 0.3, 0.4)))
+        ... # doctest: +SKIP
+        """
+        count = self.axes_manager.navigation_size or 1
+        if not 0 <= site < count:
+            raise IndexError(f"site={site!r}: there are {count} sites, counted from 0.")
+        image = self.data[site] if self.data.ndim == 3 else self.data
+        return plots.plot_sub_image(np.asarray(image), *self._extent_of_windows(), **options)
+
+    # Walk through the sites ----------------------------------------------------
+
+    def plot(self, navigator="auto", *args, color=None, image=None, **kwargs):
+        """Plot the sub-images, with HyperSpy's navigator or with a map of the sites.
+
+        Parameters
+        ----------
+        navigator : str, BaseSignal or None
+            ``"sites"``: the parent image with its sites. A click goes to a site, a path drawn
+            around sites chooses them, the arrow keys go through them. Everything else as in
+            :meth:`hyperspy.api.signals.Signal2D.plot`.
+        *args
+            Passed to HyperSpy.
+        color : str, optional
+            Column that colours the sites of the map, with ``navigator="sites"``.
+        image : Signal2D, array-like of shape (ny, nx) or False, optional
+            The image of the map, as in :meth:`plot_site_map`.
+        **kwargs
+            Passed to HyperSpy.
+
+        Returns
+        -------
+        hs_rvae.plots.SiteNavigator or None
+            With ``"sites"`` the map; its ``select_sites()`` gives a stack of the chosen sites.
+
+        Raises
+        ------
+        ValueError
+            With ``"sites"``, if the stack has no site table or no navigation axis; without, if
+            `color` or `image` is given.
+        KeyError
+            If there is no such column.
+
+        Examples
+        --------
+        >>> navigator = stack.plot(navigator="sites", color="angle")  # doctest: +SKIP
+        >>> part = navigator.select_sites()  # doctest: +SKIP
+        """
+        if not (isinstance(navigator, str) and navigator == "sites"):
+            for name, value in (("color", color), ("image", image)):
+                if value is not None:
+                    raise ValueError(f"{name} is for the map of sites: add navigator='sites'.")
+            self._plot_upright(navigator, *args, **kwargs)
+            _exploring.close_alone(self._plot)
+            return None
+        self._sites_to_explore()
+        if color is not None:
+            column_values(self.sites, color)  # before a window is opened
+        self._plot_upright(None, *args, **kwargs)
+        window = self._plot
+        _exploring.close_alone(window)
+        navigator = plots.SiteNavigator(
+            self.sites,
+            color,
+            image=self._image_to_plot(image),
+            take=self.select_sites,
+            resolve=self._numbers_of,
+        )
+        _exploring.link(navigator, self.axes_manager)
+        closing = []
+
+        def signal_closed():
+            closing.append(True)
+            navigator.close()
+
+        # The two close together, as HyperSpy's own windows do.
+        navigator.on_close(lambda: closing or window.close())
+        window.signal_plot.events.closed.connect(signal_closed, [])
+        return navigator
+
+    def _plot_upright(self, *args, **kwargs):
+        """HyperSpy's plot, which leaves the side of the first row to matplotlibrc."""
+        with matplotlib.rc_context({"image.origin": "upper"}):
+            super().plot(*args, **kwargs)
+
+    def explore(self, x="latent_0", y="latent_1", color="angle", *, image=None):
+        """Walk through the sites: map, scatter of two columns, and all about one site.
+
+        The map and the scatter are linked: a click on either goes to a site, a path drawn around
+        sites chooses them in both (with shift: in addition; escape lets go), the arrow keys go
+        through them. Below stand the sub-image, its reconstruction, the posterior of the angle
+        and the row of the table. Windows opened by ``stack.plot()`` follow, and lead.
+
+        Parameters
+        ----------
+        x, y : str
+            Columns of the scatter.
+        color : str
+            Column that colours map and scatter.
+        image : Signal2D, array-like of shape (ny, nx) or False, optional
+            The image of the map, as in :meth:`plot_site_map`.
+
+        Returns
+        -------
+        hs_rvae.plots.Explorer
+            Its ``select_sites()`` gives a stack of the chosen sites; ``select(sites)`` chooses by
+            mask, numbers or ROI.
+
+        Raises
+        ------
+        KeyError
+            If there is no such column.
+        ValueError
+            If the stack has no site table or no navigation axis, or sites of several images or
+            frames; or if a column has no finite value.
+
+        Examples
+        --------
+        >>> import hs_rvae
+        >>> image, truth = hs_rvae.simulation.simulate_perovskite((300, 300), random_state=0)
+        >>> stack = hs_rvae.SubImageStack.from_positions(image, truth.b_sites[["x", "y"]])
+        >>> explorer = stack.explore(x="x", y="y", color="x")
+        >>> explorer.select(stack.sites["x"] > 150)
+        >>> bool(explorer.select_sites().sites["x"].min() > 150)
+        True
+        >>> explorer.close()
+        """
+        self._sites_to_explore()
+        extent, unit = self._extent_of_windows()
+        explorer = plots.Explorer(
+            self.sites,
+            x,
+            y,
+            color,
+            self._details_of,
+            extent=extent,
+            unit=unit,
+            image=self._image_to_plot(image),
+            take=self.select_sites,
+            resolve=self._numbers_of,
+        )
+        _exploring.link(explorer, self.axes_manager)
+        return explorer
+
+    def _sites_to_explore(self):
+        site_points(self._sites_to_plot())  # of one image and one frame?
+        self._check_site_axis()
+
+    def _details_of(self, site):
+        """Sub-image, reconstruction and angle posterior of one site, for the explorer."""
+        one = self.select_sites([site])
+        one._rvae_model = self._rvae_model
+        if one._lazy:
+            one.compute(show_progressbar=False)
+        found = {"sub_image": one.data[0], "model": _exploring.NO_MODEL}
+        found["posterior"] = _exploring.angle_density(self.sites, site)
+        if self._rvae_model is None:
+            return found
+        try:
+            decode, pose = one._decoder()  # get_rvae_model() without dask, which takes longer
+            found["model"] = decode(pose)[0]
+        except ModelMismatch as error:
+            found["model"] = str(error)
+        if not self._rvae_model.rotation:
+            return found
+        try:
+            posterior = one.get_angle_posterior(_exploring.N_ANGLES)
+        except ModelMismatch:  # the normal distribution of the table remains
+            return found
+        if np.isfinite(posterior.data).all():
+            angle = posterior.axes_manager.signal_axes[0].axis
+            found["posterior"] = angle, posterior.data[0]
+        return found
+
+    # What is passed to the plots -----------------------------------------------
+
+    def _registered_manifold(self, shape, limits):
+        """Sub-images over the first latents, in the frame in which the table's angles are 0."""
+        manifold = self.get_rvae_manifold(shape, limits)
+        values = [axis.axis for axis in manifold.axes_manager.navigation_axes]
+        images = manifold.data if len(values) == 2 else manifold.data[None]
+        return images, (values[1] if len(values) == 2 else np.zeros(1)), values[0]
+
+    def _image_to_plot(self, image):
+        """Image as a 2-D array, None for none; of the images of a joined stack the one drawn."""
+        if image is False:
+            return None
+        if image is None:
+            image = self.image
+        if isinstance(image, list):
+            numbers = np.unique(self.sites["image"])
+            # Several images at once are refused by the plot itself.
+            image = image[numbers[0]] if numbers.size == 1 else None
+        if image is None:
+            return None
+        data = getattr(image, "data", image)
+        if np.ndim(data) == 3 and "frame" in self.sites:
+            # Several frames at once are refused by the plot itself.
+            data = data[self.sites["frame"][0]]
+        return np.asarray(filled(data))
+
+    def _image_of_sites(self):
+        """The parent image; the one image or frame that all sites are in, if there is one."""
+        image, sites = self.image, self.sites
+        several = isinstance(image, list) or is_series(image)
+        if not several or sites is None:
+            return image
+        numbers = np.unique(sites["image" if isinstance(image, list) else "frame"])
+        if len(numbers) > 1:
+            return image
+        number = int(numbers[0])
+        return image[number] if isinstance(image, list) else image.inav[number]
+
+    def _intensity_label(self):
+        return self.metadata.get_item("Signal.quantity") or "intensity"
+
+    def _extent_of_windows(self):
+        """(left, right, bottom, top) of the windows on their axes, and the unit."""
+        x, y = self.axes_manager.signal_axes
+        left, top = x.offset - x.scale / 2, y.offset - y.scale / 2
+        extent = left, left + x.size * x.scale, top + y.size * y.scale, top
+        return extent, _units.printed(x.units)

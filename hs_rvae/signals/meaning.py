@@ -1,0 +1,614 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The meaning of angles and latents: a common zero, variants, diagnostics, a report."""
+
+import logging
+
+import numpy as np
+from hyperspy.signals import Signal1D
+
+from hs_rvae import diagnostics as _diagnostics
+from hs_rvae import variants as _variants
+from hs_rvae.diagnostics import quantities as _quantities
+from hs_rvae.exceptions import TooFewSites
+from hs_rvae.files import check_place
+from hs_rvae.signals.recording import recorded
+from hs_rvae.signals.rvae import RVAEMethods
+from hs_rvae.sites import columns as _columns
+from hs_rvae.sites import units as _units
+
+_logger = logging.getLogger(__name__)
+
+_LEAST_RESULTANT = 0.5
+_LEAST_ORDER = 0.5  # of the amplitude of a typical distorted site
+_FEWEST_TO_FOLLOW = 100  # sites; fewer may agree with their displacements by chance
+_CLEAR_ORDER = 0.8  # the same, of sites that are not in a wall
+
+
+class MeaningMethods(RVAEMethods):
+    """Register angles, assign variants, and compare them with the instrument."""
+
+    @recorded
+    def register_angle(
+        self, reference="displacement", *, least_resultant=_LEAST_RESULTANT, overwrite=False
+    ):
+        """Give the angles a zero with a meaning, the same offset for all sites.
+
+        The zero of an rVAE's angle is arbitrary; the paper turned its angles by -100 degrees by
+        eye. Here the offset comes from the displacement vectors of the sites, from the model's own
+        motif, or from a direction. It is kept with the stack: the model still finds its angles.
+
+        Parameters
+        ----------
+        reference : "displacement", "template" or float
+            "displacement": angles become directions of the columns ``displacement_x`` and
+            ``displacement_y``, on average over the sites, weighted by length. "template": the same
+            from the displacement of the central column in the model's motif, for a stack without
+            positions of its neighbours. A number: the most frequent angle is turned to this
+            direction, in radians from +x towards +y.
+        least_resultant : float
+            Minimum resultant length for angles to be registered, 0 to 1; see `resultant`.
+        overwrite : bool
+            Whether a column ``angle`` that you wrote is turned.
+
+        Returns
+        -------
+        offset : float
+            Angle in radians that was subtracted from all angles; 0 if they are not registered.
+        resultant : float
+            Resultant length, 1 if all agree, 0 at random: of angle minus direction of displacement;
+            of the posteriors of the angles ("template"); of the angles about the most frequent one.
+            NaN if the angles are not registered, because there are no displacements, they disagree
+            with the angles, or the motif has none. Then nothing changes, and a warning in the log
+            names the reason.
+
+        Raises
+        ------
+        ValueError
+            If the reference is unknown, or the column ``angle`` is missing or yours.
+        RuntimeError
+            "template": if the stack has no model at hand.
+
+        Examples
+        --------
+        >>> stack.register_angle("displacement")  # doctest: +SKIP
+        >>> stack.register_angle(np.pi / 4)  # the commonest variant points to the lower right
+        ... # doctest: +SKIP
+        """
+        if isinstance(reference, str) and reference not in ("displacement", "template"):
+            raise ValueError(
+                f"reference={reference!r}: give 'displacement', 'template' or a direction in "
+                "radians."
+            )
+        sites = self._sites_with("angle", "stack.rvae()")
+        sites.check_free(["angle"], "stack.register_angle", "rvae", overwrite)
+        defined = np.isfinite(sites["angle"]) & _defined(sites)
+        if reference == "displacement":
+            offset, resultant, reason = _offset_to_displacements(sites)
+        elif not defined.any():
+            offset = resultant = np.nan
+            reason = "no site has a defined angle, as stack.sites['order_amplitude'] shows"
+        elif reference == "template":
+            offset, reason = self._offset_to_template()
+            resultant = float(np.exp(-(sites["angle_std"][defined] ** 2) / 2).mean())
+        else:
+            angle = sites["angle"][defined]
+            commonest, reason = _commonest(angle), None
+            offset = commonest - float(reference)
+            _, resultant = _variants.common_offset(angle, np.full(len(angle), commonest))
+        if reason is None and isinstance(reference, str) and resultant < least_resultant:
+            reason = (
+                f"angles and reference disagree (resultant length {resultant:.2f}, minimum "
+                f"{least_resultant}). Check the positions, look at "
+                "plot_polar_map('displacement') or plot_rvae_manifold(), or fit with "
+                "subtract_average=True"
+            )
+        if reason is not None:
+            _logger.warning(
+                "The angles are not registered to %r: %s. They stay as they are; a number, as in "
+                "stack.register_angle(0.0), gives them a zero.",
+                reference,
+                reason,
+            )
+            return 0.0, np.nan
+        offset = self._turn_angles(offset)
+        _logger.info("Angles registered: offset %.4f rad, resultant %.3f.", offset, resultant)
+        return offset, resultant
+
+    @recorded
+    def assign_variants(
+        self,
+        n_variants="auto",
+        motif_symmetry=1,
+        *,
+        origin=None,
+        least_order=_LEAST_ORDER,
+        overwrite=False,
+    ):
+        """Assign each site to the nearest of equally spaced wells of the angle.
+
+        Writes the columns ``variant`` (0 ... n_variants - 1, counted from +x towards +y; -1 =
+        undefined) and ``variant_residual`` (angle minus well, rad). A site is undefined if its
+        ``order_amplitude`` is below `least_order` (no distortion, so no direction) or its angle is
+        as uncertain as half a well, be it by one broad mode of its posterior or by several. A
+        crystal in which typical sites are distorted by less than the noise of one site can tell
+        has no variants, unless its angles follow the displacements in the table (columns
+        ``displacement_x`` and ``displacement_y``): all sites are -1, with a warning.
+
+        Parameters
+        ----------
+        n_variants : int or "auto"
+            Number of wells; "auto" counts them (1, 2, 3, 4 or 6).
+        motif_symmetry : int
+            n if the sub-image of a variant looks the same after a turn of 360/n degrees. Its angle
+            is then known up to such turns, and the wells lie within 360/n degrees: grains of an
+            undistorted square lattice differ by less than 90 degrees. For n > 1 the model has to
+            be at hand; where n turns map even the undistorted motif onto itself, so that no
+            distortion is needed to know the angle, `least_order` does not count.
+        origin : float, optional
+            Direction of variant 0 in radians; None = the wells that fit the angles best.
+        least_order : float
+            Least ``order_amplitude`` of a site with a variant, 1 being typical.
+        overwrite : bool
+            Whether columns of these names that you wrote are replaced.
+
+        Returns
+        -------
+        int
+            Number of wells, 0 if there are none.
+
+        Raises
+        ------
+        ValueError
+            If `n_variants` or `motif_symmetry` is not usable, there is no column ``angle``, or a
+            column of yours would be replaced.
+        RuntimeError
+            `motif_symmetry` above 1: if the stack has no model at hand.
+
+        Examples
+        --------
+        >>> stack.assign_variants(n_variants=4)  # doctest: +SKIP
+        >>> stack.plot_site_map("variant")  # doctest: +SKIP
+        """
+        sites = self._sites_with("angle", "stack.rvae()")
+        if n_variants != "auto" and not _is_count(n_variants):
+            raise ValueError(f"n_variants={n_variants!r}: give a whole number or 'auto'.")
+        if not _is_count(motif_symmetry):
+            raise ValueError(f"motif_symmetry={motif_symmetry!r}: give a whole number, 1 if none.")
+        written = ("variant", "variant_residual")
+        sites.check_free(written, "stack.assign_variants", "assign_variants", overwrite)
+        # Turns of the motif itself become whole turns, and all below is as for any motif.
+        angle = _variants.wrap(motif_symmetry * sites["angle"])
+        std = motif_symmetry * self._angle_std_within(motif_symmetry)
+        turns = _divisors(motif_symmetry)
+        if turns and self._model_of_sites().lattice_symmetry_ in turns:
+            clear = defined = np.isfinite(angle)
+        else:
+            defined = _defined(sites, least_order)
+            # Where two of three variants meet, the angle looks like the opposite of the third.
+            clear = defined & distorted(sites, max(least_order, _CLEAR_ORDER))
+        if n_variants == "auto":
+            certain = std < np.pi / 2 if motif_symmetry > 1 else True
+            n_variants = _variants.count_variants(angle[clear & certain])
+        variant = np.full(len(sites), -1)
+        residual = np.full(len(sites), np.nan)
+        if n_variants and defined.any():
+            defined &= std < np.pi / n_variants
+            origin = None if origin is None else motif_symmetry * origin
+            found = _variants.nearest_wells(angle[defined], n_variants, origin)
+            variant[defined], residual[defined] = found[0], found[1] / motif_symmetry
+        if not (variant >= 0).any():
+            _logger.warning(
+                "No variants: the sites have no distortion that stands out of their noise, or "
+                "their angles lie in no wells. All sites are undefined (-1). Look at "
+                "stack.plot_angle_histogram(), and at stack.plot_polar_map('displacement') for a "
+                "direction that turns continuously."
+            )
+        values = dict(zip(written, (variant, residual), strict=True))
+        sites.set_many(values, {"variant": "", "variant_residual": "rad"}, writer="assign_variants")
+        if self.metadata.has_item("Sub_images.rvae"):
+            self.metadata.set_item("Sub_images.rvae.n_variants", int(n_variants))
+        return int(n_variants)
+
+    def get_angle_posterior(self, n_angles=360):
+        """Whole posterior of the angle of every site, as a signal.
+
+        Parameters
+        ----------
+        n_angles : int
+            Number of bins of the circle.
+
+        Returns
+        -------
+        hyperspy.api.signals.Signal1D
+            Navigation axis ``site``, signal axis ``angle`` (rad, in (-pi, pi), registered as the
+            column ``angle``): probability per bin, which sums to 1. NaN for sites without an
+            angle.
+
+        Raises
+        ------
+        RuntimeError
+            If the stack has no model at hand.
+        ValueError
+            If the model has no angles or `n_angles` is not usable.
+
+        Examples
+        --------
+        >>> import hs_rvae
+        >>> image, truth = hs_rvae.simulation.simulate_perovskite((360, 360), random_state=0)
+        >>> stack = hs_rvae.SubImageStack.from_positions(image, truth.b_sites[["x", "y"]])
+        >>> stack.rvae(output_dimension=1, random_state=0)
+        >>> stack.get_angle_posterior(n_angles=90)
+        <Signal1D, title: Angle posterior, dimensions: (...|90)>
+        """
+        posterior = self._model_of_sites().angle_posterior(
+            *self._as_encoded(), n_angles=n_angles, zero=self._angle_offset
+        )
+        signal = Signal1D(posterior.probability)
+        site, angle = signal.axes_manager[0], signal.axes_manager[1]
+        site.name, angle.name, angle.units = "site", "angle", "rad"
+        angle.scale, angle.offset = 2 * np.pi / n_angles, float(posterior.angles[0])
+        signal.metadata.General.title = "Angle posterior"
+        signal.metadata.set_item("Signal.quantity", "Probability")
+        return signal
+
+    def rvae_diagnostics(self, *, n_shuffles=30, max_sites=1000, random_state=None):
+        """Tell how far the angle and the latents follow the instrument instead of the material.
+
+        Compares ``angle``, ``latent_0`` ..., ``order_amplitude`` and the shifts with the scan axes,
+        the distance to the edge of the image, the intensity and the background of the columns,
+        their ellipticity and its direction (a tilt), and with each other. Intensity and background
+        are the columns ``amplitude`` (or ``volume``) and ``background``; where there are none they
+        are measured on the sub-images, block by block, and written as ``disk_intensity`` (mean
+        within 0.15 distances between sites) and ``lowest_intensity`` (mean of the darkest tenth),
+        unless you have columns of these names.
+        The ellipticity, a mean over nine neighbouring sites, needs ``sigma_x``, ``sigma_y`` and
+        ``rotation``; without them it is left out. What stands out is also written to the log.
+
+        Parameters
+        ----------
+        n_shuffles : int
+            Shuffled maps on which chance is measured.
+        max_sites : int
+            Sites that are compared: a random subset if there are more. Sites without a defined
+            angle (see :meth:`assign_variants`) are left out of the row of the angle.
+        random_state : int, numpy.random.Generator or None
+            Seed of subset and shuffles; the same seed gives the same numbers.
+
+        Returns
+        -------
+        hs_rvae.diagnostics.Diagnostics
+            Print it; ``table`` is a :class:`pandas.DataFrame`, ``summary`` says what stands out.
+
+        Raises
+        ------
+        ValueError
+            If the columns of a model are missing, the stack joins several images or is a series of
+            several frames, or an option is out of range.
+        hs_rvae.exceptions.TooFewSites
+            If fewer than 100 sites have finite values; it is a ValueError too.
+
+        Notes
+        -----
+        Method, meaning and false alarms: :func:`hs_rvae.diagnostics.diagnose` and the user guide.
+
+        Examples
+        --------
+        >>> import hs_rvae
+        >>> image, truth = hs_rvae.simulation.simulate_perovskite((400, 400), random_state=0)
+        >>> stack = hs_rvae.SubImageStack.from_positions(image, truth.b_sites[["x", "y"]])
+        >>> stack.sites["latent_0"] = stack.sites["x"] ** 2
+        >>> print(stack.rvae_diagnostics(random_state=0).summary[0])
+        latent_0 follows the scan direction x (0.99; ... by chance): likely an instrument ...
+        """
+        sites = self.sites
+        names = [] if sites is None else _columns.written_by("rvae", _columns.main(sites.columns))
+        names = [name for name in names if not name.endswith("_std")]
+        if not names:
+            raise ValueError(
+                "There is no column 'angle' or 'latent_0'; stack.rvae() or stack.apply_rvae() "
+                "writes them."
+            )
+        _check_one_image(sites)
+        values = {name: sites[name] for name in names}
+        if "angle" in values:
+            angle = _units.radians(values["angle"], sites.units["angle"])
+            values["angle"] = np.where(_defined(sites), angle, np.nan)
+        quantities, notes, measured = _instrument_quantities(self, sites)
+        found = _diagnostics.diagnose(
+            sites.xy,
+            values,
+            quantities,
+            angles=("angle", "elongation"),
+            n_shuffles=n_shuffles,
+            max_sites=max_sites,
+            random_state=random_state,
+        )
+        found = _diagnostics.Diagnostics(found.table, (*found.summary, *notes))
+        writer, writers = "rvae_diagnostics", sites.writers
+        free = {n: v for n, v in measured.items() if writers.get(n, writer) == writer}
+        sites.set_many(free, writer=writer)
+        for line in found.summary:
+            _logger.info(line)
+        return found
+
+    def report(
+        self, path="report.html", *, title=None, command=None, n_shuffles=30, random_state=0
+    ):
+        """Write a self-contained page about the analysis, for any browser.
+
+        It holds the figures, the result and what to be careful about in words, figures of merit,
+        what :meth:`rvae_diagnostics` says, the settings and versions, a table of all sites, and
+        lines that repeat the analysis. It needs no network and runs no script. The stack is not
+        changed. A figure is left out, with the reason, where its columns have no finite value or
+        the model is not at hand; the diagnostics, where there are fewer than 100 sites. If
+        anything else fails, no page is written.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path
+            File to write.
+        title : str, optional
+            By default that of the image.
+        command : str, optional
+            A command line to be given as the way to repeat it, beside lines of Python.
+        n_shuffles : int
+            Of :meth:`rvae_diagnostics`.
+        random_state : int
+            Seed of the diagnostics, and of the choice of sites whose reconstruction is judged.
+
+        Returns
+        -------
+        pathlib.Path
+            The file that was written.
+
+        Raises
+        ------
+        ValueError
+            If the stack has no site table or no angles, joins several images, or is a series of
+            several frames; if an option of :meth:`rvae_diagnostics` is out of range.
+        OSError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> stack.report("report.html")  # doctest: +SKIP
+        """
+        from hs_rvae import report as _report
+
+        sites = self._sites_to_plot()
+        if "angle" not in sites:
+            raise ValueError(
+                "There is no column 'angle' to report on: stack.rvae() or stack.apply_rvae(path) "
+                "writes it."
+            )
+        for name, what in (("image", "joins several images"), ("frame", "is a series")):
+            if name in sites and len(np.unique(sites[name])) > 1:
+                raise ValueError(
+                    f"The stack {what}: report on each {name}, for example on "
+                    f"select_sites(stack.sites[{name!r}] == {sites[name][0]})."
+                )
+        check_place(path)  # before minutes of work depend on it
+        before = set(sites.columns)
+        try:
+            diagnostics = self.rvae_diagnostics(n_shuffles=n_shuffles, random_state=random_state)
+        except TooFewSites as error:
+            diagnostics = str(error)
+        finally:
+            sites.remove(*(name for name in sites.columns if name not in before))
+        return _report.write_report(
+            self,
+            path,
+            title=title,
+            command=command,
+            diagnostics=diagnostics,
+            random_state=random_state,
+        )
+
+    def _turn_angles(self, offset):
+        """Subtract an offset in radians from the angles; variants lose their meaning."""
+        offset, sites = float(_variants.wrap(offset)), self.sites
+        own = [name for name, writer in sites.writers.items() if writer == "assign_variants"]
+        angle = {"angle": _variants.wrap(sites["angle"] - offset)}
+        sites.set_many(angle, writer=sites.writers["angle"], remove=own)
+        total = float(_variants.wrap(self._angle_offset + offset))
+        self.metadata.set_item("Sub_images.rvae.angle_offset", total)
+        return offset
+
+    @property
+    def _angle_offset(self):
+        """What register_angle has subtracted from the model's angles so far, in radians."""
+        return float(self.metadata.get_item("Sub_images.rvae.angle_offset", 0.0))
+
+    def _offset_to_template(self):
+        """Offset of the angles to the displacement in the model's motif, reason if none."""
+        model = self._model_of_sites()
+        motif = model.inverse_transform(np.zeros((1, model.n_latents_)))[0]
+        mean, reason = _displacement_in_motif(motif)
+        if mean is None:
+            return np.nan, reason
+        return -(self._angle_offset + float(np.arctan2(*mean))), None
+
+    def _angle_std_within(self, motif_symmetry):
+        """Standard deviations of the angles, turns of the motif itself not counted."""
+        if motif_symmetry == 1:
+            return self.sites["angle_std"] if "angle_std" in self.sites else np.zeros(1)
+        posterior = self._model_of_sites().angle_posterior(*self._as_encoded(), n_angles=2)
+        return _variants.folded_std(
+            posterior.modes, posterior.weights, posterior.widths, motif_symmetry
+        )
+
+    def _sites_with(self, column, verb):
+        sites = self.sites
+        if sites is None or column not in sites:
+            raise ValueError(f"There is no column {column!r}; {verb} writes it.")
+        if column == "angle" and not _units.in_radians(sites.units[column]):
+            raise ValueError(
+                f"The column 'angle' is in {sites.units[column]!r}: set it in radians, "
+                "stack.sites.set('angle', values, 'rad')."
+            )
+        return sites
+
+
+def distorted(sites, least_order=_LEAST_ORDER):
+    """Mask of the sites with an order amplitude of `least_order` or more."""
+    if "order_amplitude" not in sites:
+        return np.ones(len(sites), bool)
+    return sites["order_amplitude"] >= least_order
+
+
+def _defined(sites, least_order=_LEAST_ORDER):
+    """Mask of the sites whose angle has a meaning."""
+    defined = np.isfinite(sites["angle"]) & distorted(sites, least_order)
+    if "order_amplitude" in sites:
+        signal = 1 / np.nanmedian(sites["order_amplitude_std"])
+        if signal < _variants.LEAST_SIGNAL and not _follow_displacements(sites):
+            defined[:] = False
+    return defined
+
+
+def _follow_displacements(sites):
+    """Whether the angles of distorted sites follow displacements measured from positions."""
+    if "displacement_x" not in sites:
+        return False
+    angle, x, y = sites["angle"], sites["displacement_x"], sites["displacement_y"]
+    good = np.isfinite(angle) & np.isfinite(x) & np.isfinite(y) & distorted(sites)
+    direction, length = np.arctan2(y, x)[good], np.hypot(x, y)[good]
+    if len(length) < _FEWEST_TO_FOLLOW or not length.any():
+        return False
+    found = _variants.agreement(angle[good], direction, length)
+    return found >= _variants.LEAST_AGREEMENT
+
+
+def _offset_to_displacements(sites):
+    """Offset of the angles to the directions of displacement, resultant, reason if none."""
+    if not {"displacement_x", "displacement_y"} <= set(sites.columns):
+        return np.nan, np.nan, (
+            "there are no displacements, which need neighbours= when the stack is made"
+        )  # fmt: skip
+    # Whether distortions stand out of the noise at all is what the resultant tells.
+    angle, x, y = sites["angle"], sites["displacement_x"], sites["displacement_y"]
+    good = np.isfinite(angle) & np.isfinite(x) & np.isfinite(y) & distorted(sites)
+    if not good.any():
+        return np.nan, np.nan, "no site has both a defined angle and a displacement"
+    angle, length = angle[good], np.hypot(x, y)[good]
+    direction = np.arctan2(y, x)[good]
+    if not length.any():
+        return np.nan, np.nan, "all displacements are 0"
+    if _variants.miss_displacements(angle, direction, length):
+        _logger.warning(
+            "The angles are nearly all alike, but the displacements turn: what does not "
+            "turn, such as the lattice or an aberration, outweighs the distortion. "
+            "stack.rvae(subtract_average=True) takes it away."
+        )
+    return *_variants.common_offset(angle, direction, length), None
+
+
+def _displacement_in_motif(motif):
+    """Displacement (y, x) of the central column against the columns around it, reason if none."""
+    from scipy.ndimage import maximum_filter
+
+    middle = (len(motif) - 1) / 2
+    y, x = np.mgrid[: len(motif), : len(motif)] - middle
+    radius = np.hypot(x, y)
+    # Columns: maxima of the motif, or minima where columns are dark.
+    if motif[radius < 2].mean() < np.median(motif[radius < middle]):
+        motif = -motif
+    reach = max(1, round(len(motif) / 12))
+    peak = (motif == maximum_filter(motif, 2 * reach + 1)) & (radius < 0.92 * middle)
+    peak &= motif > np.median(motif[radius < middle])
+    shell = np.array([_centre(motif, *p) for p in np.argwhere(peak)]) - middle
+    distance = np.hypot(*shell.T) if len(shell) else np.zeros(0)
+    shell, distance = shell[distance > 2 * reach], distance[distance > 2 * reach]
+    shell = shell[distance < 1.45 * distance.min(initial=np.inf)]
+    mean = -shell.mean(0) if len(shell) else np.zeros(2)
+    around = np.abs(np.mean(np.exp(1j * np.arctan2(*shell.T)))) if len(shell) else 1.0
+    if len(shell) < 3 or around > 0.5 or np.hypot(*mean) < 0.1:
+        return None, (
+            "the motif shows no displacement of its central column against the "
+            f"{len(shell)} columns around it ({np.hypot(*mean):.2f} px); a larger window may"
+        )
+    return mean, None
+
+
+def _is_count(value):
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 1
+
+
+def _divisors(n):
+    """Turns that are among those of n, but for the whole turn."""
+    return [k for k in range(2, n + 1) if n % k == 0]
+
+
+def _commonest(angle, width=0.09):
+    """The angle with most others within about `width` (rad), refined to their mean."""
+    grid = np.linspace(-np.pi, np.pi, 360, endpoint=False)
+    density = np.exp((np.cos(grid[:, None] - angle) - 1) / width**2).sum(1)
+    peak = grid[density.argmax()]
+    weights = np.exp((np.cos(angle - peak) - 1) / width**2)
+    return float(peak + np.average(_variants.wrap(angle - peak), weights=weights))
+
+
+def _centre(image, row, column):
+    """Centre (row, column) of a peak, from parabolas through the 3 x 3 pixels about it."""
+    centre = []
+    for axis, place in enumerate((row, column)):
+        lines = image[row - 1 : row + 2, column - 1 : column + 2].mean(1 - axis)
+        bend = lines[0] - 2 * lines[1] + lines[2]
+        centre.append(place + (0.5 * (lines[0] - lines[2]) / bend if bend < 0 else 0.0))
+    return centre
+
+
+def _instrument_quantities(stack, sites):
+    """Quantities to compare with, notes on missing ones, and intensities measured for them."""
+    xy, image, notes = sites.xy, stack.image, []
+    if isinstance(image, list):
+        image = image[sites["image"][0]]
+    shape = None if image is None else image.data.shape[-2:]
+    quantities = {"x": xy[:, 0], "y": xy[:, 1]}
+    quantities["edge distance"] = _quantities.edge_distance(xy, shape)
+    intensity = next((name for name in ("amplitude", "volume") if name in sites), None)
+    background = "background" if "background" in sites else None
+    measured = {} if intensity and background else _measure_intensity(stack, sites)
+    quantities["intensity"] = sites[intensity] if intensity else measured["disk_intensity"]
+    quantities["background"] = sites[background] if background else measured["lowest_intensity"]
+    if all(name in sites for name in ("sigma_x", "sigma_y", "rotation")):
+        shapes = [sites[name] for name in ("sigma_x", "sigma_y", "rotation")]
+        shapes[2] = _units.radians(shapes[2], sites.units["rotation"])
+        strength, direction = _quantities.ellipse(xy, *shapes)
+        quantities["ellipticity"], quantities["elongation"] = strength, direction
+    else:
+        notes.append(
+            "Tilt is left out: there are no columns 'sigma_x', 'sigma_y' and 'rotation'; "
+            "SubImageStack.from_atom_lattice() or from_sublattice() writes them."
+        )
+    return quantities, notes, measured
+
+
+def _measure_intensity(stack, sites):
+    """Intensities of column and background in the sub-images, by column."""
+    from hs_rvae.rvae.batches import map_blocks
+
+    radius = _quantities.disk_radius(sites.xy)
+    images = stack.data if stack.data.ndim == 3 else stack.data[None]
+    measured = map_blocks(
+        lambda block, offsets: _quantities.column_intensity(block, offsets, radius),
+        images,
+        sites[["offset_x", "offset_y"]],
+        width=2,
+        dtype=np.float64,
+    )
+    return {"disk_intensity": measured[:, 0], "lowest_intensity": measured[:, 1]}
+
+
+def _check_one_image(sites):
+    """Refuse sites of several images or frames."""
+    for name, what in (
+        ("image", "joins several images, whose scan axes have nothing in common"),
+        ("frame", "is a series, whose frames would fall upon each other"),
+    ):
+        if name in sites and len(np.unique(sites[name])) > 1:
+            raise ValueError(
+                f"The stack {what}: choose one, for example "
+                f"select_sites(stack.sites[{name!r}] == {sites[name][0]})."
+            )

@@ -1,0 +1,714 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The signal that keeps its site table, its parent image and its model.
+
+The one place that hooks into the internals of HyperSpy (written for 2.4 and 2.5). HyperSpy slices
+the signals named in ``_additional_slicing_targets`` with the navigation axes; everything else that
+changes the sites, or the class of the signal, is overridden here so that the table follows, or is
+left behind where it has no meaning. Sites are counted again at every access: a table that does not
+match is refused.
+"""
+
+import logging
+import os
+import warnings
+
+import numpy as np
+from hyperspy.learn import LearningResults
+from hyperspy.signals import Signal2D
+
+from hs_rvae.exceptions import ModelMismatch
+from hs_rvae.files import complete_file, plain
+from hs_rvae.masked_arrays import filled
+from hs_rvae.parent_image import is_series
+from hs_rvae.progress import progressbar_wanted
+from hs_rvae.signals import origins as _origins
+from hs_rvae.signals import saving as _saving
+from hs_rvae.signals import selection as _selection
+from hs_rvae.signals.cutting import parent_image, pixel_offset
+from hs_rvae.signals.learning_results import results_of_sites
+from hs_rvae.signals.reconstruction import model_columns
+from hs_rvae.sites import SiteTable
+from hs_rvae.stores import files_read_by, guarded
+
+_logger = logging.getLogger(__name__)
+
+_NODE = "Sub_images"
+_SITES = "Sub_images.sites"
+# Held by reference: they follow slices and copies, and are neither copied nor saved.
+_REFERENCES = ("_image", "_rvae_model")
+
+
+class SiteSignal(Signal2D):
+    """A signal ``(site | x, y)`` with a table of its sites; the trunk of :class:`SubImageStack`."""
+
+    _additional_slicing_targets = Signal2D._additional_slicing_targets + ["metadata." + _SITES]
+    _image = None
+    _rvae_model = None
+    # Fitted by a call of rvae() that was interrupted before the table was written.
+    _unused_model = None
+
+    @property
+    def data(self):
+        """The sub-images, an array of NumPy or dask; NaN for pixels that were masked."""
+        self._data = filled(self._data)
+        return self._data
+
+    @data.setter
+    def data(self, data):
+        Signal2D.data.fset(self, data)
+
+    @property
+    def sites(self):
+        """
+        The site table, one row per sub-image: a :class:`~hs_rvae.sites.SiteTable` or None.
+
+        A table that does not belong to the sites of this stack any more (after ``mean``, ``sum``
+        or ``rebin`` over the sites, for example) is refused with a warning in the log.
+
+        Examples
+        --------
+        >>> import hs_rvae, numpy as np
+        >>> stack = hs_rvae.SubImageStack.from_positions(
+        ...     np.ones((64, 64)), [[30.5, 20.0], [12.0, 40.0]], window_size=16
+        ... )
+        >>> stack.sites["x"]
+        array([30.5, 12. ])
+        >>> stack.inav[1:].sites["site_index"]
+        array([1])
+        """
+        signal = self._sites_signal()
+        if signal is None:
+            if self.metadata.has_item(_NODE):
+                _logger.warning(
+                    "The site table does not match the sites of this stack any more (they were "
+                    "merged or rearranged); it is ignored."
+                )
+            return None
+        return SiteTable(signal)
+
+    @property
+    def image(self):
+        """
+        The image that the sub-images were cut from, or None if it is not at hand.
+
+        A list of images in a stack that joins several, a signal with a navigation axis in a stack
+        of a series. It is held by reference and not saved: after loading, :meth:`load_image`
+        brings it back, or assign it.
+        """
+        return self._image
+
+    @image.setter
+    def image(self, image):
+        if isinstance(image, list | tuple):
+            image = [one if one is None else parent_image(one) for one in image]
+        elif image is not None:
+            image = parent_image(image)
+            table = self.sites
+            if table is not None:
+                if is_series(image) and "frame" not in table:
+                    raise ValueError(
+                        f"image has navigation axes {image.axes_manager.navigation_shape}, but "
+                        "the sites are those of one image: give the image that they are from."
+                    )
+                rows, columns = image.data.shape[-2:]
+                x, y = table.xy.max(axis=0)
+                if x > columns or y > rows:
+                    raise ValueError(
+                        f"image has {columns} columns and {rows} rows, but the sites reach to "
+                        f"x = {x:.0f}, y = {y:.0f}: it is not the image of this stack."
+                    )
+        self._image = image
+
+    @property
+    def rvae_model(self):
+        """The fitted :class:`~hs_rvae.RVAE`, held by reference and not saved with the stack.
+
+        It is the model that wrote the columns of :attr:`sites`. In a stack without such columns it
+        is that of an :meth:`rvae` that was interrupted after the fit, if there was one.
+
+        Raises
+        ------
+        RuntimeError
+            If the stack has none; the message says which call brings it back.
+        """
+        if self._rvae_model is not None:
+            return self._rvae_model
+        if self.metadata.has_item(_origins.RVAE_NODE):
+            load = _origins.how_to_load(self, _origins.MODEL_NODE, "load_rvae_model")
+            raise RuntimeError(
+                f"The rVAE model is not saved with the stack: {load}, if it was saved with "
+                "stack.rvae_model.save(path); stack.apply_rvae(path) also encodes the sub-images "
+                "anew."
+            )
+        if self._unused_model is not None:
+            return self._unused_model
+        raise RuntimeError("No rVAE model yet: call stack.rvae() or stack.apply_rvae(path).")
+
+    def _model_of_sites(self):
+        """The model, which must be the one that wrote the site table."""
+        model, written = self.rvae_model, self.metadata.get_item(f"{_origins.RVAE_NODE}.fit_id")
+        if getattr(model, "fit_id_", None) != written:
+            by = "has no columns of" if written is None else "was written by another fit than"
+            raise ModelMismatch(
+                f"The site table {by} stack.rvae_model: call stack.apply_rvae(stack.rvae_model), "
+                "or stack.apply_rvae(path) with the file of the model that you want."
+            )
+        return model
+
+    # The table and its sites -------------------------------------------------
+
+    def _sites_signal(self):
+        """Find the signal of the site table; None if there is none or it does not match."""
+        signal = self.metadata.get_item(_SITES)
+        axes = self.axes_manager
+        if signal is None or axes.navigation_dimension > 1:
+            return None
+        sites = axes.navigation_size if axes.navigation_dimension else 1
+        rows = signal.data.size // signal.data.shape[-1]
+        transposed = "site" in [axis.name for axis in axes.signal_axes]
+        return signal if rows == sites and not transposed else None
+
+    def _set_sites(self, table):
+        """Make `table` the site table, with the stack's own navigation axis."""
+        self.metadata.set_item(_SITES, table.signal)
+        self._align_sites()
+
+    def _check_site_axis(self):
+        """Refuse a stack that is one sub-image without an axis, or whose sites were rearranged."""
+        dimension = self.axes_manager.navigation_dimension
+        if dimension == 0:
+            raise ValueError(
+                "The stack is a single sub-image and has no navigation axis: keep the axis with "
+                "stack.inav[4:5] in the place of stack.inav[4]."
+            )
+        if dimension > 1:
+            raise ValueError(
+                f"The stack has {dimension} navigation axes, not one: the sites were rearranged."
+            )
+
+    def _align_sites(self):
+        """Calibrate the table's axis as the stack's, so that HyperSpy slices both alike."""
+        signal = self._sites_signal()
+        if signal is None or not self.axes_manager.navigation_dimension:
+            return
+        site = self.axes_manager.navigation_axes[0]
+        for axis in signal.axes_manager.navigation_axes:
+            axis.scale, axis.offset, axis.units = site.scale, site.offset, site.units
+
+    def _leave_sites(self):
+        """Leave the table behind; what remains of the node tells that there was one."""
+        if self.metadata.has_item(_SITES):
+            delattr(self.metadata.get_item(_NODE), "sites")
+
+    def _sites_to_plot(self):
+        sites = self.sites
+        if sites is None:
+            raise ValueError(
+                "The stack has no site table to draw: make it with SubImageStack.from_positions, "
+                "or take the windows from a stack that has one."
+            )
+        return sites
+
+    def select_sites(self, sites):
+        """
+        Make a new stack with some of the sites.
+
+        Parameters
+        ----------
+        sites : array-like or HyperSpy ROI
+            A boolean mask with one value per site; site numbers (in the order wanted); or a
+            ``RectangularROI``, ``CircleROI`` or ``PolygonROI`` in calibrated coordinates of the
+            image, as drawn on it.
+
+        Returns
+        -------
+        SubImageStack or LazySubImageStack
+            Its sites are numbered from 0; ``sites["site_index"]`` keeps the original index.
+
+        Raises
+        ------
+        ValueError
+            If no site is chosen, a mask has another length, a ROI is not defined or the stack has
+            no navigation axis.
+        IndexError
+            If there is no such site.
+        TypeError
+            If `sites` is neither a mask nor numbers nor a ROI that encloses an area.
+
+        Examples
+        --------
+        >>> import hyperspy.api as hs
+        >>> import hs_rvae
+        >>> image, truth = hs_rvae.simulation.simulate_perovskite((300, 300), random_state=0)
+        >>> stack = SubImageStack.from_positions(image, truth.b_sites, window_size=40)
+        >>> right = stack.select_sites(stack.sites["x"] > 150)
+        >>> bool(right.sites["x"].min() > 150)
+        True
+        >>> inner = stack.select_sites(hs.roi.CircleROI(cx=2.25, cy=2.25, r=1))  # nm
+        >>> 0 < len(inner.sites) < len(stack.sites)
+        True
+        """
+        self._check_site_axis()
+        index = self._numbers_of(sites)
+        chosen = self._deepcopy_with_new_data(self.data[index])
+        chosen.get_dimensions_from_data()
+        axis = chosen.axes_manager.navigation_axes[0]
+        axis.offset, axis.scale = 0, 1
+        table = self.sites
+        if table is not None:
+            chosen._set_sites(table.take(index))
+        self._hand_results_to(chosen, index)
+        return chosen
+
+    def _numbers_of(self, sites):
+        """Numbers of the sites that a mask, numbers or a ROI choose."""
+        if _selection.is_roi(sites):
+            sites = self._sites_in_roi(sites)
+        return _selection.site_indices(sites, self.axes_manager.navigation_size)
+
+    def _sites_in_roi(self, roi):
+        """Mask of the sites inside a region of interest on the image."""
+        table = self.sites
+        if table is None:
+            raise ValueError(
+                "A ROI needs the site table, and this stack has none: make it with "
+                "SubImageStack.from_positions, or choose sites by a mask or numbers."
+            )
+        offset, image = table.pixel_offset, self._image
+        if "image" in table:
+            number = np.unique(table["image"])
+            if len(number) > 1:
+                raise ValueError(
+                    f"The stack joins {len(number)} images: choose one before a ROI on it, for "
+                    "example select_sites(stack.sites['image'] == 0)."
+                )
+            image = image[number[0]] if isinstance(image, list) else image
+        if image is not None:
+            offset = pixel_offset(image)
+        return _selection.inside_roi(roi, table.xy * table.pixel_size + np.array(offset))
+
+    # What follows HyperSpy's own verbs ---------------------------------------
+
+    def crop(self, axis, start=None, end=None, convert_units=False):
+        """
+        Crop an axis in place, as :meth:`~hyperspy.api.signals.BaseSignal.crop` does.
+
+        Parameters
+        ----------
+        axis : int, str or axis
+        start, end : int, float or None
+            int: index; float: value on the axis; None: the end of the axis.
+        convert_units : bool
+            Convert the units of the axis afterwards.
+
+        Raises
+        ------
+        ValueError
+            If there is no such axis, or nothing would be left of it.
+        """
+        axis = self.axes_manager[axis]
+        table = self._sites_signal() if axis.navigate else None
+        self._align_sites()
+        columns_at = self._columns_at()
+        numbers = self._site_numbers() if axis.navigate else None
+        super().crop(axis, start, end, convert_units=False)
+        if numbers is None:
+            self.learning_results = LearningResults()
+        else:
+            numbers.crop(
+                numbers.axes_manager.navigation_axes[axis.index_in_axes_manager], start, end
+            )
+            self._hand_results_to(self, numbers.data.ravel())
+        if table is not None:
+            table.crop(table.axes_manager.navigation_axes[0], start, end)
+        elif not axis.navigate:
+            self._set_columns_at(columns_at)
+        if convert_units:
+            self.axes_manager.convert_units(axis)
+
+    def rebin(self, *args, **kwargs):
+        """
+        Rebin, as :meth:`~hyperspy.api.signals.BaseSignal.rebin` does.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            Of HyperSpy. Sites that were binned have no site table.
+
+        Returns
+        -------
+        SubImageStack or LazySubImageStack
+        """
+        result = super().rebin(*args, **kwargs)
+        rebinned = result if kwargs.get("out") is None else kwargs["out"]
+        if isinstance(rebinned, SiteSignal):
+            rebinned._set_columns_at(self._columns_at())
+        return result
+
+    def split(self, axis="auto", number_of_parts="auto", step_sizes="auto"):
+        """
+        Split into several stacks, as :meth:`~hyperspy.api.signals.BaseSignal.split` does.
+
+        Parameters
+        ----------
+        axis : int, str or axis
+            "auto" splits the sites.
+        number_of_parts : int
+        step_sizes : int or list of int
+            Sites in each part.
+
+        Returns
+        -------
+        list of SubImageStack or LazySubImageStack
+            Each with its rows of the site table.
+
+        Raises
+        ------
+        ValueError
+            If there is no such axis, or it cannot be divided like this.
+        """
+        if axis == "auto":
+            self._check_site_axis()
+        parts = super().split(axis, number_of_parts, step_sizes)
+        table = None if self._sites_signal() is None else self.sites
+        along_sites = axis == "auto" or self.axes_manager[axis].navigate
+        start = 0
+        for part in parts:
+            if not isinstance(part, SiteSignal):
+                continue
+            self._hand_references_to(part)
+            if table is None:
+                continue
+            count = max(part.axes_manager.navigation_size, 1) if along_sites else len(table)
+            part._set_sites(table.take(range(start, start + count)))
+            if along_sites:
+                start += count
+            else:
+                part._set_columns_at(self._columns_at())
+        return parts
+
+    def get_current_signal(self, *args, **kwargs):
+        """
+        Take out the site that is shown, as HyperSpy's ``get_current_signal`` does.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            Of :meth:`~hyperspy.api.signals.BaseSignal.get_current_signal`.
+
+        Returns
+        -------
+        SubImageStack or LazySubImageStack
+        """
+        current = super().get_current_signal(*args, **kwargs)
+        if isinstance(current, SiteSignal):
+            self._hand_references_to(current)
+            current._leave_sites()
+            if self._sites_signal() is not None:
+                current._set_sites(self.sites.take(self.axes_manager.indices or (0,)))
+        return current
+
+    def _slicer(self, slices, isNavigation=None, out=None):
+        table = self._sites_signal()
+        self._align_sites()
+        if table is None or not isNavigation or out is not None:
+            # The table shares the site axis only: nothing to slice for isig. HyperSpy would not
+            # bring the names of new columns into an existing signal.
+            self._additional_slicing_targets = Signal2D._additional_slicing_targets
+        rows = None
+        if isNavigation and self.learning_results.loadings is not None:
+            rows = self._site_numbers()._slicer(slices, True).data.ravel()
+        try:
+            result = super()._slicer(slices, isNavigation, out=out)
+        finally:
+            self.__dict__.pop("_additional_slicing_targets", None)
+        sliced = result if out is None else out
+        if isinstance(sliced, SiteSignal):
+            if isNavigation is False:
+                sliced._set_columns_at(self._columns_at())
+            elif table is None:
+                sliced._leave_sites()
+            elif out is not None:
+                sliced._set_sites(SiteTable(table._slicer(slices, True)))
+            if rows is not None:
+                self._hand_results_to(sliced, rows)
+        return result
+
+    def _remove_axis(self, axes):
+        had_sites = self.axes_manager.navigation_dimension
+        super()._remove_axis(axes)
+        if had_sites and not self.axes_manager.navigation_dimension:
+            # mean, sum, ... over the sites; a single site taken out gets its row back. Unbound:
+            # the class may have changed with the axes.
+            SiteSignal._leave_sites(self)
+
+    def _assign_subclass(self, *args, **kwargs):
+        super()._assign_subclass(*args, **kwargs)
+        folding = self.metadata.get_item("_HyperSpy.Folding")
+        unfolded = folding is not None and folding.unfolded
+        if not isinstance(self, SiteSignal) and not unfolded:
+            # Transposed, complex, another signal type: no stack of sub-images any more.
+            if self.metadata.has_item(_NODE):
+                delattr(self.metadata, _NODE)
+            for name in _REFERENCES:
+                self.__dict__.pop(name, None)
+
+    def __deepcopy__(self, memo):
+        copied = super().__deepcopy__(memo)
+        self._hand_references_to(copied)
+        return copied
+
+    def _hand_references_to(self, other):
+        for name in _REFERENCES:
+            if getattr(self, name) is not None:
+                setattr(other, name, getattr(self, name))
+
+    def _site_numbers(self):
+        """A signal with the number of each site, to be sliced as the stack is."""
+        from hyperspy.signals import BaseSignal
+
+        axes = self.axes_manager
+        numbers = np.arange(max(axes.navigation_size, 1)).reshape(
+            axes._navigation_shape_in_array or (1,)
+        )
+        signal = BaseSignal(numbers).T if axes.navigation_dimension else BaseSignal(numbers)
+        for own, axis in zip(
+            axes.navigation_axes, signal.axes_manager.navigation_axes, strict=False
+        ):
+            axis.scale, axis.offset, axis.units = own.scale, own.offset, own.units
+        return signal
+
+    def _hand_results_to(self, other, rows):
+        """Give `other`, some of the sites, the decomposition of these; clusters are left out."""
+        if self.learning_results.loadings is not None:
+            other.learning_results = results_of_sites(self.learning_results, rows)
+
+    def _columns_at(self):
+        """Find the columns on the axes x and y: window's middle plus offset, one array each."""
+        signal = self._sites_signal()
+        if signal is None or "offset_x" not in signal.metadata.Sites.columns:
+            return None
+        offsets = SiteTable(signal)[["offset_x", "offset_y"]]
+        axes = self.axes_manager.signal_axes
+        return [
+            _middle(axis) + offset * axis.scale
+            for axis, offset in zip(axes, offsets.T, strict=True)
+        ]
+
+    def _set_columns_at(self, columns_at):
+        """Write offset_x and offset_y of windows that were cropped or binned."""
+        signal = self._sites_signal()
+        if signal is None or columns_at is None or len(columns_at[0]) != len(SiteTable(signal)):
+            return
+        offsets = [
+            (column - _middle(axis)) / axis.scale
+            for column, axis in zip(columns_at, self.axes_manager.signal_axes, strict=True)
+        ]
+        # Coordinates carry rounding errors of 1e-16: what was on the middle stays there exactly.
+        offsets = np.where(np.abs(offsets) < 1e-9, 0.0, offsets)
+        offsets = {"offset_x": offsets[0], "offset_y": offsets[1]}
+        SiteTable(signal).set_many(offsets, writer="from_positions")
+
+    # Files -------------------------------------------------------------------
+
+    def save(self, filename=None, overwrite=None, extension=None, **kwds):
+        """
+        Save, as :meth:`~hyperspy.api.signals.BaseSignal.save` does, but whole or not at all.
+
+        A ``.hspy`` or ``.zspy`` is written into a new folder beside, and takes its name when it is
+        complete. If it cannot be completed, it is removed, and a file that had the name before is
+        as it was. A lazy stack is computed and written block by block. If it reads the file that
+        is replaced, it reads the new one afterwards; other lazy stacks that read a ``.zspy`` that
+        is replaced raise an error when they are computed.
+
+        The file notes where image and model were saved to or read from: see :meth:`load_image` and
+        :meth:`load_rvae_model`.
+
+        Parameters
+        ----------
+        filename : str or pathlib.Path, optional
+            None: the file that the stack was loaded from or saved to.
+        overwrite : bool, optional
+            None asks if there is such a file already.
+        extension : str, optional
+        **kwds
+            Of HyperSpy.
+
+        Raises
+        ------
+        ValueError
+            If the file holds the image of this stack, or other files inside a ``.zspy``; if a lazy
+            stack would be written into the file that it is read from, in another format or in
+            place.
+        OSError
+            If the file cannot be written; it says what is left.
+        KeyboardInterrupt
+            If it was interrupted; nothing is left behind.
+
+        Examples
+        --------
+        >>> stack.save("film.zspy")  # doctest: +SKIP
+        """
+        path = _saving.path_to_save(self, filename, extension, kwds.get("file_format"))
+        whole = path is not None and path.suffix in _saving.FORMATS
+        whole = whole and not {"mode", "write_dataset"} & set(kwds)
+        if path is not None and path.exists():
+            if overwrite is None:
+                overwrite = _saving.may_overwrite(path)
+            if not overwrite:
+                return
+            _saving.check_not_lost(self, path, whole, kwds.get("write_dataset", True))
+        if not whole:
+            super().save(filename, overwrite=overwrite, extension=extension, **kwds)
+            return
+        for name in ("file_format", "close_file"):
+            kwds.pop(name, None)
+        kwds.setdefault("show_progressbar", progressbar_wanted(None))
+        path.parent.mkdir(parents=True, exist_ok=True)  # as HyperSpy
+        reads_it = self._lazy and os.path.realpath(path) in files_read_by(self.data)
+        with _saving.restored_on_failure(self):
+            with complete_file(path, "The stack", folder=path.suffix == ".zspy") as draft:
+                _origins.note_files(self, path.parent)
+                with warnings.catch_warnings():
+                    # Between RosettaSciIO and Zarr; nobody who saves a stack can do anything
+                    # about it.
+                    warnings.filterwarnings("ignore", "The NestedDirectoryStore", FutureWarning)
+                    super().save(draft, overwrite=True, **kwds)
+        place = {"folder": str(path.parent), "filename": path.stem, "extension": path.suffix}
+        self.tmp_parameters.add_dictionary(place)
+        if reads_it:
+            from hyperspy.io import load
+
+            self.data = load(path, lazy=True).data
+            self.tmp_parameters.add_dictionary({f"original_{k}": v for k, v in place.items()})
+
+    def load_image(self, path=None, *, lazy=None):
+        """
+        Load the image that the sub-images were cut from, and make it :attr:`image`.
+
+        It must have the shape and the calibration of that image, and where the image was in memory
+        when sub-images were cut, also its pixels (compared in a square in the middle).
+
+        Parameters
+        ----------
+        path : str, pathlib.Path or list of these, optional
+            None: where the image was saved to or read from, as far as the stack knows; if the
+            stack was moved together with the image, beside the stack. A relative path is also
+            tried beside the file of the stack. For a stack that joins several images, one path for
+            each, or None.
+        lazy : bool, optional
+            None: as the stack is.
+
+        Returns
+        -------
+        hyperspy.api.signals.Signal2D or list of these
+            The image, held by the stack.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file; the message says where it was looked for.
+        ValueError
+            If no path is known, or the file holds another image; the stack is as it was.
+
+        Examples
+        --------
+        >>> stack = hs.load("film_stack.zspy")  # doctest: +SKIP
+        >>> stack.load_image()  # doctest: +SKIP
+        <Signal2D, title: film, dimensions: (|1024, 1024)>
+        """
+        notes = _origins.image_notes(self)
+        joined = "image" in self.sites if self.sites is not None else len(notes) > 1
+        paths = list(path) if isinstance(path, list | tuple) else [path] * len(notes)
+        if len(paths) != len(notes) or (path is not None and joined and not isinstance(path, list)):
+            raise ValueError(
+                f"path={path!r}: the stack has {len(notes)} images; give a list of as many paths."
+            )
+        lazy = self._lazy if lazy is None else lazy
+        images = []
+        for number, (note, one) in enumerate(zip(notes, paths, strict=True)):
+            whose = f"image {number}" if joined else "the image"
+            found = _origins.find_file(self, one, note.get("path"), whose, "load_image")
+            images.append(_origins.read_image(found, note, lazy, self.sites))
+        self.image = images if joined else images[0]
+        return self.image
+
+    def load_rvae_model(self, path=None, *, device=None):
+        """
+        Load the model that wrote the site table, and make it :attr:`rvae_model`.
+
+        The table stays as it is, with registered angles and variants; :meth:`apply_rvae` writes it
+        anew.
+
+        Parameters
+        ----------
+        path : str or pathlib.Path, optional
+            None: where the model was saved to or read from, as far as the stack knows, or a
+            ``.safetensors`` of the same name beside the file of the stack. A relative path is also
+            tried there.
+        device : str or torch.device, optional
+            Where to use it. None: CUDA where there is one.
+
+        Returns
+        -------
+        RVAE
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file; the message says where it was looked for.
+        ValueError
+            If no path is known, or the model is not the one that wrote the table; the stack is as
+            it was.
+
+        Examples
+        --------
+        >>> stack = hs.load("film_stack.zspy")  # doctest: +SKIP
+        >>> stack.load_rvae_model()  # doctest: +SKIP
+        <RVAE harmonic, 2 content latents, fitted to 512 sites>
+        """
+        from hs_rvae.rvae.estimator import RVAE
+
+        if not self.metadata.has_item(_origins.RVAE_NODE):
+            raise ValueError(
+                "The stack has no results of a model: stack.apply_rvae(path) encodes the "
+                "sub-images with one."
+            )
+        known = self.metadata.get_item(_origins.MODEL_NODE)
+        own = _origins.file_of(self)
+        if not isinstance(known, str) and path is None and own is not None:
+            beside = own.with_suffix(".safetensors")
+            known = str(beside) if beside.is_file() else None
+        found = _origins.find_file(self, path, known, "the model", "load_rvae_model")
+        model = RVAE.load(found, device)
+        node = self.metadata.get_item(_origins.RVAE_NODE).as_dictionary()
+        if node.get("fit_id") != model.fit_id_:
+            how = _origins.difference(model, node)
+            raise ModelMismatch(
+                f"path={str(found)!r} is not the model that wrote the site table: it {how}. "
+                "stack.apply_rvae(path) encodes the sub-images with it."
+            )
+        model_columns(self.sites, model)
+        self._rvae_model = model
+        return model
+
+    def _to_dictionary(self, *args, **kwargs):
+        dictionary = super()._to_dictionary(*args, **kwargs)
+        data = dictionary.pop("data")
+        return plain(dictionary) | {"data": data}
+
+    def _load_dictionary(self, file_data_dict):
+        super()._load_dictionary(file_data_dict)
+        # Straight from a file: what is made from it later needs no other guard.
+        if hasattr(self.data, "dask") and len(self.data.dask.layers) <= 2:
+            self.data = guarded(self.data)
+        # HyperSpy's figures cannot draw what a lazily loaded file leaves.
+        for name, value in vars(self.learning_results).items():
+            if hasattr(value, "dask"):
+                setattr(self.learning_results, name, value.compute())
+
+
+def _middle(axis):
+    """Coordinate of the middle of a signal axis."""
+    return axis.offset + (axis.size - 1) / 2 * axis.scale
