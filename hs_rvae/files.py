@@ -176,7 +176,7 @@ def _refused(array: np.ndarray) -> bool:
     return array.dtype.kind == "O" and all(isinstance(each, kinds) for each in array.flat)
 
 
-def file_of(signal):
+def file_of(signal: Any) -> Path | None:
     """
     The file that a signal was loaded from or saved to last.
 

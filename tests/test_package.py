@@ -299,14 +299,8 @@ def modules_of_the_package():
     return named
 
 
-# Circles that are still there, to be opened; none may be added.
-KNOWN_CIRCLES = {}
-
-
 def test_no_modules_import_one_another():
-    found = circles(modules_of_the_package())
-    assert found - KNOWN_CIRCLES == set(), "a new circle of imports"
-    assert KNOWN_CIRCLES - found == set(), "opened: take it from KNOWN_CIRCLES"
+    assert circles(modules_of_the_package()) == set()
 
 
 def test_a_circle_of_imports_is_found_inside_functions_too():
