@@ -17,7 +17,12 @@ _CALLS = "Sub_images.calls"
 _MODEL = {"rvae", "apply_rvae"}
 _ANGLES = {"register_angle", "assign_variants"}
 # What else must have been repeated before a call can be; None: everything.
-_NEEDS = {"rvae": set(), "apply_rvae": set(), "decomposition": set(), "link_frames": set()}
+_NEEDS: dict[str, set] = {
+    "rvae": set(),
+    "apply_rvae": set(),
+    "decomposition": set(),
+    "link_frames": set(),
+}
 _NEEDS |= dict.fromkeys(_ANGLES, {*_MODEL, "register_angle"})
 _LINKED = "link_frames()"  # from_positions does this itself
 _SAMPLE = 16  # windows that are cut again

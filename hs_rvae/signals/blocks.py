@@ -2,6 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sub-images computed block by block, and stacks of what comes out."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import dask.array as da
@@ -11,13 +15,19 @@ from hs_rvae import windows as _windows
 from hs_rvae.parallel import graph_node
 from hs_rvae.progress import explain_interruption
 
-
-def images_of(signal):
-    """Sub-images (n, w, w) of a stack, also of a single site."""
-    return signal.data.reshape(-1, *signal.data.shape[-2:])
+if TYPE_CHECKING:
+    from hs_rvae.signals.site_signal import SiteSignal
 
 
-def with_images(signal, function, arrays, name, title, lazy_output, show_progressbar):
+def with_images(
+    signal: SiteSignal,
+    function: Callable[..., Any],
+    arrays: list[Any],
+    name: str,
+    title: str,
+    lazy_output: bool | None,
+    show_progressbar: bool | None,
+) -> SiteSignal:
     """A stack like `signal` with the sub-images that a function computes, lazy or in memory.
 
     Parameters
@@ -40,7 +50,7 @@ def with_images(signal, function, arrays, name, title, lazy_output, show_progres
     -------
     SubImageStack or LazySubImageStack
     """
-    images = images_of(signal)
+    images = signal._images()
     size = images.shape[-1]
     blocks = images.chunks[0] if signal._lazy else blocks_of(len(images), size)
     computed = by_block(function, arrays, blocks, size, name)
@@ -54,13 +64,15 @@ def with_images(signal, function, arrays, name, title, lazy_output, show_progres
     return stack
 
 
-def blocks_of(n, window_size):
+def blocks_of(n: int, window_size: int) -> tuple[int, ...]:
     """Numbers of windows in blocks of a size that memory holds many times over."""
     size = _windows.windows_per_block(window_size)
     return tuple(min(size, n - start) for start in range(0, n, size))
 
 
-def by_block(function, arrays, blocks, size, name):
+def by_block(
+    function: Callable[..., Any], arrays: list[Any], blocks: tuple[int, ...], size: int, name: str
+) -> Any:
     """Dask array (n, size, size) of `function` applied to the blocks of arrays over sites.
 
     The tasks are called `name`. The function travels once, not with every block.

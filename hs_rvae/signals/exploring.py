@@ -2,12 +2,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Figures and HyperSpy's navigation (``axes_manager.events``) tied together."""
 
+from __future__ import annotations
+
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from numpy.typing import NDArray
 
 from hs_rvae.sites import units as _units
+
+if TYPE_CHECKING:
+    from hs_rvae.sites import SiteTable
 
 #: Bins of the angle in which the explorer draws a posterior.
 N_ANGLES = 180
@@ -15,7 +22,7 @@ N_ANGLES = 180
 NO_MODEL = "no model at hand:\nstack.rvae() or\nstack.apply_rvae(path)"
 
 
-def link(figure, manager):
+def link(figure: Any, manager: Any) -> None:
     """Tie a figure to the position of HyperSpy's navigation, both ways, and to its keys.
 
     Parameters
@@ -45,7 +52,7 @@ def link(figure, manager):
     figure.on_close(unlink)
 
 
-def angle_density(sites, site):
+def angle_density(sites: SiteTable, site: int) -> tuple[NDArray[Any], NDArray[Any]] | str:
     """Normal distribution around the circle, from the columns angle and angle_std of one site.
 
     Parameters
@@ -71,7 +78,7 @@ def angle_density(sites, site):
     return angle, density / max(density.sum(), 1e-300)
 
 
-def close_alone(windows):
+def close_alone(windows: Any) -> None:
     """Make HyperSpy's windows close themselves only.
 
     HyperSpy 2.5 forgets its figure before ``plt.close``, which then closes the active one: the

@@ -7,8 +7,16 @@ keeps them unchanged when a stack is cropped in place, and leaves dask arrays in
 loading.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from hyperspy.learn import LearningResults
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from hs_rvae.decomposition.streaming import Components
 
 # With one row, or one column, per site.
 _ROWS = ("loadings", "bss_loadings", "navigation_mask")
@@ -23,7 +31,7 @@ _MORE_OF_CLUSTERS = (
 )
 
 
-def results_of_sites(results, rows):
+def results_of_sites(results: LearningResults, rows: NDArray[Any]) -> LearningResults:
     """The decomposition of some of the sites, without clusters.
 
     Parameters
@@ -48,7 +56,14 @@ def results_of_sites(results, rows):
     return kept
 
 
-def decomposition_results(components, algorithm, centre, output_dimension, masks, axes):
+def decomposition_results(
+    components: Components,
+    algorithm: str,
+    centre: str | None,
+    output_dimension: int,
+    masks: tuple[Any, Any],
+    axes: Any,
+) -> LearningResults:
     """A decomposition made here as HyperSpy stores its own.
 
     Parameters
@@ -87,7 +102,7 @@ def decomposition_results(components, algorithm, centre, output_dimension, masks
     return results
 
 
-def update_results(known, results):
+def update_results(known: LearningResults, results: LearningResults) -> None:
     """Put a decomposition into known results; an earlier unmixing goes, clusters stay."""
     fresh = {k: None for k in vars(LearningResults) if _is_of_decomposition(k)}
     values = {k: v for k, v in vars(results).items() if k not in _OF_CLUSTERS}
@@ -99,7 +114,7 @@ def update_results(known, results):
     vars(known).update(fresh | values)
 
 
-def mean_to_add(results, axes):
+def mean_to_add(results: LearningResults, axes: Any) -> NDArray[Any] | None:
     """The mean that was subtracted, in the shape that adds to the data; None if none."""
     if results.mean is None:
         return None
@@ -109,7 +124,7 @@ def mean_to_add(results, axes):
     return mean.reshape(axes._signal_shape_in_array)
 
 
-def mean_is_of_sites(results):
+def mean_is_of_sites(results: LearningResults) -> bool:
     """Whether each sub-image had a mean of its own, rather than all the same image."""
     if results.mean is None:
         return False
@@ -117,7 +132,7 @@ def mean_is_of_sites(results):
     return results.centre == "signal" and mean.ndim > 1 and mean.shape[-1] == 1
 
 
-def _expanded(values, mask):
+def _expanded(values: NDArray[Any], mask: NDArray[np.bool_] | None) -> NDArray[Any]:
     """Rows of what is not masked, with NaN where it is."""
     if mask is None:
         return values
@@ -126,7 +141,7 @@ def _expanded(values, mask):
     return full
 
 
-def _is_of_decomposition(name):
+def _is_of_decomposition(name: str) -> bool:
     """Whether a name of HyperSpy's results belongs to a decomposition, not to clusters."""
     return (
         not name.startswith("_")

@@ -2,30 +2,42 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Masks of sites and pixels, however they are given, and the sub-images without what they cover."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from hs_rvae.masked_arrays import refuse_masked
 
+if TYPE_CHECKING:
+    from hs_rvae.signals.site_signal import SiteSignal
+    from hs_rvae.sites import SiteTable
 
-def site_mask(signal, navigation_mask):
+#: Flat mask, True = excluded; None for none.
+Mask = NDArray[np.bool_] | None
+
+
+def site_mask(signal: SiteSignal, navigation_mask: Any) -> Mask:
     """Flat mask of sites, True = excluded, or None; arrays in the order of the data."""
     shape = signal.axes_manager._navigation_shape_in_array
     return flat_mask("navigation_mask", navigation_mask, shape, shape, "signal")
 
 
-def table_mask(sites, navigation_mask):
+def table_mask(sites: SiteTable, navigation_mask: Any) -> Mask:
     """Flat mask of the rows of a site table, True = excluded, or None."""
     shape = (len(sites),)
     return flat_mask("navigation_mask", navigation_mask, shape, shape, "signal")
 
 
-def pixel_mask(signal, signal_mask):
+def pixel_mask(signal: SiteSignal, signal_mask: Any) -> Mask:
     """Flat mask of pixels, True = excluded, or None."""
     shape = signal.axes_manager._signal_shape_in_array
     return flat_mask("signal_mask", signal_mask, shape, shape, "navigation")
 
 
-def flat_masks(signal, navigation_mask, signal_mask):
+def flat_masks(signal: SiteSignal, navigation_mask: Any, signal_mask: Any) -> tuple[Mask, Mask]:
     """Flat masks of sites, in HyperSpy's order of axes, and of pixels; None where there is none."""
     axes = signal.axes_manager
     shapes = axes._navigation_shape_in_array, axes.navigation_shape
@@ -33,11 +45,11 @@ def flat_masks(signal, navigation_mask, signal_mask):
     return sites, pixel_mask(signal, signal_mask)
 
 
-def masks_for_hyperspy(axes, masks):
+def masks_for_hyperspy(axes: Any, masks: tuple[Mask, Mask]) -> dict[str, Any]:
     """The same masks as signals, whose orientation HyperSpy cannot mistake."""
     from hyperspy.signals import BaseSignal
 
-    given = {}
+    given: dict[str, Any] = {}
     if masks[0] is not None:
         given["navigation_mask"] = BaseSignal(masks[0].reshape(axes._navigation_shape_in_array))
         given["navigation_mask"] = given["navigation_mask"].T
@@ -46,7 +58,7 @@ def masks_for_hyperspy(axes, masks):
     return given
 
 
-def rows_of(signal, masks=(None, None)):
+def rows_of(signal: SiteSignal, masks: tuple[Mask, Mask] = (None, None)) -> Any:
     """Sub-images as rows of pixels, without what is masked; (n, p), of NumPy or dask."""
     from hs_rvae import decomposition as rooms
 
@@ -64,7 +76,9 @@ def rows_of(signal, masks=(None, None)):
     return flat if keep[1] is None else flat[:, keep[1]]
 
 
-def flat_mask(name, mask, shape, numpy_shape, other):
+def flat_mask(
+    name: str, mask: Any, shape: tuple[int, ...], numpy_shape: tuple[int, ...], other: str
+) -> Mask:
     """A mask of the user's as a flat array in the order of the data.
 
     Parameters

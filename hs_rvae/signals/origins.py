@@ -6,14 +6,22 @@ Neither is in the file of the stack. Its metadata note where they were saved to 
 what tells whether a file still holds them.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hs_rvae.files import file_of, plain
 from hs_rvae.signals import cutting as _cutting
+
+if TYPE_CHECKING:
+    from hs_rvae.rvae.estimator import RVAE
+    from hs_rvae.signals.site_signal import SiteSignal
+    from hs_rvae.sites import SiteTable
 
 #: How a model was applied.
 RVAE_NODE = "Sub_images.rvae"
@@ -37,7 +45,9 @@ _OF_MODEL = {
 }
 
 
-def find_file(signal, path, known, whose, verb):
+def find_file(
+    signal: SiteSignal, path: str | os.PathLike[str] | None, known: Any, whose: str, verb: str
+) -> Path:
     """The first of the places where a file may be that has it."""
     own, then = file_of(signal), signal.metadata.get_item(FOLDER_NODE)
     given = path if path is not None else known
@@ -66,7 +76,7 @@ def find_file(signal, path, known, whose, verb):
     return found
 
 
-def read_image(path, note, lazy, sites):
+def read_image(path: Path, note: dict[str, Any], lazy: bool, sites: SiteTable | None) -> Any:
     """The signal of a file that is the noted image."""
     from hyperspy.io import load
 
@@ -90,7 +100,7 @@ def read_image(path, note, lazy, sites):
     return fitting[0]
 
 
-def _other_image(image, note, sites):
+def _other_image(image: Any, note: dict[str, Any], sites: SiteTable | None) -> str:
     """What tells that a signal is not the noted image; empty if nothing does."""
     shape = tuple(note.get("shape", image.data.shape))
     if image.data.shape != shape:
@@ -111,7 +121,7 @@ def _other_image(image, note, sites):
     return ""
 
 
-def note_files(signal, folder):
+def note_files(signal: SiteSignal, folder: Path) -> None:
     """Note where image and model are now, and the folder that the stack goes to."""
     images = signal.image if isinstance(signal.image, list) else [signal.image]
     notes = image_notes(signal)
@@ -130,14 +140,14 @@ def note_files(signal, folder):
     signal.metadata.set_item(FOLDER_NODE, str(folder))
 
 
-def how_to_load(signal, node, verb):
+def how_to_load(signal: SiteSignal, node: str, verb: str) -> str:
     """Which call brings a file back, for messages."""
     known = signal.metadata.get_item(node)
     path = known if isinstance(known, str) else getattr(known, "path", "")
     return f"stack.{verb}() reads it from {path!r}" if path else f"stack.{verb}(path) reads it"
 
 
-def note_of(image):
+def note_of(image: Any) -> dict[str, Any]:
     """What is noted of an image: its file, if it is known, and what tells it from others."""
     path = file_of(image)
     note = {
@@ -149,7 +159,7 @@ def note_of(image):
     return note if number is None else note | {"number": int(number)}
 
 
-def image_notes(stack):
+def image_notes(stack: SiteSignal) -> list[dict[str, Any]]:
     """What a stack notes of each of its images; {} where it notes nothing."""
     known = stack.metadata.get_item(IMAGE_NODE)
     if isinstance(known, list | tuple):
@@ -161,7 +171,7 @@ def image_notes(stack):
     return notes + [{}] * (count - len(notes))
 
 
-def _digest(image):
+def _digest(image: Any) -> str:
     """Digest of the pixels in a square in the middle (of the middle frame)."""
     data = image.data
     while data.ndim > 2:
@@ -171,7 +181,7 @@ def _digest(image):
     return hashlib.sha256(square.tobytes()).hexdigest()
 
 
-def difference(model, node):
+def difference(model: RVAE, node: dict[str, Any]) -> str:
     """Text: the settings in which a model differs from the one noted in the metadata."""
     pairs = [(name, getattr(model, own), node.get(name)) for name, own in _OF_MODEL.items()]
     other = [

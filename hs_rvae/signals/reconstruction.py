@@ -2,13 +2,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sub-images decoded from a model, and sub-images turned back by their angles."""
 
+from __future__ import annotations
+
 import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.sites import units as _units
+
+if TYPE_CHECKING:
+    from hs_rvae.rvae.estimator import RVAE
+    from hs_rvae.sites import SiteTable
 
 _logger = logging.getLogger(__name__)
 
@@ -32,7 +41,7 @@ APPLIED = {
 }
 
 
-def check_square_windows(sites, axes):
+def check_square_windows(sites: SiteTable | None, axes: tuple[Any, Any]) -> SiteTable:
     """Refuse windows that are not square, or not centred on their columns.
 
     Parameters
@@ -72,7 +81,7 @@ def check_square_windows(sites, axes):
     return sites
 
 
-def warn_of_oblong_pixels(axes):
+def warn_of_oblong_pixels(axes: tuple[Any, Any]) -> None:
     """Warn where a turn would distort sub-images."""
     x, y = axes
     if not np.isclose(abs(x.scale), abs(y.scale), rtol=1e-3):
@@ -82,7 +91,9 @@ def warn_of_oblong_pixels(axes):
         )  # fmt: skip
 
 
-def turn(images, angle, offset, fill_value=0.0):
+def turn(
+    images: NDArray[Any], angle: NDArray[Any], offset: NDArray[Any], fill_value: float | None = 0.0
+) -> NDArray[np.float32]:
     """
     Turn sub-images about their columns, and bring the columns to the middle.
 
@@ -117,7 +128,7 @@ def turn(images, angle, offset, fill_value=0.0):
     return turned
 
 
-def model_columns(sites, model):
+def model_columns(sites: SiteTable, model: RVAE) -> list[str]:
     """Names of the columns that a model decodes; the table must hold them and no more latents."""
     k = model.n_latents_
     names = [f"latent_{i}" for i in range(k)] + ["angle"] * bool(model.rotation)
@@ -132,7 +143,9 @@ def model_columns(sites, model):
     return names
 
 
-def make_decoder(model, sites, node, size, scale):
+def make_decoder(
+    model: RVAE, sites: SiteTable, node: dict[str, Any], size: int, scale: float
+) -> tuple[Callable[[NDArray[Any]], NDArray[Any]], NDArray[Any]]:
     """
     Make the function that decodes blocks of poses in the intensities of a stack.
 
@@ -196,7 +209,9 @@ def make_decoder(model, sites, node, size, scale):
     return decode, pose
 
 
-def make_subtractor(decode, model, node, size):
+def make_subtractor(
+    decode: Callable[[NDArray[Any]], NDArray[Any]], model: Any, node: dict[str, Any], size: int
+) -> Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]:
     """Function of blocks of sub-images and poses: data minus model inside the model's disk."""
     from hs_rvae.rvae.geometry import disk_on
 
@@ -214,7 +229,9 @@ def make_subtractor(decode, model, node, size):
     return subtract
 
 
-def latent_grid(model, shape, limits, axes):
+def latent_grid(
+    model: RVAE, shape: tuple[int, int], limits: tuple[float, float], axes: tuple[int, int]
+) -> tuple[NDArray[Any], list[dict[str, Any]]]:
     """Latents (ny, nx, k) on a grid of two of them, and the navigation axes of the grid."""
     _, values_y, values_x = model.manifold(shape, limits, axes)
     latent = np.zeros((len(values_y), len(values_x), model.n_latents_))
@@ -226,12 +243,12 @@ def latent_grid(model, shape, limits, axes):
     return latent, navigation
 
 
-def to_stack(values, node):
+def to_stack(values: Any, node: dict[str, Any]) -> Any:
     """Intensities of the model in those of the stack."""
     return values * np.float32(node["intensity_gain"]) + np.float32(node["intensity_offset"])
 
 
-def _latent_axis(number, values):
+def _latent_axis(number: int, values: NDArray[Any]) -> dict[str, Any]:
     step = values[1] - values[0] if len(values) > 1 else 1.0
     return {
         "name": f"latent_{number}",

@@ -10,7 +10,7 @@ from hyperspy.signals import Signal2D
 from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.progress import explain_interruption, progressbar_wanted
 from hs_rvae.signals import reconstruction as _reconstruction
-from hs_rvae.signals.blocks import images_of, with_images
+from hs_rvae.signals.blocks import with_images
 from hs_rvae.signals.masks import table_mask
 from hs_rvae.signals.origins import RVAE_NODE
 from hs_rvae.signals.recording import recorded
@@ -328,7 +328,7 @@ class RVAEMethods(SiteSignal):
         return with_images(
             self,
             _reconstruction.make_subtractor(decode, model, self._applied(), size),
-            [images_of(self), pose],
+            [self._images(), pose],
             "rvae-residual",
             "rVAE residual of",
             lazy_output,
@@ -444,7 +444,7 @@ class RVAEMethods(SiteSignal):
         turned = with_images(
             self,
             turn_back,
-            [images_of(self), pose],
+            [self._images(), pose],
             "derotate",
             "Turned back:",
             lazy_output,

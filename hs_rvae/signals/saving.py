@@ -2,16 +2,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where a stack is saved to, and what must not be replaced there."""
 
+from __future__ import annotations
+
 import copy
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hs_rvae.files import file_of
 from hs_rvae.signals.origins import FOLDER_NODE, IMAGE_NODE, MODEL_NODE
 from hs_rvae.stores import files_read_by
+
+if TYPE_CHECKING:
+    from hs_rvae.signals.site_signal import SiteSignal
 
 #: Formats that hold a stack with its table; others are left to HyperSpy.
 FORMATS = (".hspy", ".zspy")
@@ -22,7 +29,7 @@ _NOTED = ("General.FileIO", IMAGE_NODE, MODEL_NODE, FOLDER_NODE)
 
 
 @contextmanager
-def restored_on_failure(signal):
+def restored_on_failure(signal: SiteSignal) -> Iterator[None]:
     """Take back what HyperSpy and this module note of a file that was not written after all."""
     known = {name: copy.deepcopy(signal.metadata.get_item(name)) for name in _NOTED}
     places = signal.tmp_parameters.deepcopy()
@@ -39,7 +46,9 @@ def restored_on_failure(signal):
         raise
 
 
-def path_to_save(signal, filename, extension, file_format):
+def path_to_save(
+    signal: SiteSignal, filename: Any, extension: str | None, file_format: str | None
+) -> Path | None:
     """The path that HyperSpy's ``save`` means, or None if it is not a path."""
     if filename is None:
         known = file_of(signal)
@@ -63,7 +72,7 @@ def path_to_save(signal, filename, extension, file_format):
     return path
 
 
-def check_not_lost(signal, path, whole, write_dataset):
+def check_not_lost(signal: SiteSignal, path: Path, whole: bool, write_dataset: bool) -> None:
     """Refuse to replace what this stack is made from, or what is not a stack."""
     name, place = f"filename={str(path)!r}", os.path.realpath(path)
     images = signal.image if isinstance(signal.image, list) else [signal.image]
@@ -94,15 +103,19 @@ def check_not_lost(signal, path, whole, write_dataset):
             )
 
 
-def _check_sites_of(signal, path):
+def _check_sites_of(signal: SiteSignal, path: Path) -> None:
     """Refuse to write a table beside the sub-images of other sites."""
     from hyperspy.io import load
 
     there = load(path, lazy=True)
     try:
-        tables = [getattr(each, "sites", None) for each in (signal, there)]
-        same = signal.data.shape == there.data.shape and None not in tables
-        if not same or not np.array_equal(*(each.xy for each in tables), equal_nan=True):
+        sites, others = signal.sites, getattr(there, "sites", None)
+        if (
+            sites is None
+            or others is None
+            or signal.data.shape != there.data.shape
+            or not np.array_equal(sites.xy, others.xy, equal_nan=True)
+        ):
             raise ValueError(
                 f"write_dataset=False: {str(path)!r} holds the sub-images of other sites than "
                 "this stack; leave the option out."
@@ -112,7 +125,7 @@ def _check_sites_of(signal, path):
             there.close_file()
 
 
-def may_overwrite(path):
+def may_overwrite(path: Path) -> bool:
     """Ask as HyperSpy asks."""
     from hyperspy import io
 

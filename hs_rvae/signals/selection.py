@@ -2,13 +2,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which sites a mask, indices or a region of interest choose."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 from hyperspy.roi import BaseROI, CircleROI, PolygonROI, RectangularROI
+from numpy.typing import NDArray
 
 from hs_rvae.masked_arrays import refuse_masked
 
 
-def site_indices(selection, count):
+def site_indices(selection: Any, count: int) -> NDArray[np.intp]:
     """
     Site numbers chosen by a mask or by indices.
 
@@ -61,12 +66,12 @@ def site_indices(selection, count):
     return chosen
 
 
-def is_roi(selection):
+def is_roi(selection: Any) -> bool:
     """Whether it is a region of interest of HyperSpy."""
     return isinstance(selection, BaseROI)
 
 
-def inside_roi(roi, xy):
+def inside_roi(roi: BaseROI, xy: NDArray[Any]) -> NDArray[np.bool_]:
     """
     Which points lie inside a region of interest.
 

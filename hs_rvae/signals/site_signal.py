@@ -174,6 +174,10 @@ class SiteSignal(Signal2D):
         self.metadata.set_item(_SITES, table.signal)
         self._align_sites()
 
+    def _images(self):
+        """Sub-images (n, w, w), also of a single site."""
+        return self.data.reshape(-1, *self.data.shape[-2:])
+
     def _check_site_axis(self):
         """Refuse a stack that is one sub-image without an axis, or whose sites were rearranged."""
         dimension = self.axes_manager.navigation_dimension
