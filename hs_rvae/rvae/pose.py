@@ -7,7 +7,7 @@ A site's harmonics are those of one template, turned by the site's angle, plus d
     align(X, theta) = exp(i m theta) X = mu + deviation,   deviation ~ N(0, V + G G^T)
 
 ``V`` is isotropic (it commutes with every rotation: noise, neighbours at random) and ``G`` holds a
-few directions in the template's own frame (chemistry, displacement length, miscentring): a linear
+few directions in the frame of the template (chemistry, displacement length, miscentring): a linear
 decoder whose latents are integrated out. Because they are integrated out under a prior, they cannot
 imitate a turn at no cost, and a turn remains in the angle. The posterior of the angle is exact
 on a grid: ``G`` and ``mu`` give J + 1 linear functionals of the turned site, each one an inverse
@@ -333,7 +333,7 @@ def fit_pose(
         value = float(posterior.log_likelihood.mean())
         stopped = report is not None and report(value)
         if value <= best_value:
-            break  # the projections make no promise to climb, and from here on they drift
+            break  # the projections need not raise the likelihood, and drift from here on
         best, best_value = model, value
         if stopped or i == n_iterations:
             break

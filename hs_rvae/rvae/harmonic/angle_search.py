@@ -225,7 +225,7 @@ class _Sites:
         columns = template.T.clone()
         columns[0] = self.mean
         noise = self.second - columns[:, :, None] * columns[:, None, :].conj()
-        # Sites without noise of their own leave nothing but rounding, which may be negative.
+        # Sites without noise leave only rounding errors, which may be negative.
         power = torch.diagonal(self.second, dim1=1, dim2=2).real.mean()
         return with_floor(positive(noise, 1e-5 * power))
 

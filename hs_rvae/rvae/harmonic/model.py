@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-_FEW_SITES = 5000  # below, threads bring nothing
+_FEW_FOR_THREADS = 5000  # sites; below, several threads are not faster
 
 
 @dataclass
@@ -419,7 +419,7 @@ def _fit_motif(
         harmonics = average.deviation(whole)
     elif recentred is not None:
         harmonics = recentred.centre(float(options.shift_prior), initial)
-    with one_thread() if len(harmonics) < _FEW_SITES else nullcontext():
+    with one_thread() if len(harmonics) < _FEW_FOR_THREADS else nullcontext():
         start = None if initial is None else initial.pose.to(harmonics.device)
         model, history = fit_angles(harmonics, options, generator, progress, start)
         posterior = model.posterior(harmonics)
