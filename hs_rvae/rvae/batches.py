@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike
 from torch import Tensor
 
 from ..parallel import active_client, run_tasks
-from ..parallel import graph_node as shared
+from ..parallel import graph_node
 from .device import one_thread_in_a_pool
 from .torch_state import in_default_torch_state
 
@@ -156,7 +156,7 @@ def _map_dask(
     pieces = [slice(int(end - n), int(end)) for end, n in zip(ends, images.chunks[0], strict=True)]
     token = uuid4().hex
     if active_client() is not None:
-        work = shared(work, f"{name}-model")
+        work = graph_node(work, f"{name}-model")
     work = dask.delayed(work, pure=False, traverse=False)
     tasks = [
         dask.delayed(_apply, pure=False)(
