@@ -16,8 +16,7 @@ import torch
 from numpy.typing import DTypeLike
 from torch import Tensor
 
-from ..parallel import active_client, run_tasks
-from ..parallel import graph_node
+from ..parallel import active_client, graph_node, run_tasks
 from .device import one_thread_in_a_pool
 from .torch_state import in_default_torch_state
 
