@@ -154,7 +154,7 @@ def test_errors_leave_the_switches_as_they_were(name, images, tmp_path):
             RVAE(device="nowhere").fit(images)
         with pytest.raises(ValueError, match="windows of 20 px, the model was fitted to 24 px"):
             model.transform(images[:, 2:-2, 2:-2])
-        with pytest.raises(FileNotFoundError, match="does not exist; create it"):
+        with pytest.raises(FileNotFoundError, match="choose a folder that exists"):
             model.save(tmp_path / "none" / "m.st")
         with pytest.raises(FileNotFoundError, match="there is no such file"):
             RVAE.load(tmp_path / "m.st")
