@@ -592,7 +592,7 @@ class LearningMethods(SiteSignal):
 
         Raises
         ------
-        ValueError, KeyError, TypeError
+        KeyError, TypeError, ValueError
             As in :meth:`cluster_analysis`.
 
         Notes

@@ -316,7 +316,7 @@ REFUSED = {
     "plot_rvae_manifold": NO_MODEL,
     "plot_site_map": NO_COLUMN | ONE_IMAGE,
     "register_angle": NO_COLUMN,
-    "report": NO_COLUMN | ONE_FRAME | {ONE[1]: (ValueError, "no navigation axis")},
+    "report": NO_COLUMN | ONE_FRAME,
     "rvae": dict.fromkeys((*ONE, "two sites"), (ValueError, "a fit needs 10")),
     "rvae_diagnostics": NO_COLUMN | ONE_FRAME | FEW,
     "rvae_model": NO_MODEL,
