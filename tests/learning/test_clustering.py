@@ -11,7 +11,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
 
 from hs_rvae import clustering as rooms
-from hs_rvae.signals.sources import table_features
+from hs_rvae.signals.sources import first_source, table_features
 
 NAMED = {
     "gmm": lambda: GaussianMixture(3, n_init=5, random_state=0, max_iter=500),
@@ -152,7 +152,7 @@ def test_the_source_is_the_best_there_is(grouped):
     stack.cluster_analysis(n_clusters=3, random_state=0)
     assert stack.learning_results.cluster_algorithm == "kmeans"  # of the pixels
     stack.decomposition("PCA", 2, random_state=0)
-    assert stack._first_source(None) == "decomposition"
+    assert first_source(stack, None) == "decomposition"
     add_latents(stack, group)
     stack.cluster_analysis(n_clusters=3, random_state=0)
     assert stack.learning_results.cluster_algorithm == "gmm"
