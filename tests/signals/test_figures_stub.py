@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The stub of the figures: what editors and type checkers read instead of the decorator.
 
-    python tests/signals/test_figures_stub.py  # writes it anew
+python tests/signals/test_figures_stub.py  # writes it anew
 """
 
 import ast
@@ -12,13 +12,13 @@ from pathlib import Path
 from hs_rvae.signals import figures
 
 STUB = Path(figures.__file__).with_suffix(".pyi")
-HEAD = '''# SPDX-FileCopyrightText: the hs_rvae developers
+HEAD = """# SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
 from hs_rvae.signals.learning import LearningMethods
 from hs_rvae.signals.meaning import MeaningMethods
 
 class FigureMethods(MeaningMethods, LearningMethods):
-'''
+"""
 
 
 def stub():
