@@ -314,7 +314,7 @@ class MeaningMethods(RVAEMethods):
         if "angle" in values:
             angle = _units.radians(values["angle"], sites.units["angle"])
             values["angle"] = np.where(_defined(sites), angle, np.nan)
-        quantities, notes, measured = _instrument_quantities(self, sites)
+        quantities, notes, measured = instrument_quantities(self, sites)
         found = _diagnostics.diagnose(
             sites.xy,
             values,
@@ -559,7 +559,7 @@ def _centre(image, row, column):
     return centre
 
 
-def _instrument_quantities(stack, sites):
+def instrument_quantities(stack, sites):
     """Quantities to compare with, notes on missing ones, and intensities measured for them."""
     xy, image, notes = sites.xy, stack.image, []
     if isinstance(image, list):

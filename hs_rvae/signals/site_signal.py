@@ -245,7 +245,7 @@ class SiteSignal(Signal2D):
         >>> import hyperspy.api as hs
         >>> import hs_rvae
         >>> image, truth = hs_rvae.simulation.simulate_perovskite((300, 300), random_state=0)
-        >>> stack = SubImageStack.from_positions(image, truth.b_sites, window_size=40)
+        >>> stack = hs_rvae.SubImageStack.from_positions(image, truth.b_sites, window_size=40)
         >>> right = stack.select_sites(stack.sites["x"] > 150)
         >>> bool(right.sites["x"].min() > 150)
         True

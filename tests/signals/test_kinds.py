@@ -12,6 +12,7 @@ import pytest
 import hs_rvae
 from hs_rvae import SubImageStack
 from hs_rvae.exceptions import TooFewSites
+from hs_rvae.signals.meaning import instrument_quantities
 
 QUICK = {"epochs": 2, "n_init": 1, "random_state": 0}
 
@@ -95,7 +96,7 @@ SINGLE = ("a single site", "a single lazy site", "one site of a series")
 FEW = (*SINGLE, "one site", "two sites")
 # Pairs that are refused, and by which words.
 REFUSED = {
-    **{(kind, name): r"stack.load_rvae_model\(path\) reads it"
+    **{(kind, name): "load_rvae_model\\((path)?\\) reads it"
        for kind in ("loaded", "loaded lazily", "alone") for name in ("manifold", "history")},
     **{(kind, "image"): "give one with image=, or set stack.image"
        for kind in ("loaded", "loaded lazily", "alone", "joined", "without a table")},
@@ -151,7 +152,7 @@ def test_the_edge_of_a_frame_is_that_of_its_image(kinds):
     """The distance to the edge is that of the whole frame, as for an image of its own."""
     one = kinds["one frame"]
     xy, (rows, columns) = one.sites.xy, one.image.data.shape[1:]
-    found = one._instrument_quantities(one.deepcopy().sites)[0]
+    found, _, _ = instrument_quantities(one, one.deepcopy().sites)
     to_edges = np.column_stack([xy + 0.5, np.array([columns, rows]) - 0.5 - xy])
     np.testing.assert_array_equal(found["edge distance"], to_edges.min(axis=1))
 
