@@ -131,7 +131,7 @@ def test_all_of_it_at_once(film, clean, fitted, bad):
 def test_a_stack_with_nothing_to_learn_is_refused_in_words(film):
     stack = film.stack.deepcopy()
     stack.data = np.full_like(stack.data, np.nan)
-    with pytest.raises(ValueError, match="no finite sub-image to be found; check the image for"):
+    with pytest.raises(ValueError, match="there is no finite sub-image; check the image for"):
         stack.rvae(random_state=0)
     stack.data = np.ones_like(stack.data)
     with pytest.raises(ValueError, match="most sub-images are constant, so there is nothing to"):

@@ -8,7 +8,7 @@ from sklearn import cluster, decomposition, manifold, mixture, preprocessing
 from sklearn.pipeline import make_pipeline
 
 import hs_rvae
-from hs_rvae.signals.sources import SourcesMixin
+from hs_rvae.signals import decomposing, learning, sources
 
 PCA, NMF = decomposition.PCA, decomposition.NMF
 
@@ -204,9 +204,9 @@ def no_work(monkeypatch):
     def work(*args, **kwargs):
         raise AssertionError("work before the options were checked")
 
-    for name in ("_pixel_scores", "_rows_of", "_table_features", "_loadings_features"):
-        monkeypatch.setattr(SourcesMixin, name, work)
-        monkeypatch.setattr(hs_rvae.SubImageStack, name, work)
+    for module in (sources, decomposing, learning):
+        for name in ("pixel_scores", "rows_of", "table_features", "loadings_features"):
+            monkeypatch.setattr(module, name, work, raising=False)
 
 
 @_lines(

@@ -164,7 +164,7 @@ def expected_motif(model: PoseModel, posterior: AnglePosterior) -> Tensor:
 def _weights(radial: Tensor, middle: Tensor, components: Tensor) -> Tensor:
     """Weights of the mean site, 1, and of the components of order 0, (n, K + 1)."""
     weights = (radial - middle) @ components.T
-    return torch.cat([torch.ones_like(weights[:, :1]), weights], 1)
+    return torch.cat([weights.new_ones((len(weights), 1)), weights], 1)
 
 
 def _contrast(harmonics: Tensor) -> Tensor:
