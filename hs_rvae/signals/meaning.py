@@ -302,7 +302,9 @@ class MeaningMethods(RVAEMethods):
         latent_0 follows the scan direction x (0.99; ... by chance): likely an instrument ...
         """
         sites = self.sites
-        names = [] if sites is None else _columns.written_by("rvae", _columns.main(sites.columns))
+        known = [] if sites is None else _columns.written_by("rvae", _columns.main(sites.columns))
+        # In the order of the table, in which the shuffles are drawn.
+        names = [name for name in known and sites.columns if name in known]
         names = [name for name in names if not name.endswith("_std")]
         if not names:
             raise ValueError(
