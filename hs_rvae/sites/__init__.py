@@ -3,6 +3,8 @@
 """The site table, the register of its columns, and units."""
 
 from . import columns, units
-from .table import SiteTable, missing_column
+from .table import SiteTable as SiteTable
+from .table import missing_column as missing_column
 
-__all__ = ["SiteTable", "columns", "missing_column", "units"]
+# SiteTable has its page in the reference as hs_rvae.SiteTable.
+__all__ = ["columns", "units"]
