@@ -14,6 +14,7 @@ import dask
 import numpy as np
 import torch
 from numpy.typing import DTypeLike
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from ..parallel import active_client, graph_node, run_tasks
@@ -29,6 +30,7 @@ Images: TypeAlias = Any
 _Piece = TypeVar("_Piece")
 _Block = TypeVar("_Block")
 
+_PATCH = 200  # sites of a patch of neighbours
 _BLOCK_PIXELS = 5_000_000  # per block: 20 MB of float32, 2000 sub-images of 48 x 48
 
 
@@ -239,7 +241,11 @@ def spread_sample(images: Images, rows: np.ndarray, n: int = 512) -> np.ndarray:
 
 
 def rows_to_fit(
-    n: int, maximum: int, generator: torch.Generator, strata: np.ndarray | None = None
+    n: int,
+    maximum: int,
+    generator: torch.Generator,
+    strata: np.ndarray | None = None,
+    positions: np.ndarray | None = None,
 ) -> np.ndarray:
     """Ascending indices of the sites to fit: all, or `maximum` of them at random.
 
@@ -249,6 +255,9 @@ def rows_to_fit(
     generator : torch.Generator
     strata : numpy.ndarray of int, shape (n,), optional
         Group label of each site; all groups contribute the same fraction.
+    positions : numpy.ndarray, shape (n, 2), optional
+        Positions (x, y) in px. If given, the sites are patches at random places, so that most of
+        them have the neighbours that test their angles.
 
     Returns
     -------
@@ -257,12 +266,52 @@ def rows_to_fit(
     if n <= maximum:
         return np.arange(n)
     chosen = torch.randperm(n, generator=generator).numpy()
+    if positions is not None:
+        chosen = _in_patches(chosen, positions, strata)
     groups = ""
     if strata is not None:
         chosen, n_strata = in_equal_shares(chosen, np.asarray(strata))
         groups = f", of {n_strata} images or frames in equal shares" * (n_strata > 1)
     _logger.info("rVAE: fitted to %d of %d sites, chosen at random%s.", maximum, n, groups)
     return np.sort(chosen[:maximum])
+
+
+def _in_patches(
+    order: np.ndarray, positions: np.ndarray, strata: np.ndarray | None
+) -> np.ndarray:
+    """Reorder rows into patches of neighbours; the first rows of `order` are the middles.
+
+    Parameters
+    ----------
+    order : numpy.ndarray of int, shape (n,)
+        All rows in random order.
+    positions : numpy.ndarray, shape (n, 2)
+    strata : numpy.ndarray of int, shape (n,), or None
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (n,)
+    """
+    strata = np.zeros(len(order), int) if strata is None else np.asarray(strata)
+    free = np.ones(len(order), bool)
+    trees = {}
+    for stratum in np.unique(strata):
+        rows = np.flatnonzero((strata == stratum) & np.isfinite(positions).all(1))
+        if len(rows):
+            trees[stratum] = rows, cKDTree(positions[rows])
+    patches = []
+    for middle in order:
+        if not free[middle]:
+            continue
+        patch = np.array([middle])
+        if np.isfinite(positions[middle]).all():
+            rows, tree = trees[strata[middle]]
+            k = min(_PATCH, len(rows))
+            patch = rows[np.atleast_1d(tree.query(positions[middle], k=k)[1])]
+            patch = patch[free[patch]]
+        free[patch] = False
+        patches.append(patch)
+    return np.concatenate(patches)
 
 
 def in_equal_shares(order: np.ndarray, strata: np.ndarray) -> tuple[np.ndarray, int]:

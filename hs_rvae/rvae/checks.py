@@ -10,12 +10,17 @@ import numpy as np
 
 from ..masked_arrays import refuse_masked
 from ..options import SMALLEST_WINDOW
+from .harmonic.turning import SitePlaces
 from .training import DEFAULTS
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from .batches import Images
     from .estimator import RVAE
 
+#: Parts of a sub-image that can turn.
+ROTATIONS = ("auto", "distortion", "motif")
 _NUMBER = float | int | np.floating
 
 
@@ -43,13 +48,7 @@ def check_settings(model: RVAE) -> None:
             "output_dimension='auto': the convolutional model cannot choose the number of "
             "latents; give a whole number, the paper's was 2."
         )
-    if not isinstance(model.subtract_average, bool | np.bool_):
-        raise ValueError(f"subtract_average={model.subtract_average!r}: give True or False.")
-    if model.subtract_average and (convolutional or model.translation or not model.rotation):
-        raise ValueError(
-            "subtract_average=True: only for architecture='harmonic', rotation=True and "
-            "translation=False."
-        )
+    _check_rotation(model, convolutional)
     for name in ("output_dimension", "n_init", "epochs", "batch_size", "max_fit_sites"):
         value = getattr(model, name)
         defaults = ("batch_size", None), ("epochs", None), ("output_dimension", "auto")
@@ -72,6 +71,52 @@ def check_settings(model: RVAE) -> None:
     q_max = model.q_max
     if q_max is not None and not (isinstance(q_max, _NUMBER) and 0 < q_max <= 0.5):
         raise ValueError(f"q_max={q_max!r}: give cycles/px between 0 and 0.5, or None.")
+
+
+def _check_rotation(model: RVAE, convolutional: bool) -> None:
+    """Refuse values of rotation that there are not, or not with these settings."""
+    rotation = model.rotation
+    if isinstance(rotation, bool | np.bool_):
+        known = not rotation
+    else:
+        known = rotation in ROTATIONS
+    if not known:
+        raise ValueError(
+            f"rotation={rotation!r}: give 'auto', 'distortion' (the lattice stays), 'motif' (the "
+            "whole sub-image turns) or False."
+        )
+    if rotation == "distortion" and convolutional:
+        raise ValueError(
+            "rotation='distortion': the convolutional architecture turns the whole sub-image; "
+            "give 'motif', or architecture='harmonic'."
+        )
+    if rotation == "distortion" and model.translation:
+        raise ValueError(
+            "rotation='distortion' with translation=True: a shift of the sub-image cannot be "
+            "distinguished from a displacement of its middle column; give translation=False, or "
+            "rotation='motif'."
+        )
+
+
+def check_positions(
+    model: RVAE, n: int, positions: ArrayLike | None, strata: np.ndarray | None
+) -> SitePlaces | None:
+    """Check positions (n, 2) of the sites; None if there are none or nothing needs them."""
+    if positions is None:
+        if model.rotation == "distortion":
+            raise ValueError(
+                "positions=None: rotation='distortion' needs the positions (x, y) of the sites in "
+                "px, because other cells test the angles; give them, or rotation='motif'."
+            )
+        return None
+    places = np.asarray(positions, float)
+    if places.shape != (n, 2):
+        raise ValueError(f"positions has shape {places.shape}; ({n}, 2) is expected.")
+    if strata is not None and np.shape(strata) != (n,):
+        raise ValueError(f"strata has shape {np.shape(strata)}; ({n},) is expected.")
+    if not model.rotation or model.architecture != "harmonic":
+        return None
+    return SitePlaces(places, None if strata is None else np.asarray(strata))
 
 
 def check_images(images: Images, offsets: np.ndarray | None) -> np.ndarray | None:

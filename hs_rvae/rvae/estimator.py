@@ -17,12 +17,11 @@ from ..files import plain
 from ..masked_arrays import filled, refuse_masked
 from ..parallel import active_client
 from .batches import Images, n_blocks, rows_to_fit
-from .checks import check_images, check_settings, is_whole_number
+from .checks import check_images, check_positions, check_settings, is_whole_number
 from .coefficients import Coefficients
 from .convolutional.model import ConvolutionalModel
 from .device import pick_device
 from .harmonic.angle_search import N_ANNEAL, N_BLIND
-from .harmonic.average import N_ROUNDS as N_SETTLING
 from .harmonic.model import HarmonicModel
 from .harmonic.shifts import N_CENTRING, N_ROUNDS
 from .pose import N_POSE
@@ -33,6 +32,8 @@ from .training import Progress, TrainingSettings, warn_if_stopped
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
+
+    from ..verdict import Verdict
 
 #: Kinds of model by architecture.
 MODELS: dict[str, Any] = {"harmonic": HarmonicModel, "convolutional": ConvolutionalModel}
@@ -59,19 +60,16 @@ class RVAE(TransformerMixin, BaseEstimator):
         sub-images by more than 1 nat, up to 8.
     architecture : {"harmonic", "convolutional"}
         Kind of model.
-    rotation : bool
-        Whether sub-images have angles; without, the model is a plain autoencoder.
+    rotation : {"auto", "distortion", "motif"} or False
+        Part of a sub-image that turns. "distortion": the lattice, aberrations and scan distortion
+        stay, the distortion turns; angles are its directions in the image. It needs the positions
+        of the sites (see :meth:`fit`). "motif": the whole sub-image, as in the paper; for grains
+        and twins. "auto": chosen from the data, see ``verdict_``; "motif" without positions, with
+        translation, and in the convolutional architecture. False: no angles, a plain autoencoder.
     translation : bool
         Whether sub-images have shifts. On windows that are centred on their columns, a polar
         displacement is a shift of the other sublattice, so that shift and angle compete. Leave it
         False unless positions are off by more than about 0.2 px.
-    subtract_average : bool
-        Fit angles to the deviation of each contrast-normalised sub-image from the average, which
-        is modelled as a linear function of the rotational mean (composition, thickness). An
-        undistorted lattice, aberrations and scan distortion do not turn with a variant. Where they
-        outweigh the distortion, all sites would otherwise get the same angle. Leave it False in
-        other cases: the lattice helps to find the angles of weak distortions. The average needs
-        sites of more than one variant. Harmonic only, without translation.
     shift_prior : float
         Prior standard deviation of each component of the shift, in px. The paper used 0.1 of half
         a window: 2.35 px for windows of 48 px.
@@ -129,6 +127,10 @@ class RVAE(TransformerMixin, BaseEstimator):
         if it is not known.
     path_ : pathlib.Path or None
         File that the model was saved to or loaded from last.
+    rotation_ : str or None
+        Part that turns in the fitted model: "distortion", "motif", or None without angles.
+    verdict_ : hs_rvae.verdict.Verdict or None
+        What the evidence allows to state about the angles; None without angles.
     lattice_symmetry_ : int
         n if a turn of 360/n degrees maps the motif without its distortion onto itself, as far as
         the motif shows: 2, 3, 4 or 6; 1 if none does.
@@ -162,10 +164,9 @@ class RVAE(TransformerMixin, BaseEstimator):
         self,
         output_dimension: int | str = 2,
         architecture: str = "harmonic",
-        rotation: bool = True,
+        rotation: str | bool = "auto",
         translation: bool = False,
         *,
-        subtract_average: bool = False,
         shift_prior: float = 0.5,
         shift_delay: float = 0.3,
         rotation_prior: float = 0.1,
@@ -185,7 +186,6 @@ class RVAE(TransformerMixin, BaseEstimator):
         self.architecture = architecture
         self.rotation = rotation
         self.translation = translation
-        self.subtract_average = subtract_average
         self.shift_prior = shift_prior
         self.shift_delay = shift_delay
         self.rotation_prior = rotation_prior
@@ -224,6 +224,7 @@ class RVAE(TransformerMixin, BaseEstimator):
         images: Images,
         offsets: np.ndarray | None = None,
         *,
+        positions: ArrayLike | None = None,
         initial_model: RVAE | None = None,
         strata: np.ndarray | None = None,
     ) -> Self:
@@ -235,13 +236,16 @@ class RVAE(TransformerMixin, BaseEstimator):
             Sub-images centred on their columns. A dask array is read one chunk at a time.
         offsets : numpy.ndarray, shape (n, 2), optional
             Column minus window centre, (x, y) in px, for windows cut at whole pixels.
+        positions : array-like, shape (n, 2), optional
+            Positions (x, y) of the columns in their image, in px; NaN where unknown. Sites that lie
+            a few cells apart test the angles.
         initial_model : RVAE, optional
             A fitted model to start from: its motif, zero of the angles, intensity scale and
             frequencies are taken over and refined, without a blind search; its content too, where
             the number of latents is the same.
         strata : numpy.ndarray of int, shape (n,), optional
-            Number of the image or frame of each sub-image. If only `max_fit_sites` are fitted, each
-            image contributes the same share of its sites.
+            Number of the image or frame of each sub-image. Only sites of one image are compared.
+            If only `max_fit_sites` are fitted, each image contributes the same share of its sites.
 
         Returns
         -------
@@ -254,12 +258,13 @@ class RVAE(TransformerMixin, BaseEstimator):
             If a setting or the shape of the images is not usable.
         """
         with default_torch_state():
-            return self._fit(images, offsets, initial_model, strata)
+            return self._fit(images, offsets, positions, initial_model, strata)
 
     def _fit(
         self,
         images: Images,
         offsets: np.ndarray | None,
+        positions: ArrayLike | None = None,
         initial_model: RVAE | None = None,
         strata: np.ndarray | None = None,
         coefficients: Coefficients | None = None,
@@ -267,19 +272,23 @@ class RVAE(TransformerMixin, BaseEstimator):
         """Do the work of :meth:`fit`; `coefficients` are filled with those of all sub-images."""
         check_settings(self)
         offsets = check_images(images, offsets)
-        refuse_masked(strata=strata)
+        refuse_masked(strata=strata, positions=positions)
+        places = check_positions(self, len(images), positions, strata)
         initial = None if initial_model is None else self._initial(initial_model, images)
         device = pick_device(self.device)
         seed = int(np.random.default_rng(self.random_state).integers(2**62))
         generator = torch.Generator().manual_seed(seed)
-        rows = rows_to_fit(len(images), self.max_fit_sites, generator, strata)
+        where = None if places is None else places.positions
+        rows = rows_to_fit(len(images), self.max_fit_sites, generator, strata, where)
         settings = TrainingSettings.of(self)
         n_steps = n_blocks(images, rows if coefficients is None else None) + settings.epochs
         if self.architecture == "harmonic":
             n_steps += N_POSE + (N_CENTRING + N_ROUNDS + 1) * bool(self.translation)
-            n_steps += N_SETTLING * bool(self.subtract_average)
-            n_steps += (self.n_init * N_ANNEAL + N_BLIND) * bool(self.rotation and initial is None)
-        harmonic_only = {} if coefficients is None else {"coefficients": coefficients}
+            blind = self.rotation == "motif" or (self.rotation and places is None)
+            n_steps += (self.n_init * N_ANNEAL + N_BLIND) * bool(blind and initial is None)
+        harmonic_only: dict[str, Any] = {}
+        if self.architecture == "harmonic":
+            harmonic_only = {"coefficients": coefficients, "places": places}
         with Progress(n_steps, bool(self.show_progressbar)) as progress:
             self._model = MODELS[self.architecture].fit(
                 images,
@@ -337,6 +346,7 @@ class RVAE(TransformerMixin, BaseEstimator):
         images: Images,
         offsets: np.ndarray | None = None,
         *,
+        positions: ArrayLike | None = None,
         initial_model: RVAE | None = None,
         strata: np.ndarray | None = None,
     ) -> RVAEResult:
@@ -347,7 +357,7 @@ class RVAE(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        images, offsets, initial_model, strata
+        images, offsets, positions, initial_model, strata
             As in :meth:`fit`.
 
         Returns
@@ -357,10 +367,10 @@ class RVAE(TransformerMixin, BaseEstimator):
         on_workers = hasattr(images, "dask") and active_client() is not None
         if on_workers or self.architecture != "harmonic" or self.translation:
             with default_torch_state():
-                self._fit(images, offsets, initial_model, strata)
+                self._fit(images, offsets, positions, initial_model, strata)
             return self.transform(images, offsets)
         with default_torch_state(), Coefficients(self.memory_budget) as coefficients:
-            self._fit(images, offsets, initial_model, strata, coefficients)
+            self._fit(images, offsets, positions, initial_model, strata, coefficients)
             device = pick_device(self.device)
             return self._model.encode(coefficients.array, None, device, self.show_progressbar)
 
@@ -423,7 +433,7 @@ class RVAE(TransformerMixin, BaseEstimator):
         if not self.rotation:
             raise ValueError(
                 "rotation=False: the model has no angles, so they have no posterior; fit one "
-                "with rotation=True."
+                "with rotation='auto'."
             )
         if not is_whole_number(n_angles, 2):
             raise ValueError(f"n_angles={n_angles!r}: give a whole number of 2 or more.")
@@ -615,6 +625,8 @@ class RVAE(TransformerMixin, BaseEstimator):
         self.angle_scatter_: float = self._model.angle_scatter
         self.n_latents_: int = self._model.n_latents
         self.lattice_symmetry_: int = self._model.lattice_symmetry
+        self.rotation_: str | None = self._model.rotation
+        self.verdict_: Verdict | None = self._model.verdict
         self.fit_id_ = fit_identity(*self._model.state())
 
     def _initial(self, model: RVAE, images: Images) -> HarmonicModel | ConvolutionalModel:
@@ -627,13 +639,17 @@ class RVAE(TransformerMixin, BaseEstimator):
                 f"initial_model has architecture={model.architecture!r}, this model has "
                 f"{self.architecture!r}; give both the same."
             )
-        for name in ("rotation", "subtract_average"):
-            before, now = getattr(model, name), getattr(self, name)
-            if bool(before) != bool(now):
-                raise ValueError(
-                    f"initial_model has {name}={before}, this model has {name}={now}; give both "
-                    "the same."
-                )
+        before = model.rotation_
+        if self.rotation != "auto" and (self.rotation or None) != before:
+            raise ValueError(
+                f"initial_model has rotation={before or False!r}, this model has "
+                f"rotation={self.rotation!r}; give both the same."
+            )
+        if bool(self.rotation) != (before is not None):
+            raise ValueError(
+                f"initial_model has rotation=False, this model has rotation={self.rotation!r}; "
+                "give both the same."
+            )
         return model._model
 
     def _check_window(self, images: Images) -> None:

@@ -203,6 +203,16 @@ class HarmonicGrid:
         matrix = self._matrix("harmonics_to_pixels", harmonics.device)
         return (flat @ matrix).reshape(n, self.window_size, self.window_size)
 
+    def mean_image(self, harmonics: Tensor) -> Tensor:
+        """Sub-image (w, w) without its disk, from its harmonics (n_q, M + 1).
+
+        Where the disk is nearly 0 it has the mean of the disk's edge.
+        """
+        disk, image = self.disk(), self.images(harmonics[None])[0]
+        inside = disk > 0.05
+        image = image / disk.clamp(min=0.05)
+        return torch.where(inside, image, image[inside & (disk < 0.5)].mean())
+
     def turn(self, harmonics: Tensor, angle: Tensor) -> Tensor:
         """Turn the content by `angle` (rad, shape (n,)), from +x towards +y."""
         return align(harmonics, -angle)

@@ -218,6 +218,43 @@ def wrap(angle: Tensor) -> Tensor:
     return -torch.remainder(-angle + np.pi, 2 * np.pi) + np.pi
 
 
+def modes_of(
+    score: Tensor, angle: Tensor, n_modes: int = N_MODES
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Local modes of posteriors on a grid.
+
+    Parameters
+    ----------
+    score : torch.Tensor, shape (n, n_angles)
+        Log posterior at the angles 2 pi k / n_angles.
+    angle : torch.Tensor, shape (n,)
+        Most probable angle, off the grid: the first mode.
+    n_modes : int
+
+    Returns
+    -------
+    modes, weights, widths : torch.Tensor, shape (n, n_modes)
+        As in :class:`AnglePosterior`.
+    """
+    n_angles = score.shape[1]
+    step = 2 * np.pi / n_angles
+    modes, found = _local_maxima(score, n_modes)
+    k = torch.round(modes / step).long() % n_angles
+    before, at, after = (score.gather(1, (k + s) % n_angles) for s in (-1, 0, 1))
+    bend = (2 * at - before - after).clamp(min=3 * step**2 / np.pi**2)
+    width = step * bend.rsqrt()
+    off = (0.5 * (after - before) / bend).clamp(-0.5, 0.5)
+    evidence = torch.where(found, at + torch.log(width), torch.full_like(at, -torch.inf))
+    modes = wrap(step * (k + off))
+    distance = torch.where(found, wrap(modes - angle[:, None]).abs(), torch.inf)
+    nearest = distance.argmin(1, keepdim=True)
+    modes = modes.scatter(1, nearest, angle[:, None])
+    rank = evidence.scatter(1, nearest, torch.full_like(angle, torch.inf)[:, None])
+    order = torch.argsort(rank, dim=1, descending=True, stable=True)
+    weights = torch.softmax(evidence, 1)
+    return modes.gather(1, order), weights.gather(1, order), width.gather(1, order)
+
+
 class OrderFilter:
     """Matched filter for the part of a motif that breaks its symmetry.
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from ...verdict import Verdict
 from .. import pose
 from ..batches import Images, map_blocks, n_blocks, spread_sample
 from ..choose_grid import choose_grid, intensity_scale
@@ -111,7 +112,7 @@ class ConvolutionalModel:
         network = SpatialNetwork(
             grid.window_size,
             int(options.output_dimension),
-            options.rotation,
+            bool(options.rotation),
             options.translation,
             generator,
         )
@@ -144,6 +145,19 @@ class ConvolutionalModel:
     def lattice_symmetry(self) -> int:
         """Symmetry of the motif without its distortion."""
         return self.order.symmetry
+
+    @property
+    def rotation(self) -> str | None:
+        """Part that turns: "motif", or None without angles."""
+        return "motif" if self.network.rotation else None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Verdict on the angles, which nothing tests in this architecture."""
+        if not self.network.rotation:
+            return None
+        note = "The angles of the convolutional architecture are not tested."
+        return Verdict("turning motif", "motif", (), notes=(note,), tested=False)
 
     @property
     def n_latents(self) -> int:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 N_ANNEAL, N_BLIND = 26, 10  # iterations per random start, and on all sites
+N_STATIC = 2  # iterations in the pose frame where all angles are 0
 
 
 def fit_angles(
@@ -39,6 +40,7 @@ def fit_angles(
     generator: torch.Generator,
     progress: Progress,
     start: PoseModel | None = None,
+    rotation: bool = True,
 ) -> tuple[PoseModel, dict[str, np.ndarray]]:
     """Fit template and covariance in the pose frame.
 
@@ -46,11 +48,13 @@ def fit_angles(
     ----------
     harmonics : torch.Tensor of complex64, shape (n, n_q, M + 1)
     options : RVAE
-        Its rotation, n_init and n_factors are used.
+        Its n_init and n_factors are used.
     generator : torch.Generator
     progress : Progress
     start : PoseModel, optional
         Model to refine. If None, random starts.
+    rotation : bool
+        False holds all angles at 0.
 
     Returns
     -------
@@ -72,14 +76,20 @@ def fit_angles(
 
     if start is not None:
         model = start
-    elif options.rotation:
+    elif rotation:
         model, starts = fit_blind(harmonics, generator, n_restarts=options.n_init, report=report)
         _report_starts(**starts)
     else:
         model = without_angles(harmonics)
     if not progress.stopped:
         n_factors = min(options.n_factors, len(harmonics) // 20)
-        model = pose.fit_pose(harmonics, model, n_factors=n_factors, report=report_likelihood)
+        model = pose.fit_pose(
+            harmonics,
+            model,
+            n_factors=n_factors,
+            n_iterations=pose.N_POSE if rotation else N_STATIC,
+            report=report_likelihood,
+        )
     history = {"pose_log_likelihood": np.array(log_likelihoods)}
     return model, history | {f"start_{name}": values for name, values in starts.items()}
 

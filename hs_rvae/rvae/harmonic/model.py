@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from ...verdict import Verdict
 from .. import pose
 from ..batches import Images, map_blocks, n_blocks, spread_sample
 from ..choose_grid import choose_grid, intensity_scale
@@ -25,9 +26,11 @@ from ..results import AngleDistribution, RVAEResult, angle_bins, middles
 from ..storage import from_common, parts_of, state_of
 from ..torch_state import in_default_torch_state
 from .angle_search import fit_angles, scatter_of_posterior
-from .average import AverageSubImage
+from .charges import contrasts
 from .content import ContentNetwork, content_blocks, content_network, fit_content
+from .distortion import Distortion, Reading
 from .shifts import N_ROUNDS, MiddleColumn, RecentredSites, ShiftModel, recentred_harmonics
+from .turning import SitePlaces, choose_turning
 
 if TYPE_CHECKING:
     from ..estimator import RVAE
@@ -62,8 +65,10 @@ class HarmonicModel:
         Standard deviation of angles, in radians, in addition to the widths of their posteriors.
     shifts : ShiftModel or None
         Infers the shifts of a model with translation.
-    average : AverageSubImage or None
-        Average that is subtracted before the angle search.
+    distortion : Distortion or None
+        Finds the angles where the distortion turns; None where the whole motif does.
+    verdict : Verdict or None
+        What the evidence allows to state; None without angles.
     """
 
     grid: HarmonicGrid
@@ -77,7 +82,8 @@ class HarmonicModel:
     dropped_variance: float
     angle_scatter: float = 0.0
     shifts: ShiftModel | None = None
-    average: AverageSubImage | None = None
+    distortion: Distortion | None = None
+    verdict: Verdict | None = None
 
     #: Decoded sub-images end with the disk.
     whole_windows = False
@@ -85,7 +91,14 @@ class HarmonicModel:
     @property
     def lattice_symmetry(self) -> int:
         """Symmetry of the motif without its distortion."""
-        return self.order.symmetry if self.average is None else self.average.symmetry
+        return self.order.symmetry if self.distortion is None else self.distortion.symmetry
+
+    @property
+    def rotation(self) -> str | None:
+        """Part that turns: "distortion", "motif" or None."""
+        if not self.pose.rotation and self.distortion is None:
+            return None
+        return "motif" if self.distortion is None else "distortion"
 
     @property
     def n_latents(self) -> int:
@@ -105,6 +118,7 @@ class HarmonicModel:
         progress: Progress,
         initial: HarmonicModel | None = None,
         coefficients: Coefficients | None = None,
+        places: SitePlaces | None = None,
     ) -> HarmonicModel:
         """Fit to the sub-images `rows`.
 
@@ -114,7 +128,7 @@ class HarmonicModel:
         offsets : numpy.ndarray of float32, shape (n, 2), or None
         rows : numpy.ndarray of int
         options : RVAE
-            Its output_dimension, rotation, n_init, n_factors and q_max are used.
+            Its output_dimension, rotation, translation, n_init, n_factors and q_max are used.
         settings : TrainingSettings
         generator : torch.Generator
         device : torch.device
@@ -123,6 +137,8 @@ class HarmonicModel:
             Model to start from: its scales, angles and content.
         coefficients : Coefficients, optional
             Filled with the harmonics of all sub-images, for :meth:`encode`.
+        places : SitePlaces, optional
+            Positions of all sub-images.
 
         Returns
         -------
@@ -142,8 +158,10 @@ class HarmonicModel:
             recentred = RecentredSites(
                 images, offsets, rows[used], grid, level, scale, device, progress
             )
-        motif, history = _fit_motif(harmonics, options, generator, progress, initial, recentred)
-        radial, others = content_blocks(align(motif.harmonics, motif.posterior.angle), grid)
+        places = None if places is None else places.of(rows[used])
+        fit = _MotifFit(harmonics, options, generator, progress, initial, recentred)
+        motif = fit.run(grid, places)
+        radial, others = content_blocks(motif.common, grid)
         content, content_history = fit_content(
             grid,
             radial,
@@ -154,7 +172,6 @@ class HarmonicModel:
             progress,
             None if initial is None else initial.content,
         )
-        amplitude = motif.order.amplitude(motif.harmonics, motif.posterior.angle)
         return cls(
             grid,
             level,
@@ -162,12 +179,13 @@ class HarmonicModel:
             motif.pose,
             motif.order,
             content,
-            content_history | history,
+            content_history | fit.history,
             len(harmonics),
             dropped,
-            scatter_of_posterior(motif.posterior, amplitude, motif.order),
+            motif.scatter,
             None if recentred is None else recentred.model,
-            motif.average,
+            motif.distortion,
+            motif.verdict,
         )
 
     @torch.no_grad()
@@ -187,14 +205,14 @@ class HarmonicModel:
         def encode(block: np.ndarray, offset: np.ndarray | None) -> np.ndarray:
             self._to(available_device(device))
             where = available_device(device)
-            x, posterior, shift, likelihood = self._pose(block, offset, where)
+            x, posterior, shift, order = self._pose(block, offset, where)
             mean, log_variance = self.content.encode(x[:, :, 0].real)
             latent, std = self.content.to_user(mean, torch.exp(0.5 * log_variance))
-            order = self.order.amplitude(x, posterior.angle)
             spread = torch.hypot(posterior.std, torch.full_like(posterior.std, self.angle_scatter))
             weight = posterior.weights[:, 0]
-            columns = posterior.angle, spread, weight, likelihood, order
-            return torch.cat([torch.stack(columns, 1), latent, std, shift], 1).cpu().numpy()
+            columns = posterior.angle, spread, weight, posterior.log_likelihood
+            first = torch.cat([torch.stack(columns, 1), order], 1)
+            return torch.cat([first, latent, std, shift], 1).cpu().numpy()
 
         k = self.content.n_latents
         with bar:
@@ -202,30 +220,30 @@ class HarmonicModel:
                 encode,
                 images,
                 offsets,
-                width=5 + 2 * k + 4 * (self.shifts is not None),
+                width=6 + 2 * k + 4 * (self.shifts is not None),
                 tick=bar.update,
                 name="rvae-encode",
                 device=device,
             )
         table[~np.isfinite(table).all(1)] = np.nan  # beyond what numbers of this size can hold
-        angle, angle_std, weight, log_likelihood, order = (c.copy() for c in table[:, :5].T)
+        angle, angle_std, weight, log_likelihood, order, error = (c.copy() for c in table[:, :6].T)
         return RVAEResult(
             angle=angle,
             angle_std=angle_std,
             angle_weight=weight,
             shift=None if self.shifts is None else table[:, -4:-2].copy(),
             shift_std=None if self.shifts is None else table[:, -2:].copy(),
-            latent=table[:, 5 : 5 + k].copy(),
-            latent_std=table[:, 5 + k : 5 + 2 * k].copy(),
+            latent=table[:, 6 : 6 + k].copy(),
+            latent_std=table[:, 6 + k : 6 + 2 * k].copy(),
             log_likelihood=log_likelihood,
             order_amplitude=order,
-            order_amplitude_std=np.where(np.isfinite(order), np.float32(self.order.std), np.nan),
+            order_amplitude_std=error,
         )
 
     def _pose(
         self, block: np.ndarray, offset: np.ndarray | None, device: torch.device
     ) -> tuple[Tensor, AnglePosterior, Tensor, Tensor]:
-        """Harmonics of a block, the posterior of their angles, shifts with their widths, evidence.
+        """Harmonics of a block, the posterior of their angles, shifts, order amplitudes.
 
         Returns
         -------
@@ -234,15 +252,20 @@ class HarmonicModel:
         posterior : AnglePosterior
         shift : torch.Tensor, shape (n, 4), or (n, 0) without translation
             Shift and its standard deviation, (x, y) each, in px.
-        log_likelihood : torch.Tensor, shape (n,)
+        order : torch.Tensor, shape (n, 2)
+            Order amplitude and its standard error.
         """
         site = block, offset, self.level, self.scale, device
+        if self.distortion is not None:
+            x = harmonics_of(block, offset, self.grid, self.level, self.scale, device)
+            reading = self.distortion.read(x.cpu().numpy())
+            posterior = _posterior_of(reading, self.pose.posterior(x), self.distortion)
+            order = np.stack([reading.amplitude, reading.amplitude_std], 1)
+            return x, posterior, posterior.std[:, None][:, :0], torch.as_tensor(order).to(x.real)
         if self.shifts is None:
             x = harmonics_of(block, offset, self.grid, self.level, self.scale, device)
-            if self.average is not None:
-                x = self.average.deviation(x)
             posterior = self.pose.posterior(x)
-            return x, posterior, posterior.angle[:, None][:, :0], posterior.log_likelihood
+            return x, posterior, posterior.std[:, None][:, :0], self._order(x, posterior.angle)
         shift = self.shifts.start(
             lambda t, middle: recentred_harmonics(middle, t, *site), len(block), device
         )
@@ -253,9 +276,17 @@ class HarmonicModel:
             x = recentred_harmonics(self.grid, shift, *site)
             posterior = self.pose.posterior(x)
         likelihood = posterior.log_likelihood + self.shifts.log_evidence(shift, covariance)
+        posterior = replace(posterior, log_likelihood=likelihood)
         std = torch.diagonal(covariance, dim1=1, dim2=2).sqrt()
         std = torch.hypot(std, torch.full_like(std, self.shifts.scatter))
-        return x, posterior, torch.cat([shift, std], 1), likelihood
+        return x, posterior, torch.cat([shift, std], 1), self._order(x, posterior.angle)
+
+    def _order(self, harmonics: Tensor, angle: Tensor) -> Tensor:
+        """Order amplitude of a turning motif and its standard error, (n, 2)."""
+        amplitude = self.order.amplitude(harmonics, angle)
+        if self.verdict is not None and not self.verdict.found:
+            amplitude = torch.zeros_like(amplitude)
+        return torch.stack([amplitude, torch.full_like(amplitude, self.order.std)], 1)
 
     @torch.no_grad()
     def angle_distribution(
@@ -302,9 +333,11 @@ class HarmonicModel:
         self._to(device)
         internal = self.content.from_user(torch.as_tensor(latent, device=device))
         harmonics = to_complex(torch.cat(self.content.decode(internal), 1), self._shape)
-        harmonics = self.grid.turn(harmonics, torch.as_tensor(angle, device=device))
-        if self.average is not None:
-            harmonics = self.average.restore(harmonics)
+        if self.distortion is None:
+            harmonics = self.grid.turn(harmonics, torch.as_tensor(angle, device=device))
+        else:
+            turned = self.distortion.pattern(angle)
+            harmonics = harmonics + torch.as_tensor(turned, device=device)
         moved = None if shift is None else torch.as_tensor(shift, device=device)
         size = self.grid.window_size if window_size is None else window_size
         images = images_on(self.grid, harmonics, size, step, moved)
@@ -321,8 +354,10 @@ class HarmonicModel:
             header["shifts"] = [self.shifts.prior, self.shifts.scatter]
             if self.shifts.middle is not None:
                 tensors["middle.profile"] = self.shifts.middle.profile
-        if self.average is not None:
-            tensors |= {f"average.{name}": tensor for name, tensor in self.average.state().items()}
+        if self.distortion is not None:
+            arrays, header["distortion"] = self.distortion.state()
+            tensors |= {f"distortion.{name}": torch.as_tensor(v) for name, v in arrays.items()}
+        header["verdict"] = None if self.verdict is None else self.verdict.as_dict()
         return tensors, header | {name: getattr(self, name) for name in numbers}
 
     @classmethod
@@ -339,8 +374,19 @@ class HarmonicModel:
             prior, scatter = header.pop("shifts")
             middle = MiddleColumn.of(grid, **parts["middle"]) if "middle" in parts else None
             shifts = ShiftModel(prior, middle, scatter)
-        average = AverageSubImage.from_state(parts["average"]) if "average" in parts else None
-        return cls(content=content.eval(), shifts=shifts, average=average, **common, **header)
+        distortion = None
+        if "distortion" in header:
+            arrays = {name: tensor.numpy() for name, tensor in parts["distortion"].items()}
+            distortion = Distortion.from_state(arrays, header.pop("distortion"))
+        verdict = header.pop("verdict")
+        return cls(
+            content=content.eval(),
+            shifts=shifts,
+            distortion=distortion,
+            verdict=None if verdict is None else Verdict.from_dict(verdict),
+            **common,
+            **header,
+        )
 
     @property
     def _shape(self) -> tuple[int, int]:
@@ -357,19 +403,6 @@ class HarmonicModel:
         if self.pose.mean.device.type != device.type:
             self.pose = self.pose.to(device)
             self.order = pose.OrderFilter(self.pose, self.order.scale)
-            if self.average is not None:
-                self.average = self.average.to(device)
-
-
-@dataclass
-class _Motif:
-    """Result of the fit of the angles, and the sites it holds for."""
-
-    pose: pose.PoseModel
-    order: OrderFilter
-    average: AverageSubImage | None
-    harmonics: Tensor
-    posterior: AnglePosterior
 
 
 def _choose_scales(
@@ -401,35 +434,141 @@ def _choose_scales(
     return grid, level, scale, dropped
 
 
-def _fit_motif(
-    harmonics: Tensor,
-    options: RVAE,
-    generator: torch.Generator,
-    progress: Progress,
-    initial: HarmonicModel | None,
-    recentred: RecentredSites | None,
-) -> tuple[_Motif, dict[str, np.ndarray]]:
-    """Fit template and angles, with the average or the shifts that the options ask for."""
-    average, whole = None, harmonics
-    if options.subtract_average:
-        if initial is None or initial.average is None:
-            average = AverageSubImage.fit(whole)
-        else:
-            average = initial.average.to(whole.device)
-        harmonics = average.deviation(whole)
-    elif recentred is not None:
-        harmonics = recentred.centre(float(options.shift_prior), initial)
-    with one_thread() if len(harmonics) < _FEW_FOR_THREADS else nullcontext():
-        start = None if initial is None else initial.pose.to(harmonics.device)
-        model, history = fit_angles(harmonics, options, generator, progress, start)
-        posterior = model.posterior(harmonics)
-        if average is not None:
-            average, model, harmonics, posterior = average.settle(
-                whole, model, posterior, options.n_factors, progress
+@dataclass
+class _Motif:
+    """Result of the fit of the angles.
+
+    Attributes
+    ----------
+    common : torch.Tensor of complex64, shape (n, n_q, M + 1)
+        Harmonics of the sites without their orientation: turned back, or without the distortion.
+    scatter : float
+        Of angles, in radians, in addition to the widths of their posteriors.
+    """
+
+    pose: pose.PoseModel
+    order: OrderFilter
+    common: Tensor
+    scatter: float
+    distortion: Distortion | None
+    verdict: Verdict | None
+
+
+class _MotifFit:
+    """Fit of the angles of sites: of their distortion, or of the whole motif."""
+
+    def __init__(
+        self,
+        harmonics: Tensor,
+        options: RVAE,
+        generator: torch.Generator,
+        progress: Progress,
+        initial: HarmonicModel | None,
+        recentred: RecentredSites | None,
+    ) -> None:
+        self.harmonics, self.options, self.generator = harmonics, options, generator
+        self.progress, self.initial, self.recentred = progress, initial, recentred
+        self.history: dict[str, np.ndarray] = {}
+        self._turned: tuple[pose.PoseModel, Tensor, AnglePosterior] | None = None
+
+    def run(self, grid: HarmonicGrid, places: SitePlaces | None) -> _Motif:
+        """Choose the part that turns, and fit it."""
+        with one_thread() if len(self.harmonics) < _FEW_FOR_THREADS else nullcontext():
+            rotation = self._wanted(places)
+            if not rotation:
+                return self._static(None, None)
+            distortion, verdict = choose_turning(
+                self.harmonics,
+                grid,
+                places,
+                rotation,
+                lambda: self._turning()[2].angle.cpu().numpy(),
+                self.generator,
             )
-        if recentred is not None:
-            model, harmonics, posterior = recentred.refine(
-                model, harmonics, posterior, options.n_factors
-            )
+            if distortion is not None:
+                return self._static(distortion, verdict)
+            return self._whole(verdict)
+
+    def _wanted(self, places: SitePlaces | None) -> str | None:
+        """Rotation asked for, with "auto" resolved where there is no choice."""
+        rotation = self.options.rotation
+        if not rotation:
+            return None
+        if rotation != "auto":
+            return str(rotation)
+        if self.initial is not None and self.initial.rotation is not None:
+            return self.initial.rotation
+        if places is None or self.options.translation:
+            reason = "there are no positions" if places is None else "sub-images have shifts"
+            _logger.info("rVAE: rotation='auto' is 'motif', because %s.", reason)
+            return "motif"
+        return "auto"
+
+    def _turning(self) -> tuple[pose.PoseModel, Tensor, AnglePosterior]:
+        """Template that turns, the harmonics it holds for, and their posterior; fitted once."""
+        if self._turned is None:
+            harmonics = self.harmonics
+            if self.recentred is not None:
+                prior = float(self.options.shift_prior)
+                harmonics = self.recentred.centre(prior, self.initial)
+            model = self._fit_angles(harmonics, True)
+            posterior = model.posterior(harmonics)
+            if self.recentred is not None:
+                model, harmonics, posterior = self.recentred.refine(
+                    model, harmonics, posterior, self.options.n_factors
+                )
+            self._turned = model, harmonics, posterior
+        return self._turned
+
+    def _fit_angles(self, harmonics: Tensor, rotation: bool) -> pose.PoseModel:
+        start = None
+        if self.initial is not None and self.initial.pose.rotation == rotation:
+            start = self.initial.pose.to(harmonics.device)
+        model, history = fit_angles(
+            harmonics, self.options, self.generator, self.progress, start, rotation
+        )
+        self.history |= history
+        return model
+
+    def _whole(self, verdict: Verdict) -> _Motif:
+        """Motif that turns as a whole."""
+        model, harmonics, posterior = self._turning()
         order = pose.fit_order(harmonics, model, posterior.angle)
-    return _Motif(model, order, average, harmonics, posterior), history
+        amplitude = order.amplitude(harmonics, posterior.angle)
+        scatter = scatter_of_posterior(posterior, amplitude, order)
+        return _Motif(model, order, align(harmonics, posterior.angle), scatter, None, verdict)
+
+    def _static(self, distortion: Distortion | None, verdict: Verdict | None) -> _Motif:
+        """Motif that stays, with or without a distortion that turns."""
+        harmonics, scatter = self.harmonics, 0.0
+        if self.recentred is not None:
+            harmonics = self.recentred.centre(float(self.options.shift_prior), self.initial)
+        model = self._fit_angles(harmonics, False)
+        if self.recentred is not None:
+            model, harmonics, _ = self.recentred.refine(
+                model, harmonics, model.posterior(harmonics), self.options.n_factors
+            )
+        common = harmonics
+        if distortion is not None:
+            sites = harmonics.cpu().numpy()
+            reading = distortion.read(sites)
+            scatter = distortion.scatter(reading)
+            turned = distortion.pattern(reading.angle, reading.amplitude)
+            turned *= (contrasts(sites) / distortion.reference)[:, None, None]
+            common = harmonics - torch.as_tensor(turned).to(harmonics)
+        return _Motif(model, OrderFilter(model), common, scatter, distortion, verdict)
+
+
+def _posterior_of(
+    reading: Reading, static: AnglePosterior, distortion: Distortion
+) -> AnglePosterior:
+    """Posterior of the angles of a distortion, beside the likelihood of the static motif."""
+    where = static.angle
+    angle, std = (torch.as_tensor(v).to(where) for v in (reading.angle, reading.angle_std))
+    gain = torch.as_tensor(distortion.log_likelihood_gain(reading.displacement)).to(where)
+    likelihood = static.log_likelihood + gain
+    modes, weights, widths = angle[:, None], torch.ones_like(angle)[:, None], std[:, None]
+    if reading.density is not None:
+        score = torch.as_tensor(np.log(reading.density + 1e-300)).to(where)
+        modes, weights, widths = pose.modes_of(score, angle)
+    return AnglePosterior(angle, std, modes, weights, widths, likelihood)

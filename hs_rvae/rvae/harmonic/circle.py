@@ -1,0 +1,255 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Displacements of sites in the plane: a circle about a common zero, with noise.
+
+The displacement of a site, in px, is::
+
+    u = S + a L (cos theta, sin theta) + e,   e ~ N(0, Sigma),   theta ~ pi,   a ~ omega
+
+S is the zero (an aberration moves it), L the length of a full distortion; the density pi of the
+angles and the shares omega of the amplitudes lie on grids.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+N_COARSE, N_FINE = 36, 180  # angles of the grid: multiples of 4 and 6
+#: Amplitudes of undistorted sites, of sites in walls, and of fully distorted ones.
+AMPLITUDES = np.array([0.0, 0.25, 0.5, 0.75, 1.0, 1.25])
+_SHARES = np.array([0.05, 0.05, 0.05, 0.1, 0.65, 0.1])  # prior, worth half of the sites
+_FULL = 4  # index of the amplitude 1
+_MAX_UNDISTORTED = 0.45  # otherwise weak tails are explained as few strong sites
+_SMOOTHING = np.radians(10)  # of the density of angles
+_FLOOR = 0.02  # uniform share of the density of angles
+_PRIOR_SITES = 4.0  # weight of an isotropic Sigma
+
+
+@dataclass
+class Circle:
+    """Distribution of displacements.
+
+    Attributes
+    ----------
+    zero : numpy.ndarray, shape (2,)
+        S in px.
+    length : float
+        L in px.
+    covariance : numpy.ndarray, shape (2, 2)
+        Sigma in px squared.
+    density : numpy.ndarray, shape (n_angles,)
+        Probabilities pi of the angles 2 pi k / n_angles.
+    shares : numpy.ndarray, shape (6,)
+        Probabilities omega of :data:`AMPLITUDES`.
+    free_zero, free_density : bool
+        Whether S and pi are fitted; otherwise they are 0 and uniform.
+    """
+
+    zero: np.ndarray
+    length: float
+    covariance: np.ndarray
+    density: np.ndarray
+    shares: np.ndarray
+    free_zero: bool = True
+    free_density: bool = True
+
+    def copy(self) -> Circle:
+        """Copy with arrays of its own."""
+        parts = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in vars(self).items()}
+        return Circle(**parts)
+
+    @property
+    def states(self) -> np.ndarray:
+        """Vectors a (cos theta, sin theta) of the grid, (2, n_angles * 6), amplitude fastest."""
+        angle = 2 * np.pi / len(self.density) * np.arange(len(self.density))
+        wave = np.exp(1j * angle)[:, None] * AMPLITUDES
+        return np.stack([wave.real.ravel(), wave.imag.ravel()])
+
+    def score(self, u: np.ndarray) -> np.ndarray:
+        """Log joint density of site and state, (n, n_angles * 6), for displacements (n, 2)."""
+        precision = np.linalg.inv(self.covariance)
+        e, d = self.length * self.states, u - self.zero
+        prior = (np.log(self.shares) + np.log(self.density)[:, None]).ravel()
+        prior = prior - 0.5 * np.einsum("is,ij,js->s", e, precision, e)
+        own = -0.5 * np.einsum("ni,ij,nj->n", d, precision, d)
+        own -= 0.5 * np.linalg.slogdet(2 * np.pi * self.covariance)[1]
+        return d @ (precision @ e) + prior + own[:, None]
+
+    def expect(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Posterior of the states, (n, n_states), and the log-likelihood of sites, (n,)."""
+        return normalise(self.score(u))
+
+    def maximise(self, u: np.ndarray, posterior: np.ndarray) -> None:
+        """Fit the parameters to displacements (n, 2) and the posterior of their states."""
+        n, states = len(u), self.states
+        precision = np.linalg.inv(self.covariance)
+        share = posterior.sum(0) / n
+        moment = posterior.T @ u / n  # (n_states, 2)
+        mean_state, mean = states @ share, u.mean(0)
+        power = float((share * np.einsum("is,ij,js->s", states, precision, states)).sum())
+        along = float(np.einsum("si,ij,js->s", moment, precision, states).sum())
+        if self.free_zero:
+            part = n / (n + 1.0)  # the prior of the zero is worth one site
+            power -= part * mean_state @ precision @ mean_state
+            along -= part * mean @ precision @ mean_state
+            self.length = max(along / max(power, 1e-12), 1e-9)
+            self.zero = part * (mean - self.length * mean_state)
+        else:
+            self.length = max(along / max(power, 1e-12), 1e-9)
+        d = u - self.zero
+        cross = self.length * (moment - share[:, None] * self.zero).T @ states.T
+        spread = d.T @ d / n - cross - cross.T + self.length**2 * (states * share) @ states.T
+        self.covariance = shrunk((spread + spread.T) / 2, n)
+        share = share.reshape(len(self.density), -1)
+        if self.free_density:
+            self.density = smoothed(share[:, AMPLITUDES > 0.4].sum(1))
+        self.shares = _with_prior(share.sum(0))
+
+    def run(self, u: np.ndarray, n_iterations: int = 60, tolerance: float = 2e-5) -> float:
+        """Iterate expectation and maximisation; returns the mean log-likelihood in nats."""
+        last = value = -np.inf
+        for i in range(n_iterations):
+            posterior, likelihood = self.expect(u)
+            value = float(likelihood.mean())
+            if i > 8 and abs(value - last) < tolerance:
+                break
+            last = value
+            self.maximise(u, posterior)
+        return value
+
+    def moments(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Posterior mean of a (cos theta, sin theta), (n, 2), and its mean square, (2, 2)."""
+        posterior, states = self.expect(u)[0], self.states
+        return posterior @ states.T, (states * posterior.mean(0)) @ states.T
+
+    def finer(self, u: np.ndarray, n_iterations: int = 30) -> Circle:
+        """Same circle with the density of angles on a fine grid, fitted to displacements (n, 2)."""
+        new = self.copy()
+        at = N_COARSE / N_FINE * np.arange(N_FINE)
+        around = np.append(self.density, self.density[0])
+        new.density = np.interp(at, np.arange(N_COARSE + 1), around) * N_COARSE / N_FINE
+        new.density /= new.density.sum()
+        if self.free_density:
+            likelihood = new.score(u) - np.repeat(np.log(new.density), len(AMPLITUDES))
+            for _ in range(n_iterations):
+                score = likelihood + np.repeat(np.log(new.density), len(AMPLITUDES))
+                share = normalise(score)[0].mean(0).reshape(N_FINE, -1)
+                new.density = smoothed(share[:, AMPLITUDES > 0.4].sum(1), np.radians(3))
+        return new
+
+    def amplitude(self, u: np.ndarray, angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Amplitude of displacements (n, 2) along angles (n,), and its standard deviation."""
+        precision = np.linalg.inv(self.covariance)
+        e = self.length * np.stack([np.cos(angle), np.sin(angle)], 1)
+        power = np.einsum("ni,ij,nj->n", e, precision, e)
+        return np.einsum("ni,ij,nj->n", e, precision, u - self.zero) / power, power**-0.5
+
+
+def normalise(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Posterior over the states (rows sum to 1), and the log of the sum over them."""
+    top = score.max(1, keepdims=True)
+    posterior = np.exp(score - top)
+    total = posterior.sum(1, keepdims=True)
+    posterior /= total
+    return posterior, (top + np.log(total))[:, 0]
+
+
+def smoothed(share: np.ndarray, width: float = _SMOOTHING) -> np.ndarray:
+    """Density of angles, smoothed by `width` (rad), with a uniform part."""
+    n = len(share)
+    k = np.minimum(np.arange(n), n - np.arange(n)) * (2 * np.pi / n / width)
+    kernel = np.exp(-0.5 * k**2)
+    wave = np.fft.fft(share / share.sum()) * np.fft.fft(kernel / kernel.sum())
+    density = np.maximum(np.fft.ifft(wave).real, 0)
+    density = (1 - _FLOOR) * density + _FLOOR / n
+    return density / density.sum()
+
+
+def shrunk(covariance: np.ndarray, n: float) -> np.ndarray:
+    """Covariance (2, 2) of n sites, slightly closer to an isotropic one."""
+    isotropic = np.eye(2) * max(np.trace(covariance) / 2, 1e-12)
+    return (n * covariance + _PRIOR_SITES * isotropic) / (n + _PRIOR_SITES)
+
+
+def _with_prior(shares: np.ndarray) -> np.ndarray:
+    """Shares of the amplitudes, few of them undistorted, with half the weight on the prior."""
+    low = shares[:2].sum()
+    if low > _MAX_UNDISTORTED:
+        few, many = _MAX_UNDISTORTED / low, (1 - _MAX_UNDISTORTED) / max(1 - low, 1e-12)
+        shares = np.concatenate([shares[:2] * few, shares[2:] * many])
+    return (shares + 0.5 * _SHARES) / 1.5
+
+
+def gaussian(u: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """Log density of rows of `u` under a normal distribution."""
+    d = u - mean
+    own = np.einsum("ni,ij,nj->n", d, np.linalg.inv(covariance), d)
+    return -0.5 * (own + np.linalg.slogdet(2 * np.pi * covariance)[1])
+
+
+def fit_circle(
+    u: np.ndarray, *, free_zero: bool = True, free_density: bool = True
+) -> tuple[Circle, float]:
+    """Fit a circle to displacements (n, 2) from several starts.
+
+    Returns
+    -------
+    circle : Circle
+        The most likely one.
+    value : float
+        Its mean log-likelihood in nats per site.
+    """
+    mean, started = u.mean(0), []
+    for zero in (np.zeros(2), mean) if free_zero else (np.zeros(2),):
+        for wide in (False, True):
+            d = u - zero
+            circle = Circle(
+                zero.copy(),
+                float(np.sqrt((d**2).sum(1).mean())),
+                shrunk(0.5 * np.cov(u.T, bias=True), len(u)),
+                np.full(N_COARSE, 1 / N_COARSE),
+                _SHARES.copy(),
+                free_zero,
+                free_density,
+            )
+            if not wide:
+                angle = np.arctan2(d[:, 1], d[:, 0])
+                nearest = np.round(angle / (2 * np.pi / N_COARSE)).astype(int) % N_COARSE
+                posterior = np.zeros((len(u), N_COARSE * len(AMPLITUDES)))
+                posterior[np.arange(len(u)), nearest * len(AMPLITUDES) + _FULL] = 1
+                for _ in range(2):
+                    circle.maximise(u, posterior)
+            started.append((circle.run(u, 20), circle))
+    best = sorted(started, key=lambda pair: -pair[0])[:2]
+    values = [(circle.run(u, 45), circle) for _, circle in best]
+    value, circle = max(values, key=lambda pair: pair[0])
+    return circle, value
+
+
+def held_out(u: np.ndarray, circle: Circle | None = None, n_folds: int = 5) -> float:
+    """Mean log density of sites left out of a fit, in nats.
+
+    Parameters
+    ----------
+    u : numpy.ndarray, shape (n, 2)
+    circle : Circle, optional
+        Start of the fits. If None, normal distributions are fitted.
+    n_folds : int
+
+    Returns
+    -------
+    float
+    """
+    fold = np.arange(len(u)) * 7919 % n_folds
+    density = np.empty(len(u))
+    for f in range(n_folds):
+        kept, out = u[fold != f], fold == f
+        if circle is None:
+            density[out] = gaussian(u[out], kept.mean(0), shrunk(np.cov(kept.T, bias=True), 1e9))
+        else:
+            refitted = circle.copy()
+            refitted.run(kept, 15)
+            density[out] = refitted.expect(u[out])[1]
+    return float(density.mean())

@@ -1,0 +1,559 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The distortion that turns while the lattice stays: a filter, a circle, neighbours as judges.
+
+1. A filter gives the displacement u of each site from its sub-image: the mean sub-image's
+   derivative along a displacement of the middle column, fitted to the harmonics of charge 1. Three
+   shapes of the displaced surroundings are tried.
+2. A circle about a common zero is fitted to the displacements in the plane.
+3. The filter is refined to what turns with the angles of the circle.
+4. Other cells judge: the share of u that sites of other scan rows, whose windows have no pixels in
+   common with the site's, predict chooses between the filters and decides whether there is
+   anything. The likelihood of held-out sites decides whether there are wells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..excess_scatter import scatter_about_wells
+from ..geometry import HarmonicGrid
+from ..neighbour_test import LatticeOffsets
+from .charges import (
+    ChargeBasis,
+    as_complex,
+    as_real,
+    coherence,
+    contrasts,
+    deformation_patterns,
+    lattice_symmetry,
+    left_over,
+    of_charge,
+    vector_pattern,
+)
+from .circle import AMPLITUDES, Circle, fit_circle, gaussian, held_out, normalise
+
+_N_COMPONENTS = (8, 16)  # of charge 1, tried in turn
+_N_STRAIN = 4  # components of charge 2
+_LOAD = 10.0  # of the first filter, in mean variances: nearly a plain matched filter
+_SHAPES = (0.0, 1.0, -1.0)  # share of the shear in the displacement of the surroundings
+_FEWER = 0.8  # the share that neighbours do not predict must fall to this for another shape,
+_BETTER = 0.99  # ... and to this for a refined filter
+_N_STEPS = 8  # of the refinement
+_MAX_SITES = 2000  # of a fit of the circle
+_STRAIN_GAIN = 0.05  # nats per site that charge 2 has to bring
+_DISTORTED, _CLEAR_ERRORS = 0.5, 3.0  # minimum amplitude of distorted sites, and in errors
+_CIRCLE = ("zero", "covariance", "density", "shares")  # arrays of a circle
+_STRAIN = ("mean", "slopes", "covariance")
+
+#: Thresholds of the verdict, by the name of the evidence.
+THRESHOLDS = {
+    "predicted": 0.2,  # share of the displacement that other cells predict: nulls up to 0.133
+    "gain": 0.03,  # nats per site by which the circle is likelier than a normal distribution
+    "wells": 0.04,  # nats per held-out site by which wells beat the best density without them,
+    "wells_per_gain": 0.15,  # ... and that in parts of the gain
+    "asymmetry": 0.2,  # of the mean site; the error of the template alone gives 0.12 to 0.15
+    "zero": 0.025,  # evidence times asymmetry from which the zero is off the symmetric position
+    "largest": 0.12,  # root mean square displacement in cells; beyond, it is not a displacement
+    "poled": 3.0,  # mean displacement in scatters
+}
+
+
+@dataclass
+class Distortion:
+    """Filters of the displacement and of the strain, and the distribution of displacements.
+
+    Attributes
+    ----------
+    filters : numpy.ndarray of complex64, shape (2, n_q, M + 1)
+        ``u = reference / contrast * Re sum conj(filters) X``: displacement (x, y) in px.
+    reference : float
+        Contrast (root power of the orders above 0) to which sites are normalised.
+    circle : Circle
+        Distribution of the displacements.
+    kind : str
+        "variants", "continuous", "one direction" or "nothing".
+    symmetry : int
+        n of the lattice.
+    scale, noise : float
+        Displacement in px that counts as the amplitude 1, and the standard deviation of each
+        component of a site's displacement, in px.
+    patterns : numpy.ndarray of complex64, shape (4, n_q, M + 1)
+        Change of the harmonics with ``a (cos theta, sin theta, cos 2 theta, sin 2 theta)``.
+    evidence : dict of str to float
+        What the verdict rests on; :data:`THRESHOLDS` has the same names.
+    normal : tuple of numpy.ndarray
+        Mean (2,) and covariance (2, 2) of the displacements of all sites, in px.
+    strain : Strain or None
+        Charge 2, where it sharpens the angles.
+    """
+
+    filters: np.ndarray
+    reference: float
+    circle: Circle
+    kind: str
+    symmetry: int
+    scale: float
+    noise: float
+    evidence: dict[str, float]
+    normal: tuple[np.ndarray, np.ndarray]
+    patterns: np.ndarray
+    strain: Strain | None = None
+
+    def displacement(self, harmonics: np.ndarray) -> np.ndarray:
+        """Displacements (n, 2) in px of sites, from their harmonics (n, n_q, M + 1)."""
+        return _filtered(harmonics, self.filters, self.reference)
+
+    def read(self, harmonics: np.ndarray) -> Reading:
+        """Angles and amplitudes of sites, from their harmonics (n, n_q, M + 1)."""
+        u = self.displacement(harmonics)
+        if self.kind == "variants":
+            score = self.circle.score(u)
+            if self.strain is not None:
+                score += self.strain.score(self.strain.coordinates(harmonics, self.reference))
+            angle, std, density = _angles(score, len(self.circle.density))
+            amplitude, amplitude_std = self.circle.amplitude(u, angle)
+            return Reading(u, angle, std, amplitude, amplitude_std, density)
+        d = u if self.kind == "one direction" else u - self.circle.zero
+        length = np.hypot(*d.T)
+        std = np.minimum(self.noise / np.maximum(length, 1e-12), np.pi / np.sqrt(3))
+        amplitude, error = length / self.scale, np.full(len(d), self.noise / self.scale)
+        if self.kind == "nothing":
+            amplitude, std = np.zeros(len(d)), np.full(len(d), np.pi / np.sqrt(3))
+        return Reading(u, np.arctan2(d[:, 1], d[:, 0]), std, amplitude, error, None)
+
+    def log_likelihood_gain(self, u: np.ndarray) -> np.ndarray:
+        """Log density of displacements (n, 2) less that of a normal distribution, in nats."""
+        mean, covariance = self.normal
+        return self.circle.expect(u)[1] - gaussian(u, mean, covariance)
+
+    def pattern(self, angle: np.ndarray, amplitude: np.ndarray | float = 1.0) -> np.ndarray:
+        """Change of the harmonics of typical sites, (n, n_q, M + 1), by the distortion."""
+        angle = np.asarray(angle, float)
+        waves = [np.cos(angle), np.sin(angle), np.cos(2 * angle), np.sin(2 * angle)]
+        e = (amplitude * np.stack(waves)).T.astype(np.float32)
+        flat = self.patterns.reshape(4, -1)
+        return (e @ flat).reshape(len(e), *self.patterns.shape[1:])
+
+    def scatter(self, reading: Reading) -> float:
+        """Scatter of the angles of distorted sites about their wells, in radians."""
+        if self.kind != "variants":
+            return 0.0
+        error = reading.amplitude_std
+        clear = reading.amplitude > np.maximum(_DISTORTED, _CLEAR_ERRORS * error)
+        return scatter_about_wells(reading.angle[clear], reading.angle_std[clear])
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Arrays, and a header that JSON can hold, for :meth:`from_state`."""
+        mean, covariance = self.normal
+        arrays = {"filters": _pairs(self.filters), "patterns": _pairs(self.patterns)}
+        arrays |= {"normal_mean": mean, "normal_covariance": covariance}
+        arrays |= {f"circle_{k}": getattr(self.circle, k) for k in _CIRCLE}
+        names = ("reference", "kind", "symmetry", "scale", "noise", "evidence")
+        header = {name: getattr(self, name) for name in names}
+        header["circle_length"] = float(self.circle.length)
+        if self.strain is not None:
+            arrays |= {f"strain_{k}": getattr(self.strain, k) for k in _STRAIN}
+            arrays["strain_filters"] = _pairs(self.strain.filters)
+        return {k: np.ascontiguousarray(v) for k, v in arrays.items()}, header
+
+    @classmethod
+    def from_state(cls, arrays: dict[str, np.ndarray], header: dict[str, Any]) -> Distortion:
+        """Rebuild the model that :meth:`state` describes."""
+        header = dict(header)
+        circle = Circle(
+            length=header.pop("circle_length"), **{k: arrays[f"circle_{k}"] for k in _CIRCLE}
+        )
+        strain = None
+        if "strain_filters" in arrays:
+            parts = {k: arrays[f"strain_{k}"] for k in _STRAIN}
+            bank = _complex(arrays["strain_filters"])
+            strain = Strain(bank, **parts, n_angles=len(circle.density))
+        return cls(
+            _complex(arrays["filters"]),
+            circle=circle,
+            strain=strain,
+            patterns=_complex(arrays["patterns"]),
+            normal=(arrays["normal_mean"], arrays["normal_covariance"]),
+            **header,
+        )
+
+
+@dataclass
+class Reading:
+    """What a distortion model reads of n sites.
+
+    Attributes
+    ----------
+    displacement : numpy.ndarray, shape (n, 2)
+        In px.
+    angle, angle_std : numpy.ndarray, shape (n,)
+        Direction of the distortion and its standard deviation, in radians.
+    amplitude, amplitude_std : numpy.ndarray, shape (n,)
+        Order amplitude and its standard error.
+    density : numpy.ndarray, shape (n, n_angles), or None
+        Posterior of the angles 2 pi k / n_angles; None: a normal one.
+    """
+
+    displacement: np.ndarray
+    angle: np.ndarray
+    angle_std: np.ndarray
+    amplitude: np.ndarray
+    amplitude_std: np.ndarray
+    density: np.ndarray | None
+
+
+@dataclass
+class Strain:
+    """Charge 2 (strain, elongation) given the distortion of charge 1.
+
+    The coordinates are ``y = S + a B (cos 2 theta, sin 2 theta) + noise``.
+
+    Attributes
+    ----------
+    filters : numpy.ndarray of complex64, shape (8, n_q, M + 1)
+    mean, slopes, covariance : numpy.ndarray, shapes (8,), (2, 8), (8, 8)
+    """
+
+    filters: np.ndarray
+    mean: np.ndarray
+    slopes: np.ndarray
+    covariance: np.ndarray
+    n_angles: int
+
+    def coordinates(self, harmonics: np.ndarray, reference: float) -> np.ndarray:
+        """Coordinates of sites, (n, 8)."""
+        return _filtered(harmonics, self.filters, reference)
+
+    def score(self, y: np.ndarray) -> np.ndarray:
+        """Log density of coordinates (n, 8) in each state of a circle, (n, n_states)."""
+        precision = np.linalg.inv(self.covariance)
+        expected, d = self.slopes.T @ _double(self.n_angles), y - self.mean
+        own = np.einsum("ni,ij,nj->n", d, precision, d)[:, None]
+        own = own + np.linalg.slogdet(2 * np.pi * self.covariance)[1]
+        power = np.einsum("is,ij,js->s", expected, precision, expected)
+        return d @ (precision @ expected) - 0.5 * (power + own)
+
+
+def _double(n_angles: int) -> np.ndarray:
+    """Vectors a (cos 2 theta, sin 2 theta) of the states of a circle, (2, n_states)."""
+    angle = np.repeat(2 * np.pi / n_angles * np.arange(n_angles), len(AMPLITUDES))
+    amplitude = np.tile(AMPLITUDES, n_angles)
+    return amplitude * np.stack([np.cos(2 * angle), np.sin(2 * angle)])
+
+
+def _filtered(harmonics: np.ndarray, filters: np.ndarray, reference: float) -> np.ndarray:
+    """Responses (n, r) of sites to filters (r, n_q, M + 1), at the contrast `reference`."""
+    n = len(harmonics)
+    flat, bank = harmonics.reshape(n, -1), filters.reshape(len(filters), -1)
+    response = flat.real @ bank.real.T + flat.imag @ bank.imag.T
+    return response.astype(float) * (reference / contrasts(harmonics))[:, None]
+
+
+def _angles(score: np.ndarray, n_angles: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Most probable angles, their standard deviations, and posteriors (n, n_angles)."""
+    by_angle = score.reshape(len(score), n_angles, -1)[:, :, AMPLITUDES > 0]
+    top = by_angle.max(2)
+    by_angle = top + np.log(np.exp(by_angle - top[:, :, None]).sum(2))
+    density = normalise(by_angle)[0]
+    k, i, step = by_angle.argmax(1), np.arange(len(score)), 2 * np.pi / n_angles
+    before, at, after = (by_angle[i, (k + s) % n_angles] for s in (-1, 0, 1))
+    off = 0.5 * (before - after) / np.minimum(before - 2 * at + after, -1e-9)
+    angle = step * (k + np.clip(off, -0.5, 0.5))
+    apart = np.angle(np.exp(1j * (step * np.arange(n_angles) - angle[:, None])))
+    std = np.sqrt((density * apart**2).sum(1))
+    return np.angle(np.exp(1j * angle)), np.minimum(std, np.pi / np.sqrt(3)), density
+
+
+def fit_distortion(
+    harmonics: np.ndarray,
+    grid: HarmonicGrid,
+    mean: np.ndarray,
+    positions: np.ndarray,
+    strata: np.ndarray | None,
+    rng: np.random.Generator,
+) -> Distortion:
+    """Fit the filters and the distribution of the displacements.
+
+    Parameters
+    ----------
+    harmonics : numpy.ndarray of complex, shape (n, n_q, M + 1)
+    grid : HarmonicGrid
+    mean : numpy.ndarray, shape (w, w)
+        Mean sub-image.
+    positions : numpy.ndarray, shape (n, 2)
+        Positions (x, y) of the sites in px.
+    strata : numpy.ndarray of int, shape (n,), or None
+        Number of the image of each site.
+    rng : numpy.random.Generator
+        Chooses the sites of the circle where there are many.
+
+    Returns
+    -------
+    Distortion
+    """
+    return _Fit(harmonics, grid, mean, LatticeOffsets(positions, strata), rng).run()
+
+
+@dataclass
+class _Filter:
+    """A filter on the first components of charge 1, and what it gives."""
+
+    rows: np.ndarray
+    columns: np.ndarray
+    shape: float
+    u: np.ndarray  # (n, 2)
+    predicted: float
+    circle: Circle | None = None
+    gain: float = 0.0
+
+
+class _Fit:
+    """Data of one fit of a distortion."""
+
+    def __init__(
+        self,
+        harmonics: np.ndarray,
+        grid: HarmonicGrid,
+        mean: np.ndarray,
+        offsets: LatticeOffsets,
+        rng: np.random.Generator,
+    ) -> None:
+        harmonics = harmonics.astype(complex)
+        self.n = lattice_symmetry((np.abs(harmonics.mean(0)[:, 1:]) ** 2).sum(0))
+        contrast = contrasts(harmonics)
+        self.reference = float(np.median(contrast))
+        self.harmonics = harmonics
+        self.harmonics[:, :, 1:] *= (self.reference / contrast)[:, None, None]
+        n_sites = len(harmonics)
+        self.some = np.arange(n_sites)
+        if n_sites > _MAX_SITES:
+            self.some = np.sort(rng.permutation(n_sites)[:_MAX_SITES])
+        some = self.harmonics[self.some]
+        self.basis = ChargeBasis.fit(some, self.n, 1, max(_N_COMPONENTS))
+        self.patterns = deformation_patterns(mean, grid, self.n, some.mean(0))
+        self.cage, self.shear, self.dipole = (self.basis.pair(*p) for p in self.patterns.values())
+        self.offsets = offsets
+        self.y = self.basis.coordinates(self.harmonics)
+
+    def run(self) -> Distortion:
+        """Fit filter, circle and verdict."""
+        first = self._first_filter()
+        found = first
+        if first.gain > THRESHOLDS["gain"]:
+            for k in _N_COMPONENTS:
+                refined = self._refined(first, k)
+                if 1 - refined.predicted < _BETTER * (1 - found.predicted):
+                    found = refined
+        model = self._judge(found, first.gain)
+        if model.kind == "variants":
+            if self.n in (4, 6):
+                self._add_strain(model, found)
+            model.circle = model.circle.finer(found.u[self.some])
+            if model.strain is not None:
+                model.strain.n_angles = len(model.circle.density)
+        model.patterns = self._patterns(model)
+        return model
+
+    def _apply(self, rows: np.ndarray, columns: np.ndarray, shape: float) -> _Filter:
+        u = self.y[:, columns] @ rows.T
+        return _Filter(rows, columns, shape, u, self.offsets.predicted(u[:, 0] + 1j * u[:, 1]))
+
+    def _first_filter(self) -> _Filter:
+        """Matched filter of the shape whose displacements other cells predict best."""
+        columns = self.basis.first(_N_COMPONENTS[0])
+        y = self.y[self.some][:, columns]
+        covariance = self.basis.shrunk(np.cov(y.T, bias=True), len(y))
+        load = _LOAD * np.trace(covariance) / len(covariance)
+        precision = np.linalg.inv(covariance + load * np.eye(len(covariance)))
+        tried = []
+        for shape in _SHAPES:
+            pattern = (self.cage + shape * self.shear)[:, columns]
+            rows = _least_squares(precision, pattern, self.dipole[:, columns])
+            tried.append(self._apply(rows, columns, shape))
+        best = max(tried, key=lambda f: f.predicted)
+        if 1 - best.predicted > _FEWER * (1 - tried[0].predicted):
+            best = tried[0]
+        best.circle, value = fit_circle(best.u[self.some])
+        best.gain = value - _gaussian_value(best.u[self.some])
+        return best
+
+    def _refined(self, start: _Filter, k: int) -> _Filter:
+        """Filter of what turns with the angles, refined until neighbours predict it less."""
+        columns, current, last = self.basis.first(k), start, None
+        patterns = (self.cage + start.shape * self.shear)[:, columns]
+        templates = [p[:, columns] for p in (self.cage, self.shear, self.dipole)]
+        y = self.y[self.some][:, columns]
+        for _ in range(_N_STEPS):
+            assert current.circle is not None
+            e, power = current.circle.moments(current.u[self.some])
+            patterns = self.basis.regress(y, e, power, patterns)
+            noise = left_over(y, e, power, patterns)
+            precision = np.linalg.inv(self.basis.shrunk(_positive(noise), len(y)))
+            patterns = _in_px(patterns, templates, self.basis.tied)
+            new = self._apply(_least_squares(precision, patterns), columns, start.shape)
+            new.circle = current.circle.copy()
+            u = new.u[self.some]
+            new.gain = new.circle.run(u, 15) - _gaussian_value(u)
+            if last is not None and new.predicted < last.predicted:
+                break
+            last = current = new
+        assert last is not None
+        return last
+
+    def _judge(self, found: _Filter, first_gain: float) -> Distortion:
+        """Zero of the displacements, and what the evidence allows to state."""
+        u, limit = found.u[self.some], THRESHOLDS
+        free = found.circle
+        assert free is not None
+        value = float(free.expect(u)[1].mean())
+        bound, bound_value = fit_circle(u, free_zero=False)
+        asymmetry = self._asymmetry()
+        zero_evidence = value - bound_value
+        symmetric = asymmetry < limit["asymmetry"] or first_gain < limit["gain"]
+        symmetric |= zero_evidence * asymmetry < limit["zero"]
+        circle = bound if symmetric else free
+        uniform = fit_circle(u, free_density=False)[0]
+        wells = held_out(u, free) - max(held_out(u, uniform), held_out(u))
+        scatter = float(np.sqrt(((u - u.mean(0)) ** 2).sum(1).mean() / 2))
+        length = np.hypot(*(u - circle.zero).T)
+        evidence = {
+            "predicted": found.predicted,
+            "gain": found.gain,
+            "wells": wells,
+            "asymmetry": asymmetry,
+            "zero": zero_evidence * asymmetry,
+            "largest": float(np.sqrt((length**2).mean())) / self.offsets.cell,
+            "poled": float(np.hypot(*u.mean(0))) / max(scatter, 1e-12),
+            "coherence": coherence(self.harmonics[self.some], self.n),
+            "n_pairs": float(self.offsets.n_pairs),
+        }
+        scale = float(np.quantile(length, 0.6))
+        if wells > max(limit["wells"], limit["wells_per_gain"] * found.gain):
+            kind = "variants"
+        elif found.predicted > limit["predicted"] and evidence["largest"] < limit["largest"]:
+            kind = "continuous"
+        elif evidence["poled"] > limit["poled"] and asymmetry < limit["asymmetry"]:
+            kind, scale = "one direction", float(np.hypot(*u.mean(0)))
+        else:
+            kind = "nothing"
+        return Distortion(
+            self.basis.filters(found.rows, found.columns, self.harmonics.shape[1]).astype(
+                np.complex64
+            ),
+            self.reference,
+            circle,
+            kind,
+            self.n,
+            max(scale, 1e-12),
+            float(np.sqrt(1 - min(max(found.predicted, 0), 1)) * scatter),
+            evidence,
+            (u.mean(0), np.cov(u.T, bias=True) + 1e-12 * np.eye(2)),
+            np.zeros((4, *self.harmonics.shape[1:]), np.complex64),
+        )
+
+    def _asymmetry(self) -> float:
+        """Charge 1 of the mean site beyond cage, shear and dipole, in parts of its cage."""
+        mean = of_charge(self.harmonics[self.some], self.n, 1).mean(0)
+        pairs = list(self.patterns.values())
+        if self.basis.tied:
+            design = np.stack([(x + 1j * y) / 2 for x, y in pairs], 1)
+            target, n_cage = mean, 1
+        else:
+            design = np.stack([as_real(z) for pair in pairs for z in pair], 1)
+            target, n_cage = as_real(mean), 2
+        fit = np.linalg.lstsq(design, target, rcond=None)[0]
+        cage = design[:, :n_cage] @ fit[:n_cage]
+        missed = np.linalg.norm(target - design @ fit)
+        return float(missed / max(np.linalg.norm(cage), 1e-30))
+
+    def _add_strain(self, model: Distortion, found: _Filter, n_steps: int = 12) -> None:
+        """Joint fit with charge 2, kept where it brings enough."""
+        basis = ChargeBasis.fit(self.harmonics[self.some], self.n, 2, _N_STRAIN)
+        y, u, circle = basis.coordinates(self.harmonics[self.some]), found.u[self.some], model.circle
+        n, circle = len(u), circle.copy()
+        alone = _gaussian_value(y, basis.shrunk(np.cov(y.T, bias=True), n))
+        posterior, likelihood = circle.expect(u)
+        before, states = likelihood.mean(), _double(len(circle.density))
+        strain, gain = None, 0.0
+        for _ in range(n_steps):
+            e, power = posterior @ states.T, (states * posterior.mean(0)) @ states.T
+            spread = power - np.outer(e.mean(0), e.mean(0)) + 1e-3 * np.trace(power) * np.eye(2)
+            cross = e.T @ y / n - np.outer(e.mean(0), y.mean(0))
+            slopes = np.linalg.solve(spread, cross)
+            covariance = basis.shrunk(_positive(left_over(y, e, power, slopes)), n)
+            strain = Strain(
+                basis.filters(np.eye(2 * basis.k), basis.first(basis.k), self.harmonics.shape[1]),
+                y.mean(0) - e.mean(0) @ slopes,
+                slopes,
+                covariance,
+                len(circle.density),
+            )
+            posterior, likelihood = normalise(circle.score(u) + strain.score(y))
+            gain = float(likelihood.mean() - before - alone)
+            circle.maximise(u, posterior)
+        model.evidence["strain"] = gain
+        if strain is not None and gain > _STRAIN_GAIN:
+            strain.filters = strain.filters.astype(np.complex64)
+            model.strain, model.circle = strain, circle
+
+    def _patterns(self, model: Distortion) -> np.ndarray:
+        """Change of the harmonics with the distortion, by regression over the sites."""
+        n_sites, n_q, n_orders = self.harmonics.shape
+        patterns = np.zeros((4, n_q, n_orders), np.complex64)
+        if model.kind in ("nothing", "one direction"):
+            return patterns  # what all sites have is part of the static motif
+        sites = self.harmonics[self.some]
+        reading = model.read(sites)
+        e = reading.amplitude[:, None] * np.stack(
+            [np.cos(reading.angle), np.sin(reading.angle),
+             np.cos(2 * reading.angle), np.sin(2 * reading.angle)], 1
+        )  # fmt: skip
+        e -= e.mean(0)
+        flat = (sites - sites.mean(0)).reshape(len(sites), -1)
+        ridge = 1e-3 * np.trace(e.T @ e) / 4 * np.eye(4)
+        fitted = np.linalg.solve(e.T @ e + ridge, e.T @ flat).reshape(patterns.shape)
+        fitted[:, :, 0] = 0  # content
+        return fitted.astype(np.complex64)
+
+
+def _gaussian_value(u: np.ndarray, covariance: np.ndarray | None = None) -> float:
+    """Mean log density of rows under the normal distribution fitted to them."""
+    covariance = np.cov(u.T, bias=True) if covariance is None else covariance
+    covariance = covariance + 1e-12 * np.trace(covariance) * np.eye(len(covariance))
+    return float(gaussian(u, u.mean(0), covariance).mean())
+
+
+def _positive(covariance: np.ndarray) -> np.ndarray:
+    """Covariance with eigenvalues above a small part of the largest."""
+    value, vector = np.linalg.eigh(covariance)
+    return (vector * np.maximum(value, 1e-6 * max(value[-1], 1e-30))) @ vector.T
+
+
+def _least_squares(precision: np.ndarray, *patterns: np.ndarray) -> np.ndarray:
+    """Rows (2, d) that give a displacement by generalised least squares, blind to further pairs."""
+    design = np.concatenate(patterns).T
+    return np.linalg.solve(design.T @ precision @ design, design.T @ precision)[:2]
+
+
+def _in_px(patterns: np.ndarray, templates: list[np.ndarray], tied: bool) -> np.ndarray:
+    """Patterns per px along the axes of the image: their part along the cage, others free, is 1."""
+    if tied:
+        design = as_complex(np.stack([pair[0] for pair in templates])).T
+        t = as_complex(patterns[0])
+        fit = np.linalg.lstsq(design, t, rcond=None)[0]
+        return vector_pattern(t / fit[0])
+    fit = np.linalg.lstsq(np.concatenate(templates).T, patterns.T, rcond=None)[0]
+    return patterns / np.diag(fit[:2])[:, None]
+
+
+def _pairs(values: np.ndarray) -> np.ndarray:
+    """Complex numbers as a last axis of length 2."""
+    return np.stack([values.real, values.imag], -1)
+
+
+def _complex(pairs: np.ndarray) -> np.ndarray:
+    return (pairs[..., 0] + 1j * pairs[..., 1]).astype(np.complex64)

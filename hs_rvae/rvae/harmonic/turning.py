@@ -1,0 +1,154 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Choice of the part that turns: the distortion in a lattice that stays, or the whole motif."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...verdict import FEW_SITES, Verdict
+from ..neighbour_test import LatticeOffsets, angular_order
+from .charges import coherence, lattice_symmetry
+from .distortion import THRESHOLDS, Distortion, fit_distortion
+
+if TYPE_CHECKING:
+    from ..geometry import HarmonicGrid
+
+_logger = logging.getLogger(__name__)
+
+LATTICE_TURNS = 0.8  # coherence below which the lattice itself turns: crystals have 0.86 or more
+
+
+@dataclass
+class SitePlaces:
+    """Positions of the sites of a fit.
+
+    Attributes
+    ----------
+    positions : numpy.ndarray, shape (n, 2)
+        (x, y) in px.
+    strata : numpy.ndarray of int, shape (n,), or None
+        Number of the image or frame of each site.
+    """
+
+    positions: np.ndarray
+    strata: np.ndarray | None = None
+
+    def of(self, rows: np.ndarray) -> SitePlaces:
+        """Places of some of the sites."""
+        return SitePlaces(self.positions[rows], None if self.strata is None else self.strata[rows])
+
+
+def choose_turning(
+    harmonics: Tensor,
+    grid: HarmonicGrid,
+    places: SitePlaces | None,
+    rotation: str,
+    angles_of_motif: Callable[[], np.ndarray],
+    generator: torch.Generator,
+) -> tuple[Distortion | None, Verdict]:
+    """Fit the distortion, test it, and choose between it and the turning motif.
+
+    Parameters
+    ----------
+    harmonics : torch.Tensor of complex64, shape (n, n_q, M + 1)
+    grid : HarmonicGrid
+    places : SitePlaces or None
+        None: nothing can be tested, and the motif turns.
+    rotation : {"auto", "distortion", "motif"}
+    angles_of_motif : callable
+        Fits the turning motif and returns its angles, (n,) in radians. Called where needed.
+    generator : torch.Generator
+
+    Returns
+    -------
+    distortion : Distortion or None
+        None if the motif turns.
+    verdict : Verdict
+    """
+    if places is None:
+        note = "There were no positions of the sites, so that nothing tests the angles."
+        verdict = Verdict("turning motif", "motif", (), notes=(note,), tested=False)
+        return None, verdict
+    sites = harmonics.cpu().numpy()
+    if rotation == "motif":
+        return None, _judge_motif(sites, places, angles_of_motif(), {}, {})
+    seed = int(torch.randint(2**62, (1,), generator=generator))
+    mean = grid.mean_image(harmonics.mean(0).cpu()).numpy()
+    rng = np.random.default_rng(seed)
+    found = fit_distortion(sites, grid, mean, places.positions, places.strata, rng)
+    evidence = {k: v for k, v in found.evidence.items() if np.isfinite(v)}
+    limits = {k: v for k, v in THRESHOLDS.items() if k in evidence}
+    limits["wells"] = max(limits["wells"], THRESHOLDS["wells_per_gain"] * evidence["gain"])
+    limits["coherence"] = LATTICE_TURNS
+    if rotation == "auto" and (found.kind == "nothing" or evidence["coherence"] < LATTICE_TURNS):
+        verdict = _judge_motif(sites, places, angles_of_motif(), evidence, limits)
+        if verdict.found:
+            return None, _logged(verdict)
+    notes = _cautions(len(sites), found.evidence["n_pairs"])
+    verdict = Verdict(found.kind, "distortion", ("displacement",), evidence, limits, notes)
+    return found, _logged(verdict)
+
+
+def _judge_motif(
+    sites: np.ndarray,
+    places: SitePlaces,
+    angle: np.ndarray,
+    evidence: dict[str, float],
+    limits: dict[str, float],
+) -> Verdict:
+    """Verdict on the angles of a turning motif."""
+    offsets = LatticeOffsets(places.positions, places.strata)
+    order, threshold, multiple = angular_order(angle, offsets)
+    if "coherence" not in evidence:
+        n = lattice_symmetry((np.abs(sites.mean(0)[:, 1:]) ** 2).sum(0))
+        evidence = evidence | {"coherence": coherence(sites, n)}
+        limits = limits | {"coherence": LATTICE_TURNS}
+    turns = order > threshold or evidence["coherence"] < LATTICE_TURNS
+    evidence = evidence | {"angular_order": order, "n_pairs": float(offsets.n_pairs)}
+    limits = limits | {"angular_order": threshold}
+    few = len(sites) < FEW_SITES or offsets.n_pairs == 0
+    return Verdict(
+        "turning motif" if turns or few else "nothing",
+        "motif",
+        (f"{multiple}-fold angle",),
+        evidence,
+        limits,
+        _cautions(len(sites), offsets.n_pairs),
+        tested=not few,
+    )
+
+
+def _cautions(n_sites: int, n_pairs: float) -> tuple[str, ...]:
+    """Notes on what weakens a verdict."""
+    notes = []
+    if n_sites < FEW_SITES:
+        notes.append(
+            f"{n_sites} sites are few: below {FEW_SITES} the verdict is not trustworthy."
+        )
+    if not n_pairs:
+        notes.append(
+            "No sites lie two to three cells apart, so that other cells cannot test the angles: "
+            "the image is too small, or the sites are not on a lattice."
+        )
+    return tuple(notes)
+
+
+def _logged(verdict: Verdict) -> Verdict:
+    numbers = ", ".join(f"{k} {v:.3g}" for k, v in verdict.evidence.items())
+    _logger.info(
+        "rVAE: rotation='auto' or 'distortion' uses the model %r. %s (%s)",
+        verdict.rotation,
+        verdict.sentence,
+        numbers,
+    )
+    for note in verdict.notes:
+        _logger.warning("rVAE: %s", note)
+    return verdict

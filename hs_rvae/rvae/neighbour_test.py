@@ -1,0 +1,197 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Share of a quantity of sites that other cells of the crystal predict.
+
+The sub-images of two sites a few cells apart have no pixels in common, and those of different scan
+rows no line noise. If a quantity of one predicts that of the other, it belongs to the crystal.
+Noise is not predicted, whatever a model makes of it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.ndimage import gaussian_filter, maximum_filter
+from scipy.spatial import cKDTree
+
+# Distance of the predicting sites in cells: their windows share next to nothing with the site's.
+_NEAREST, _FURTHEST = 1.9, 2.9
+_SAME_ROWS = 0.35  # |dy| / distance below which two sites lie in the same scan rows
+_RIDGE = 5.0  # weight of the prior of the regression, in sites
+_MIN_PAIRS = 20  # of one lattice offset
+_REACH = 4.2  # of lattice vectors, in nearest distances
+_BIN = 0.06  # of the histogram of distance vectors, in nearest distances
+_ALIKE = 0.1  # difference of two lattices that count as one, in nearest distances
+_MIN_SITES = 20  # of an image
+_MIN_SPREAD = 0.2  # 1 - |mean exp(i p angle)|^2: below, all sites have one angle
+#: Thresholds of the order of odd and even multiples of angles: nulls reach 0.44 and 0.75.
+ODD_ORDER, EVEN_ORDER = 0.6, 0.85
+
+
+class LatticeOffsets:
+    """Pairs of sites by the lattice offset between them, within one image each.
+
+    Parameters
+    ----------
+    positions : numpy.ndarray, shape (n, 2)
+        Positions (x, y) in px; y is the slow scan direction. NaN: the site has no partners.
+    strata : numpy.ndarray of int, shape (n,), optional
+        Number of the image or frame of each site.
+
+    Attributes
+    ----------
+    cell : float
+        Square root of the area of the cell in px, mean over the images; NaN without a lattice.
+    """
+
+    def __init__(self, positions: np.ndarray, strata: np.ndarray | None = None) -> None:
+        positions = np.asarray(positions, float)
+        self.n = len(positions)
+        self._pairs: list[tuple[np.ndarray, np.ndarray]] = []
+        strata = np.zeros(self.n, int) if strata is None else np.asarray(strata)
+        bases: list[np.ndarray] = []
+        found: dict[tuple[int, int, int], list[np.ndarray]] = {}
+        sizes = []
+        for stratum in np.unique(strata):
+            rows = np.flatnonzero((strata == stratum) & np.isfinite(positions).all(1))
+            if len(rows) < _MIN_SITES:
+                continue
+            basis, size = _lattice(positions[rows])
+            sizes.append(size)
+            kind = _kind(basis, bases, size)
+            pairs, offsets = _pairs_by_offset(positions[rows], bases[kind], size)
+            for offset in np.unique(offsets, axis=0):
+                chosen = rows[pairs[(offsets == offset).all(1)]]
+                found.setdefault((kind, *map(int, offset)), []).append(chosen)
+        self.cell = float(np.mean(sizes)) if sizes else np.nan
+        for key in sorted(found):
+            pairs = np.concatenate(found[key])
+            if len(pairs) >= _MIN_PAIRS:
+                count = np.maximum(np.bincount(pairs.ravel(), minlength=self.n), 1)
+                self._pairs.append((pairs, count))
+
+    @property
+    def n_pairs(self) -> int:
+        """Number of pairs of sites."""
+        return sum(len(pairs) for pairs, _ in self._pairs)
+
+    def predicted(self, quantity: np.ndarray) -> float:
+        """Share of the variance of a vector that a linear map of other sites predicts.
+
+        Each lattice offset has a 2 x 2 matrix of its own, so that any order of the crystal counts:
+        parallel, antiparallel or turning. Each site is left out of the map that predicts it.
+
+        Parameters
+        ----------
+        quantity : numpy.ndarray of complex, shape (n,)
+            Vectors of the sites, x + i y, or waves of an angle.
+
+        Returns
+        -------
+        float
+            1 minus the unpredicted share; about 0 or below for noise. 0 without pairs.
+        """
+        if not self._pairs:
+            return 0.0
+        u = quantity - quantity.mean()
+        u = u / np.sqrt(max((np.abs(u) ** 2).mean(), 1e-30))
+        u = u * np.minimum(1, 3 / np.maximum(np.abs(u), 1e-9))  # outliers
+        u = u - u.mean()
+        partners, own = self._means_of_partners(u), np.stack([u.real, u.imag], 1)
+        normal = partners.T @ partners + _RIDGE * np.eye(partners.shape[1])
+        slopes = np.linalg.solve(normal, partners.T @ own)
+        leverage = np.einsum("ij,ji->i", partners, np.linalg.solve(normal, partners.T))
+        missed = (own - partners @ slopes) / (1 - leverage)[:, None]
+        return float(1 - (missed**2).sum() / max((own**2).sum(), 1e-30))
+
+    def _means_of_partners(self, u: np.ndarray) -> np.ndarray:
+        """Mean of the two sites at plus and minus each offset, both components, (n, 2 offsets)."""
+        means = []
+        for (first, second), count in ((pairs.T, count) for pairs, count in self._pairs):
+            for part in (u.real, u.imag):
+                total = np.bincount(first, part[second], self.n)
+                means.append((total + np.bincount(second, part[first], self.n)) / count)
+        return np.array(means).T
+
+
+def angular_order(angle: np.ndarray, offsets: LatticeOffsets) -> tuple[float, float, int]:
+    """Multiple of the angle that other cells predict best.
+
+    Columns that are tilted more and more across an image imitate even multiples, so those have
+    to be predicted better.
+
+    Parameters
+    ----------
+    angle : numpy.ndarray, shape (n,)
+        In radians.
+    offsets : LatticeOffsets
+
+    Returns
+    -------
+    order, threshold : float
+        Predicted share of ``exp(i p angle)`` and its threshold. 0 and 1 if all angles are alike.
+    multiple : int
+        The p of 1, 2, 3, 4 and 6 whose share exceeds its threshold most.
+    """
+    found = [(-1.0, 0.0, 1.0, 1)]
+    for p in (1, 2, 3, 4, 6):
+        wave = np.exp(1j * p * np.nan_to_num(angle))
+        if 1 - abs(wave.mean()) ** 2 > _MIN_SPREAD:
+            order, threshold = offsets.predicted(wave), ODD_ORDER if p % 2 else EVEN_ORDER
+            found.append((order - threshold, order, threshold, p))
+    return max(found)[1:]
+
+
+def _lattice(xy: np.ndarray) -> tuple[np.ndarray, float]:
+    """Two shortest lattice vectors as rows, and the square root of the area of their cell."""
+    tree = cKDTree(xy)
+    near = float(np.median(tree.query(xy, k=2)[0][:, 1]))
+    pairs = tree.query_pairs(_REACH * near, output_type="ndarray")
+    apart = xy[pairs[:, 1]] - xy[pairs[:, 0]]
+    apart = np.concatenate([apart, -apart]) / near
+    half = _REACH + 0.2
+    edges = np.arange(-half, half + _BIN / 2, _BIN)
+    density = gaussian_filter(np.histogram2d(*apart.T, [edges, edges])[0], 1.5)
+    peak = (density == maximum_filter(density, 7)) & (density > 0.4 * density.max())
+    peaks = edges[np.argwhere(peak)] + _BIN / 2
+    if not len(peaks):
+        return near * np.eye(2), near
+    peaks = peaks[np.argsort(np.hypot(*peaks.T).round(2), kind="stable")]
+    first = peaks[0]
+    area = np.abs(first[0] * peaks[:, 1] - first[1] * peaks[:, 0])
+    across = peaks[area > 0.35 * np.hypot(*first) * np.hypot(*peaks.T)]
+    second = across[0] if len(across) else 1e3 * np.array([-first[1], first[0]])
+    basis = np.stack([first, second])
+    for k, vector in enumerate(basis):
+        close = np.hypot(*(apart - vector).T) < 0.25
+        if close.any():
+            basis[k] = np.median(apart[close], 0)
+    basis = basis * near
+    area = abs(np.linalg.det(basis))
+    return basis, float(np.sqrt(area)) if area < 10 * near**2 else near
+
+
+def _kind(basis: np.ndarray, bases: list[np.ndarray], size: float) -> int:
+    """Number of the lattice among those met so far; a new one is added."""
+    for kind, known in enumerate(bases):
+        if np.abs(basis - known).max() < _ALIKE * size:
+            return kind
+    bases.append(basis)
+    return len(bases) - 1
+
+
+def _pairs_by_offset(
+    xy: np.ndarray, basis: np.ndarray, size: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of sites (n, 2), the second a lattice offset (n, 2) in the upper half plane away."""
+    pairs = cKDTree(xy).query_pairs((_FURTHEST + 0.25) * size, output_type="ndarray")
+    pairs = pairs[np.lexsort(pairs.T[::-1])]
+    steps = (xy[pairs[:, 1]] - xy[pairs[:, 0]]) @ np.linalg.inv(basis)
+    whole = np.round(steps).astype(int)
+    vector = whole @ basis
+    length = np.hypot(*vector.T)
+    good = (np.abs(steps - whole).max(1) < 0.3) & (np.abs(vector[:, 1]) >= _SAME_ROWS * length)
+    good &= (length >= _NEAREST * size) & (length <= _FURTHEST * size)
+    pairs, whole = pairs[good], whole[good]
+    back = (whole[:, 0] < 0) | ((whole[:, 0] == 0) & (whole[:, 1] < 0))
+    pairs[back], whole[back] = pairs[back][:, ::-1], -whole[back]
+    return pairs, whole

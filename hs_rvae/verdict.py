@@ -1,0 +1,111 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verdict of a model: what the evidence allows to state about an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+#: Kinds of verdict, and the sentence of each.
+KINDS = {
+    "variants": "The distortion has distinct directions: variants.",
+    "continuous": "The distortion turns continuously: it has no variants.",
+    "one direction": "The distortion has one direction everywhere.",
+    "turning motif": "The whole motif turns, as in grains and twins.",
+    "nothing": "No distortion stands out from the noise.",
+}
+#: Fewer sites are too few for a trustworthy verdict.
+FEW_SITES = 150
+#: Name of a piece of evidence in words.
+EVIDENCE = {
+    "predicted": "share of the displacement that other cells predict",
+    "gain": "likelihood of a circle over a normal distribution (nat per site)",
+    "wells": "likelihood of wells over no wells, held-out sites (nat per site)",
+    "asymmetry": "asymmetry of the mean sub-image beyond a displacement",
+    "zero": "evidence for a zero off the symmetric position (nat per site)",
+    "largest": "root mean square displacement (cells)",
+    "poled": "mean displacement (in standard deviations of a site)",
+    "coherence": "share of the lattice that the sites have in common",
+    "angular_order": "share of the angle that other cells predict",
+    "strain": "likelihood that strain adds (nat per site)",
+    "n_pairs": "pairs of sites compared",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the evidence allows to state about the distortion of an image.
+
+    Attributes
+    ----------
+    kind : str
+        "variants": distinct directions. "continuous": directions that turn from site to site
+        without distinct ones. "one direction": the same everywhere. "turning motif": the whole
+        sub-image turns (grains, twins). "nothing": nothing stands out from the noise.
+    rotation : str
+        Model that was used, "distortion" or "motif".
+    order_parameters : tuple of str
+        What the verdict is about: "displacement".
+    evidence : dict of str to float
+        Numbers that it rests on.
+    thresholds : dict of str to float
+        Thresholds of those numbers, under the same names.
+    notes : tuple of str
+        Cautions: few sites, no positions of other sites.
+    tested : bool
+        Whether other cells were available to test the angles.
+
+    Examples
+    --------
+    >>> verdict = Verdict("continuous", "distortion", evidence={"predicted": 0.7})
+    >>> print(verdict)
+    The distortion turns continuously: it has no variants. (displacement)
+      share of the displacement that other cells predict: 0.7
+    """
+
+    kind: str
+    rotation: str
+    order_parameters: tuple[str, ...] = ("displacement",)
+    evidence: Mapping[str, float] = field(default_factory=dict)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    tested: bool = True
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in one sentence."""
+        if not self.tested:
+            return "Angles were fitted, but no other cells were available to test them."
+        return KINDS[self.kind]
+
+    @property
+    def found(self) -> bool:
+        """Whether anything stands out."""
+        return self.kind != "nothing"
+
+    def __str__(self) -> str:
+        about = f" ({', '.join(self.order_parameters)})" if self.order_parameters else ""
+        lines = [self.sentence + about]
+        for name, value in self.evidence.items():
+            limit = f" (threshold {self.thresholds[name]:g})" if name in self.thresholds else ""
+            lines.append(f"  {EVIDENCE.get(name, name)}: {value:.3g}{limit}")
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers, texts and lists, for metadata and files."""
+        parts = asdict(self)
+        for name in ("order_parameters", "notes"):
+            parts[name] = list(parts[name])
+        for name in ("evidence", "thresholds"):
+            parts[name] = {k: float(v) for k, v in parts[name].items()}
+        return parts
+
+    @classmethod
+    def from_dict(cls, parts: Mapping[str, Any]) -> Self:
+        """Rebuild the verdict that :meth:`as_dict` describes."""
+        parts = dict(parts)
+        for name in ("order_parameters", "notes"):
+            parts[name] = tuple(parts.get(name, ()))
+        return cls(**parts)
