@@ -127,8 +127,8 @@ class RVAE(TransformerMixin, BaseEstimator):
         if it is not known.
     path_ : pathlib.Path or None
         File that the model was saved to or loaded from last.
-    rotation_ : str or None
-        Part that turns in the fitted model: "distortion", "motif", or None without angles.
+    rotation_ : str or False
+        Part that turns in the fitted model: "distortion", "motif", or False without angles.
     verdict_ : hs_rvae.verdict.Verdict or None
         What the evidence allows to state about the angles; None without angles.
     lattice_symmetry_ : int
@@ -625,7 +625,7 @@ class RVAE(TransformerMixin, BaseEstimator):
         self.angle_scatter_: float = self._model.angle_scatter
         self.n_latents_: int = self._model.n_latents
         self.lattice_symmetry_: int = self._model.lattice_symmetry
-        self.rotation_: str | None = self._model.rotation
+        self.rotation_: str | bool = self._model.rotation or False
         self.verdict_: Verdict | None = self._model.verdict
         self.fit_id_ = fit_identity(*self._model.state())
 
@@ -639,16 +639,11 @@ class RVAE(TransformerMixin, BaseEstimator):
                 f"initial_model has architecture={model.architecture!r}, this model has "
                 f"{self.architecture!r}; give both the same."
             )
-        before = model.rotation_
-        if self.rotation != "auto" and (self.rotation or None) != before:
+        before, now = model.rotation_, self.rotation
+        if now != before and not (now == "auto" and before):
             raise ValueError(
-                f"initial_model has rotation={before or False!r}, this model has "
-                f"rotation={self.rotation!r}; give both the same."
-            )
-        if bool(self.rotation) != (before is not None):
-            raise ValueError(
-                f"initial_model has rotation=False, this model has rotation={self.rotation!r}; "
-                "give both the same."
+                f"initial_model has rotation={before!r}, this model has rotation={now!r}; give "
+                "both the same."
             )
         return model._model
 

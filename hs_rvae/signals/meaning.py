@@ -21,7 +21,6 @@ _logger = logging.getLogger(__name__)
 
 _LEAST_RESULTANT = 0.5
 _LEAST_ORDER = 0.5  # of the amplitude of a typical distorted site
-_FEWEST_TO_FOLLOW = 100  # sites; fewer may agree with their displacements by chance
 _CLEAR_ORDER = 0.8  # the same, of sites that are not in a wall
 
 
@@ -34,9 +33,11 @@ class MeaningMethods(RVAEMethods):
     ):
         """Give the angles a zero with a meaning, the same offset for all sites.
 
-        The zero of an rVAE's angle is arbitrary; the paper turned its angles by -100 degrees by
-        eye. Here the offset comes from the displacement vectors of the sites, from the model's own
-        motif, or from a direction. It is kept with the stack: the model still finds its angles.
+        Angles of a distortion (``stack.rvae_verdict.rotation``) are directions in the image: this
+        method compares them with the displacements and turns nothing, unless `reference` is a
+        number. The zero of a turning motif is arbitrary; the paper turned its angles by -100
+        degrees by eye. Then the offset comes from the displacement vectors of the sites, from the
+        model's own motif, or from a direction. It is kept with the stack.
 
         Parameters
         ----------
@@ -58,6 +59,7 @@ class MeaningMethods(RVAEMethods):
         resultant : float
             Resultant length, 1 if all agree, 0 at random: of angle minus direction of displacement;
             of the posteriors of the angles ("template"); of the angles about the most frequent one.
+            For the angles of a distortion the mean cosine of angle minus direction.
             NaN if the angles are not registered, because there are no displacements, they disagree
             with the angles, or the motif has none. Then nothing changes, and a warning in the log
             names the reason.
@@ -82,12 +84,18 @@ class MeaningMethods(RVAEMethods):
             )
         sites = self._sites_with("angle", "stack.rvae()")
         sites.check_free(["angle"], "stack.register_angle", "rvae", overwrite)
-        defined = np.isfinite(sites["angle"]) & _defined(sites)
-        if reference == "displacement":
-            offset, resultant, reason = _offset_to_displacements(sites)
-        elif not defined.any():
+        defined = self._defined()
+        absolute = self._turns("distortion")
+        if not defined.any():
             offset = resultant = np.nan
-            reason = "no site has a defined angle, as stack.sites['order_amplitude'] shows"
+            reason = "no site has a defined angle; stack.rvae_verdict gives the evidence"
+        elif reference == "displacement":
+            offset, resultant, reason = _offset_to_displacements(sites, defined)
+            if absolute and reason is None:
+                offset, resultant = 0.0, resultant * float(np.cos(offset))
+        elif reference == "template" and absolute:
+            offset, reason = 0.0, None
+            resultant = float(np.exp(-(sites["angle_std"][defined] ** 2) / 2).mean())
         elif reference == "template":
             offset, reason = self._offset_to_template()
             resultant = float(np.exp(-(sites["angle_std"][defined] ** 2) / 2).mean())
@@ -99,9 +107,8 @@ class MeaningMethods(RVAEMethods):
         if reason is None and isinstance(reference, str) and resultant < least_resultant:
             reason = (
                 f"angles and reference disagree (resultant length {resultant:.2f}, minimum "
-                f"{least_resultant}). Check the positions, look at "
-                "plot_polar_map('displacement') or plot_rvae_manifold(), or fit with "
-                "subtract_average=True"
+                f"{least_resultant}). Check the positions, and look at "
+                "plot_polar_map('displacement') and plot_rvae_manifold()"
             )
         if reason is not None:
             _logger.warning(
@@ -111,7 +118,8 @@ class MeaningMethods(RVAEMethods):
                 reason,
             )
             return 0.0, np.nan
-        offset = self._turn_angles(offset)
+        if offset or not absolute:
+            offset = self._turn_angles(offset)
         _logger.info("Angles registered: offset %.4f rad, resultant %.3f.", offset, resultant)
         return offset, resultant
 
@@ -315,7 +323,7 @@ class MeaningMethods(RVAEMethods):
         values = {name: sites[name] for name in names}
         if "angle" in values:
             angle = _units.radians(values["angle"], sites.units["angle"])
-            values["angle"] = np.where(_defined(sites), angle, np.nan)
+            values["angle"] = np.where(self._defined(), angle, np.nan)
         quantities, notes, measured = instrument_quantities(self, sites)
         found = _diagnostics.diagnose(
             sites.xy,
@@ -440,6 +448,18 @@ class MeaningMethods(RVAEMethods):
             posterior.modes, posterior.weights, posterior.widths, motif_symmetry
         )
 
+    def _turns(self, part):
+        """Whether the angles of the table are those of this part of the sub-image."""
+        verdict = self.rvae_verdict
+        return verdict is not None and verdict.rotation == part
+
+    def _defined(self, least_order=_LEAST_ORDER):
+        """Mask of the sites whose angle has a meaning."""
+        sites, verdict = self.sites, self.rvae_verdict
+        if verdict is not None and not verdict.found:
+            return np.zeros(len(sites), bool)
+        return np.isfinite(sites["angle"]) & distorted(sites, least_order)
+
     def _sites_with(self, column, verb):
         sites = self.sites
         if sites is None or column not in sites:
@@ -459,51 +479,20 @@ def distorted(sites, least_order=_LEAST_ORDER):
     return sites["order_amplitude"] >= least_order
 
 
-def _defined(sites, least_order=_LEAST_ORDER):
-    """Mask of the sites whose angle has a meaning."""
-    defined = np.isfinite(sites["angle"]) & distorted(sites, least_order)
-    if "order_amplitude" in sites:
-        signal = 1 / np.nanmedian(sites["order_amplitude_std"])
-        if signal < _variants.LEAST_SIGNAL and not _follow_displacements(sites):
-            defined[:] = False
-    return defined
-
-
-def _follow_displacements(sites):
-    """Whether the angles of distorted sites follow displacements measured from positions."""
-    if "displacement_x" not in sites:
-        return False
-    angle, x, y = sites["angle"], sites["displacement_x"], sites["displacement_y"]
-    good = np.isfinite(angle) & np.isfinite(x) & np.isfinite(y) & distorted(sites)
-    direction, length = np.arctan2(y, x)[good], np.hypot(x, y)[good]
-    if len(length) < _FEWEST_TO_FOLLOW or not length.any():
-        return False
-    found = _variants.agreement(angle[good], direction, length)
-    return found >= _variants.LEAST_AGREEMENT
-
-
-def _offset_to_displacements(sites):
+def _offset_to_displacements(sites, defined):
     """Offset of the angles to the directions of displacement, resultant, reason if none."""
     if not {"displacement_x", "displacement_y"} <= set(sites.columns):
         return np.nan, np.nan, (
             "there are no displacements, which need neighbours= when the stack is made"
         )  # fmt: skip
-    # Whether distortions stand out of the noise at all is what the resultant tells.
     angle, x, y = sites["angle"], sites["displacement_x"], sites["displacement_y"]
-    good = np.isfinite(angle) & np.isfinite(x) & np.isfinite(y) & distorted(sites)
+    good = defined & np.isfinite(x) & np.isfinite(y)
     if not good.any():
         return np.nan, np.nan, "no site has both a defined angle and a displacement"
     angle, length = angle[good], np.hypot(x, y)[good]
-    direction = np.arctan2(y, x)[good]
     if not length.any():
         return np.nan, np.nan, "all displacements are 0"
-    if _variants.miss_displacements(angle, direction, length):
-        _logger.warning(
-            "The angles are nearly all alike, but the displacements turn: what does not "
-            "turn, such as the lattice or an aberration, outweighs the distortion. "
-            "stack.rvae(subtract_average=True) takes it away."
-        )
-    return *_variants.common_offset(angle, direction, length), None
+    return *_variants.common_offset(angle, np.arctan2(y, x)[good], length), None
 
 
 def _displacement_in_motif(motif):

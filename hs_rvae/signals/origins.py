@@ -36,9 +36,8 @@ _SQUARE = 64
 # Settings that tell two models apart, as the metadata and the model call them.
 _OF_MODEL = {
     "architecture": "architecture",
-    "rotation": "rotation",
+    "rotation": "rotation_",
     "translation": "translation",
-    "subtract_average": "subtract_average",
     "output_dimension": "n_latents_",
     "window_size": "window_size_",
     "n_sites_fit": "n_sites_fit_",

@@ -18,6 +18,7 @@ from hs_rvae.signals.resampling import model_intensities, of_images, to_model_pi
 from hs_rvae.signals.site_signal import SiteSignal
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
+from hs_rvae.verdict import Verdict
 
 _TO_ENCODE = "The new model is fitted: stack.apply_rvae() encodes the sites with it."
 
@@ -30,10 +31,9 @@ class RVAEMethods(SiteSignal):
         self,
         output_dimension=2,
         architecture="harmonic",
-        rotation=True,
+        rotation="auto",
         translation=False,
         *,
-        subtract_average=False,
         initial_model=None,
         shift_prior=0.5,
         shift_delay=0.3,
@@ -56,7 +56,8 @@ class RVAEMethods(SiteSignal):
 
         Fits a rotationally invariant variational autoencoder (AIP Advances 12, 105122 (2022)) and
         writes what it finds into :attr:`sites`: ``angle`` and ``angle_std`` (rad, from +x towards
-        +y, up to one offset common to all sites), ``angle_weight`` (probability of the mode of the
+        +y; a direction in the image where the distortion turns, otherwise up to one offset common
+        to all sites), ``angle_weight`` (probability of the mode of the
         posterior that the angle stands for), ``latent_0`` ... with ``latent_0_std`` ... (no
         unit; ordered by the intensity they explain), with translation ``shift_x``, ``shift_y`` and
         their ``_std`` (px, content displaced by +shift; with ``_calibrated`` in pm or the unit of
@@ -74,11 +75,13 @@ class RVAEMethods(SiteSignal):
             held-out sites by more than 1 nat, up to 8.
         architecture : {"harmonic", "convolutional"}
             The second is the paper's network; see :class:`~hs_rvae.RVAE`.
-        rotation, translation : bool
-            Whether sub-images have angles, and shifts.
-        subtract_average : bool
-            Whether angles are those of the deviations from the average sub-image, for distortions
-            that a lattice, aberrations or scan distortion outweigh; see :class:`~hs_rvae.RVAE`.
+        rotation : {"auto", "distortion", "motif"} or False
+            Part of a sub-image that turns. "distortion": the lattice stays and the distortion
+            turns; the angle is its direction in the image. "motif": the whole sub-image turns, as
+            in grains and twins; its zero is arbitrary. "auto": chosen from the data. The choice and
+            its evidence stand in :attr:`rvae_verdict`. False: no angles.
+        translation : bool
+            Whether sub-images have shifts; then "auto" is "motif".
         shift_prior : float
             Standard deviation of each component of the shift before the data are seen, in px.
         shift_delay, rotation_prior : float
@@ -136,7 +139,6 @@ class RVAEMethods(SiteSignal):
             architecture,
             rotation,
             translation,
-            subtract_average=subtract_average,
             shift_prior=shift_prior,
             shift_delay=shift_delay,
             rotation_prior=rotation_prior,
@@ -158,7 +160,11 @@ class RVAEMethods(SiteSignal):
         replaced = self._replaced_by(model, "stack.rvae", overwrite)
         try:
             result = model.fit_transform(
-                images, offsets, initial_model=initial_model, strata=self._strata(rows)
+                images,
+                offsets,
+                positions=self.sites.xy[rows],
+                initial_model=initial_model,
+                strata=self._strata(rows),
             )
         except BaseException as error:
             fitted = hasattr(model, "fit_id_")
@@ -455,6 +461,26 @@ class RVAEMethods(SiteSignal):
         turned.metadata.set_item(_reconstruction.TURNED, column)
         return turned
 
+    @property
+    def rvae_verdict(self):
+        """What the evidence allows to state about the angles, as a :class:`Verdict`.
+
+        It is that of the fit of the model, and is kept with the stack. None without angles.
+
+        Examples
+        --------
+        >>> import hs_rvae
+        >>> image, truth = hs_rvae.simulation.simulate_perovskite((400, 400), random_state=0)
+        >>> stack = hs_rvae.SubImageStack.from_positions(image, truth.b_sites)
+        >>> stack.rvae(output_dimension=1, epochs=2, random_state=0)
+        >>> stack.rvae_verdict.kind
+        'variants'
+        """
+        node = self.metadata.get_item(f"{RVAE_NODE}.verdict")
+        if node is None or not hasattr(node, "as_dictionary"):
+            return None
+        return Verdict.from_dict(node.as_dictionary())
+
     def _model_to_apply(self):
         """The model of an rvae() that was interrupted after the fit, else that of the stack."""
         return self.rvae_model if self._unused_model is None else self._unused_model
@@ -548,9 +574,9 @@ class RVAEMethods(SiteSignal):
                 "fit_id": model.fit_id_,
                 "architecture": model.architecture,
                 "output_dimension": model.n_latents_,
-                "rotation": model.rotation,
+                "rotation": model.rotation_,
                 "translation": model.translation,
-                "subtract_average": bool(model.subtract_average),
+                "verdict": None if model.verdict_ is None else model.verdict_.as_dict(),
                 "n_sites_fit": model.n_sites_fit_,
                 "window_size": model.window_size_,
                 "pixel_size": float(self.axes_manager.signal_axes[0].scale),
