@@ -98,10 +98,16 @@ def _check_rotation(model: RVAE, convolutional: bool) -> None:
         )
 
 
-def check_positions(
-    model: RVAE, n: int, positions: ArrayLike | None, strata: np.ndarray | None
+def check_places(
+    model: RVAE,
+    n: int,
+    positions: ArrayLike | None,
+    displacements: ArrayLike | None,
+    strata: np.ndarray | None,
 ) -> SitePlaces | None:
     """Check positions (n, 2) of the sites; None if there are none or nothing needs them."""
+    if strata is not None and np.shape(strata) != (n,):
+        raise ValueError(f"strata has shape {np.shape(strata)}; ({n},) is expected.")
     if positions is None:
         if model.rotation == "distortion":
             raise ValueError(
@@ -109,14 +115,15 @@ def check_positions(
                 "px, because other cells test the angles; give them, or rotation='motif'."
             )
         return None
-    places = np.asarray(positions, float)
-    if places.shape != (n, 2):
-        raise ValueError(f"positions has shape {places.shape}; ({n}, 2) is expected.")
-    if strata is not None and np.shape(strata) != (n,):
-        raise ValueError(f"strata has shape {np.shape(strata)}; ({n},) is expected.")
+    pairs = {"positions": positions, "displacements": displacements}
+    given = {k: np.asarray(v, float) for k, v in pairs.items() if v is not None}
+    for name, values in given.items():
+        if values.shape != (n, 2):
+            raise ValueError(f"{name} has shape {values.shape}; ({n}, 2) is expected.")
     if not model.rotation or model.architecture != "harmonic":
         return None
-    return SitePlaces(places, None if strata is None else np.asarray(strata))
+    strata = None if strata is None else np.asarray(strata)
+    return SitePlaces(given["positions"], strata, given.get("displacements"))
 
 
 def check_images(images: Images, offsets: np.ndarray | None) -> np.ndarray | None:

@@ -17,7 +17,7 @@ from ..files import plain
 from ..masked_arrays import filled, refuse_masked
 from ..parallel import active_client
 from .batches import Images, n_blocks, rows_to_fit
-from .checks import check_images, check_positions, check_settings, is_whole_number
+from .checks import check_images, check_places, check_settings, is_whole_number
 from .coefficients import Coefficients
 from .convolutional.model import ConvolutionalModel
 from .device import pick_device
@@ -225,6 +225,7 @@ class RVAE(TransformerMixin, BaseEstimator):
         offsets: np.ndarray | None = None,
         *,
         positions: ArrayLike | None = None,
+        displacements: ArrayLike | None = None,
         initial_model: RVAE | None = None,
         strata: np.ndarray | None = None,
     ) -> Self:
@@ -239,6 +240,10 @@ class RVAE(TransformerMixin, BaseEstimator):
         positions : array-like, shape (n, 2), optional
             Positions (x, y) of the columns in their image, in px; NaN where unknown. Sites that lie
             a few cells apart test the angles.
+        displacements : array-like, shape (n, 2), optional
+            Displacements (x, y) in px of the columns from the middle of their neighbours, as
+            measured from positions; NaN where unknown. Where an aberration makes the sub-images
+            asymmetric, they give the zero of the distortion.
         initial_model : RVAE, optional
             A fitted model to start from: its motif, zero of the angles, intensity scale and
             frequencies are taken over and refined, without a blind search; its content too, where
@@ -258,13 +263,14 @@ class RVAE(TransformerMixin, BaseEstimator):
             If a setting or the shape of the images is not usable.
         """
         with default_torch_state():
-            return self._fit(images, offsets, positions, initial_model, strata)
+            return self._fit(images, offsets, positions, displacements, initial_model, strata)
 
     def _fit(
         self,
         images: Images,
         offsets: np.ndarray | None,
         positions: ArrayLike | None = None,
+        displacements: ArrayLike | None = None,
         initial_model: RVAE | None = None,
         strata: np.ndarray | None = None,
         coefficients: Coefficients | None = None,
@@ -272,8 +278,8 @@ class RVAE(TransformerMixin, BaseEstimator):
         """Do the work of :meth:`fit`; `coefficients` are filled with those of all sub-images."""
         check_settings(self)
         offsets = check_images(images, offsets)
-        refuse_masked(strata=strata, positions=positions)
-        places = check_positions(self, len(images), positions, strata)
+        refuse_masked(strata=strata, positions=positions, displacements=displacements)
+        places = check_places(self, len(images), positions, displacements, strata)
         initial = None if initial_model is None else self._initial(initial_model, images)
         device = pick_device(self.device)
         seed = int(np.random.default_rng(self.random_state).integers(2**62))
@@ -347,6 +353,7 @@ class RVAE(TransformerMixin, BaseEstimator):
         offsets: np.ndarray | None = None,
         *,
         positions: ArrayLike | None = None,
+        displacements: ArrayLike | None = None,
         initial_model: RVAE | None = None,
         strata: np.ndarray | None = None,
     ) -> RVAEResult:
@@ -357,7 +364,7 @@ class RVAE(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        images, offsets, positions, initial_model, strata
+        images, offsets, positions, displacements, initial_model, strata
             As in :meth:`fit`.
 
         Returns
@@ -367,10 +374,10 @@ class RVAE(TransformerMixin, BaseEstimator):
         on_workers = hasattr(images, "dask") and active_client() is not None
         if on_workers or self.architecture != "harmonic" or self.translation:
             with default_torch_state():
-                self._fit(images, offsets, positions, initial_model, strata)
+                self._fit(images, offsets, positions, displacements, initial_model, strata)
             return self.transform(images, offsets)
         with default_torch_state(), Coefficients(self.memory_budget) as coefficients:
-            self._fit(images, offsets, positions, initial_model, strata, coefficients)
+            self._fit(images, offsets, positions, displacements, initial_model, strata, coefficients)
             device = pick_device(self.device)
             return self._model.encode(coefficients.array, None, device, self.show_progressbar)
 
@@ -460,7 +467,8 @@ class RVAE(TransformerMixin, BaseEstimator):
         ----------
         latent : numpy.ndarray, shape (n, output_dimension)
         angle : float or numpy.ndarray, shape (n,), optional
-            Angle in radians. If None, 0: the common frame.
+            Angle in radians. If None, 0: the common frame. Of a distortion: if None, the static
+            part alone.
         shift : array-like, shape (2,) or (n, 2), optional
             Displacement (x, y) of the turned content and its disk in px, as a phase in Fourier
             space: exact except for what leaves the window. If None, 0.
@@ -494,6 +502,7 @@ class RVAE(TransformerMixin, BaseEstimator):
                 f"latent has {latent.shape[1]} columns; the model has {self.n_latents_} latents: "
                 "give one for each."
             )
+        static = angle is None and self.rotation_ == "distortion"
         angle = np.asarray(0.0 if angle is None else filled(angle), np.float32)
         if angle.shape not in ((), (len(latent),)):
             raise ValueError(
@@ -510,7 +519,8 @@ class RVAE(TransformerMixin, BaseEstimator):
         step = float(pixel_step)
         with default_torch_state():
             device = pick_device(self.device)
-            return self._model.decode(latent, angle, device, shift, window_size, step)
+            turned = None if static else angle
+            return self._model.decode(latent, turned, device, shift, window_size, step)
 
     def manifold(
         self,

@@ -36,6 +36,9 @@ class RVAEResult:
         distorted site, 0 for an undistorted one, whose angle has no meaning.
     order_amplitude_std : numpy.ndarray, shape (n,)
         Standard error of the order amplitude.
+    angle_pixels : numpy.ndarray, shape (n,), or None
+        Angle read without measured positions, for comparisons with them; None where `angle` uses
+        none.
     """
 
     angle: np.ndarray
@@ -48,6 +51,7 @@ class RVAEResult:
     log_likelihood: np.ndarray
     order_amplitude: np.ndarray
     order_amplitude_std: np.ndarray
+    angle_pixels: np.ndarray | None = None
 
 
 @dataclass

@@ -419,8 +419,9 @@ class MeaningMethods(RVAEMethods):
         """Subtract an offset in radians from the angles; variants lose their meaning."""
         offset, sites = float(_variants.wrap(offset)), self.sites
         own = [name for name, writer in sites.writers.items() if writer == "assign_variants"]
-        angle = {"angle": _variants.wrap(sites["angle"] - offset)}
-        sites.set_many(angle, writer=sites.writers["angle"], remove=own)
+        names = [name for name in ("angle", "angle_pixels") if name in sites]
+        angles = {name: _variants.wrap(sites[name] - offset) for name in names}
+        sites.set_many(angles, writer=sites.writers["angle"], remove=own)
         total = float(_variants.wrap(self._angle_offset + offset))
         self.metadata.set_item("Sub_images.rvae.angle_offset", total)
         return offset
@@ -447,11 +448,6 @@ class MeaningMethods(RVAEMethods):
         return _variants.folded_std(
             posterior.modes, posterior.weights, posterior.widths, motif_symmetry
         )
-
-    def _turns(self, part):
-        """Whether the angles of the table are those of this part of the sub-image."""
-        verdict = self.rvae_verdict
-        return verdict is not None and verdict.rotation == part
 
     def _defined(self, least_order=_LEAST_ORDER):
         """Mask of the sites whose angle has a meaning."""
@@ -490,6 +486,8 @@ def _offset_to_displacements(sites, defined):
     if not good.any():
         return np.nan, np.nan, "no site has both a defined angle and a displacement"
     angle, length = angle[good], np.hypot(x, y)[good]
+    if "angle_pixels" in sites:  # the displacements gave the other one its zero
+        angle = sites["angle_pixels"][good]
     if not length.any():
         return np.nan, np.nan, "all displacements are 0"
     return *_variants.common_offset(angle, np.arctan2(y, x)[good], length), None

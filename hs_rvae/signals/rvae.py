@@ -20,6 +20,7 @@ from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
 from hs_rvae.verdict import Verdict
 
+_LARGEST_MISFIT = np.radians(20)  # of the angle between two variants and a turn of the lattice
 _TO_ENCODE = "The new model is fitted: stack.apply_rvae() encodes the sites with it."
 
 
@@ -163,6 +164,7 @@ class RVAEMethods(SiteSignal):
                 images,
                 offsets,
                 positions=self.sites.xy[rows],
+                displacements=self._measured_displacements(rows),
                 initial_model=initial_model,
                 strata=self._strata(rows),
             )
@@ -358,7 +360,7 @@ class RVAEMethods(SiteSignal):
         hyperspy.api.signals.Signal2D
             Navigation axes ``latent_i`` and ``latent_j`` in units of the latents, signal axes and
             intensities as the stack's, in the frame in which the angles of the table are 0 (as
-            :meth:`derotate`).
+            :meth:`derotate`); of a distortion the static part.
 
         Raises
         ------
@@ -376,7 +378,7 @@ class RVAEMethods(SiteSignal):
         size = self.data.shape[-1]
         images = model.inverse_transform(
             latent.reshape(-1, latent.shape[-1]),
-            node["angle_offset"],
+            None if model.rotation_ == "distortion" else node["angle_offset"],
             window_size=size,
             pixel_step=node["pixel_step"],
         )
@@ -393,16 +395,20 @@ class RVAEMethods(SiteSignal):
     def derotate(self, column="angle", *, fill_value=0.0, lazy_output=None, show_progressbar=None):
         """Turn all sub-images back by their angles, into a common frame.
 
-        In it the angle is 0 for all sites: after :meth:`register_angle`, what the angles measure
-        points along +x. The data themselves are turned, about the column and by spline
-        interpolation, which keeps the motif and takes some of the pixels' noise. The column
-        then stands on the middle of the window.
+        Where the motif turns, the angle is 0 there for all sites: after :meth:`register_angle`,
+        what the angles measure points along +x. Where a distortion turns in a lattice that stays,
+        sub-images are turned by whole turns of the lattice, such as 90 degrees, which bring the
+        variant of the site to variant 0; where the distortion turns continuously, by the nearest
+        whole turn. The data themselves are turned, about the column and by spline interpolation,
+        which keeps the motif and takes some of the pixels' noise. The column then stands on the
+        middle of the window.
 
         Parameters
         ----------
         column : str
             Column of angles, in radians unless its unit is deg, from +x towards +y. It stays in the
-            table: it says by how much each sub-image was turned back.
+            table. Other columns than ``angle`` are turned back in full. The column
+            ``lattice_turn`` (rad) of the result holds whole turns of the lattice.
         fill_value : float or None
             Outside the circle inscribed in the window, where a turned window has no data. None:
             the window, mirrored at its sides.
@@ -419,7 +425,8 @@ class RVAEMethods(SiteSignal):
         ------
         ValueError
             If there is no such column, the windows are not square or not centred on their columns,
-            or the sub-images are turned back already.
+            or the sub-images are turned back already; if no whole turn of the lattice brings the
+            variants onto each other.
 
         Examples
         --------
@@ -445,8 +452,11 @@ class RVAEMethods(SiteSignal):
         def turn_back(data, pose):
             return _reconstruction.turn(data, -pose[:, 0], pose[:, 1:], fill_value)
 
+        whole = column == "angle" and self._turns("distortion")
         pose = sites[[column, "offset_x", "offset_y"]]
         pose[:, 0] = _units.radians(pose[:, 0], sites.units[column])
+        if whole:
+            pose[:, 0] = self._lattice_turns()
         turned = with_images(
             self,
             turn_back,
@@ -459,7 +469,47 @@ class RVAEMethods(SiteSignal):
         zeros = np.zeros(len(sites))
         turned.sites.set_many({"offset_x": zeros, "offset_y": zeros}, writer="from_positions")
         turned.metadata.set_item(_reconstruction.TURNED, column)
+        if whole:
+            turned.sites.set_many(
+                {"lattice_turn": pose[:, 0]}, {"lattice_turn": "rad"}, writer="derotate"
+            )
         return turned
+
+    def _lattice_turns(self):
+        """Whole turns of the lattice (rad) that bring each site's variant to variant 0."""
+        sites, kind = self.sites, self.rvae_verdict.kind
+        n = self.metadata.get_item(f"{RVAE_NODE}.lattice_symmetry", 1)
+        if kind == "nothing":
+            raise ModelMismatch(f"derotate(): nothing to turn back. {self.rvae_verdict.sentence}")
+        if kind == "one direction":
+            return np.where(np.isfinite(sites["angle"]), 0.0, np.nan)
+        if n < 2:
+            raise ModelMismatch(
+                "derotate(): the lattice has no turn onto itself, so that sub-images cannot be "
+                "turned back; use stack.derotate(column) with a column of angles of your own."
+            )
+        step = 2 * np.pi / n
+        if kind == "continuous":
+            return step * np.round(sites["angle"] / step)
+        centres = self.metadata.get_item(f"{RVAE_NODE}.variant_directions")
+        if centres is None or "variant" not in sites:
+            raise ModelMismatch("derotate(): there are no variants; stack.assign_variants() first.")
+        apart = np.asarray(centres, float) - centres[0]
+        turns = step * np.round(apart / step)
+        worst = int(np.abs(apart - turns).argmax())
+        if np.abs(apart - turns)[worst] > _LARGEST_MISFIT:
+            raise ModelMismatch(
+                f"derotate(): variants 0 and {worst} are {np.degrees(apart[worst]) % 360:.0f} "
+                f"degrees apart, which is not a multiple of {360 // n} degrees: no turn of the "
+                "lattice brings one onto the other. get_cluster_means('variant') averages each."
+            )
+        variant = np.asarray(sites["variant"], int)
+        return np.where(variant >= 0, turns[variant], np.nan)
+
+    def _turns(self, part):
+        """Whether the angles of the table are those of this part of the sub-image."""
+        verdict = self.rvae_verdict
+        return verdict is not None and verdict.rotation == part
 
     @property
     def rvae_verdict(self):
@@ -533,6 +583,14 @@ class RVAEMethods(SiteSignal):
             images, offsets = images[rows], offsets[rows]
         return images, offsets, rows
 
+    def _measured_displacements(self, rows):
+        """Displacements (n, 2) in px from the positions of neighbours; None if there are none."""
+        sites = self.sites
+        names = ["displacement_x", "displacement_y"]
+        if any(sites.writers.get(name) != "neighbours" for name in names):
+            return None
+        return sites[names][rows]
+
     def _strata(self, rows):
         """Number of the frame of an image that each of the rows is from; None if there is one."""
         sites = self.sites
@@ -550,6 +608,8 @@ class RVAEMethods(SiteSignal):
         if model.rotation:
             columns = {"angle": result.angle, "angle_std": result.angle_std}
             columns["angle_weight"] = result.angle_weight
+            if result.angle_pixels is not None:
+                columns["angle_pixels"] = result.angle_pixels
         factor, length = _units.length_scale(sites.pixel_units)
         if result.shift is not None:
             for axis, name in enumerate(("shift_x", "shift_y")):
@@ -576,6 +636,7 @@ class RVAEMethods(SiteSignal):
                 "output_dimension": model.n_latents_,
                 "rotation": model.rotation_,
                 "translation": model.translation,
+                "lattice_symmetry": model.lattice_symmetry_,
                 "verdict": None if model.verdict_ is None else model.verdict_.as_dict(),
                 "n_sites_fit": model.n_sites_fit_,
                 "window_size": model.window_size_,

@@ -44,7 +44,7 @@ class Circle:
     shares : numpy.ndarray, shape (6,)
         Probabilities omega of :data:`AMPLITUDES`.
     free_zero, free_density : bool
-        Whether S and pi are fitted; otherwise they are 0 and uniform.
+        Whether S and pi are fitted; otherwise they stay as they are.
     """
 
     zero: np.ndarray
@@ -97,6 +97,7 @@ class Circle:
             self.length = max(along / max(power, 1e-12), 1e-9)
             self.zero = part * (mean - self.length * mean_state)
         else:
+            along -= float(self.zero @ precision @ mean_state)
             self.length = max(along / max(power, 1e-12), 1e-9)
         d = u - self.zero
         cross = self.length * (moment - share[:, None] * self.zero).T @ states.T
@@ -190,9 +191,17 @@ def gaussian(u: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> np.ndar
 
 
 def fit_circle(
-    u: np.ndarray, *, free_zero: bool = True, free_density: bool = True
+    u: np.ndarray, *, zero: np.ndarray | None = None, free_density: bool = True
 ) -> tuple[Circle, float]:
     """Fit a circle to displacements (n, 2) from several starts.
+
+    Parameters
+    ----------
+    u : numpy.ndarray, shape (n, 2)
+    zero : numpy.ndarray, shape (2,), optional
+        Known zero. If None, it is fitted.
+    free_density : bool
+        Whether the density of the angles is fitted; otherwise it is uniform.
 
     Returns
     -------
@@ -201,17 +210,17 @@ def fit_circle(
     value : float
         Its mean log-likelihood in nats per site.
     """
-    mean, started = u.mean(0), []
-    for zero in (np.zeros(2), mean) if free_zero else (np.zeros(2),):
+    starts, started = [np.zeros(2), u.mean(0)] if zero is None else [zero], []
+    for start in starts:
         for wide in (False, True):
-            d = u - zero
+            d = u - start
             circle = Circle(
-                zero.copy(),
+                start.copy(),
                 float(np.sqrt((d**2).sum(1).mean())),
                 shrunk(0.5 * np.cov(u.T, bias=True), len(u)),
                 np.full(N_COARSE, 1 / N_COARSE),
                 _SHARES.copy(),
-                free_zero,
+                zero is None,
                 free_density,
             )
             if not wide:

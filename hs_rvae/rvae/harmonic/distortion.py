@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,7 @@ _N_STEPS = 8  # of the refinement
 _MAX_SITES = 2000  # of a fit of the circle
 _STRAIN_GAIN = 0.05  # nats per site that charge 2 has to bring
 _DISTORTED, _CLEAR_ERRORS = 0.5, 3.0  # minimum amplitude of distorted sites, and in errors
+_MIN_MEASURED = 50  # measured displacements that give a zero
 _CIRCLE = ("zero", "covariance", "density", "shares")  # arrays of a circle
 _STRAIN = ("mean", "slopes", "covariance")
 
@@ -89,6 +90,9 @@ class Distortion:
         Mean (2,) and covariance (2, 2) of the displacements of all sites, in px.
     strain : Strain or None
         Charge 2, where it sharpens the angles.
+    pixels_only : Circle or None
+        The distribution found without measured positions, where the zero of `circle` comes from
+        them; otherwise None.
     """
 
     filters: np.ndarray
@@ -102,6 +106,7 @@ class Distortion:
     normal: tuple[np.ndarray, np.ndarray]
     patterns: np.ndarray
     strain: Strain | None = None
+    pixels_only: Circle | None = None
 
     def displacement(self, harmonics: np.ndarray) -> np.ndarray:
         """Displacements (n, 2) in px of sites, from their harmonics (n, n_q, M + 1)."""
@@ -124,6 +129,12 @@ class Distortion:
         if self.kind == "nothing":
             amplitude, std = np.zeros(len(d)), np.full(len(d), np.pi / np.sqrt(3))
         return Reading(u, np.arctan2(d[:, 1], d[:, 0]), std, amplitude, error, None)
+
+    def angle_from_pixels(self, harmonics: np.ndarray) -> np.ndarray:
+        """Angles (n,) of sites read without measured positions."""
+        if self.pixels_only is None:
+            return self.read(harmonics).angle
+        return replace(self, circle=self.pixels_only).read(harmonics).angle
 
     def log_likelihood_gain(self, u: np.ndarray) -> np.ndarray:
         """Log density of displacements (n, 2) less that of a normal distribution, in nats."""
@@ -151,10 +162,14 @@ class Distortion:
         mean, covariance = self.normal
         arrays = {"filters": _pairs(self.filters), "patterns": _pairs(self.patterns)}
         arrays |= {"normal_mean": mean, "normal_covariance": covariance}
-        arrays |= {f"circle_{k}": getattr(self.circle, k) for k in _CIRCLE}
+        circles = {"circle": self.circle}
+        if self.pixels_only is not None:
+            circles["pixels_only"] = self.pixels_only
+        for name, circle in circles.items():
+            arrays |= {f"{name}_{k}": getattr(circle, k) for k in _CIRCLE}
+            arrays[f"{name}_length"] = np.array([circle.length])
         names = ("reference", "kind", "symmetry", "scale", "noise", "evidence")
         header = {name: getattr(self, name) for name in names}
-        header["circle_length"] = float(self.circle.length)
         if self.strain is not None:
             arrays |= {f"strain_{k}": getattr(self.strain, k) for k in _STRAIN}
             arrays["strain_filters"] = _pairs(self.strain.filters)
@@ -164,10 +179,15 @@ class Distortion:
     def from_state(cls, arrays: dict[str, np.ndarray], header: dict[str, Any]) -> Distortion:
         """Rebuild the model that :meth:`state` describes."""
         header = dict(header)
-        circle = Circle(
-            length=header.pop("circle_length"), **{k: arrays[f"circle_{k}"] for k in _CIRCLE}
-        )
-        strain = None
+        circles = {
+            name: Circle(
+                length=float(arrays[f"{name}_length"][0]),
+                **{k: arrays[f"{name}_{k}"] for k in _CIRCLE},
+            )
+            for name in ("circle", "pixels_only")
+            if f"{name}_length" in arrays
+        }
+        circle, strain = circles["circle"], None
         if "strain_filters" in arrays:
             parts = {k: arrays[f"strain_{k}"] for k in _STRAIN}
             bank = _complex(arrays["strain_filters"])
@@ -175,6 +195,7 @@ class Distortion:
         return cls(
             _complex(arrays["filters"]),
             circle=circle,
+            pixels_only=circles.get("pixels_only"),
             strain=strain,
             patterns=_complex(arrays["patterns"]),
             normal=(arrays["normal_mean"], arrays["normal_covariance"]),
@@ -275,6 +296,7 @@ def fit_distortion(
     positions: np.ndarray,
     strata: np.ndarray | None,
     rng: np.random.Generator,
+    displacements: np.ndarray | None = None,
 ) -> Distortion:
     """Fit the filters and the distribution of the displacements.
 
@@ -290,12 +312,16 @@ def fit_distortion(
         Number of the image of each site.
     rng : numpy.random.Generator
         Chooses the sites of the circle where there are many.
+    displacements : numpy.ndarray, shape (n, 2), optional
+        Displacements (x, y) in px from measured positions, NaN where unknown. They give the zero
+        where an aberration moves it.
 
     Returns
     -------
     Distortion
     """
-    return _Fit(harmonics, grid, mean, LatticeOffsets(positions, strata), rng).run()
+    offsets = LatticeOffsets(positions, strata)
+    return _Fit(harmonics, grid, mean, offsets, rng, displacements).run()
 
 
 @dataclass
@@ -321,6 +347,7 @@ class _Fit:
         mean: np.ndarray,
         offsets: LatticeOffsets,
         rng: np.random.Generator,
+        displacements: np.ndarray | None,
     ) -> None:
         harmonics = harmonics.astype(complex)
         self.n = lattice_symmetry((np.abs(harmonics.mean(0)[:, 1:]) ** 2).sum(0))
@@ -336,7 +363,7 @@ class _Fit:
         self.basis = ChargeBasis.fit(some, self.n, 1, max(_N_COMPONENTS))
         self.patterns = deformation_patterns(mean, grid, self.n, some.mean(0))
         self.cage, self.shear, self.dipole = (self.basis.pair(*p) for p in self.patterns.values())
-        self.offsets = offsets
+        self.offsets, self.displacements = offsets, displacements
         self.y = self.basis.coordinates(self.harmonics)
 
     def run(self) -> Distortion:
@@ -353,6 +380,8 @@ class _Fit:
             if self.n in (4, 6):
                 self._add_strain(model, found)
             model.circle = model.circle.finer(found.u[self.some])
+            if model.pixels_only is not None:
+                model.pixels_only = model.pixels_only.finer(found.u[self.some])
             if model.strain is not None:
                 model.strain.n_angles = len(model.circle.density)
         model.patterns = self._patterns(model)
@@ -410,12 +439,15 @@ class _Fit:
         free = found.circle
         assert free is not None
         value = float(free.expect(u)[1].mean())
-        bound, bound_value = fit_circle(u, free_zero=False)
+        bound, bound_value = fit_circle(u, zero=np.zeros(2))
         asymmetry = self._asymmetry()
         zero_evidence = value - bound_value
         symmetric = asymmetry < limit["asymmetry"] or first_gain < limit["gain"]
         symmetric |= zero_evidence * asymmetry < limit["zero"]
-        circle = bound if symmetric else free
+        circle, pixels_only = (bound, None) if symmetric else (free, None)
+        measured = None if symmetric else self._measured_zero(u)
+        if measured is not None:
+            circle, pixels_only = fit_circle(u, zero=measured)[0], free
         uniform = fit_circle(u, free_density=False)[0]
         wells = held_out(u, free) - max(held_out(u, uniform), held_out(u))
         scatter = float(np.sqrt(((u - u.mean(0)) ** 2).sum(1).mean() / 2))
@@ -453,7 +485,16 @@ class _Fit:
             evidence,
             (u.mean(0), np.cov(u.T, bias=True) + 1e-12 * np.eye(2)),
             np.zeros((4, *self.harmonics.shape[1:]), np.complex64),
+            pixels_only=pixels_only,
         )
+
+    def _measured_zero(self, u: np.ndarray) -> np.ndarray | None:
+        """Zero of displacements u (n, 2) of the fit, from those of measured positions."""
+        if self.displacements is None:
+            return None
+        apart = u - self.displacements[self.some]
+        apart = apart[np.isfinite(apart).all(1)]
+        return np.median(apart, 0) if len(apart) >= _MIN_MEASURED else None
 
     def _asymmetry(self) -> float:
         """Charge 1 of the mean site beyond cage, shear and dipole, in parts of its cage."""

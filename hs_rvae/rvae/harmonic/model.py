@@ -212,15 +212,21 @@ class HarmonicModel:
             weight = posterior.weights[:, 0]
             columns = posterior.angle, spread, weight, posterior.log_likelihood
             first = torch.cat([torch.stack(columns, 1), order], 1)
-            return torch.cat([first, latent, std, shift], 1).cpu().numpy()
+            parts = [first, latent, std, shift]
+            if with_pixels:
+                assert self.distortion is not None
+                angle = self.distortion.angle_from_pixels(x.cpu().numpy())
+                parts.append(torch.as_tensor(angle).to(latent)[:, None])
+            return torch.cat(parts, 1).cpu().numpy()
 
         k = self.content.n_latents
+        with_pixels = self.distortion is not None and self.distortion.pixels_only is not None
         with bar:
             table = map_blocks(
                 encode,
                 images,
                 offsets,
-                width=6 + 2 * k + 4 * (self.shifts is not None),
+                width=6 + 2 * k + 4 * (self.shifts is not None) + with_pixels,
                 tick=bar.update,
                 name="rvae-encode",
                 device=device,
@@ -238,6 +244,7 @@ class HarmonicModel:
             log_likelihood=log_likelihood,
             order_amplitude=order,
             order_amplitude_std=error,
+            angle_pixels=table[:, -1].copy() if with_pixels else None,
         )
 
     def _pose(
@@ -322,20 +329,23 @@ class HarmonicModel:
     def decode(
         self,
         latent: np.ndarray,
-        angle: np.ndarray,
+        angle: np.ndarray | None,
         device: torch.device,
         shift: np.ndarray | None = None,
         window_size: int | None = None,
         step: float = 1.0,
     ) -> np.ndarray:
-        """Sub-images of float32, (n, w, w), from latents (n, k), angles (n,) and shifts (n, 2)."""
+        """Sub-images of float32, (n, w, w), from latents (n, k), angles (n,) and shifts (n, 2).
+
+        Without angles a distortion is left out.
+        """
         one_thread_in_a_pool()
         self._to(device)
         internal = self.content.from_user(torch.as_tensor(latent, device=device))
         harmonics = to_complex(torch.cat(self.content.decode(internal), 1), self._shape)
         if self.distortion is None:
             harmonics = self.grid.turn(harmonics, torch.as_tensor(angle, device=device))
-        else:
+        elif angle is not None:
             turned = self.distortion.pattern(angle)
             harmonics = harmonics + torch.as_tensor(turned, device=device)
         moved = None if shift is None else torch.as_tensor(shift, device=device)

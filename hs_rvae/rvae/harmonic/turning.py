@@ -36,14 +36,20 @@ class SitePlaces:
         (x, y) in px.
     strata : numpy.ndarray of int, shape (n,), or None
         Number of the image or frame of each site.
+    displacements : numpy.ndarray, shape (n, 2), or None
+        Displacements (x, y) in px from measured positions.
     """
 
     positions: np.ndarray
     strata: np.ndarray | None = None
+    displacements: np.ndarray | None = None
 
     def of(self, rows: np.ndarray) -> SitePlaces:
         """Places of some of the sites."""
-        return SitePlaces(self.positions[rows], None if self.strata is None else self.strata[rows])
+        others = (self.strata, self.displacements)
+        return SitePlaces(
+            self.positions[rows], *(None if values is None else values[rows] for values in others)
+        )
 
 
 def choose_turning(
@@ -83,7 +89,9 @@ def choose_turning(
     seed = int(torch.randint(2**62, (1,), generator=generator))
     mean = grid.mean_image(harmonics.mean(0).cpu()).numpy()
     rng = np.random.default_rng(seed)
-    found = fit_distortion(sites, grid, mean, places.positions, places.strata, rng)
+    found = fit_distortion(
+        sites, grid, mean, places.positions, places.strata, rng, places.displacements
+    )
     evidence = {k: v for k, v in found.evidence.items() if np.isfinite(v)}
     limits = {k: v for k, v in THRESHOLDS.items() if k in evidence}
     limits["wells"] = max(limits["wells"], THRESHOLDS["wells_per_gain"] * evidence["gain"])
