@@ -202,7 +202,7 @@ def tables(results):
         )
     n_seeds = len(next(iter(results.values())))
     first = table(
-        f"Adjusted Rand index of the variants, least / median of {n_seeds} films",
+        f"Adjusted Rand index of the variants, lowest / median of {n_seeds} films",
         ["film", "rVAE", "displacement vectors", "Zernike moments", "PCA"],
         variants,
         (28, 18, 18, 18, 18),
@@ -215,9 +215,9 @@ def tables(results):
             "the same, displacement vectors",
             "undefined (largest)",
             "wells counted",
-            "R² of chemistry (share of what the intensity gives), least",
+            "R² of chemistry (share of what the intensity gives), lowest",
             "processor seconds: rVAE / Zernike / PCA",
-            "sites judged (least)",
+            "sites judged (smallest number)",
         ],
         rest,
         (22, 14, 14, 10, 10, 12, 16, 8),

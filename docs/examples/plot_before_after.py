@@ -4,8 +4,8 @@
 A film before and after
 =======================
 
-What does one get? A simulated film, as the microscope shows it, and the variants that the rVAE
-finds in it: no labels, no training set, no ideal lattice.
+On the left a simulated film, as the microscope shows it. On the right the variants that the rVAE
+finds in it, without labels, training set or ideal lattice.
 """
 
 import matplotlib.pyplot as plt

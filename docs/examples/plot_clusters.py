@@ -4,7 +4,7 @@
 How many clusters until the variants appear?
 ============================================
 
-k-means or a mixture of Gaussians on whole sub-images sees every difference between them, and the
+k-means or a mixture of Gaussians on whole sub-images follows every difference between them, and the
 largest come first. In a superlattice these are the layers. The rVAE takes the orientation out: its
 angle has the variants, and clusters of its latents what is left.
 """
@@ -24,33 +24,37 @@ stack.decomposition("PCA", output_dimension=8, random_state=0)
 stack.rvae(output_dimension=2, random_state=0)
 
 # %%
-# How much of the variant does a cluster know? 1: all sites of a cluster are of one variant; 0: a
-# cluster says nothing about it. Sites a cell or more away from walls and borders are counted.
+# How well do clusters agree with variants? Homogeneity is 1 if all sites of a cluster are of one
+# variant, and 0 if the two are independent. Sites a cell or more away from walls and borders count.
 
 index = stack.sites["site_index"]
 inside = truth.interior(1.0)[index]
 variant = truth.b_sites["variant"].to_numpy()[index][inside]
 numbers = [2, 4, 8, 12, 16]
-knows = {"k-means, sub-images": [], "GMM, sub-images (PCA)": [], "GMM, latents": []}
+homogeneity = {"k-means, sub-images": [], "GMM, sub-images (PCA)": [], "GMM, latents": []}
 for k in numbers:
     for name, source, algorithm in zip(
-        knows, ("decomposition", "decomposition", "rvae"), ("kmeans", "gmm", "gmm"), strict=True
+        homogeneity,
+        ("decomposition", "decomposition", "rvae"),
+        ("kmeans", "gmm", "gmm"),
+        strict=True,
     ):
         stack.cluster_analysis(source, algorithm=algorithm, n_clusters=k, n_init=2, random_state=0)
-        knows[name].append(homogeneity_score(variant, stack.sites["cluster"][inside]))
+        score = homogeneity_score(variant, stack.sites["cluster"][inside])
+        homogeneity[name].append(score)
 
 angle = truth.b_sites["angle"].to_numpy()[index][inside]
 found = hs_rvae.simulation.compare_angles(stack.sites["angle"][inside], angle, 4)
 fig, ax = plt.subplots(figsize=(5, 3.2), layout="constrained")
-for name, values in knows.items():
+for name, values in homogeneity.items():
     ax.plot(numbers, values, "o-", label=name)
 ax.axhline(found["ari"], color="0.3", linestyle="--", label="angle, 4 wells (ARI)")
-ax.set(xlabel="number of clusters", ylabel="what clusters know of the variant", ylim=(0, 1.05))
+ax.set(xlabel="number of clusters", ylabel="homogeneity (variants)", ylim=(0, 1.05))
 _ = ax.legend(fontsize="small")
 
 # %%
 # The same number of clusters on the map: sub-images are sorted by layer and variant at once,
-# latents by layer alone. The angle shows the variants by themselves.
+# latents by layer alone. The angle shows the variants alone.
 
 stack.cluster_analysis(
     "decomposition", algorithm="gmm", n_clusters=4, random_state=0, column="of_sub_images"
@@ -66,6 +70,6 @@ _ = stack.plot_method_comparison(
 )
 
 # %%
-# What the clusters are: means of their sub-images.
+# The means of the sub-images of each cluster.
 
 _ = stack.plot_cluster_means("of_sub_images", n_columns=4)

@@ -29,8 +29,8 @@ stack.plot_image(boxes=[defect], title="(a)", font_size=8, ax=axes[0])
 stack.plot_image(region=defect, title="(c)", font_size=8, ax=axes[1])
 
 # %%
-# (b) The displacement of each B column against its four A neighbours: hue is the direction,
-# brightness the length, and the wheel shows the colours at their directions.
+# (b) The displacement of each B column against its four A neighbours. Hue is the direction and
+# brightness the length; the wheel shows the colours at their directions.
 
 ax = stack.plot_polar_map("displacement_calibrated")
 
@@ -46,6 +46,6 @@ ax = stack.plot_angle_histogram(variants=n_variants)
 ax = stack.plot_rvae_manifold(shape=(8, 8), limits=(-2, 2))
 
 # %%
-# And the map that the paper leads to: the variants, grey where no direction is defined.
+# The map of the variants, grey where no direction is defined.
 
 ax = stack.plot_site_map("variant")

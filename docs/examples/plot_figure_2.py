@@ -5,7 +5,7 @@ Figure 2: latents and angles, in real space and in latent space
 ===============================================================
 
 The panels of Fig. 2 of `AIP Advances 12, 105122 (2022) <https://doi.org/10.1063/5.0105406>`_, for
-a simulated (multislice) image of BiFeO3 with four variants, a non-polar square and a strip of
+a simulated (multislice) image of BiFeO3. It has four variants, a non-polar square and a strip of
 another material.
 """
 
@@ -49,8 +49,8 @@ stack.plot_site_map("cluster", font_size=7, ax=axes[1])
 
 # %%
 # (c, d, g) With translation the model has a shift for each site as well, as in the paper. Windows
-# are centred on their columns, so a displacement of the column is a shift of all others: what was
-# the angle's goes into the shift, and the angle means less. Hence translation is off by default.
+# are centred on their columns, so a displacement of the column is a shift of all others. It goes
+# into the shift, and the angle means less. Hence translation is off by default.
 
 stack.rvae(output_dimension=2, translation=True, random_state=0)
 fig, axes = plt.subplots(1, 2, figsize=(6.8, 2.6), layout="constrained")

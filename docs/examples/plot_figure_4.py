@@ -4,8 +4,8 @@
 Figures 3 and 4: classes and embeddings of the sub-images
 =========================================================
 
-What do methods see that know nothing of rotations? Panels (c, d) of Fig. 3 and the panels of Fig. 4
-of `AIP Advances 12, 105122 (2022) <https://doi.org/10.1063/5.0105406>`_, for a simulated film.
+What do methods without rotations find? Panels (c, d) of Fig. 3 and the panels of Fig. 4 of
+`AIP Advances 12, 105122 (2022) <https://doi.org/10.1063/5.0105406>`_, for a simulated film.
 """
 
 import matplotlib.pyplot as plt

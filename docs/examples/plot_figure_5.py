@@ -31,7 +31,7 @@ for ax, (window, stack) in zip(axes, stacks.items(), strict=True):
     stack.plot_rvae_manifold(shape=(6, 6), title=f"{window} px", font_size=8, ax=ax)
 
 # %%
-# Fig. 5 (b, e) The angles, with a sample sub-image as inset; the circle is what the model sees.
+# Fig. 5 (b, e) The angles, with a sample sub-image as inset. The model uses the part in the circle.
 
 fig, axes = plt.subplots(1, 2, figsize=(6.8, 2.4), layout="constrained")
 for ax, (window, stack) in zip(axes, stacks.items(), strict=True):
@@ -47,9 +47,9 @@ for ax, (window, stack) in zip(axes, stacks.items(), strict=True):
     stack.plot_latent_space(color="angle", title=f"{window} px", font_size=7, ax=ax)
 
 # %%
-# Fig. 6 The maps of both latents and of the angle. Both windows tell the variants. In the non-polar
-# square at the lower right and in the strip at the left no angle is defined: sites without order
-# are left out of the maps of the angle.
+# Fig. 6 The maps of both latents and of the angle. Both windows separate the variants. No angle is
+# defined in the non-polar square at the lower right and in the strip at the left. Sites without
+# order are left out of the maps of the angle.
 
 fig, axes = plt.subplots(2, 3, figsize=(6.8, 4.0), layout="constrained")
 for row, (window, stack) in zip(axes, stacks.items(), strict=True):

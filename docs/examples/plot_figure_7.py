@@ -28,6 +28,6 @@ fig = stack.plot_cluster_means()
 ax = stack.plot_latent_space(color="cluster")
 
 # %%
-# (c) And on the image: layers and their interfaces.
+# (c) The classes on the image: layers and their interfaces.
 
 ax = stack.plot_site_map("cluster")

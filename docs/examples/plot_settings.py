@@ -27,7 +27,7 @@ comparison.table[
 
 # %%
 # Angles are the same in all settings up to one offset, which is taken out: 1 is full agreement. The
-# displacement (1.8 px) is in the angle; shifts are what positions are off by.
+# displacement (1.8 px) is in the angle; shifts are the errors of the positions.
 
 comparison.angle_agreement.round(3)
 

@@ -34,9 +34,9 @@ for ax in axes:
     ax.set_axis_off()
 
 # %%
-# Four more have the truth of every column: a superlattice of BiFeO3 and (La,Sr)MnO3, PbTiO3 with a
-# and c domains, vortices in PbTiO3/SrTiO3, and cubic SrTiO3 as a control. Dots are B columns in the
-# colour of the direction in which they are displaced, grey where they are not.
+# Four more have the truth of every column. They show a superlattice of BiFeO3 and (La,Sr)MnO3,
+# PbTiO3 with a and c domains, vortices in PbTiO3/SrTiO3, and cubic SrTiO3 as a control. Dots are B
+# columns. Their colour is the direction of the displacement, grey where there is none.
 
 images = ("bfo_lsmo", "pto_ac", "pto_sto_vortex", "sto_null")
 fig, axes = plt.subplots(2, 4, figsize=(9, 4.8), layout="constrained")

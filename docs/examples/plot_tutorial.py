@@ -44,7 +44,7 @@ print(f"{n_variants} variants; resultant length {resultant:.2f}")
 stack.sites.to_dataframe()[["x", "y", "angle", "angle_std", "latent_0", "variant"]].head()
 
 # %%
-# **5. Is it to be believed?** The motif must look like the crystal, the peaks must be narrow, the
+# **5. Can you trust it?** The motif must look like the crystal, the peaks must be narrow, the
 # starts must agree, and the angle must not follow the instrument. (Here it follows the scan because
 # there are few domains, each of them large.)
 
@@ -66,7 +66,7 @@ print(table)
 
 # %%
 # **6. The figure**, as wide as two columns of a journal; ``figure.savefig("variants.pdf")`` keeps
-# it. A figure that one of the methods makes by itself is one column wide, with letters of 8 points.
+# it. Without ``ax`` each method makes a figure one column wide, with letters of 8 points.
 
 figure, axes = plt.subplots(1, 3, figsize=(6.8, 2.3), layout="constrained")
 stack.plot_image(title="(a) image", font_size=7, ax=axes[0])

@@ -5,8 +5,8 @@ Ferroic variants of a film
 ==========================
 
 Where are the variants of a ferroelectric film, and is the answer right? A simulated film has four
-variants, a non-polar disk, B sites of changing composition, tilted columns and counting noise, and
-the truth is known for every site.
+variants, a non-polar disk, B sites of changing composition, tilted columns and counting noise. The
+truth is known for every site.
 """
 
 import matplotlib.pyplot as plt
@@ -43,7 +43,7 @@ stack.plot_rvae_manifold(shape=(6, 6), ax=axes[2])
 
 # %%
 # In the non-polar disk no angle is defined, and each site gets one at random. Elsewhere the angle
-# agrees with the truth: sites two cells from walls and borders, one offset for all.
+# agrees with the truth. Sites two cells from walls and borders are compared, with one offset.
 
 index = stack.sites["site_index"]
 inside = truth.interior()[index]
