@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
+import hs_rvae
 from hs_rvae.neighbours import displacement
 from hs_rvae.simulation import simulate_hexagonal, simulate_perovskite, simulate_series
 
@@ -125,6 +126,29 @@ def test_antiparallel_lamellae_are_two_cells_wide_along_both_diagonals():
         distance, k = tree.query(xy[of_twin] + cell * np.array(along), distance_upper_bound=2)
         there = np.isfinite(distance)
         assert there.any() and (variant[of_twin][there] == variant[k[there]]).all()
+
+
+def test_lamellae_are_those_of_the_multislice_superlattice():
+    _, truth = hs_rvae.data.bfo_lsmo()
+    twin, variant = truth["twin"], truth["variant"]
+    i, j = np.floor(truth["b_ij"]).astype(int).T
+    _, film = simulate_perovskite(
+        (700, 700), cell=20, order="antiparallel", random_state=0, domain_size=20, **STILL
+    )
+    b = film.b_sites[film.b_sites.wall_distance > 1]
+    ours = ((b[["x", "y"]] - b[["x", "y"]].iloc[0]) / 20).round().to_numpy().astype(int)
+    for which, along in ((0, (1, -1)), (1, (1, 1))):
+        patterns = []
+        for cells, its_variant in (
+            (np.stack([i, j], 1)[twin == which], variant[twin == which]),
+            (ours[b.variant % 2 == which], b.variant.to_numpy()[b.variant % 2 == which]),
+        ):
+            polar = its_variant >= 0
+            phase = np.mod(cells[polar] @ along, 4)
+            pattern = [set(its_variant[polar][phase == k].tolist()) for k in range(4)]
+            assert all(len(variants) == 1 for variants in pattern)
+            patterns.append("".join(str(variants.pop()) for variants in pattern))
+        assert patterns[0] in 2 * patterns[1]  # from another cell on
 
 
 def test_among_antiparallel_lamellae_the_a_columns_move():

@@ -258,7 +258,8 @@ def summarise(path):
         tables.append(_table("Angles and variants of distorted crystals", header, rows))
     if nulls:
         header = ["crystal", "films", "wrong verdicts", "sites with a variant", "order amplitude"]
-        rows = [_null_row(*item) for item in nulls.items()]
+        every = [row for rows in nulls.values() for row in rows]
+        rows = [_null_row(*item) for item in [*nulls.items(), ("all", every)]]
         tables.append(_table("Verdicts on undistorted crystals", header, rows))
     return "\n".join(tables)
 
