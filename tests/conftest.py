@@ -65,6 +65,7 @@ CORE = {
     "test_a_trend_is_named_and_noise_is_not",
     "test_docs.py": "",
     "simulation/test_imaging.py": "",
+    "simulation/test_settings.py": "",
     "test_checks.py": "",
     "test_progress.py": "",
     "test_lazy_windows.py": "",

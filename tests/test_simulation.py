@@ -139,7 +139,7 @@ def test_impossible_crystals_are_refused(call, message):
     [(simulate_hexagonal, "colour"), (simulate_series, "colour"), (simulate_series, "tilt")],
 )
 def test_unknown_parameters_of_other_crystals_and_series_are_refused(simulate, name):
-    with pytest.raises(TypeError, match=rf"has no option {name}; it has aspect"):
+    with pytest.raises(TypeError, match=rf"has no option {name}; it has a"):
         simulate(**{name: 0.1})
 
 

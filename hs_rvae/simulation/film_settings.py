@@ -6,10 +6,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from numbers import Real
+from typing import Any
 
 import numpy as np
 
+from hs_rvae.checks import is_whole_number
 from hs_rvae.options import refuse_unknown
+
+#: Patterns of the order parameter.
+ORDERS = ("domains", "vortices", "antiparallel")
+
+# Maximum, and what it is, of numbers that are not negative.
+_NUMBERS = {
+    "chemistry": (1.0, "relative variation"),
+    "tilt": (1.0, "relative elongation"),
+    "strain": (0.3, "root mean square of the strain"),
+    "b_amplitude": (100.0, "height in units of an A column"),
+    "random_composition": (0.3, "relative variation"),
+    "aberration": (0.5, "share of the intensity"),
+}
+_POSITIVE = (
+    "cell",
+    "dose",
+    "pixel_size",
+    "aspect",
+    "domain_size",
+    "wall_width",
+    "column_width",
+)
+_LENGTHS = ("shift", "scan_jitter", "disorder")  # px, less than half a cell
+_PAIRS = ("dislocation", "mistilt", "aberration_shift")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +47,7 @@ class FilmSettings:
     Raises
     ------
     ValueError
-        If a length is not positive, or the share of vacuum is not in [0, 1).
+        If a setting is outside its limits, or does not go with another one.
     """
 
     cell: float = 26.0
@@ -28,34 +55,138 @@ class FilmSettings:
     n_variants: int = 4
     shift: float = 1.8
     direction: float = 45.0
+    order: str = "domains"
+    directions: Sequence[float] | None = None
+    shares: Sequence[float] | None = None
     domain_size: float = 12.0
     wall_width: float = 0.8
     nonpolar: float = 0.0
     chemistry: float = 0.35
+    random_composition: float = 0.05
     thickness_gradient: float = 0.2
     tilt: float = 0.06
+    mistilt: tuple[float, float] = (0.0, 0.0)
     strain: float = 0.005
     scan_jitter: float = 0.1
     dose: float = 150.0
+    aberration: float = 0.0
+    aberration_shift: tuple[float, float] = (4.0, 1.5)
     column_width: float = 0.11
     disorder: float = 0.05
     pixel_size: float = 0.015
     aspect: float = 1.0
     b_amplitude: float = 0.35
     one_sublattice: bool = False
-    layers: Sequence[tuple[int, float, float]] | None = None
+    layers: Sequence[tuple[float, ...]] | None = None
     vacuum: float = 0.0
     dark: bool = False
     dislocation: tuple[float, float] | None = None
     random_state: int | np.random.Generator | None = None
 
     def __post_init__(self) -> None:
-        for name in ("cell", "dose", "pixel_size", "aspect"):
-            value = getattr(self, name)
-            if not value > 0:
-                raise ValueError(f"{name}={value}: give a positive number.")
-        if not 0 <= self.vacuum < 1:
-            raise ValueError(f"vacuum={self.vacuum}: give a share of the image, 0 up to 1.")
+        for name in _POSITIVE:
+            if not (_is_number(getattr(self, name)) and getattr(self, name) > 0):
+                self._refuse(name, "give a positive number")
+            if name != "dose" and not np.isfinite(getattr(self, name)):
+                self._refuse(name, "give a positive number")
+        for name in ("rotation", "direction"):
+            if not _is_finite(getattr(self, name)):
+                self._refuse(name, "give a number, in degrees")
+        for name, (largest, meaning) in _NUMBERS.items():
+            if not _between(getattr(self, name), 0, largest):
+                self._refuse(name, f"give a number from 0 to {largest:g}, {meaning}")
+        for name in _LENGTHS:
+            if not _between(getattr(self, name), 0, self.cell / 2):
+                self._refuse(name, f"give px, from 0 to half a cell, {self.cell / 2:g}")
+        for name in ("vacuum", "nonpolar"):
+            if not (_between(getattr(self, name), 0, 1) and getattr(self, name) < 1):
+                self._refuse(name, "give a share of the image, 0 up to 1")
+        if not (_is_finite(self.thickness_gradient) and abs(self.thickness_gradient) < 1.5):
+            self._refuse("thickness_gradient", "give a number between -1.5 and 1.5")
+        for name in _PAIRS:
+            if getattr(self, name) is not None and not _is_pair(getattr(self, name)):
+                self._refuse(name, "give two numbers (x, y), in px")
+        for name in ("mistilt", "aberration_shift"):
+            if np.hypot(*getattr(self, name)) > self.cell / 2:
+                self._refuse(name, f"give a shift of half a cell or less, {self.cell / 2:g} px")
+        self._check_layers()
+        self._check_order()
+
+    def _refuse(self, name: str, remedy: str) -> None:
+        raise ValueError(f"{name}={getattr(self, name)!r}: {remedy}.")
+
+    def _check_layers(self) -> None:
+        if self.layers is None:
+            return
+        layers = list(self.layers)
+        for layer in layers:
+            numbers = len(layer) in (3, 4) and all(_is_finite(one) and one >= 0 for one in layer)
+            if not numbers or layer[0] < 1 or any(share > 1 for share in layer[3:]):
+                self._refuse(
+                    "layers",
+                    "give (cells, height of A, height of B), or these and the share of the "
+                    "displacement, 0 to 1, for each layer",
+                )
+        if not layers:
+            self._refuse("layers", "give one layer or more, or None")
+
+    def _check_order(self) -> None:
+        if self.order not in ORDERS:
+            self._refuse("order", f"give one of {', '.join(ORDERS)}")
+        if self.directions is not None:
+            if self.order != "domains":
+                self._refuse("directions", f"order={self.order!r} has its own; give None")
+            if not _are_numbers(self.directions):
+                self._refuse("directions", "give one number or more, in degrees")
+        if self.shares is not None:
+            n = self.n_domain_kinds
+            if self.order == "vortices":
+                self._refuse("shares", "vortices have no domains; give None")
+            if not _are_numbers(self.shares) or len(self.shares) != n or min(self.shares) < 0:
+                self._refuse("shares", f"give {n} numbers of 0 or more, one for each kind")
+            if not sum(self.shares) > 0:
+                self._refuse("shares", "give at least one share above 0")
+
+    @property
+    def n_domain_kinds(self) -> int:
+        """Number of kinds of domains: variants, or the two diagonals of lamellae."""
+        if self.order == "antiparallel":
+            return 2
+        return self.n_variants if self.directions is None else len(self.directions)
+
+    @property
+    def polar_layers(self) -> list[tuple[float, float]] | None:
+        """Thickness of each layer in cells and its share of the displacement; None if all is 1."""
+        if self.layers is None or all(len(layer) < 4 for layer in self.layers):
+            return None
+        return [(layer[0], layer[3] if len(layer) > 3 else 1.0) for layer in self.layers]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+
+
+def _is_finite(value: Any) -> bool:
+    return _is_number(value) and bool(np.isfinite(value))
+
+
+def _between(value: Any, smallest: float, largest: float) -> bool:
+    return _is_finite(value) and smallest <= value <= largest
+
+
+def _are_numbers(values: Any) -> bool:
+    return np.ndim(values) == 1 and len(values) > 0 and all(_is_finite(one) for one in values)
+
+
+def _is_pair(values: Any) -> bool:
+    return _are_numbers(values) and len(values) == 2
+
+
+def check_shape(shape: Any) -> tuple[int, int]:
+    """Rows and columns of an image; raise ValueError if they are not two whole numbers."""
+    if np.ndim(shape) != 1 or len(shape) != 2 or not all(is_whole_number(n) for n in shape):
+        raise ValueError(f"shape={shape!r}: give rows and columns, two whole numbers of 1 or more.")
+    return int(shape[0]), int(shape[1])
 
 
 def check_names(settings: dict[str, object], owner: str, without: tuple[str, ...] = ()) -> None:

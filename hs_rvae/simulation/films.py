@@ -19,8 +19,8 @@ import pandas as pd
 
 from . import imaging as _imaging
 from .distortions import FieldMaker, dislocation_field
-from .domains import order_parameter
-from .film_settings import FilmSettings, check_names
+from .domains import OrderParameter, order_parameter
+from .film_settings import FilmSettings, check_names, check_shape
 from .lattices import lattice_points, peak_heights
 from .truth import SimulatedTruth
 
@@ -35,22 +35,29 @@ def simulate_perovskite(
     n_variants: int = 4,
     shift: float = 1.8,
     direction: float = 45.0,
+    order: str = "domains",
+    directions: Sequence[float] | None = None,
+    shares: Sequence[float] | None = None,
     domain_size: float = 12.0,
     wall_width: float = 0.8,
     nonpolar: float = 0.0,
     chemistry: float = 0.35,
+    random_composition: float = 0.05,
     thickness_gradient: float = 0.2,
     tilt: float = 0.06,
+    mistilt: tuple[float, float] = (0.0, 0.0),
     strain: float = 0.005,
     scan_jitter: float = 0.1,
     dose: float = 150.0,
+    aberration: float = 0.0,
+    aberration_shift: tuple[float, float] = (4.0, 1.5),
     column_width: float = 0.11,
     disorder: float = 0.05,
     pixel_size: float = 0.015,
     aspect: float = 1.0,
     b_amplitude: float = 0.35,
     one_sublattice: bool = False,
-    layers: Sequence[tuple[int, float, float]] | None = None,
+    layers: Sequence[tuple[float, ...]] | None = None,
     vacuum: float = 0.0,
     dark: bool = False,
     dislocation: tuple[float, float] | None = None,
@@ -58,8 +65,8 @@ def simulate_perovskite(
 ) -> tuple[Any, SimulatedTruth]:
     """Simulate an [001] image of a ferroelectric perovskite with known truth.
 
-    Heavy A columns on the corners of a square lattice, light B columns in the cells, displaced in
-    one of ``n_variants`` directions per domain.
+    Heavy A columns on the corners of a square lattice, light B columns in the cells. B columns are
+    displaced, by default in one of ``n_variants`` directions per domain.
 
     Parameters
     ----------
@@ -72,27 +79,55 @@ def simulate_perovskite(
     n_variants : int
         2 or 4: domains whose displacements are 180 or 90 degrees apart.
     shift : float
-        Length of the B displacement inside a domain, in px.
+        Length of the B displacement inside a domain, in px, up to half a cell. 0 or a tiny number
+        gives a crystal without distortion.
     direction : float
         Direction of variant 0 with respect to the lattice, in degrees.
+    order : "domains", "vortices" or "antiparallel"
+        Pattern of the displacements. "domains": variants with walls. "vortices": the direction
+        turns continuously, around vortices on a square grid. "antiparallel": lamellae along a
+        diagonal of the cell, two cells wide, displaced to and fro (++--), in domains of both
+        diagonals. There the A columns move along the lamellae, by twice ``shift``. The B columns
+        stay, ``shift`` away from the mean of their four A neighbours.
+    directions : sequence of float, optional
+        Directions of the variants with respect to the lattice, in degrees, instead of
+        ``n_variants`` and ``direction``: ``(45, 135)`` for two variants 90 degrees apart.
+        ``[20, -20, 110, 70, 200, 160, 290, 250]`` are four turns of a general direction and of its
+        mirror image.
+    shares : sequence of float, optional
+        Shares of the domains, one number for each variant, or for each diagonal of "antiparallel".
+        They are met as well as the number of domains allows. If None, equal shares.
     domain_size : float
-        Mean diameter of a domain, in cells.
+        Mean diameter of a domain or of a vortex, in cells.
     wall_width : float
         Half width of a domain wall, in cells: the displacement goes as tanh(distance / width).
+        For vortices the radius of the core, in which the displacement falls to 0.
     nonpolar : float
         Share of the image (a disk) without displacement.
     chemistry : float
         Relative variation of the B peak height: it runs from 1 - chemistry to 1 + chemistry.
+    random_composition : float
+        Relative root mean square of the peak heights of single columns, at random, up to 0.3.
     thickness_gradient : float
         Relative change of all peak heights across the image.
     tilt : float
         Relative elongation of the columns along a direction that turns slowly over the image.
+    mistilt : tuple of float
+        Shift ``(x, y)`` in px of all B columns against the A columns in projection, because the
+        crystal is tilted off its zone axis. Columns are drawn out along it as if blurred with a
+        standard deviation of its length. The truth has it in ``x`` and ``y``, not in
+        ``displacement_x`` and ``displacement_y``.
     strain : float
         Root mean square of a smooth lattice strain.
     scan_jitter : float
         Root mean square of the horizontal offset of each scan row, in px.
     dose : float
         Counts per pixel at the peak of an A column; ``numpy.inf`` gives a noise-free image.
+    aberration : float
+        Share of the intensity in a side lobe of the probe, as by coma, up to 0.5. The truth has the
+        positions without it.
+    aberration_shift : tuple of float
+        Distance ``(x, y)`` of the side lobe from the probe, in px.
     column_width : float
         Gaussian sigma of a column, in cells.
     disorder : float
@@ -105,9 +140,11 @@ def simulate_perovskite(
         Peak height of a B column in units of an A column.
     one_sublattice : bool
         A crystal without B columns; the table of B sites is empty.
-    layers : sequence of (int, float, float), optional
+    layers : sequence of tuple of float, optional
         A superlattice along the second edge of the cell instead of ``b_amplitude``: thickness in
         cells, peak heights of A and B, repeated. A stays at the corners even where B is brighter.
+        A fourth number is the share of the displacement in the layer, 1 if it is not given. Layers
+        with 0 have no variant; the displacement falls to it as in a domain wall.
     vacuum : float
         Share of the image, at its right side, without crystal.
     dark : bool
@@ -128,7 +165,8 @@ def simulate_perovskite(
     Raises
     ------
     ValueError
-        If ``n_variants`` is not 2 or 4, a length is not positive, or ``vacuum`` is not in [0, 1).
+        If ``n_variants`` is not 2 or 4, a setting is outside its limits, or two of them do not go
+        together.
 
     Examples
     --------
@@ -145,15 +183,22 @@ def simulate_perovskite(
         n_variants=n_variants,
         shift=shift,
         direction=direction,
+        order=order,
+        directions=directions,
+        shares=shares,
         domain_size=domain_size,
         wall_width=wall_width,
         nonpolar=nonpolar,
         chemistry=chemistry,
+        random_composition=random_composition,
         thickness_gradient=thickness_gradient,
         tilt=tilt,
+        mistilt=mistilt,
         strain=strain,
         scan_jitter=scan_jitter,
         dose=dose,
+        aberration=aberration,
+        aberration_shift=aberration_shift,
         column_width=column_width,
         disorder=disorder,
         pixel_size=pixel_size,
@@ -222,6 +267,11 @@ def simulate_hexagonal(
     if n_variants not in (3, 6):
         raise ValueError(f"n_variants={n_variants}: a hexagonal lattice has 3 or 6 variants here.")
     check_names(settings, "simulate_hexagonal()")
+    if settings.get("order") == "antiparallel":
+        raise ValueError(
+            "order='antiparallel': lamellae need the diagonals of a square or rectangular cell; "
+            "use simulate_perovskite, or another order."
+        )
     settings = {"column_width": 0.10} | settings  # A columns are closer together
     film = FilmSettings(cell=cell, n_variants=n_variants, direction=direction, **settings)
     lattice = np.array([[1.0, 0.0], [0.5, np.sqrt(0.75)]])
@@ -252,18 +302,20 @@ def _simulate(
 
     The order of these steps is that of the random numbers.
     """
+    shape = check_shape(shape)
     rng = np.random.default_rng(film.random_state)
     size = np.array([shape[1], shape[0]], float)
     field = FieldMaker(rng, size, _MARGIN * film.cell, film.cell)
-    a, b, heights = _place_columns(crystal, size, film, rng)
-    order = order_parameter(b, size, rng, film)
+    a, b, origin, heights = _place_columns(crystal, size, film, rng)
+    order = order_parameter(a, b, origin, size, rng, film)
     distortion = _Distortion.draw(field, film)
     tilt_angle = field(20 * film.cell) * np.pi
     tilt_size = 1 + 0.3 * field(20 * film.cell)
     composition = field(5 * film.cell, uniform=True)(b)
-    b_columns = distortion.apply(b, order["displacement"], heights[1], size, rng)
+    b_columns = distortion.apply(b, order.b_moved, heights[1], size, rng)
     b_columns.peak *= 1 + film.chemistry * composition
-    a_columns = distortion.apply(a, np.zeros_like(a), heights[0], size, rng)
+    b_columns.xy += film.mistilt
+    a_columns = distortion.apply(a, order.a_moved, heights[0], size, rng)
 
     xy = np.vstack([a_columns.xy, b_columns.xy])
     peak = np.concatenate([a_columns.peak, b_columns.peak])
@@ -271,7 +323,7 @@ def _simulate(
     truth = SimulatedTruth(
         _inside(_table(a_columns), shape),
         _inside(_b_table(b_columns, order, composition, size, film), shape),
-        film.n_variants,
+        order.n_variants,
         float(film.cell),
     )
     return _as_signal(image, title, film.pixel_size), truth
@@ -279,8 +331,8 @@ def _simulate(
 
 def _place_columns(
     crystal: _Crystal, size: np.ndarray, film: FilmSettings, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, tuple[Any, Any]]:
-    """Positions of A and B columns at rest, and their peak heights."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[Any, Any]]:
+    """Positions of A and B columns at rest, a corner of a cell, and the peak heights."""
     margin = _MARGIN * film.cell
     grid = crystal.lattice, film.cell, film.rotation, size, margin, rng
     a, _ = lattice_points(crystal.a_places, *grid)
@@ -288,7 +340,8 @@ def _place_columns(
     edge = (1 - film.vacuum) * size[0] if film.vacuum else np.inf
     a, b = (xy[xy[:, 0] < edge] for xy in (a + origin, b + origin))
     b = b[:0] if film.one_sublattice else b
-    return a, b, peak_heights(a, b, size / 2 + origin, film)
+    corner = size / 2 + origin
+    return a, b, corner, peak_heights(a, b, corner, film)
 
 
 @dataclass
@@ -320,7 +373,7 @@ class _Distortion:
         if film.dislocation is not None:
             moved += dislocation_field(rest, film.dislocation, film.cell, film.rotation)
         thickness = 1 + film.thickness_gradient * (rest[:, 0] / size[0] - 0.5)
-        noise = 1 + 0.05 * rng.standard_normal(len(rest))
+        noise = 1 + film.random_composition * rng.standard_normal(len(rest))
         return _Columns(moved, peak * thickness * noise)
 
 
@@ -335,10 +388,14 @@ def _record(
 ) -> np.ndarray:
     """Image of the columns on their background, in counts."""
     sigma = film.column_width * film.cell
+    if any(film.mistilt):
+        tilt, tilt_angle = _imaging.elongation(tilt, tilt_angle, film.mistilt, sigma)
     image = _imaging.sum_of_columns(shape, xy, peak, sigma, tilt, tilt_angle, film.scan_jitter, rng)
     image += _imaging.background(shape, film.vacuum, sigma)
     if film.dark:
         image = _imaging.bright_field(image)
+    if film.aberration:
+        image = _imaging.aberrated(image, film.aberration, film.aberration_shift)
     if np.isfinite(film.dose):
         image = rng.poisson(image * film.dose).astype(np.float32)
     return image
@@ -351,7 +408,7 @@ def _table(columns: _Columns) -> pd.DataFrame:
 
 def _b_table(
     columns: _Columns,
-    order: dict[str, np.ndarray],
+    order: OrderParameter,
     composition: np.ndarray,
     size: np.ndarray,
     film: FilmSettings,
@@ -359,13 +416,13 @@ def _b_table(
     """Truth of the B columns."""
     edge = np.minimum(columns.xy, size - 1 - columns.xy).min(1) / film.cell
     return _table(columns).assign(
-        displacement_x=order["displacement"][:, 0],
-        displacement_y=order["displacement"][:, 1],
-        variant=order["variant"],
-        angle=order["angle"],
-        order=order["order"],
+        displacement_x=order.displacement[:, 0],
+        displacement_y=order.displacement[:, 1],
+        variant=order.variant,
+        angle=order.angle,
+        order=order.order,
         chemistry=composition,
-        wall_distance=order["wall_distance"],
+        wall_distance=order.wall_distance,
         edge_distance=edge,
     )
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.ndimage import shift as _moved
 
 # Of the probe's tail, in column widths (7 px for 2.9 px in measured HAADF images).
 _TAIL_WIDTH = 2.4
@@ -59,3 +60,19 @@ def background(shape: tuple[int, int], vacuum: float, sigma: float) -> float | n
 def bright_field(image: np.ndarray) -> np.ndarray:
     """Columns that take intensity from a transmitted background instead of adding to it."""
     return np.maximum(_TRANSMITTED - image, _VACUUM)
+
+
+def elongation(
+    tilt: np.ndarray, tilt_angle: np.ndarray, mistilt: tuple[float, float], sigma: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Elongation of columns, and its direction, when a mistilt draws them out as well."""
+    x, y = mistilt
+    drawn_out = np.sqrt(1 + (x**2 + y**2) / sigma**2) - 1
+    both = tilt * np.exp(2j * tilt_angle) + drawn_out * np.exp(2j * np.arctan2(y, x))
+    return np.abs(both), np.angle(both) / 2
+
+
+def aberrated(image: np.ndarray, share: float, move: tuple[float, float]) -> np.ndarray:
+    """Image by a probe with a side lobe: a share of the intensity is moved by (x, y) px."""
+    lobe = _moved(image.astype(float), move[::-1], order=1, mode="nearest")
+    return ((1 - share) * image + share * lobe).astype(np.float32)

@@ -35,15 +35,27 @@ def lattice_points(
     return points[keep], rng.uniform(-0.5, 0.5, 2) * cell
 
 
+def cell_coordinates(
+    xy: np.ndarray, lattice: np.ndarray, origin: np.ndarray, film: FilmSettings
+) -> np.ndarray:
+    """Places along the edges of the cell, in cells: whole numbers for columns on the corners."""
+    unturned = (xy - origin) @ turn_matrix(film.rotation).T
+    return unturned / film.cell @ np.linalg.inv(lattice)
+
+
+def layer_coordinate(xy: np.ndarray, origin: np.ndarray, film: FilmSettings) -> np.ndarray:
+    """Place along the second edge of the cell, in cells: A whole numbers, B halves."""
+    return (xy - origin) @ (turn_matrix(film.rotation)[1] / (film.cell * film.aspect))
+
+
 def peak_heights(
     a: np.ndarray, b: np.ndarray, origin: np.ndarray, film: FilmSettings
 ) -> tuple[Any, Any]:
     """Peak heights of A and B columns: two numbers, or one per column in a superlattice."""
     if film.layers is None:
         return 1.0, film.b_amplitude
-    cells, a_height, b_height = np.array(list(film.layers), float).T
-    along = turn_matrix(film.rotation)[1] / (film.cell * film.aspect)
+    cells, a_height, b_height = np.array([layer[:3] for layer in film.layers], float).T
     # A columns stand at whole numbers along the edge, B columns at halves.
-    places = [np.floor((xy - origin) @ along + 0.25) % cells.sum() for xy in (a, b)]
+    places = [np.floor(layer_coordinate(xy, origin, film) + 0.25) % cells.sum() for xy in (a, b)]
     layers = [np.searchsorted(np.cumsum(cells), place, side="right") for place in places]
     return a_height[layers[0]], b_height[layers[1]]

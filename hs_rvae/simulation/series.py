@@ -13,10 +13,21 @@ import pandas as pd
 from hs_rvae.checks import whole_number
 
 from . import imaging as _imaging
-from .film_settings import FilmSettings, check_names
+from .film_settings import FilmSettings, check_names, check_shape
 from .films import simulate_perovskite
 from .lattices import turn_matrix
 from .truth import SimulatedTruth
+
+# Drawn in single images alone, or variants that a turn does not lead to one another.
+_NOT_IN_A_SERIES = (
+    "tilt",
+    "mistilt",
+    "vacuum",
+    "dark",
+    "aberration",
+    "aberration_shift",
+    "directions",
+)
 
 
 def simulate_series(
@@ -57,8 +68,9 @@ def simulate_series(
     random_state : int or numpy.random.Generator, optional
         Seed of everything random.
     **settings
-        Settings of the film, as in :func:`simulate_perovskite`, except for ``tilt``, ``vacuum`` and
-        ``dark``, which a series does not have.
+        Settings of the film, as in :func:`simulate_perovskite`, except for ``tilt``, ``mistilt``,
+        ``vacuum``, ``dark``, ``aberration``, ``aberration_shift`` and ``directions``, which
+        a series does not have.
 
     Returns
     -------
@@ -84,7 +96,8 @@ def simulate_series(
     2
     """
     n_frames = whole_number(n_frames, "n_frames")
-    check_names(settings, "simulate_series()", without=("tilt", "vacuum", "dark"))
+    shape = check_shape(shape)
+    check_names(settings, "simulate_series()", without=_NOT_IN_A_SERIES)
     rng = np.random.default_rng(random_state)
     film = FilmSettings(**settings)
     cell, total = film.cell, np.array(drift, float) * (n_frames - 1)

@@ -22,12 +22,13 @@ class SimulatedTruth:
     a_sites, b_sites : pandas.DataFrame
         One row per column inside the image. Columns ``x``, ``y`` (px, as imaged without scan
         jitter), ``amplitude`` (peak height, units of an A column) and, in ``b_sites``,
-        ``displacement_x``, ``displacement_y`` (px, from the centre of the undistorted cell),
+        ``displacement_x``, ``displacement_y`` (px, from the centre of the A columns around it),
         ``variant`` (-1 = not polar), ``angle`` (rad, direction of the variant, NaN = not polar),
         ``order`` (length of the displacement in units of ``shift``), ``chemistry`` (-1 to 1),
-        ``wall_distance`` and ``edge_distance`` (cells).
+        ``wall_distance`` (cells, infinite without walls) and ``edge_distance`` (cells). Among
+        vortices all polar columns are variant 0, and ``angle`` is the direction of the column.
     n_variants : int
-        Number of equally spaced directions.
+        Number of variants, in equally spaced directions unless you gave others; 1 for vortices.
     cell : float
         Lattice parameter in px.
     """
