@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Meaning of the angles: a common zero from physics, and the wells of the variants."""
+"""Directions on the circle: a common zero, agreement, equally spaced wells."""
 
 from __future__ import annotations
 
