@@ -134,6 +134,9 @@ class RVAE(TransformerMixin, BaseEstimator):
     lattice_symmetry_ : int
         n if a turn of 360/n degrees maps the motif without its distortion onto itself, as far as
         the motif shows: 2, 3, 4 or 6; 1 if none does.
+    motif_symmetry_ : int
+        n if the angles of most sites are known up to turns of 360/n degrees only, because the motif
+        is the same after such a turn; 1 for a distortion.
     dropped_variance_ : float
         Share of the variance above the noise that the truncation in frequency drops.
     angle_scatter_ : float
@@ -635,6 +638,7 @@ class RVAE(TransformerMixin, BaseEstimator):
         self.angle_scatter_: float = self._model.angle_scatter
         self.n_latents_: int = self._model.n_latents
         self.lattice_symmetry_: int = self._model.lattice_symmetry
+        self.motif_symmetry_: int = self._model.motif_symmetry
         self.rotation_: str | bool = self._model.rotation or False
         self.verdict_: Verdict | None = self._model.verdict
         self.fit_id_ = fit_identity(*self._model.state())

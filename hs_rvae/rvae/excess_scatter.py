@@ -8,11 +8,10 @@ import numpy as np
 import scipy.optimize
 from torch import Tensor
 
-from hs_rvae.variants import count_variants, nearest_wells, wrap
+from hs_rvae.variants import find_groups, wrap
 
 _MIN_SITES = 50
 _ONE_SIGMA = 0.6827
-_MIN_RESULTANT = 0.8
 
 
 def scatter_about_wells(angle: np.ndarray, std: np.ndarray) -> float:
@@ -40,14 +39,15 @@ def scatter_about_wells(angle: np.ndarray, std: np.ndarray) -> float:
     >>> round(scatter_about_wells(angle, np.full(5000, 0.01)), 2)
     0.03
     """
-    n_wells = count_variants(angle) if len(angle) >= _MIN_SITES else 0
-    if not n_wells or np.abs(np.mean(np.exp(1j * n_wells * angle))) < _MIN_RESULTANT:
+    groups = find_groups(angle, std) if len(angle) >= _MIN_SITES else None
+    if groups is None or not groups.n_groups:
         return 0.0
-    well, residual, _ = nearest_wells(angle, n_wells)
-    for k in range(n_wells):
-        if (well == k).any():
-            residual[well == k] -= np.median(residual[well == k])
-    residual = np.abs(wrap(residual))
+    group, residual, _ = groups.assign(angle, least_probability=0.0)
+    for k in range(groups.n_groups):
+        if (group == k).any():
+            residual[group == k] -= np.median(residual[group == k])
+    used = np.isfinite(residual)
+    residual, std = np.abs(wrap(residual[used])), std[used]
 
     def excess(variance: float) -> float:
         return np.quantile(residual / np.sqrt(std**2 + variance), _ONE_SIGMA) - 1

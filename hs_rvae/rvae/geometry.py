@@ -203,6 +203,11 @@ class HarmonicGrid:
         matrix = self._matrix("harmonics_to_pixels", harmonics.device)
         return (flat @ matrix).reshape(n, self.window_size, self.window_size)
 
+    def noise_power(self) -> np.ndarray:
+        """Mean power of the harmonics of white noise of unit variance, (n_q, M + 1)."""
+        matrix = self._matrix("pixels_to_harmonics", torch.device("cpu")).numpy()
+        return (matrix**2).sum(0).reshape(self.n_q, self.n_orders, 2).sum(-1)
+
     def mean_image(self, harmonics: Tensor) -> Tensor:
         """Sub-image (w, w) without its disk, from its harmonics (n_q, M + 1).
 

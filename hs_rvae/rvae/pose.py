@@ -31,6 +31,7 @@ N_MODES = 6  # local modes of an angle posterior
 # Minimum strength of the template's distortion, in standard deviations of a site. Below it is
 # rounding or noise, and not a scale for the amplitudes of sites.
 _MIN_STRENGTH = 0.1
+_RESOLVED = 0.8  # length of the mean wave of a posterior that has one angle
 
 
 @dataclass
@@ -216,6 +217,19 @@ class PoseModel:
 def wrap(angle: Tensor) -> Tensor:
     """Angles in (-pi, pi]."""
     return -torch.remainder(-angle + np.pi, 2 * np.pi) + np.pi
+
+
+def motif_symmetry(posterior: AnglePosterior) -> int:
+    """Smallest n of 1, 2, 3, 4 and 6 for which sites have one angle up to turns of 360/n degrees.
+
+    Returns 1 if there is none.
+    """
+    for n in (1, 2, 3, 4, 6):
+        shrink = torch.exp(-0.5 * (n * posterior.widths) ** 2)
+        wave = (posterior.weights * shrink * torch.exp(1j * n * posterior.modes)).sum(1).abs()
+        if float(wave.median()) > _RESOLVED:
+            return n
+    return 1
 
 
 def modes_of(

@@ -5,6 +5,7 @@
 import logging
 
 import numpy as np
+import pandas as pd
 from hyperspy.signals import Signal1D
 
 from hs_rvae import diagnostics as _diagnostics
@@ -12,6 +13,7 @@ from hs_rvae import variants as _variants
 from hs_rvae.diagnostics import quantities as _quantities
 from hs_rvae.exceptions import TooFewSites
 from hs_rvae.files import check_place
+from hs_rvae.signals.origins import RVAE_NODE
 from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.rvae import RVAEMethods
 from hs_rvae.sites import columns as _columns
@@ -20,6 +22,13 @@ from hs_rvae.sites import units as _units
 _logger = logging.getLogger(__name__)
 
 _LEAST_RESULTANT = 0.5
+_FEWEST_CLEAR = 20  # sites outside walls; fewer do not show the groups
+# Parts of the groups of angles, as the metadata call them.
+_VARIANT_PARTS = {
+    "centres": "variant_directions",
+    "precision": "variant_directions_std",
+    "widths": "variant_widths",
+}
 _LEAST_ORDER = 0.5  # of the amplitude of a typical distorted site
 _CLEAR_ORDER = 0.8  # the same, of sites that are not in a wall
 
@@ -93,6 +102,9 @@ class MeaningMethods(RVAEMethods):
             offset, resultant, reason = _offset_to_displacements(sites, defined)
             if absolute and reason is None:
                 offset, resultant = 0.0, resultant * float(np.cos(offset))
+            elif absolute:
+                _logger.info("The angles are directions in the image; %s.", reason)
+                return 0.0, np.nan
         elif reference == "template" and absolute:
             offset, reason = 0.0, None
             resultant = float(np.exp(-(sites["angle_std"][defined] ** 2) / 2).mean())
@@ -127,96 +139,158 @@ class MeaningMethods(RVAEMethods):
     def assign_variants(
         self,
         n_variants="auto",
-        motif_symmetry=1,
+        motif_symmetry="auto",
         *,
         origin=None,
         least_order=_LEAST_ORDER,
         overwrite=False,
     ):
-        """Assign each site to the nearest of equally spaced wells of the angle.
+        """Assign each site to one of the groups that the angles lie in.
 
-        Writes the columns ``variant`` (0 ... n_variants - 1, counted from +x towards +y; -1 =
-        undefined) and ``variant_residual`` (angle minus well, rad). A site is undefined if its
-        ``order_amplitude`` is below `least_order` (no distortion, so no direction) or its angle is
-        as uncertain as half a well, be it by one broad mode of its posterior or by several. A
-        crystal in which typical sites are distorted by less than the noise of one site can tell
-        has no variants, unless its angles follow the displacements in the table (columns
-        ``displacement_x`` and ``displacement_y``): all sites are -1, with a warning.
+        Writes the columns ``variant`` (0, 1, ...; -1 = undefined) and ``variant_residual`` (angle
+        minus the direction of the variant, rad). Variants are numbered by ascending direction from
+        -22.5 degrees towards +y, so that those along the axes and the diagonals keep their numbers
+        if the angles move a little. :attr:`variants` lists their directions, widths and shares.
+        There are no variants where :attr:`rvae_verdict` is "nothing" or "continuous". A site is
+        undefined if its ``order_amplitude`` is below `least_order` (no distortion, so no
+        direction), or if its angle is uncertain or lies between the groups.
 
         Parameters
         ----------
         n_variants : int or "auto"
-            Number of wells; "auto" counts them (1, 2, 3, 4 or 6).
-        motif_symmetry : int
+            "auto": groups of any number and spacing, by evidence (a mixture on the circle against
+            a smooth density). A number: equally spaced directions, also of angles that turn
+            continuously.
+        motif_symmetry : int or "auto"
             n if the sub-image of a variant looks the same after a turn of 360/n degrees. Its angle
-            is then known up to such turns, and the wells lie within 360/n degrees: grains of an
-            undistorted square lattice differ by less than 90 degrees. For n > 1 the model has to
-            be at hand; where n turns map even the undistorted motif onto itself, so that no
-            distortion is needed to know the angle, `least_order` does not count.
+            is then known up to such turns, and variants lie within 360/n degrees: grains of an
+            undistorted square lattice differ by less than 90 degrees. "auto": that of the fitted
+            motif, 1 for the angles of a distortion.
         origin : float, optional
-            Direction of variant 0 in radians; None = the wells that fit the angles best.
+            Direction of variant 0 in radians. If None, the directions that fit the angles best.
         least_order : float
-            Least ``order_amplitude`` of a site with a variant, 1 being typical.
+            Minimum ``order_amplitude`` of a site with a variant, 1 being typical. It does not count
+            where the symmetry of the undistorted motif is that of `motif_symmetry`, so that no
+            distortion is needed to know the angle.
         overwrite : bool
             Whether columns of these names that you wrote are replaced.
 
         Returns
         -------
         int
-            Number of wells, 0 if there are none.
+            Number of variants, 0 if there are none.
 
         Raises
         ------
         ValueError
-            If `n_variants` or `motif_symmetry` is not usable, there is no column ``angle``, or a
-            column of yours would be replaced.
+            If an option is not usable, there is no column ``angle``, or a column of yours would be
+            replaced.
         RuntimeError
-            `motif_symmetry` above 1: if the stack has no model at hand.
+            `motif_symmetry` above 1: if the stack has no model.
 
         Examples
         --------
-        >>> stack.assign_variants(n_variants=4)  # doctest: +SKIP
+        >>> stack.assign_variants()  # doctest: +SKIP
         >>> stack.plot_site_map("variant")  # doctest: +SKIP
         """
         sites = self._sites_with("angle", "stack.rvae()")
         if n_variants != "auto" and not _is_count(n_variants):
             raise ValueError(f"n_variants={n_variants!r}: give a whole number or 'auto'.")
-        if not _is_count(motif_symmetry):
-            raise ValueError(f"motif_symmetry={motif_symmetry!r}: give a whole number, 1 if none.")
+        if motif_symmetry != "auto" and not _is_count(motif_symmetry):
+            raise ValueError(
+                f"motif_symmetry={motif_symmetry!r}: give a whole number, 1 if none, or 'auto'."
+            )
+        for name, value in (("origin", origin), ("least_order", least_order)):
+            if value is not None and not np.isfinite(value):
+                raise ValueError(f"{name}={value!r}: give a finite number.")
         written = ("variant", "variant_residual")
         sites.check_free(written, "stack.assign_variants", "assign_variants", overwrite)
-        # Turns of the motif itself become whole turns, and all below is as for any motif.
-        angle = _variants.wrap(motif_symmetry * sites["angle"])
-        std = motif_symmetry * self._angle_std_within(motif_symmetry)
-        turns = _divisors(motif_symmetry)
+        fold = self._motif_symmetry() if motif_symmetry == "auto" else int(motif_symmetry)
+        defined = self._defined(least_order)
+        turns = _divisors(fold)
         if turns and self._model_of_sites().lattice_symmetry_ in turns:
-            clear = defined = np.isfinite(angle)
-        else:
-            defined = _defined(sites, least_order)
-            # Where two of three variants meet, the angle looks like the opposite of the third.
-            clear = defined & distorted(sites, max(least_order, _CLEAR_ORDER))
-        if n_variants == "auto":
-            certain = std < np.pi / 2 if motif_symmetry > 1 else True
-            n_variants = _variants.count_variants(angle[clear & certain])
-        variant = np.full(len(sites), -1)
-        residual = np.full(len(sites), np.nan)
-        if n_variants and defined.any():
-            defined &= std < np.pi / n_variants
-            origin = None if origin is None else motif_symmetry * origin
-            found = _variants.nearest_wells(angle[defined], n_variants, origin)
-            variant[defined], residual[defined] = found[0], found[1] / motif_symmetry
+            defined = np.isfinite(sites["angle"])
+        groups, reason = self._groups(n_variants, fold, defined, origin, least_order)
+        variant, residual = np.full(len(sites), -1), np.full(len(sites), np.nan)
+        if groups is not None and groups.n_groups:
+            std = self._angle_std_within(fold)
+            std = std if len(std) == len(sites) else np.zeros(len(sites))
+            found = groups.assign(sites["angle"][defined], std[defined])
+            variant[defined], residual[defined] = found[:2]
         if not (variant >= 0).any():
-            _logger.warning(
-                "No variants: the sites have no distortion that stands out of their noise, or "
-                "their angles lie in no wells. All sites are undefined (-1). Look at "
-                "stack.plot_angle_histogram(), and at stack.plot_polar_map('displacement') for a "
-                "direction that turns continuously."
-            )
+            groups, variant[:] = None, -1
+            _logger.warning("No variants: %s. All sites are undefined (-1).", reason)
         values = dict(zip(written, (variant, residual), strict=True))
         sites.set_many(values, {"variant": "", "variant_residual": "rad"}, writer="assign_variants")
-        if self.metadata.has_item("Sub_images.rvae"):
-            self.metadata.set_item("Sub_images.rvae.n_variants", int(n_variants))
-        return int(n_variants)
+        self._note_variants(groups)
+        return 0 if groups is None else groups.n_groups
+
+    def _groups(self, n_variants, fold, defined, origin, least_order):
+        """Groups of the angles or None, and the reason for none in words."""
+        sites, verdict = self.sites, self.rvae_verdict
+        reason = (
+            "the angles lie in no groups; look at stack.plot_angle_histogram(), and at "
+            "stack.plot_polar_map('displacement') for a direction that turns continuously"
+        )
+        if not defined.any():
+            if verdict is not None and not verdict.found:
+                reason = f"{_uncapitalised(verdict.sentence)} (stack.rvae_verdict)"
+            else:
+                reason = "no site has a defined angle, as stack.sites['order_amplitude'] shows"
+            return None, reason
+        kind = "" if verdict is None else verdict.kind
+        if kind == "continuous" and n_variants == "auto":
+            return None, (
+                f"{_uncapitalised(verdict.sentence)} (stack.rvae_verdict); n_variants=4 divides "
+                "the directions into four"
+            )
+        # Where two variants meet, the angle may look like that of a third.
+        clear = defined & distorted(sites, max(least_order, _CLEAR_ORDER))
+        if len(_divisors(fold)) or clear.sum() < _FEWEST_CLEAR:
+            clear = defined
+        std = self._angle_std_within(fold)
+        std = std[clear] if len(std) == len(sites) else None
+        number = 1 if kind == "one direction" and n_variants == "auto" else n_variants
+        groups = _variants.find_groups(
+            sites["angle"][clear], std, fold=fold, n_groups=number, origin=origin
+        )
+        return groups, reason
+
+    def _note_variants(self, groups):
+        """Keep directions, widths and shares of the variants with the stack."""
+        if not self.metadata.has_item(RVAE_NODE):
+            return
+        node, empty = self.metadata.get_item(RVAE_NODE), groups is None
+        node.set_item("n_variants", 0 if empty else int(groups.n_groups))
+        for name, key in _VARIANT_PARTS.items():
+            values = [] if empty else [float(v) for v in getattr(groups, name)]
+            node.set_item(key, values)
+
+    @property
+    def variants(self):
+        """Directions of the variants, as a :class:`pandas.DataFrame`.
+
+        Index ``variant``; columns ``direction`` and ``direction_std`` (mean direction and its
+        standard error, rad; known far better than the angle of one site), ``width`` (scatter of
+        the sites' angles, rad), ``share`` (of the sites with a variant) and ``n_sites``.
+
+        Raises
+        ------
+        ValueError
+            If :meth:`assign_variants` has not been called.
+        """
+        node = self.metadata.get_item(RVAE_NODE)
+        if node is None or node.get_item("variant_directions") is None or self.sites is None:
+            raise ValueError("There are no variants; stack.assign_variants() finds them.")
+        keys = {"direction": "centres", "direction_std": "precision", "width": "widths"}
+        table = pd.DataFrame(
+            {k: np.asarray(node.get_item(_VARIANT_PARTS[part]), float) for k, part in keys.items()}
+        )
+        variant = np.asarray(self.sites["variant"], int)
+        table["n_sites"] = np.bincount(variant[variant >= 0], minlength=len(table))[: len(table)]
+        table["share"] = table["n_sites"] / max(table["n_sites"].sum(), 1)
+        table.index.name = "variant"
+        return table[["direction", "direction_std", "width", "share", "n_sites"]]
 
     def get_angle_posterior(self, n_angles=360):
         """Whole posterior of the angle of every site, as a signal.
@@ -440,6 +514,12 @@ class MeaningMethods(RVAEMethods):
             return np.nan, reason
         return -(self._angle_offset + float(np.arctan2(*mean))), None
 
+    def _motif_symmetry(self):
+        """Turns of the motif onto itself that its angles cannot tell apart."""
+        if self._turns("distortion") or self._rvae_model is None:
+            return 1
+        return int(self._rvae_model.motif_symmetry_)
+
     def _angle_std_within(self, motif_symmetry):
         """Standard deviations of the angles, turns of the motif itself not counted."""
         if motif_symmetry == 1:
@@ -466,6 +546,11 @@ class MeaningMethods(RVAEMethods):
                 "stack.sites.set('angle', values, 'rad')."
             )
         return sites
+
+
+def _uncapitalised(sentence):
+    """Sentence as a part of another one."""
+    return sentence[0].lower() + sentence[1:].rstrip(".")
 
 
 def distorted(sites, least_order=_LEAST_ORDER):

@@ -79,6 +79,9 @@ class ConvolutionalModel:
     dropped_variance: float
     angle_scatter: float = 0.0
 
+    #: Its encoder gives one angle for each site.
+    motif_symmetry = 1
+
     #: Decoded sub-images fill the window; those of the harmonic model end with the disk.
     whole_windows = True
 

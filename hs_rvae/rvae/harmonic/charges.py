@@ -20,6 +20,8 @@ from ..geometry import HarmonicGrid
 
 _SQUARE = 0.1  # power of orders 2 mod 4 in that of orders 0 mod 4, up to which a lattice is square
 _MIN_EXCESS = 2.0  # of the mean power of orders n, 2 n, ... over that of the others
+_RESOLVED = 0.2  # of the largest noise power: coefficients that the disk resolves
+_NOISE_QUANTILE = 0.05  # of the scatter of coefficients: those that are noise alone
 _BLUR = 0.7  # px, of the mean sub-image
 
 
@@ -42,16 +44,33 @@ def contrasts(harmonics: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum(power, 1e-30))
 
 
-def coherence(harmonics: np.ndarray, n: int) -> float:
-    """Share of the lattice's orders that the sites have in common, 0 to 1.
+def coherence(harmonics: np.ndarray, n: int, noise_power: np.ndarray) -> float:
+    """Share of the power of the lattice's orders that the sites have in common, without noise.
 
-    It is near 1 in one crystal and low where the lattice turns from site to site. Strong
-    coefficients count most, because weak ones are noise.
+    It is near 1 in one crystal and low where the lattice turns from site to site.
+
+    Parameters
+    ----------
+    harmonics : numpy.ndarray, shape (n_sites, n_q, M + 1)
+        At the same contrast.
+    n : int
+        Symmetry of the lattice.
+    noise_power : numpy.ndarray, shape (n_q, M + 1)
+        Power of the harmonics of white noise of unit variance.
+
+    Returns
+    -------
+    float
     """
-    lattice = harmonics[:, :, max(n, 2) :: max(n, 2)]
-    power = (np.abs(lattice) ** 2).mean(0)
-    common = np.abs(lattice.mean(0)) ** 2
-    return float((common * power).sum() / max((power**2).sum(), 1e-30))
+    mean = harmonics.mean(0)
+    scatter = (np.abs(harmonics - mean) ** 2).mean(0)
+    seen = noise_power > _RESOLVED * noise_power.max()
+    seen[:, 0] = False
+    noise = np.quantile(scatter[seen] / noise_power[seen], _NOISE_QUANTILE) * noise_power
+    lattice = slice(max(n, 2), None, max(n, 2))
+    common = (np.abs(mean[:, lattice]) ** 2).sum()
+    varying = max(float((scatter - noise)[:, lattice].sum()), 0.0)
+    return float(common / max(common + varying, 1e-30))
 
 
 def charged_orders(n_orders: int, n: int, charge: int) -> list[tuple[int, bool]]:

@@ -363,6 +363,7 @@ class _Fit:
         self.basis = ChargeBasis.fit(some, self.n, 1, max(_N_COMPONENTS))
         self.patterns = deformation_patterns(mean, grid, self.n, some.mean(0))
         self.cage, self.shear, self.dipole = (self.basis.pair(*p) for p in self.patterns.values())
+        self.noise_power = grid.noise_power()
         self.offsets, self.displacements = offsets, displacements
         self.y = self.basis.coordinates(self.harmonics)
 
@@ -460,7 +461,7 @@ class _Fit:
             "zero": zero_evidence * asymmetry,
             "largest": float(np.sqrt((length**2).mean())) / self.offsets.cell,
             "poled": float(np.hypot(*u.mean(0))) / max(scatter, 1e-12),
-            "coherence": coherence(self.harmonics[self.some], self.n),
+            "coherence": coherence(self.harmonics[self.some], self.n, self.noise_power),
             "n_pairs": float(self.offsets.n_pairs),
         }
         scale = float(np.quantile(length, 0.6))

@@ -69,6 +69,8 @@ class HarmonicModel:
         Finds the angles where the distortion turns; None where the whole motif does.
     verdict : Verdict or None
         What the evidence allows to state; None without angles.
+    motif_symmetry : int
+        Turns of the motif onto itself that the angles of single sites do not tell apart.
     """
 
     grid: HarmonicGrid
@@ -84,6 +86,7 @@ class HarmonicModel:
     shifts: ShiftModel | None = None
     distortion: Distortion | None = None
     verdict: Verdict | None = None
+    motif_symmetry: int = 1
 
     #: Decoded sub-images end with the disk.
     whole_windows = False
@@ -186,6 +189,7 @@ class HarmonicModel:
             None if recentred is None else recentred.model,
             motif.distortion,
             motif.verdict,
+            motif.symmetry,
         )
 
     @torch.no_grad()
@@ -358,6 +362,7 @@ class HarmonicModel:
         """Tensors, and a header that JSON can hold, for :meth:`from_state`."""
         tensors, header = state_of(self, "content", self.content)
         numbers = ("level", "scale", "n_sites_fit", "dropped_variance", "angle_scatter")
+        numbers += ("motif_symmetry",)
         header["rotation"] = bool(self.pose.rotation)
         header["n_latents"] = int(self.content.n_latents)
         if self.shifts is not None:
@@ -462,6 +467,7 @@ class _Motif:
     scatter: float
     distortion: Distortion | None
     verdict: Verdict | None
+    symmetry: int = 1
 
 
 class _MotifFit:
@@ -546,7 +552,9 @@ class _MotifFit:
         order = pose.fit_order(harmonics, model, posterior.angle)
         amplitude = order.amplitude(harmonics, posterior.angle)
         scatter = scatter_of_posterior(posterior, amplitude, order)
-        return _Motif(model, order, align(harmonics, posterior.angle), scatter, None, verdict)
+        common = align(harmonics, posterior.angle)
+        symmetry = pose.motif_symmetry(posterior)
+        return _Motif(model, order, common, scatter, None, verdict, symmetry)
 
     def _static(self, distortion: Distortion | None, verdict: Verdict | None) -> _Motif:
         """Motif that stays, with or without a distortion that turns."""

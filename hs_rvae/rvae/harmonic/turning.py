@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-LATTICE_TURNS = 0.8  # coherence below which the lattice itself turns: crystals have 0.86 or more
+# Coherence below which the lattice may turn, and below which it does: crystals have 0.96 or more,
+# an orthoperovskite with turning cages 0.88, grains and twins 0.3.
+_MAY_TURN, _TURNS = 0.93, 0.8
 
 
 @dataclass
@@ -85,7 +87,7 @@ def choose_turning(
         return None, verdict
     sites = harmonics.cpu().numpy()
     if rotation == "motif":
-        return None, _judge_motif(sites, places, angles_of_motif(), {}, {})
+        return None, _judge_motif(sites, places, angles_of_motif(), {}, {}, grid)
     seed = int(torch.randint(2**62, (1,), generator=generator))
     mean = grid.mean_image(harmonics.mean(0).cpu()).numpy()
     rng = np.random.default_rng(seed)
@@ -95,9 +97,9 @@ def choose_turning(
     evidence = {k: v for k, v in found.evidence.items() if np.isfinite(v)}
     limits = {k: v for k, v in THRESHOLDS.items() if k in evidence}
     limits["wells"] = max(limits["wells"], THRESHOLDS["wells_per_gain"] * evidence["gain"])
-    limits["coherence"] = LATTICE_TURNS
-    if rotation == "auto" and (found.kind == "nothing" or evidence["coherence"] < LATTICE_TURNS):
-        verdict = _judge_motif(sites, places, angles_of_motif(), evidence, limits)
+    limits["coherence"] = _MAY_TURN
+    if rotation == "auto" and (found.kind == "nothing" or evidence["coherence"] < _MAY_TURN):
+        verdict = _judge_motif(sites, places, angles_of_motif(), evidence, limits, grid)
         if verdict.found:
             return None, _logged(verdict)
     notes = _cautions(len(sites), found.evidence["n_pairs"])
@@ -111,15 +113,16 @@ def _judge_motif(
     angle: np.ndarray,
     evidence: dict[str, float],
     limits: dict[str, float],
+    grid: HarmonicGrid,
 ) -> Verdict:
     """Verdict on the angles of a turning motif."""
     offsets = LatticeOffsets(places.positions, places.strata)
     order, threshold, multiple = angular_order(angle, offsets)
     if "coherence" not in evidence:
         n = lattice_symmetry((np.abs(sites.mean(0)[:, 1:]) ** 2).sum(0))
-        evidence = evidence | {"coherence": coherence(sites, n)}
-        limits = limits | {"coherence": LATTICE_TURNS}
-    turns = order > threshold or evidence["coherence"] < LATTICE_TURNS
+        evidence = evidence | {"coherence": coherence(sites, n, grid.noise_power())}
+        limits = limits | {"coherence": _MAY_TURN}
+    turns = order > threshold or evidence["coherence"] < _TURNS
     evidence = evidence | {"angular_order": order, "n_pairs": float(offsets.n_pairs)}
     limits = limits | {"angular_order": threshold}
     few = len(sites) < FEW_SITES or offsets.n_pairs == 0
