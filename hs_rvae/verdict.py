@@ -56,6 +56,9 @@ class Verdict:
         Cautions: few sites, no positions of other sites.
     tested : bool
         Whether other cells were available to test the angles.
+    multiple : int
+        n if other cells predict n times the angle, but not smaller multiples: angles then have a
+        meaning up to turns of 360/n degrees.
 
     Examples
     --------
@@ -72,6 +75,7 @@ class Verdict:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     tested: bool = True
+    multiple: int = 1
 
     @property
     def sentence(self) -> str:

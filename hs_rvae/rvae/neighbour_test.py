@@ -114,7 +114,7 @@ class LatticeOffsets:
 
 
 def angular_order(angle: np.ndarray, offsets: LatticeOffsets) -> tuple[float, float, int]:
-    """Multiple of the angle that other cells predict best.
+    """Multiple of the angle that other cells predict.
 
     Columns that are tilted more and more across an image imitate even multiples, so those have
     to be predicted better.
@@ -130,7 +130,8 @@ def angular_order(angle: np.ndarray, offsets: LatticeOffsets) -> tuple[float, fl
     order, threshold : float
         Predicted share of ``exp(i p angle)`` and its threshold. 0 and 1 if all angles are alike.
     multiple : int
-        The p of 1, 2, 3, 4 and 6 whose share exceeds its threshold most.
+        The smallest p of 1, 2, 3, 4 and 6 whose share exceeds its threshold. If none does, the one
+        that comes closest.
     """
     found = [(-1.0, 0.0, 1.0, 1)]
     for p in (1, 2, 3, 4, 6):
@@ -138,7 +139,8 @@ def angular_order(angle: np.ndarray, offsets: LatticeOffsets) -> tuple[float, fl
         if 1 - abs(wave.mean()) ** 2 > _MIN_SPREAD:
             order, threshold = offsets.predicted(wave), ODD_ORDER if p % 2 else EVEN_ORDER
             found.append((order - threshold, order, threshold, p))
-    return max(found)[1:]
+    above = [one for one in found if one[0] > 0]
+    return (above[0] if above else max(found))[1:]
 
 
 def _lattice(xy: np.ndarray) -> tuple[np.ndarray, float]:

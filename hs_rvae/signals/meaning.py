@@ -251,10 +251,23 @@ class MeaningMethods(RVAEMethods):
         std = self._angle_std_within(fold)
         std = std[clear] if len(std) == len(sites) else None
         number = 1 if kind == "one direction" and n_variants == "auto" else n_variants
-        groups = _variants.find_groups(
-            sites["angle"][clear], std, fold=fold, n_groups=number, origin=origin
-        )
+        options = {"fold": fold, "n_groups": number, "origin": origin}
+        groups = _variants.find_groups(sites["angle"][clear], std, **options)
+        walls = self._in_walls(groups, clear, std) if number == "auto" and fold == 1 else None
+        if walls is not None:
+            std = None if std is None else std[~walls]
+            groups = _variants.find_groups(sites["angle"][clear][~walls], std, **options)
         return groups, reason
+
+    def _in_walls(self, groups, clear, std):
+        """Mask of the clear sites in groups that are walls between domains; None without any."""
+        sites = self.sites
+        variant = groups.assign(sites["angle"][clear], std)[0]
+        rows = np.flatnonzero(clear)
+        found = _variants.groups_in_walls(
+            sites.xy[rows], variant, groups.centres, self._strata(rows)
+        )
+        return np.isin(variant, found) if found else None
 
     def _note_variants(self, groups):
         """Keep directions, widths and shares of the variants with the stack."""

@@ -7,17 +7,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-# Minimum signal-to-noise ratio of the distortion of a typical distorted site. A crystal without
-# distortion, whose motif is the noise of its sites, reaches 4.7; one displaced by 3 % of the cell
-# at 50 counts per pixel 6.6 (simulated films).
-LEAST_SIGNAL = 5.5
-# Agreement of angles with displacements that shows a distortion at any signal-to-noise ratio:
-# angles of crystals without distortion reach 0.2, with 0.4 px in cells of 26 px 0.6 or more.
-LEAST_AGREEMENT = 0.5
-_ALIKE = 0.8  # resultant length of directions that are nearly all the same
-
-_SYMMETRIES = (1, 2, 3, 4, 6)
-
 
 def wrap(angle: ArrayLike) -> np.ndarray:
     """Angles in (-pi, pi].
@@ -86,64 +75,6 @@ def agreement(angle: np.ndarray, direction: np.ndarray, weights: np.ndarray | No
         * common_offset(direction, np.zeros(len(angle)), weights)[1]
     )
     return float(np.round((resultant - expected) / max(1 - expected, 1e-12), 9)) + 0.0
-
-
-def miss_displacements(angle: np.ndarray, direction: np.ndarray, length: np.ndarray) -> bool:
-    """Test for angles that are nearly all alike although displacements turn.
-
-    Parameters
-    ----------
-    angle, direction, length : numpy.ndarray, shape (n,)
-        Angles of the sites, directions of their displacements (rad), and their lengths.
-
-    Returns
-    -------
-    bool
-
-    Examples
-    --------
-    >>> direction = np.array([0.0, 1.5, 3.0, 4.5])
-    >>> miss_displacements(np.full(4, 0.1), direction, np.ones(4))
-    True
-    >>> miss_displacements(direction + 0.1, direction, np.ones(4))
-    False
-    """
-    if len(angle) == 0 or not np.any(length):
-        return False
-    alike, turned = (common_offset(a, np.zeros(len(a)), length)[1] for a in (angle, direction))
-    if alike < _ALIKE or turned > _ALIKE:
-        return False
-    return agreement(angle, direction, length) < LEAST_AGREEMENT
-
-
-def count_variants(angle: np.ndarray) -> int:
-    """Number of equally spaced wells that the angles lie in.
-
-    It is the smallest n of 1, 2, 3, 4, 6 whose n-fold angles are nearly as much alike as those of
-    the best n.
-
-    Parameters
-    ----------
-    angle : numpy.ndarray, shape (n,)
-        Defined angles, in radians.
-
-    Returns
-    -------
-    int
-        0 if the angles do not lie in wells.
-
-    Examples
-    --------
-    >>> count_variants(np.array([0.1, 0.1 + np.pi / 2, 0.1, 0.1 + np.pi]))
-    4
-    """
-    if not len(angle):
-        return 0
-    resultant = {n: np.abs(np.mean(np.exp(1j * n * np.asarray(angle)))) for n in _SYMMETRIES}
-    best = max(resultant.values())
-    if best < 0.5:
-        return 0
-    return min(n for n, length in resultant.items() if length >= 0.9 * best)
 
 
 def folded_std(modes: np.ndarray, weights: np.ndarray, widths: np.ndarray, fold: int) -> np.ndarray:

@@ -553,7 +553,7 @@ class _MotifFit:
         amplitude = order.amplitude(harmonics, posterior.angle)
         scatter = scatter_of_posterior(posterior, amplitude, order)
         common = align(harmonics, posterior.angle)
-        symmetry = pose.motif_symmetry(posterior)
+        symmetry = max(pose.motif_symmetry(posterior), verdict.multiple)
         return _Motif(model, order, common, scatter, None, verdict, symmetry)
 
     def _static(self, distortion: Distortion | None, verdict: Verdict | None) -> _Motif:

@@ -129,11 +129,12 @@ def _judge_motif(
     return Verdict(
         "turning motif" if turns or few else "nothing",
         "motif",
-        (f"{multiple}-fold angle",),
+        ("angle",),
         evidence,
         limits,
         _cautions(len(sites), offsets.n_pairs),
         tested=not few,
+        multiple=multiple if order > threshold and not few else 1,
     )
 
 
