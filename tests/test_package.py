@@ -61,16 +61,17 @@ STEPS = [
     "simulation",
     "data",
     "variants",
+    "verdict",
 ]
 LEARNING = {"rvae", "decomposition", "embedding", "clustering"}
 ALLOWED = {step: set(STEPS[:i]) for i, step in enumerate(STEPS)}
-ALLOWED |= {room: {*STEPS[: STEPS.index("sites") + 1], "variants"} for room in LEARNING}
+ALLOWED |= {room: {*STEPS[: STEPS.index("sites") + 1], "variants", "verdict"} for room in LEARNING}
 ALLOWED |= {
     "": set(),
     "log": set(),
     "diagnostics": {"exceptions", "sites"},
     "plots": {"masked_arrays", "checks", "progress", "files", "sites"},
-    "report": {"exceptions", "files", "sites", "variants"},
+    "report": {"exceptions", "files", "sites", "variants", "verdict"},
     "signals": {*STEPS, "diagnostics", "plots", "report"},
     "cli": {*STEPS, "log", "plots", "signals", "package"},
     "__main__": {"cli"},
