@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the instrument may print on a value: intensity, shape of the columns, edges of the image."""
 
+from __future__ import annotations
+
 import numpy as np
 from scipy.spatial import cKDTree
 
@@ -11,7 +13,7 @@ _AROUND = 9  # sites that the shape of the columns is averaged over
 _DISK = 0.15  # radius of a column's core in distances between sites
 
 
-def column_intensity(blocks, offsets, radius):
+def column_intensity(blocks: np.ndarray, offsets: np.ndarray | None, radius: float) -> np.ndarray:
     """
     Intensity of the column and of the background in each sub-image.
 
@@ -41,12 +43,14 @@ def column_intensity(blocks, offsets, radius):
     return np.column_stack([mean, low])
 
 
-def disk_radius(xy):
+def disk_radius(xy: np.ndarray) -> float:
     """Radius of the core of a column, px: 0.15 distances between sites, at least 1.5 px."""
     return max(1.5, _DISK * spacing(xy))
 
 
-def ellipse(xy, sigma_x, sigma_y, rotation):
+def ellipse(
+    xy: np.ndarray, sigma_x: np.ndarray, sigma_y: np.ndarray, rotation: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """
     How elongated columns are, and in which direction, as means over nine neighbouring sites.
 
@@ -78,7 +82,7 @@ def ellipse(xy, sigma_x, sigma_y, rotation):
     return np.expm1(np.abs(vector)), np.angle(vector)
 
 
-def edge_distance(xy, shape=None):
+def edge_distance(xy: np.ndarray, shape: tuple[int, int] | None = None) -> np.ndarray:
     """
     Distance of each site to the nearest edge of the image, px.
 

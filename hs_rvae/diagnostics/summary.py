@@ -2,7 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What stands out of a comparison, in words."""
 
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
 from .dependence import BLOCK_LENGTHS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: What it may mean that a value follows a quantity.
 MEANING = {
@@ -25,7 +33,7 @@ _IN_WORDS = {
 }
 
 
-def in_words(table, quantities):
+def in_words(table: pd.DataFrame, quantities: Collection[str]) -> list[str]:
     """One line for each pair that stands out, the strongest first."""
     lines, seen, along = [], set(), set()
     for row in table[table["follows"]].sort_values("coefficient", ascending=False).itertuples():
@@ -48,7 +56,7 @@ def in_words(table, quantities):
     return lines or ["Nothing stands out of chance."]
 
 
-def too_smooth(table):
+def too_smooth(table: pd.DataFrame) -> list[str]:
     """A line for each value whose map is too smooth for blocks of a third of the image."""
     return [
         f"{name} varies so slowly that one image holds few independent parts of it: do not lean "

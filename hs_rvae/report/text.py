@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a report says: figures of merit, the outcome in words, settings and versions."""
 
+from __future__ import annotations
+
 import hashlib
 import importlib.metadata
 import inspect
 import numbers
 import platform
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +17,9 @@ from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.files import file_of
 from hs_rvae.sites import units as _units
 from hs_rvae.variants import miss_displacements
+
+if TYPE_CHECKING:
+    from ..diagnostics import Diagnostics
 
 _LIBRARIES = (
     *("hs_rvae", "hyperspy", "atomap", "torch", "numpy", "scipy", "pandas"),
@@ -25,7 +31,7 @@ _MANY_UNDEFINED = 0.5
 _SAMPLE = 1000  # sites whose reconstruction is compared with the data
 
 
-def figures_of_merit(stack, random_state=0):
+def figures_of_merit(stack: Any, random_state: int = 0) -> list[tuple[str, str, str]]:
     """
     Numbers that say how good an analysis is.
 
@@ -65,7 +71,7 @@ def figures_of_merit(stack, random_state=0):
     return rows + _of_model(stack, random_state)
 
 
-def n_wells(stack):
+def n_wells(stack: Any) -> int:
     """Number of wells that variants were assigned to, be they empty or not; 0 = no variants."""
     variant = stack.sites["variant"]
     given = stack.metadata.get_item("Sub_images.rvae.n_variants", 0)
@@ -73,16 +79,16 @@ def n_wells(stack):
     return max(given, int(np.nanmax(variant)) + 1) if (variant >= 0).any() else 0
 
 
-def _is_calibrated(axis):
+def _is_calibrated(axis: Any) -> bool:
     return _units.is_calibrated(axis.units)
 
 
-def _of_model(stack, random_state):
+def _of_model(stack: Any, random_state: int) -> list[tuple[str, str, str]]:
     """Figures of merit of the model, if it is at hand."""
-    rows = []
     model = model_of(stack)
     if model is None:
-        return rows
+        return []
+    rows = []
     agreement = start_agreement(model)
     if agreement is not None:
         text = "least agreement of the other random starts with the likeliest; 1 = the same angles"
@@ -101,7 +107,7 @@ def _of_model(stack, random_state):
     return rows
 
 
-def _explained(stack, random_state):
+def _explained(stack: Any, random_state: int) -> tuple[float | None, int]:
     """Share of the variance that the model explains, and the number of sites judged."""
     count, some = len(stack.sites), stack
     if count > _SAMPLE:
@@ -120,7 +126,7 @@ def _explained(stack, random_state):
     return 1 - float((left[seen][:, inside] ** 2).mean() / data.var()), int(seen.sum())
 
 
-def model_of(stack):
+def model_of(stack: Any) -> Any:
     """The model that wrote the stack's table, or None."""
     try:
         return stack._model_of_sites()
@@ -128,13 +134,13 @@ def model_of(stack):
         return None
 
 
-def start_agreement(model):
+def start_agreement(model: Any) -> float | None:
     """Least agreement of the random starts with the likeliest, or None."""
     agreement = np.asarray(model.history_.get("start_agreement", ()), dtype=float)
     return float(agreement.min()) if agreement.size and np.isfinite(agreement).all() else None
 
 
-def outcome(stack, diagnostics):
+def outcome(stack: Any, diagnostics: Diagnostics | None) -> tuple[list[str], list[str]]:
     """
     The result in sentences, what needs care first.
 
@@ -216,7 +222,7 @@ def outcome(stack, diagnostics):
     return found, cautions
 
 
-def settings(stack):
+def settings(stack: Any) -> list[tuple[str, str]]:
     """
     Everything that was chosen, by name.
 
@@ -245,13 +251,13 @@ def settings(stack):
     return rows
 
 
-def _plain(value):
+def _plain(value: object) -> str:
     if value is None:
         return "chosen by itself"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def versions():
+def versions() -> list[tuple[str, str]]:
     """
     Versions of what took part.
 
@@ -270,7 +276,7 @@ def versions():
     return rows
 
 
-def about_image(stack):
+def about_image(stack: Any) -> list[tuple[str, str]]:
     """
     What identifies the image.
 
@@ -307,7 +313,7 @@ def about_image(stack):
     return rows
 
 
-def image_of(stack):
+def image_of(stack: Any) -> Any:
     """
     The image that the sites of a stack are in, or the series; None if it is not at hand.
 
