@@ -108,7 +108,7 @@ def _add_analyse(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )  # fmt: skip
     analyse.add_argument(
         "--clusters", type=_count, metavar="N",
-        help="also sort the sites into so many classes of angle and content, or auto",
+        help="also sort the sites into this number of classes of angle and content, or auto",
     )  # fmt: skip
     analyse.add_argument(
         "--model", type=Path, metavar="FILE", help="apply this model instead of fitting one"
@@ -145,7 +145,7 @@ def _count(text: str) -> int | str:
 def _count_only(text: str) -> int:
     """A whole number from 1 on."""
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
     return int(text)
 
 
@@ -171,7 +171,7 @@ _MARKS = {
 
 
 def _check_results(folder: Path, name: str) -> None:
-    """Refuse a folder in which a file of the user's has the name of a result."""
+    """Refuse a folder with a file of the user's that has the name of a result."""
     taken = [
         path
         for ending, marks in _MARKS.items()
@@ -261,7 +261,7 @@ def _one_of(signals: list[Any], name: str, number: int | None) -> Any:
 
 
 def _is_image(signal: Any) -> bool:
-    """Whether it is one image, and not of colours as overlays and screenshots are."""
+    """Return True for one image; images of colours, such as screenshots, do not count."""
     axes = signal.axes_manager
     return (
         axes.signal_dimension == 2
@@ -271,7 +271,7 @@ def _is_image(signal: Any) -> bool:
 
 
 def _analyse(options: argparse.Namespace) -> None:
-    """From an image to a report, with the options of the command line."""
+    """Analyse an image and write the report, with the options of the command line."""
     import hs_rvae
 
     _settle()
@@ -330,7 +330,7 @@ def _analyse(options: argparse.Namespace) -> None:
 
 
 def _register(stack: Any) -> str:
-    """Give the angles a zero with a meaning if there is one; says which."""
+    """Give the angles a zero with a meaning if there is one; return its name in words."""
     for reference in ("displacement", "template"):
         if np.isfinite(stack.register_angle(reference)[1]):
             return f"angles registered by {reference}"
@@ -468,6 +468,6 @@ def _write(stack: Any, folder: Path, name: str) -> None:
 
 
 def _save(stack: Any, folder: Path, name: str) -> None:
-    """The model and the stack, which notes where the model is."""
+    """Save the model, then the stack, whose metadata name the file of the model."""
     stack.rvae_model.save(folder / f"{name}.safetensors")
     stack.save(folder / f"{name}.zspy", overwrite=True)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What callers hand to the learning verbs: options by name, seeds, estimators of their own."""
+"""Arguments of the learning verbs: options by name, seeds, estimators of the caller's."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def as_seed(random_state: int | np.random.Generator | np.random.RandomState | No
     Parameters
     ----------
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None
-        One number is drawn from a generator; None: from the operating system.
+        One number is drawn from a generator. If None, it comes from the operating system.
 
     Returns
     -------
@@ -149,7 +149,7 @@ numpy.random.Generator or None.
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """What draws from NumPy's global generator meanwhile draws from another one, with a seed.
+    """Put another generator, with a seed, in the place of NumPy's global one meanwhile.
 
     Some estimators cannot be given a seed: Isomap, or a step of a pipeline. Afterwards the global
     generator is as it was, to the bit.
@@ -169,7 +169,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def own_copy(estimator: Any, argument: str = "algorithm", seed: int | None = None) -> Any:
-    """An unfitted copy of an estimator of the caller's, which stays as it is.
+    """An unfitted copy of an estimator; that of the caller stays as it is.
 
     Parameters
     ----------

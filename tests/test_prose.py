@@ -29,15 +29,9 @@ PENDING = [
     "docs/examples/*",
     "docs/upcoming_changes/*",
     "docs/user_guide/*",
-    "hs_rvae/cli.py",
     "hs_rvae/embedding.py",
-    "hs_rvae/options.py",
     "hs_rvae/clustering/*",
     "hs_rvae/decomposition/*",
-    "hs_rvae/diagnostics/*",
-    "hs_rvae/plots/*",
-    "hs_rvae/plots/interactive/*",
-    "hs_rvae/report/*",
     "hs_rvae/signals/*",
 ]
 

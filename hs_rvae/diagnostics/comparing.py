@@ -35,7 +35,7 @@ _LEAST_REST = 0.01  # share of the variance below which a map is nothing but a p
 @dataclass(frozen=True)
 class Diagnostics:
     """
-    How far angle and latents follow the instrument and each other.
+    Dependence of angle and latents on the instrument and on each other.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Diagnostics:
         ``n_sites`` (sites compared), ``length`` (correlation length of the value's map, px) and
         ``block`` (side of the shuffled blocks, px).
     summary : tuple of str
-        What stands out, in words, the strongest first, then what was left out.
+        Dependences that stand out, in words, the strongest first, then values that were left out.
     """
 
     table: pd.DataFrame

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Dependence of two maps, and what it is by chance: maps whose blocks are shuffled."""
+"""Dependence of two maps, and its value by chance: maps whose blocks are shuffled."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ def without_plane(xy: np.ndarray, ranks: np.ndarray, is_angle: bool = False) -> 
 
 def correlation_length(xy: np.ndarray, rest: np.ndarray, n_sites: int = 1500) -> float:
     """
-    Distance over which a map stays alike, in the units of `xy`.
+    Correlation length of a map, in the units of `xy`.
 
-    Where the autocorrelation has fallen to 1/e of that of nearest neighbours; 0 if not even these
-    are alike.
+    The distance at which the autocorrelation has fallen to 1/e of that of nearest neighbours; 0 if
+    not even these are alike.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def spacing(xy: np.ndarray) -> float:
 
 
 class BlockShuffle:
-    """Which site's value stands at each place after the blocks of a map were shuffled."""
+    """Shuffle the blocks of a map: the numbers of the sites whose values come to given places."""
 
     def __init__(self, xy: np.ndarray, places: np.ndarray, side: float) -> None:
         self.low, self.size = xy.min(0), np.maximum(np.ptp(xy, axis=0), 1e-9) * (1 + 1e-9)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the instrument may print on a value: intensity, shape of the columns, edges of the image."""
+"""Quantities of the instrument that may bias a value: intensity and shape of columns, edges."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def column_intensity(blocks: np.ndarray, offsets: np.ndarray | None, radius: flo
     offsets : numpy.ndarray of shape (k, 2) or None
         Column minus middle of the window, (x, y) in px.
     radius : float
-        Of the disk around the column, px.
+        Radius of the disk around the column, px.
 
     Returns
     -------
@@ -52,9 +52,9 @@ def ellipse(
     xy: np.ndarray, sigma_x: np.ndarray, sigma_y: np.ndarray, rotation: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """
-    How elongated columns are, and in which direction, as means over nine neighbouring sites.
+    Elongation of columns and its direction, as means over nine neighbouring sites.
 
-    A single weak column looks elongated by noise alone, in any direction, the more the weaker it
+    A single weak column appears elongated by noise alone, in any direction, the more the weaker it
     is. As vectors such errors average out, whereas a tilt is the same in neighbouring columns.
 
     Parameters
@@ -63,7 +63,7 @@ def ellipse(
     sigma_x, sigma_y : numpy.ndarray of shape (n,)
         Widths along the two axes, px; NaN where a fit failed.
     rotation : numpy.ndarray of shape (n,)
-        Of the axis of `sigma_x`, rad.
+        Rotation of the axis of `sigma_x`, rad.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def edge_distance(xy: np.ndarray, shape: tuple[int, int] | None = None) -> np.nd
     ----------
     xy : numpy.ndarray of shape (n, 2)
     shape : tuple of int, optional
-        Rows and columns of the image. None: the box around the sites.
+        Rows and columns of the image. If None, the box around the sites takes its place.
 
     Returns
     -------

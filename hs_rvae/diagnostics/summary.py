@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stands out of a comparison, in words."""
+"""Dependences that stand out of a comparison, in words."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def in_words(table: pd.DataFrame, quantities: Collection[str]) -> list[str]:
 def too_smooth(table: pd.DataFrame) -> list[str]:
     """A line for each value whose map is too smooth for blocks of a third of the image."""
     return [
-        f"{name} varies so slowly that one image holds few independent parts of it: do not lean "
-        "on its row."
+        f"{name} varies too slowly across the image for a reliable estimate: one image holds "
+        "few independent parts of it."
         for name, rows in table.groupby("value", sort=False)
         if BLOCK_LENGTHS * rows["length"].iloc[0] > 1.5 * rows["block"].iloc[0]
     ]

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How many sites point where."""
+"""Histogram of the directions of the sites."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Means of clusters, and the curve from which their number is chosen."""
+"""Means of clusters, and the curve for the choice of their number."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def plot_cluster_metric(
     font_size: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw how a metric depends on the number of clusters, and the number it prefers.
+    """Draw a metric against the number of clusters, and mark the number it prefers.
 
     Parameters
     ----------

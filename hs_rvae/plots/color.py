@@ -4,7 +4,7 @@
 
 Polar colours are made in OKLab (B. Ottosson, 2020, https://bottosson.github.io/posts/oklab),
 where equal distances look about equally large: at one amplitude all directions have the same
-lightness and chroma, so that no direction looks stronger than another.
+lightness and chroma, so that no direction appears stronger than another.
 """
 
 from __future__ import annotations

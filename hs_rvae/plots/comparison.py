@@ -31,7 +31,7 @@ def plot_comparison(
     rows: Sequence[str] = ("angle", "latent", "histogram", "manifold"),
     font_size: float = 8.0,
 ) -> Figure:
-    """Draw what each setting says about the same crystal: a column per setting.
+    """Draw the results of each setting on the same crystal: a column per setting.
 
     From top to bottom: the map of the angle, the map of the first latent from -2.5 to 2.5, the
     histogram of the angle, and the sub-images decoded over the latents.

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far angle and latents follow the instrument, as a table of colours."""
+"""Dependence of angle and latents on the instrument, as a table of colours."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def plot_diagnostics(
     font_size: float | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw how far the values of a model follow the instrument and each other.
+    """Draw the dependence of a model's values on the instrument and on each other.
 
     One row per value, one column per quantity: instrument left, the values themselves right. Each
     cell shows the information coefficient (0: independent, 1: one determines the other); those

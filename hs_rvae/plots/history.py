@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the fit of a model went."""
+"""Course of the fit of a model."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def plot_history(
     font_size: float | None = None,
     ax: Any = None,
 ) -> Figure | SubFigure:
-    """Draw how the angles and the content of a model were fitted, in two panels.
+    """Draw the course of the fit of angles and content of a model, in two panels.
 
     Left: the log-likelihood after each iteration of the angle fit. Right: loss, reconstruction,
     KL divergence and validation loss after each epoch of the content network. All in nat per
@@ -133,6 +133,6 @@ def _panels(ax: Any, n: int, width: float) -> list[Axes]:
 
 
 def _draw(ax: Axes, values: np.ndarray, **style: Any) -> None:
-    """A curve over 1, 2, ...; a single value as a dot, which a line would not show."""
+    """Draw a curve over 1, 2, ...; a single value as a dot, because a line would not show it."""
     steps = np.arange(1, len(values) + 1)
     ax.plot(steps, values, linewidth=1.2, marker="o" if len(values) == 1 else None, **style)

@@ -175,7 +175,7 @@ def plot_sublattices(
             )
         groups[name] = low + (xy + 0.5) * step
     if not groups:
-        raise ValueError("sublattices holds none: there is nothing to draw")
+        raise ValueError("sublattices is empty: there is nothing to draw")
     font_size = panels.font_size_for(font_size, ax)
     ax = plot_image(
         image, region=region, scale_bar=scale_bar, title=title, font_size=font_size, ax=ax
@@ -233,9 +233,9 @@ def plot_sub_image(
     unit : str
         Unit of `extent`.
     limits : tuple of float, optional
-        Intensities at black and white; by default the least and the largest.
+        Intensities at black and white; by default the lowest and the highest.
     disk : bool
-        Whether to draw the circle inscribed in the window: beyond it the model sees nothing.
+        Whether to draw the circle inscribed in the window: the model uses only the pixels inside.
     cmap, scale_bar, title, font_size, ax
         As in :func:`hs_rvae.plots.plot_image`.
 

@@ -23,14 +23,14 @@ _SLIDER = (2.0, 3.0)  # mm below the map, and high
 def frames_of(
     sites: SiteTable, image: Any, frame: int | None, labels: Sequence[str] | None
 ) -> Frames | None:
-    """What a map needs to show frames of a series, or None for a table of one image.
+    """Frames of a series for a map, or None for a table of one image.
 
     Parameters
     ----------
     sites : SiteTable
     image : array of shape (n_frames, ny, nx) or None
     frame : int or None
-        To show first; None: the first there is.
+        Frame to show first. If None, the first there is.
     labels : list of str or None
 
     Returns
@@ -45,7 +45,7 @@ def frames_of(
     if "frame" not in sites.columns:
         if frame is not None:
             raise ValueError(
-                f"frame={frame!r}: the table has no column 'frame', it is no series: "
+                f"frame={frame!r}: the table has no column 'frame', it is not of a series: "
                 "leave frame out"
             )
         return None
@@ -60,7 +60,7 @@ class Frames:
     Attributes
     ----------
     numbers : numpy.ndarray of int
-        Of the frames that have sites.
+        Numbers of the frames that have sites.
     shown : int
         The frame on display.
     """
@@ -93,7 +93,7 @@ class Frames:
         return self.sites.take(rows), image, rows
 
     def label(self) -> str:
-        """What the frame on display is called."""
+        """Name of the frame on display."""
         return f"frame {self.shown}" if self.labels is None else self.labels[self.shown]
 
     def add_to(

@@ -43,10 +43,10 @@ def is_flat(width: float, height: float) -> bool:
 
 
 def fit_figure(ax: Any, width: float) -> None:
-    """Give our own figure the size at which axes of fixed aspect fill `width` mm.
+    """Resize our own figure so that axes of fixed aspect fill `width` mm.
 
-    A layout engine alone would leave bands beside or above a map, as it does not know the shape
-    of what it arranges. A map much higher than wide gets a narrower figure.
+    A layout engine alone would leave bands beside or above a map, because it ignores the shape
+    of the axes that it arranges. A map much higher than wide gets a narrower figure.
     """
     figure = ax.figure
     pad = 0.6  # mm
@@ -70,10 +70,10 @@ def fit_figure(ax: Any, width: float) -> None:
 
 
 def reserve(ax: Any, side: float = 0.0, below: float = 0.0) -> None:
-    """Make room in the user's figure for what will stand `side` mm beside and `below` mm under it.
+    """Make room in the user's figure: `side` mm beside the axes, `below` mm under them.
 
-    Without a layout engine the axes are shrunk, else things would fall on the neighbours. Layout
-    engines (and ``tight_layout`` later on) are told of the margins by an invisible artist.
+    Without a layout engine the axes are shrunk; otherwise bars would fall on the neighbours. Layout
+    engines (and ``tight_layout`` later on) take the margins from an invisible artist.
     """
     figure = ax.figure
     if figure.get_layout_engine() is None:
@@ -86,7 +86,7 @@ def reserve(ax: Any, side: float = 0.0, below: float = 0.0) -> None:
 
 
 class _Margins(Artist):
-    """Tells a layout engine the margins that axes of fixed aspect need.
+    """Invisible artist that gives a layout engine the margins of axes of fixed aspect.
 
     An engine measures from the box it allots, whereas bars and labels stand around the smaller
     box that the aspect leaves: it would reserve too little, and cut them when the box shrinks.
@@ -198,6 +198,6 @@ def format_colorbar(bar: Any, label: str, font_size: float) -> Any:
 
 
 def extend_beyond(values: np.ndarray, low: float, high: float) -> str:
-    """Which ends of a colour bar need an arrow, in the words of Matplotlib."""
+    """Ends of a colour bar that need an arrow, in the words of Matplotlib."""
     below, above = np.nanmin(values) < low, np.nanmax(values) > high
     return "both" if below and above else "min" if below else "max" if above else "neither"

@@ -166,7 +166,7 @@ def _mosaic(images: np.ndarray, gap: float) -> np.ndarray:
 
 
 def _is_even(values: np.ndarray) -> bool:
-    """Whether values have one distance, so that the axis can carry the latent itself."""
+    """Return True for values of one distance, so that the axis can carry the latent itself."""
     steps = np.diff(np.sort(values))
     return len(values) > 1 and steps[0] > 0 and np.allclose(steps, steps[0])
 

@@ -97,7 +97,7 @@ def site_points(sites: SiteTable) -> np.ndarray:
 
 
 def marker_diameter(points: np.ndarray, otherwise: float = 1.0) -> float:
-    """Diameter in data units at which markers nearly touch.
+    """Diameter of markers that nearly touch, in data units.
 
     0.95 times the lower 5th percentile of the nearest-neighbour distances, so that markers stay
     apart where the lattice is compressed, and a few double detections do not shrink them all.

@@ -59,7 +59,7 @@ def save_movie(
         With a column ``frame``.
     column : str
     frames : iterable of int, optional
-        None: all that have sites.
+        If None, all that have sites.
     fps : float
         Frames per second.
     dpi : float

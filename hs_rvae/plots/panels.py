@@ -33,7 +33,7 @@ _CORNERS = ("lower left", "lower right", "upper left", "upper right")
 
 
 def font_size_for(font_size: float | None, ax: Any) -> float:
-    """Font size in points: as given, else 8 in our own figures and the user's in theirs."""
+    """Font size in points: as given; otherwise 8 in new figures, Matplotlib's in given axes."""
     if font_size is not None:
         return float(font_size)
     if ax is None:
@@ -61,9 +61,9 @@ def open_axes(
     ax : matplotlib.axes.Axes or None
     font_size : float or None
     height : float
-        Of a new figure, in units of its width.
+        Height of a new figure, in units of its width.
     width : float, optional
-        Of a new figure, in mm; by default one column at this font size.
+        Width of a new figure, in mm; by default one column at this font size.
     polar : bool
 
     Returns
@@ -143,7 +143,7 @@ class MapFrame:
     new: bool  # the figure is ours
 
     def finish(self, title: str | None) -> Axes:
-        """Title, and the size of our own figure, which needs all else to be in place."""
+        """Set the title, then the size of our own figure: all else must be in place."""
         return finish_axes(self.ax, title, self.font_size, fit=self.new)
 
 
@@ -158,7 +158,7 @@ def open_map(
     side: float = 0.0,
     below_flat: float | None = None,
 ) -> MapFrame:
-    """Draw what lies below the sites.
+    """Draw everything below the sites.
 
     Parameters
     ----------
@@ -179,7 +179,9 @@ def open_map(
     if marker_size is not None and not marker_size > 0:
         raise ValueError(f"marker_size={marker_size!r} must be above 0, in calibrated units")
     if isinstance(scale_bar, str) and scale_bar not in _CORNERS:
-        raise ValueError(f"scale_bar={scale_bar!r} is no corner: take one of {_CORNERS}, or True")
+        raise ValueError(
+            f"scale_bar={scale_bar!r} is not a corner: take one of {_CORNERS}, or True"
+        )
     if image is None:
         diameter = marker_size or markers.marker_diameter(points)
         low = np.nanmin(points, axis=0) - 0.75 * diameter
@@ -240,7 +242,7 @@ def draw_image(
     extent : tuple of float
         (left, right, bottom, top) in data units.
     cmap : str or Colormap, optional
-        Of an image without colours.
+        Map of an image without colours.
     aspect : float or str
     **style
         Passed to ``imshow``: limits, zorder.
@@ -269,7 +271,7 @@ def add_scale_bar(
     avoid: np.ndarray | None = None,
     font_size: float = _FONT_SIZE,
 ) -> AnchoredSizeBar:
-    """White scale bar on a dark box, which reads on any image.
+    """Draw a white scale bar on a dark box, readable on any image.
 
     Parameters
     ----------

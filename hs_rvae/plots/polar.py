@@ -66,14 +66,15 @@ def plot_polar_map(
         displacement_x_calibrated and displacement_y_calibrated.
     amplitude : str or None
         Column with the amplitude, or name of a vector of which the length is taken. ``"auto"``
-        is the length if `angle` names a vector, else the column latent_0. None: direction alone.
+        is the length if `angle` names a vector, otherwise the column latent_0. If None, the
+        direction alone.
     sign : {1, -1}
-        -1 turns every direction by 180 degrees, and the caption says so. Whether the polarisation
+        -1 turns every direction by 180 degrees, and the caption states it. Whether the polarisation
         points along a displacement or against it depends on the material and on which column
         moved: it is the user's to state.
     signed : bool, optional
-        Whether the sign of the amplitude has a meaning; by default if any value is negative, but
-        for order_amplitude, whose negative values are noise and shown as 0.
+        Whether the sign of the amplitude has a meaning; by default if any value is negative,
+        except for order_amplitude, whose negative values are noise and shown as 0.
         With False the modulus is shown.
     limits : tuple of float, optional
         Amplitudes (low, high) at -1 and 1, or at 0 and 1 if not signed. By default high is the
@@ -245,7 +246,7 @@ def plot_color_wheel(
 
 @dataclass
 class PolarScale:
-    """Colours by direction and amplitude, and what the wheel says about them."""
+    """Colours by direction and amplitude, and the caption of their wheel."""
 
     direction: np.ndarray  # (n,), on the map
     defined: np.ndarray  # (n,), bool
@@ -360,7 +361,7 @@ def _components(sites: SiteTable, name: str) -> list[str] | None:
 
 
 def _label(vector: str) -> str:
-    """Name of a vector for the caption, where the unit tells that it is calibrated."""
+    """Name of a vector for the caption, where the unit shows that it is calibrated."""
     return vector.removesuffix("_calibrated")
 
 

@@ -65,7 +65,7 @@ def plot_scatter(
     contours : bool
         Whether to draw the lines of equal density.
     kind, cmap, limits, percentiles
-        Of the colours, as in `hs_rvae.plots.plot_site_map`.
+        Options of the colours, as in `hs_rvae.plots.plot_site_map`.
     marker_size : float, optional
         Diameter in points; by default smaller where there are more sites.
     alpha : float, optional

@@ -54,9 +54,9 @@ def plot_site_map(
         Name of the column.
     image : numpy.ndarray, optional
         (ny, nx) parent image, drawn in grey below the sites with a scale bar; without it the
-        axes carry calibrated ticks. Of a series, an array (n_frames, ny, nx), NumPy or dask.
+        axes carry calibrated ticks. For a series, an array (n_frames, ny, nx), NumPy or dask.
     frame : int, optional
-        The frame of a series to show first; None is the first there is. A new figure has a slider
+        The frame of a series to show first. If None, the first there is. A new figure has a slider
         for the others, ``ax.frame_slider``. Colours are the same in all frames.
     frame_labels : list of str, optional
         What the frames are called; "frame 0" and so on by default.

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Settings of Matplotlib that change the content of a figure, not its looks."""
+"""Settings of Matplotlib that change the content of a figure, not its style."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ FIXED: Any = {
 
 def independent(draw: Callable[P, R]) -> Callable[P, R]:
     """
-    Make a figure independent of the settings in :data:`FIXED`, whatever matplotlibrc says.
+    Make a figure independent of the settings in :data:`FIXED`, whatever stands in matplotlibrc.
 
     Parameters
     ----------

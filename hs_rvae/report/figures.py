@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The figures of a report: what is drawn, its caption, and why it is not drawn."""
+"""The figures of a report: drawings with captions, and reasons for those left out."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def draw_figures(stack: Any, diagnostics: Diagnostics | None) -> tuple[list[Figu
 
 
 def _plan(stack: Any, diagnostics: Diagnostics | None) -> Iterator[Planned]:
-    """Yield title, caption, what draws it, and why it cannot be drawn, None if it can."""
+    """Yield title, caption, function that draws, and the reason if it cannot, otherwise None."""
     yield from _maps(stack)
     yield from _of_model(stack)
     if "cluster" in stack.sites:
@@ -127,7 +127,7 @@ def _maps(stack: Any) -> Iterator[Planned]:
 
 
 def _of_model(stack: Any) -> Iterator[Planned]:
-    """Content, and how it was fitted."""
+    """Content, and the course of its fit."""
     sites, size, no_model = stack.sites, _map_size(stack), _no_model(stack)
     for name in sites.numbered("latent")[:_MOST_LATENTS]:
         yield (
@@ -159,7 +159,7 @@ def _of_model(stack: Any) -> Iterator[Planned]:
 
 
 def _of_classes(stack: Any) -> Iterator[Planned]:
-    """Classes of sites, and what they look like on average."""
+    """Classes of sites, and their mean sub-images."""
     cluster, unlabelled = stack.sites["cluster"], None
     if cluster.dtype.kind != "i" or not (cluster >= 0).any():
         unlabelled = "column 'cluster' holds no labels."
@@ -178,14 +178,14 @@ def _of_classes(stack: Any) -> Iterator[Planned]:
 
 
 def _no_value(sites: SiteTable, *names: str) -> str | None:
-    """Say that no site has a finite value in all of these columns; None if one has."""
+    """Return a note if no site has a finite value in all of these columns, otherwise None."""
     if np.isfinite(sites[list(names)]).all(axis=1).any():
         return None
     return f"no site has a finite value of {' and '.join(names)}."
 
 
 def _no_model(stack: Any) -> str | None:
-    """Say which call brings the model; None if it is at hand."""
+    """Return the call that brings the model; None if it is available."""
     try:
         stack.rvae_model  # noqa: B018
     except RuntimeError as error:
@@ -219,7 +219,7 @@ def _png(figure: Any) -> str:
 
 
 def _is_flat(stack: Any) -> bool:
-    """Whether maps of the stack are strips, with the colour bar below."""
+    """Return True if maps of the stack are strips, with the colour bar below."""
     xy = stack.sites.xy * stack.sites.pixel_size
     width, height = np.ptp(xy, axis=0)
     return bool(height < 0.35 * width)

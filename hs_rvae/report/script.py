@@ -38,7 +38,7 @@ _OWN = ("x", "y", "offset_x", "offset_y")  # written when windows are cut
 
 @dataclass
 class Script:
-    """How to repeat an analysis."""
+    """Lines that repeat an analysis, and the calls that they leave out."""
 
     text: str  # Python
     not_repeated: list  # of str: calls, each with the reason
@@ -54,7 +54,7 @@ def make_script(stack: Any, image: Any, about: Mapping[str, str]) -> Script:
     image : hyperspy.api.signals.Signal2D or None
         Its image, or series.
     about : dict of str to str
-        What is known of the image; see :func:`hs_rvae.report.text.about_image`.
+        Description of the image; see :func:`hs_rvae.report.text.about_image`.
 
     Returns
     -------
@@ -141,7 +141,7 @@ def checksum(values: np.ndarray) -> int:
 
 
 def _is_cut_from(stack: Any, image: Any) -> bool:
-    """Whether a sample of the sub-images is what the image gives at their positions."""
+    """Return True if a sample of the sub-images can be cut again from the image, bit for bit."""
     size, sites = stack.metadata.get_item("Sub_images.window_size"), stack.sites
     centring = stack.metadata.get_item("Sub_images.centring")
     data = stack.data.reshape(-1, *stack.data.shape[-2:])
@@ -171,7 +171,7 @@ def _is_series(image: Any) -> bool:
 
 
 def _exact() -> str:
-    """Option with which pandas reads numbers to the last bit; from 3.1 on it always does."""
+    """Option for pandas to read numbers to the last bit; from 3.1 on it always does."""
     major, minor = map(int, importlib.metadata.version("pandas").split(".")[:2])
     return "" if (major, minor) >= (3, 1) else ', float_precision="round_trip"'
 
@@ -254,7 +254,7 @@ def _from_table(names: list[str], sites: SiteTable) -> list[str]:
 
 
 def _call_lines(calls: list[dict[str, Any]], stack: Any) -> list[str]:
-    """The calls, in the order in which they were made, or why not."""
+    """The calls in their order; in the place of those left out, the reason."""
     lines = []
     repeated = [call for call in calls if not call["reason"]]
     lazy = repeated[0]["lazy"] if repeated else stack._lazy

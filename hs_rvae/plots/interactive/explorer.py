@@ -26,9 +26,9 @@ _ROWS = 15
 
 
 class Explorer(SiteNavigator):
-    """Map, scatter of two columns, and what is known about the site that was clicked on.
+    """Map, scatter of two columns, and details of the site that was clicked on.
 
-    Both the map and the scatter answer to the mouse, as :class:`SiteNavigator` says. Below them
+    Both the map and the scatter answer to the mouse, as in :class:`SiteNavigator`. Below them
     stand the site's sub-image, its reconstruction by the model, the posterior of its angle and its
     row of the table.
 
@@ -42,8 +42,8 @@ class Explorer(SiteNavigator):
         Column that colours map and scatter.
     details : callable
         Takes the number of a site; returns a dict with ``sub_image`` (h, w), ``model`` (h, w) or
-        a text that says why there is none, and ``posterior``: angles (rad) and probabilities, or
-        such a text.
+        a text with the reason why there is none, and ``posterior``: angles (rad) and
+        probabilities, or such a text.
     extent : tuple of float, optional
         (left, right, bottom, top) of a sub-image on its calibrated axes.
     unit : str

@@ -4,7 +4,7 @@
 
 Nothing but events of Matplotlib is used, so that it works in windows (Qt, Tk, Gtk) and in
 notebooks (ipympl) alike. All of them are disconnected when the figure is closed. What changes from
-site to site is drawn upon a copy of the rest, which takes a second to draw for 20,000 sites.
+site to site is drawn upon a copy of all else, which takes a second to draw for 20,000 sites.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class SiteNavigator:
     sites : SiteTable
         Sites of one image.
     color : str or None
-        Column that colours the sites; None: all alike.
+        Column that colours the sites. If None, all are alike.
     image : numpy.ndarray, optional
         (ny, nx) parent image, drawn below the sites.
     take : callable, optional
@@ -116,7 +116,7 @@ class SiteNavigator:
         return plt.figure(figsize=(6.4, 3.2 if self._is_flat() else 5.6), layout="none")
 
     def _is_flat(self) -> bool:
-        """Whether the map is a strip."""
+        """Return True if the map is a strip."""
         if self._image is not None:
             height, width = self._image.shape
         else:
@@ -171,7 +171,7 @@ class SiteNavigator:
         shown: np.ndarray,
         grow: Callable[[], float] | None = None,
     ) -> None:
-        """Axes in which every site has a place, and can be clicked on or drawn around."""
+        """Add axes with a place for every site, to click on and to draw around."""
         (ring,) = ax.plot(
             [], [], "o", mfc="none", mec="white", mew=1.6, ms=9, zorder=10, gid="current site"
         )
@@ -185,13 +185,13 @@ class SiteNavigator:
         self._add_moving(ring, path)
 
     def _add_moving(self, *artists: Artist) -> None:
-        """What changes from site to site: drawn by itself, upon a copy of all else."""
+        """Add artists that change from site to site, to be drawn alone upon a copy of all else."""
         for artist in artists:
             artist.set_animated(True)
             self._moving.append(artist)
 
     def _on_draw(self, event: Any) -> None:
-        """Keep a copy of the figure without what moves, then draw that too."""
+        """Keep a copy of the figure without the moving artists, then draw these too."""
         canvas = event.canvas
         if not canvas.is_saving() and hasattr(canvas, "copy_from_bbox"):
             self._background = canvas.copy_from_bbox(self.figure.bbox)
@@ -202,13 +202,13 @@ class SiteNavigator:
                 artist.draw(event.renderer)
 
     def _fit_rings(self) -> None:
-        """Rings around sites of the present size, which a zoom changes."""
+        """Fit the rings to the size of the sites, because a zoom changes it."""
         for field in self._fields:
             if field["grow"] is not None:
                 field["ring"].set_markersize(max(field["grow"]() + 3, 7))
 
     def _refresh(self) -> None:
-        """Draw what moves, upon the copy of the rest if there is one."""
+        """Draw the moving artists, upon the copy of all else if there is one."""
         canvas = self.figure.canvas
         if self._background is None or not hasattr(canvas, "restore_region"):
             canvas.draw_idle()
@@ -241,7 +241,7 @@ class SiteNavigator:
         field["path"].set_data(*places.T)
 
     def _draw_piece(self, field: dict[str, Any], places: np.ndarray) -> None:
-        """The last piece of a path, upon what stands there: the rest may take long to draw."""
+        """Draw the last piece of a path, upon the present canvas: a full drawing may take long."""
         canvas = self.figure.canvas
         if self._background is None or not hasattr(canvas, "restore_region"):
             canvas.draw_idle()
@@ -337,7 +337,7 @@ class SiteNavigator:
             follow(self.site)
 
     def _show_details(self) -> None:
-        """For figures that show more than the map."""
+        """Show details of the site, in figures with more than the map."""
 
     def _title(self) -> str:
         chosen = f", {self.selection.size} chosen" if self.selection.size else ""
@@ -382,7 +382,7 @@ class SiteNavigator:
         self.figure.canvas.draw_idle()
 
     def _show_selection(self) -> None:
-        """For figures that show more of the chosen sites."""
+        """Show the chosen sites, in figures with more than the map."""
 
     def select_sites(self) -> Any:
         """Take the chosen sites out.
