@@ -121,7 +121,7 @@ def plot_angle_histogram(
     else:
         ax.bar(centres, counts, width=width, color=colors, linewidth=0)
         # The other half of the bin that the cut divides.
-        cut = colors[0] if color is None else color
+        cut = colors[0] if isinstance(colors, np.ndarray) else colors
         ax.bar(half, counts[0], width=width, color=cut, linewidth=0)
         for line in lines:
             ax.axvline(line, color="0.3", linewidth=0.8, linestyle="--", zorder=0)

@@ -187,8 +187,6 @@ def plot_cluster_metric(
             fontsize=font_size,
         )
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlabel("number of clusters", fontsize=font_size)
-    ax.set_ylabel(_NAMES.get(metric, metric), fontsize=font_size)
-    ax.tick_params(labelsize=font_size - 1)
+    panels.label_axes(ax, "number of clusters", _NAMES.get(metric, metric), font_size)
     ax.yaxis.get_offset_text().set_fontsize(font_size - 1)
     return panels.finish_axes(ax, title, font_size)

@@ -59,6 +59,18 @@ def axis_values(sites: SiteTable, name: str) -> tuple[np.ndarray, str]:
     return values, columns.label(name, unit)
 
 
+def axis_points(sites: SiteTable, x: str, y: str) -> tuple[np.ndarray, str, str]:
+    """Values (n, 2) of two columns, as their axes show them, and the labels of both axes.
+
+    Raises
+    ------
+    KeyError, ValueError
+        As `column_values`.
+    """
+    (values_x, label_x), (values_y, label_y) = axis_values(sites, x), axis_values(sites, y)
+    return np.column_stack([values_x, values_y]), label_x, label_y
+
+
 def turn(name: str, unit: str) -> tuple[float, float]:
     """One period (low, high) of a column of angles, in degrees; of an axis from 0 on."""
     period = np.rad2deg(columns.period(name, unit) or 2 * np.pi)

@@ -82,6 +82,13 @@ def open_axes(
     return check_axes(ax, polar=polar), font_size, new
 
 
+def label_axes(ax: Axes, label_x: str, label_y: str, font_size: float) -> None:
+    """Name both axes; letters of the ticks are one point smaller."""
+    ax.set_xlabel(label_x, fontsize=font_size)
+    ax.set_ylabel(label_y, fontsize=font_size)
+    ax.tick_params(labelsize=font_size - 1)
+
+
 def finish_axes(ax: Axes, title: str | None, font_size: float, fit: bool = False) -> Axes:
     """Set the title and, if asked for, the size of our own figure; needs all else in place."""
     if title is not None:
@@ -202,9 +209,7 @@ def open_map(
     if image is not None:
         _draw_image(ax, image, low, high)
     else:
-        ax.set_xlabel(f"x ({unit})", fontsize=font_size)
-        ax.set_ylabel(f"y ({unit})", fontsize=font_size)
-        ax.tick_params(labelsize=font_size - 1)
+        label_axes(ax, f"x ({unit})", f"y ({unit})", font_size)
     ax.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), aspect="equal")
     if scale_bar is None:
         scale_bar = image is not None

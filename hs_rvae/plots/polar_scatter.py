@@ -88,8 +88,7 @@ def plot_polar_scatter(
     ('latent_0', 1)
     """
     scale = polar_scale(sites, angle, amplitude, sign, signed, limits, percentiles, cmap)
-    values, labels = zip(*(markers.axis_values(sites, name) for name in (x, y)), strict=True)
-    points = np.column_stack(values)
+    points, label_x, label_y = markers.axis_points(sites, x, y)
     shown = scale.defined & np.isfinite(points).all(axis=1)
     if not shown.any():
         raise ValueError(f"no site has a finite {x!r}, {y!r} and colour: there is nothing to draw")
@@ -104,9 +103,7 @@ def plot_polar_scatter(
         points[shown, 0], points[shown, 1], s=marker_size**2, c=colors[shown], linewidths=0
     )
     drawn.set_gid("sites")
-    ax.set_xlabel(labels[0], fontsize=font_size)
-    ax.set_ylabel(labels[1], fontsize=font_size)
-    ax.tick_params(labelsize=font_size - 1)
+    panels.label_axes(ax, label_x, label_y, font_size)
     if wheel:
         add_wheel(ax, scale, cmap, font_size)
     return panels.finish_axes(ax, title, font_size)

@@ -105,8 +105,7 @@ def plot_scatter(
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('pca_0', 'pca_1')
     """
-    along = [markers.axis_values(sites, name) for name in (x, y)]
-    points = np.stack([values for values, _ in along], 1)
+    points, label_x, label_y = markers.axis_points(sites, x, y)
     known = np.isfinite(points).all(1)
     if not known.any():
         raise ValueError(
@@ -123,10 +122,9 @@ def plot_scatter(
     drawn = _draw_points(ax, points, known, scale, size, alpha)
     if contours:
         _draw_contours(ax, points[known])
-    left_out = int((~known).sum())
-    ax.set_xlabel(along[0][1] + (f", {left_out} left out" if left_out else ""), fontsize=font_size)
-    ax.set_ylabel(along[1][1], fontsize=font_size)
-    ax.tick_params(labelsize=font_size - 1)
+    if left_out := int((~known).sum()):
+        label_x += f", {left_out} left out"
+    panels.label_axes(ax, label_x, label_y, font_size)
     for name, set_limits, axis in ((x, ax.set_xlim, ax.xaxis), (y, ax.set_ylim, ax.yaxis)):
         if infer_kind(name, sites[name], sites.units[name]) == "angle":
             low, high = markers.turn(name, sites.units[name])

@@ -123,17 +123,14 @@ class Explorer(SiteNavigator):
         self.posterior_ax.tick_params(labelsize=7)
 
     def _draw_scatter(self, ax: Axes) -> None:
-        along = [markers.axis_values(self.sites, name) for name in (self._x, self._y)]
-        points = np.column_stack([values for values, _ in along])
+        points, label_x, label_y = markers.axis_points(self.sites, self._x, self._y)
         shown = np.isfinite(points).all(axis=1)
         size = float(np.clip(6000 / max(len(points), 1), 3, 24))
         cloud = ax.scatter(
             points[shown, 0], points[shown, 1], s=size, c=self.colors[shown], linewidths=0
         )
         cloud.set_gid("sites")
-        ax.set_xlabel(along[0][1], fontsize=8)
-        ax.set_ylabel(along[1][1], fontsize=8)
-        ax.tick_params(labelsize=7)
+        panels.label_axes(ax, label_x, label_y, 8)
         self._add_field(ax, points, cloud, shown)
 
     # The site ------------------------------------------------------------

@@ -5,6 +5,9 @@
 Nothing but events of Matplotlib is used, so that it works in windows (Qt, Tk, Gtk) and in
 notebooks (ipympl) alike. All of them are disconnected when the figure is closed. What changes from
 site to site is drawn upon a copy of all else, which takes a second to draw for 20,000 sites.
+
+The lasso is not Matplotlib's ``LassoSelector``: with one in the map and one in the scatter of
+20,000 sites, a full drawing takes three times as long and a movement 50 ms instead of 3.
 """
 
 from __future__ import annotations
