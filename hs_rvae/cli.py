@@ -2,12 +2,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Command line: ``hs-rvae demo`` and ``hs-rvae analyse``."""
 
+from __future__ import annotations
+
 import argparse
 import logging
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +20,7 @@ from .files import complete_file
 from .positions import default_name
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Parameters
@@ -64,7 +68,7 @@ def main(arguments=None):
     return 0
 
 
-def _add_analyse(commands):
+def _add_analyse(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """The second command and its options."""
     analyse = commands.add_parser(
         "analyse",
@@ -104,7 +108,7 @@ def _add_analyse(commands):
     )  # fmt: skip
     analyse.add_argument(
         "--clusters", type=_count, metavar="N",
-        help="also sort the sites into so many classes of angle and content, or auto",
+        help="also sort the sites into this number of classes of angle and content, or auto",
     )  # fmt: skip
     analyse.add_argument(
         "--model", type=Path, metavar="FILE", help="apply this model instead of fitting one"
@@ -116,10 +120,10 @@ def _add_analyse(commands):
     analyse.add_argument("--seed", type=int, default=0, help="random state (default: %(default)s)")
 
 
-def _window(text):
+def _window(text: str) -> int | float:
     """Pixels from a whole number, units of the image from any other."""
     try:
-        size = int(text)
+        size: int | float = int(text)
     except ValueError:
         size = float(text)
     if not size > 0:
@@ -127,7 +131,7 @@ def _window(text):
     return size
 
 
-def _count(text):
+def _count(text: str) -> int | str:
     """A whole number from 1 on, or "auto"."""
     if text == "auto":
         return text
@@ -138,14 +142,14 @@ def _count(text):
         raise argparse.ArgumentTypeError(message) from None
 
 
-def _count_only(text):
+def _count_only(text: str) -> int:
     """A whole number from 1 on."""
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
     return int(text)
 
 
-def _check_folder(folder):
+def _check_folder(folder: Path) -> None:
     """Make the folder and write to it once, before minutes of work depend on it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -166,8 +170,8 @@ _MARKS = {
 }
 
 
-def _check_results(folder, name):
-    """Refuse a folder in which a file of the user's has the name of a result."""
+def _check_results(folder: Path, name: str) -> None:
+    """Refuse a folder with a file of the user's that has the name of a result."""
     taken = [
         path
         for ending, marks in _MARKS.items()
@@ -187,12 +191,12 @@ def _check_results(folder, name):
         )
 
 
-def _beginning(path):
+def _beginning(path: Path) -> bytes:
     with open(path, "rb") as file:
         return file.read(300)
 
 
-def _settle():
+def _settle() -> None:
     """Figures go to files; other packages' warnings about each other help nobody here."""
     import warnings
 
@@ -202,7 +206,7 @@ def _settle():
     warnings.filterwarnings("ignore", module="(hyperspy|rsciio|atomap)")
 
 
-def _load(path, number=None):
+def _load(path: Path, number: int | None = None) -> Any:
     """The one signal of a file of the user's; whatever a reader raises becomes one line."""
     import hyperspy.api as hs
 
@@ -236,7 +240,7 @@ def _load(path, number=None):
     return image
 
 
-def _one_of(signals, name, number):
+def _one_of(signals: list[Any], name: str, number: int | None) -> Any:
     """The signal of that number; without one, the only single image there is."""
     listed = "; ".join(
         f"{k}: {signal.metadata.General.title or 'no title'} {signal.axes_manager.shape}"
@@ -256,8 +260,8 @@ def _one_of(signals, name, number):
     return signals[number]
 
 
-def _is_image(signal):
-    """Whether it is one image, and not of colours as overlays and screenshots are."""
+def _is_image(signal: Any) -> bool:
+    """Return True for one image; images of colours, such as screenshots, do not count."""
     axes = signal.axes_manager
     return (
         axes.signal_dimension == 2
@@ -266,8 +270,8 @@ def _is_image(signal):
     )
 
 
-def _analyse(options):
-    """From an image to a report, with the options of the command line."""
+def _analyse(options: argparse.Namespace) -> None:
+    """Analyse an image and write the report, with the options of the command line."""
     import hs_rvae
 
     _settle()
@@ -325,15 +329,15 @@ def _analyse(options):
     )
 
 
-def _register(stack):
-    """Give the angles a zero with a meaning if there is one; says which."""
+def _register(stack: Any) -> str:
+    """Give the angles a zero with a meaning if there is one; return its name in words."""
     for reference in ("displacement", "template"):
         if np.isfinite(stack.register_angle(reference)[1]):
             return f"angles registered by {reference}"
     return "the zero of the angles is arbitrary"
 
 
-def _command(options):
+def _command(options: argparse.Namespace) -> str:
     """The command line that repeats an analysis."""
     import shlex
 
@@ -347,7 +351,7 @@ def _command(options):
     return shlex.join(words)
 
 
-def _demo(folder, seed):
+def _demo(folder: Path, seed: int) -> None:
     """Every sample, its files, and the table."""
     _settle()
     samples = {"mosaic": _mosaic, "film": _simulated_film, "dysco3": _real_image}
@@ -376,7 +380,7 @@ def _demo(folder, seed):
     )
 
 
-def _mosaic(seed):
+def _mosaic(seed: int) -> tuple[str, Any, dict[str, Any]]:
     """BiFeO3, multislice: the B columns, from the raw image."""
     from scipy.spatial import cKDTree
 
@@ -399,7 +403,7 @@ def _mosaic(seed):
     return "BiFeO3 (multislice)", stack, found | {"compared": int(inside.sum()), "variants": 4}
 
 
-def _real_image(seed):
+def _real_image(seed: int) -> tuple[str, Any, dict[str, Any]] | None:
     """DyScO3: the A columns; None if the image cannot be had."""
     import hs_rvae
 
@@ -421,7 +425,7 @@ def _real_image(seed):
     return "DyScO3 (real)", stack, found | {"compared": int(known.sum()), "variants": 2}
 
 
-def _simulated_film(seed):
+def _simulated_film(seed: int) -> tuple[str, Any, dict[str, Any]]:
     """A film with four variants and a non-polar region; positions are true to 0.1 px."""
     import hs_rvae
 
@@ -444,7 +448,7 @@ def _simulated_film(seed):
     return "film (simulated)", stack, found | counts
 
 
-def _write(stack, folder, name):
+def _write(stack: Any, folder: Path, name: str) -> None:
     """Model, stack and figures of one sample."""
     import matplotlib.pyplot as plt
 
@@ -457,14 +461,13 @@ def _write(stack, folder, name):
         "history": lambda: stack.plot_rvae_history(),
     }
     for figure_name, draw in figures.items():
-        drawn = draw()
-        figure = drawn if hasattr(drawn, "savefig") else drawn.figure
+        figure = draw().figure  # that of axes, or itself
         with complete_file(folder / f"{name}_{figure_name}.png", "The figure") as draft:
             figure.savefig(draft, dpi=300)
         plt.close(figure)
 
 
-def _save(stack, folder, name):
-    """The model and the stack, which notes where the model is."""
+def _save(stack: Any, folder: Path, name: str) -> None:
+    """Save the model, then the stack, whose metadata name the file of the model."""
     stack.rvae_model.save(folder / f"{name}.safetensors")
     stack.save(folder / f"{name}.zspy", overwrite=True)

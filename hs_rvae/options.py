@@ -1,15 +1,22 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What callers hand to the learning verbs: options by name, seeds, estimators of their own."""
+"""Arguments of the learning verbs: options by name, seeds, estimators of the caller's."""
+
+from __future__ import annotations
 
 import contextlib
 import copy
 import difflib
 import inspect
 import reprlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 #: Width in px below which a window holds no motif that could be oriented.
 SMALLEST_WINDOW = 8
@@ -19,7 +26,15 @@ _LARGEST_SEED = 2**32 - 1  # that scikit-learn takes
 _CALLED_ELSEWHERE = {"seed": "random_state", "random_seed": "random_state"}
 
 
-def refuse_unknown(options, known, owner, *, own=(), instead=None, remedy=None):
+def refuse_unknown(
+    options: Mapping[str, Any],
+    known: Iterable[str],
+    owner: str,
+    *,
+    own: Iterable[str] = (),
+    instead: Mapping[str, str] | None = None,
+    remedy: str | None = None,
+) -> None:
     """Raise TypeError for options that their owner does not have.
 
     Parameters
@@ -49,7 +64,7 @@ def refuse_unknown(options, known, owner, *, own=(), instead=None, remedy=None):
     TypeError: perplexty=5: algorithm='tsne' has no option perplexty; it has metric, perplexity. \
 Nearest: perplexity.
     """
-    known, instead = set(known), _CALLED_ELSEWHERE | (instead or {})
+    known, instead = set(known), _CALLED_ELSEWHERE | dict(instead or {})
     unknown = sorted(set(options) - known)
     if not unknown:
         return
@@ -65,12 +80,12 @@ Nearest: perplexity.
     raise TypeError(f"{given}: {owner} has no {option} {', '.join(unknown)}; {has}.{near}")
 
 
-def options_of(function, *taken):
+def options_of(function: Callable[..., Any], *taken: str) -> set[str]:
     """Names of the options of a function or class, without those that a verb sets itself."""
     return set(inspect.signature(function).parameters) - {"self", *taken}
 
 
-def named_options(function):
+def named_options(function: Callable[P, R]) -> Callable[P, R]:
     """Refuse options that a function does not have in our words, rather than in Python's.
 
     Parameters
@@ -84,20 +99,20 @@ def named_options(function):
     """
 
     @wraps(function)
-    def call(*args, **kwargs):
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
         refuse_unknown(kwargs, options_of(function), f"{function.__name__}()")
         return function(*args, **kwargs)
 
     return call
 
 
-def as_seed(random_state):
+def as_seed(random_state: int | np.random.Generator | np.random.RandomState | None) -> int:
     """A number from a seed, a generator or None.
 
     Parameters
     ----------
     random_state : int, numpy.random.Generator, numpy.random.RandomState or None
-        One number is drawn from a generator; None: from the operating system.
+        One number is drawn from a generator. If None, it comes from the operating system.
 
     Returns
     -------
@@ -133,8 +148,8 @@ numpy.random.Generator or None.
 
 
 @contextlib.contextmanager
-def seeded(seed):
-    """What draws from NumPy's global generator meanwhile draws from another one, with a seed.
+def seeded(seed: int) -> Iterator[None]:
+    """Put another generator, with a seed, in the place of NumPy's global one meanwhile.
 
     Some estimators cannot be given a seed: Isomap, or a step of a pipeline. Afterwards the global
     generator is as it was, to the bit.
@@ -143,17 +158,18 @@ def seeded(seed):
     ----------
     seed : int
     """
-    generator, state = np.random.get_bit_generator(), np.random.get_state(legacy=False)
-    np.random.set_bit_generator(np.random.MT19937(seed))
+    numpy_random: Any = np.random  # whose annotations lack the functions below
+    generator, state = numpy_random.get_bit_generator(), numpy_random.get_state(legacy=False)
+    numpy_random.set_bit_generator(np.random.MT19937(seed))
     try:
         yield
     finally:
-        np.random.set_bit_generator(generator)
-        np.random.set_state(state)
+        numpy_random.set_bit_generator(generator)
+        numpy_random.set_state(state)
 
 
-def own_copy(estimator, argument="algorithm", seed=None):
-    """An unfitted copy of an estimator of the caller's, which stays as it is.
+def own_copy(estimator: Any, argument: str = "algorithm", seed: int | None = None) -> Any:
+    """An unfitted copy of an estimator; that of the caller stays as it is.
 
     Parameters
     ----------
@@ -191,7 +207,7 @@ def own_copy(estimator, argument="algorithm", seed=None):
     return own
 
 
-def refuse_class(estimator, argument="algorithm"):
+def refuse_class(estimator: Any, argument: str = "algorithm") -> None:
     """Raise TypeError if a class is given in the place of an estimator."""
     if isinstance(estimator, type):
         name = estimator.__name__

@@ -414,20 +414,13 @@ def long_functions(source, limit=60):
     return found
 
 
-# Functions that are still too long, to be divided; none may be added.
-KNOWN_LONG_FUNCTIONS = {
-    "report/text.py: outcome",
-}
-
-
 def test_no_function_is_longer_than_60_lines():
     found = {
         f"{path.relative_to(PACKAGE).as_posix()}: {name}"
         for path in MODULES
         for name in long_functions(path.read_text(encoding="utf-8"))
     }
-    assert found - KNOWN_LONG_FUNCTIONS == set(), "divide it by what it does"
-    assert KNOWN_LONG_FUNCTIONS - found == set(), "divided: take it from KNOWN_LONG_FUNCTIONS"
+    assert found == set(), "divide it by what it does"
 
 
 def test_the_docstring_of_a_function_does_not_count_as_its_length():

@@ -185,7 +185,7 @@ def test_what_needs_care_and_what_is_missing_is_said(fitted, tmp_path):
     path = lazy.report(tmp_path / "lazy.html")
     text = path.read_text(encoding="utf-8")
     assert "There are only 60 sites" in text and "No variants:" in text
-    assert "The model was not at hand" in text and "Manifold: The rVAE model is not saved" in text
+    assert "The model was not available" in text and "Manifold: The rVAE model is not saved" in text
     assert "Diagnostics: " in text.split("Left out")[1]  # too few sites to judge
     assert "it ran on 516 sites, which are not those of this stack" in text
     assert lazy._lazy

@@ -2,7 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Compare the values of a model with the quantities of the instrument and with each other."""
 
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,7 +35,7 @@ _LEAST_REST = 0.01  # share of the variance below which a map is nothing but a p
 @dataclass(frozen=True)
 class Diagnostics:
     """
-    How far angle and latents follow the instrument and each other.
+    Dependence of angle and latents on the instrument and on each other.
 
     Attributes
     ----------
@@ -43,18 +47,18 @@ class Diagnostics:
         ``n_sites`` (sites compared), ``length`` (correlation length of the value's map, px) and
         ``block`` (side of the shuffled blocks, px).
     summary : tuple of str
-        What stands out, in words, the strongest first, then what was left out.
+        Dependences that stand out, in words, the strongest first, then values that were left out.
     """
 
     table: pd.DataFrame
     summary: tuple
 
     @property
-    def coefficients(self):
+    def coefficients(self) -> pd.DataFrame:
         """The coefficients as a table of values (rows) against quantities (columns)."""
         return _wide(self.table, "coefficient")
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         shown = _wide(self.table, "coefficient").map("{:.2f}".format)
         stars = _wide(self.table, "follows").map(lambda follows: "*" if follows is True else " ")
         shown = (shown + stars).replace(r"nan.*", "", regex=True)
@@ -63,7 +67,7 @@ class Diagnostics:
         return "\n".join([*lines, "", *self.summary])
 
 
-def _wide(table, column):
+def _wide(table: pd.DataFrame, column: str) -> pd.DataFrame:
     """Values against quantities, then against each other, in the order of the table."""
     values, partners = table["value"].unique(), table["quantity"].unique()
     order = [name for name in partners if name not in values]
@@ -72,8 +76,15 @@ def _wide(table, column):
 
 
 def diagnose(
-    xy, values, quantities, *, angles=("angle",), n_shuffles=30, max_sites=1000, random_state=None
-):
+    xy: np.ndarray,
+    values: Mapping[str, np.ndarray],
+    quantities: Mapping[str, np.ndarray],
+    *,
+    angles: Collection[str] = ("angle",),
+    n_shuffles: int = 30,
+    max_sites: int = 1000,
+    random_state: int | np.random.Generator | None = None,
+) -> Diagnostics:
     """
     Compare every value of the model with every quantity of the instrument and the other values.
 
@@ -163,7 +174,16 @@ def diagnose(
     return Diagnostics(table, (*in_words(table, quantities), *notes))
 
 
-def _compare(xy, name, value, partners, angles, n_shuffles, max_sites, rng):
+def _compare(
+    xy: np.ndarray,
+    name: str,
+    value: np.ndarray,
+    partners: Mapping[str, np.ndarray],
+    angles: Collection[str],
+    n_shuffles: int,
+    max_sites: int,
+    rng: np.random.Generator,
+) -> Iterator[dict[str, Any]]:
     """One row of the table for each partner of a value."""
     known = np.isfinite(value)
     xy, value = xy[known], ranked(value[known], name in angles)

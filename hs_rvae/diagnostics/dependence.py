@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Dependence of two maps, and what it is by chance: maps whose blocks are shuffled."""
+"""Dependence of two maps, and its value by chance: maps whose blocks are shuffled."""
+
+from __future__ import annotations
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -11,7 +13,7 @@ _FEWEST_BLOCKS = 3  # along each side of the image
 BLOCK_LENGTHS = 2.0  # correlation lengths in a block
 
 
-def information_coefficient(columns, quantity, seed=0):
+def information_coefficient(columns: np.ndarray, quantity: np.ndarray, seed: int = 0) -> np.ndarray:
     """
     Dependence of each column on a quantity, 0 (independent) to 1.
 
@@ -37,7 +39,7 @@ def information_coefficient(columns, quantity, seed=0):
     return np.sqrt(1 - np.exp(-2 * nat))
 
 
-def ranked(values, is_angle=False):
+def ranked(values: np.ndarray, is_angle: bool = False) -> np.ndarray:
     """Ranks in (0, 1); of angles from their emptiest direction on."""
     if is_angle:
         turn = np.sort(np.mod(values, 2 * np.pi))
@@ -46,7 +48,7 @@ def ranked(values, is_angle=False):
     return (rankdata(values) - 0.5) / len(values)
 
 
-def without_plane(xy, ranks, is_angle=False):
+def without_plane(xy: np.ndarray, ranks: np.ndarray, is_angle: bool = False) -> np.ndarray:
     """
     A map less the plane that fits it best.
 
@@ -68,12 +70,12 @@ def without_plane(xy, ranks, is_angle=False):
     return rests[:, np.argmin((rests**2).sum(0))]
 
 
-def correlation_length(xy, rest, n_sites=1500):
+def correlation_length(xy: np.ndarray, rest: np.ndarray, n_sites: int = 1500) -> float:
     """
-    Distance over which a map stays alike, in the units of `xy`.
+    Correlation length of a map, in the units of `xy`.
 
-    Where the autocorrelation has fallen to 1/e of that of nearest neighbours; 0 if not even these
-    are alike.
+    The distance at which the autocorrelation has fallen to 1/e of that of nearest neighbours; 0 if
+    not even these are alike.
 
     Parameters
     ----------
@@ -103,15 +105,15 @@ def correlation_length(xy, rest, n_sites=1500):
     return float(step * (below[0] + 0.5 if len(below) else len(alike)))
 
 
-def spacing(xy):
+def spacing(xy: np.ndarray) -> float:
     """Median distance between nearest sites."""
     return float(np.median(cKDTree(xy).query(xy, k=2)[0][:, 1]))
 
 
 class BlockShuffle:
-    """Which site's value stands at each place after the blocks of a map were shuffled."""
+    """Shuffle the blocks of a map: the numbers of the sites whose values come to given places."""
 
-    def __init__(self, xy, places, side):
+    def __init__(self, xy: np.ndarray, places: np.ndarray, side: float) -> None:
         self.low, self.size = xy.min(0), np.maximum(np.ptp(xy, axis=0), 1e-9) * (1 + 1e-9)
         self.tree, self.places = cKDTree(xy), places - self.low
         side = max(side, spacing(xy))
@@ -120,7 +122,7 @@ class BlockShuffle:
         # The spread goes with the number of independent parts, hence with the side of a block.
         self.too_small = max(1.0, side / self.side)
 
-    def __call__(self, rng):
+    def __call__(self, rng: np.random.Generator) -> np.ndarray:
         """Numbers of the sites whose values stand at the places after one shuffle."""
         # The grid of blocks starts somewhere else each time; the map is closed to a torus.
         start = rng.uniform(0, 1, 2) * self.size

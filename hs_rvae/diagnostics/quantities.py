@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the instrument may print on a value: intensity, shape of the columns, edges of the image."""
+"""Quantities of the instrument that may bias a value: intensity and shape of columns, edges."""
+
+from __future__ import annotations
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -11,7 +13,7 @@ _AROUND = 9  # sites that the shape of the columns is averaged over
 _DISK = 0.15  # radius of a column's core in distances between sites
 
 
-def column_intensity(blocks, offsets, radius):
+def column_intensity(blocks: np.ndarray, offsets: np.ndarray | None, radius: float) -> np.ndarray:
     """
     Intensity of the column and of the background in each sub-image.
 
@@ -22,7 +24,7 @@ def column_intensity(blocks, offsets, radius):
     offsets : numpy.ndarray of shape (k, 2) or None
         Column minus middle of the window, (x, y) in px.
     radius : float
-        Of the disk around the column, px.
+        Radius of the disk around the column, px.
 
     Returns
     -------
@@ -41,16 +43,18 @@ def column_intensity(blocks, offsets, radius):
     return np.column_stack([mean, low])
 
 
-def disk_radius(xy):
+def disk_radius(xy: np.ndarray) -> float:
     """Radius of the core of a column, px: 0.15 distances between sites, at least 1.5 px."""
     return max(1.5, _DISK * spacing(xy))
 
 
-def ellipse(xy, sigma_x, sigma_y, rotation):
+def ellipse(
+    xy: np.ndarray, sigma_x: np.ndarray, sigma_y: np.ndarray, rotation: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """
-    How elongated columns are, and in which direction, as means over nine neighbouring sites.
+    Elongation of columns and its direction, as means over nine neighbouring sites.
 
-    A single weak column looks elongated by noise alone, in any direction, the more the weaker it
+    A single weak column appears elongated by noise alone, in any direction, the more the weaker it
     is. As vectors such errors average out, whereas a tilt is the same in neighbouring columns.
 
     Parameters
@@ -59,7 +63,7 @@ def ellipse(xy, sigma_x, sigma_y, rotation):
     sigma_x, sigma_y : numpy.ndarray of shape (n,)
         Widths along the two axes, px; NaN where a fit failed.
     rotation : numpy.ndarray of shape (n,)
-        Of the axis of `sigma_x`, rad.
+        Rotation of the axis of `sigma_x`, rad.
 
     Returns
     -------
@@ -78,7 +82,7 @@ def ellipse(xy, sigma_x, sigma_y, rotation):
     return np.expm1(np.abs(vector)), np.angle(vector)
 
 
-def edge_distance(xy, shape=None):
+def edge_distance(xy: np.ndarray, shape: tuple[int, int] | None = None) -> np.ndarray:
     """
     Distance of each site to the nearest edge of the image, px.
 
@@ -86,7 +90,7 @@ def edge_distance(xy, shape=None):
     ----------
     xy : numpy.ndarray of shape (n, 2)
     shape : tuple of int, optional
-        Rows and columns of the image. None: the box around the sites.
+        Rows and columns of the image. If None, the box around the sites takes its place.
 
     Returns
     -------

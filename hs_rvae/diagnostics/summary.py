@@ -1,8 +1,16 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stands out of a comparison, in words."""
+"""Dependences that stand out of a comparison, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from .dependence import BLOCK_LENGTHS
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: What it may mean that a value follows a quantity.
 MEANING = {
@@ -25,7 +33,7 @@ _IN_WORDS = {
 }
 
 
-def in_words(table, quantities):
+def in_words(table: pd.DataFrame, quantities: Collection[str]) -> list[str]:
     """One line for each pair that stands out, the strongest first."""
     lines, seen, along = [], set(), set()
     for row in table[table["follows"]].sort_values("coefficient", ascending=False).itertuples():
@@ -48,11 +56,11 @@ def in_words(table, quantities):
     return lines or ["Nothing stands out of chance."]
 
 
-def too_smooth(table):
+def too_smooth(table: pd.DataFrame) -> list[str]:
     """A line for each value whose map is too smooth for blocks of a third of the image."""
     return [
-        f"{name} varies so slowly that one image holds few independent parts of it: do not lean "
-        "on its row."
+        f"{name} varies too slowly across the image for a reliable estimate: one image holds "
+        "few independent parts of it."
         for name, rows in table.groupby("value", sort=False)
         if BLOCK_LENGTHS * rows["length"].iloc[0] > 1.5 * rows["block"].iloc[0]
     ]

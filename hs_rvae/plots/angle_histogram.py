@@ -1,30 +1,43 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How many sites point where."""
+"""Histogram of the directions of the sites."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..checks import whole_number
 from ..sites import columns, units
 from . import markers, panels
 from .color import ANGLE_COLORMAP, angle_colors
 from .style import independent
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+
+    from ..checks import whole_number
+from ..sites import SiteTable
+
 
 @independent
 def plot_angle_histogram(
-    sites,
-    column="angle",
+    sites: SiteTable,
+    column: str = "angle",
     *,
-    bins=72,
-    polar=False,
-    fold=1,
-    variants=None,
-    cmap=None,
-    color=None,
-    title=None,
-    font_size=None,
-    ax=None,
-):
+    bins: int = 72,
+    polar: bool = False,
+    fold: int = 1,
+    variants: int | Sequence[float] | None = None,
+    cmap: str | Colormap | None = None,
+    color: str | None = None,
+    title: str | None = None,
+    font_size: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw the histogram of an angle over all sites, in degrees.
 
     Sites without a finite angle are left out and counted in the axis label. One bin is centred
@@ -82,9 +95,7 @@ def plot_angle_histogram(
     'Angle (°)'
     """
     values = units.radians(markers.column_values(sites, column), sites.units[column])
-    for name, number in (("bins", bins), ("fold", fold)):
-        if not isinstance(number, (int, np.integer)) or number < 1:
-            raise ValueError(f"{name}={number!r} must be a whole number from 1 on")
+    bins, fold = whole_number(bins, "bins"), whole_number(fold, "fold")
     finite = values[np.isfinite(values)]
     half = 180.0 / fold
     width = 2 * half / bins
@@ -92,8 +103,9 @@ def plot_angle_histogram(
     centres = -half + width * np.arange(bins)
     number = np.rint((np.rad2deg(finite) + half) / width).astype(int)
     counts = np.bincount(number % bins, minlength=bins)
+    colors: Any = color
     if color is None:
-        color = angle_colors(np.deg2rad(centres * fold), cmap or ANGLE_COLORMAP)
+        colors = angle_colors(np.deg2rad(centres * fold), cmap or ANGLE_COLORMAP)
     lines = _variant_lines(variants, finite, half)
 
     height = 1.0 if polar else 0.62
@@ -104,12 +116,12 @@ def plot_angle_histogram(
     name = columns.title(column)
     label = f"{name} (°){note}" if fold == 1 else f"{name} modulo {2 * half:g}°{note}"
     if polar:
-        _draw_polar(ax, counts, centres, color, lines, fold, font_size)
+        _draw_polar(ax, counts, centres, colors, lines, fold, font_size)
         ax.set_xlabel(f"{label}; rings: sites per {width:.3g}°", fontsize=font_size)
     else:
-        ax.bar(centres, counts, width=width, color=color, linewidth=0)
+        ax.bar(centres, counts, width=width, color=colors, linewidth=0)
         # The other half of the bin that the cut divides.
-        cut = color[0] if isinstance(color, np.ndarray) else color
+        cut = colors[0] if isinstance(colors, np.ndarray) else colors
         ax.bar(half, counts[0], width=width, color=cut, linewidth=0)
         for line in lines:
             ax.axvline(line, color="0.3", linewidth=0.8, linestyle="--", zorder=0)
@@ -121,13 +133,14 @@ def plot_angle_histogram(
     return panels.finish_axes(ax, title, font_size)
 
 
-def _variant_lines(variants, angles, half):
+def _variant_lines(
+    variants: int | Sequence[float] | None, angles: np.ndarray, half: float
+) -> np.ndarray:
     """Degrees of the marked directions in (-half, half]."""
     if variants is None:
         return np.empty(0)
-    if isinstance(variants, (int, np.integer)):
-        if variants < 1:
-            raise ValueError(f"variants={variants!r} must be a number of directions from 1 on")
+    if isinstance(variants, int | np.integer):
+        variants = whole_number(variants, "variants", alternative=", or angles in radians")
         offset = np.angle(np.exp(1j * variants * angles).mean()) / variants
         wells = offset + 2 * np.pi * np.arange(variants) / variants
     else:
@@ -138,7 +151,15 @@ def _variant_lines(variants, angles, half):
     return np.unique(folded.round(9))
 
 
-def _draw_polar(ax, counts, centres, color, lines, fold, font_size):
+def _draw_polar(
+    ax: Any,
+    counts: np.ndarray,
+    centres: np.ndarray,
+    color: Any,
+    lines: np.ndarray,
+    fold: int,
+    font_size: float,
+) -> None:
     """Bars around the circle; the radius is the root of the count, so that area is count."""
     ax.set_theta_zero_location("E")
     ax.set_theta_direction(-1)

@@ -1,6 +1,11 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Means of clusters, and the curve from which their number is chosen."""
+"""Means of clusters, and the curve for the choice of their number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -9,6 +14,11 @@ from ..sites import units
 from . import layout, panels
 from .color import class_colors
 from .style import independent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure, SubFigure
 
 _NAMES = {
     "bic": "Bayesian information criterion",
@@ -21,21 +31,21 @@ _NAMES = {
 
 @independent
 def plot_cluster_means(
-    images,
-    labels,
-    counts,
+    images: np.ndarray,
+    labels: Sequence[int],
+    counts: np.ndarray,
     *,
-    pixel_size=None,
-    pixel_units="px",
-    n_columns=None,
-    cmap="gray",
-    intensity_limits=None,
-    colorbar=True,
-    intensity_label="intensity",
-    title=None,
-    font_size=None,
-    figure=None,
-):
+    pixel_size: float | None = None,
+    pixel_units: str = "px",
+    n_columns: int | None = None,
+    cmap: str | Colormap = "gray",
+    intensity_limits: Sequence[float] | None = None,
+    colorbar: bool = True,
+    intensity_label: str = "intensity",
+    title: str | None = None,
+    font_size: float | None = None,
+    figure: Figure | SubFigure | None = None,
+) -> Figure | SubFigure:
     """Draw the mean sub-image of each cluster with its number of sites.
 
     All share one intensity scale. The frame has the colour of the cluster on site maps.
@@ -90,20 +100,17 @@ def plot_cluster_means(
     n_rows = -(-k // n_columns)
     flat = 2 * n_rows < n_columns  # the colour bar belongs below
     if figure is None:
-        import matplotlib.pyplot as plt
-
         width = layout.column_width(font_size)
         side = (width - 18 * (colorbar and not flat)) / n_columns
         height = n_rows * (
             side * images.shape[1] / images.shape[2] + (5 + 4 * flat) * font_size / 8
         )
         height += (6 if title else 1) + 12 * (colorbar and flat)
-        size = np.array([width, min(height, 2.2 * width)]) / layout.MM_PER_INCH
-        figure = plt.figure(figsize=size, layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.03, hspace=0.03)
+        new = layout.new_figure(width, min(height, 2.2 * width))
+        new.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.03, hspace=0.03)
+        figure = new
     axes = figure.subplots(n_rows, n_columns, squeeze=False)
     low, high = intensity_limits or (np.nanmin(images), np.nanmax(images))
-    drawn = None
     for i, ax in enumerate(axes.flat):
         if i >= k:
             ax.set_axis_off()
@@ -123,9 +130,7 @@ def plot_cluster_means(
     if colorbar:
         where = "bottom" if flat else "right"
         bar = figure.colorbar(drawn, ax=axes, fraction=0.05, pad=0.02, aspect=30, location=where)
-        bar.outline.set_linewidth(0.5)
-        bar.ax.tick_params(labelsize=font_size - 1, length=2, width=0.5)
-        bar.set_label(intensity_label, fontsize=font_size)
+        layout.format_colorbar(bar, intensity_label, font_size)
     if title is not None:
         figure.suptitle(title, fontsize=font_size)
     return figure
@@ -133,9 +138,16 @@ def plot_cluster_means(
 
 @independent
 def plot_cluster_metric(
-    n_clusters, values, metric, best=None, *, title=None, font_size=None, ax=None
-):
-    """Draw how a metric depends on the number of clusters, and the number it prefers.
+    n_clusters: Sequence[int],
+    values: Sequence[float],
+    metric: str,
+    best: int | None = None,
+    *,
+    title: str | None = None,
+    font_size: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a metric against the number of clusters, and mark the number it prefers.
 
     Parameters
     ----------
@@ -175,8 +187,6 @@ def plot_cluster_metric(
             fontsize=font_size,
         )
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlabel("number of clusters", fontsize=font_size)
-    ax.set_ylabel(_NAMES.get(metric, metric), fontsize=font_size)
-    ax.tick_params(labelsize=font_size - 1)
+    panels.label_axes(ax, "number of clusters", _NAMES.get(metric, metric), font_size)
     ax.yaxis.get_offset_text().set_fontsize(font_size - 1)
     return panels.finish_axes(ax, title, font_size)

@@ -4,12 +4,19 @@
 
 Polar colours are made in OKLab (B. Ottosson, 2020, https://bottosson.github.io/posts/oklab),
 where equal distances look about equally large: at one amplitude all directions have the same
-lightness and chroma, so that no direction looks stronger than another.
+lightness and chroma, so that no direction appears stronger than another.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
 from matplotlib.colors import Colormap, LinearSegmentedColormap
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 #: Four hues (blue, magenta, yellow, green from -180 degrees on) with lightness between them: of the
 #: cyclic maps of colorcet it keeps four variants furthest apart under red-green blindness too.
@@ -44,7 +51,7 @@ _TO_LAB = np.array(
 )
 
 
-def get_colormap(name):
+def get_colormap(name: str | Colormap) -> Colormap:
     """Colour map of Matplotlib, or of colorcet under its ``"cet_"`` name.
 
     Parameters
@@ -77,7 +84,7 @@ def get_colormap(name):
     return colormap
 
 
-def class_colors(classes):
+def class_colors(classes: ArrayLike) -> np.ndarray:
     """Colours of non-negative class labels; a label has the same colour in every figure.
 
     Parameters
@@ -95,7 +102,7 @@ def class_colors(classes):
     return palette[np.asarray(classes, dtype=int) % len(palette)]
 
 
-def angle_colors(angle, cmap=ANGLE_COLORMAP):
+def angle_colors(angle: ArrayLike, cmap: str | Colormap = ANGLE_COLORMAP) -> np.ndarray:
     """Colours of directions in a cyclic map.
 
     Parameters
@@ -114,7 +121,13 @@ def angle_colors(angle, cmap=ANGLE_COLORMAP):
     return np.asarray(get_colormap(cmap)(np.mod(angle / (2 * np.pi) + 0.5, 1.0)))[..., :3]
 
 
-def polar_colors(angle, amplitude=1.0, *, signed=False, cmap=None):
+def polar_colors(
+    angle: ArrayLike,
+    amplitude: ArrayLike = 1.0,
+    *,
+    signed: bool = False,
+    cmap: str | Colormap | None = None,
+) -> np.ndarray:
     """Colours of directions with an amplitude.
 
     Hue is the direction. An unsigned amplitude runs from a dark neutral grey (0) to a light and
@@ -175,7 +188,7 @@ def polar_colors(angle, amplitude=1.0, *, signed=False, cmap=None):
     return _from_oklab(zero + amplitude * (full - zero))
 
 
-def _hue_circle(angle, lightness):
+def _hue_circle(angle: np.ndarray, lightness: ArrayLike) -> np.ndarray:
     """OKLab colours of one lightness, with the largest chroma that sRGB has for every hue.
 
     The chroma is a fit to the boundary of sRGB: limited by teal below lightness 0.75 and by
@@ -187,13 +200,13 @@ def _hue_circle(angle, lightness):
     return np.stack([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], axis=-1)
 
 
-def _from_oklab(lab):
+def _from_oklab(lab: np.ndarray) -> np.ndarray:
     linear = ((lab @ np.linalg.inv(_TO_LAB).T) ** 3) @ np.linalg.inv(_TO_CONE).T
     linear = np.clip(linear, 0, 1)
     return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
-def _to_oklab(rgb):
+def _to_oklab(rgb: ArrayLike) -> np.ndarray:
     rgb = np.asarray(rgb, dtype=float)
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     return np.cbrt(linear @ _TO_CONE.T) @ _TO_LAB.T

@@ -2,6 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Several settings of a model side by side, as in the figures of the paper."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from . import layout
@@ -10,14 +15,23 @@ from .manifold import plot_manifold
 from .site_map import plot_site_map
 from .style import independent
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 _WIDTH = 58.0  # mm of one setting at 8 point: three fill a page
 _ROWS = {"angle": 0.78, "latent": 0.78, "histogram": 0.5, "manifold": 0.88}  # heights in widths
 _LATENTS = (-2.5, 2.5)  # of the maps: latents are about unit normal
 
 
 @independent
-def plot_comparison(panels, *, rows=("angle", "latent", "histogram", "manifold"), font_size=8.0):
-    """Draw what each setting says about the same crystal: a column per setting.
+def plot_comparison(
+    panels: Mapping[str, Mapping[str, Any]],
+    *,
+    rows: Sequence[str] = ("angle", "latent", "histogram", "manifold"),
+    font_size: float = 8.0,
+) -> Figure:
+    """Draw the results of each setting on the same crystal: a column per setting.
 
     From top to bottom: the map of the angle, the map of the first latent from -2.5 to 2.5, the
     histogram of the angle, and the sub-images decoded over the latents.
@@ -64,8 +78,6 @@ def plot_comparison(panels, *, rows=("angle", "latent", "histogram", "manifold")
     >>> [ax.get_title() for ax in figure.axes[:2]]
     ['one', 'other']
     """
-    import matplotlib.pyplot as plt
-
     if not panels:
         raise ValueError("panels is empty: there is nothing to compare")
     unknown = [row for row in rows if row not in _ROWS]
@@ -73,14 +85,8 @@ def plot_comparison(panels, *, rows=("angle", "latent", "histogram", "manifold")
         raise ValueError(f"rows={tuple(rows)!r}: take some of {', '.join(map(repr, _ROWS))}")
     width = _WIDTH * font_size / 8
     heights = [width * _ROWS[row] for row in rows]
-    figure, axes = plt.subplots(
-        len(rows),
-        len(panels),
-        figsize=np.array([width * len(panels), sum(heights)]) / layout.MM_PER_INCH,
-        height_ratios=heights,
-        layout="constrained",
-        squeeze=False,
-    )
+    figure = layout.new_figure(width * len(panels), sum(heights))
+    axes = figure.subplots(len(rows), len(panels), height_ratios=heights, squeeze=False)
     for column, (name, panel) in enumerate(panels.items()):
         for row, ax in zip(rows, axes[:, column], strict=True):
             # Scales are the same in all columns: the last one shows them.
@@ -89,15 +95,17 @@ def plot_comparison(panels, *, rows=("angle", "latent", "histogram", "manifold")
     return figure
 
 
-def _angle(panel, ax, font_size, last):
+def _angle(panel: Mapping[str, Any], ax: Axes, font_size: float, last: bool) -> None:
     _map(panel, "angle", ax, font_size, last)
 
 
-def _latent(panel, ax, font_size, last):
+def _latent(panel: Mapping[str, Any], ax: Axes, font_size: float, last: bool) -> None:
     _map(panel, "latent_0", ax, font_size, last, limits=_LATENTS)
 
 
-def _map(panel, column, ax, font_size, last, **options):
+def _map(
+    panel: Mapping[str, Any], column: str, ax: Axes, font_size: float, last: bool, **options: Any
+) -> None:
     sites, image = panel["sites"], panel.get("image")
     if column not in sites or not np.isfinite(sites[column]).any():
         _nothing(ax, f"no {column}", font_size)
@@ -106,7 +114,7 @@ def _map(panel, column, ax, font_size, last, **options):
     plot_site_map(sites, column, **options, ax=ax)
 
 
-def _histogram(panel, ax, font_size, last):
+def _histogram(panel: Mapping[str, Any], ax: Axes, font_size: float, last: bool) -> None:
     sites = panel["sites"]
     if "angle" not in sites or not np.isfinite(sites["angle"]).any():
         _nothing(ax, "no angle", font_size)
@@ -115,12 +123,12 @@ def _histogram(panel, ax, font_size, last):
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def _manifold(panel, ax, font_size, last):
+def _manifold(panel: Mapping[str, Any], ax: Axes, font_size: float, last: bool) -> None:
     images, values_y, values_x = panel["manifold"]
     plot_manifold(images, values_y, values_x, font_size=font_size, ax=ax, colorbar=False)
 
 
-def _nothing(ax, text, font_size):
+def _nothing(ax: Axes, text: str, font_size: float) -> None:
     ax.set_axis_off()
     ax.text(0.5, 0.5, text, fontsize=font_size, ha="center", va="center", transform=ax.transAxes)
 

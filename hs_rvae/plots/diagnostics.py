@@ -1,6 +1,10 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far angle and latents follow the instrument, as a table of colours."""
+"""Dependence of angle and latents on the instrument, as a table of colours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.patches import Rectangle
@@ -9,6 +13,11 @@ from . import layout, panels
 from .color import get_colormap
 from .style import independent
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+
 _NEEDED = ("value", "quantity", "coefficient", "follows")
 # White to blue, of even lightness steps, and never so dark that black figures cannot be read.
 _COLORMAP = "cet_CET_L12"
@@ -16,8 +25,15 @@ _PALE = 0.4  # of the colour where the coefficient is what smooth maps have by c
 
 
 @independent
-def plot_diagnostics(table, *, cmap=None, title=None, font_size=None, ax=None):
-    """Draw how far the values of a model follow the instrument and each other.
+def plot_diagnostics(
+    table: pd.DataFrame,
+    *,
+    cmap: str | Colormap | None = None,
+    title: str | None = None,
+    font_size: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the dependence of a model's values on the instrument and on each other.
 
     One row per value, one column per quantity: instrument left, the values themselves right. Each
     cell shows the information coefficient (0: independent, 1: one determines the other); those
@@ -84,13 +100,20 @@ def plot_diagnostics(table, *, cmap=None, title=None, font_size=None, ax=None):
     return panels.finish_axes(ax, title, font_size, fit=new)
 
 
-def _draw_cell(ax, at, coefficient, stands_out, colors, font_size):
+def _draw_cell(
+    ax: Axes,
+    at: tuple[int, int],
+    coefficient: float,
+    stands_out: bool,
+    colors: Colormap,
+    font_size: float,
+) -> None:
     """Colour and figure of one cell: framed if it stands out of chance, else pale."""
     color = np.array(colors(float(coefficient))[:3])
     if not stands_out:
         color = 1 - _PALE * (1 - color)
     side = 0.9
-    cell = Rectangle(np.subtract(at, side / 2), side, side, facecolor=color, zorder=1)
+    cell = Rectangle((at[0] - side / 2, at[1] - side / 2), side, side, facecolor=color, zorder=1)
     cell.set(edgecolor="black" if stands_out else "none", linewidth=1.0)
     cell.set_gid("stands out" if stands_out else "chance")
     ax.add_patch(cell)

@@ -1,11 +1,21 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the fit of a model went."""
+"""Course of the fit of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import layout, panels
 from .style import independent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+    from numpy.typing import ArrayLike
 
 # Okabe and Ito's colours; the validation curve is dashed, so that it also differs in grey.
 _CONTENT = {
@@ -17,8 +27,14 @@ _CONTENT = {
 
 
 @independent
-def plot_history(history, *, title=None, font_size=None, ax=None):
-    """Draw how the angles and the content of a model were fitted, in two panels.
+def plot_history(
+    history: Mapping[str, ArrayLike],
+    *,
+    title: str | None = None,
+    font_size: float | None = None,
+    ax: Any = None,
+) -> Figure | SubFigure:
+    """Draw the course of the fit of angles and content of a model, in two panels.
 
     Left: the log-likelihood after each iteration of the angle fit. Right: loss, reconstruction,
     KL divergence and validation loss after each epoch of the content network. All in nat per
@@ -55,8 +71,8 @@ def plot_history(history, *, title=None, font_size=None, ax=None):
     ['iteration', 'epoch']
     """
     pose = _curve(history, "pose_log_likelihood")
-    content = {name: _curve(history, name) for name in _CONTENT}
-    content = {name: values for name, values in content.items() if values is not None}
+    curves = {name: _curve(history, name) for name in _CONTENT}
+    content = {name: values for name, values in curves.items() if values is not None}
     n_panels = (pose is not None) + bool(content)
     if not n_panels:
         raise ValueError(
@@ -90,7 +106,7 @@ def plot_history(history, *, title=None, font_size=None, ax=None):
         )
     for panel in axes:
         panel.tick_params(labelsize=font_size - 1)
-        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.locator_params(axis="x", integer=True)
         panel.spines[["top", "right"]].set_visible(False)
     figure = axes[0].figure
     if title is not None:
@@ -98,20 +114,16 @@ def plot_history(history, *, title=None, font_size=None, ax=None):
     return figure
 
 
-def _curve(history, name):
+def _curve(history: Mapping[str, ArrayLike], name: str) -> np.ndarray | None:
     """Values of one curve; None when they are missing or none is finite."""
     values = np.asarray(history.get(name, ()), dtype=float).ravel()
     return values if np.isfinite(values).any() else None
 
 
-def _panels(ax, n, width):
+def _panels(ax: Any, n: int, width: float) -> list[Axes]:
     if ax is None:
-        import matplotlib.pyplot as plt
-
-        size = (1.53 * width if n > 1 else width, 0.65 * width)
-        figsize = np.array(size) / layout.MM_PER_INCH
-        _, axes = plt.subplots(1, n, figsize=figsize, layout="constrained", squeeze=False)
-        return list(axes[0])
+        figure = layout.new_figure(1.53 * width if n > 1 else width, 0.65 * width)
+        return list(figure.subplots(1, n, squeeze=False)[0])
     axes = list(np.ravel(ax))
     for panel in axes:
         panels.check_axes(panel)
@@ -120,7 +132,7 @@ def _panels(ax, n, width):
     return axes
 
 
-def _draw(ax, values, **style):
-    """A curve over 1, 2, ...; a single value as a dot, which a line would not show."""
+def _draw(ax: Axes, values: np.ndarray, **style: Any) -> None:
+    """Draw a curve over 1, 2, ...; a single value as a dot, because a line would not show it."""
     steps = np.arange(1, len(values) + 1)
     ax.plot(steps, values, linewidth=1.2, marker="o" if len(values) == 1 else None, **style)

@@ -2,14 +2,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The image itself: whole, a part of it, its columns, and one sub-image."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from matplotlib.patches import Circle, Rectangle
 
 from ..masked_arrays import filled
 from ..sites import units
-from . import layout, panels
+from . import layout, markers, panels
 from .color import class_colors
 from .style import independent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 _BOX_COLOR = "#F0E442"  # yellow of Okabe and Ito: seen on grey, also by colour-blind readers
 _MARKER_SHARE = 0.35  # of the distance to the nearest column
@@ -17,17 +26,17 @@ _MARKER_SHARE = 0.35  # of the distance to the nearest column
 
 @independent
 def plot_image(
-    image,
+    image: Any,
     *,
-    region=None,
-    boxes=(),
-    percentiles=(0.5, 99.5),
-    cmap="gray",
-    scale_bar=None,
-    title=None,
-    font_size=None,
-    ax=None,
-):
+    region: Any = None,
+    boxes: Iterable[Any] = (),
+    percentiles: Sequence[float] = (0.5, 99.5),
+    cmap: str | Colormap = "gray",
+    scale_bar: bool | str | None = None,
+    title: str | None = None,
+    font_size: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw an image, or a part of it, with a scale bar.
 
     The orientation is that of ``image.plot()``: x to the right, y down.
@@ -104,17 +113,17 @@ def plot_image(
 
 @independent
 def plot_sublattices(
-    image,
-    sublattices,
+    image: Any,
+    sublattices: Any,
     *,
-    region=None,
-    marker_size=None,
-    legend=True,
-    scale_bar=None,
-    title=None,
-    font_size=None,
-    ax=None,
-):
+    region: Any = None,
+    marker_size: float | None = None,
+    legend: bool = True,
+    scale_bar: bool | str | None = None,
+    title: str | None = None,
+    font_size: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw the columns of each sublattice on the image.
 
     Parameters
@@ -153,7 +162,6 @@ def plot_sublattices(
     >>> xy = {"A": truth.a_sites[["x", "y"]], "B": truth.b_sites[["x", "y"]]}
     >>> ax = plot_sublattices(image, xy)
     """
-    from matplotlib.collections import EllipseCollection
     from scipy.spatial import cKDTree
 
     data, low, high, _ = _calibrated_image(image)
@@ -167,7 +175,7 @@ def plot_sublattices(
             )
         groups[name] = low + (xy + 0.5) * step
     if not groups:
-        raise ValueError("sublattices holds none: there is nothing to draw")
+        raise ValueError("sublattices is empty: there is nothing to draw")
     font_size = panels.font_size_for(font_size, ax)
     ax = plot_image(
         image, region=region, scale_bar=scale_bar, title=title, font_size=font_size, ax=ax
@@ -179,13 +187,15 @@ def plot_sublattices(
     # Vermillion and sky blue: far apart for colour-blind readers and on grey.
     colors = class_colors([5, 4, 2, 6, 3])
     for k, (name, points) in enumerate(groups.items()):
-        drawn = EllipseCollection(
-            marker_size, marker_size, 0, units="xy", offsets=points,
-            offset_transform=ax.transData, linewidths=0, facecolors=colors[k % len(colors)],
-            label=f"{name}, {len(points):,} columns", zorder=3,
-        )  # fmt: skip
+        drawn = markers.draw_markers(
+            ax,
+            points,
+            marker_size,
+            np.zeros(len(points), dtype=bool),
+            facecolors=colors[k % len(colors)],
+            label=f"{name}, {len(points):,} columns",
+        )
         drawn.set_gid(f"sublattice {name}")
-        ax.add_collection(drawn, autolim=False)
     if legend:
         proxies = [
             ax.plot([], [], "o", ms=4, color=colors[k % len(colors)], label=f"{name} ({len(p):,})")[
@@ -200,18 +210,18 @@ def plot_sublattices(
 
 @independent
 def plot_sub_image(
-    image,
-    extent,
-    unit,
+    image: Any,
+    extent: Sequence[float],
+    unit: str,
     *,
-    limits=None,
-    disk=False,
-    cmap="gray",
-    scale_bar=None,
-    title=None,
-    font_size=None,
-    ax=None,
-):
+    limits: Sequence[float] | None = None,
+    disk: bool = False,
+    cmap: str | Colormap = "gray",
+    scale_bar: bool | str | None = None,
+    title: str | None = None,
+    font_size: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw one sub-image with a scale bar.
 
     Parameters
@@ -223,9 +233,9 @@ def plot_sub_image(
     unit : str
         Unit of `extent`.
     limits : tuple of float, optional
-        Intensities at black and white; by default the least and the largest.
+        Intensities at black and white; by default the lowest and the highest.
     disk : bool
-        Whether to draw the circle inscribed in the window: beyond it the model sees nothing.
+        Whether to draw the circle inscribed in the window: the model uses only the pixels inside.
     cmap, scale_bar, title, font_size, ax
         As in :func:`hs_rvae.plots.plot_image`.
 
@@ -251,14 +261,14 @@ def plot_sub_image(
     return panels.finish_axes(ax, title, font_size)
 
 
-def _draw_scale_bar(ax, unit, scale_bar, font_size):
+def _draw_scale_bar(ax: Axes, unit: str, scale_bar: bool | str | None, font_size: float) -> None:
     """Draw a scale bar in the corner that is named; none if `scale_bar` is False."""
     if scale_bar is None or scale_bar:
         corner = scale_bar if isinstance(scale_bar, str) else None
         panels.add_scale_bar(ax, unit, corner, font_size=font_size)
 
 
-def _calibrated_image(image):
+def _calibrated_image(image: Any) -> tuple[Any, np.ndarray, np.ndarray, str]:
     """Pixels, the two corners (x, y) of the outermost pixels' edges, and the unit."""
     axes = getattr(image, "axes_manager", None)
     data = filled(image.data) if axes is not None else np.asarray(filled(image))
@@ -280,7 +290,7 @@ def _calibrated_image(image):
     )
 
 
-def _checked_region(region, low, high):
+def _checked_region(region: Any, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Corners of a region inside the image: ((left, top), (right, bottom))."""
     if hasattr(region, "left"):
         region = (region.left, region.top, region.right, region.bottom)
@@ -300,7 +310,7 @@ def _checked_region(region, low, high):
     return inside
 
 
-def _named_positions(sublattices):
+def _named_positions(sublattices: Any) -> dict[str, Any]:
     """Names with positions, from a lattice of Atomap or a mapping."""
     members = getattr(sublattices, "sublattice_list", None)
     if members is not None:

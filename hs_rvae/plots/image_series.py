@@ -2,22 +2,35 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A site map that can show any frame of a series."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from . import layout, markers
 
+if TYPE_CHECKING:
+    from matplotlib.widgets import Slider
+
+    from ..sites import SiteTable
+    from .panels import MapFrame
+
 _SLIDER = (2.0, 3.0)  # mm below the map, and high
 
 
-def frames_of(sites, image, frame, labels):
-    """What a map needs to show frames of a series, or None for a table of one image.
+def frames_of(
+    sites: SiteTable, image: Any, frame: int | None, labels: Sequence[str] | None
+) -> Frames | None:
+    """Frames of a series for a map, or None for a table of one image.
 
     Parameters
     ----------
     sites : SiteTable
     image : array of shape (n_frames, ny, nx) or None
     frame : int or None
-        To show first; None: the first there is.
+        Frame to show first. If None, the first there is.
     labels : list of str or None
 
     Returns
@@ -32,7 +45,7 @@ def frames_of(sites, image, frame, labels):
     if "frame" not in sites.columns:
         if frame is not None:
             raise ValueError(
-                f"frame={frame!r}: the table has no column 'frame', it is no series: "
+                f"frame={frame!r}: the table has no column 'frame', it is not of a series: "
                 "leave frame out"
             )
         return None
@@ -47,12 +60,14 @@ class Frames:
     Attributes
     ----------
     numbers : numpy.ndarray of int
-        Of the frames that have sites.
+        Numbers of the frames that have sites.
     shown : int
         The frame on display.
     """
 
-    def __init__(self, sites, image, frame, labels):
+    def __init__(
+        self, sites: SiteTable, image: Any, frame: int | None, labels: Sequence[str] | None
+    ) -> None:
         self.sites, self.image, self.labels = sites, image, labels
         self._frame_of_site = sites["frame"]
         self.numbers = np.unique(self._frame_of_site)
@@ -71,17 +86,19 @@ class Frames:
             )
 
     @property
-    def current(self):
+    def current(self) -> tuple[SiteTable, np.ndarray | None, np.ndarray]:
         """Table, image and rows of the frame on display."""
         rows = np.flatnonzero(self._frame_of_site == self.shown)
         image = None if self.image is None else np.asarray(self.image[self.shown])
         return self.sites.take(rows), image, rows
 
-    def label(self):
-        """What the frame on display is called."""
+    def label(self) -> str:
+        """Name of the frame on display."""
         return f"frame {self.shown}" if self.labels is None else self.labels[self.shown]
 
-    def add_to(self, base, draw, title, below):
+    def add_to(
+        self, base: MapFrame, draw: Callable[..., Any], title: str | None, below: float
+    ) -> None:
         """Give a map its label, a slider in our own figure, and ``ax.show_frame(number)``.
 
         Parameters
@@ -94,9 +111,9 @@ class Frames:
         below : float
             mm between the map and the slider, besides the usual.
         """
-        ax = base.ax
+        ax: Any = base.ax  # which gets two attributes
 
-        def show(number):
+        def show(number: float) -> None:
             self.shown = int(self.numbers[np.abs(self.numbers - number).argmin()])
             sites, image, rows = self.current
             for artist in list(ax.collections):
@@ -115,7 +132,7 @@ class Frames:
         if base.new and len(self.numbers) > 1:
             ax.frame_slider = self._slider(base, show, below)
 
-    def _slider(self, base, show, below):
+    def _slider(self, base: MapFrame, show: Callable[[float], None], below: float) -> Slider:
         from matplotlib.widgets import Slider
 
         start, height = _SLIDER

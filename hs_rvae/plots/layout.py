@@ -6,26 +6,47 @@ Colour bars and wheels are inset axes placed in mm from the edge of the map, so 
 wherever its aspect or a layout engine puts it.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.transforms import Bbox, ScaledTranslation, blended_transform_factory
 
+if TYPE_CHECKING:
+    pass
+
 MM_PER_INCH = 25.4
 COLUMN_WIDTH = 85.0  # mm, one column of most journals
 _TALLEST = 120.0  # mm
+_FLAT = 0.35  # height over width
 
 
-def column_width(font_size):
+def column_width(font_size: float) -> float:
     """Width of a new figure in mm: one column at 8 point, and in proportion for larger letters."""
     return COLUMN_WIDTH * max(1.0, font_size / 8)
 
 
-def fit_figure(ax, width):
-    """Give our own figure the size at which axes of fixed aspect fill `width` mm.
+def new_figure(width: float, height: float) -> Any:
+    """Make a figure of `width` x `height` mm."""
+    import matplotlib.pyplot as plt
 
-    A layout engine alone would leave bands beside or above a map, as it does not know the shape
-    of what it arranges. A map much higher than wide gets a narrower figure.
+    return plt.figure(figsize=(width / MM_PER_INCH, height / MM_PER_INCH), layout="constrained")
+
+
+def is_flat(width: float, height: float) -> bool:
+    """Return True for a strip, whose colour bar belongs below."""
+    return bool(height < _FLAT * width)
+
+
+def fit_figure(ax: Any, width: float) -> None:
+    """Resize our own figure so that axes of fixed aspect fill `width` mm.
+
+    A layout engine alone would leave bands beside or above a map, because it ignores the shape
+    of the axes that it arranges. A map much higher than wide gets a narrower figure.
     """
     figure = ax.figure
     pad = 0.6  # mm
@@ -48,11 +69,11 @@ def fit_figure(ax, width):
     ax.set_in_layout(True)
 
 
-def reserve(ax, side=0.0, below=0.0):
-    """Make room in the user's figure for what will stand `side` mm beside and `below` mm under it.
+def reserve(ax: Any, side: float = 0.0, below: float = 0.0) -> None:
+    """Make room in the user's figure: `side` mm beside the axes, `below` mm under them.
 
-    Without a layout engine the axes are shrunk, else things would fall on the neighbours. Layout
-    engines (and ``tight_layout`` later on) are told of the margins by an invisible artist.
+    Without a layout engine the axes are shrunk; otherwise bars would fall on the neighbours. Layout
+    engines (and ``tight_layout`` later on) take the margins from an invisible artist.
     """
     figure = ax.figure
     if figure.get_layout_engine() is None:
@@ -65,28 +86,28 @@ def reserve(ax, side=0.0, below=0.0):
 
 
 class _Margins(Artist):
-    """Tells a layout engine the margins that axes of fixed aspect need.
+    """Invisible artist that gives a layout engine the margins of axes of fixed aspect.
 
     An engine measures from the box it allots, whereas bars and labels stand around the smaller
     box that the aspect leaves: it would reserve too little, and cut them when the box shrinks.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.set_clip_on(False)
         self.set_gid("margins")
         self._measuring = False
 
-    def draw(self, renderer):
+    def draw(self, renderer: Any) -> None:
         """Draw nothing."""
 
-    def get_window_extent(self, renderer=None):
+    def get_window_extent(self, renderer: Any = None) -> Any:
         """Allotted box grown by the margins around the drawn box.
 
         None while measuring those, and when no engine asks: a figure saved with
         ``bbox_inches="tight"`` is cropped to what can be seen.
         """
-        ax = self.axes
+        ax: Any = self.axes
         engine = ax.figure.get_layout_engine()
         if self._measuring or engine is None:
             return None
@@ -103,12 +124,14 @@ class _Margins(Artist):
         allotted = allotted.transformed(ax.figure.transSubfigure)
         return Bbox(allotted.get_points() + around - drawn)
 
-    def get_tightbbox(self, renderer=None):
+    def get_tightbbox(self, renderer: Any = None) -> Any:
         """Extent without clipping."""
         return self.get_window_extent(renderer)
 
 
-def side_axes(ax, x, width, *, y=None, height=None):
+def side_axes(
+    ax: Any, x: float, width: float, *, y: float | None = None, height: float | None = None
+) -> Any:
     """Axes right of `ax`: `x` mm from its right edge, `width` mm wide.
 
     As high as `ax`, or `height` mm with the upper edge `y` mm below that of `ax`. They follow `ax`
@@ -116,8 +139,8 @@ def side_axes(ax, x, width, *, y=None, height=None):
     """
     mm = ax.figure.dpi_scale_trans
     from_right = mm + ScaledTranslation(1, 0, ax.transAxes)
-    if height is None:
-        bounds = (x / MM_PER_INCH, 0, width / MM_PER_INCH, 1)
+    if y is None or height is None:
+        bounds = np.array([x / MM_PER_INCH, 0, width / MM_PER_INCH, 1])
         transform = blended_transform_factory(from_right, ax.transAxes)
     else:
         bounds = np.array([x, -(y + height), width, height]) / MM_PER_INCH
@@ -126,7 +149,7 @@ def side_axes(ax, x, width, *, y=None, height=None):
     return ax.inset_axes(bounds, transform=transform)
 
 
-def axes_below(ax, y, height):
+def axes_below(ax: Any, y: float, height: float) -> Any:
     """Axes as wide as `ax`, `y` mm below it and `height` mm high."""
     from_bottom = ax.figure.dpi_scale_trans
     bounds = (0, -(y + height) / MM_PER_INCH, 1, height / MM_PER_INCH)
@@ -138,14 +161,23 @@ def axes_below(ax, y, height):
     )
 
 
-def corner_below(ax, y, width, height):
+def corner_below(ax: Any, y: float, width: float, height: float) -> Any:
     """Axes of `width` x `height` mm, `y` mm below `ax`, from its left edge on."""
     mm = ax.figure.dpi_scale_trans + ScaledTranslation(0, 0, ax.transAxes)
     bounds = np.array([0, -(y + height), width, height]) / MM_PER_INCH
     return ax.inset_axes(bounds, transform=blended_transform_factory(mm, mm))
 
 
-def add_colorbar(ax, mappable, label, font_size, *, extend="neither", ticks=None, below=None):
+def add_colorbar(
+    ax: Any,
+    mappable: Any,
+    label: str,
+    font_size: float,
+    *,
+    extend: str = "neither",
+    ticks: Sequence[float] | np.ndarray | None = None,
+    below: float | None = None,
+) -> Any:
     """Colour bar right of `ax`, or `below` mm below it; as long as `ax` itself."""
     grow = font_size / 8
     if below is None:
@@ -154,13 +186,18 @@ def add_colorbar(ax, mappable, label, font_size, *, extend="neither", ticks=None
         cax, orientation = axes_below(ax, below * grow, 2.5 * grow), "horizontal"
     cax.set_gid("colorbar")
     bar = ax.figure.colorbar(mappable, cax=cax, orientation=orientation, extend=extend, ticks=ticks)
+    return format_colorbar(bar, label, font_size)
+
+
+def format_colorbar(bar: Any, label: str, font_size: float) -> Any:
+    """Give a colour bar thin lines, and its label."""
     bar.outline.set_linewidth(0.5)
-    cax.tick_params(labelsize=font_size - 1, length=2, width=0.5)
+    bar.ax.tick_params(labelsize=font_size - 1, length=2, width=0.5)
     bar.set_label(label, fontsize=font_size)
     return bar
 
 
-def extend_beyond(values, low, high):
-    """Which ends of a colour bar need an arrow, in the words of Matplotlib."""
+def extend_beyond(values: np.ndarray, low: float, high: float) -> str:
+    """Ends of a colour bar that need an arrow, in the words of Matplotlib."""
     below, above = np.nanmin(values) < low, np.nanmax(values) > high
     return "both" if below and above else "min" if below else "max" if above else "neither"

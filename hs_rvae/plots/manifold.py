@@ -2,32 +2,41 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sub-images decoded on a grid of latents, as one mosaic."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from . import layout, markers, panels
 from .style import independent
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+
 
 @independent
 def plot_manifold(
-    images,
-    values_y,
-    values_x,
+    images: np.ndarray,
+    values_y: np.ndarray,
+    values_x: np.ndarray,
     *,
-    label_x="latent_0",
-    label_y="latent_1",
-    intensity_label="intensity",
-    normalise="common",
-    intensity_limits=None,
-    percentiles=(0.5, 99.5),
-    cmap="gray",
-    gap=0.06,
-    colorbar=True,
-    title=None,
-    font_size=None,
-    ax=None,
-):
+    label_x: str = "latent_0",
+    label_y: str = "latent_1",
+    intensity_label: str = "intensity",
+    normalise: str = "common",
+    intensity_limits: Sequence[float] | None = None,
+    percentiles: Sequence[float] = (0.5, 99.5),
+    cmap: str | Colormap = "gray",
+    gap: float = 0.06,
+    colorbar: bool = True,
+    title: str | None = None,
+    font_size: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw decoded sub-images as a mosaic over one or two latents.
 
     The latents grow to the right and upwards, as in a scatter plot, which can be drawn upon
@@ -132,7 +141,9 @@ def plot_manifold(
     return panels.finish_axes(ax, title, font_size, fit=new)
 
 
-def _checked(images, values_y, values_x):
+def _checked(
+    images: np.ndarray, values_y: np.ndarray, values_x: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     images = np.asarray(images, dtype=float)
     values_y, values_x = (np.atleast_1d(np.asarray(v, dtype=float)) for v in (values_y, values_x))
     if images.ndim != 4 or images.shape[:2] != (len(values_y), len(values_x)):
@@ -145,7 +156,7 @@ def _checked(images, values_y, values_x):
     return images, values_y, values_x
 
 
-def _mosaic(images, gap):
+def _mosaic(images: np.ndarray, gap: float) -> np.ndarray:
     """(ny, nx, h, w) to one image with transparent (NaN) gaps around every sub-image."""
     ny, nx, h, w = images.shape
     edge = max(1, int(round(gap * max(h, w) / 2)))
@@ -154,13 +165,13 @@ def _mosaic(images, gap):
     return padded.transpose(0, 2, 1, 3).reshape(ny * (h + 2 * edge), nx * (w + 2 * edge))
 
 
-def _is_even(values):
-    """Whether values have one distance, so that the axis can carry the latent itself."""
+def _is_even(values: np.ndarray) -> bool:
+    """Return True for values of one distance, so that the axis can carry the latent itself."""
     steps = np.diff(np.sort(values))
     return len(values) > 1 and steps[0] > 0 and np.allclose(steps, steps[0])
 
 
-def _edges(values):
+def _edges(values: np.ndarray) -> tuple[float, float]:
     """Ends of the axis: half a sub-image beyond the first and the last one.
 
     An even grid is drawn on the scale of the latent, so that sites can be drawn upon it; any
@@ -172,7 +183,7 @@ def _edges(values):
     return values.min() - half, values.max() + half
 
 
-def _set_ticks(axis, values):
+def _set_ticks(axis: Any, values: np.ndarray) -> None:
     if _is_even(values):
         axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     else:

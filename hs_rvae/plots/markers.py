@@ -2,14 +2,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sites as markers: their values, their size in data units, their collection."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from matplotlib.collections import EllipseCollection
 
 from ..sites import columns, missing_column, units
 from .color import UNDEFINED_COLOR
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
 
-def column_values(sites, name):
+    from ..sites import SiteTable
+
+
+def column_values(sites: SiteTable, name: str) -> np.ndarray:
     """Values of a column as float64, with a message that helps when there are none.
 
     Raises
@@ -29,7 +40,7 @@ def column_values(sites, name):
     return values
 
 
-def axis_values(sites, name):
+def axis_values(sites: SiteTable, name: str) -> tuple[np.ndarray, str]:
     """Values of a column as an axis shows them, and the axis' label: angles in degrees, one turn.
 
     Raises
@@ -48,18 +59,30 @@ def axis_values(sites, name):
     return values, columns.label(name, unit)
 
 
-def turn(name, unit):
+def axis_points(sites: SiteTable, x: str, y: str) -> tuple[np.ndarray, str, str]:
+    """Values (n, 2) of two columns, as their axes show them, and the labels of both axes.
+
+    Raises
+    ------
+    KeyError, ValueError
+        As `column_values`.
+    """
+    (values_x, label_x), (values_y, label_y) = axis_values(sites, x), axis_values(sites, y)
+    return np.column_stack([values_x, values_y]), label_x, label_y
+
+
+def turn(name: str, unit: str) -> tuple[float, float]:
     """One period (low, high) of a column of angles, in degrees; of an axis from 0 on."""
     period = np.rad2deg(columns.period(name, unit) or 2 * np.pi)
     return (-180.0, 180.0) if period > 359.9 else (0.0, float(period))
 
 
-def calibrated(sites, xy):
+def calibrated(sites: SiteTable, xy: ArrayLike) -> np.ndarray:
     """Pixel positions (n, 2) in the units of the image's axes."""
     return np.asarray(xy, dtype=float) * sites.pixel_size + sites.pixel_offset
 
 
-def site_points(sites):
+def site_points(sites: SiteTable) -> np.ndarray:
     """(n, 2) calibrated positions of the sites of one image.
 
     Raises
@@ -85,8 +108,8 @@ def site_points(sites):
     return calibrated(sites, sites.xy)
 
 
-def marker_diameter(points, otherwise=1.0):
-    """Diameter in data units at which markers nearly touch.
+def marker_diameter(points: np.ndarray, otherwise: float = 1.0) -> float:
+    """Diameter of markers that nearly touch, in data units.
 
     0.95 times the lower 5th percentile of the nearest-neighbour distances, so that markers stay
     apart where the lattice is compressed, and a few double detections do not shrink them all.
@@ -103,7 +126,9 @@ def marker_diameter(points, otherwise=1.0):
     return otherwise
 
 
-def draw_markers(ax, points, diameter, undefined, **style):
+def draw_markers(
+    ax: Axes, points: np.ndarray, diameter: float, undefined: np.ndarray, **style: Any
+) -> EllipseCollection:
     """Filled circles for defined sites, hollow grey ones for undefined sites.
 
     Parameters
@@ -155,7 +180,7 @@ def draw_markers(ax, points, diameter, undefined, **style):
     return filled
 
 
-def percentile_limits(values, percentiles):
+def percentile_limits(values: np.ndarray, percentiles: Sequence[float]) -> tuple[float, float]:
     """(low, high) of finite values at two percentiles.
 
     Raises
@@ -175,7 +200,7 @@ def percentile_limits(values, percentiles):
     return tuple(np.percentile(values[np.isfinite(values)], (low, high)))
 
 
-def given_limits(limits, name="limits"):
+def given_limits(limits: Sequence[float], name: str = "limits") -> tuple[float, float]:
     """(low, high) as the user gave them.
 
     Raises

@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Several methods on the same sites, side by side."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,20 +15,28 @@ from .scatter import plot_scatter
 from .site_map import plot_site_map
 from .style import independent
 
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure, SubFigure
+
+    from ..sites import SiteTable
+
+_WIDTH = 60.0  # mm of one method at 8 point
+
 
 @independent
 def plot_method_comparison(
-    sites,
-    methods,
-    color="cluster",
+    sites: SiteTable,
+    methods: Mapping[str, tuple[str, str]] | Sequence[str],
+    color: str | Mapping[str, str] = "cluster",
     *,
-    image=None,
-    maps=True,
-    contours=True,
-    cmap=None,
-    font_size=None,
-    figure=None,
-):
+    image: Any = None,
+    maps: bool = True,
+    contours: bool = True,
+    cmap: str | Colormap | None = None,
+    font_size: float | None = None,
+    figure: Figure | SubFigure | None = None,
+) -> Figure | SubFigure:
     """Draw one column of panels per method: a scatter of two columns, and its colours on the map.
 
     Parameters
@@ -88,7 +99,8 @@ def plot_method_comparison(
     font_size = panels.font_size_for(font_size, figure)
     heights = _heights(sites, image) if maps else (0.85,)
     if figure is None:
-        figure = _new_figure(heights, len(methods), font_size)
+        width = _WIDTH * font_size / 8
+        figure = layout.new_figure(len(methods) * width, sum(heights) * width)
     axes = figure.subplots(len(heights), len(methods), squeeze=False, height_ratios=heights)
     for (title, (x, y)), column in zip(methods.items(), axes.T, strict=True):
         plot_scatter(
@@ -102,18 +114,9 @@ def plot_method_comparison(
     return figure
 
 
-def _heights(sites, image):
+def _heights(sites: SiteTable, image: Any) -> tuple[float, float]:
     """Heights of scatter and map relative to their width, with room for labels and bars."""
     points = markers.site_points(sites)
     span = np.ptp(points, axis=0) if image is None else np.array(np.shape(image)[::-1])
-    flat = span[1] < 0.35 * span[0]  # the colour bar stands below
-    return 0.85, 0.7 * min(span[1] / max(span[0], 1e-12), 1.6) + (0.3 if flat else 0.15)
-
-
-def _new_figure(heights, count, font_size):
-    """A figure whose panels have room for their shape."""
-    import matplotlib.pyplot as plt
-
-    width = 60.0 * font_size / 8
-    size = np.array([count * width, sum(heights) * width]) / layout.MM_PER_INCH
-    return plt.figure(figsize=size, layout="constrained")
+    bar = 0.3 if layout.is_flat(*span) else 0.15
+    return 0.85, 0.7 * min(span[1] / max(span[0], 1e-12), 1.6) + bar

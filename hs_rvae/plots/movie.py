@@ -2,15 +2,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Site maps of the frames of a series as a movie."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..files import complete_file
+from ..progress import progress_bar
 from . import layout
 from .site_map import plot_site_map
 from .style import independent
+
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
+
+    from ..sites import SiteTable
 
 # Programs that write each format, by Matplotlib's names.
 _WRITERS = {".gif": "pillow", ".mp4": "ffmpeg"}
@@ -18,26 +29,26 @@ _WRITERS = {".gif": "pillow", ".mp4": "ffmpeg"}
 
 @independent
 def save_movie(
-    path,
-    sites,
-    column,
+    path: str | os.PathLike[str],
+    sites: SiteTable,
+    column: str,
     *,
-    frames=None,
-    fps=5,
-    dpi=150,
-    image=None,
-    frame_labels=None,
-    kind=None,
-    cmap=None,
-    limits=None,
-    percentiles=(1, 99),
-    marker_size=None,
-    scale_bar=None,
-    colorbar=True,
-    title=None,
-    font_size=None,
-    show_progressbar=False,
-):
+    frames: Iterable[int] | None = None,
+    fps: float = 5,
+    dpi: float = 150,
+    image: Any = None,
+    frame_labels: Sequence[str] | None = None,
+    kind: str | None = None,
+    cmap: str | Colormap | None = None,
+    limits: Sequence[float] | None = None,
+    percentiles: Sequence[float] = (1, 99),
+    marker_size: float | None = None,
+    scale_bar: bool | str | None = None,
+    colorbar: bool = True,
+    title: str | None = None,
+    font_size: float | None = None,
+    show_progressbar: bool | None = False,
+) -> Path:
     """Save the site maps of the frames, all with the same colours.
 
     Parameters
@@ -48,7 +59,7 @@ def save_movie(
         With a column ``frame``.
     column : str
     frames : iterable of int, optional
-        None: all that have sites.
+        If None, all that have sites.
     fps : float
         Frames per second.
     dpi : float
@@ -58,7 +69,8 @@ def save_movie(
     frame_labels : list of str, optional
     kind, cmap, limits, percentiles, marker_size, scale_bar, colorbar, title, font_size
         As in :func:`hs_rvae.plots.plot_site_map`.
-    show_progressbar : bool
+    show_progressbar : bool, optional
+        If None, HyperSpy's preference decides.
 
     Returns
     -------
@@ -79,7 +91,6 @@ def save_movie(
     """
     import matplotlib.pyplot as plt
     from matplotlib import animation
-    from tqdm.auto import tqdm
 
     path = Path(path)
     writer = _WRITERS.get(path.suffix.lower())
@@ -98,7 +109,7 @@ def save_movie(
             f"frames={list(map(int, frames))}: there are sites in frames {numbers[0]} to "
             f"{numbers[-1]}"
         )
-    ax = plot_site_map(
+    ax: Any = plot_site_map(
         sites,
         column,
         image=image,
@@ -117,10 +128,11 @@ def save_movie(
     if hasattr(ax, "frame_slider"):
         ax.frame_slider.ax.remove()
         layout.fit_figure(ax, layout.column_width(ax.title.get_fontsize()))
-    bar = tqdm(total=len(frames), disable=not show_progressbar, desc="Movie", leave=True)
+    bar = progress_bar("Movie", show_progressbar, total=len(frames))
     size = np.array(ax.figure.get_size_inches()) * dpi
     ax.figure.set_size_inches(2 * np.ceil(size / 2) / dpi)  # MP4 needs even numbers of pixels
-    recorder = animation.writers[writer](fps=fps)
+    make_recorder: Any = animation.writers[writer]
+    recorder = make_recorder(fps=fps)
     try:
         with bar, complete_file(path, "The movie") as draft:
             try:

@@ -6,7 +6,10 @@ Maps use the calibrated axes of the parent image, x = offset + pixel size * colu
 likewise y with the row index, y down: as ``image.plot()`` shows it.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,12 +21,19 @@ from ..sites import units
 from . import layout, markers
 from .color import get_colormap
 
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
+    from matplotlib.image import AxesImage
+    from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
+
+    from ..sites import SiteTable
+
 _FONT_SIZE = 8.0  # points, at column width
 _CORNERS = ("lower left", "lower right", "upper left", "upper right")
 
 
-def font_size_for(font_size, ax):
-    """Font size in points: as given, else 8 in our own figures and the user's in theirs."""
+def font_size_for(font_size: float | None, ax: Any) -> float:
+    """Font size in points: as given; otherwise 8 in new figures, Matplotlib's in given axes."""
     if font_size is not None:
         return float(font_size)
     if ax is None:
@@ -31,19 +41,19 @@ def font_size_for(font_size, ax):
     return FontProperties(size="medium").get_size_in_points()
 
 
-def new_axes(width, height, projection=None):
+def new_axes(width: float, height: float, projection: str | None = None) -> Axes:
     """Axes alone in a new figure of `width` x `height` mm."""
-    import matplotlib.pyplot as plt
-
-    _, ax = plt.subplots(
-        figsize=(width / layout.MM_PER_INCH, height / layout.MM_PER_INCH),
-        layout="constrained",
-        subplot_kw={"projection": projection},
-    )
-    return ax
+    return layout.new_figure(width, height).subplots(subplot_kw={"projection": projection})
 
 
-def open_axes(ax, font_size, *, height=1.0, width=None, polar=False):
+def open_axes(
+    ax: Axes | None,
+    font_size: float | None,
+    *,
+    height: float = 1.0,
+    width: float | None = None,
+    polar: bool = False,
+) -> tuple[Axes, float, bool]:
     """The axes of the user, checked, or those of a new figure.
 
     Parameters
@@ -51,9 +61,9 @@ def open_axes(ax, font_size, *, height=1.0, width=None, polar=False):
     ax : matplotlib.axes.Axes or None
     font_size : float or None
     height : float
-        Of a new figure, in units of its width.
+        Height of a new figure, in units of its width.
     width : float, optional
-        Of a new figure, in mm; by default one column at this font size.
+        Width of a new figure, in mm; by default one column at this font size.
     polar : bool
 
     Returns
@@ -66,14 +76,20 @@ def open_axes(ax, font_size, *, height=1.0, width=None, polar=False):
     """
     new = ax is None
     font_size = font_size_for(font_size, ax)
-    if new:
+    if ax is None:
         width = layout.column_width(font_size) if width is None else width
         ax = new_axes(width, height * width, "polar" if polar else None)
-    check_axes(ax, polar=polar)
-    return ax, font_size, new
+    return check_axes(ax, polar=polar), font_size, new
 
 
-def finish_axes(ax, title, font_size, fit=False):
+def label_axes(ax: Axes, label_x: str, label_y: str, font_size: float) -> None:
+    """Name both axes; letters of the ticks are one point smaller."""
+    ax.set_xlabel(label_x, fontsize=font_size)
+    ax.set_ylabel(label_y, fontsize=font_size)
+    ax.tick_params(labelsize=font_size - 1)
+
+
+def finish_axes(ax: Axes, title: str | None, font_size: float, fit: bool = False) -> Axes:
     """Set the title and, if asked for, the size of our own figure; needs all else in place."""
     if title is not None:
         ax.set_title(title, fontsize=font_size)
@@ -82,8 +98,8 @@ def finish_axes(ax, title, font_size, fit=False):
     return ax
 
 
-def check_axes(ax, polar=False):
-    """Raise TypeError unless `ax` is one Axes, polar if it must be."""
+def check_axes(ax: object, polar: bool = False) -> Axes:
+    """Return `ax`; raise TypeError unless it is one Axes, polar if it must be."""
     if not isinstance(ax, Axes):
         raise TypeError(
             f"ax must be one matplotlib Axes or None, not {type(ax).__name__}: "
@@ -95,9 +111,10 @@ def check_axes(ax, polar=False):
             f"ax has a {have} projection where a {need} one is needed: make it with "
             f"plt.subplots(subplot_kw={{'projection': '{need}'}})"
         )
+    return ax
 
 
-def _checked_image(image, sites):
+def _checked_image(image: Any, sites: SiteTable) -> np.ndarray:
     """Parent image as a 2-D float array that holds all sites.
 
     Raises
@@ -132,13 +149,23 @@ class MapFrame:
     flat: bool  # bars belong below
     new: bool  # the figure is ours
 
-    def finish(self, title):
-        """Title, and the size of our own figure, which needs all else to be in place."""
+    def finish(self, title: str | None) -> Axes:
+        """Set the title, then the size of our own figure: all else must be in place."""
         return finish_axes(self.ax, title, self.font_size, fit=self.new)
 
 
-def open_map(sites, *, image, marker_size, scale_bar, font_size, ax, side=0.0, below_flat=None):
-    """Draw what lies below the sites.
+def open_map(
+    sites: SiteTable,
+    *,
+    image: Any,
+    marker_size: float | None,
+    scale_bar: bool | str | None,
+    font_size: float | None,
+    ax: Axes | None,
+    side: float = 0.0,
+    below_flat: float | None = None,
+) -> MapFrame:
+    """Draw everything below the sites.
 
     Parameters
     ----------
@@ -159,7 +186,9 @@ def open_map(sites, *, image, marker_size, scale_bar, font_size, ax, side=0.0, b
     if marker_size is not None and not marker_size > 0:
         raise ValueError(f"marker_size={marker_size!r} must be above 0, in calibrated units")
     if isinstance(scale_bar, str) and scale_bar not in _CORNERS:
-        raise ValueError(f"scale_bar={scale_bar!r} is no corner: take one of {_CORNERS}, or True")
+        raise ValueError(
+            f"scale_bar={scale_bar!r} is not a corner: take one of {_CORNERS}, or True"
+        )
     if image is None:
         diameter = marker_size or markers.marker_diameter(points)
         low = np.nanmin(points, axis=0) - 0.75 * diameter
@@ -167,21 +196,20 @@ def open_map(sites, *, image, marker_size, scale_bar, font_size, ax, side=0.0, b
     else:
         image = _checked_image(image, sites)
         size = np.array(image.shape[::-1])
-        low, high = markers.calibrated(sites, [[-0.5, -0.5], size - 0.5])
+        low, high = markers.calibrated(sites, np.array([(-0.5, -0.5), size - 0.5]))
         diameter = marker_size or markers.marker_diameter(points, 0.03 * (high - low).max())
-    flat = below_flat is not None and high[1] - low[1] < 0.35 * (high[0] - low[0])
+    flat = below_flat is not None and layout.is_flat(*(high - low))
     ax, font_size, new = open_axes(ax, font_size, width=layout.COLUMN_WIDTH)  # until all is drawn
     if not new:
         grow = font_size / 8
-        layout.reserve(ax, 0.0 if flat else side * grow, below_flat * grow if flat else 0.0)
+        below = 0.0 if below_flat is None or not flat else below_flat * grow
+        layout.reserve(ax, 0.0 if flat else side * grow, below)
 
     unit = units.printed(sites.pixel_units)
     if image is not None:
         _draw_image(ax, image, low, high)
     else:
-        ax.set_xlabel(f"x ({unit})", fontsize=font_size)
-        ax.set_ylabel(f"y ({unit})", fontsize=font_size)
-        ax.tick_params(labelsize=font_size - 1)
+        label_axes(ax, f"x ({unit})", f"y ({unit})", font_size)
     ax.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), aspect="equal")
     if scale_bar is None:
         scale_bar = image is not None
@@ -191,7 +219,7 @@ def open_map(sites, *, image, marker_size, scale_bar, font_size, ax, side=0.0, b
     return MapFrame(ax, points, float(diameter), font_size, flat, new)
 
 
-def _draw_image(ax, image, low, high):
+def _draw_image(ax: Axes, image: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
     finite = image[np.isfinite(image)]
     vmin, vmax = np.percentile(finite, (0.5, 99.5)) if finite.size else (0, 1)
     extent = (low[0], high[0], high[1], low[1])
@@ -200,7 +228,15 @@ def _draw_image(ax, image, low, high):
     ax.set_yticks([])
 
 
-def draw_image(ax, image, extent, *, cmap=None, aspect="equal", **style):
+def draw_image(
+    ax: Axes,
+    image: Any,
+    extent: Any,
+    *,
+    cmap: str | Colormap | None = None,
+    aspect: Any = "equal",
+    **style: Any,
+) -> AxesImage:
     """Draw an image with its first row at the top: the only place that calls ``imshow``.
 
     Parameters
@@ -211,7 +247,7 @@ def draw_image(ax, image, extent, *, cmap=None, aspect="equal", **style):
     extent : tuple of float
         (left, right, bottom, top) in data units.
     cmap : str or Colormap, optional
-        Of an image without colours.
+        Map of an image without colours.
     aspect : float or str
     **style
         Passed to ``imshow``: limits, zorder.
@@ -233,8 +269,14 @@ def draw_image(ax, image, extent, *, cmap=None, aspect="equal", **style):
     )
 
 
-def add_scale_bar(ax, unit, corner=None, avoid=None, font_size=_FONT_SIZE):
-    """White scale bar on a dark box, which reads on any image.
+def add_scale_bar(
+    ax: Axes,
+    unit: str,
+    corner: str | None = None,
+    avoid: np.ndarray | None = None,
+    font_size: float = _FONT_SIZE,
+) -> AnchoredSizeBar:
+    """Draw a white scale bar on a dark box, readable on any image.
 
     Parameters
     ----------
@@ -279,7 +321,7 @@ def add_scale_bar(ax, unit, corner=None, avoid=None, font_size=_FONT_SIZE):
     return bar
 
 
-def nice_length(longest):
+def nice_length(longest: float) -> float:
     """Largest 1, 2 or 5 times a power of ten that is not above `longest`.
 
     Examples
@@ -294,7 +336,7 @@ def nice_length(longest):
     return float(f"{step}e{int(power)}")
 
 
-def _emptiest_corner(ax, points):
+def _emptiest_corner(ax: Axes, points: np.ndarray) -> str:
     """Corner of the axes with the fewest points under a scale bar."""
     fraction = ax.transAxes.inverted().transform(ax.transData.transform(points))
     counts = []

@@ -2,7 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Direction and amplitude of every site in one colour, with the wheel that explains it."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +15,13 @@ from . import layout, markers, panels
 from .color import polar_colors
 from .style import independent
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.image import AxesImage
+
+    from ..sites import SiteTable
+
 WHEEL_SIDE = 28.0  # mm kept beside a map for the wheel and its caption
 _WHEEL = (25.0, 21.0)  # mm, width and height of the wheel with its marks at 8 point
 _HOLE = 0.22  # inner radius of a signed wheel, so that hues are told apart there too
@@ -18,24 +29,24 @@ _HOLE = 0.22  # inner radius of a signed wheel, so that hues are told apart ther
 
 @independent
 def plot_polar_map(
-    sites,
-    angle="angle",
-    amplitude="auto",
+    sites: SiteTable,
+    angle: str = "angle",
+    amplitude: str | None = "auto",
     *,
-    sign=1,
-    signed=None,
-    limits=None,
-    percentiles=(1, 99),
-    cmap=None,
-    image=None,
-    arrows=False,
-    wheel=True,
-    marker_size=None,
-    scale_bar=None,
-    title=None,
-    font_size=None,
-    ax=None,
-):
+    sign: int = 1,
+    signed: bool | None = None,
+    limits: Sequence[float] | None = None,
+    percentiles: Sequence[float] = (1, 99),
+    cmap: str | Colormap | None = None,
+    image: Any = None,
+    arrows: bool = False,
+    wheel: bool = True,
+    marker_size: float | None = None,
+    scale_bar: bool | str | None = None,
+    title: str | None = None,
+    font_size: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw the sites as markers coloured by direction and amplitude.
 
     Hue is the direction on screen, where pixels have their true shape. An amplitude that is never
@@ -55,14 +66,15 @@ def plot_polar_map(
         displacement_x_calibrated and displacement_y_calibrated.
     amplitude : str or None
         Column with the amplitude, or name of a vector of which the length is taken. ``"auto"``
-        is the length if `angle` names a vector, else the column latent_0. None: direction alone.
+        is the length if `angle` names a vector, otherwise the column latent_0. If None, the
+        direction alone.
     sign : {1, -1}
-        -1 turns every direction by 180 degrees, and the caption says so. Whether the polarisation
+        -1 turns every direction by 180 degrees, and the caption states it. Whether the polarisation
         points along a displacement or against it depends on the material and on which column
         moved: it is the user's to state.
     signed : bool, optional
-        Whether the sign of the amplitude has a meaning; by default if any value is negative, but
-        for order_amplitude, whose negative values are noise and shown as 0.
+        Whether the sign of the amplitude has a meaning; by default if any value is negative,
+        except for order_amplitude, whose negative values are noise and shown as 0.
         With False the modulus is shown.
     limits : tuple of float, optional
         Amplitudes (low, high) at -1 and 1, or at 0 and 1 if not signed. By default high is the
@@ -150,7 +162,14 @@ def plot_polar_map(
 
 
 @independent
-def plot_color_wheel(ax, style="unsigned", *, cmap=None, caption=None, font_size=7.0):
+def plot_color_wheel(
+    ax: Axes,
+    style: str = "unsigned",
+    *,
+    cmap: str | Colormap | None = None,
+    caption: str | None = None,
+    font_size: float = 7.0,
+) -> AxesImage:
     """Draw the colours of `polar_colors` at their directions on a map with y down.
 
     Parameters
@@ -186,10 +205,9 @@ def plot_color_wheel(ax, style="unsigned", *, cmap=None, caption=None, font_size
     radius = np.hypot(at[np.newaxis, :], at[:, np.newaxis])
     angle = np.arctan2(at[:, np.newaxis], at[np.newaxis, :])
     signed = style == "signed"
+    amplitude = radius if style == "unsigned" else np.ones_like(radius)
     if signed:
         amplitude = 2 * (radius - hole) / (1 - hole) - 1
-    else:
-        amplitude = radius if style == "unsigned" else 1.0
     rgba = np.ones((n, n, 4))
     rgba[..., :3] = polar_colors(angle, amplitude, signed=signed, cmap=cmap)
     # Edges fade over two of the 501 pixels instead of showing steps.
@@ -228,7 +246,7 @@ def plot_color_wheel(ax, style="unsigned", *, cmap=None, caption=None, font_size
 
 @dataclass
 class PolarScale:
-    """Colours by direction and amplitude, and what the wheel says about them."""
+    """Colours by direction and amplitude, and the caption of their wheel."""
 
     direction: np.ndarray  # (n,), on the map
     defined: np.ndarray  # (n,), bool
@@ -239,20 +257,26 @@ class PolarScale:
     caption: str
 
 
-def polar_scale(sites, angle, amplitude, sign, signed, limits, percentiles, cmap):
+def polar_scale(
+    sites: SiteTable,
+    angle: str,
+    amplitude: str | None,
+    sign: int,
+    signed: bool | None,
+    limits: Sequence[float] | None,
+    percentiles: Sequence[float],
+    cmap: str | Colormap | None,
+) -> PolarScale:
     """Colours of the sites; the parameters are those of `plot_polar_map`."""
     if sign not in (1, -1):
         raise ValueError(f"sign={sign!r}: give 1, or -1 to turn all directions by 180 degrees")
-    direction, length, unit, vector = _direction(sites, angle)
+    direction, length, _ = _direction(sites, angle)
     if sign == -1:
         direction = direction + np.pi
     if amplitude == "auto":
-        amplitude = angle if vector else "latent_0"
-    if amplitude is None:
-        name, size, unit = None, np.ones(len(sites)), ""
-    elif amplitude == angle and vector:
-        name, size = f"|{_label(angle)}|", length
-    else:
+        amplitude = "latent_0" if length is None else angle
+    size = np.ones(len(sites))
+    if amplitude is not None:
         name, size, unit = _amplitude(sites, amplitude)
     defined = np.isfinite(direction) & np.isfinite(size)
     if not defined.any():
@@ -266,25 +290,33 @@ def polar_scale(sites, angle, amplitude, sign, signed, limits, percentiles, cmap
         signed = bool(size[defined].min() < 0)
     scaled, low, high = _scaled(size, amplitude, signed, limits, percentiles)
     longest = 1.0
-    if vector:
+    if length is not None:
         longest = high if amplitude == angle else np.nanpercentile(length, percentiles[1])
     captions = []
-    if name is not None:
+    if amplitude is not None:
         captions.append(_caption(name, unit, low, high, signed, limits, percentiles))
     if sign == -1:
-        captions.append("direction:\n" + (f"−{_label(angle)}" if vector else f"{angle} + 180°"))
+        captions.append(
+            "direction:\n" + (f"{angle} + 180°" if length is None else f"−{_label(angle)}")
+        )
     return PolarScale(
         direction,
         defined,
         polar_colors(direction[defined], scaled[defined], signed=signed, cmap=cmap),
-        length if vector else None,
+        length,
         float(longest),
-        "direction" if name is None else "signed" if signed else "unsigned",
+        "direction" if amplitude is None else "signed" if signed else "unsigned",
         "\n".join(captions),
     )
 
 
-def add_wheel(ax, scale, cmap, font_size, below=None):
+def add_wheel(
+    ax: Axes,
+    scale: PolarScale,
+    cmap: str | Colormap | None,
+    font_size: float,
+    below: float | None = None,
+) -> None:
     """Wheel and caption right of the axes, or side by side `below` mm below a flat map."""
     width, height = np.array(_WHEEL) * font_size / 8
     if below is None:
@@ -301,13 +333,13 @@ def add_wheel(ax, scale, cmap, font_size, below=None):
         )  # fmt: skip
 
 
-def _direction(sites, name):
-    """Direction on the map, length, unit of the length, and whether `name` is a vector."""
+def _direction(sites: SiteTable, name: str) -> tuple[np.ndarray, np.ndarray | None, str]:
+    """Direction on the map; length and its unit if `name` is a vector, else None."""
     width, height = np.abs(sites.pixel_size)
     if name in sites.columns:
         angle = units.radians(markers.column_values(sites, name), sites.units[name])
         on_map = np.arctan2(np.sin(angle) * height, np.cos(angle) * width)
-        return on_map, None, "", False
+        return on_map, None, ""
     components = _components(sites, name)
     if components is None:
         raise KeyError(missing_column(sites, name) + f" Nor has it a vector {name}_x, {name}_y.")
@@ -315,10 +347,10 @@ def _direction(sites, name):
     unit = sites.units.get(components[0], "")
     calibrated = units.is_calibrated(unit)
     on_map = np.arctan2(y, x) if calibrated else np.arctan2(y * height, x * width)
-    return on_map, np.hypot(x, y), unit, True
+    return on_map, np.hypot(x, y), unit
 
 
-def _components(sites, name):
+def _components(sites: SiteTable, name: str) -> list[str] | None:
     """Columns of a vector, such as displacement_x and _y, or displacement_x_calibrated and so on.
 
     None if there are no such columns.
@@ -328,19 +360,27 @@ def _components(sites, name):
     return components if set(components) <= set(sites.columns) else None
 
 
-def _label(vector):
-    """Name of a vector for the caption, where the unit tells that it is calibrated."""
+def _label(vector: str) -> str:
+    """Name of a vector for the caption, where the unit shows that it is calibrated."""
     return vector.removesuffix("_calibrated")
 
 
-def _amplitude(sites, name):
+def _amplitude(sites: SiteTable, name: str) -> tuple[str, np.ndarray, str]:
     """Label, values and unit of an amplitude column or of the length of a vector."""
     if name not in sites.columns and _components(sites, name):
-        return f"|{_label(name)}|", *_direction(sites, name)[1:3]
+        _, length, unit = _direction(sites, name)
+        if length is not None:
+            return f"|{_label(name)}|", length, unit
     return columns.title(name), markers.column_values(sites, name), sites.units[name]
 
 
-def _scaled(size, name, signed, limits, percentiles):
+def _scaled(
+    size: np.ndarray,
+    name: str | None,
+    signed: bool,
+    limits: Sequence[float] | None,
+    percentiles: Sequence[float],
+) -> tuple[np.ndarray, float, float]:
     """Amplitudes in [0, 1] or [-1, 1], and the amplitudes at the ends."""
     if name is None:
         return size, 0.0, 1.0
@@ -363,7 +403,15 @@ def _scaled(size, name, signed, limits, percentiles):
     return np.clip(scaled, -1 if signed else 0, 1), low, high
 
 
-def _caption(name, unit, low, high, signed, limits, percentiles):
+def _caption(
+    name: str,
+    unit: str,
+    low: float,
+    high: float,
+    signed: bool,
+    limits: Sequence[float] | None,
+    percentiles: Sequence[float],
+) -> str:
     """Name of the amplitude, the values at rim, line and centre, and where they come from."""
     if signed:
         places = [("inner, dark", low), ("line", (low + high) / 2), ("outer, light", high)]
@@ -378,12 +426,14 @@ def _caption(name, unit, low, high, signed, limits, percentiles):
     return "\n".join(lines)
 
 
-def _number(value):
+def _number(value: float) -> str:
     """Three figures, with a true minus sign."""
     return f"{float(f'{value:.3g}'):g}".replace("-", "−")
 
 
-def _draw_arrows(ax, points, direction, lengths, diameter):
+def _draw_arrows(
+    ax: Axes, points: np.ndarray, direction: np.ndarray, lengths: np.ndarray, diameter: float
+) -> None:
     """Arrows centred on the sites, in data units: right on axes with y down."""
     step = lengths * diameter
     ax.quiver(

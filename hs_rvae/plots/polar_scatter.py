@@ -2,32 +2,43 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Two columns against each other, in the colours of direction and amplitude."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from . import layout, markers, panels
 from .polar import WHEEL_SIDE, add_wheel, polar_scale
 from .style import independent
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+
+    from ..sites import SiteTable
+
 
 @independent
 def plot_polar_scatter(
-    sites,
-    x,
-    y,
-    angle="angle",
-    amplitude="latent_0",
+    sites: SiteTable,
+    x: str,
+    y: str,
+    angle: str = "angle",
+    amplitude: str | None = "latent_0",
     *,
-    sign=1,
-    signed=None,
-    limits=None,
-    percentiles=(1, 99),
-    cmap=None,
-    wheel=True,
-    marker_size=None,
-    title=None,
-    font_size=None,
-    ax=None,
-):
+    sign: int = 1,
+    signed: bool | None = None,
+    limits: Sequence[float] | None = None,
+    percentiles: Sequence[float] = (1, 99),
+    cmap: str | Colormap | None = None,
+    wheel: bool = True,
+    marker_size: float | None = None,
+    title: str | None = None,
+    font_size: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw one column against another, coloured by direction and amplitude as polar maps are.
 
     Parameters
@@ -77,8 +88,7 @@ def plot_polar_scatter(
     ('latent_0', 1)
     """
     scale = polar_scale(sites, angle, amplitude, sign, signed, limits, percentiles, cmap)
-    values, labels = zip(*(markers.axis_values(sites, name) for name in (x, y)), strict=True)
-    points = np.column_stack(values)
+    points, label_x, label_y = markers.axis_points(sites, x, y)
     shown = scale.defined & np.isfinite(points).all(axis=1)
     if not shown.any():
         raise ValueError(f"no site has a finite {x!r}, {y!r} and colour: there is nothing to draw")
@@ -89,11 +99,11 @@ def plot_polar_scatter(
         marker_size = float(np.clip(60 / np.sqrt(shown.sum()), 1.2, 5))
     colors = np.ones((len(points), 3))
     colors[scale.defined] = scale.colors
-    drawn = ax.scatter(*points[shown].T, s=marker_size**2, c=colors[shown], linewidths=0)
+    drawn = ax.scatter(
+        points[shown, 0], points[shown, 1], s=marker_size**2, c=colors[shown], linewidths=0
+    )
     drawn.set_gid("sites")
-    ax.set_xlabel(labels[0], fontsize=font_size)
-    ax.set_ylabel(labels[1], fontsize=font_size)
-    ax.tick_params(labelsize=font_size - 1)
+    panels.label_axes(ax, label_x, label_y, font_size)
     if wheel:
         add_wheel(ax, scale, cmap, font_size)
     return panels.finish_axes(ax, title, font_size)

@@ -2,12 +2,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Two columns against each other, coloured by a third, with lines of equal density."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from . import layout, markers, panels
 from .color import UNDEFINED_COLOR
-from .site_map import _label_scale, _value_scale, infer_kind
+from .color_scale import color_scale, infer_kind
 from .style import independent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import PathCollection
+    from matplotlib.colors import Colormap
+
+    from ..sites import SiteTable
+    from .color_scale import ColorScale
 
 # Share of the sites inside the lines of equal density.
 _SHARES = (0.9, 0.7, 0.5, 0.3, 0.1)
@@ -17,24 +30,24 @@ _MOST, _GRID = 5000, 90
 
 @independent
 def plot_scatter(
-    sites,
-    x,
-    y,
-    color=None,
+    sites: SiteTable,
+    x: str,
+    y: str,
+    color: str | None = None,
     *,
-    contours=True,
-    kind=None,
-    cmap=None,
-    limits=None,
-    percentiles=(1, 99),
-    marker_size=None,
-    alpha=None,
-    colorbar=True,
-    equal=False,
-    title=None,
-    font_size=None,
-    ax=None,
-):
+    contours: bool = True,
+    kind: str | None = None,
+    cmap: str | Colormap | None = None,
+    limits: Sequence[float] | None = None,
+    percentiles: Sequence[float] = (1, 99),
+    marker_size: float | None = None,
+    alpha: float | None = None,
+    colorbar: bool = True,
+    equal: bool = False,
+    title: str | None = None,
+    font_size: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw one column against another.
 
     Lines of equal density enclose 90, 70, 50, 30 and 10 % of the sites. Sites without a finite x or
@@ -52,7 +65,7 @@ def plot_scatter(
     contours : bool
         Whether to draw the lines of equal density.
     kind, cmap, limits, percentiles
-        Of the colours, as in `hs_rvae.plots.plot_site_map`.
+        Options of the colours, as in `hs_rvae.plots.plot_site_map`.
     marker_size : float, optional
         Diameter in points; by default smaller where there are more sites.
     alpha : float, optional
@@ -92,8 +105,7 @@ def plot_scatter(
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('pca_0', 'pca_1')
     """
-    along = [markers.axis_values(sites, name) for name in (x, y)]
-    points = np.stack([values for values, _ in along], 1)
+    points, label_x, label_y = markers.axis_points(sites, x, y)
     known = np.isfinite(points).all(1)
     if not known.any():
         raise ValueError(
@@ -101,26 +113,18 @@ def plot_scatter(
         )
     scale = None
     if color is not None:
-        values, unit = markers.column_values(sites, color), sites.units[color]
-        if kind is None:
-            kind = infer_kind(color, sites[color], unit)
-        if kind == "labels":
-            scale = _label_scale(color, values, cmap)
-        else:
-            scale = _value_scale(color, values, unit, kind, cmap, limits, percentiles)
-    colorbar &= scale is not None
+        scale = color_scale(sites, color, kind, cmap, limits, percentiles)
 
     ax, font_size, new = panels.open_axes(ax, font_size, height=0.85)
     if not new:
-        layout.reserve(ax, 15.0 * font_size / 8 if colorbar else 0.0)
+        layout.reserve(ax, 15.0 * font_size / 8 if scale and colorbar else 0.0)
     size = marker_size or float(np.clip(60 / np.sqrt(known.sum()), 1.0, 4.0))
     drawn = _draw_points(ax, points, known, scale, size, alpha)
     if contours:
         _draw_contours(ax, points[known])
-    left_out = int((~known).sum())
-    ax.set_xlabel(along[0][1] + (f", {left_out} left out" if left_out else ""), fontsize=font_size)
-    ax.set_ylabel(along[1][1], fontsize=font_size)
-    ax.tick_params(labelsize=font_size - 1)
+    if left_out := int((~known).sum()):
+        label_x += f", {left_out} left out"
+    panels.label_axes(ax, label_x, label_y, font_size)
     for name, set_limits, axis in ((x, ax.set_xlim, ax.xaxis), (y, ax.set_ylim, ax.yaxis)):
         if infer_kind(name, sites[name], sites.units[name]) == "angle":
             low, high = markers.turn(name, sites.units[name])
@@ -128,37 +132,39 @@ def plot_scatter(
             axis.set_ticks(np.linspace(low, high, 5))
     if equal:
         ax.set_aspect("equal", adjustable="datalim")
-    if colorbar:
-        bar = layout.add_colorbar(
-            ax, drawn, scale.label, font_size, extend=scale.extend, ticks=scale.ticks
-        )
+    if scale is not None and colorbar:
+        bar = scale.add_bar(ax, drawn, font_size)
         bar.solids.set_alpha(1)
-        if scale.tick_labels is not None:
-            bar.set_ticks(scale.ticks, labels=scale.tick_labels)
-            bar.ax.minorticks_off()
-            bar.ax.tick_params(length=0)
     return panels.finish_axes(ax, title, font_size)
 
 
-def _draw_points(ax, points, known, scale, size, alpha):
+def _draw_points(
+    ax: Axes,
+    points: np.ndarray,
+    known: np.ndarray,
+    scale: ColorScale | None,
+    size: float,
+    alpha: float | None,
+) -> PathCollection:
     """Points in the colours of a scale, those without one in grey below."""
-    style = {"s": size**2, "linewidths": 0, "alpha": alpha, "rasterized": True}
+    style: dict[str, Any] = {"s": size**2, "linewidths": 0, "alpha": alpha, "rasterized": True}
     if scale is None:
         drawn = ax.scatter(*points[known].T, color="#0072B2", zorder=2, **style)
         drawn.set_gid("sites")
         return drawn
     colored = known & np.isfinite(scale.values)
-    ax.scatter(*points[known & ~colored].T, color=[UNDEFINED_COLOR], zorder=1.5, **style)
+    left_out = points[known & ~colored]
+    ax.scatter(left_out[:, 0], left_out[:, 1], color=[UNDEFINED_COLOR], zorder=1.5, **style)
     # In random order: no class lies above all others.
     order = np.random.default_rng(0).permutation(np.flatnonzero(colored))
-    drawn = ax.scatter(
-        *points[order].T, c=scale.values[order], cmap=scale.cmap, norm=scale.norm, zorder=2, **style
-    )
+    x, y = points[order].T
+    style |= {"c": scale.values[order], "cmap": scale.cmap, "norm": scale.norm}
+    drawn = ax.scatter(x, y, zorder=2, **style)
     drawn.set_gid("sites")
     return drawn
 
 
-def _draw_contours(ax, points):
+def _draw_contours(ax: Axes, points: np.ndarray) -> None:
     """Lines that enclose given shares of the points."""
     lines = density(points)
     if lines is None:
@@ -170,7 +176,9 @@ def _draw_contours(ax, points):
         drawn.set_gid("density")
 
 
-def density(points, shares=_SHARES):
+def density(
+    points: np.ndarray, shares: Sequence[float] = _SHARES
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
     """Density of points on a grid, and the levels that enclose given shares of them.
 
     Parameters

@@ -2,41 +2,45 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A column of the site table as colours in real space."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
 
-from ..sites import columns, units
-from . import image_series, layout, markers
-from .color import ANGLE_COLORMAP, UNDEFINED_COLOR, class_colors, get_colormap
+from . import image_series, markers
+from .color_scale import color_scale
 from .panels import open_map
 from .style import independent
 
-KINDS = ("angle", "signed", "sequential", "labels")
-_MOST_CLASSES = 24
-_DEFAULT_COLORMAPS = {"angle": ANGLE_COLORMAP, "signed": "coolwarm", "sequential": "viridis"}
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import EllipseCollection
+    from matplotlib.colors import Colormap
+
+    from ..sites import SiteTable
 
 
 @independent
 def plot_site_map(
-    sites,
-    column,
+    sites: SiteTable,
+    column: str,
     *,
-    image=None,
-    frame=None,
-    frame_labels=None,
-    kind=None,
-    cmap=None,
-    limits=None,
-    percentiles=(1, 99),
-    marker_size=None,
-    scale_bar=None,
-    colorbar=True,
-    title=None,
-    font_size=None,
-    ax=None,
-):
+    image: Any = None,
+    frame: int | None = None,
+    frame_labels: Sequence[str] | None = None,
+    kind: str | None = None,
+    cmap: str | Colormap | None = None,
+    limits: Sequence[float] | None = None,
+    percentiles: Sequence[float] = (1, 99),
+    marker_size: float | None = None,
+    scale_bar: bool | str | None = None,
+    colorbar: bool = True,
+    title: str | None = None,
+    font_size: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw the sites as markers coloured by a column.
 
     The map has the orientation of ``image.plot()``: x to the right, y down. Sites without a
@@ -50,9 +54,9 @@ def plot_site_map(
         Name of the column.
     image : numpy.ndarray, optional
         (ny, nx) parent image, drawn in grey below the sites with a scale bar; without it the
-        axes carry calibrated ticks. Of a series, an array (n_frames, ny, nx), NumPy or dask.
+        axes carry calibrated ticks. For a series, an array (n_frames, ny, nx), NumPy or dask.
     frame : int, optional
-        The frame of a series to show first; None is the first there is. A new figure has a slider
+        The frame of a series to show first. If None, the first there is. A new figure has a slider
         for the others, ``ax.frame_slider``. Colours are the same in all frames.
     frame_labels : list of str, optional
         What the frames are called; "frame 0" and so on by default.
@@ -114,17 +118,7 @@ def plot_site_map(
     >>> ax.get_xlabel()
     'x (nm)'
     """
-    values = markers.column_values(sites, column)
-    unit = sites.units[column]
-    if kind is None:
-        kind = infer_kind(column, sites[column], unit)
-    elif kind not in KINDS:
-        raise ValueError(f"kind={kind!r} is unknown: take one of {', '.join(map(repr, KINDS))}")
-    if kind == "labels":
-        scale = _label_scale(column, values, cmap)
-    else:
-        scale = _value_scale(column, values, unit, kind, cmap, limits, percentiles)
-
+    scale = color_scale(sites, column, kind, cmap, limits, percentiles)
     frames = image_series.frames_of(sites, image, frame, frame_labels)
     shown, below_sites, rows = (sites, image, slice(None)) if frames is None else frames.current
     base = open_map(
@@ -138,7 +132,7 @@ def plot_site_map(
         below_flat=12.0 if colorbar else 0.0,
     )
 
-    def draw(points, rows):
+    def draw(points: np.ndarray, rows: Any) -> EllipseCollection:
         values = scale.values[rows]
         undefined = ~np.isfinite(values)
         return markers.draw_markers(
@@ -153,111 +147,9 @@ def plot_site_map(
 
     mappable = draw(base.points, rows)
     if colorbar:
-        bar = layout.add_colorbar(
-            base.ax,
-            mappable,
-            scale.label,
-            base.font_size,
-            extend=scale.extend,
-            ticks=scale.ticks,
-            below=(11.0 if image is None else 1.5) if base.flat else None,
-        )
-        if scale.tick_labels is not None:
-            bar.set_ticks(scale.ticks, labels=scale.tick_labels)
-            bar.ax.minorticks_off()
-            bar.ax.tick_params(length=0)
+        below = (11.0 if image is None else 1.5) if base.flat else None
+        scale.add_bar(base.ax, mappable, base.font_size, below)
     if frames is not None:
-        below = 0.0 if image is not None else 11.0
-        frames.add_to(base, draw, title, below + (12.0 if base.flat and colorbar else 0.0))
+        lower = 0.0 if image is not None else 11.0
+        frames.add_to(base, draw, title, lower + (12.0 if base.flat and colorbar else 0.0))
     return base.finish(title)
-
-
-def infer_kind(column, values, unit):
-    """Kind of the colours of a column: as it is registered, then from its type and signs."""
-    kind = columns.kind(column, unit)
-    if kind == "angle":
-        return "angle"
-    finite = values[np.isfinite(values)]
-    if np.issubdtype(values.dtype, np.integer):
-        few = np.unique(values).size <= _MOST_CLASSES and finite.min() >= -1
-        return "labels" if few and kind != "count" else "sequential"
-    if kind in ("amplitude", "probability", "score", "position", "count"):
-        return "sequential"
-    return "signed" if finite.min() < 0 < finite.max() else "sequential"
-
-
-@dataclass
-class _ColorScale:
-    """What the markers and their colour bar need."""
-
-    values: np.ndarray  # what the colours stand for, in the units of the colour bar
-    cmap: Colormap
-    norm: Normalize
-    label: str
-    ticks: np.ndarray | None = None
-    tick_labels: list[str] | None = None
-    extend: str = "neither"
-
-
-def _value_scale(column, values, unit, kind, cmap, limits, percentiles):
-    """Scale of continuous values; angles are shown in degrees."""
-    label = columns.label(column, "rad" if kind == "angle" else unit)
-    in_degrees = kind == "angle" or units.is_angle(unit)
-    if in_degrees:
-        values = units.degrees(values, unit)
-    ticks, extend = None, "neither"
-    if limits is not None:
-        limits = np.array(markers.given_limits(limits))
-        low, high = units.degrees(limits, unit) if in_degrees else limits
-    elif kind == "angle":
-        low, high = markers.turn(column, unit)
-    else:
-        low, high = markers.percentile_limits(values, percentiles)
-        if kind == "signed":
-            high = max(abs(low), abs(high))
-            low = -high
-        if low == high:
-            low, high = low - 0.5, high + 0.5
-    if kind == "angle":
-        values = low + np.mod(values - low, high - low)
-        ticks = np.linspace(low, high, 5)
-    else:
-        extend = layout.extend_beyond(values, low, high)
-        if limits is None and extend != "neither":
-            label += f", {percentiles[0]:g}–{percentiles[1]:g} %"
-    cmap = get_colormap(_DEFAULT_COLORMAPS[kind] if cmap is None else cmap)
-    return _ColorScale(values, cmap, Normalize(low, high), label, ticks=ticks, extend=extend)
-
-
-def _label_scale(column, values, cmap):
-    """Classes in their own colours, drawn by their place among the classes that occur."""
-    finite = values[np.isfinite(values)]
-    if (finite != np.rint(finite)).any() or finite.min() < -1:
-        raise ValueError(
-            f"kind='labels' needs whole numbers from -1 on in column {column!r}; "
-            "take kind='sequential' or 'signed'"
-        )
-    classes = np.unique(finite).astype(int)
-    if classes.size > _MOST_CLASSES:
-        raise ValueError(
-            f"column {column!r} has {classes.size} classes, more than the {_MOST_CLASSES} that "
-            "colours can tell apart; take kind='sequential'"
-        )
-    positive = classes[classes >= 0]
-    if cmap is None:
-        colors = class_colors(positive)
-    else:
-        colors = get_colormap(cmap)(np.linspace(0, 1, max(positive.size, 2)))[: positive.size, :3]
-    if classes[0] == -1:
-        colors = np.vstack([[UNDEFINED_COLOR], colors])
-    shown = np.full(values.shape, np.nan)
-    known = np.isfinite(values)
-    shown[known] = np.searchsorted(classes, values[known])
-    return _ColorScale(
-        shown,
-        ListedColormap(colors),
-        BoundaryNorm(np.arange(classes.size + 1) - 0.5, classes.size),
-        columns.title(column),
-        ticks=np.arange(classes.size),
-        tick_labels=["undef." if k == -1 else str(k) for k in classes],
-    )

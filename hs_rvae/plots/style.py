@@ -1,16 +1,23 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Settings of Matplotlib that change the content of a figure, not its looks."""
+"""Settings of Matplotlib that change the content of a figure, not its style."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import matplotlib
 from matplotlib.axes import Axes
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
 _SIDES = ("left", "right", "top", "bottom")
 #: Settings that turn an image over, hide data or labels, or replace lines by others. Fonts, sizes
 #: and colours of the frame remain those of the user.
-FIXED = {
+FIXED: Any = {
     "image.origin": "upper",
     "image.aspect": "equal",
     "image.interpolation": "antialiased",
@@ -34,9 +41,9 @@ FIXED = {
 }
 
 
-def independent(draw):
+def independent(draw: Callable[P, R]) -> Callable[P, R]:
     """
-    Make a figure independent of the settings in :data:`FIXED`, whatever matplotlibrc says.
+    Make a figure independent of the settings in :data:`FIXED`, whatever stands in matplotlibrc.
 
     Parameters
     ----------
@@ -49,7 +56,7 @@ def independent(draw):
     """
 
     @wraps(draw)
-    def drawn(*args, **kwargs):
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
         with matplotlib.rc_context(FIXED):
             result = draw(*args, **kwargs)
             # Limits are chosen when they are first asked for.

@@ -1,16 +1,28 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The figures of a report: what is drawn, its caption, and why it is not drawn."""
+"""The figures of a report: drawings with captions, and reasons for those left out."""
+
+from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from ..diagnostics import Diagnostics
+    from ..sites import SiteTable
+
 _DPI = 170
 _FLAT_FONT_SIZE = 5.0  # points
+_MOST_LATENTS = 4  # that have a map
+
+#: Title, caption, function that draws, and the reason why it cannot, None if it can.
+Planned: TypeAlias = tuple[str, str, Callable[[], Any], str | None]
 
 
 @dataclass
@@ -23,7 +35,7 @@ class Figure:
     wide: bool  # as wide as the page
 
 
-def draw_figures(stack, diagnostics):
+def draw_figures(stack: Any, diagnostics: Diagnostics | None) -> tuple[list[Figure], list[str]]:
     """
     Draw all figures that a stack has the columns and the model for.
 
@@ -49,7 +61,7 @@ def draw_figures(stack, diagnostics):
             before = set(plt.get_fignums())
             try:
                 drawn = draw()
-                figure = drawn if hasattr(drawn, "savefig") else drawn.figure
+                figure = drawn.figure  # that of axes, or itself
                 figures.append(Figure(title, caption, _png(figure), _is_wide(figure)))
             finally:
                 for number in set(plt.get_fignums()) - before:
@@ -57,8 +69,8 @@ def draw_figures(stack, diagnostics):
     return figures, left_out
 
 
-def _plan(stack, diagnostics):
-    """Yield title, caption, what draws it, and why it cannot be drawn, None if it can."""
+def _plan(stack: Any, diagnostics: Diagnostics | None) -> Iterator[Planned]:
+    """Yield title, caption, function that draws, and the reason if it cannot, otherwise None."""
     yield from _maps(stack)
     yield from _of_model(stack)
     if "cluster" in stack.sites:
@@ -73,7 +85,7 @@ def _plan(stack, diagnostics):
         )
 
 
-def _maps(stack):
+def _maps(stack: Any) -> Iterator[Planned]:
     """Maps of columns, and the histogram of the angle."""
     sites, size = stack.sites, _map_size(stack)
     maps = {
@@ -114,10 +126,10 @@ def _maps(stack):
     )
 
 
-def _of_model(stack):
-    """Content, and how it was fitted."""
+def _of_model(stack: Any) -> Iterator[Planned]:
+    """Content, and the course of its fit."""
     sites, size, no_model = stack.sites, _map_size(stack), _no_model(stack)
-    for name in _latents(sites):
+    for name in sites.numbered("latent")[:_MOST_LATENTS]:
         yield (
             f"Content, {name}",
             "What differs between sites apart from their rotation: composition, thickness, defects "
@@ -146,8 +158,8 @@ def _of_model(stack):
     )
 
 
-def _of_classes(stack):
-    """Classes of sites, and what they look like on average."""
+def _of_classes(stack: Any) -> Iterator[Planned]:
+    """Classes of sites, and their mean sub-images."""
     cluster, unlabelled = stack.sites["cluster"], None
     if cluster.dtype.kind != "i" or not (cluster >= 0).any():
         unlabelled = "column 'cluster' holds no labels."
@@ -165,15 +177,15 @@ def _of_classes(stack):
     )
 
 
-def _no_value(sites, *names):
-    """Say that no site has a finite value in all of these columns; None if one has."""
+def _no_value(sites: SiteTable, *names: str) -> str | None:
+    """Return a note if no site has a finite value in all of these columns, otherwise None."""
     if np.isfinite(sites[list(names)]).all(axis=1).any():
         return None
     return f"no site has a finite value of {' and '.join(names)}."
 
 
-def _no_model(stack):
-    """Say which call brings the model; None if it is at hand."""
+def _no_model(stack: Any) -> str | None:
+    """Return the call that brings the model; None if it is available."""
     try:
         stack.rvae_model  # noqa: B018
     except RuntimeError as error:
@@ -181,19 +193,12 @@ def _no_model(stack):
     return None
 
 
-def _map_size(stack):
+def _map_size(stack: Any) -> dict[str, float]:
     """Flat maps are shown twice as wide as they are drawn, letters and all."""
     return {"font_size": _FLAT_FONT_SIZE} if _is_flat(stack) else {}
 
 
-def _latents(sites):
-    k = 0
-    while f"latent_{k}" in sites and k < 4:
-        yield f"latent_{k}"
-        k += 1
-
-
-def _wells(sites):
+def _wells(sites: SiteTable) -> list[float] | None:
     """Angles of the wells that the variants were assigned to; None if there are none."""
     if "variant" not in sites or "variant_residual" not in sites:
         return None
@@ -207,19 +212,19 @@ def _wells(sites):
     ]
 
 
-def _png(figure):
+def _png(figure: Any) -> str:
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=_DPI, metadata={"Software": None})
     return base64.b64encode(file.getvalue()).decode("ascii")
 
 
-def _is_flat(stack):
-    """Whether maps of the stack are strips, with the colour bar below."""
+def _is_flat(stack: Any) -> bool:
+    """Return True if maps of the stack are strips, with the colour bar below."""
     xy = stack.sites.xy * stack.sites.pixel_size
     width, height = np.ptp(xy, axis=0)
     return bool(height < 0.35 * width)
 
 
-def _is_wide(figure):
+def _is_wide(figure: Any) -> bool:
     width, height = figure.get_size_inches()
     return bool(width > 2 * height)

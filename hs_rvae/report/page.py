@@ -2,21 +2,36 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The page itself: everything put into the template and written at once."""
 
+from __future__ import annotations
+
 import base64
 import datetime
+import os
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..files import complete_file
 from . import figures as _figures
 from . import script as _script
 from . import text as _words
 
+if TYPE_CHECKING:
+    from ..diagnostics import Diagnostics
+
 # Beyond, in bytes, browsers do not save a file that is inside a page.
 _LARGEST_TABLE = 15_000_000
 
 
-def write_report(stack, path, *, title=None, command=None, diagnostics=None, random_state=0):
+def write_report(
+    stack: Any,
+    path: str | os.PathLike[str],
+    *,
+    title: str | None = None,
+    command: str | None = None,
+    diagnostics: Diagnostics | str | None = None,
+    random_state: int = 0,
+) -> Path:
     """
     Write the page about a stack.
 
@@ -48,11 +63,11 @@ def write_report(stack, path, *, title=None, command=None, diagnostics=None, ran
 
     path = Path(path)
     reason = diagnostics if isinstance(diagnostics, str) else None
-    diagnostics = None if reason else diagnostics
-    figures, left_out = _figures.draw_figures(stack, diagnostics)
+    compared = None if isinstance(diagnostics, str) else diagnostics
+    figures, left_out = _figures.draw_figures(stack, compared)
     if reason:
         left_out.append(f"Diagnostics: {reason}")
-    found, cautions = _words.outcome(stack, diagnostics)
+    found, cautions = _words.outcome(stack, compared)
     image = _words.about_image(stack)
     script = _script.make_script(stack, _words.image_of(stack), dict(image))
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -68,7 +83,7 @@ def write_report(stack, path, *, title=None, command=None, diagnostics=None, ran
         figures=figures,
         left_out=left_out,
         merit=_words.figures_of_merit(stack, random_state),
-        diagnostics=[] if diagnostics is None else diagnostics.summary,
+        diagnostics=[] if compared is None else compared.summary,
         image=image,
         settings=_words.settings(stack),
         versions=_words.versions(),
@@ -84,5 +99,5 @@ def write_report(stack, path, *, title=None, command=None, diagnostics=None, ran
     return path
 
 
-def _as_base64(text):
+def _as_base64(text: str) -> str:
     return base64.b64encode(text.encode()).decode("ascii")

@@ -6,12 +6,19 @@ The calls that wrote the columns stand in the metadata of the stack. Columns of 
 be repeated, and columns that no call wrote, are read from the table.
 """
 
+from __future__ import annotations
+
 import importlib.metadata
 import json
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from ..sites import SiteTable
 
 _CALLS = "Sub_images.calls"
 _MODEL = {"rvae", "apply_rvae"}
@@ -31,13 +38,13 @@ _OWN = ("x", "y", "offset_x", "offset_y")  # written when windows are cut
 
 @dataclass
 class Script:
-    """How to repeat an analysis."""
+    """Lines that repeat an analysis, and the calls that they leave out."""
 
     text: str  # Python
     not_repeated: list  # of str: calls, each with the reason
 
 
-def make_script(stack, image, about):
+def make_script(stack: Any, image: Any, about: Mapping[str, str]) -> Script:
     """
     Write the lines that rebuild the table of a stack, bit for bit.
 
@@ -47,7 +54,7 @@ def make_script(stack, image, about):
     image : hyperspy.api.signals.Signal2D or None
         Its image, or series.
     about : dict of str to str
-        What is known of the image; see :func:`hs_rvae.report.text.about_image`.
+        Description of the image; see :func:`hs_rvae.report.text.about_image`.
 
     Returns
     -------
@@ -79,9 +86,11 @@ def make_script(stack, image, about):
     return Script("\n".join(lines), skipped)
 
 
-def _judge(calls, sites, as_cut):
+def _judge(calls: list[dict[str, Any]], sites: SiteTable, as_cut: bool) -> None:
     """Give each call the reason why it is not repeated, None if it is."""
-    now, failed, wrote = checksum(sites.xy), set(), set()
+    now = checksum(sites.xy)
+    failed: set[str] = set()
+    wrote: set[str] = set()
     for call in calls:
         needs = _NEEDS.get(call["verb"])
         if "stack.rvae_model" in call["line"]:
@@ -105,9 +114,12 @@ def _judge(calls, sites, as_cut):
             failed -= {*_MODEL, *_ANGLES}
 
 
-def _sort_columns(sites, calls):
+def _sort_columns(
+    sites: SiteTable, calls: list[dict[str, Any]]
+) -> tuple[list[str], list[str], list[str]]:
     """Columns that no call wrote, those that no repeated call wrote, and those that are gone."""
-    owner, left = {}, set()
+    owner: dict[str, dict[str, Any]] = {}
+    left: set[str] = set()
     for call in calls:
         for name in call["wrote"]:
             owner[name] = call
@@ -123,13 +135,13 @@ def _sort_columns(sites, calls):
     return given, late, sorted(left - set(sites.columns))
 
 
-def checksum(values):
+def checksum(values: np.ndarray) -> int:
     """Checksum of an array, as the calls are recorded with."""
     return zlib.crc32(np.ascontiguousarray(values, dtype=np.float64).tobytes())
 
 
-def _is_cut_from(stack, image):
-    """Whether a sample of the sub-images is what the image gives at their positions."""
+def _is_cut_from(stack: Any, image: Any) -> bool:
+    """Return True if a sample of the sub-images can be cut again from the image, bit for bit."""
     size, sites = stack.metadata.get_item("Sub_images.window_size"), stack.sites
     centring = stack.metadata.get_item("Sub_images.centring")
     data = stack.data.reshape(-1, *stack.data.shape[-2:])
@@ -154,12 +166,12 @@ def _is_cut_from(stack, image):
     return True
 
 
-def _is_series(image):
+def _is_series(image: Any) -> bool:
     return bool(image.axes_manager.navigation_dimension)
 
 
-def _exact():
-    """Option with which pandas reads numbers to the last bit; from 3.1 on it always does."""
+def _exact() -> str:
+    """Option for pandas to read numbers to the last bit; from 3.1 on it always does."""
     major, minor = map(int, importlib.metadata.version("pandas").split(".")[:2])
     return "" if (major, minor) >= (3, 1) else ', float_precision="round_trip"'
 
@@ -167,7 +179,7 @@ def _exact():
 # Lines -----------------------------------------------------------------------
 
 
-def _imports(about):
+def _imports(about: Mapping[str, str]) -> list[str]:
     hashed = ["import hashlib", ""] if "SHA-256 of the pixels" in about else []
     return [
         *hashed,
@@ -180,7 +192,7 @@ def _imports(about):
     ]
 
 
-def _image_lines(image, sites, about):
+def _image_lines(image: Any, sites: SiteTable, about: Mapping[str, str]) -> list[str]:
     """Load the image, check its pixels, and calibrate it as it was."""
     lazy = ", lazy=True" if image is not None and image._lazy else ""
     load = f"image = hs.load({about.get('file', 'image.hspy')!r}{lazy})"
@@ -206,7 +218,7 @@ def _image_lines(image, sites, about):
     return lines
 
 
-def _cutting(stack, image, calls):
+def _cutting(stack: Any, image: Any, calls: list[dict[str, Any]]) -> list[str]:
     """Cut the sub-images at the positions of the table."""
     node = stack.metadata.get_item("Sub_images")
     centring = node.get_item("centring")
@@ -226,7 +238,7 @@ def _cutting(stack, image, calls):
     ]
 
 
-def _from_table(names, sites):
+def _from_table(names: list[str], sites: SiteTable) -> list[str]:
     """Take columns from the table."""
     units = {name: sites.units[name] for name in names if sites.units[name]}
     lines = [", ".join(map(repr, names[k : k + 4])) for k in range(0, len(names), 4)]
@@ -241,8 +253,8 @@ def _from_table(names, sites):
     ]
 
 
-def _call_lines(calls, stack):
-    """The calls, in the order in which they were made, or why not."""
+def _call_lines(calls: list[dict[str, Any]], stack: Any) -> list[str]:
+    """The calls in their order; in the place of those left out, the reason."""
     lines = []
     repeated = [call for call in calls if not call["reason"]]
     lazy = repeated[0]["lazy"] if repeated else stack._lazy

@@ -1,12 +1,15 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a report says: figures of merit, the outcome in words, settings and versions."""
+"""Text of a report: figures of merit, the outcome in words, settings and versions."""
+
+from __future__ import annotations
 
 import hashlib
 import importlib.metadata
 import inspect
 import numbers
 import platform
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +17,9 @@ from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.files import file_of
 from hs_rvae.sites import units as _units
 from hs_rvae.variants import miss_displacements
+
+if TYPE_CHECKING:
+    from ..diagnostics import Diagnostics
 
 _LIBRARIES = (
     *("hs_rvae", "hyperspy", "atomap", "torch", "numpy", "scipy", "pandas"),
@@ -25,9 +31,9 @@ _MANY_UNDEFINED = 0.5
 _SAMPLE = 1000  # sites whose reconstruction is compared with the data
 
 
-def figures_of_merit(stack, random_state=0):
+def figures_of_merit(stack: Any, random_state: int = 0) -> list[tuple[str, str, str]]:
     """
-    Numbers that say how good an analysis is.
+    Figures of merit of an analysis.
 
     Parameters
     ----------
@@ -65,27 +71,27 @@ def figures_of_merit(stack, random_state=0):
     return rows + _of_model(stack, random_state)
 
 
-def n_wells(stack):
-    """Number of wells that variants were assigned to, be they empty or not; 0 = no variants."""
+def n_wells(stack: Any) -> int:
+    """Number of wells that variants were assigned to, empty ones included; 0 = no variants."""
     variant = stack.sites["variant"]
     given = stack.metadata.get_item("Sub_images.rvae.n_variants", 0)
     given = int(given) if np.isfinite(given) else 0
     return max(given, int(np.nanmax(variant)) + 1) if (variant >= 0).any() else 0
 
 
-def _is_calibrated(axis):
+def _is_calibrated(axis: Any) -> bool:
     return _units.is_calibrated(axis.units)
 
 
-def _of_model(stack, random_state):
-    """Figures of merit of the model, if it is at hand."""
-    rows = []
+def _of_model(stack: Any, random_state: int) -> list[tuple[str, str, str]]:
+    """Figures of merit of the model, if it is available."""
     model = model_of(stack)
     if model is None:
-        return rows
+        return []
+    rows = []
     agreement = start_agreement(model)
     if agreement is not None:
-        text = "least agreement of the other random starts with the likeliest; 1 = the same angles"
+        text = "lowest of the other random starts with the most likely one; 1 = the same angles"
         rows.append(("agreement of starts", f"{agreement:.2f}", text))
     loss = np.asarray(model.history_.get("validation_loss", ()), dtype=float)
     if loss.size and np.isfinite(loss[-1]):
@@ -101,7 +107,7 @@ def _of_model(stack, random_state):
     return rows
 
 
-def _explained(stack, random_state):
+def _explained(stack: Any, random_state: int) -> tuple[float | None, int]:
     """Share of the variance that the model explains, and the number of sites judged."""
     count, some = len(stack.sites), stack
     if count > _SAMPLE:
@@ -120,7 +126,7 @@ def _explained(stack, random_state):
     return 1 - float((left[seen][:, inside] ** 2).mean() / data.var()), int(seen.sum())
 
 
-def model_of(stack):
+def model_of(stack: Any) -> Any:
     """The model that wrote the stack's table, or None."""
     try:
         return stack._model_of_sites()
@@ -128,15 +134,15 @@ def model_of(stack):
         return None
 
 
-def start_agreement(model):
-    """Least agreement of the random starts with the likeliest, or None."""
+def start_agreement(model: Any) -> float | None:
+    """Lowest agreement of the random starts with the most likely one, or None."""
     agreement = np.asarray(model.history_.get("start_agreement", ()), dtype=float)
     return float(agreement.min()) if agreement.size and np.isfinite(agreement).all() else None
 
 
-def outcome(stack, diagnostics):
+def outcome(stack: Any, diagnostics: Diagnostics | None) -> tuple[list[str], list[str]]:
     """
-    The result in sentences, what needs care first.
+    The result in sentences, and the points that need care.
 
     Parameters
     ----------
@@ -147,31 +153,46 @@ def outcome(stack, diagnostics):
     -------
     found, cautions : list of str
     """
-    sites, model = stack.sites, model_of(stack)
-    found, cautions = [], []
-    if "variant" not in sites:
+    found: list[str] = []
+    cautions: list[str] = []
+    _add_variants(stack, found, cautions)
+    _add_angles(stack, found, cautions)
+    cautions += [*_about_data(stack), *_about_model(stack), *_about_diagnostics(diagnostics)]
+    return found, cautions
+
+
+def _add_variants(stack: Any, found: list[str], cautions: list[str]) -> None:
+    """Add the number of variants and their share of the sites."""
+    if "variant" not in stack.sites:
         cautions.append("No variants were assigned: stack.assign_variants() does it.")
-    else:
-        variant = sites["variant"]
-        share = (variant < 0).mean()
-        if (variant >= 0).any():
-            wells, filled = n_wells(stack), len(np.unique(variant[variant >= 0]))
-            many = f"{wells} wells" if filled == wells else f"{filled} of {wells} wells"
-            found.append(
-                f"The angles lie in {many}; {1 - share:.1%} of the {len(sites):,} sites are in one "
-                "of them."
-            )
-            if share > _MANY_UNDEFINED:
-                cautions.append(
-                    f"{share:.0%} of the sites have no variant: they are not distorted, or the "
-                    "noise does not let them be told."
-                )
-        else:
-            cautions.append(
-                "No variants: the distortion does not stand out of the noise of a single site, or "
-                "the angles lie in no wells. Displacements may still tell, see their map."
-            )
-    if "angle" in sites and "displacement_x" in sites:
+        return
+    variant = stack.sites["variant"]
+    if not (variant >= 0).any():
+        cautions.append(
+            "No variants: the distortion does not stand out of the noise of a single site, or "
+            "the angles lie in no wells. Displacements may still show it, see their map."
+        )
+        return
+    share = (variant < 0).mean()
+    wells, filled = n_wells(stack), len(np.unique(variant[variant >= 0]))
+    many = f"{wells} wells" if filled == wells else f"{filled} of {wells} wells"
+    found.append(
+        f"The angles lie in {many}; {1 - share:.1%} of the {len(variant):,} sites are in one of "
+        "them."
+    )
+    if share > _MANY_UNDEFINED:
+        cautions.append(
+            f"{share:.0%} of the sites have no variant: they are not distorted, or the noise is "
+            "too high to classify them."
+        )
+
+
+def _add_angles(stack: Any, found: list[str], cautions: list[str]) -> None:
+    """Add the zero of the angles, and a caution if they miss the displacements."""
+    sites = stack.sites
+    if "angle" not in sites:
+        return
+    if "displacement_x" in sites:
         angle, x, y = (sites[name] for name in ("angle", "displacement_x", "displacement_y"))
         known = np.isfinite(angle) & np.isfinite(x) & np.isfinite(y)
         direction, length = np.arctan2(y, x)[known], np.hypot(x, y)[known]
@@ -182,41 +203,59 @@ def outcome(stack, diagnostics):
                 "stack.rvae(subtract_average=True) takes it away (--subtract-average)."
             )
     offset = stack.metadata.get_item("Sub_images.rvae.angle_offset", 0.0)
-    if "angle" in sites and offset == 0:
+    if offset == 0:
         cautions.append("The zero of the angle is arbitrary: only differences have a meaning.")
-    elif "angle" in sites:
-        found.append(f"The angles are registered: {np.rad2deg(offset):.1f}° were subtracted.")
-        found[-1] = found[-1].replace("-", "−")
+    else:
+        degrees = f"{np.rad2deg(offset):.1f}".replace("-", "−")
+        found.append(f"The angles are registered: {degrees}° were subtracted.")
+
+
+def _about_data(stack: Any) -> list[str]:
+    """Cautions about calibration and number of sites."""
+    cautions = []
     if not _is_calibrated(stack.axes_manager.signal_axes[0]):
         cautions.append(
             "The image is not calibrated: lengths are in pixels. Scale and units of its axes "
             "(image.axes_manager) give maps a scale bar with a meaning."
         )
-    if len(sites) < _FEW_SITES:
-        cautions.append(f"There are only {len(sites)} sites: fit with other seeds and compare.")
-    agreement = None if model is None else start_agreement(model)
+    n_sites = len(stack.sites)
+    if n_sites < _FEW_SITES:
+        cautions.append(f"There are only {n_sites} sites: fit with other seeds and compare.")
+    return cautions
+
+
+def _about_model(stack: Any) -> list[str]:
+    """Cautions about the model: missing, unsure, not repeatable."""
+    model = model_of(stack)
+    if model is None:
+        reason = "was not available"
+        if stack._rvae_model is not None:
+            reason = (
+                "of the stack did not write this table (stack.apply_rvae(stack.rvae_model) does)"
+            )
+        return [f"The model {reason}: manifold and reconstructions are left out."]
+    cautions, agreement = [], start_agreement(model)
     if agreement is not None and agreement < _GOOD_AGREEMENT:
         cautions.append(
             f"The random starts found different angles (agreement {agreement:.2f}): take more "
             "starts, n_init=10 in stack.rvae() or --starts 10 on the command line."
         )
-    if model is None:
-        reason = "was not at hand"
-        if stack._rvae_model is not None:
-            reason = "at hand did not write this table (stack.apply_rvae(stack.rvae_model) does)"
-        cautions.append(f"The model {reason}: manifold and reconstructions are left out.")
-    if model is not None and not isinstance(model.random_state, numbers.Integral):
+    if not isinstance(model.random_state, numbers.Integral):
         cautions.append("random_state was not a number: a second fit gives slightly other values.")
-    if diagnostics is not None and diagnostics.table["follows"].any():
-        about_angle = [line for line in diagnostics.summary if line.startswith("angle follows")]
-        others = len(diagnostics.summary) - len(about_angle)
-        cautions.extend(about_angle)
-        if others:
-            cautions.append(f"{others} remarks on the latents stand under Diagnostics.")
-    return found, cautions
+    return cautions
 
 
-def settings(stack):
+def _about_diagnostics(diagnostics: Diagnostics | None) -> list[str]:
+    """Cautions about values that follow the instrument."""
+    if diagnostics is None or not diagnostics.table["follows"].any():
+        return []
+    about_angle = [line for line in diagnostics.summary if line.startswith("angle follows")]
+    others = len(diagnostics.summary) - len(about_angle)
+    more = [f"{others} remarks on the latents stand under Diagnostics."] if others else []
+    return about_angle + more
+
+
+def settings(stack: Any) -> list[tuple[str, str]]:
     """
     Everything that was chosen, by name.
 
@@ -245,15 +284,15 @@ def settings(stack):
     return rows
 
 
-def _plain(value):
+def _plain(value: object) -> str:
     if value is None:
-        return "chosen by itself"
+        return "automatic"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def versions():
+def versions() -> list[tuple[str, str]]:
     """
-    Versions of what took part.
+    Versions of the libraries that took part.
 
     Returns
     -------
@@ -270,9 +309,9 @@ def versions():
     return rows
 
 
-def about_image(stack):
+def about_image(stack: Any) -> list[tuple[str, str]]:
     """
-    What identifies the image.
+    Names, size and checksum that identify the image.
 
     Parameters
     ----------
@@ -307,14 +346,14 @@ def about_image(stack):
     return rows
 
 
-def image_of(stack):
+def image_of(stack: Any) -> Any:
     """
-    The image that the sites of a stack are in, or the series; None if it is not at hand.
+    The image that the sites of a stack are in, or the series; None if it is not available.
 
     Parameters
     ----------
     stack : SubImageStack
-        Of one image.
+        Sub-images of one image.
 
     Returns
     -------

@@ -100,7 +100,7 @@ def test_a_lattice_of_atomap_is_taken_as_it_is(signal, artist_by_gid):
 def test_positions_that_are_none_are_refused(signal):
     with pytest.raises(ValueError, match=r"sublattices\['A'\] has the shape \(2, 3\)"):
         plot_sublattices(signal, {"A": np.zeros((2, 3))})
-    with pytest.raises(ValueError, match="holds none"):
+    with pytest.raises(ValueError, match="sublattices is empty"):
         plot_sublattices(signal, {})
 
 

@@ -53,6 +53,12 @@ def test_angles_are_drawn_in_degrees_on_a_cyclic_map(table):
     np.testing.assert_allclose(cmap(0.0), cmap(1.0), atol=0.02)
 
 
+def test_a_kind_of_colours_that_is_unknown_is_refused_as_by_a_map(table):
+    for draw, columns in ((plots.plot_scatter, ["pca_0", "pca_1"]), (plots.plot_site_map, [])):
+        with pytest.raises(ValueError, match="kind='loud' is unknown: take one of 'angle'"):
+            draw(table, *columns, "angle", kind="loud")
+
+
 def test_lines_of_density_enclose_the_share_that_they_say():
     points = np.random.default_rng(0).normal(size=(4000, 2)) * [1, 30]
     grid_x, grid_y, values, levels = density(points, (0.9, 0.5))

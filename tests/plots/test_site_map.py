@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 
 from hs_rvae.plots import angle_colors, class_colors, plot_site_map
 from hs_rvae.plots.color import UNDEFINED_COLOR
-from hs_rvae.plots.site_map import infer_kind
+from hs_rvae.plots.color_scale import infer_kind
 from hs_rvae.sites import SiteTable
 
 

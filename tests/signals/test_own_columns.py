@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from hs_rvae.plots.site_map import infer_kind
+from hs_rvae.plots.color_scale import infer_kind
 from hs_rvae.signals.sources import table_features
 
 

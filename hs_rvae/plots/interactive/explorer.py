@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Everything about one site in one figure, beside the map and a scatter of two columns."""
 
-from itertools import zip_longest
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,14 +15,20 @@ from .. import markers, panels
 from ..color import angle_colors
 from .navigator import SiteNavigator
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ...sites import SiteTable
+
 # Main columns come first; the rest follows in the order of the table, as room allows.
 _ROWS = 15
 
 
 class Explorer(SiteNavigator):
-    """Map, scatter of two columns, and what is known about the site that was clicked on.
+    """Map, scatter of two columns, and details of the site that was clicked on.
 
-    Both the map and the scatter answer to the mouse, as :class:`SiteNavigator` says. Below them
+    Both the map and the scatter answer to the mouse, as in :class:`SiteNavigator`. Below them
     stand the site's sub-image, its reconstruction by the model, the posterior of its angle and its
     row of the table.
 
@@ -33,8 +42,8 @@ class Explorer(SiteNavigator):
         Column that colours map and scatter.
     details : callable
         Takes the number of a site; returns a dict with ``sub_image`` (h, w), ``model`` (h, w) or
-        a text that says why there is none, and ``posterior``: angles (rad) and probabilities, or
-        such a text.
+        a text with the reason why there is none, and ``posterior``: angles (rad) and
+        probabilities, or such a text.
     extent : tuple of float, optional
         (left, right, bottom, top) of a sub-image on its calibrated axes.
     unit : str
@@ -53,27 +62,39 @@ class Explorer(SiteNavigator):
     >>> explorer = stack.explore(x="latent_0", y="latent_1", color="angle")  # doctest: +SKIP
     """
 
-    def __init__(self, sites, x, y, color, details, *, extent=None, unit="px", image=None,
-                 take=None, resolve=None):  # fmt: skip
+    def __init__(
+        self,
+        sites: SiteTable,
+        x: str,
+        y: str,
+        color: str,
+        details: Callable[[int], dict[str, Any]],
+        *,
+        extent: Sequence[float] | None = None,
+        unit: str = "px",
+        image: Any = None,
+        take: Callable[[np.ndarray], Any] | None = None,
+        resolve: Callable[[Any], np.ndarray] | None = None,
+    ) -> None:
         for column in (x, y, color):
             markers.column_values(sites, column)
         self._x, self._y, self._details = x, y, details
         self._extent, self._unit = extent, unit
         super().__init__(sites, color, image=image, take=take, resolve=resolve)
 
-    def _make_figure(self):
+    def _make_figure(self) -> Figure:
         import matplotlib.pyplot as plt
 
         return plt.figure(figsize=(10.5, 6.2 if self._is_flat() else 7.4), layout="none")
 
-    def _draw(self):
+    def _draw(self) -> None:
         below = ["image"] * 3 + ["model"] * 3 + ["angle"] * 3 + ["row"] * 3
         if self._is_flat():
             rows = [["map"] * 17, ["scatter"] * 4 + below + ["row"]]
-            heights = (1, 1)
+            heights = (1.0, 1.0)
         else:
             rows = [["map"] * 7 + ["scatter"] * 5, below]
-            heights = (1.55, 1)
+            heights = (1.55, 1.0)
         spaces = {"left": 0.06, "right": 0.99, "top": 0.95, "bottom": 0.08}
         mosaic = self.figure.subplot_mosaic(
             rows, height_ratios=heights, gridspec_kw=spaces | {"wspace": 0.9, "hspace": 0.28}
@@ -101,21 +122,20 @@ class Explorer(SiteNavigator):
         self.posterior_ax.set_xlabel("angle (°)", fontsize=8)
         self.posterior_ax.tick_params(labelsize=7)
 
-    def _draw_scatter(self, ax):
-        along = [markers.axis_values(self.sites, name) for name in (self._x, self._y)]
-        points = np.column_stack([values for values, _ in along])
+    def _draw_scatter(self, ax: Axes) -> None:
+        points, label_x, label_y = markers.axis_points(self.sites, self._x, self._y)
         shown = np.isfinite(points).all(axis=1)
         size = float(np.clip(6000 / max(len(points), 1), 3, 24))
-        cloud = ax.scatter(*points[shown].T, s=size, c=self.colors[shown], linewidths=0)
+        cloud = ax.scatter(
+            points[shown, 0], points[shown, 1], s=size, c=self.colors[shown], linewidths=0
+        )
         cloud.set_gid("sites")
-        ax.set_xlabel(along[0][1], fontsize=8)
-        ax.set_ylabel(along[1][1], fontsize=8)
-        ax.tick_params(labelsize=7)
+        panels.label_axes(ax, label_x, label_y, 8)
         self._add_field(ax, points, cloud, shown)
 
     # The site ------------------------------------------------------------
 
-    def _show_details(self):
+    def _show_details(self) -> None:
         found = self._details(self.site)
         sub_image = np.asarray(found["sub_image"], dtype=float)
         finite = sub_image[np.isfinite(sub_image)]
@@ -123,17 +143,17 @@ class Explorer(SiteNavigator):
         self._show_image(self.sub_image_ax, "sub-image", sub_image, limits)
         self._show_image(self.model_ax, "reconstruction", found["model"], limits)
         self._show_posterior(found["posterior"])
-        for text, line in zip_longest(self._rows, self._row_lines(), fillvalue=""):
-            text.set_text(line)
+        lines = self._row_lines()
+        for k, text in enumerate(self._rows):
+            text.set_text(lines[k] if k < len(lines) else "")
 
-    def _show_image(self, ax, title, content, limits):
+    def _show_image(self, ax: Axes, title: str, content: Any, limits: tuple[float, float]) -> None:
         """An image, on the grey scale of the sub-image, or the reason why there is none."""
         for artist in [*ax.images, *ax.texts, *ax.artists]:
             artist.remove()
         ax.set_title(title, fontsize=8)
         if isinstance(content, str):
-            ax.text(0.5, 0.5, content, ha="center", va="center", wrap=True, fontsize=7,
-                    transform=ax.transAxes)  # fmt: skip
+            _write_reason(ax, content)
             return
         extent = self._extent
         if extent is None:
@@ -142,14 +162,13 @@ class Explorer(SiteNavigator):
         panels.draw_image(ax, content, extent, cmap="gray", vmin=limits[0], vmax=limits[1])
         panels.add_scale_bar(ax, self._unit, "lower left", font_size=7)
 
-    def _show_posterior(self, content):
+    def _show_posterior(self, content: Any) -> None:
         ax = self.posterior_ax
         for artist in [*ax.collections, *ax.texts, *ax.lines]:
             artist.remove()
         ax.set_title("posterior of the angle", fontsize=8)
         if isinstance(content, str):
-            ax.text(0.5, 0.5, content, ha="center", va="center", wrap=True, fontsize=7,
-                    transform=ax.transAxes)  # fmt: skip
+            _write_reason(ax, content)
             return
         angle, probability = content
         # One collection: a bar each would take half a second.
@@ -164,7 +183,7 @@ class Explorer(SiteNavigator):
             title = f"posterior of the angle: {mean:.1f} ± {std:.1f}°"
             ax.set_title(title.replace("-", "−"), fontsize=8)
 
-    def _row_lines(self):
+    def _row_lines(self) -> list[str]:
         """The row of the table as lines of name and value, in the units of the figures."""
         names = columns.main(self.sites.columns)
         names += [n for n in self.sites.columns if n not in names and not n.endswith("_std")]
@@ -176,7 +195,7 @@ class Explorer(SiteNavigator):
         lines = [f"{name:<{wide}}{value}" for name, value in zip(shown, values, strict=True)]
         return lines + ([f"... {left} more in stack.sites"] if left > 0 else [])
 
-    def _value_text(self, name):
+    def _value_text(self, name: str) -> str:
         value, unit = self.sites[name][self.site], self.sites.units[name]
         if units.is_angle(unit) or columns.kind(name, unit) == "angle":
             value, unit = float(units.degrees(value, unit)), "°"
@@ -184,6 +203,20 @@ class Explorer(SiteNavigator):
         return f"{text.replace('-', '−')}{unit if unit == '°' else ' ' + unit}".rstrip()
 
 
-def _shortened(name):
+def _write_reason(ax: Axes, reason: str) -> None:
+    """Write into empty axes why there is nothing to draw."""
+    ax.text(
+        0.5,
+        0.5,
+        reason,
+        ha="center",
+        va="center",
+        wrap=True,
+        fontsize=7,
+        transform=ax.transAxes,
+    )
+
+
+def _shortened(name: str) -> str:
     """A name that leaves room for its value."""
     return name if len(name) <= 25 else f"{name[:24]}…"
