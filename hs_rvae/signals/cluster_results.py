@@ -6,6 +6,10 @@ import logging
 
 import numpy as np
 
+from hs_rvae.learning import clusters as _clusters
+from hs_rvae.learning import features as _features
+from hs_rvae.learning import number as _number
+from hs_rvae.learning import rows as _rows
 from hs_rvae.signals.masks import pixel_mask, rows_of, site_mask
 from hs_rvae.signals.sources import hyperspy_features
 
@@ -24,9 +28,6 @@ _PASSES = 3
 
 def cluster_pixels_lazily(signal, algorithm, n_clusters, mask, signal_mask, seed, kwargs):
     """Mini-batch k-means of blocks of sub-images, which are never all in memory."""
-    from hs_rvae import clustering as rooms
-    from hs_rvae import decomposition as blocks
-
     if not isinstance(algorithm, str) or algorithm not in ("kmeans", "minibatchkmeans"):
         name = algorithm if isinstance(algorithm, str) else type(algorithm).__name__
         raise NotImplementedError(
@@ -34,10 +35,10 @@ def cluster_pixels_lazily(signal, algorithm, n_clusters, mask, signal_mask, seed
             "does not hold: call stack.decomposition('PCA', output_dimension=8) and take "
             "cluster_source='decomposition', or algorithm='minibatchkmeans'."
         )
-    rooms.check_algorithm("minibatchkmeans", kwargs)
+    _clusters.check_algorithm("minibatchkmeans", kwargs)
     pixels = pixel_mask(signal, signal_mask)
     flat = rows_of(signal, (None, pixels))
-    summary = blocks.summarise(flat)
+    summary = _rows.summarise(flat)
     good = np.ones(len(flat), bool)
     good[summary.bad_rows] = False
     excluded = site_mask(signal, mask)
@@ -53,9 +54,9 @@ def cluster_pixels_lazily(signal, algorithm, n_clusters, mask, signal_mask, seed
             f"n_clusters={n_clusters!r}: give a number for the pixels of a lazy stack, for "
             "example that of estimate_number_of_clusters('signal', metric='elbow')."
         )
-    rooms.check_number(n_clusters, int(good.sum()))
+    _features.check_number(n_clusters, int(good.sum()))
     flat = flat if good.all() else flat[np.flatnonzero(good)]
-    estimator = rooms.make_estimator(
+    estimator = _clusters.make_estimator(
         "minibatchkmeans", n_clusters, n_features=flat.shape[1], random_state=seed, **kwargs
     )
     model = estimator.estimator
@@ -67,7 +68,7 @@ def cluster_pixels_lazily(signal, algorithm, n_clusters, mask, signal_mask, seed
             for start in range(0, len(block), 1024):
                 if len(block) - start >= n_clusters:
                     model.partial_fit(block[start : start + 1024])
-    labels = blocks.project(
+    labels = _rows.project(
         lambda block: model.predict(block.astype(np.float32, copy=False))[:, None],
         flat,
         1,
@@ -80,14 +81,12 @@ def cluster_pixels_lazily(signal, algorithm, n_clusters, mask, signal_mask, seed
 
 def number_for(results, algorithm, n_clusters, scaled, covariance_type, most, random_state):
     """Number of clusters as given, or chosen."""
-    from hs_rvae import clustering as rooms
-
     if not isinstance(algorithm, str) or algorithm == "hdbscan":
         return None
     if isinstance(n_clusters, str) and n_clusters == "auto":
         if algorithm == "bayesian_gmm":
             return min(most, len(scaled))
-        found = rooms.estimate_number(
+        found = _number.estimate_number(
             scaled,
             algorithm,
             "bic" if algorithm == "gmm" else "silhouette",
@@ -98,7 +97,7 @@ def number_for(results, algorithm, n_clusters, scaled, covariance_type, most, ra
         store_metric(results, found)
         _logger.info("%d clusters, by %s.", found.best, found.metric)
         return found.best
-    rooms.check_number(n_clusters, len(scaled))
+    _features.check_number(n_clusters, len(scaled))
     return n_clusters
 
 
@@ -110,17 +109,15 @@ def store_clusters(signal, estimator, algorithm, scaled, good, centres_of, n_com
     members[:, good] = labels == np.arange(count)[:, None]
     distances = np.full((count, len(good)), np.nan)
     if hasattr(scaled, "dask"):
-        from hs_rvae.decomposition import project
-
         centres = estimator.estimator.cluster_centers_[estimator.order_]
-        parts = project(lambda block: _distances(block, centres), scaled, count, np.float32)
+        parts = _rows.project(lambda block: _distances(block, centres), scaled, count, np.float32)
     else:
         centres = np.stack([scaled[labels == i].mean(0) for i in range(count)])
         parts = _distances(scaled, centres)
     distances[:, good] = parts.T
     nearest = np.nanargmin(np.where(members, distances, np.inf), axis=1)
     if isinstance(centres_of, str) and centres_of == "signal":
-        sums, centre_signals = sums_of(signal, members), _rows(signal, nearest)
+        sums, centre_signals = sums_of(signal, members), _sub_images(signal, nearest)
     elif isinstance(centres_of, str) and centres_of in ("decomposition", "bss"):
         stem = "" if centres_of == "decomposition" else "bss_"
         loadings = getattr(signal.learning_results, f"{stem}loadings")
@@ -171,12 +168,11 @@ def sums_of(signal, members):
     flat = rows_of(signal)
     if not hasattr(flat, "dask"):
         return np.stack([flat[m].sum(0, dtype=np.float64) for m in members])
-    from hs_rvae.decomposition import sum_rows
 
-    return sum_rows(flat, members)
+    return _rows.sum_rows(flat, members)
 
 
-def _rows(signal, numbers):
+def _sub_images(signal, numbers):
     """Some sub-images (k, p), in memory."""
     flat = rows_of(signal)
     rows = flat[numbers]

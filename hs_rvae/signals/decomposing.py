@@ -8,6 +8,9 @@ from unittest.mock import patch
 
 import numpy as np
 
+from hs_rvae.learning import decomposition as _decomposition
+from hs_rvae.learning import rows as _rows
+from hs_rvae.learning import streaming as _streaming
 from hs_rvae.options import as_seed, own_copy, seeded
 from hs_rvae.progress import progressbar_wanted
 from hs_rvae.signals.learning_results import decomposition_results, update_results
@@ -122,15 +125,13 @@ def is_of_hyperspy(signal, algorithm, options, kwargs):
 
 def decompose_in_memory(signal, algorithm, masks, options, seed, kwargs):
     """HyperSpy's decomposition of a copy: it centres and scales in place, not to the bit."""
-    from hs_rvae import decomposition as rooms
-
     flat = rows_of(signal, masks)
-    dtype = flat.dtype if flat.dtype.kind in "fc" else rooms.working_type(flat.dtype)
+    dtype = flat.dtype if flat.dtype.kind in "fc" else _rows.working_type(flat.dtype)
     named = name_of(algorithm)
     is_name = isinstance(algorithm, str)
     centred = options["centre"] is not None or (is_name and named in _MEAN_FREE)
     if flat.dtype.kind != "c":
-        rooms.check_values(rooms.summarise(flat), algorithm, centred)
+        _decomposition.check_values(_rows.summarise(flat), algorithm, centred)
     estimator, kwargs = _prepared(algorithm, seed, kwargs, _SEEDED)
     if is_name and named == "PCA":
         from sklearn.decomposition import PCA
@@ -151,7 +152,7 @@ def decompose_in_memory(signal, algorithm, masks, options, seed, kwargs):
         _correct_for_estimator(results, fitted, options["normalize_poissonian_noise"])
     if named == "SVD" and not options["normalize_poissonian_noise"]:
         if flat.dtype.kind != "c":
-            total = rooms.mean_square(flat, results.mean)
+            total = _rows.mean_square(flat, results.mean)
             results.explained_variance_ratio = results.explained_variance / total
         # The scale stands in the loadings, whichever side was longer.
         norms = np.sqrt(np.nansum(results.factors**2, axis=0))
@@ -165,8 +166,6 @@ def decompose_lazily(
     signal, algorithm, masks, options, by_hyperspy, seed, show_progressbar, kwargs
 ):
     """Stream blocks; what is not written here is HyperSpy's, which streams most of it too."""
-    from hs_rvae import decomposition as rooms
-
     k, named = options["output_dimension"], name_of(algorithm)
     is_name = isinstance(algorithm, str)
     if k is None and is_name and options.get("svd_solver") != "full":
@@ -178,12 +177,12 @@ def decompose_lazily(
     centred = options["centre"] == "navigation" or (is_name and named == "PCA")
     with _progress(show_progressbar):
         if signal.data.dtype.kind != "c":
-            rooms.check_values(rooms.summarise(flat), algorithm, centred)
+            _decomposition.check_values(_rows.summarise(flat), algorithm, centred)
         if by_hyperspy:
             return _decompose_by_hyperspy(signal, algorithm, masks, options, seed, kwargs)
         if is_name and named in ("PCA", "SVD"):
             sign_of = "factors" if named == "PCA" else "loadings"
-            found = rooms.stream_svd(flat, k, centred, seed, sign_of)
+            found = _streaming.stream_svd(flat, k, centred, seed, sign_of)
             if named == "SVD":
                 found.as_svd(len(flat))
         else:
@@ -193,7 +192,7 @@ def decompose_lazily(
 
                 estimator = NMF(k, **kwargs)
             with seeded(as_seed(seed)):
-                found = rooms.stream_estimator(flat, estimator, random_state=seed)
+                found = _streaming.stream_estimator(flat, estimator, random_state=seed)
     centre = "navigation" if found.mean is not None else None
     k = k or found.factors.shape[1]
     results = decomposition_results(found, named, centre, k, masks, signal.axes_manager)
@@ -259,10 +258,8 @@ def _prepared(algorithm, seed, kwargs, seeded_names):
 
 def _correct_for_estimator(results, estimator, normalised):
     """Factors that rebuild the data, and shares of the whole variance."""
-    from hs_rvae.decomposition import rebuilding_factors
-
     if not normalised:
-        factors = rebuilding_factors(estimator)
+        factors = _streaming.rebuilding_factors(estimator)
         count = results.factors.shape[1]
         mask = results.signal_mask
         if mask is not None and len(results.factors) == mask.size:

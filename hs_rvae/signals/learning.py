@@ -12,6 +12,11 @@ from functools import partial
 import numpy as np
 from hyperspy.external.progressbar import progressbar
 
+from hs_rvae.learning import clusters as _clusters
+from hs_rvae.learning import decomposition as _decomposition
+from hs_rvae.learning import embedding as _embedding
+from hs_rvae.learning import features as _features
+from hs_rvae.learning import number as _number
 from hs_rvae.options import as_seed, own_copy, seeded
 from hs_rvae.progress import progressbar_wanted
 from hs_rvae.signals import cluster_results as _cluster_results
@@ -140,12 +145,10 @@ class LearningMethods(SiteSignal):
         >>> stack.get_decomposition_model().data.shape == stack.data.shape
         True
         """
-        from hs_rvae import decomposition as rooms
-
         normalize_poissonian_noise, algorithm, output_dimension = _decomposing.sorted_out(
             normalize_poissonian_noise, algorithm, output_dimension
         )
-        rooms.check_algorithm(algorithm, self._lazy)
+        _decomposition.check_algorithm(algorithm, self._lazy)
         if isinstance(algorithm, str) and algorithm == "sklearn_pca":
             algorithm = "PCA"
         seed = None if random_state is None else as_seed(random_state)
@@ -162,15 +165,15 @@ class LearningMethods(SiteSignal):
         options |= {name: value for name, value in given.items() if value is not None}
         by_hyperspy = self._lazy and _decomposing.is_of_hyperspy(self, algorithm, options, kwargs)
         own = inspect.signature(self.decomposition).parameters
-        rooms.check_options(algorithm, kwargs, self._lazy, by_hyperspy, svd_solver, own)
-        stem, sites = rooms.column_stem(algorithm), self.sites
+        _decomposition.check_options(algorithm, kwargs, self._lazy, by_hyperspy, svd_solver, own)
+        stem, sites = _decomposition.column_stem(algorithm), self.sites
         if sites is not None:
             numbered = sites.numbered(stem)
             sites.check_free(numbered, "stack.decomposition", "decomposition", overwrite)
         _decomposing.check_decomposition(algorithm, options, svd_solver, self._lazy)
         masks = flat_masks(self, navigation_mask, signal_mask)
         counts = _decomposing.count_unmasked(self.axes_manager, masks)
-        rooms.check_dimension(output_dimension, *counts)
+        _decomposition.check_dimension(output_dimension, *counts)
         if self._lazy:
             info = _decomposing.decompose_lazily(
                 self, algorithm, masks, options, by_hyperspy, seed, show_progressbar, kwargs
@@ -314,18 +317,15 @@ class LearningMethods(SiteSignal):
         >>> stack.sites[["isomap_0", "isomap_1"]].shape == (len(stack.sites), 2)
         True
         """
-        from hs_rvae.decomposition import column_stem
-        from hs_rvae.embedding import check_options, embed
-
         own = inspect.signature(self.embedding).parameters
-        check_options(algorithm, kwargs, output_dimension, max_sites, own)
+        _embedding.check_options(algorithm, kwargs, output_dimension, max_sites, own)
         table = self.sites
         if table is None:
             raise ValueError(
                 "An embedding is written into the site table, and this stack has none: make it "
                 "with SubImageStack.from_positions."
             )
-        stem = column_stem(algorithm)
+        stem = _decomposition.column_stem(algorithm)
         table.check_free(table.numbered(stem), "stack.embedding", "embedding", overwrite)
         if source is None:
             source = "signal" if self.learning_results.loadings is None else "decomposition"
@@ -346,7 +346,7 @@ class LearningMethods(SiteSignal):
             good &= ~mask
         if not good.any():
             raise ValueError(f"source={source!r}: no site is left; all are masked or undefined.")
-        found = embed(
+        found = _embedding.embed(
             np.ascontiguousarray(values[good]),
             algorithm,
             output_dimension,
@@ -483,18 +483,16 @@ class LearningMethods(SiteSignal):
         >>> sorted(set(stack.sites["cluster"].tolist()))
         [0, 1, 2, 3]
         """
-        from hs_rvae import clustering as rooms
-
         if self.sites is not None:
             columns = (column, f"{column}_probability")
             self.sites.check_free(columns, "stack.cluster_analysis", "cluster_analysis", overwrite,
                                   "name another, column=...")  # fmt: skip
         cluster_source = _sources.first_source(self, cluster_source)
         algorithm = _algorithm_for(cluster_source, algorithm)
-        rooms.check_algorithm(
+        _clusters.check_algorithm(
             algorithm, kwargs, inspect.signature(self.cluster_analysis).parameters
         )
-        rooms.check_preprocessing(preprocessing, preprocessing_kwargs)
+        _features.check_preprocessing(preprocessing, preprocessing_kwargs)
         # An estimator brings its own seed.
         own_seed = random_state is None and not isinstance(algorithm, str)
         seed = None if own_seed else as_seed(random_state)
@@ -514,7 +512,7 @@ class LearningMethods(SiteSignal):
             if mask is not None:
                 good &= ~mask
             said = f"cluster_source={cluster_source!r}" if own else "cluster_source"
-            rooms.check_features(features[good], said)
+            _features.check_features(features[good], said)
             scaled = self._scaled(features[good], preprocessing, preprocessing_kwargs, seed)
             n_clusters = _cluster_results.number_for(
                 self.learning_results,
@@ -525,8 +523,8 @@ class LearningMethods(SiteSignal):
                 max_clusters,
                 seed,
             )
-            rooms.say_cost(algorithm, len(scaled))
-            estimator = rooms.make_estimator(
+            _clusters.say_cost(algorithm, len(scaled))
+            estimator = _clusters.make_estimator(
                 algorithm,
                 n_clusters,
                 n_features=scaled.shape[1],
@@ -608,8 +606,6 @@ class LearningMethods(SiteSignal):
         >>> stack.estimate_number_of_clusters("rvae", metric="bic")  # doctest: +SKIP
         5
         """
-        from hs_rvae import clustering as rooms
-
         whole = isinstance(max_clusters, int | np.integer) and not isinstance(max_clusters, bool)
         if not whole or max_clusters < 2:
             raise ValueError(
@@ -620,16 +616,16 @@ class LearningMethods(SiteSignal):
             metric = "bic" if algorithm in (None, "gmm") else "gap"
         if algorithm is None:
             algorithm = "gmm" if metric in ("bic", "aic") else "kmeans"
-        counted = [name for name in rooms.ALGORITHMS if name != "hdbscan"]
+        counted = [name for name in _clusters.ALGORITHMS if name != "hdbscan"]
         if not isinstance(algorithm, str) or algorithm not in counted:
             raise ValueError(
                 "Estimate number of clusters only works with supported clustering algorithms, not "
                 f"{algorithm!r}: {', '.join(map(repr, counted))}."
             )
-        rooms.check_algorithm(
+        _clusters.check_algorithm(
             algorithm, kwargs, inspect.signature(self.estimate_number_of_clusters).parameters
         )
-        rooms.check_preprocessing(preprocessing, preprocessing_kwargs, names_only=True)
+        _features.check_preprocessing(preprocessing, preprocessing_kwargs, names_only=True)
         seed = as_seed(random_state)
         cluster_source = _sources.first_source(self, cluster_source)
         features, _ = _sources.cluster_features(
@@ -638,9 +634,9 @@ class LearningMethods(SiteSignal):
         good = np.isfinite(features).all(1)
         mask = site_mask(self, navigation_mask)
         good = good if mask is None else good & ~mask
-        rooms.check_features(features[good], f"cluster_source={cluster_source!r}")
+        _features.check_features(features[good], f"cluster_source={cluster_source!r}")
         scaled = self._scaled(features[good], preprocessing, preprocessing_kwargs, seed)
-        found = rooms.estimate_number(
+        found = _number.estimate_number(
             scaled,
             algorithm,
             metric,

@@ -16,7 +16,7 @@ from hyperspy.learn import LearningResults
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from hs_rvae.decomposition.streaming import Components
+    from hs_rvae.learning.streaming import Components
 
 # With one row, or one column, per site.
 _ROWS = ("loadings", "bss_loadings", "navigation_mask")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hs_rvae.learning import rows as _rows
 from hs_rvae.masked_arrays import refuse_masked
 
 if TYPE_CHECKING:
@@ -60,15 +61,13 @@ def masks_for_hyperspy(axes: Any, masks: tuple[Mask, Mask]) -> dict[str, Any]:
 
 def rows_of(signal: SiteSignal, masks: tuple[Mask, Mask] = (None, None)) -> Any:
     """Sub-images as rows of pixels, without what is masked; (n, p), of NumPy or dask."""
-    from hs_rvae import decomposition as rooms
-
     keep = [None if mask is None else np.flatnonzero(~mask) for mask in masks]
     data, axes = signal.data, signal.axes_manager
     if hasattr(data, "dask"):
         if axes.navigation_dimension != 1:
             data = signal._data_aligned_with_axes
             data = data.reshape(axes.navigation_size or 1, *axes._signal_shape_in_array)
-        return rooms.as_blocks(data, *keep)
+        return _rows.as_blocks(data, *keep)
     if axes.navigation_dimension > 1 or axes.signal_dimension != data.ndim - 1:
         data = signal._data_aligned_with_axes
     flat = data.reshape(axes.navigation_size or 1, -1)

@@ -6,6 +6,9 @@ import logging
 
 import numpy as np
 
+from hs_rvae.learning import features as _features
+from hs_rvae.learning import rows as _rows
+from hs_rvae.learning import streaming as _streaming
 from hs_rvae.signals.masks import pixel_mask, rows_of, site_mask
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
@@ -38,8 +41,6 @@ def table_features(signal, source, argument):
     argument : str
         Its name, for messages.
     """
-    from hs_rvae.clustering import scale_columns
-
     table = signal.sites
     if table is None:
         raise ValueError(
@@ -66,7 +67,7 @@ def table_features(signal, source, argument):
         if period := _columns.period(name, unit):
             values[name] = _units.radians(values[name], unit)
             angles[name] = round(2 * np.pi / period)  # 2 for an axis
-    return scale_columns(values, angles)
+    return _features.scale_columns(values, angles)
 
 
 def _columns_of(signal, source, argument):
@@ -115,10 +116,8 @@ def _number_of_loadings(results, number_of_components):
 
 def pixel_scores(signal, seed):
     """Sub-images by their first 50 principal components (all, if there are fewer)."""
-    from hs_rvae import decomposition as rooms
-
     flat = rows_of(signal)
-    summary = rooms.summarise(flat)
+    summary = _rows.summarise(flat)
     n, p = flat.shape
     k = min(_COMPONENTS, n - len(summary.bad_rows), p)
     good = np.ones(n, bool)
@@ -127,13 +126,13 @@ def pixel_scores(signal, seed):
         flat = flat[np.flatnonzero(good)]
     scores = np.full((n, k), np.nan)
     if hasattr(flat, "dask"):
-        found = rooms.stream_svd(flat, k, True, seed)
+        found = _streaming.stream_svd(flat, k, True, seed)
         scores[good], share = found.loadings, found.explained_variance_ratio.sum()
     else:
         from sklearn.decomposition import PCA
 
         model = PCA(k, random_state=seed)
-        scores[good] = model.fit_transform(flat.astype(rooms.working_type(flat.dtype)))
+        scores[good] = model.fit_transform(flat.astype(_rows.working_type(flat.dtype)))
         share = model.explained_variance_ratio_.sum()
     _logger.info(
         "Sub-images are compared by %d principal components (%.0f %% of the variance).",

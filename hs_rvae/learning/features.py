@@ -4,7 +4,7 @@
 
 import numpy as np
 
-from ..options import options_of, refuse_class, refuse_unknown
+from hs_rvae.options import options_of, refuse_class, refuse_unknown
 
 
 def check_number(n_clusters, n_sites):

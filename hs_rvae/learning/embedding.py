@@ -13,7 +13,7 @@ from functools import partial
 
 import numpy as np
 
-from .options import as_seed, options_of, own_copy, refuse_class, refuse_unknown, seeded
+from hs_rvae.options import as_seed, options_of, own_copy, refuse_class, refuse_unknown, seeded
 
 _logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .blocks import for_each_block, project, working_type
+from hs_rvae.learning.rows import for_each_block, project, working_type
 
 _logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..options import as_seed
-from .estimators import MAX_SITES, make_estimator
+from hs_rvae.learning.clusters import MAX_SITES, make_estimator
+from hs_rvae.options import as_seed
 
 _logger = logging.getLogger(__name__)
 

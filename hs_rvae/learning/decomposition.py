@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from ..options import options_of, refuse_class, refuse_unknown
+from hs_rvae.options import options_of, refuse_class, refuse_unknown
 
 #: Algorithms by name. Those of the second line are HyperSpy's and work in memory only.
 ALGORITHMS = ("PCA", "SVD", "NMF", "ORPCA", "ORNMF")

@@ -10,7 +10,7 @@ from sklearn.cluster import AgglomerativeClustering, KMeans, SpectralClustering
 from sklearn.metrics import adjusted_rand_score
 from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
 
-from hs_rvae import clustering as rooms
+from hs_rvae.learning import clusters, features, number
 from hs_rvae.signals.sources import first_source, table_features
 
 NAMED = {
@@ -104,7 +104,7 @@ def test_labels_are_ordered_by_size_whatever_the_seed(grouped, seed):
 
 
 def test_equal_sizes_are_ordered_by_the_first_site():
-    ordered = rooms.SizeOrdered(None)
+    ordered = clusters.SizeOrdered(None)
     ordered.set_labels(np.array([5, 2, 2, 5, 7, -1]))
     np.testing.assert_array_equal(ordered.labels_, [0, 1, 1, 0, 2, -1])
 
@@ -116,20 +116,20 @@ def test_an_angle_does_not_jump_at_pi(grouped):
     assert stack.sites["angle"].std() > 3
     stack.cluster_analysis(["latent_0", "latent_1", "angle"], n_clusters=3, random_state=0)
     assert adjusted_rand_score(group, stack.sites["cluster"]) == 1.0
-    features, names = table_features(stack, ["latent_0", "angle"], "cluster_source")
+    values, names = table_features(stack, ["latent_0", "angle"], "cluster_source")
     assert names == ["latent_0", "cos(angle)", "sin(angle)"]
     # Each column has unit spread; so have both parts of angles spread over the turn.
-    assert features[:, 0].std() == pytest.approx(1)
+    assert values[:, 0].std() == pytest.approx(1)
     turn = np.linspace(-np.pi, np.pi, 100, endpoint=False)
-    np.testing.assert_allclose(rooms.scale_columns({"a": turn}, {"a": 1})[0].std(0), 1)
+    np.testing.assert_allclose(features.scale_columns({"a": turn}, {"a": 1})[0].std(0), 1)
 
 
 def test_the_axis_of_an_ellipse_is_the_same_after_half_a_turn(grouped):
     stack, group = grouped
     stack.sites.set_many({"rotation": np.where(group == 0, 0.0, np.pi)}, units={"rotation": "rad"})
-    features, names = table_features(stack, ["rotation"], "cluster_source")
+    values, names = table_features(stack, ["rotation"], "cluster_source")
     assert names == ["cos(2 rotation)", "sin(2 rotation)"]
-    assert np.ptp(features, axis=0).max() < 1e-12
+    assert np.ptp(values, axis=0).max() < 1e-12
 
 
 def test_sites_without_latents_or_masked_are_in_no_cluster(grouped):
@@ -232,7 +232,7 @@ def test_lazy_pixels_are_clustered_in_batches(grouped):
 # Number ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("metric", rooms.METRICS)
+@pytest.mark.parametrize("metric", number.METRICS)
 def test_the_number_of_known_groups_is_found(grouped, metric):
     stack, group = grouped
     add_latents(stack, group)
@@ -273,12 +273,12 @@ def test_estimating_a_number_changes_nothing_else(grouped, source, is_lazy):
 
 def test_noise_has_one_cluster():
     values = np.random.default_rng(0).normal(size=(400, 3))
-    assert rooms.estimate_number(values, metric="bic", max_clusters=5, random_state=0).best == 1
+    assert number.estimate_number(values, metric="bic", max_clusters=5, random_state=0).best == 1
 
 
 def test_a_criterion_that_does_not_settle_is_warned_of(caplog):
     values = np.random.default_rng(0).uniform(size=(1500, 1)) ** 4
-    rooms.estimate_number(values, metric="bic", max_clusters=3, random_state=0)
+    number.estimate_number(values, metric="bic", max_clusters=3, random_state=0)
     assert "still falls at 3 clusters" in caplog.text
 
 
@@ -367,8 +367,8 @@ def test_what_a_lazy_stack_cannot_do_is_said(grouped):
 
 def test_algorithms_that_compare_all_pairs_say_their_cost(caplog):
     with caplog.at_level(logging.WARNING, "hs_rvae"):
-        rooms.say_cost("agglomerative", 23_340)
-        rooms.say_cost("gmm", 23_340)
+        clusters.say_cost("agglomerative", 23_340)
+        clusters.say_cost("gmm", 23_340)
     assert "agglomerative compares all pairs of 23340 sites: about 2.2 GB" in caplog.text
     assert len(caplog.records) == 1
 

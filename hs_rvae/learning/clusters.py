@@ -6,7 +6,7 @@ import logging
 
 import numpy as np
 
-from ..options import as_seed, options_of, own_copy, refuse_class, refuse_unknown
+from hs_rvae.options import as_seed, options_of, own_copy, refuse_class, refuse_unknown
 
 _logger = logging.getLogger(__name__)
 
