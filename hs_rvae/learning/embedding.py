@@ -6,82 +6,99 @@ Unlike decompositions they cannot be undone: no image can be rebuilt from them. 
 all pairs of sites are fitted to a random subset, and the other sites are placed afterwards.
 """
 
+from __future__ import annotations
+
 import logging
 import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 import numpy as np
 
-from hs_rvae.options import as_seed, options_of, own_copy, refuse_class, refuse_unknown, seeded
+from hs_rvae.checks import whole_number
+from hs_rvae.learning import algorithms as _algorithms
+from hs_rvae.learning.rows import random_subset
+from hs_rvae.options import as_seed, options_of, own_copy, seeded
 
 _logger = logging.getLogger(__name__)
 
 ALGORITHMS = ("tsne", "mds", "isomap")
-# Sites that are fitted if the user does not say how many; sites beyond are placed among them.
+#: Sites that are fitted by default; sites beyond are placed among them.
 MAX_SITES = {"tsne": 50_000, "sklearn_tsne": 5_000, "mds": 1_500, "isomap": 4_000}
-# Rows that are placed at once: what they need is this times the number of fitted sites.
+_METHODS = {
+    "tsne": "t-SNE (openTSNE)",
+    "sklearn_tsne": "t-SNE (scikit-learn)",
+    "mds": "MDS",
+    "isomap": "Isomap",
+}
+_BYTES_PER_PAIR = {"mds": 40, "isomap": 24}
+# Rows that are placed at once: they need this times the number of fitted sites.
 _BLOCK = 2000
+# Threads of fewer sites would mostly wait for each other.
 _FEW_SITES = 2000
 
 
 @dataclass
 class Embedding:
-    """Coordinates, and how they were found.
+    """
+    Coordinates of sites, and their origin.
 
     Attributes
     ----------
-    coordinates : numpy.ndarray, shape (n, k)
+    coordinates : numpy.ndarray of shape (n, k)
         NaN for sites that could not be placed.
     fitted : numpy.ndarray of int
         Rows of the sites that were fitted.
     method : str
-        What was done, in words.
-    estimator : object or None
+        Algorithm in words, with the number of fitted sites.
+    estimator : object
+        The fitted estimator.
     """
 
     coordinates: np.ndarray
     fitted: np.ndarray
     method: str
-    estimator: object = None
+    estimator: Any
 
 
-def has_opentsne():
-    """Whether openTSNE, an extra, is installed."""
+def has_opentsne() -> bool:
+    """Return True if openTSNE, an extra, is installed."""
     from importlib.util import find_spec
 
     return find_spec("openTSNE") is not None
 
 
 def embed(
-    values,
-    algorithm,
-    output_dimension=2,
+    values: np.ndarray,
+    algorithm: Any,
+    output_dimension: int = 2,
     *,
-    max_sites=None,
-    random_state=None,
-    n_jobs=None,
-    **kwargs,
-):
-    """Coordinates of sites in few dimensions.
+    max_sites: int | None = None,
+    random_state: int | np.random.Generator | None = None,
+    n_jobs: int | None = None,
+    **kwargs: Any,
+) -> Embedding:
+    """
+    Coordinates of sites in few dimensions.
 
     Parameters
     ----------
-    values : numpy.ndarray, shape (n, d)
-        Finite.
+    values : numpy.ndarray of shape (n, d)
+        Finite features.
     algorithm : {"tsne", "mds", "isomap"} or object
         An object is an estimator of scikit-learn with ``fit_transform``; a copy of it is fitted.
     output_dimension : int
-        Of an estimator: its own number holds.
+        Number of coordinates; an estimator has its own.
     max_sites : int, optional
-        Sites that are fitted. None: 50,000 for t-SNE (openTSNE), 1,500 for MDS, 4,000 for Isomap,
-        all for an estimator.
+        Sites that are fitted. If None, 50,000 for t-SNE (openTSNE), 1,500 for MDS, 4,000 for
+        Isomap, all for an estimator.
     random_state : int, numpy.random.Generator or None
         Seed of subset and algorithm. NumPy's global generator is neither used nor changed.
     n_jobs : int, optional
-        Threads; None = all there are (t-SNE of fewer than 2,000 sites: one).
+        Number of threads. If None, all there are; t-SNE of fewer than 2,000 sites takes one.
     **kwargs
-        To openTSNE's or scikit-learn's estimator, if it is named.
+        Options of openTSNE's or scikit-learn's estimator, if it is named.
 
     Returns
     -------
@@ -104,11 +121,11 @@ def embed(
     """
     check_options(algorithm, kwargs, output_dimension, max_sites)
     n = len(values)
-    _check_values(n, values)
-    seed = as_seed(random_state)
-    rng = np.random.default_rng(seed)
-    rng.integers(2**31)  # the subset is drawn second
-    kind = algorithm if isinstance(algorithm, str) else None
+    if n < 4:
+        raise ValueError(f"An embedding needs at least 4 sites, not {n}: mask or leave out fewer.")
+    if (values == values[0]).all():
+        raise ValueError("All sites have the same values: there is nothing to embed.")
+    kind = algorithm if isinstance(algorithm, str) else ""
     if kind == "tsne" and not has_opentsne():
         kind = "sklearn_tsne"
         if max_sites is None and n > MAX_SITES[kind]:
@@ -117,42 +134,56 @@ def embed(
                 "scikit-learn's t-SNE can take a random subset, for example with max_sites="
                 f"{MAX_SITES[kind]}; the other sites get no coordinates (NaN)."
             )
-    most = MAX_SITES.get(kind, n) if max_sites is None else max_sites
-    fitted = np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
-    _say_cost(kind, n, len(fitted))
-    rest = np.setdiff1d(np.arange(n), fitted)
-    if kind is None:
-        own = own_copy(algorithm, seed=None if random_state is None else seed)
-        fit = partial(_estimator, estimator=own)
-    else:
-        fit = {"tsne": _opentsne, "sklearn_tsne": _sklearn_tsne, "mds": _mds, "isomap": _isomap}
-        fit = fit[kind]
-    with seeded(seed):
-        placed, others, estimator, how = fit(
-            values[fitted], values[rest], output_dimension, seed, n_jobs, **kwargs
+    seed = as_seed(random_state)
+    rng = np.random.default_rng(seed)
+    rng.integers(2**31)  # the subset is drawn second
+    fitted = random_subset(n, MAX_SITES.get(kind, n) if max_sites is None else max_sites, rng)
+    if kind in _BYTES_PER_PAIR:
+        _logger.info(
+            "%s compares all pairs of %d sites (of %d): about %.1f GB; time and memory grow with "
+            "the square (max_sites).",
+            kind,
+            len(fitted),
+            n,
+            1e-9 * _BYTES_PER_PAIR[kind] * len(fitted) ** 2,
         )
+    if kind:
+        estimator = _estimator(kind, len(fitted), output_dimension, seed, n_jobs, kwargs)
+    else:
+        estimator = own_copy(algorithm, seed=None if random_state is None else seed)
+    others = np.setdiff1d(np.arange(n), fitted)
+    with seeded(seed):
+        estimator, placed = _fit(kind, estimator, values[fitted])
+        rest = _place(kind, estimator, values[fitted], placed, values[others])
     coordinates = np.full((n, placed.shape[1]), np.nan)
     coordinates[fitted] = placed
-    if others is not None:
-        coordinates[rest] = others
-    method = how
-    if len(rest):
+    method = _METHODS.get(kind, type(estimator).__name__)
+    if len(others):
+        if rest is not None:
+            coordinates[others] = rest
+        _log_placed(method, n, len(fitted), rest is not None, max_sites is not None)
         method += f"; {len(fitted)} of {n} sites fitted"
-        _say_placed(how, n, len(fitted), others is not None, max_sites is not None)
     return Embedding(coordinates, fitted, method, estimator)
 
 
-def check_options(algorithm, options, output_dimension=2, max_sites=None, own=()):
-    """Raise unless the algorithm is known, and has these options.
+def check_options(
+    algorithm: Any,
+    options: Mapping[str, Any],
+    output_dimension: Any = 2,
+    max_sites: Any = None,
+    verb_options: Iterable[str] = (),
+) -> None:
+    """
+    Refuse an unknown algorithm, options that it does not have, and numbers that do not fit.
 
     Parameters
     ----------
     algorithm : str or object
-    options : dict
-        For the estimator of a name.
+    options : Mapping of str to object
+        Options for the estimator of a name.
     output_dimension, max_sites : int
-    own : iterable of str
-        Options of the verb, which may be what was meant.
+    verb_options : iterable of str
+        Options of the method of the stack, one of which may have been meant.
 
     Raises
     ------
@@ -161,123 +192,61 @@ def check_options(algorithm, options, output_dimension=2, max_sites=None, own=()
     TypeError
         If the algorithm does not have such an option, or is a class.
     """
+    _algorithms.check_algorithm(algorithm, ALGORITHMS, "fit_transform")
+    known: set[str] = set()
     if isinstance(algorithm, str):
-        if algorithm not in ALGORITHMS:
-            raise ValueError(
-                f"algorithm={algorithm!r} is unknown: take one of "
-                f"{', '.join(map(repr, ALGORITHMS))}, or an estimator of scikit-learn with "
-                "fit_transform."
-            )
-        taken = ("n_components", "random_state", "n_jobs")
-        known = options_of(_estimator_class(algorithm), *taken)
-        instead = {"n_components": "output_dimension"}
-        own = (*own, "output_dimension", "random_state")
-        refuse_unknown(options, known, f"algorithm={algorithm!r}", own=own, instead=instead)
-    else:
-        refuse_class(algorithm)
-        if not hasattr(algorithm, "fit_transform"):
-            raise ValueError(
-                f"algorithm={algorithm!r} is no estimator: it has no fit_transform. "
-                "Take a name, or an estimator of scikit-learn that has one."
-            )
-        name = f"algorithm={type(algorithm).__name__}"
-        remedy = f"{name} is an estimator: set {', '.join(options)} in it"
-        refuse_unknown(options, (), name, own=own, remedy=remedy)
-    for name, number in (("output_dimension", output_dimension), ("max_sites", max_sites)):
-        if name == "max_sites" and number is None:
-            continue
-        whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
-        if not whole or number < 1:
-            raise ValueError(f"{name}={number!r}: give a whole number from 1 on.")
+        kind = "sklearn_tsne" if algorithm == "tsne" and not has_opentsne() else algorithm
+        known = options_of(_class_of(kind), "n_components", "random_state", "n_jobs")
+    verb_options = (*verb_options, "output_dimension", "random_state")
+    _algorithms.check_options(algorithm, options, known, verb_options)
+    whole_number(output_dimension, "output_dimension")
+    if max_sites is not None:
+        whole_number(max_sites, "max_sites")
 
 
-def _estimator_class(algorithm):
-    if algorithm == "tsne" and has_opentsne():
+def _class_of(kind: str) -> Any:
+    if kind == "tsne":
         from openTSNE import TSNE
 
         return TSNE
     from sklearn import manifold
 
-    return {"tsne": manifold.TSNE, "mds": manifold.MDS, "isomap": manifold.Isomap}[algorithm]
+    return {"sklearn_tsne": manifold.TSNE, "mds": manifold.MDS, "isomap": manifold.Isomap}[kind]
 
 
-def _check_values(n, values):
-    if n < 4:
-        raise ValueError(f"An embedding needs at least 4 sites, not {n}: mask or leave out fewer.")
-    if (values == values[0]).all():
-        raise ValueError("All sites have the same values: there is nothing to embed.")
+def _estimator(
+    kind: str, n: int, k: int, seed: int, n_jobs: int | None, options: dict[str, Any]
+) -> Any:
+    """Estimator of a name for n sites, with defaults that suit so few or many of them."""
+    estimator = _class_of(kind)
+    accepted = options_of(estimator)
+    defaults: dict[str, Any] = {"n_components": k, "random_state": seed, "n_jobs": n_jobs}
+    if kind == "tsne":
+        defaults["n_jobs"] = n_jobs or (1 if n < _FEW_SITES else -1)
+    if kind == "sklearn_tsne":
+        defaults["init"] = "pca"
+    if kind in ("tsne", "sklearn_tsne"):
+        defaults["perplexity"] = min(30.0, (n - 1) / 3)
+    if kind == "isomap":
+        defaults["n_neighbors"] = min(12, n - 1)
+    if kind == "mds":
+        # scikit-learn has "init" of MDS since 1.8.
+        defaults |= {"n_init": 1, "init": "classical_mds"}
+    return estimator(**{name: defaults[name] for name in defaults if name in accepted} | options)
 
 
-def _say_placed(how, n, fitted, placed, asked):
-    """Tell in the log what became of the sites that are not fitted."""
-    if placed:
-        _logger.log(
-            logging.INFO if asked else logging.WARNING,
-            "%s: %d of %d sites are fitted, the others placed among them (max_sites).",
-            how,
-            fitted,
-            n,
-        )
-        return
-    _logger.warning(
-        "%s: %d of %d sites are fitted; the others get no coordinates (NaN), because it "
-        "cannot place new sites.",
-        how,
-        fitted,
-        n,
-    )
-
-
-def _say_cost(kind, n, fitted):
-    """Tell in the log what an algorithm that compares all pairs of sites will need."""
-    bytes_per_pair = {"mds": 40, "isomap": 24}
-    if kind in bytes_per_pair:
-        _logger.info(
-            "%s compares all pairs of %d sites (of %d): about %.1f GB; time and memory grow with "
-            "the square (max_sites).",
-            kind,
-            fitted,
-            n,
-            1e-9 * bytes_per_pair[kind] * fitted**2,
-        )
-
-
-def _perplexity(kwargs, n):
-    """Perplexity of 30, or less where there are few sites."""
-    return {"perplexity": min(30.0, (n - 1) / 3)} | kwargs
-
-
-def _opentsne(values, others, k, seed, n_jobs, **kwargs):
-    from openTSNE import TSNE
-
-    options = _perplexity(kwargs, len(values))
-    # Threads of so few sites would mostly wait for each other.
-    jobs = n_jobs or (1 if len(values) < _FEW_SITES else -1)
-    estimator = TSNE(k, random_state=seed, n_jobs=jobs, **options)
-    placed = estimator.fit(values)
-    rest = None
-    if len(others):
-        rest = np.asarray(placed.transform(others))
-    return np.asarray(placed), rest if len(others) else None, placed, "t-SNE (openTSNE)"
-
-
-def _sklearn_tsne(values, others, k, seed, n_jobs, **kwargs):
-    from sklearn.manifold import TSNE
-
-    options = {"init": "pca", "n_jobs": n_jobs} | _perplexity(kwargs, len(values))
-    estimator = TSNE(k, random_state=seed, **options)
-    return estimator.fit_transform(values), None, estimator, "t-SNE (scikit-learn)"
-
-
-def _isomap(values, others, k, seed, n_jobs, **kwargs):
+def _fit(kind: str, estimator: Any, values: np.ndarray) -> tuple[Any, np.ndarray]:
+    """Fitted estimator, and coordinates of the sites that it was fitted to."""
+    if kind == "tsne":
+        estimator = estimator.fit(values)
+        return estimator, np.asarray(estimator)
+    if kind != "isomap":
+        return estimator, np.asarray(estimator.fit_transform(values))
     from scipy.sparse import SparseEfficiencyWarning
     from scipy.sparse.csgraph import connected_components
-    from sklearn.manifold import Isomap
 
-    options = {"n_neighbors": min(12, len(values) - 1), "n_jobs": n_jobs} | kwargs
-    estimator = Isomap(n_components=k, **options)
     with warnings.catch_warnings():
-        # Said below in one line; SciPy has a warning for every bridge between two groups.
+        # One line replaces them; SciPy has a warning for every bridge between two groups.
         warnings.filterwarnings("ignore", "The number of connected components", UserWarning)
         warnings.filterwarnings("ignore", category=SparseEfficiencyWarning)
         placed = estimator.fit_transform(values)
@@ -287,54 +256,56 @@ def _isomap(values, others, k, seed, n_jobs, **kwargs):
             "Isomap: the sites fall into %d groups that their %d nearest neighbours do not "
             "connect. Distances between groups mean little; n_neighbors=%d may connect them.",
             groups,
-            options["n_neighbors"],
-            3 * options["n_neighbors"],
+            estimator.n_neighbors,
+            3 * estimator.n_neighbors,
         )
-    blocks = [others[i : i + _BLOCK] for i in range(0, len(others), _BLOCK)]
-    rest = np.concatenate([estimator.transform(block) for block in blocks]) if blocks else None
-    return placed, rest, estimator, "Isomap"
+    return estimator, placed
 
 
-def _mds(values, others, k, seed, n_jobs, **kwargs):
-    import inspect
-
-    from sklearn.manifold import MDS
-
-    options = {"n_init": 1, "random_state": seed, "n_jobs": n_jobs}
-    if "init" in inspect.signature(MDS).parameters:  # scikit-learn 1.8 and later
-        options["init"] = "classical_mds"
-    estimator = MDS(k, **options | kwargs)
-    placed = estimator.fit_transform(values)
-    rest = place_among(values, placed, others) if len(others) else None
-    return placed, rest, estimator, "MDS"
-
-
-def _estimator(values, others, k, seed, n_jobs, estimator):
-    placed = np.asarray(estimator.fit_transform(values))
-    rest = None
-    if len(others) and hasattr(estimator, "transform"):
-        blocks = [others[i : i + _BLOCK] for i in range(0, len(others), _BLOCK)]
-        rest = np.concatenate([estimator.transform(block) for block in blocks])
-    return placed, rest, estimator, type(estimator).__name__
+def _place(
+    kind: str, estimator: Any, values: np.ndarray, placed: np.ndarray, others: np.ndarray
+) -> np.ndarray | None:
+    """Coordinates of sites that were not fitted; None if the estimator cannot place them."""
+    if not len(others):
+        return None
+    if kind == "mds":
+        return place_among(values, placed, others)
+    if not hasattr(estimator, "transform"):
+        return None
+    size = len(others) if kind == "tsne" else _BLOCK
+    starts = range(0, len(others), size)
+    return np.concatenate([np.asarray(estimator.transform(others[i : i + size])) for i in starts])
 
 
-def place_among(landmarks, placed, others, n_iterations=100):
-    """Coordinates of new sites at which distances to landmarks are kept best.
+def _log_placed(method: str, n: int, n_fitted: int, placed: bool, asked: bool) -> None:
+    """Log the number of fitted sites; a subset that was asked for is not a warning."""
+    others = ", the others placed among them (max_sites)."
+    if not placed:
+        others = "; the others get no coordinates (NaN), because it cannot place new sites."
+    level = logging.INFO if placed and asked else logging.WARNING
+    _logger.log(level, "%s: %d of %d sites are fitted%s", method, n_fitted, n, others)
+
+
+def place_among(
+    landmarks: np.ndarray, placed: np.ndarray, others: np.ndarray, n_iterations: int = 100
+) -> np.ndarray:
+    """
+    Coordinates of new sites at which distances to landmarks are kept best.
 
     Each site alone minimises its own part of the stress of metric MDS, by majorisation (the Guttman
     transform with the landmarks held), from the mean of its three nearest landmarks.
 
     Parameters
     ----------
-    landmarks : numpy.ndarray, shape (m, d)
-    placed : numpy.ndarray, shape (m, k)
+    landmarks : numpy.ndarray of shape (m, d)
+    placed : numpy.ndarray of shape (m, k)
         Coordinates of the landmarks.
-    others : numpy.ndarray, shape (n, d)
+    others : numpy.ndarray of shape (n, d)
     n_iterations : int
 
     Returns
     -------
-    numpy.ndarray, shape (n, k)
+    numpy.ndarray of shape (n, k)
 
     References
     ----------

@@ -5,31 +5,38 @@
 They have HyperSpy's names. HyperSpy 2.5 changes the data in a decomposition; these methods do not.
 """
 
+from __future__ import annotations
+
 import inspect
 import logging
-from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hyperspy.external.progressbar import progressbar
 
+from hs_rvae.checks import is_whole_number
 from hs_rvae.learning import clusters as _clusters
 from hs_rvae.learning import decomposition as _decomposition
 from hs_rvae.learning import embedding as _embedding
 from hs_rvae.learning import features as _features
 from hs_rvae.learning import number as _number
+from hs_rvae.learning.algorithms import column_stem, name_of
+from hs_rvae.learning.rows import sum_rows, summarise
 from hs_rvae.options import as_seed, own_copy, seeded
-from hs_rvae.progress import progressbar_wanted
-from hs_rvae.signals import cluster_results as _cluster_results
-from hs_rvae.signals import decomposing as _decomposing
+from hs_rvae.signals import decomposition as _decomposing
+from hs_rvae.signals import learning_results as _results
 from hs_rvae.signals import sources as _sources
-from hs_rvae.signals.learning_results import mean_to_add
-from hs_rvae.signals.masks import flat_masks, site_mask, table_mask
+from hs_rvae.signals.masks import flat_masks, pixel_mask, rows_of, site_mask, table_mask
 from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.site_signal import SiteSignal
+
+if TYPE_CHECKING:
+    from hs_rvae.sites import SiteTable
 
 _logger = logging.getLogger(__name__)
 
 _OF_HYPERSPY = ("signal", "decomposition", "bss")
+# Columns that are written if the number of components is not given.
+_DEFAULT_COLUMNS = 10
 
 
 class LearningMethods(SiteSignal):
@@ -145,7 +152,7 @@ class LearningMethods(SiteSignal):
         >>> stack.get_decomposition_model().data.shape == stack.data.shape
         True
         """
-        normalize_poissonian_noise, algorithm, output_dimension = _decomposing.sorted_out(
+        normalize_poissonian_noise, algorithm, output_dimension = _decomposition.sort_arguments(
             normalize_poissonian_noise, algorithm, output_dimension
         )
         _decomposition.check_algorithm(algorithm, self._lazy)
@@ -164,13 +171,15 @@ class LearningMethods(SiteSignal):
         given = {"var_array": var_array, "var_func": var_func, "svd_solver": svd_solver}
         options |= {name: value for name, value in given.items() if value is not None}
         by_hyperspy = self._lazy and _decomposing.is_of_hyperspy(self, algorithm, options, kwargs)
-        own = inspect.signature(self.decomposition).parameters
-        _decomposition.check_options(algorithm, kwargs, self._lazy, by_hyperspy, svd_solver, own)
-        stem, sites = _decomposition.column_stem(algorithm), self.sites
+        verb_options = inspect.signature(self.decomposition).parameters
+        _decomposition.check_options(
+            algorithm, kwargs, self._lazy, by_hyperspy, svd_solver, verb_options
+        )
+        stem, sites = column_stem(algorithm), self.sites
         if sites is not None:
             numbered = sites.numbered(stem)
             sites.check_free(numbered, "stack.decomposition", "decomposition", overwrite)
-        _decomposing.check_decomposition(algorithm, options, svd_solver, self._lazy)
+        _decomposition.check_pretreatment(algorithm, options, svd_solver, self._lazy)
         masks = flat_masks(self, navigation_mask, signal_mask)
         counts = _decomposing.count_unmasked(self.axes_manager, masks)
         _decomposition.check_dimension(output_dimension, *counts)
@@ -183,9 +192,12 @@ class LearningMethods(SiteSignal):
         results = self.learning_results
         _logger.info(
             "%s: %d components of %d sites, %d pixels each.",
-            _decomposing.name_of(algorithm), results.factors.shape[1], *counts,
+            name_of(algorithm), results.factors.shape[1], *counts,
         )  # fmt: skip
-        _decomposing.write_loadings(sites, results.loadings, stem, output_dimension)
+        loadings = results.loadings
+        if sites is not None and loadings is not None and not np.iscomplexobj(loadings):
+            count = None if output_dimension else _DEFAULT_COLUMNS
+            _write_numbered(sites, stem, np.asarray(loadings[:, :count]), "decomposition")
         return info
 
     def _hyperspy_decomposition(self, **options):
@@ -218,7 +230,7 @@ class LearningMethods(SiteSignal):
         results = self.learning_results
         if results.factors is None:
             raise RuntimeError("No decomposition yet: call stack.decomposition('PCA').")
-        mean, kept = mean_to_add(results, self.axes_manager), results.mean
+        mean, kept = _results.mean_to_add(results, self.axes_manager), results.mean
         # HyperSpy 2.5 takes any mean for one value per site.
         results.mean = None
         try:
@@ -317,30 +329,29 @@ class LearningMethods(SiteSignal):
         >>> stack.sites[["isomap_0", "isomap_1"]].shape == (len(stack.sites), 2)
         True
         """
-        own = inspect.signature(self.embedding).parameters
-        _embedding.check_options(algorithm, kwargs, output_dimension, max_sites, own)
+        verb_options = inspect.signature(self.embedding).parameters
+        _embedding.check_options(algorithm, kwargs, output_dimension, max_sites, verb_options)
         table = self.sites
         if table is None:
             raise ValueError(
                 "An embedding is written into the site table, and this stack has none: make it "
                 "with SubImageStack.from_positions."
             )
-        stem = _decomposition.column_stem(algorithm)
+        stem = column_stem(algorithm)
         table.check_free(table.numbered(stem), "stack.embedding", "embedding", overwrite)
         if source is None:
             source = "signal" if self.learning_results.loadings is None else "decomposition"
         mask = table_mask(table, navigation_mask)
-        # An estimator brings its own seed: what it is given should not vary either.
+        # An estimator has its own seed: its input must not vary either.
         own_seed = random_state is None and not isinstance(algorithm, str)
         seed = 0 if own_seed else as_seed(random_state)
         if isinstance(source, str) and source == "signal":
-            values = _sources.pixel_scores(self, seed)
+            values = _features.pixel_scores(rows_of(self), seed)
         elif isinstance(source, str) and source == "decomposition":
-            values = _sources.loadings_features(
-                self.learning_results, number_of_components, "source"
-            )
+            results = self.learning_results
+            values = _sources.loadings_features(results, number_of_components, "source")
         else:
-            values = _sources.table_features(self, source, "source")[0]
+            values = _sources.table_features(self, source, "source")
         good = np.isfinite(values).all(1)
         if mask is not None:
             good &= ~mask
@@ -357,13 +368,10 @@ class LearningMethods(SiteSignal):
         )
         full = np.full((len(table), found.coordinates.shape[1]), np.nan)
         full[good] = found.coordinates
-        columns = {f"{stem}_{i}": full[:, i] for i in range(full.shape[1])}
-        gone = [name for name in table.numbered(stem) if name not in columns]
-        table.set_many(columns, dict.fromkeys(columns, ""), writer="embedding", remove=gone)
         self.metadata.set_item(
             _sources.EMBEDDING,
             {
-                "columns": list(columns),
+                "columns": _write_numbered(table, stem, full, "embedding"),
                 "method": found.method,
                 "source": source if isinstance(source, str) else list(source),
             },
@@ -483,64 +491,131 @@ class LearningMethods(SiteSignal):
         >>> sorted(set(stack.sites["cluster"].tolist()))
         [0, 1, 2, 3]
         """
-        if self.sites is not None:
+        table = self.sites
+        if table is not None:
             columns = (column, f"{column}_probability")
-            self.sites.check_free(columns, "stack.cluster_analysis", "cluster_analysis", overwrite,
-                                  "name another, column=...")  # fmt: skip
+            table.check_free(columns, "stack.cluster_analysis", "cluster_analysis", overwrite,
+                             "name another, column=...")  # fmt: skip
         cluster_source = _sources.first_source(self, cluster_source)
-        algorithm = _algorithm_for(cluster_source, algorithm)
-        _clusters.check_algorithm(
-            algorithm, kwargs, inspect.signature(self.cluster_analysis).parameters
-        )
+        of_hyperspy = _sources.is_of_hyperspy(cluster_source, *_OF_HYPERSPY)
+        if algorithm is None:
+            algorithm = "kmeans" if of_hyperspy else "gmm"
+        verb_options = inspect.signature(self.cluster_analysis).parameters
+        _clusters.check_algorithm(algorithm, kwargs, verb_options)
         _features.check_preprocessing(preprocessing, preprocessing_kwargs)
-        # An estimator brings its own seed.
+        # An estimator has its own seed.
         own_seed = random_state is None and not isinstance(algorithm, str)
         seed = None if own_seed else as_seed(random_state)
-        if isinstance(cluster_source, str) and cluster_source == "signal" and self._lazy:
-            found = _cluster_results.cluster_pixels_lazily(
-                self, algorithm, n_clusters, navigation_mask, signal_mask, seed, kwargs
+        if self._lazy and _sources.is_of_hyperspy(cluster_source, "signal"):
+            values, good, found = self._cluster_pixels_lazily(
+                algorithm, n_clusters, navigation_mask, signal_mask, seed, kwargs
             )
-            scaled, good, estimator = found
-            centres_of = source_for_centers or "signal"
         else:
-            features, own = _sources.cluster_features(
-                self, cluster_source, number_of_components, navigation_mask, signal_mask
+            values, good = self._cluster_values(
+                cluster_source, number_of_components, navigation_mask, signal_mask,
+                preprocessing, preprocessing_kwargs, seed,
+            )  # fmt: skip
+            n_clusters = self._number_for(
+                algorithm, n_clusters, values, covariance_type, max_clusters, seed
             )
-            good = np.isfinite(features).all(1) if features.dtype.kind == "f" else None
-            good = np.ones(len(features), bool) if good is None else good
-            mask = site_mask(self, navigation_mask)
-            if mask is not None:
-                good &= ~mask
-            said = f"cluster_source={cluster_source!r}" if own else "cluster_source"
-            _features.check_features(features[good], said)
-            scaled = self._scaled(features[good], preprocessing, preprocessing_kwargs, seed)
-            n_clusters = _cluster_results.number_for(
-                self.learning_results,
-                algorithm,
-                n_clusters,
-                scaled,
-                covariance_type,
-                max_clusters,
-                seed,
-            )
-            _clusters.say_cost(algorithm, len(scaled))
-            estimator = _clusters.make_estimator(
-                algorithm,
-                n_clusters,
-                n_features=scaled.shape[1],
-                covariance_type=covariance_type,
-                random_state=seed,
-                **kwargs,
-            )
-            with seeded(as_seed(seed)):
-                estimator.fit(scaled)
-            centres_of = source_for_centers or ("signal" if own else cluster_source)
-        _cluster_results.store_clusters(
-            self, estimator, algorithm, scaled, good, centres_of, number_of_components
+            _clusters.log_cost(algorithm, len(values))
+            options = {"covariance_type": covariance_type, "random_state": seed} | kwargs
+            found = _clusters.cluster(values, algorithm, n_clusters, **options)
+        centres_of = source_for_centers or (cluster_source if of_hyperspy else "signal")
+        _results.store_clusters(
+            self, found, algorithm, values, good, centres_of, number_of_components
         )
-        if self.sites is not None:
-            _cluster_results.write_clusters(self.sites, estimator, good, column)
-        return estimator.estimator if return_info else None
+        if table is not None:
+            _write_clusters(table, found, good, column)
+        return found.estimator if return_info else None
+
+    def _cluster_values(
+        self,
+        source: Any,
+        number_of_components: int | None,
+        navigation_mask: Any,
+        signal_mask: Any,
+        preprocessing: Any,
+        preprocessing_kwargs: dict[str, Any] | None,
+        seed: int | None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Scaled features of the sites that can be clustered, and a mask of these sites."""
+        mask = site_mask(self, navigation_mask)
+        features = _sources.cluster_features(self, source, number_of_components, signal_mask, seed)
+        good = np.isfinite(features).all(1)
+        if mask is not None:
+            good &= ~mask
+        values = features[good]
+        label = "a signal" if hasattr(source, "axes_manager") else repr(source)
+        alike = len(values) > 0 and bool((values == values[0]).all())
+        _features.check_features(len(values), alike, f"cluster_source={label}")
+        if preprocessing is not None and not isinstance(preprocessing, str):
+            preprocessing = own_copy(preprocessing, "preprocessing", seed)
+        with seeded(as_seed(seed)):
+            values = self._scale_data_for_clustering(values, preprocessing, preprocessing_kwargs)
+        return values, good
+
+    def _cluster_pixels_lazily(
+        self,
+        algorithm: Any,
+        n_clusters: Any,
+        navigation_mask: Any,
+        signal_mask: Any,
+        seed: int | None,
+        kwargs: dict[str, Any],
+    ) -> tuple[Any, np.ndarray, _clusters.Clusters]:
+        """Rows in dask that can be clustered, a mask of these sites, and their clusters."""
+        if not isinstance(algorithm, str) or algorithm not in ("kmeans", "minibatchkmeans"):
+            raise NotImplementedError(
+                f"algorithm={name_of(algorithm)!r} needs all pixels of all sites at once, which a "
+                "lazy stack does not hold: call stack.decomposition('PCA', output_dimension=8) "
+                "and take cluster_source='decomposition', or algorithm='minibatchkmeans'."
+            )
+        _clusters.check_algorithm("minibatchkmeans", kwargs)
+        rows = rows_of(self, (None, pixel_mask(self, signal_mask)))
+        mask = site_mask(self, navigation_mask)
+        summary = summarise(rows)
+        good = np.ones(len(rows), bool) if mask is None else ~mask
+        good[summary.bad_rows] = False
+        n_sites = int(good.sum())
+        _features.check_features(n_sites, summary.constant, "cluster_source='signal'")
+        if isinstance(n_clusters, str):
+            raise ValueError(
+                f"n_clusters={n_clusters!r}: give a number for the pixels of a lazy stack, for "
+                "example that of estimate_number_of_clusters('signal', metric='elbow')."
+            )
+        _clusters.check_number(n_clusters, n_sites)
+        rows = rows if good.all() else rows[np.flatnonzero(good)]
+        return rows, good, _clusters.cluster_blocks(rows, n_clusters, seed, **kwargs)
+
+    def _number_for(
+        self,
+        algorithm: Any,
+        n_clusters: Any,
+        values: np.ndarray,
+        covariance_type: str,
+        max_clusters: int,
+        seed: int | None,
+    ) -> int | None:
+        """Number of clusters that is given, or estimated; None if the algorithm finds it."""
+        if not isinstance(algorithm, str) or algorithm == "hdbscan":
+            return None
+        if not isinstance(n_clusters, str) or n_clusters != "auto":
+            _clusters.check_number(n_clusters, len(values))
+            return n_clusters
+        if algorithm == "bayesian_gmm":
+            return min(max_clusters, len(values))
+        found = _number.estimate_number(
+            values,
+            algorithm,
+            "bic" if algorithm == "gmm" else "silhouette",
+            max_clusters=max_clusters,
+            covariance_type=covariance_type,
+            random_state=seed,
+        )
+        _results.store_metric(self.learning_results, found)
+        _logger.info("%d clusters, by %s.", found.best, found.metric)
+        return found.best
 
     def estimate_number_of_clusters(
         self,
@@ -606,8 +681,7 @@ class LearningMethods(SiteSignal):
         >>> stack.estimate_number_of_clusters("rvae", metric="bic")  # doctest: +SKIP
         5
         """
-        whole = isinstance(max_clusters, int | np.integer) and not isinstance(max_clusters, bool)
-        if not whole or max_clusters < 2:
+        if not is_whole_number(max_clusters, 2):
             raise ValueError(
                 f"max_clusters={max_clusters!r}: The max number of clusters, max_clusters, must be "
                 "specified and be >= 2."
@@ -622,37 +696,26 @@ class LearningMethods(SiteSignal):
                 "Estimate number of clusters only works with supported clustering algorithms, not "
                 f"{algorithm!r}: {', '.join(map(repr, counted))}."
             )
-        _clusters.check_algorithm(
-            algorithm, kwargs, inspect.signature(self.estimate_number_of_clusters).parameters
-        )
+        verb_options = inspect.signature(self.estimate_number_of_clusters).parameters
+        _clusters.check_algorithm(algorithm, kwargs, verb_options)
         _features.check_preprocessing(preprocessing, preprocessing_kwargs, names_only=True)
         seed = as_seed(random_state)
-        cluster_source = _sources.first_source(self, cluster_source)
-        features, _ = _sources.cluster_features(
-            self, cluster_source, number_of_components, navigation_mask, signal_mask, seed
-        )
-        good = np.isfinite(features).all(1)
-        mask = site_mask(self, navigation_mask)
-        good = good if mask is None else good & ~mask
-        _features.check_features(features[good], f"cluster_source={cluster_source!r}")
-        scaled = self._scaled(features[good], preprocessing, preprocessing_kwargs, seed)
+        values, _ = self._cluster_values(
+            _sources.first_source(self, cluster_source), number_of_components, navigation_mask,
+            signal_mask, preprocessing, preprocessing_kwargs, seed,
+        )  # fmt: skip
         found = _number.estimate_number(
-            scaled,
+            values,
             algorithm,
             metric,
             max_clusters=max_clusters,
             n_ref=n_ref,
             covariance_type=covariance_type,
             random_state=seed,
-            progress=partial(
-                progressbar,
-                disable=not progressbar_wanted(show_progressbar),
-                leave=True,
-                desc="Clusters",
-            ),
+            show_progressbar=show_progressbar,
             **kwargs,
         )
-        _cluster_results.store_metric(self.learning_results, found)
+        _results.store_metric(self.learning_results, found)
         return found.best
 
     def get_cluster_means(self, column="cluster"):
@@ -699,7 +762,7 @@ class LearningMethods(SiteSignal):
                 f"column={column!r}: all sites are undefined (-1): take another column."
             )
         members = np.stack([values == label for label in labels])
-        means = _cluster_results.sums_of(self, members) / counts[:, None]
+        means = sum_rows(rows_of(self), members) / counts[:, None]
         shape = self.axes_manager._signal_shape_in_array
         axes = [{"name": "cluster", "size": len(labels), "navigate": True}]
         axes += [
@@ -714,18 +777,22 @@ class LearningMethods(SiteSignal):
         )
         return signal
 
-    def _scaled(self, features, preprocessing, options, seed):
-        """Features as HyperSpy scales them; an estimator of the caller's stays as it is."""
-        if preprocessing is not None and not isinstance(preprocessing, str):
-            preprocessing = own_copy(preprocessing, "preprocessing", seed)
-        with seeded(as_seed(seed)):
-            return self._scale_data_for_clustering(features, preprocessing, options)
+
+def _write_numbered(sites: SiteTable, stem: str, values: np.ndarray, writer: str) -> list[str]:
+    """Write columns stem_0, stem_1 ... in place of all earlier ones; returns their names."""
+    columns = {f"{stem}_{i}": column for i, column in enumerate(values.T)}
+    stale = [name for name in sites.numbered(stem) if name not in columns]
+    sites.set_many(columns, dict.fromkeys(columns, ""), writer=writer, remove=stale)
+    return list(columns)
 
 
-def _algorithm_for(source, algorithm):
-    if algorithm is not None:
-        return algorithm
-    of_hyperspy = hasattr(source, "axes_manager") or (
-        isinstance(source, str) and source in _OF_HYPERSPY
-    )
-    return "kmeans" if of_hyperspy else "gmm"
+def _write_clusters(
+    sites: SiteTable, found: _clusters.Clusters, good: np.ndarray, column: str
+) -> None:
+    """Write labels and their probabilities; sites that were not clustered get -1 and NaN."""
+    labels, probabilities = np.full(len(good), -1), np.full(len(good), np.nan)
+    labels[good], probabilities[good] = found.labels, found.probabilities
+    values = {column: labels, f"{column}_probability": probabilities}
+    sites.set_many(values, dict.fromkeys(values, ""), writer="cluster_analysis")
+    if (labels < 0).any():
+        _logger.info("%d sites are in no cluster (-1).", (labels < 0).sum())

@@ -114,9 +114,11 @@ def test_many_sites_need_the_extra_or_a_subset(without_opentsne, monkeypatch, ca
 
 
 def test_bad_input_is_refused(values):
-    with pytest.raises(ValueError, match="algorithm='umap' is unknown: take one of 'tsne', 'mds'"):
+    with pytest.raises(
+        ValueError, match="algorithm='umap' not recognised: take one of 'tsne', 'mds'"
+    ):
         embed(values, "umap")
-    with pytest.raises(ValueError, match="is no estimator: it has no fit_transform"):
+    with pytest.raises(ValueError, match="not recognised: it has no fit_transform"):
         embed(values, object())
     with pytest.raises(ValueError, match="output_dimension=0: give a whole number"):
         embed(values, "mds", 0)
