@@ -93,5 +93,5 @@ def by_block(
     )
 
 
-def _of_block(*parts, function):
+def _of_block(*parts: np.ndarray, function: Callable[..., Any]) -> Any:
     return function(*(part[..., 0] if part.shape[2] == 1 else part for part in parts))

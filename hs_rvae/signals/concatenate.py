@@ -2,7 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Several stacks: put together, or matched site by site."""
 
+from __future__ import annotations
+
 import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +28,9 @@ _APART = ("image", "frame")
 _SAME_COLUMN = 2.0
 
 
-def match_stacks(stacks, by, max_distance):
+def match_stacks(
+    stacks: tuple[SiteSignal, SiteSignal], by: str, max_distance: float | None
+) -> tuple[np.ndarray, np.ndarray]:
     """
     Rows of two site tables that stand for the same sites.
 
@@ -69,7 +75,7 @@ def match_stacks(stacks, by, max_distance):
     return rows
 
 
-def stack(stacks):
+def stack(stacks: Iterable[SiteSignal]) -> SiteSignal:
     """
     Join the sub-images of several images into one stack.
 
@@ -129,12 +135,12 @@ def stack(stacks):
     return joined
 
 
-def _fit_id(model):
+def _fit_id(model: Any) -> Any:
     """Identity of the fit of a model; None for none."""
     return None if model is None else getattr(model, "fit_id_", id(model))
 
 
-def _groups(table, other):
+def _groups(table: SiteTable, other: SiteTable) -> list[np.ndarray]:
     """Columns (n, k) that must agree in matched sites: image and frame where both have them."""
     names = []
     for name in _APART:
@@ -155,7 +161,9 @@ def _groups(table, other):
     ]
 
 
-def _match_index(tables, groups):
+def _match_index(
+    tables: list[SiteTable], groups: list[np.ndarray]
+) -> tuple[tuple[np.ndarray, np.ndarray], float]:
     """Rows with the same site_index in the same image and frame, and how far apart they are."""
     keys = []
     for name, table, group in zip(("self", "other"), tables, groups, strict=True):
@@ -183,7 +191,9 @@ def _match_index(tables, groups):
     return (rows, rows_other), apart
 
 
-def _match_position(tables, groups, max_distance):
+def _match_position(
+    tables: list[SiteTable], groups: list[np.ndarray], max_distance: Any
+) -> tuple[tuple[np.ndarray, np.ndarray], float]:
     """Pairs of mutually nearest sites within a distance, and the least distance there is."""
     number = not isinstance(max_distance, bool) and np.isscalar(max_distance)
     if not number or not (np.isreal(max_distance) and 0 < max_distance < np.inf):
@@ -209,7 +219,7 @@ def _match_position(tables, groups, max_distance):
     return (rows, nearest[rows]), float(distance.min())
 
 
-def _check_joinable(stacks):
+def _check_joinable(stacks: list[SiteSignal]) -> None:
     if not stacks:
         raise ValueError("stacks is empty: give a list of SubImageStack.")
     for i, one in enumerate(stacks):
@@ -249,7 +259,7 @@ def _check_joinable(stacks):
             )
 
 
-def _same_pixels(sizes, units):
+def _same_pixels(sizes: Sequence[Any], units: Sequence[str]) -> bool:
     """Whether two pixels, each with sizes (x, y) in a unit, are of one size."""
     ratio = length_ratio(units[1], units[0])
     return ratio is not None and np.allclose(
@@ -257,22 +267,24 @@ def _same_pixels(sizes, units):
     )
 
 
-def _offsets(tables):
+def _offsets(tables: list[SiteTable]) -> np.ndarray:
     """Coordinates of pixel (0, 0) of all tables in the unit of the first, shape (n, 2)."""
     unit = tables[0].pixel_units
-    return np.array(
-        [np.multiply(t.pixel_offset, length_ratio(t.pixel_units, unit)) for t in tables]
-    )
+    ratios: list[Any] = [length_ratio(table.pixel_units, unit) for table in tables]
+    return np.array([table.pixel_offset for table in tables]) * np.array(ratios)[:, None]
 
 
-def _sizes(scales, unit):
+def _sizes(scales: Iterable[float], unit: str) -> str:
     sizes = " x ".join(dict.fromkeys(f"{scale:.6g}" for scale in scales))
     return f"{sizes} {unit}".strip()
 
 
-def _number_images(stacks, tables):
+def _number_images(
+    stacks: list[SiteSignal], tables: list[SiteTable]
+) -> tuple[np.ndarray, list[Any]]:
     """Give every site the number of its image, and list the parent images."""
-    numbers, images = [], []
+    numbers: list[np.ndarray] = []
+    images: list[Any] = []
     for one, table in zip(stacks, tables, strict=True):
         own = table["image"] if "image" in table else np.zeros(len(table), dtype=np.int64)
         numbers.append(own + len(images))
@@ -281,7 +293,9 @@ def _number_images(stacks, tables):
     return np.concatenate(numbers), images
 
 
-def _joined_columns(tables):
+def _joined_columns(
+    tables: list[SiteTable],
+) -> tuple[dict[str, np.ndarray], dict[str, str], dict[str, str]]:
     """All columns of all tables, one below the other."""
     names = dict.fromkeys(name for table in tables for name in table.columns)
     columns, units, writers = {}, {}, {}
@@ -303,14 +317,14 @@ def _joined_columns(tables):
     return columns, units, writers
 
 
-def _joined_signal(stacks):
+def _joined_signal(stacks: list[SiteSignal]) -> SiteSignal:
     """Put the sub-images one after another, with axes and metadata of the first stack."""
     import dask.array as da
 
     first = stacks[0]
     lazy = next((one for one in stacks if one._lazy), None)
-    data = [one.data.reshape(-1, *one.data.shape[-2:]) for one in stacks]
-    data = np.concatenate(data) if lazy is None else da.concatenate(map(da.asarray, data))
+    parts = [one.data.reshape(-1, *one.data.shape[-2:]) for one in stacks]
+    data = np.concatenate(parts) if lazy is None else da.concatenate(map(da.asarray, parts))
     axes = [{"name": "site", "size": len(data), "navigate": True}]
     axes += [axis.get_axis_dictionary() for axis in reversed(first.axes_manager.signal_axes)]
     metadata = first.metadata.deepcopy().as_dictionary()
@@ -324,7 +338,7 @@ def _joined_signal(stacks):
     return type(lazy or first)(data, axes=axes, metadata=metadata)
 
 
-def _joined_settings(nodes):
+def _joined_settings(nodes: list[Any]) -> dict[str, Any]:
     """How the windows were cut: what all stacks share."""
     settings = {}
     for name in ("window_size", "centring", "edge"):
@@ -339,7 +353,7 @@ def _joined_settings(nodes):
     return settings
 
 
-def _joined_fit(fits):
+def _joined_fit(fits: list[dict[str, Any]]) -> dict[str, Any]:
     """How the model was applied, what all stacks share; NaN where a number differs."""
     joined = {}
     for name in dict.fromkeys(name for fit in fits for name in fit):

@@ -30,6 +30,8 @@ from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.site_signal import SiteSignal
 
 if TYPE_CHECKING:
+    from hyperspy.signals import Signal2D
+
     from hs_rvae.sites import SiteTable
 
 _logger = logging.getLogger(__name__)
@@ -45,25 +47,25 @@ class LearningMethods(SiteSignal):
     @recorded
     def decomposition(
         self,
-        normalize_poissonian_noise=False,
-        algorithm=None,
-        output_dimension=None,
-        centre=None,
-        auto_transpose=True,
-        navigation_mask=None,
-        signal_mask=None,
-        var_array=None,
-        var_func=None,
-        reproject=None,
-        return_info=False,
-        print_info=False,
-        svd_solver=None,
+        normalize_poissonian_noise: Any = False,
+        algorithm: Any = None,
+        output_dimension: int | None = None,
+        centre: str | None = None,
+        auto_transpose: bool = True,
+        navigation_mask: Any = None,
+        signal_mask: Any = None,
+        var_array: np.ndarray | None = None,
+        var_func: Any = None,
+        reproject: str | None = None,
+        return_info: bool = False,
+        print_info: bool = False,
+        svd_solver: str | None = None,
         *,
-        random_state=None,
-        show_progressbar=None,
-        overwrite=False,
-        **kwargs,
-    ):
+        random_state: int | np.random.Generator | None = None,
+        show_progressbar: bool | None = None,
+        overwrite: bool = False,
+        **kwargs: Any,
+    ) -> Any:
         """Decompose the sub-images into a few factors, images too, that add up to them.
 
         HyperSpy's :meth:`~hyperspy.api.signals.BaseSignal.decomposition`, with these differences:
@@ -200,11 +202,16 @@ class LearningMethods(SiteSignal):
             _write_numbered(sites, stem, np.asarray(loadings[:, :count]), "decomposition")
         return info
 
-    def _hyperspy_decomposition(self, **options):
+    def _hyperspy_decomposition(self, **options: Any) -> Any:
         """HyperSpy's own, which changes the data: for copies."""
         return super().decomposition(**options)
 
-    def get_decomposition_model(self, components=None, chunks="auto", lazy_output=None):
+    def get_decomposition_model(
+        self,
+        components: int | list[int] | None = None,
+        chunks: Any = "auto",
+        lazy_output: bool | None = None,
+    ) -> Any:
         """Sub-images as some components of the decomposition, and the mean, make them.
 
         Parameters
@@ -245,19 +252,19 @@ class LearningMethods(SiteSignal):
     @recorded
     def embedding(
         self,
-        algorithm="tsne",
-        source=None,
-        output_dimension=2,
+        algorithm: Any = "tsne",
+        source: str | list[str] | None = None,
+        output_dimension: int = 2,
         *,
-        max_sites=None,
-        number_of_components=None,
-        navigation_mask=None,
-        random_state=None,
-        n_jobs=None,
-        return_info=False,
-        overwrite=False,
-        **kwargs,
-    ):
+        max_sites: int | None = None,
+        number_of_components: int | None = None,
+        navigation_mask: Any = None,
+        random_state: int | np.random.Generator | None = None,
+        n_jobs: int | None = None,
+        return_info: bool = False,
+        overwrite: bool = False,
+        **kwargs: Any,
+    ) -> Any:
         """Place the sites in a plane so that similar ones are close.
 
         Writes the columns ``tsne_0``, ``tsne_1`` (``mds_0`` ..., ``isomap_0`` ...). Unlike a
@@ -381,24 +388,24 @@ class LearningMethods(SiteSignal):
     @recorded
     def cluster_analysis(
         self,
-        cluster_source=None,
-        source_for_centers=None,
-        preprocessing=None,
-        preprocessing_kwargs=None,
-        number_of_components=None,
-        navigation_mask=None,
-        signal_mask=None,
-        algorithm=None,
-        return_info=False,
+        cluster_source: Any = None,
+        source_for_centers: Any = None,
+        preprocessing: Any = None,
+        preprocessing_kwargs: dict[str, Any] | None = None,
+        number_of_components: int | None = None,
+        navigation_mask: Any = None,
+        signal_mask: Any = None,
+        algorithm: Any = None,
+        return_info: bool = False,
         *,
-        n_clusters="auto",
-        covariance_type="auto",
-        max_clusters=10,
-        column="cluster",
-        random_state=None,
-        overwrite=False,
-        **kwargs,
-    ):
+        n_clusters: Any = "auto",
+        covariance_type: str = "auto",
+        max_clusters: int = 10,
+        column: str = "cluster",
+        random_state: int | np.random.Generator | None = None,
+        overwrite: bool = False,
+        **kwargs: Any,
+    ) -> Any:
         """Group the sites into clusters.
 
         Writes the column ``cluster``: 0 is the largest cluster, -1 are sites that are masked or
@@ -519,8 +526,8 @@ class LearningMethods(SiteSignal):
                 algorithm, n_clusters, values, covariance_type, max_clusters, seed
             )
             _clusters.log_cost(algorithm, len(values))
-            options = {"covariance_type": covariance_type, "random_state": seed} | kwargs
-            found = _clusters.cluster(values, algorithm, n_clusters, **options)
+            options: dict[str, Any] = {"covariance_type": covariance_type, "random_state": seed}
+            found = _clusters.cluster(values, algorithm, n_clusters, **options | kwargs)
         centres_of = source_for_centers or (cluster_source if of_hyperspy else "signal")
         _results.store_clusters(
             self, found, algorithm, values, good, centres_of, number_of_components
@@ -619,22 +626,22 @@ class LearningMethods(SiteSignal):
 
     def estimate_number_of_clusters(
         self,
-        cluster_source=None,
-        max_clusters=10,
-        preprocessing=None,
-        preprocessing_kwargs=None,
-        number_of_components=None,
-        navigation_mask=None,
-        signal_mask=None,
-        algorithm=None,
-        metric=None,
-        n_ref=4,
-        show_progressbar=None,
+        cluster_source: Any = None,
+        max_clusters: int = 10,
+        preprocessing: Any = None,
+        preprocessing_kwargs: dict[str, Any] | None = None,
+        number_of_components: int | None = None,
+        navigation_mask: Any = None,
+        signal_mask: Any = None,
+        algorithm: str | None = None,
+        metric: str | None = None,
+        n_ref: int = 4,
+        show_progressbar: bool | None = None,
         *,
-        covariance_type="auto",
-        random_state=None,
-        **kwargs,
-    ):
+        covariance_type: str = "auto",
+        random_state: int | np.random.Generator | None = None,
+        **kwargs: Any,
+    ) -> int:
         """Estimate how many clusters there are; :meth:`plot_cluster_metric` draws the curve.
 
         Parameters
@@ -718,7 +725,7 @@ class LearningMethods(SiteSignal):
         _results.store_metric(self.learning_results, found)
         return found.best
 
-    def get_cluster_means(self, column="cluster"):
+    def get_cluster_means(self, column: str = "cluster") -> Signal2D:
         """Mean sub-image of each cluster, or of each value of any column of labels.
 
         Parameters

@@ -2,13 +2,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The meaning of angles and latents: a common zero, variants, diagnostics, a report."""
 
+from __future__ import annotations
+
 import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hyperspy.signals import Signal1D
 
 from hs_rvae import diagnostics as _diagnostics
 from hs_rvae import variants as _variants
+from hs_rvae.checks import is_whole_number
 from hs_rvae.diagnostics import quantities as _quantities
 from hs_rvae.exceptions import TooFewSites
 from hs_rvae.files import check_place
@@ -16,6 +22,10 @@ from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.rvae import RVAEMethods
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
+
+if TYPE_CHECKING:
+    from hs_rvae.signals.site_signal import SiteSignal
+    from hs_rvae.sites import SiteTable
 
 _logger = logging.getLogger(__name__)
 
@@ -30,8 +40,12 @@ class MeaningMethods(RVAEMethods):
 
     @recorded
     def register_angle(
-        self, reference="displacement", *, least_resultant=_LEAST_RESULTANT, overwrite=False
-    ):
+        self,
+        reference: str | float = "displacement",
+        *,
+        least_resultant: float = _LEAST_RESULTANT,
+        overwrite: bool = False,
+    ) -> tuple[float, float]:
         """Give the angles a zero with a meaning, the same offset for all sites.
 
         The zero of an rVAE's angle is arbitrary; the paper turned its angles by -100 degrees by
@@ -118,13 +132,13 @@ class MeaningMethods(RVAEMethods):
     @recorded
     def assign_variants(
         self,
-        n_variants="auto",
-        motif_symmetry=1,
+        n_variants: Any = "auto",
+        motif_symmetry: int = 1,
         *,
-        origin=None,
-        least_order=_LEAST_ORDER,
-        overwrite=False,
-    ):
+        origin: float | None = None,
+        least_order: float = _LEAST_ORDER,
+        overwrite: bool = False,
+    ) -> int:
         """Assign each site to the nearest of equally spaced wells of the angle.
 
         Writes the columns ``variant`` (0 ... n_variants - 1, counted from +x towards +y; -1 =
@@ -210,7 +224,7 @@ class MeaningMethods(RVAEMethods):
             self.metadata.set_item("Sub_images.rvae.n_variants", int(n_variants))
         return int(n_variants)
 
-    def get_angle_posterior(self, n_angles=360):
+    def get_angle_posterior(self, n_angles: int = 360) -> Signal1D:
         """Whole posterior of the angle of every site, as a signal.
 
         Parameters
@@ -252,7 +266,13 @@ class MeaningMethods(RVAEMethods):
         signal.metadata.set_item("Signal.quantity", "Probability")
         return signal
 
-    def rvae_diagnostics(self, *, n_shuffles=30, max_sites=1000, random_state=None):
+    def rvae_diagnostics(
+        self,
+        *,
+        n_shuffles: int = 30,
+        max_sites: int = 1000,
+        random_state: int | np.random.Generator | None = None,
+    ) -> _diagnostics.Diagnostics:
         """Tell how far the angle and the latents follow the instrument instead of the material.
 
         Compares ``angle``, ``latent_0`` ..., ``order_amplitude`` and the shifts with the scan axes,
@@ -335,8 +355,14 @@ class MeaningMethods(RVAEMethods):
         return found
 
     def report(
-        self, path="report.html", *, title=None, command=None, n_shuffles=30, random_state=0
-    ):
+        self,
+        path: str | os.PathLike[str] = "report.html",
+        *,
+        title: str | None = None,
+        command: str | None = None,
+        n_shuffles: int = 30,
+        random_state: int = 0,
+    ) -> Path:
         """Write a self-contained page about the analysis, for any browser.
 
         It holds the figures, the result and what to be careful about in words, figures of merit,
@@ -392,6 +418,7 @@ class MeaningMethods(RVAEMethods):
                 )
         check_place(path)  # before minutes of work depend on it
         before = set(sites.columns)
+        diagnostics: _diagnostics.Diagnostics | str
         try:
             diagnostics = self.rvae_diagnostics(n_shuffles=n_shuffles, random_state=random_state)
         except TooFewSites as error:
@@ -407,7 +434,7 @@ class MeaningMethods(RVAEMethods):
             random_state=random_state,
         )
 
-    def _turn_angles(self, offset):
+    def _turn_angles(self, offset: float) -> float:
         """Subtract an offset in radians from the angles; variants lose their meaning."""
         offset, sites = float(_variants.wrap(offset)), self.sites
         own = [name for name, writer in sites.writers.items() if writer == "assign_variants"]
@@ -418,11 +445,11 @@ class MeaningMethods(RVAEMethods):
         return offset
 
     @property
-    def _angle_offset(self):
+    def _angle_offset(self) -> float:
         """What register_angle has subtracted from the model's angles so far, in radians."""
         return float(self.metadata.get_item("Sub_images.rvae.angle_offset", 0.0))
 
-    def _offset_to_template(self):
+    def _offset_to_template(self) -> tuple[float, str | None]:
         """Offset of the angles to the displacement in the model's motif, reason if none."""
         model = self._model_of_sites()
         motif = model.inverse_transform(np.zeros((1, model.n_latents_)))[0]
@@ -431,7 +458,7 @@ class MeaningMethods(RVAEMethods):
             return np.nan, reason
         return -(self._angle_offset + float(np.arctan2(*mean))), None
 
-    def _angle_std_within(self, motif_symmetry):
+    def _angle_std_within(self, motif_symmetry: int) -> np.ndarray:
         """Standard deviations of the angles, turns of the motif itself not counted."""
         if motif_symmetry == 1:
             return self.sites["angle_std"] if "angle_std" in self.sites else np.zeros(1)
@@ -440,7 +467,7 @@ class MeaningMethods(RVAEMethods):
             posterior.modes, posterior.weights, posterior.widths, motif_symmetry
         )
 
-    def _sites_with(self, column, verb):
+    def _sites_with(self, column: str, verb: str) -> SiteTable:
         sites = self.sites
         if sites is None or column not in sites:
             raise ValueError(f"There is no column {column!r}; {verb} writes it.")
@@ -452,14 +479,14 @@ class MeaningMethods(RVAEMethods):
         return sites
 
 
-def distorted(sites, least_order=_LEAST_ORDER):
+def distorted(sites: SiteTable, least_order: float = _LEAST_ORDER) -> np.ndarray:
     """Mask of the sites with an order amplitude of `least_order` or more."""
     if "order_amplitude" not in sites:
         return np.ones(len(sites), bool)
     return sites["order_amplitude"] >= least_order
 
 
-def _defined(sites, least_order=_LEAST_ORDER):
+def _defined(sites: SiteTable, least_order: float = _LEAST_ORDER) -> np.ndarray:
     """Mask of the sites whose angle has a meaning."""
     defined = np.isfinite(sites["angle"]) & distorted(sites, least_order)
     if "order_amplitude" in sites:
@@ -469,7 +496,7 @@ def _defined(sites, least_order=_LEAST_ORDER):
     return defined
 
 
-def _follow_displacements(sites):
+def _follow_displacements(sites: SiteTable) -> bool:
     """Whether the angles of distorted sites follow displacements measured from positions."""
     if "displacement_x" not in sites:
         return False
@@ -482,7 +509,7 @@ def _follow_displacements(sites):
     return found >= _variants.LEAST_AGREEMENT
 
 
-def _offset_to_displacements(sites):
+def _offset_to_displacements(sites: SiteTable) -> tuple[float, float, str | None]:
     """Offset of the angles to the directions of displacement, resultant, reason if none."""
     if not {"displacement_x", "displacement_y"} <= set(sites.columns):
         return np.nan, np.nan, (
@@ -506,7 +533,7 @@ def _offset_to_displacements(sites):
     return *_variants.common_offset(angle, direction, length), None
 
 
-def _displacement_in_motif(motif):
+def _displacement_in_motif(motif: np.ndarray) -> tuple[np.ndarray | None, str | None]:
     """Displacement (y, x) of the central column against the columns around it, reason if none."""
     from scipy.ndimage import maximum_filter
 
@@ -533,16 +560,16 @@ def _displacement_in_motif(motif):
     return mean, None
 
 
-def _is_count(value):
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 1
+def _is_count(value: Any) -> bool:
+    return is_whole_number(value)
 
 
-def _divisors(n):
+def _divisors(n: int) -> list[int]:
     """Turns that are among those of n, but for the whole turn."""
     return [k for k in range(2, n + 1) if n % k == 0]
 
 
-def _commonest(angle, width=0.09):
+def _commonest(angle: np.ndarray, width: float = 0.09) -> float:
     """The angle with most others within about `width` (rad), refined to their mean."""
     grid = np.linspace(-np.pi, np.pi, 360, endpoint=False)
     density = np.exp((np.cos(grid[:, None] - angle) - 1) / width**2).sum(1)
@@ -551,7 +578,7 @@ def _commonest(angle, width=0.09):
     return float(peak + np.average(_variants.wrap(angle - peak), weights=weights))
 
 
-def _centre(image, row, column):
+def _centre(image: np.ndarray, row: int, column: int) -> list[float]:
     """Centre (row, column) of a peak, from parabolas through the 3 x 3 pixels about it."""
     centre = []
     for axis, place in enumerate((row, column)):
@@ -561,7 +588,9 @@ def _centre(image, row, column):
     return centre
 
 
-def instrument_quantities(stack, sites):
+def instrument_quantities(
+    stack: SiteSignal, sites: SiteTable
+) -> tuple[dict[str, np.ndarray], list[str], dict[str, np.ndarray]]:
     """Quantities to compare with, notes on missing ones, and intensities measured for them."""
     xy, image, notes = sites.xy, stack.image, []
     if isinstance(image, list):
@@ -587,7 +616,7 @@ def instrument_quantities(stack, sites):
     return quantities, notes, measured
 
 
-def _measure_intensity(stack, sites):
+def _measure_intensity(stack: SiteSignal, sites: SiteTable) -> dict[str, np.ndarray]:
     """Intensities of column and background in the sub-images, by column."""
     from hs_rvae.rvae.batches import map_blocks
 
@@ -603,7 +632,7 @@ def _measure_intensity(stack, sites):
     return {"disk_intensity": measured[:, 0], "lowest_intensity": measured[:, 1]}
 
 
-def _check_one_image(sites):
+def _check_one_image(sites: SiteTable) -> None:
     """Refuse sites of several images or frames."""
     for name, what in (
         ("image", "joins several images, whose scan axes have nothing in common"),

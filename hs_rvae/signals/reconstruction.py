@@ -192,7 +192,7 @@ def make_decoder(
     pose = np.column_stack([sites[names[:k]], angle, shift, offsets])
     step, moved = node["pixel_step"], bool(np.any(shift))
 
-    def decode(pose):
+    def decode(pose: np.ndarray) -> np.ndarray:
         images = np.full((len(pose), size, size), np.nan, np.float32)
         good = np.isfinite(pose).all(1)
         if good.any():
@@ -217,7 +217,7 @@ def make_subtractor(
 
     step, level = node["pixel_step"], to_stack(np.float32(model.level), node)
 
-    def subtract(data, pose):
+    def subtract(data: np.ndarray, pose: np.ndarray) -> np.ndarray:
         disk = disk_on(model.grid, size, step, pose[:, -4:-2])  # moves along
         decoded = decode(pose) - level
         if model.whole_windows:

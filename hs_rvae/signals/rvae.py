@@ -2,7 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The rVAE methods of a stack: fit a model, apply one, decode it."""
 
+from __future__ import annotations
+
 import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hyperspy.signals import Signal2D
@@ -19,6 +23,9 @@ from hs_rvae.signals.site_signal import SiteSignal
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
 
+if TYPE_CHECKING:
+    from hs_rvae.sites import SiteTable
+
 _TO_ENCODE = "The new model is fitted: stack.apply_rvae() encodes the sites with it."
 
 
@@ -28,30 +35,30 @@ class RVAEMethods(SiteSignal):
     @recorded
     def rvae(
         self,
-        output_dimension=2,
-        architecture="harmonic",
-        rotation=True,
-        translation=False,
+        output_dimension: int | str = 2,
+        architecture: str = "harmonic",
+        rotation: bool = True,
+        translation: bool = False,
         *,
-        subtract_average=False,
-        initial_model=None,
-        shift_prior=0.5,
-        shift_delay=0.3,
-        rotation_prior=0.1,
-        n_init=3,
-        n_factors=16,
-        epochs=None,
-        batch_size=None,
-        learning_rate=None,
-        max_fit_sites=10_000,
-        q_max=None,
-        memory_budget=None,
-        navigation_mask=None,
-        random_state=None,
-        device=None,
-        show_progressbar=None,
-        overwrite=False,
-    ):
+        subtract_average: bool = False,
+        initial_model: Any = None,
+        shift_prior: float = 0.5,
+        shift_delay: float = 0.3,
+        rotation_prior: float = 0.1,
+        n_init: int = 3,
+        n_factors: int = 16,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        max_fit_sites: int = 10_000,
+        q_max: float | None = None,
+        memory_budget: int | str | None = None,
+        navigation_mask: Any = None,
+        random_state: int | np.random.Generator | None = None,
+        device: Any = None,
+        show_progressbar: bool | None = None,
+        overwrite: bool = False,
+    ) -> None:
         """Separate the orientation of each sub-image from its content.
 
         Fits a rotationally invariant variational autoencoder (AIP Advances 12, 105122 (2022)) and
@@ -153,7 +160,7 @@ class RVAEMethods(SiteSignal):
             show_progressbar=progressbar_wanted(show_progressbar),
         )
         if isinstance(initial_model, str | os.PathLike):
-            initial_model = RVAE.load(initial_model)
+            initial_model = RVAE.load(os.fspath(initial_model))
         images, offsets, rows = self._rvae_input(navigation_mask)
         replaced = self._replaced_by(model, "stack.rvae", overwrite)
         try:
@@ -181,13 +188,13 @@ class RVAEMethods(SiteSignal):
     @recorded
     def apply_rvae(
         self,
-        model=None,
+        model: Any = None,
         *,
-        rescale_intensity=False,
-        navigation_mask=None,
-        show_progressbar=None,
-        overwrite=False,
-    ):
+        rescale_intensity: bool = False,
+        navigation_mask: Any = None,
+        show_progressbar: bool | None = None,
+        overwrite: bool = False,
+    ) -> None:
         """Encode the sub-images with a model fitted before, on this stack or another.
 
         The model knows the pixel size of the stack that it was fitted to. Sub-images with other
@@ -230,7 +237,7 @@ class RVAEMethods(SiteSignal):
         from hs_rvae.rvae.estimator import RVAE
 
         if isinstance(model, str | os.PathLike):
-            model = RVAE.load(model)
+            model = RVAE.load(os.fspath(model))
         if model is None:
             model = self._model_to_apply()
         if not isinstance(model, RVAE):
@@ -245,13 +252,15 @@ class RVAEMethods(SiteSignal):
             if rescale_intensity:
                 images = of_images(lambda block: (block - offset) / gain, images)
             show = progressbar_wanted(show_progressbar)
-            result = model.transform(images, offsets * step, show_progressbar=show)
+            result: Any = model.transform(images, offsets * step, show_progressbar=show)
         if result.shift is not None:
             result.shift, result.shift_std = result.shift / step, result.shift_std / step
         applied = {"pixel_step": step, "intensity_gain": gain, "intensity_offset": offset}
         self._write_rvae(model, result, rows, replaced, applied)
 
-    def get_rvae_model(self, *, lazy_output=None, show_progressbar=None):
+    def get_rvae_model(
+        self, *, lazy_output: bool | None = None, show_progressbar: bool | None = None
+    ) -> SiteSignal:
         """What the model says each sub-image looks like.
 
         Decoded from the site's latents, turned by its angle (also a registered one), moved by its
@@ -294,7 +303,9 @@ class RVAEMethods(SiteSignal):
             self, decode, [pose], "rvae-decode", "rVAE model of", lazy_output, show_progressbar
         )
 
-    def get_rvae_residual(self, *, lazy_output=None, show_progressbar=None):
+    def get_rvae_residual(
+        self, *, lazy_output: bool | None = None, show_progressbar: bool | None = None
+    ) -> SiteSignal:
         """What the model leaves of each sub-image: data minus model, inside the model's disk.
 
         The disk's edge is soft: data fade there as the model does, and the residual is 0 outside,
@@ -335,7 +346,12 @@ class RVAEMethods(SiteSignal):
             show_progressbar,
         )
 
-    def get_rvae_manifold(self, shape=(10, 10), limits=(-2.0, 2.0), axes=(0, 1)):
+    def get_rvae_manifold(
+        self,
+        shape: tuple[int, int] = (10, 10),
+        limits: tuple[float, float] = (-2.0, 2.0),
+        axes: Any = (0, 1),
+    ) -> Signal2D:
         """Sub-images decoded on a grid of two latents, or of the only one, the others at 0.
 
         Parameters
@@ -384,7 +400,14 @@ class RVAEMethods(SiteSignal):
         return Signal2D(images, axes=axes, metadata=metadata)
 
     @recorded
-    def derotate(self, column="angle", *, fill_value=0.0, lazy_output=None, show_progressbar=None):
+    def derotate(
+        self,
+        column: str = "angle",
+        *,
+        fill_value: float | None = 0.0,
+        lazy_output: bool | None = None,
+        show_progressbar: bool | None = None,
+    ) -> SiteSignal:
         """Turn all sub-images back by their angles, into a common frame.
 
         In it the angle is 0 for all sites: after :meth:`register_angle`, what the angles measure
@@ -436,7 +459,7 @@ class RVAEMethods(SiteSignal):
             )
         _reconstruction.warn_of_oblong_pixels(self.axes_manager.signal_axes)
 
-        def turn_back(data, pose):
+        def turn_back(data: np.ndarray, pose: np.ndarray) -> np.ndarray:
             return _reconstruction.turn(data, -pose[:, 0], pose[:, 1:], fill_value)
 
         pose = sites[[column, "offset_x", "offset_y"]]
@@ -455,11 +478,11 @@ class RVAEMethods(SiteSignal):
         turned.metadata.set_item(_reconstruction.TURNED, column)
         return turned
 
-    def _model_to_apply(self):
+    def _model_to_apply(self) -> Any:
         """The model of an rvae() that was interrupted after the fit, else that of the stack."""
         return self.rvae_model if self._unused_model is None else self._unused_model
 
-    def _replaced_by(self, model, verb, overwrite):
+    def _replaced_by(self, model: Any, verb: str, overwrite: bool) -> list[str]:
         """Columns that a model replaces or removes; the user's are refused before any work."""
         sites = self.sites
         columns = _columns.written_by("rvae", sites.columns)
@@ -474,7 +497,7 @@ class RVAEMethods(SiteSignal):
         variants = _columns.written_by("assign_variants", sites.columns)
         return columns + [name for name in variants if sites.writers[name] == "assign_variants"]
 
-    def _as_encoded(self):
+    def _as_encoded(self) -> tuple[Any, np.ndarray]:
         """Sub-images and offsets as the model was given them: its pixels and its intensities."""
         model = self._model_of_sites()
         images, offsets, _ = self._rvae_input(None)
@@ -485,14 +508,14 @@ class RVAEMethods(SiteSignal):
             images = of_images(lambda block: (block - offset) / gain, images)
         return images, offsets * step
 
-    def _pixel_calibration(self):
+    def _pixel_calibration(self) -> tuple[float, str] | tuple[None, None]:
         """Pixel size and its unit; None twice if the axes are not calibrated."""
         x, y = self.axes_manager.signal_axes
         if not _units.is_calibrated(x.units) or x.units != y.units:
             return None, None
         return float(np.sqrt(abs(x.scale * y.scale))), str(x.units)
 
-    def _rvae_input(self, navigation_mask):
+    def _rvae_input(self, navigation_mask: Any) -> tuple[Any, np.ndarray, np.ndarray]:
         """Sub-images, their offsets and the rows of the table that they stand for."""
         sites = self._square_windows()
         _reconstruction.warn_of_oblong_pixels(self.axes_manager.signal_axes)
@@ -507,7 +530,7 @@ class RVAEMethods(SiteSignal):
             images, offsets = images[rows], offsets[rows]
         return images, offsets, rows
 
-    def _strata(self, rows):
+    def _strata(self, rows: np.ndarray) -> np.ndarray | None:
         """Number of the frame of an image that each of the rows is from; None if there is one."""
         sites = self.sites
         names = [name for name in ("image", "frame") if name in sites]
@@ -515,7 +538,14 @@ class RVAEMethods(SiteSignal):
             return None
         return np.unique(sites[names][rows], axis=0, return_inverse=True)[1].ravel()
 
-    def _write_rvae(self, model, result, rows, replaced, applied=None):
+    def _write_rvae(
+        self,
+        model: Any,
+        result: Any,
+        rows: np.ndarray,
+        replaced: list[str],
+        applied: dict[str, Any] | None = None,
+    ) -> None:
         """Write the columns of a result, in place of `replaced`; then the model is the stack's.
 
         `applied` says how pixels and intensities differ from the model's.
@@ -564,23 +594,23 @@ class RVAEMethods(SiteSignal):
             del self.metadata.Sub_images.derotated
         self._rvae_model, self._unused_model = model, None
 
-    def _square_windows(self):
+    def _square_windows(self) -> SiteTable:
         """The site table of a stack of square windows centred on their columns."""
         return _reconstruction.check_square_windows(self.sites, self.axes_manager.signal_axes)
 
-    def _check_not_turned(self):
+    def _check_not_turned(self) -> None:
         if self.metadata.has_item(_reconstruction.TURNED):
             raise ModelMismatch(
                 "The sub-images of this stack are turned back already: use the stack that "
                 "derotate() was called on."
             )
 
-    def _applied(self):
+    def _applied(self) -> dict[str, Any]:
         """How the model was applied."""
         node = self.metadata.get_item(RVAE_NODE)
         return _reconstruction.APPLIED | ({} if node is None else node.as_dictionary())
 
-    def _decoder(self):
+    def _decoder(self) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
         """Function that decodes a block of poses in the stack's intensities, and all poses."""
         self._check_not_turned()
         model, sites = self._model_of_sites(), self._square_windows()

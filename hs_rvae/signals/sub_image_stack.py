@@ -2,7 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The stack of sub-images: a HyperSpy signal ``(site | x, y)`` that carries its site table."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from functools import partial
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from hyperspy.external.progressbar import progressbar
@@ -17,6 +21,9 @@ from hs_rvae.signals.origins import IMAGE_NODE, note_of
 from hs_rvae.signals.series import SeriesMethods
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
+
+if TYPE_CHECKING:
+    from hs_rvae.sites import SiteTable
 
 _MOST_NAMES = 8  # columns that the representation lists one by one
 
@@ -51,18 +58,18 @@ class SubImageStack(FigureMethods, SeriesMethods):
     @classmethod
     def from_positions(
         cls,
-        image,
-        positions_xy,
-        window_size=None,
+        image: Any,
+        positions_xy: Any,
+        window_size: int | float | None = None,
         *,
-        lazy=None,
-        centring="subpixel",
-        order="xy",
-        neighbours=None,
-        columns=None,
-        units=None,
-        show_progressbar=None,
-    ):
+        lazy: bool | None = None,
+        centring: str = "subpixel",
+        order: str = "xy",
+        neighbours: Any = None,
+        columns: Any = None,
+        units: Any = None,
+        show_progressbar: bool | None = None,
+    ) -> Self:
         """
         Cut a window around every position.
 
@@ -188,17 +195,17 @@ class SubImageStack(FigureMethods, SeriesMethods):
     @classmethod
     def from_sublattice(
         cls,
-        sublattice,
-        image=None,
-        window_size=None,
-        neighbours=None,
+        sublattice: Any,
+        image: Any = None,
+        window_size: int | float | None = None,
+        neighbours: Any = None,
         *,
-        lazy=None,
-        centring="subpixel",
-        columns=None,
-        units=None,
-        show_progressbar=None,
-    ):
+        lazy: bool | None = None,
+        centring: str = "subpixel",
+        columns: Any = None,
+        units: Any = None,
+        show_progressbar: bool | None = None,
+    ) -> Self:
         """
         Cut a window around every column of an Atomap sublattice.
 
@@ -251,17 +258,17 @@ class SubImageStack(FigureMethods, SeriesMethods):
     @classmethod
     def from_atom_lattice(
         cls,
-        lattice,
-        image=None,
-        sublattice=None,
-        window_size=None,
+        lattice: Any,
+        image: Any = None,
+        sublattice: Any = None,
+        window_size: int | float | None = None,
         *,
-        lazy=None,
-        centring="subpixel",
-        columns=None,
-        units=None,
-        show_progressbar=None,
-    ):
+        lazy: bool | None = None,
+        centring: str = "subpixel",
+        columns: Any = None,
+        units: Any = None,
+        show_progressbar: bool | None = None,
+    ) -> Self:
         """
         Cut a window around every column of one sublattice of an Atomap lattice.
 
@@ -337,7 +344,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
             show_progressbar=show_progressbar,
         )
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         text = super().__repr__()
         signal = self._sites_signal()
         if signal is None:
@@ -354,7 +361,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
         )
 
 
-def _columns_text(names):
+def _columns_text(names: list[str]) -> str:
     """All columns if they are few, else those that tell how far the work has come."""
     if len(names) <= _MOST_NAMES:
         return f"columns: {', '.join(names)}"
@@ -368,13 +375,13 @@ def _columns_text(names):
     return f"{len(names)} columns" + (f", among them {', '.join(telling)}" if telling else "")
 
 
-def _claim_fitted(sites, given):
+def _claim_fitted(sites: SiteTable, given: Iterable[str]) -> None:
     """Note that a fit of the columns wrote what it is known to write, except what was `given`."""
     fitted = _columns.written_by("sublattice", sites.columns)
     sites.claim(dict.fromkeys(set(fitted).difference(given), "sublattice"))
 
 
-def _as_dict(columns):
+def _as_dict(columns: Any) -> dict[str, Any]:
     """A mapping or a DataFrame as a dictionary."""
     return {} if columns is None else dict(columns)
 
