@@ -31,12 +31,10 @@ PENDING = [
     "docs/user_guide/*",
     "hs_rvae/cli.py",
     "hs_rvae/options.py",
-    "hs_rvae/learning/*",
     "hs_rvae/diagnostics/*",
     "hs_rvae/plots/*",
     "hs_rvae/plots/interactive/*",
     "hs_rvae/report/*",
-    "hs_rvae/signals/*",
 ]
 
 LONGEST = 25  # words in a sentence

@@ -147,7 +147,7 @@ def cluster_blocks(
     **kwargs: Any,
 ) -> Clusters:
     """
-    Mini-batch k-means of rows in dask, which are read three times and once more for the labels.
+    Mini-batch k-means of rows in dask, read three times and once more for the labels.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def order_by_size(labels: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray
     Parameters
     ----------
     labels : numpy.ndarray of int, shape (n,)
-        -1 is no cluster.
+        -1 marks sites without a cluster.
     name : str
         Name of the estimator, for the message.
 

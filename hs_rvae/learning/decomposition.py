@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Linear decompositions, from which images can be rebuilt: algorithms, checks, factors."""
+"""Linear decompositions of sub-images: algorithms, checks, and factors that rebuild images."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def sort_arguments(
     first: Any, algorithm: Any, output_dimension: Any
 ) -> tuple[bool, Any, int | None]:
     """
-    Sort the first three arguments, of which the first may be the algorithm.
+    Sort the first three arguments; the first one may be the algorithm.
 
     Parameters
     ----------

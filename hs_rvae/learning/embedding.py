@@ -290,7 +290,7 @@ def place_among(
     landmarks: np.ndarray, placed: np.ndarray, others: np.ndarray, n_iterations: int = 100
 ) -> np.ndarray:
     """
-    Coordinates of new sites at which distances to landmarks are kept best.
+    Coordinates of new sites that keep their distances to landmarks best.
 
     Each site alone minimises its own part of the stress of metric MDS, by majorisation (the Guttman
     transform with the landmarks held), from the mean of its three nearest landmarks.

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Features of sites, by which they are embedded or clustered: columns, principal components."""
+"""Features of sites for embeddings and clusters: columns, or principal components."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def table_features(
     """
     if table is None:
         raise ValueError(
-            f"{argument}={source!r} needs the site table, and this stack has none: make it "
+            f"{argument}={source!r} needs the site table, which this stack lacks: make it "
             "with SubImageStack.from_positions."
         )
     if isinstance(source, str):

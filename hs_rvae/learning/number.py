@@ -66,7 +66,7 @@ def estimate_number(
     Parameters
     ----------
     values : numpy.ndarray of shape (n, d)
-        If there are more than 5000 rows, a random subset of so many is used.
+        If there are more than 5000 rows, a random subset of that size is used.
     algorithm : str
         "gmm" for the metrics "bic" and "aic"; any with a given number of clusters for the others.
     metric : {"bic", "aic", "silhouette", "gap", "elbow"}
@@ -167,7 +167,7 @@ def _references(values: np.ndarray, count: int, rng: np.random.Generator) -> lis
 
 
 def _log_within(values: np.ndarray, labels: np.ndarray) -> float:
-    """Logarithm of the summed squared distances to the centres, which are never quite 0."""
+    """Logarithm of the summed squared distances to the centres; finite for a sum of 0 too."""
     parts = (values[labels == label] for label in np.unique(labels[labels >= 0]))
     total = sum(((part - part.mean(0)) ** 2).sum() for part in parts)
     return float(np.log(max(total, np.finfo(float).tiny)))

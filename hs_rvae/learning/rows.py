@@ -37,7 +37,7 @@ class Summary:
 
 def summarise(rows: Any) -> Summary:
     """
-    Range of the values of rows, which are read once.
+    Range of the values of rows, in one reading.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The same sites under several settings of the model: what changes, and what does not."""
+"""The same sites under several settings of the model: differences and agreement."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ _FEWEST_HELD = 5
 
 @dataclass
 class RVAEComparison:
-    """What :func:`compare_rvae` found.
+    """Result of :func:`compare_rvae`.
 
     Attributes
     ----------
     table : pandas.DataFrame
         A row per setting: ``window_size`` (px), ``output_dimension``, ``translation``, ``n_sites``,
         ``n_held_out``; ``log_likelihood`` of the sites held out and ``log_likelihood_error``, the
-        standard error of the mean (nat per site; of one architecture and one window size they
-        compare, else not); ``n_variants``, and ``share_with_variant`` of the sites; ``angle_std``
-        (median, rad); ``shift_rms`` (px, length of the vector); ``shift_share``, the share of the
-        displacement that went into the shift (0: none, 1: all; NaN without displacements);
+        standard error of the mean (nat per site; comparable only between settings with the same
+        architecture and window size); ``n_variants``, and ``share_with_variant`` of the sites;
+        ``angle_std`` (median, rad); ``shift_rms`` (px, length of the vector); ``shift_share``, the
+        share of the displacement that went into the shift (0: none, 1: all; NaN without displacements);
         ``seconds`` of fitting and encoding.
     angle_agreement : pandas.DataFrame
         Settings against settings: resultant length of the difference of the angles of sites that
@@ -77,9 +77,9 @@ class RVAEComparison:
         Parameters
         ----------
         shape, limits
-            Of the manifolds, as in :meth:`~hs_rvae.SubImageStack.plot_rvae_manifold`.
+            Grid of the manifolds, as in :meth:`~hs_rvae.SubImageStack.plot_rvae_manifold`.
         image : hyperspy signal, numpy.ndarray or bool, optional
-            Drawn below the maps; None: the parent image if it is at hand, False: none.
+            Drawn below the maps. If None, the parent image if it is available. If False, none.
         font_size : float
             Points.
 
@@ -108,7 +108,7 @@ def compare_rvae(
     random_state: int | np.random.Generator | None = 0,
     show_progressbar: bool | None = None,
 ) -> RVAEComparison:
-    """Fit the same sites under several settings, and say how far the answers agree.
+    """Fit the same sites under several settings, and measure the agreement of the results.
 
     In every setting the same sites are held out of the fit. All angles are turned by one offset
     per setting so that they match those of the first setting, which are registered on the
@@ -120,20 +120,20 @@ def compare_rvae(
     settings : "paper", "windows" or mapping of str to mapping
         "paper": the three settings of the paper, no translation and 2 latents, translation and 1
         latent, translation and 2 latents. "windows": its window study, the stack's own windows and
-        windows of two thirds (the paper's 54 and 36 px), 2 latents, without translation. Else names
-        and arguments of :meth:`SubImageStack.rvae`; ``"window_size"`` beside them (px as int, or a
-        length as float) cuts other windows at the same positions.
+        windows of two thirds (the paper's 54 and 36 px), 2 latents, without translation. A mapping
+        has names and arguments of :meth:`SubImageStack.rvae`; ``"window_size"`` beside them (px as
+        int, or a length as float) cuts other windows at the same positions.
     architecture : {"harmonic", "convolutional"}
-        Of settings that do not say. In "paper", the convolutional model has the paper's own prior
-        of the shift, 0.1 of half a window, released from the start.
+        Architecture of settings that do not name one. In "paper", the convolutional model has the
+        paper's own prior of the shift, 0.1 of half a window, released from the start.
     n_variants : int or "auto"
         As in :meth:`SubImageStack.assign_variants`.
     held_out : float
         Share of the sites held out, chosen at random.
     random_state : int, numpy.random.Generator or None
-        Of the sites held out, and of fits whose settings name none.
+        Seed of the sites held out, and of fits whose settings name none.
     show_progressbar : bool or None
-        None follows HyperSpy's preference.
+        If None, as HyperSpy's preference.
 
     Returns
     -------
@@ -143,11 +143,11 @@ def compare_rvae(
     Raises
     ------
     TypeError
-        If `stack` is no SubImageStack, a setting is no mapping, or an option is unknown.
+        If `stack` is not a SubImageStack, a setting is not a mapping, or an option is unknown.
     ValueError
-        If a setting holds what :meth:`SubImageStack.rvae` does not know or cannot use, too few
-        sites would be held out, or other windows are asked for and the parent image is not at hand.
-        All settings are checked before the first fit.
+        If a setting holds an unknown or unusable option of :meth:`SubImageStack.rvae`, too few
+        sites would be held out, or other windows are asked for without a parent image. All settings
+        are checked before the first fit.
 
     Notes
     -----
@@ -241,7 +241,7 @@ def _settings_of(
         unknown = sorted(set(setting) - known)
         if unknown:
             raise ValueError(
-                f"settings[{name!r}] holds {', '.join(map(repr, unknown))}; stack.rvae() knows "
+                f"settings[{name!r}] holds {', '.join(map(repr, unknown))}; stack.rvae() has "
                 f"{', '.join(sorted(known))}."
             )
         checked[str(name)] = {"architecture": architecture} | dict(setting)
@@ -264,7 +264,7 @@ def _check_values(name: str, setting: dict[str, Any]) -> None:
 def _with_windows(
     stack: SubImageStack, window_size: int | float | None
 ) -> tuple[SubImageStack, np.ndarray]:
-    """A stack of its own for a setting, and the rows of the given stack that its sites are."""
+    """Stack of its own for a setting, and the rows of its sites in the given stack."""
     sites, own = stack.sites, stack.data.shape[-1]
     if window_size is None or (window_size == own and not isinstance(window_size, float)):
         one = stack._deepcopy_with_new_data(stack.data)
@@ -272,7 +272,7 @@ def _with_windows(
         return one, np.arange(len(sites))
     image = stack.image
     if image is None or isinstance(image, list):
-        what = "joins several images" if image is not None else "has no parent image at hand"
+        what = "joins several images" if image is not None else "has no parent image"
         raise ValueError(
             f"window_size={window_size!r}: other windows are cut from the parent image, and the "
             f"stack {what}. Cut stacks of both sizes and fit them one by one."
@@ -297,7 +297,7 @@ def _with_windows(
 
 
 def _of_models(names: Iterable[str]) -> list[str]:
-    """Columns of a model by their names, whoever wrote them: they make way in a copy."""
+    """Columns named like those of a model, by any writer; a copy loses them."""
     return _columns.written_by("rvae", names) + _columns.written_by("assign_variants", names)
 
 
@@ -322,7 +322,7 @@ def _align(
 
 
 def _row(one: SubImageStack, held: np.ndarray, n_wells: int, seconds: float) -> dict[str, Any]:
-    """What the table says of one setting."""
+    """Row of the table for one setting."""
     sites, model = one.sites, one.rvae_model
     likelihood = sites["log_likelihood"][held]
     likelihood = likelihood[np.isfinite(likelihood)]
@@ -353,8 +353,8 @@ def _row(one: SubImageStack, held: np.ndarray, n_wells: int, seconds: float) -> 
 def _shift_share(sites: SiteTable, translation: bool) -> float:
     """Share of the displacement in the shift: the slope of minus the shift against it.
 
-    A site displaced by d stands in the middle of its window, so what surrounds it is displaced by
-    -d: this is the shift of a model that takes the one for the other.
+    A site displaced by d stands in the middle of its window, so its surroundings are displaced by
+    -d. A model that confuses the two reports a shift of -d.
     """
     if "displacement_x" not in sites:
         return np.nan

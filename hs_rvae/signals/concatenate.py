@@ -22,9 +22,9 @@ _logger = logging.getLogger(__name__)
 _NO_LABEL = -1
 # Relative difference up to which pixel sizes count as the same.
 _SAME_PIXEL = 1e-3
-# Columns that tell the images of a joined stack, or of a series, apart.
+# Columns that number the images of a joined stack, or of a series.
 _APART = ("image", "frame")
-# Matched sites farther apart than this, in px, are probably not the same column.
+# Matched sites further apart than this, in px, are probably not the same column.
 _SAME_COLUMN = 2.0
 
 
@@ -51,7 +51,7 @@ def match_stacks(
             raise TypeError(f"{name} is a {type(one).__name__}, not a SubImageStack.")
         if one.sites is None:
             raise ValueError(
-                f"{name} has no site table, so nothing tells its sites: make it with "
+                f"{name} has no site table, so its sites cannot be identified: make it with "
                 "SubImageStack.from_positions."
             )
         tables.append(one.sites)
@@ -79,8 +79,8 @@ def stack(stacks: Iterable[SiteSignal]) -> SiteSignal:
     """
     Join the sub-images of several images into one stack.
 
-    The integer column ``image`` tells them apart (0, 1, ... in the order given). Columns that only
-    some of the stacks have are filled with NaN, integer columns with -1.
+    The integer column ``image`` numbers the images (0, 1, ... in the order given). Columns that
+    only some of the stacks have are filled with NaN, integer columns with -1.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def stack(stacks: Iterable[SiteSignal]) -> SiteSignal:
     Raises
     ------
     TypeError, ValueError
-        If the stacks cannot be joined; the message says what differs.
+        If the stacks cannot be joined; the message names the difference.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def _groups(table: SiteTable, other: SiteTable) -> list[np.ndarray]:
 def _match_index(
     tables: list[SiteTable], groups: list[np.ndarray]
 ) -> tuple[tuple[np.ndarray, np.ndarray], float]:
-    """Rows with the same site_index in the same image and frame, and how far apart they are."""
+    """Rows with the same site_index in the same image and frame, and their median distance."""
     keys = []
     for name, table, group in zip(("self", "other"), tables, groups, strict=True):
         if "site_index" not in table:
@@ -194,7 +194,7 @@ def _match_index(
 def _match_position(
     tables: list[SiteTable], groups: list[np.ndarray], max_distance: Any
 ) -> tuple[tuple[np.ndarray, np.ndarray], float]:
-    """Pairs of mutually nearest sites within a distance, and the least distance there is."""
+    """Pairs of mutually nearest sites within a distance, and the smallest distance of all."""
     number = not isinstance(max_distance, bool) and np.isscalar(max_distance)
     if not number or not (np.isreal(max_distance) and 0 < max_distance < np.inf):
         raise ValueError(
@@ -208,7 +208,7 @@ def _match_position(
             f"The stacks have pixels of {_sizes(sizes[0], units[0])} and "
             f"{_sizes(sizes[1], units[1])}: positions in px can be matched in one image only."
         )
-    # Images and frames lie farther apart than any pair may.
+    # Images and frames lie further apart than any pair may.
     spread = 1 + max(np.ptp(np.concatenate([t.xy for t in tables])), max_distance)
     points = [
         np.column_stack([table.xy, 4 * spread * group])
@@ -260,7 +260,7 @@ def _check_joinable(stacks: list[SiteSignal]) -> None:
 
 
 def _same_pixels(sizes: Sequence[Any], units: Sequence[str]) -> bool:
-    """Whether two pixels, each with sizes (x, y) in a unit, are of one size."""
+    """Return True if two pixels, each with sizes (x, y) in a unit, are of one size."""
     ratio = length_ratio(units[1], units[0])
     return ratio is not None and np.allclose(
         sizes[0], np.multiply(sizes[1], ratio), rtol=_SAME_PIXEL, atol=0
@@ -339,7 +339,7 @@ def _joined_signal(stacks: list[SiteSignal]) -> SiteSignal:
 
 
 def _joined_settings(nodes: list[Any]) -> dict[str, Any]:
-    """How the windows were cut: what all stacks share."""
+    """Settings of the windows that all stacks share."""
     settings = {}
     for name in ("window_size", "centring", "edge"):
         values = {node.get_item(name) for node in nodes}
@@ -354,7 +354,7 @@ def _joined_settings(nodes: list[Any]) -> dict[str, Any]:
 
 
 def _joined_fit(fits: list[dict[str, Any]]) -> dict[str, Any]:
-    """How the model was applied, what all stacks share; NaN where a number differs."""
+    """Settings of the model that all stacks share; NaN where a number differs."""
     joined = {}
     for name in dict.fromkeys(name for fit in fits for name in fit):
         values = [fit.get(name) for fit in fits]

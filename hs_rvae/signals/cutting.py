@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From an image and positions to the parts of a stack: data, axes, metadata, site table."""
+"""Cut an image at positions into the parts of a stack: data, axes, metadata, site table."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _OVER_BANDS = "have a window over a constant band"
 
 def parent_image(image: Any) -> Any:
     """
-    Make sure that it is one 2-D image, or a series of them, that windows can be cut from.
+    Check that it is one 2-D image, or a series of them, for windows to be cut from.
 
     Parameters
     ----------
@@ -78,12 +78,12 @@ def cut_stack(
     progress: Callable[[Any], Any],
 ) -> tuple[Any, list[dict[str, Any]], dict[str, Any], SiteTable]:
     """
-    Cut the windows of all usable positions and list what is known about them.
+    Cut the windows of all usable positions, and make their site table.
 
     Parameters
     ----------
     image : Signal2D
-        From :func:`parent_image`; or a series.
+        Image from :func:`parent_image`, or a series.
     positions : list of numpy.ndarray of shape (n, 2)
         ``(x, y)`` in pixels, for each frame.
     window_size : int, float or None
@@ -102,7 +102,7 @@ def cut_stack(
     axes : list of dict
     metadata : dict
     table : SiteTable
-        Of a series, with the column ``frame``.
+        For a series, with the column ``frame``.
     """
     series = _parent_image.is_series(image)
     frames = image.data if series else image.data[None]
@@ -214,9 +214,10 @@ def valid_positions(
 
 
 def _hidden_pixels(frames: Any) -> Iterator[tuple[Any, Any]]:
-    """Of each frame, the mask of pixels that are not finite, and its bands; None for none.
+    """
+    Mask of pixels that are not finite, and bands, for each frame; None for none.
 
-    A lazy frame is read as a whole only if its outline, or a pixel of it, looks strange.
+    A lazy frame is read as a whole only if its outline is constant, or a pixel not finite.
     """
     finite: Any = np.ones(len(frames), bool)
     outlines = frames[:, :1], frames[:, -1:], frames[:, :, :1], frames[:, :, -1:]
@@ -274,7 +275,7 @@ def _repeated(positions: np.ndarray) -> np.ndarray:
 
 
 def _report(counts: Counter[str], total: int, kept: int, window_size: int) -> None:
-    """Say how many sites were dropped and why; loudly if it is most of them."""
+    """Log the numbers of dropped sites with the reasons; warn if it is most of them."""
     dropped = "; ".join(f"{count} {reason}" for reason, count in counts.items() if count)
     if not kept:
         raise ValueError(
@@ -314,16 +315,16 @@ def surroundings(
     neighbour_errors: np.ndarray | None = None,
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """
-    Columns that say how the neighbours of a site stand: displacement and local cell.
+    Columns of the arrangement of a site's neighbours: displacement and local cell.
 
     Parameters
     ----------
     positions : numpy.ndarray of shape (n, 2)
         ``(x, y)`` in pixels.
     neighbours : numpy.ndarray of shape (m, 2)
-        Of the other sublattice, or of the same one: a site is not its own neighbour.
+        Positions of the other sublattice, or of the same one: a site is not its own neighbour.
     image : Signal2D
-        For the calibration.
+        Image with the calibration.
     errors, neighbour_errors : numpy.ndarray of shape (n, 2) and (m, 2), optional
         Standard errors of both, in pixels.
 
@@ -363,9 +364,9 @@ def warn_small_window(window_size: int, positions: np.ndarray, neighbours: np.nd
     radius = 0.46 * window_size
     if distance > radius:
         _logger.warning(
-            "The soft disk inscribed in a window of %d px (radius %.1f px), which is what a model "
-            "sees, leaves out the nearest neighbours, %.1f px away: window_size=%d would take them "
-            "in.",
+            "The soft disk inscribed in a window of %d px (radius %.1f px), to which a model is "
+            "confined, leaves out the nearest neighbours, %.1f px away: window_size=%d would take "
+            "them in.",
             window_size,
             radius,
             distance,
@@ -423,7 +424,7 @@ def _axes(image: Any, count: int, window_size: int) -> list[dict[str, Any]]:
 
 
 def _metadata(image: Any, window_size: int, centring: str) -> dict[str, Any]:
-    """Note what the stack keeps from the image, and how it was cut."""
+    """Metadata that the stack keeps from the image, and the settings of the windows."""
     title = image.metadata.get_item("General.title", "")
     metadata = {
         "General": {"title": f"Sub-images of {title}" if title else "Sub-images"},
@@ -452,7 +453,7 @@ def atom_lattice(lattice: Any) -> Any:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no file of a lattice.
+        If it is not a file of a lattice.
     """
     if not isinstance(lattice, str | os.PathLike):
         return lattice
@@ -469,7 +470,7 @@ def atom_lattice(lattice: Any) -> Any:
             order = [group.attrs.get("sublattice_index", i) for i, group in enumerate(groups)]
     if not order:
         raise ValueError(
-            f"lattice={str(path)!r} is no file of an Atomap lattice: write one with "
+            f"lattice={str(path)!r} is not a file of an Atomap lattice: write one with "
             "Atom_Lattice.save. Positions in a text or .npy file are for from_positions."
         )
     # Zone axes are not needed; in a large image they take minutes and gigabytes.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: Bins of the angle in which the explorer draws a posterior.
 N_ANGLES = 180
 #: Text in the place of a reconstruction.
-NO_MODEL = "no model at hand:\nstack.rvae() or\nstack.apply_rvae(path)"
+NO_MODEL = "no model:\nstack.rvae() or\nstack.apply_rvae(path)"
 
 
 def link(figure: Any, manager: Any) -> None:
@@ -29,7 +29,7 @@ def link(figure: Any, manager: Any) -> None:
     ----------
     figure : SiteNavigator or Explorer
     manager : hyperspy.axes.AxesManager
-        Of the stack.
+        The manager of the stack.
     """
 
     def lead(site: int) -> None:

@@ -287,7 +287,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
 
     @figure_method(plots.plot_history, ("history",))
     def plot_rvae_history(self, **options: Any) -> Figure:
-        """Draw how the angles and the content of the model were fitted, in two panels.
+        """Draw the progress of the fit of the model, angles and content, in two panels.
 
         Raises
         ------
@@ -310,7 +310,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         random_state: int | np.random.Generator | None = None,
         **options: Any,
     ) -> Axes:
-        """Draw how far the angle and the latents follow the instrument, as a table of colours.
+        """Draw the dependence of angle and latents on the instrument, as a table of colours.
 
         Parameters
         ----------
@@ -374,7 +374,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
 
     @figure_method(plots.plot_cluster_metric, ("n_clusters", "values", "metric", "best"))
     def plot_cluster_metric(self, **options: Any) -> Axes:
-        """Draw the curve from which the last number of clusters was chosen.
+        """Draw the curve behind the last estimate of the number of clusters.
 
         Raises
         ------
@@ -422,7 +422,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         """
         image = self._image_of_sites() if image is None else image
         if image is None or isinstance(image, list):
-            which = "joins several images" if image else "has no image at hand"
+            which = "joins several images" if image else "has no image"
             load = "" if image else f" {how_to_load(self, IMAGE_NODE, 'load_image')}."
             raise ValueError(f"The stack {which}: give one with image=, or set stack.image.{load}")
         return plots.plot_image(image, **options)
@@ -531,7 +531,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         return navigator
 
     def _plot_upright(self, *args: Any, **kwargs: Any) -> None:
-        """HyperSpy's plot, which leaves the side of the first row to matplotlibrc."""
+        """HyperSpy's plot with the first row at the top, whatever matplotlibrc has."""
         with matplotlib.rc_context({"image.origin": "upper"}):
             super().plot(*args, **kwargs)
 
@@ -631,7 +631,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
     def _registered_manifold(
         self, shape: tuple[int, int], limits: tuple[float, float]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Sub-images over the first latents, in the frame in which the table's angles are 0."""
+        """Sub-images over the first latents, in the frame of angle 0 in the table."""
         manifold = self.get_rvae_manifold(shape, limits)
         values = [axis.axis for axis in manifold.axes_manager.navigation_axes]
         images = manifold.data if len(values) == 2 else manifold.data[None]

@@ -22,9 +22,14 @@ from hs_rvae.learning import number as _number
 from hs_rvae.learning.algorithms import column_stem, name_of
 from hs_rvae.learning.rows import sum_rows, summarise
 from hs_rvae.options import as_seed, own_copy, seeded
-from hs_rvae.signals import decomposition as _decomposing
 from hs_rvae.signals import learning_results as _results
 from hs_rvae.signals import sources as _sources
+from hs_rvae.signals.decomposition import (
+    count_unmasked,
+    decompose_in_memory,
+    decompose_lazily,
+    is_of_hyperspy,
+)
 from hs_rvae.signals.masks import flat_masks, pixel_mask, rows_of, site_mask, table_mask
 from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.site_signal import SiteSignal
@@ -66,7 +71,7 @@ class LearningMethods(SiteSignal):
         overwrite: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """Decompose the sub-images into a few factors, images too, that add up to them.
+        """Decompose the sub-images into factor images and loadings.
 
         HyperSpy's :meth:`~hyperspy.api.signals.BaseSignal.decomposition`, with these differences:
         the data never change, integer data are taken (as float32 or float64), ``"PCA"``,
@@ -84,12 +89,12 @@ class LearningMethods(SiteSignal):
             again.
         algorithm : str or object, optional
             ``"PCA"`` (``"sklearn_pca"`` means the same): components of the deviations from the
-            mean sub-image. ``"SVD"`` (None): without subtracting the mean. ``"NMF"``: nothing
+            mean sub-image. ``"SVD"``, the default: without subtracting the mean. ``"NMF"``: nothing
             negative. ``"ORPCA"``, ``"ORNMF"``; in memory also ``"sparse_pca"``,
             ``"mini_batch_sparse_pca"``, ``"MLPCA"``, ``"RPCA"``. Or an estimator of
             scikit-learn with ``components_``, which stays as it is: a copy is fitted.
         output_dimension : int, optional
-            Number of components. None: all, of which the first ten become columns; lazy stacks
+            Number of components. If None, all, and the first ten become columns; lazy stacks
             need a number.
         centre : {None, "navigation", "signal"}
             What ``"SVD"`` subtracts first: the mean sub-image, or the mean of each one.
@@ -104,13 +109,13 @@ class LearningMethods(SiteSignal):
         print_info : bool
             Print what was done; it is logged in any case.
         svd_solver : str, optional
-            As in HyperSpy. None: HyperSpy's ``"auto"`` in memory; for lazy stacks exact, from one
-            matrix of all pixels (see Notes).
+            As in HyperSpy. If None, HyperSpy's ``"auto"`` in memory; for lazy stacks exact, from
+            one matrix of all pixels (see Notes).
         random_state : int, numpy.random.Generator or None
             Seed of algorithms and subsets that are random: the same seed gives the same result.
             NumPy's global generator is neither used nor changed.
         show_progressbar : bool, optional
-            Of lazy stacks. None follows HyperSpy's preference.
+            Progress bar for lazy stacks. If None, as HyperSpy's preference.
         overwrite : bool
             Whether columns of yours, or of another method, under these names are replaced.
         **kwargs
@@ -172,7 +177,7 @@ class LearningMethods(SiteSignal):
         }
         given = {"var_array": var_array, "var_func": var_func, "svd_solver": svd_solver}
         options |= {name: value for name, value in given.items() if value is not None}
-        by_hyperspy = self._lazy and _decomposing.is_of_hyperspy(self, algorithm, options, kwargs)
+        by_hyperspy = self._lazy and is_of_hyperspy(self, algorithm, options, kwargs)
         verb_options = inspect.signature(self.decomposition).parameters
         _decomposition.check_options(
             algorithm, kwargs, self._lazy, by_hyperspy, svd_solver, verb_options
@@ -183,14 +188,14 @@ class LearningMethods(SiteSignal):
             sites.check_free(numbered, "stack.decomposition", "decomposition", overwrite)
         _decomposition.check_pretreatment(algorithm, options, svd_solver, self._lazy)
         masks = flat_masks(self, navigation_mask, signal_mask)
-        counts = _decomposing.count_unmasked(self.axes_manager, masks)
+        counts = count_unmasked(self.axes_manager, masks)
         _decomposition.check_dimension(output_dimension, *counts)
         if self._lazy:
-            info = _decomposing.decompose_lazily(
+            info = decompose_lazily(
                 self, algorithm, masks, options, by_hyperspy, seed, show_progressbar, kwargs
             )
         else:
-            info = _decomposing.decompose_in_memory(self, algorithm, masks, options, seed, kwargs)
+            info = decompose_in_memory(self, algorithm, masks, options, seed, kwargs)
         results = self.learning_results
         _logger.info(
             "%s: %d components of %d sites, %d pixels each.",
@@ -203,7 +208,7 @@ class LearningMethods(SiteSignal):
         return info
 
     def _hyperspy_decomposition(self, **options: Any) -> Any:
-        """HyperSpy's own, which changes the data: for copies."""
+        """HyperSpy's own decomposition, for copies, because it changes the data."""
         return super().decomposition(**options)
 
     def get_decomposition_model(
@@ -212,12 +217,12 @@ class LearningMethods(SiteSignal):
         chunks: Any = "auto",
         lazy_output: bool | None = None,
     ) -> Any:
-        """Sub-images as some components of the decomposition, and the mean, make them.
+        """Reconstruct the sub-images from selected components, and the mean.
 
         Parameters
         ----------
         components : int or list of int, optional
-            So many components, or these; None = all.
+            Number of components, or the numbers of some. If None, all.
         chunks, lazy_output
             As in HyperSpy.
 
@@ -279,22 +284,22 @@ class LearningMethods(SiteSignal):
             What sites are compared by. ``"signal"``: the sub-images, by their first 50 principal
             components. ``"decomposition"``: loadings of the last decomposition. ``"rvae"``: the
             content latents. The stem of numbered columns (``"pca"``), or a list of columns, each
-            divided by its standard deviation, angles as cosine and sine. None: the
-            decomposition if there is one, else the sub-images.
+            divided by its standard deviation, angles as cosine and sine. If None, the
+            decomposition if there is one; otherwise the sub-images.
         output_dimension : int
             Number of columns; an estimator has its own.
         max_sites : int, optional
             Sites that are fitted: a random subset if there are more; the others are placed
-            afterwards. None: 50,000 for t-SNE, 1,500 for MDS, 4,000 for Isomap.
+            afterwards. If None, 50,000 for t-SNE, 1,500 for MDS, 4,000 for Isomap.
         number_of_components : int, optional
-            Of the decomposition. None: all that were asked for.
+            Number of components of the decomposition. If None, all that were asked for.
         navigation_mask : numpy.ndarray of bool, shape (n_sites,), or BaseSignal, optional
             True = excluded: NaN in the columns.
         random_state : int, numpy.random.Generator or None
             Seed of the subset and of the algorithm: the same seed gives the same coordinates.
             NumPy's global generator is neither used nor changed.
         n_jobs : int, optional
-            Threads. None: all.
+            Number of threads. If None, all.
         return_info : bool
             Return the fitted estimator.
         overwrite : bool
@@ -309,8 +314,8 @@ class LearningMethods(SiteSignal):
         Raises
         ------
         ValueError
-            If the algorithm or source is unknown, or has not been computed; the message says
-            which call makes it. If there are fewer than 4 sites, or a column that is not an
+            If the algorithm or source is unknown, or has not been computed; the message names
+            the call for it. If there are fewer than 4 sites, or a column that is not an
             embedding's would be replaced.
         KeyError
             If a column of a list is missing.
@@ -325,7 +330,7 @@ class LearningMethods(SiteSignal):
         t-SNE is openTSNE's where it is installed, which grows with the number of sites; else
         scikit-learn's, which cannot place new sites. MDS places new sites where their distances
         to the fitted ones are kept best; Isomap by scikit-learn's own transform. Both compare all
-        pairs of the fitted sites; the log says what that takes.
+        pairs of the fitted sites; the log has the memory for that.
 
         Examples
         --------
@@ -341,7 +346,7 @@ class LearningMethods(SiteSignal):
         table = self.sites
         if table is None:
             raise ValueError(
-                "An embedding is written into the site table, and this stack has none: make it "
+                "An embedding is written into the site table, which this stack lacks: make it "
                 "with SubImageStack.from_positions."
             )
         stem = column_stem(algorithm)
@@ -410,7 +415,7 @@ class LearningMethods(SiteSignal):
 
         Writes the column ``cluster``: 0 is the largest cluster, -1 are sites that are masked or
         have no finite values. ``cluster_probability`` is the probability of the label where the
-        algorithm knows one (mixtures, HDBSCAN), else NaN. HyperSpy's
+        algorithm gives one (mixtures, HDBSCAN); otherwise NaN. HyperSpy's
         :meth:`~hyperspy.api.signals.BaseSignal.cluster_analysis` with more sources and
         algorithms; ``get_cluster_labels``, ``get_cluster_signals``, ``plot_cluster_results``
         work on the last analysis.
@@ -422,10 +427,10 @@ class LearningMethods(SiteSignal):
             loadings of the last decomposition. ``"embedding"``: the last embedding.
             ``"signal"``: the pixels. ``"bss"`` or a signal as in HyperSpy. The stem of numbered
             columns, for example ``"tsne"``, or a list of columns such as
-            ``["latent_0", "angle"]``. None: the first of ``"rvae"``, ``"decomposition"`` and
-            ``"signal"`` that there is.
+            ``["latent_0", "angle"]``. If None, the first available of ``"rvae"``,
+            ``"decomposition"`` and ``"signal"``.
         source_for_centers : str or BaseSignal, optional
-            What the mean of a cluster is made of. None: as in HyperSpy the `cluster_source`, of
+            Source of the mean of a cluster. If None, as in HyperSpy the `cluster_source`; for
             latents, embeddings and columns the sub-images.
         preprocessing : {"standard", "norm", "minmax"}, object or None
             Scaling as in HyperSpy. Without it, columns that are listed are divided each by its
@@ -433,25 +438,26 @@ class LearningMethods(SiteSignal):
             components of one space (latents, loadings, embeddings, pixels) keep their relative
             size.
         preprocessing_kwargs : dict, optional
+            Options of a scaling that is named.
         number_of_components : int, optional
-            Of the decomposition. None: all that were asked for.
+            Number of components of the decomposition. If None, all that were asked for.
         navigation_mask : numpy.ndarray of bool, shape (n_sites,), or BaseSignal, optional
             True = excluded.
         signal_mask : numpy.ndarray of bool, optional
-            Pixels that do not count, of ``"signal"`` or a signal.
+            Pixels of ``"signal"`` or a signal that do not count.
         algorithm : str or object, optional
             ``"gmm"`` (mixture of Gaussians), ``"bayesian_gmm"`` (`n_clusters` is the most),
             ``"kmeans"``, ``"minibatchkmeans"``, ``"agglomerative"``, ``"spectralclustering"``,
             ``"hdbscan"`` (finds the number itself), or an estimator of scikit-learn, which stays
-            as it is: a copy is fitted. None: ``"kmeans"`` for HyperSpy's sources, ``"gmm"`` for
+            as it is: a copy is fitted. If None, ``"kmeans"`` for HyperSpy's sources, ``"gmm"`` for
             the others.
         return_info : bool
             Return the fitted estimator.
         n_clusters : int or "auto"
-            "auto": by the Bayesian information criterion for ``"gmm"``, else by the silhouette,
-            up to `max_clusters`. Not used by an estimator object.
+            "auto": by the Bayesian information criterion for ``"gmm"``, by the silhouette
+            for others, up to `max_clusters`. Not used by an estimator object.
         covariance_type : {"auto", "full", "tied", "diag", "spherical"}
-            Of mixtures. "auto": full up to 16 features, else diagonal.
+            Covariance of mixtures. "auto": full up to 16 features, diagonal beyond.
         max_clusters : int
         column : str
             Name of the column, to keep several analyses; probabilities go to
@@ -471,7 +477,7 @@ class LearningMethods(SiteSignal):
         Raises
         ------
         ValueError
-            If a source has not been computed (the message says which call makes it), there are
+            If a source has not been computed (the message names the call for it), there are
             fewer than 2 sites or fewer than clusters, all sites are alike, an algorithm is
             unknown, or a column that is not of clusters would be replaced.
         KeyError
@@ -642,7 +648,7 @@ class LearningMethods(SiteSignal):
         random_state: int | np.random.Generator | None = None,
         **kwargs: Any,
     ) -> int:
-        """Estimate how many clusters there are; :meth:`plot_cluster_metric` draws the curve.
+        """Estimate the number of clusters; :meth:`plot_cluster_metric` draws the curve.
 
         Parameters
         ----------
@@ -651,18 +657,18 @@ class LearningMethods(SiteSignal):
         navigation_mask, signal_mask
             As in :meth:`cluster_analysis`.
         max_clusters : int
-            The most that are tried.
+            The largest number that is tried.
         algorithm : str, optional
-            None: ``"gmm"`` for ``"bic"`` and ``"aic"``, else ``"kmeans"``.
+            If None, ``"gmm"`` for ``"bic"`` and ``"aic"``, ``"kmeans"`` for the others.
         metric : {"bic", "aic", "silhouette", "gap", "elbow"}, optional
             ``"bic"``, ``"aic"``: lowest information criterion of a mixture of Gaussians.
             ``"silhouette"``: how much nearer a site is to its own cluster than to the next.
             ``"gap"``: against sites spread evenly. ``"elbow"``: bend of the summed squared
-            distances. None: ``"bic"``, or ``"gap"`` if another algorithm is named.
+            distances. If None, ``"bic"``, or ``"gap"`` if another algorithm is named.
         n_ref : int
             Reference sets of ``"gap"``.
         show_progressbar : bool, optional
-            None follows HyperSpy's preference.
+            If None, as HyperSpy's preference.
         covariance_type, random_state, **kwargs
             As in :meth:`cluster_analysis`.
 

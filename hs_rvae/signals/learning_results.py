@@ -192,7 +192,7 @@ def store_metric(results: LearningResults, found: NumberOfClusters) -> None:
 
 
 def mean_to_add(results: LearningResults, axes: Any) -> NDArray[Any] | None:
-    """The mean that was subtracted, in the shape that adds to the data; None if none."""
+    """Subtracted mean in the shape that adds to the data; None if there is none."""
     if results.mean is None:
         return None
     mean = np.asarray(results.mean)

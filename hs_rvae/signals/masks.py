@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Masks of sites and pixels, however they are given, and the sub-images without what they cover."""
+"""Masks of sites and pixels, as arrays or signals, and the sub-images without masked parts."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def masks_for_hyperspy(axes: Any, masks: tuple[Mask, Mask]) -> dict[str, Any]:
 
 
 def rows_of(signal: SiteSignal, masks: tuple[Mask, Mask] = (None, None)) -> Any:
-    """Sub-images as rows of pixels, without what is masked; (n, p), of NumPy or dask."""
+    """Sub-images without masked sites and pixels as rows (n, p), of NumPy or dask."""
     keep = [None if mask is None else np.flatnonzero(~mask) for mask in masks]
     data, axes = signal.data, signal.axes_manager
     if hasattr(data, "dask"):
@@ -85,7 +85,7 @@ def flat_mask(
     name : str
     mask : array-like, BaseSignal or None
     shape : tuple of int
-        Of the data.
+        Shape of the data.
     numpy_shape : tuple of int
         Expected of an array.
     other : {"signal", "navigation"}

@@ -81,7 +81,7 @@ class MeaningMethods(RVAEMethods):
         ValueError
             If the reference is unknown, or the column ``angle`` is missing or yours.
         RuntimeError
-            "template": if the stack has no model at hand.
+            "template": if the stack has no model.
 
         Examples
         --------
@@ -144,7 +144,7 @@ class MeaningMethods(RVAEMethods):
         Writes the columns ``variant`` (0 ... n_variants - 1, counted from +x towards +y; -1 =
         undefined) and ``variant_residual`` (angle minus well, rad). A site is undefined if its
         ``order_amplitude`` is below `least_order` (no distortion, so no direction) or its angle is
-        as uncertain as half a well, be it by one broad mode of its posterior or by several. A
+        as uncertain as half a well, by one broad mode of its posterior or by several. A
         crystal in which typical sites are distorted by less than the noise of one site can tell
         has no variants, unless its angles follow the displacements in the table (columns
         ``displacement_x`` and ``displacement_y``): all sites are -1, with a warning.
@@ -154,15 +154,15 @@ class MeaningMethods(RVAEMethods):
         n_variants : int or "auto"
             Number of wells; "auto" counts them (1, 2, 3, 4 or 6).
         motif_symmetry : int
-            n if the sub-image of a variant looks the same after a turn of 360/n degrees. Its angle
+            n if the sub-image of a variant is the same after a turn of 360/n degrees. Its angle
             is then known up to such turns, and the wells lie within 360/n degrees: grains of an
-            undistorted square lattice differ by less than 90 degrees. For n > 1 the model has to
-            be at hand; where n turns map even the undistorted motif onto itself, so that no
+            undistorted square lattice differ by less than 90 degrees. For n > 1 the stack needs
+            its model; where n turns map even the undistorted motif onto itself, so that no
             distortion is needed to know the angle, `least_order` does not count.
         origin : float, optional
-            Direction of variant 0 in radians; None = the wells that fit the angles best.
+            Direction of variant 0 in radians; if None, the wells that fit the angles best.
         least_order : float
-            Least ``order_amplitude`` of a site with a variant, 1 being typical.
+            Minimum ``order_amplitude`` of a site with a variant; 1 is typical.
         overwrite : bool
             Whether columns of these names that you wrote are replaced.
 
@@ -177,7 +177,7 @@ class MeaningMethods(RVAEMethods):
             If `n_variants` or `motif_symmetry` is not usable, there is no column ``angle``, or a
             column of yours would be replaced.
         RuntimeError
-            `motif_symmetry` above 1: if the stack has no model at hand.
+            `motif_symmetry` above 1: if the stack has no model.
 
         Examples
         --------
@@ -242,7 +242,7 @@ class MeaningMethods(RVAEMethods):
         Raises
         ------
         RuntimeError
-            If the stack has no model at hand.
+            If the stack has no model.
         ValueError
             If the model has no angles or `n_angles` is not usable.
 
@@ -273,7 +273,7 @@ class MeaningMethods(RVAEMethods):
         max_sites: int = 1000,
         random_state: int | np.random.Generator | None = None,
     ) -> _diagnostics.Diagnostics:
-        """Tell how far the angle and the latents follow the instrument instead of the material.
+        """Measure the dependence of the angle and the latents on the instrument, not the material.
 
         Compares ``angle``, ``latent_0`` ..., ``order_amplitude`` and the shifts with the scan axes,
         the distance to the edge of the image, the intensity and the background of the columns,
@@ -298,7 +298,7 @@ class MeaningMethods(RVAEMethods):
         Returns
         -------
         hs_rvae.diagnostics.Diagnostics
-            Print it; ``table`` is a :class:`pandas.DataFrame`, ``summary`` says what stands out.
+            Print it; ``table`` is a :class:`pandas.DataFrame`, ``summary`` names the findings.
 
         Raises
         ------
@@ -365,11 +365,11 @@ class MeaningMethods(RVAEMethods):
     ) -> Path:
         """Write a self-contained page about the analysis, for any browser.
 
-        It holds the figures, the result and what to be careful about in words, figures of merit,
-        what :meth:`rvae_diagnostics` says, the settings and versions, a table of all sites, and
-        lines that repeat the analysis. It needs no network and runs no script. The stack is not
+        It holds the figures, the result and its limits in words, figures of merit,
+        the findings of :meth:`rvae_diagnostics`, the settings and versions, a table of all sites,
+        and lines that repeat the analysis. It needs no network and runs no script. The stack is not
         changed. A figure is left out, with the reason, where its columns have no finite value or
-        the model is not at hand; the diagnostics, where there are fewer than 100 sites. If
+        the stack has no model; the diagnostics, where there are fewer than 100 sites. If
         anything else fails, no page is written.
 
         Parameters
@@ -381,7 +381,7 @@ class MeaningMethods(RVAEMethods):
         command : str, optional
             A command line to be given as the way to repeat it, beside lines of Python.
         n_shuffles : int
-            Of :meth:`rvae_diagnostics`.
+            Number of shuffles in :meth:`rvae_diagnostics`.
         random_state : int
             Seed of the diagnostics, and of the choice of sites whose reconstruction is judged.
 
@@ -446,7 +446,7 @@ class MeaningMethods(RVAEMethods):
 
     @property
     def _angle_offset(self) -> float:
-        """What register_angle has subtracted from the model's angles so far, in radians."""
+        """Offset that register_angle has subtracted from the model's angles so far, in radians."""
         return float(self.metadata.get_item("Sub_images.rvae.angle_offset", 0.0))
 
     def _offset_to_template(self) -> tuple[float, str | None]:
@@ -497,7 +497,7 @@ def _defined(sites: SiteTable, least_order: float = _LEAST_ORDER) -> np.ndarray:
 
 
 def _follow_displacements(sites: SiteTable) -> bool:
-    """Whether the angles of distorted sites follow displacements measured from positions."""
+    """Return True if the angles of distorted sites follow displacements of the positions."""
     if "displacement_x" not in sites:
         return False
     angle, x, y = sites["angle"], sites["displacement_x"], sites["displacement_y"]
@@ -565,7 +565,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _divisors(n: int) -> list[int]:
-    """Turns that are among those of n, but for the whole turn."""
+    """Turns that are among those of n, except for the whole turn."""
     return [k for k in range(2, n + 1) if n % k == 0]
 
 

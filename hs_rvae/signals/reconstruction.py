@@ -105,7 +105,8 @@ def turn(
     offset : numpy.ndarray, shape (n, 2)
         Column minus window centre, (x, y) in px.
     fill_value : float or None
-        Outside the circle inscribed in the window; None = the window, mirrored at its sides.
+        Value outside the circle inscribed in the window. If None, the window is mirrored at its
+        sides.
 
     Returns
     -------

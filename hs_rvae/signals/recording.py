@@ -79,7 +79,7 @@ def recorded(verb: Verb) -> Verb:
 
 
 def _keep(stack: SiteSignal, before: dict[str, int], call: dict[str, Any]) -> None:
-    """Add a call to the metadata, with the sites and what it changed in the table."""
+    """Add a call to the metadata, with the sites and its changes of the table."""
     table = stack._sites_signal()
     after = _checksums(table)
     calls = [json.loads(text) for text in stack.metadata.get_item(CALLS, [])]
@@ -100,7 +100,7 @@ def _keep(stack: SiteSignal, before: dict[str, int], call: dict[str, Any]) -> No
 
 
 def _takes_place(call: dict[str, Any], wrote: dict[str, int], last: dict[str, Any]) -> bool:
-    """Whether a call makes the last one before it superfluous."""
+    """Return True if a call makes the last one before it superfluous."""
     if "stack.rvae_model" in call["line"] or call["gives_stack"]:
         return False
     if last["verb"] in _REPLACES.get(call["verb"], ()):
@@ -146,7 +146,7 @@ def _line(
     lacks: list[str],
     files: list[str],
 ) -> str:
-    """A call as text, ``...`` in place of what has none; fills the lists of those and of files."""
+    """A call as text, ``...`` for options without one; fills the lists of those and of files."""
     names = [name for name, p in signature.parameters.items() if p.kind != p.VAR_KEYWORD][1:]
     if verb == "apply_rvae" and not args and kwargs.get("model") is None:
         args, kwargs = (stack._model_to_apply(),), {k: v for k, v in kwargs.items() if k != "model"}
@@ -168,7 +168,7 @@ def _line(
 
 
 def _is_default(signature: inspect.Signature, name: str, value: Any) -> bool:
-    """Whether an option has its default value."""
+    """Return True for an option with its default value."""
     parameter = signature.parameters.get(name)
     if parameter is None or type(value) is not type(parameter.default):
         return False
@@ -191,7 +191,7 @@ def _text_of(stack: SiteSignal, name: str, value: Any, files: list[str]) -> str:
 
 
 def _is_model(value: Any) -> bool:
-    """Whether it is an rVAE, without the import of PyTorch."""
+    """Return True for an rVAE, without the import of PyTorch."""
     return hasattr(value, "inverse_transform") and hasattr(value, "pixel_size_")
 
 

@@ -39,7 +39,7 @@ def to_model_pixels(
     images : numpy.ndarray or dask.array.Array, shape (n, w, w)
     model : RVAE
     size : float or None
-        Pixel size of the sub-images; None = not known.
+        Pixel size of the sub-images; None if it is not known.
     unit : str or None
         Its unit.
 
@@ -135,7 +135,7 @@ def resampling_matrix(n_out: int, n_in: int, step: float) -> np.ndarray:
 def model_intensities(images: Any, model: RVAE, rescale: bool) -> tuple[float, float]:
     """Gain and offset that make the model's intensities those of the sub-images.
 
-    1 and 0 unless `rescale`; then a warning tells intensities that look different.
+    Without `rescale` they are 1 and 0, and intensities that differ are warned of.
     """
     from hs_rvae.rvae.batches import spread_rows
     from hs_rvae.rvae.choose_grid import intensity_scale

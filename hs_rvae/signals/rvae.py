@@ -89,26 +89,26 @@ class RVAEMethods(SiteSignal):
         shift_prior : float
             Standard deviation of each component of the shift before the data are seen, in px.
         shift_delay, rotation_prior : float
-            Of the convolutional model, see :class:`~hs_rvae.RVAE`.
+            Settings of the convolutional model, see :class:`~hs_rvae.RVAE`.
         initial_model : RVAE, str or pathlib.Path, optional
             A fitted model, or its file, to start from: no blind search, and the zero of its angles
             is kept.
         n_init : int
-            Random starts of the search for angles; the likeliest is kept, and how far they agree
+            Random starts of the search for angles; the most likely is kept, and their agreement
             is logged.
         n_factors : int
             Directions in which sites may deviate from the motif (see :class:`~hs_rvae.RVAE`).
         epochs, batch_size, learning_rate
-            Training of the network; None = as suits the architecture.
+            Training of the network. If None, as suits the architecture.
         max_fit_sites : int
             The model is fitted to a random subset of this many sites if there are more; all sites
             are encoded. In a series or a joined stack, each frame or image gives the same share.
         q_max : float, optional
-            Highest spatial frequency used, in cycles/px; None = from the data, logged.
+            Highest spatial frequency used, in cycles/px. If None, from the data, logged.
         memory_budget : int or str, optional
             Bytes, or text such as ``"2 GB"``, for the coefficients of all sites between fitting and
-            encoding; beyond, they go to a temporary store on disk. None = a quarter of the free
-            memory.
+            encoding; beyond, they go to a temporary store on disk. If None, a quarter of the
+            free memory.
         navigation_mask : numpy.ndarray of bool, shape (n_sites,), or BaseSignal, optional
             True = excluded from the fit and left NaN in the table.
         random_state : int, numpy.random.Generator or None
@@ -197,7 +197,7 @@ class RVAEMethods(SiteSignal):
     ) -> None:
         """Encode the sub-images with a model fitted before, on this stack or another.
 
-        The model knows the pixel size of the stack that it was fitted to. Sub-images with other
+        The model has the pixel size of the stack that it was fitted to. Sub-images with other
         pixels, or with larger windows, are brought to its pixels and window block by block,
         smoothed first if they are finer; the stack itself is not changed. Where the pixel size of
         either is unknown, windows must have the model's size in px.
@@ -205,13 +205,13 @@ class RVAEMethods(SiteSignal):
         Parameters
         ----------
         model : RVAE, str or pathlib.Path, optional
-            The model or the file it was saved to. None: the model of an :meth:`rvae` that was
-            interrupted after the fit, else :attr:`rvae_model`.
+            The model or the file it was saved to. If None, the model of an :meth:`rvae` that was
+            interrupted after the fit; without one, :attr:`rvae_model`.
         rescale_intensity : bool
             Bring mean level and contrast of these sub-images (medians over the sites) to those of
             the model's first, for an image with another gain or dose. It also takes away what
             really differs between the two images as a whole, such as composition. By default
-            intensities are taken as they are, and a warning says if they look different.
+            intensities are taken as they are, and a warning names those that differ.
         navigation_mask : numpy.ndarray of bool, shape (n_sites,), or BaseSignal, optional
             True = left NaN in the table.
         show_progressbar : bool or None
@@ -261,7 +261,7 @@ class RVAEMethods(SiteSignal):
     def get_rvae_model(
         self, *, lazy_output: bool | None = None, show_progressbar: bool | None = None
     ) -> SiteSignal:
-        """What the model says each sub-image looks like.
+        """Reconstruct the sub-images from the model.
 
         Decoded from the site's latents, turned by its angle (also a registered one), moved by its
         shift if there is one, centred on the column (``offset_x``, ``offset_y``), in the
@@ -271,7 +271,7 @@ class RVAEMethods(SiteSignal):
         Parameters
         ----------
         lazy_output : bool, optional
-            Decode when asked for, block by block. None: as the stack is.
+            Decode when asked for, block by block. If None, as the stack is.
         show_progressbar : bool, optional
             None follows HyperSpy's preference.
 
@@ -284,10 +284,10 @@ class RVAEMethods(SiteSignal):
         Raises
         ------
         RuntimeError
-            If the stack has no model at hand.
+            If the stack has no model.
         ValueError
             If the table was not written by this model, or does not hold what it needs; the message
-            says what to call.
+            names the call.
 
         Examples
         --------
@@ -306,7 +306,7 @@ class RVAEMethods(SiteSignal):
     def get_rvae_residual(
         self, *, lazy_output: bool | None = None, show_progressbar: bool | None = None
     ) -> SiteSignal:
-        """What the model leaves of each sub-image: data minus model, inside the model's disk.
+        """Compute the residuals: data minus model, inside the model's disk.
 
         The disk's edge is soft: data fade there as the model does, and the residual is 0 outside,
         so that sums, means and decompositions over pixels stay finite. Inside, a good model leaves
@@ -373,7 +373,7 @@ class RVAEMethods(SiteSignal):
         Raises
         ------
         RuntimeError
-            If the stack has no model at hand.
+            If the stack has no model.
         ValueError
             If the model has no such latents, or did not write the site table.
 
@@ -419,10 +419,10 @@ class RVAEMethods(SiteSignal):
         ----------
         column : str
             Column of angles, in radians unless its unit is deg, from +x towards +y. It stays in the
-            table: it says by how much each sub-image was turned back.
+            table: the angle by which each sub-image was turned back.
         fill_value : float or None
-            Outside the circle inscribed in the window, where a turned window has no data. None:
-            the window, mirrored at its sides.
+            Value outside the circle inscribed in the window, where a turned window has no data. If
+            None, the window is mirrored at its sides.
         lazy_output, show_progressbar
             As in :meth:`get_rvae_model`.
 
@@ -548,7 +548,7 @@ class RVAEMethods(SiteSignal):
     ) -> None:
         """Write the columns of a result, in place of `replaced`; then the model is the stack's.
 
-        `applied` says how pixels and intensities differ from the model's.
+        `applied` has the pixels and intensities relative to the model's.
         """
         columns, sites = {}, self.sites
         if model.rotation:
@@ -606,7 +606,7 @@ class RVAEMethods(SiteSignal):
             )
 
     def _applied(self) -> dict[str, Any]:
-        """How the model was applied."""
+        """Pixels, intensities and zero of the angle in the last call of the model."""
         node = self.metadata.get_item(RVAE_NODE)
         return _reconstruction.APPLIED | ({} if node is None else node.as_dictionary())
 

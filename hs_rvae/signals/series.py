@@ -33,12 +33,12 @@ class SeriesMethods(SiteSignal):
         Parameters
         ----------
         max_distance : float, optional
-            Farthest that a column moves from frame to frame beside the drift, in px. None: 0.4
-            nearest-neighbour distances.
+            Largest distance that a column moves from frame to frame beside the drift, in px. If
+            None, 0.4 nearest-neighbour distances.
         drift : array-like of shape (n_frames, 2), optional
-            Where the specimen is in each frame, (x, y) in px. None: followed from frame to frame,
-            which is good for steps below half a nearest-neighbour distance. Needed where it jumps
-            farther: a lattice looks the same then.
+            Position of the specimen in each frame, (x, y) in px. If None, it is followed from
+            frame to frame, for steps below half a nearest-neighbour distance. Needed for longer
+            steps, after which a lattice may be the same.
         overwrite : bool
             Whether a column ``track`` that you wrote is replaced.
 
@@ -91,7 +91,7 @@ class SeriesMethods(SiteSignal):
         """Find the rows of two site tables that stand for the same sites.
 
         Two stacks of the same positions, cut with windows of two sizes, have lost different sites
-        at the border: ``site_index`` still tells which is which. In two sublattices it means
+        at the border: ``site_index`` still identifies them. In two sublattices it means
         different columns; there, positions are matched. Sites of different images (column
         ``image``) or frames (column ``frame``) are never matched.
 
@@ -111,7 +111,7 @@ class SeriesMethods(SiteSignal):
         Raises
         ------
         TypeError
-            If `other` is no stack.
+            If `other` is not a stack.
         ValueError
             If no site is matched, the tables cannot be compared, or an option is not usable.
 
@@ -167,14 +167,14 @@ def frame_labels(stack: SiteSignal) -> list[str]:
 
 def by_frame(image: Any, positions: Any, neighbours: Any, columns: Any) -> tuple[Any, Any, Any]:
     """
-    What :meth:`SubImageStack.from_positions` was given, as lists with one entry per frame.
+    Arguments of :meth:`SubImageStack.from_positions` as lists with one entry per frame.
 
     Parameters
     ----------
     image : hyperspy.api.signals.Signal2D
         One image, which counts as one frame, or a series.
     positions, neighbours, columns
-        Of the image, or lists of those of the frames; the last two may be None.
+        Those of the image, or lists of those of the frames; the last two may be None.
 
     Returns
     -------
@@ -215,13 +215,13 @@ def of_lattices(
     lattices: Any, image: Any, sublattice: str | int | None, columns: Any
 ) -> tuple[Any, Any, Any, list[dict[str, Any]], dict[str, str]]:
     """
-    What :meth:`SubImageStack.from_positions` needs, from the lattices of a series.
+    Arguments of :meth:`SubImageStack.from_positions` from the lattices of a series.
 
     Parameters
     ----------
     lattices : hs_rvae.columns.LatticeSeries
     image : hyperspy.api.signals.Signal2D or None
-        None: the series that the columns were found in.
+        If None, the series that the columns were found in.
     sublattice : str, int or None
     columns : list of dict or None
 

@@ -99,7 +99,7 @@ class SiteSignal(Signal2D):
     @property
     def image(self) -> Any:
         """
-        The image that the sub-images were cut from, or None if it is not at hand.
+        The image that the sub-images were cut from, or None if it is not available.
 
         A list of images in a stack that joins several, a signal with a navigation axis in a stack
         of a series. It is held by reference and not saved: after loading, :meth:`load_image`
@@ -139,7 +139,7 @@ class SiteSignal(Signal2D):
         Raises
         ------
         RuntimeError
-            If the stack has none; the message says which call brings it back.
+            If the stack has none; the message names the call that loads it.
         """
         if self._rvae_model is not None:
             return self._rvae_model
@@ -155,7 +155,7 @@ class SiteSignal(Signal2D):
         raise RuntimeError("No rVAE model yet: call stack.rvae() or stack.apply_rvae(path).")
 
     def _model_of_sites(self) -> Any:
-        """The model, which must be the one that wrote the site table."""
+        """Return the model; refuse one that did not write the site table."""
         model, written = self.rvae_model, self.metadata.get_item(f"{_origins.RVAE_NODE}.fit_id")
         if getattr(model, "fit_id_", None) != written:
             by = "has no columns of" if written is None else "was written by another fit than"
@@ -210,7 +210,7 @@ class SiteSignal(Signal2D):
             axis.scale, axis.offset, axis.units = site.scale, site.offset, site.units
 
     def _leave_sites(self) -> None:
-        """Leave the table behind; what remains of the node tells that there was one."""
+        """Leave the table behind; the node remains as a sign that there was one."""
         if self.metadata.has_item(_SITES):
             delattr(self.metadata.get_item(_NODE), "sites")
 
@@ -285,7 +285,7 @@ class SiteSignal(Signal2D):
         table = self.sites
         if table is None:
             raise ValueError(
-                "A ROI needs the site table, and this stack has none: make it with "
+                "A ROI needs the site table, which this stack lacks: make it with "
                 "SubImageStack.from_positions, or choose sites by a mask or numbers."
             )
         offset, image = table.pixel_offset, self._image
@@ -317,7 +317,7 @@ class SiteSignal(Signal2D):
         ----------
         axis : int, str or axis
         start, end : int, float or None
-            int: index; float: value on the axis; None: the end of the axis.
+            int: index; float: value on the axis. If None, the end of the axis.
         convert_units : bool
             Convert the units of the axis afterwards.
 
@@ -353,7 +353,7 @@ class SiteSignal(Signal2D):
         Parameters
         ----------
         *args, **kwargs
-            Of HyperSpy. Sites that were binned have no site table.
+            Arguments of HyperSpy's ``rebin``. Sites that were binned have no site table.
 
         Returns
         -------
@@ -416,7 +416,7 @@ class SiteSignal(Signal2D):
         Parameters
         ----------
         *args, **kwargs
-            Of :meth:`~hyperspy.api.signals.BaseSignal.get_current_signal`.
+            Arguments of :meth:`~hyperspy.api.signals.BaseSignal.get_current_signal`.
 
         Returns
         -------
@@ -553,12 +553,12 @@ class SiteSignal(Signal2D):
         Parameters
         ----------
         filename : str or pathlib.Path, optional
-            None: the file that the stack was loaded from or saved to.
+            If None, the file that the stack was loaded from or saved to.
         overwrite : bool, optional
-            None asks if there is such a file already.
+            If None, HyperSpy asks if there is such a file already.
         extension : str, optional
         **kwds
-            Of HyperSpy.
+            Options of HyperSpy's ``save``.
 
         Raises
         ------
@@ -567,7 +567,7 @@ class SiteSignal(Signal2D):
             stack would be written into the file that it is read from, in another format or in
             place.
         OSError
-            If the file cannot be written; it says what is left.
+            If the file cannot be written; the message names the file that is left.
         KeyboardInterrupt
             If it was interrupted; nothing is left behind.
 
@@ -618,12 +618,12 @@ class SiteSignal(Signal2D):
         Parameters
         ----------
         path : str, pathlib.Path or list of these, optional
-            None: where the image was saved to or read from, as far as the stack knows; if the
-            stack was moved together with the image, beside the stack. A relative path is also
+            If None, the noted place that the image was saved to or read from; if the stack was
+            moved together with the image, beside the stack. A relative path is also
             tried beside the file of the stack. For a stack that joins several images, one path for
             each, or None.
         lazy : bool, optional
-            None: as the stack is.
+            If None, as the stack is.
 
         Returns
         -------
@@ -633,7 +633,7 @@ class SiteSignal(Signal2D):
         Raises
         ------
         FileNotFoundError
-            If there is no such file; the message says where it was looked for.
+            If there is no such file; the message lists the places that were searched.
         ValueError
             If no path is known, or the file holds another image; the stack is as it was.
 
@@ -671,11 +671,11 @@ class SiteSignal(Signal2D):
         Parameters
         ----------
         path : str or pathlib.Path, optional
-            None: where the model was saved to or read from, as far as the stack knows, or a
+            If None, the noted place that the model was saved to or read from, or a
             ``.safetensors`` of the same name beside the file of the stack. A relative path is also
             tried there.
         device : str or torch.device, optional
-            Where to use it. None: CUDA where there is one.
+            Device of the model. If None, CUDA where there is one.
 
         Returns
         -------
@@ -684,7 +684,7 @@ class SiteSignal(Signal2D):
         Raises
         ------
         FileNotFoundError
-            If there is no such file; the message says where it was looked for.
+            If there is no such file; the message lists the places that were searched.
         ValueError
             If no path is known, or the model is not the one that wrote the table; the stack is as
             it was.

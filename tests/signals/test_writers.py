@@ -109,7 +109,7 @@ def test_a_column_that_was_changed_by_hand_is_the_users(fitted):
 
 def test_decompositions_and_embeddings_keep_columns_of_the_user(stack, monkeypatch):
     stack.sites.set("pca_3", np.arange(120.0), "e")
-    monkeypatch.setattr("hs_rvae.signals.decomposition.decompose_in_memory", no_work)
+    monkeypatch.setattr("hs_rvae.signals.learning.decompose_in_memory", no_work)
     refused(stack, "decomposition", "PCA", output_dimension=2, names="'pca_3'")
     monkeypatch.undo()
     stack.decomposition("PCA", output_dimension=3, overwrite=True)
