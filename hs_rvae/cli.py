@@ -98,9 +98,9 @@ def _add_analyse(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="number of content latents, or auto (default: %(default)s)",
     )  # fmt: skip
     analyse.add_argument(
-        "--subtract-average", action="store_true",
-        help="look for angles in the deviations from the average sub-image: where the lattice or "
-        "an aberration outweighs the distortion",
+        "--rotation", choices=("auto", "distortion", "motif"), default=None,
+        help="part of a sub-image that turns: the distortion in a lattice that stays, or the whole "
+        "motif, as in grains and twins (default: auto, chosen from the data)",
     )  # fmt: skip
     analyse.add_argument(
         "--starts", type=_count_only, metavar="N",
@@ -296,7 +296,7 @@ def _analyse(options: argparse.Namespace) -> None:
     )
     if options.model is None:
         more = {} if options.starts is None else {"n_init": options.starts}
-        more |= {"subtract_average": True} if options.subtract_average else {}
+        more |= {} if options.rotation is None else {"rotation": options.rotation}
         stack.rvae(output_dimension=options.latent, random_state=options.seed, **more)
     else:
         stack.apply_rvae(options.model)
@@ -342,12 +342,11 @@ def _command(options: argparse.Namespace) -> str:
     import shlex
 
     words = ["hs-rvae", "analyse", str(options.image)]
-    names = ("signal", "window", "sublattice", "latent", "starts", "clusters", "model")
+    names = ("signal", "window", "sublattice", "latent", "rotation", "starts", "clusters", "model")
     for name in (*names, "output", "seed"):
         value = getattr(options, name)
         if value is not None:
             words += [f"--{name}", str(value)]
-    words += ["--subtract-average"] * options.subtract_average
     return shlex.join(words)
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The verdict of a model: what the evidence allows to state about an image."""
+"""The verdict of a model on an image: variants, a continuous turn or nothing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ EVIDENCE = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the evidence allows to state about the distortion of an image.
+    """Verdict on the distortion of an image, with its evidence.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class Verdict:
 
     @property
     def found(self) -> bool:
-        """Whether anything stands out."""
+        """True if something stands out."""
         return self.kind != "nothing"
 
     def __str__(self) -> str:

@@ -26,7 +26,7 @@ CORE = {
     "test_columns_fitted_with_the_shape_held_have_a_mean",
     "columns/test_lattice.py": "",
     "columns/test_peaks.py": "",
-    "learning/test_clustering.py": "",
+    "learning/test_clusters.py": "",
     "learning/test_decomposition.py": "test_results_survive_saving "
     "test_what_hyperspy_does_with_lazy_stacks_still_works test_online_algorithms_are_hyperspys "
     "test_the_model_is_what_the_estimator_makes_of_the_data",

@@ -16,7 +16,6 @@ import numpy as np
 from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.files import file_of
 from hs_rvae.sites import units as _units
-from hs_rvae.variants import miss_displacements
 
 if TYPE_CHECKING:
     from ..diagnostics import Diagnostics
@@ -188,20 +187,17 @@ def _add_variants(stack: Any, found: list[str], cautions: list[str]) -> None:
 
 
 def _add_angles(stack: Any, found: list[str], cautions: list[str]) -> None:
-    """Add the zero of the angles, and a caution if they miss the displacements."""
+    """Add the verdict on the angles and their zero."""
     sites = stack.sites
     if "angle" not in sites:
         return
-    if "displacement_x" in sites:
-        angle, x, y = (sites[name] for name in ("angle", "displacement_x", "displacement_y"))
-        known = np.isfinite(angle) & np.isfinite(x) & np.isfinite(y)
-        direction, length = np.arctan2(y, x)[known], np.hypot(x, y)[known]
-        if miss_displacements(angle[known], direction, length):
-            cautions.append(
-                "The angles are nearly all alike, but the displacements turn: what does not turn, "
-                "such as the lattice or an aberration, outweighs the distortion. "
-                "stack.rvae(subtract_average=True) takes it away (--subtract-average)."
-            )
+    verdict = stack.rvae_verdict
+    if verdict is not None:
+        found.append(verdict.sentence)
+        cautions.extend(verdict.notes)
+    if verdict is not None and verdict.rotation == "distortion":
+        found.append("Angles are directions of the distortion in the image.")
+        return
     offset = stack.metadata.get_item("Sub_images.rvae.angle_offset", 0.0)
     if offset == 0:
         cautions.append("The zero of the angle is arbitrary: only differences have a meaning.")

@@ -276,9 +276,7 @@ def rows_to_fit(
     return np.sort(chosen[:maximum])
 
 
-def _in_patches(
-    order: np.ndarray, positions: np.ndarray, strata: np.ndarray | None
-) -> np.ndarray:
+def _in_patches(order: np.ndarray, positions: np.ndarray, strata: np.ndarray | None) -> np.ndarray:
     """Reorder rows into patches of neighbours; the first rows of `order` are the middles.
 
     Parameters

@@ -380,7 +380,9 @@ class RVAE(TransformerMixin, BaseEstimator):
                 self._fit(images, offsets, positions, displacements, initial_model, strata)
             return self.transform(images, offsets)
         with default_torch_state(), Coefficients(self.memory_budget) as coefficients:
-            self._fit(images, offsets, positions, displacements, initial_model, strata, coefficients)
+            self._fit(
+                images, offsets, positions, displacements, initial_model, strata, coefficients
+            )
             device = pick_device(self.device)
             return self._model.encode(coefficients.array, None, device, self.show_progressbar)
 
@@ -470,8 +472,8 @@ class RVAE(TransformerMixin, BaseEstimator):
         ----------
         latent : numpy.ndarray, shape (n, output_dimension)
         angle : float or numpy.ndarray, shape (n,), optional
-            Angle in radians. If None, 0: the common frame. Of a distortion: if None, the static
-            part alone.
+            Angle in radians. If None, 0: the common frame. If None and a
+            distortion turns, the static part alone.
         shift : array-like, shape (2,) or (n, 2), optional
             Displacement (x, y) of the turned content and its disk in px, as a phase in Fourier
             space: exact except for what leaves the window. If None, 0.

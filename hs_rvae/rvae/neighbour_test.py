@@ -152,7 +152,7 @@ def _lattice(xy: np.ndarray) -> tuple[np.ndarray, float]:
     apart = np.concatenate([apart, -apart]) / near
     half = _REACH + 0.2
     edges = np.arange(-half, half + _BIN / 2, _BIN)
-    density = gaussian_filter(np.histogram2d(*apart.T, [edges, edges])[0], 1.5)
+    density = gaussian_filter(np.histogram2d(apart[:, 0], apart[:, 1], [edges, edges])[0], 1.5)
     peak = (density == maximum_filter(density, 7)) & (density > 0.4 * density.max())
     peaks = edges[np.argwhere(peak)] + _BIN / 2
     if not len(peaks):

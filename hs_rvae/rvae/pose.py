@@ -220,9 +220,9 @@ def wrap(angle: Tensor) -> Tensor:
 
 
 def motif_symmetry(posterior: AnglePosterior) -> int:
-    """Smallest n of 1, 2, 3, 4 and 6 for which sites have one angle up to turns of 360/n degrees.
+    """Smallest n for sites that have one angle up to turns of 360/n degrees.
 
-    Returns 1 if there is none.
+    It is 1, 2, 3, 4 or 6; 1 if there is none.
     """
     for n in (1, 2, 3, 4, 6):
         shrink = torch.exp(-0.5 * (n * posterior.widths) ** 2)
@@ -232,9 +232,7 @@ def motif_symmetry(posterior: AnglePosterior) -> int:
     return 1
 
 
-def modes_of(
-    score: Tensor, angle: Tensor, n_modes: int = N_MODES
-) -> tuple[Tensor, Tensor, Tensor]:
+def modes_of(score: Tensor, angle: Tensor, n_modes: int = N_MODES) -> tuple[Tensor, Tensor, Tensor]:
     """Local modes of posteriors on a grid.
 
     Parameters

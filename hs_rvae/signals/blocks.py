@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sub-images computed block by block, and stacks of what comes out."""
+"""Sub-images computed block by block, and stacks of the results."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def with_images(
     ----------
     signal : SubImageStack
     function : callable
-        Of blocks of `arrays`; returns sub-images of the same size.
+        Function of blocks of `arrays`; returns sub-images of the same size.
     arrays : list of numpy.ndarray or dask.array.Array
         With one row per site.
     name : str
-        Of the tasks.
+        Name of the tasks.
     title : str
         Put before the title of the stack.
     lazy_output : bool or None
@@ -93,5 +93,5 @@ def by_block(
     )
 
 
-def _of_block(*parts, function):
+def _of_block(*parts: np.ndarray, function: Callable[..., Any]) -> Any:
     return function(*(part[..., 0] if part.shape[2] == 1 else part for part in parts))

@@ -1,23 +1,32 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The same sites under several settings of the model: what changes, and what does not."""
+"""The same sites under several settings of the model: differences and agreement."""
+
+from __future__ import annotations
 
 import inspect
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from hs_rvae import plots
 from hs_rvae import variants as _variants
+from hs_rvae.checks import is_whole_number
 from hs_rvae.options import as_seed, named_options
 from hs_rvae.signals import cutting as _cutting
 from hs_rvae.signals.meaning import distorted
 from hs_rvae.signals.sub_image_stack import SubImageStack
 from hs_rvae.sites import columns as _columns
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from hs_rvae.sites import SiteTable
 
 _logger = logging.getLogger(__name__)
 
@@ -28,17 +37,17 @@ _FEWEST_HELD = 5
 
 @dataclass
 class RVAEComparison:
-    """What :func:`compare_rvae` found.
+    """Result of :func:`compare_rvae`.
 
     Attributes
     ----------
     table : pandas.DataFrame
         A row per setting: ``window_size`` (px), ``output_dimension``, ``translation``, ``n_sites``,
         ``n_held_out``; ``log_likelihood`` of the sites held out and ``log_likelihood_error``, the
-        standard error of the mean (nat per site; of one architecture and one window size they
-        compare, else not); ``n_variants``, and ``share_with_variant`` of the sites; ``angle_std``
-        (median, rad); ``shift_rms`` (px, length of the vector); ``shift_share``, the share of the
-        displacement that went into the shift (0: none, 1: all; NaN without displacements);
+        standard error of the mean (nat per site; comparable only between settings with the same
+        architecture and window size); ``n_variants``, and ``share_with_variant`` of the sites;
+        ``angle_std`` (median, rad); ``shift_rms`` (px, length of the vector); ``shift_share``, the
+        share of the displacement that went into the shift (0: none, 1: all; NaN if unknown);
         ``seconds`` of fitting and encoding.
     angle_agreement : pandas.DataFrame
         Settings against settings: resultant length of the difference of the angles of sites that
@@ -55,15 +64,22 @@ class RVAEComparison:
     variant_agreement: pd.DataFrame
     stacks: dict = field(repr=False)
 
-    def plot(self, *, shape=(5, 5), limits=(-2.0, 2.0), image=None, font_size=8.0):
+    def plot(
+        self,
+        *,
+        shape: tuple[int, int] = (5, 5),
+        limits: tuple[float, float] = (-2.0, 2.0),
+        image: Any = None,
+        font_size: float = 8.0,
+    ) -> Figure:
         """Draw the settings side by side: maps, histograms of the angle, and manifolds.
 
         Parameters
         ----------
         shape, limits
-            Of the manifolds, as in :meth:`~hs_rvae.SubImageStack.plot_rvae_manifold`.
+            Grid of the manifolds, as in :meth:`~hs_rvae.SubImageStack.plot_rvae_manifold`.
         image : hyperspy signal, numpy.ndarray or bool, optional
-            Drawn below the maps; None: the parent image if it is at hand, False: none.
+            Drawn below the maps. If None, the parent image if it is available. If False, none.
         font_size : float
             Points.
 
@@ -83,16 +99,16 @@ class RVAEComparison:
 
 @named_options
 def compare_rvae(
-    stack,
-    settings="paper",
+    stack: SubImageStack,
+    settings: str | Mapping[str, Mapping[str, Any]] = "paper",
     *,
-    architecture="harmonic",
-    n_variants="auto",
-    held_out=_HELD_OUT,
-    random_state=0,
-    show_progressbar=None,
-):
-    """Fit the same sites under several settings, and say how far the answers agree.
+    architecture: str = "harmonic",
+    n_variants: Any = "auto",
+    held_out: float = _HELD_OUT,
+    random_state: int | np.random.Generator | None = 0,
+    show_progressbar: bool | None = None,
+) -> RVAEComparison:
+    """Fit the same sites under several settings, and measure the agreement of the results.
 
     In every setting the same sites are held out of the fit. All angles are turned by one offset
     per setting so that they match those of the first setting, which are registered on the
@@ -104,20 +120,20 @@ def compare_rvae(
     settings : "paper", "windows" or mapping of str to mapping
         "paper": the three settings of the paper, no translation and 2 latents, translation and 1
         latent, translation and 2 latents. "windows": its window study, the stack's own windows and
-        windows of two thirds (the paper's 54 and 36 px), 2 latents, without translation. Else names
-        and arguments of :meth:`SubImageStack.rvae`; ``"window_size"`` beside them (px as int, or a
-        length as float) cuts other windows at the same positions.
+        windows of two thirds (the paper's 54 and 36 px), 2 latents, without translation. A mapping
+        has names and arguments of :meth:`SubImageStack.rvae`; ``"window_size"`` beside them (px as
+        int, or a length as float) cuts other windows at the same positions.
     architecture : {"harmonic", "convolutional"}
-        Of settings that do not say. In "paper", the convolutional model has the paper's own prior
-        of the shift, 0.1 of half a window, released from the start.
+        Architecture of settings that do not name one. In "paper", the convolutional model has the
+        paper's own prior of the shift, 0.1 of half a window, released from the start.
     n_variants : int or "auto"
         As in :meth:`SubImageStack.assign_variants`.
     held_out : float
         Share of the sites held out, chosen at random.
     random_state : int, numpy.random.Generator or None
-        Of the sites held out, and of fits whose settings name none.
+        Seed of the sites held out, and of fits whose settings name none.
     show_progressbar : bool or None
-        None follows HyperSpy's preference.
+        If None, as HyperSpy's preference.
 
     Returns
     -------
@@ -127,11 +143,11 @@ def compare_rvae(
     Raises
     ------
     TypeError
-        If `stack` is no SubImageStack, a setting is no mapping, or an option is unknown.
+        If `stack` is not a SubImageStack, a setting is not a mapping, or an option is unknown.
     ValueError
-        If a setting holds what :meth:`SubImageStack.rvae` does not know or cannot use, too few
-        sites would be held out, or other windows are asked for and the parent image is not at hand.
-        All settings are checked before the first fit.
+        If a setting holds an unknown or unusable option of :meth:`SubImageStack.rvae`, too few
+        sites would be held out, or other windows are asked for without a parent image. All settings
+        are checked before the first fit.
 
     Notes
     -----
@@ -155,8 +171,7 @@ def compare_rvae(
     number = isinstance(held_out, float | np.floating)
     if not number or not 0 < held_out < 1:
         raise ValueError(f"held_out={held_out!r}: give a share between 0 and 1, such as 0.15.")
-    whole = isinstance(n_variants, int | np.integer) and not isinstance(n_variants, bool)
-    if not (whole and n_variants >= 1) and n_variants != "auto":
+    if n_variants != "auto" and not is_whole_number(n_variants):
         raise ValueError(f"n_variants={n_variants!r}: give a whole number or 'auto'.")
     if not isinstance(random_state, np.random.Generator):
         random_state = as_seed(random_state)
@@ -182,7 +197,8 @@ def compare_rvae(
         one.apply_rvae(one.rvae_model, show_progressbar=show_progressbar)
         seconds = time.perf_counter() - start
         stacks[name] = one
-        _align(one, rows[name], *(stacks[k] for k in list(stacks)[:1]), next(iter(rows.values())))
+        first = next(iter(stacks))
+        _align(one, rows[name], stacks[first], rows[first])
         n_wells = one.assign_variants(n_variants) if "angle" in one.sites else 0
         table[name] = _row(one, hold, n_wells, seconds)
         _logger.info("%s: %s", name, ", ".join(f"{k} {v}" for k, v in table[name].items()))
@@ -194,11 +210,13 @@ def compare_rvae(
     )
 
 
-def _settings_of(stack, settings, architecture):
+def _settings_of(
+    stack: SubImageStack, settings: Any, architecture: str
+) -> dict[str, dict[str, Any]]:
     """Settings by name, each a dict of its own, checked before anything is fitted."""
     window = stack.data.shape[-1]
     if isinstance(settings, str) and settings == "paper":
-        moved = {"translation": True}
+        moved: dict[str, Any] = {"translation": True}
         if architecture == "convolutional":
             moved |= {"shift_prior": _PAPER_PRIOR * (window - 1) / 2, "shift_delay": 0.0}
         settings = {
@@ -223,7 +241,7 @@ def _settings_of(stack, settings, architecture):
         unknown = sorted(set(setting) - known)
         if unknown:
             raise ValueError(
-                f"settings[{name!r}] holds {', '.join(map(repr, unknown))}; stack.rvae() knows "
+                f"settings[{name!r}] holds {', '.join(map(repr, unknown))}; stack.rvae() has "
                 f"{', '.join(sorted(known))}."
             )
         checked[str(name)] = {"architecture": architecture} | dict(setting)
@@ -231,7 +249,7 @@ def _settings_of(stack, settings, architecture):
     return checked
 
 
-def _check_values(name, setting):
+def _check_values(name: str, setting: dict[str, Any]) -> None:
     """Raise ValueError if the model could not be fitted under a setting."""
     from hs_rvae.rvae.checks import check_settings
     from hs_rvae.rvae.estimator import RVAE
@@ -243,8 +261,10 @@ def _check_values(name, setting):
         raise ValueError(f"settings[{name!r}]: {error}") from None
 
 
-def _with_windows(stack, window_size):
-    """A stack of its own for a setting, and the rows of the given stack that its sites are."""
+def _with_windows(
+    stack: SubImageStack, window_size: int | float | None
+) -> tuple[SubImageStack, np.ndarray]:
+    """Stack of its own for a setting, and the rows of its sites in the given stack."""
     sites, own = stack.sites, stack.data.shape[-1]
     if window_size is None or (window_size == own and not isinstance(window_size, float)):
         one = stack._deepcopy_with_new_data(stack.data)
@@ -252,7 +272,7 @@ def _with_windows(stack, window_size):
         return one, np.arange(len(sites))
     image = stack.image
     if image is None or isinstance(image, list):
-        what = "joins several images" if image is not None else "has no parent image at hand"
+        what = "joins several images" if image is not None else "has no parent image"
         raise ValueError(
             f"window_size={window_size!r}: other windows are cut from the parent image, and the "
             f"stack {what}. Cut stacks of both sizes and fit them one by one."
@@ -276,12 +296,14 @@ def _with_windows(stack, window_size):
     return one, one.sites["site_index"]
 
 
-def _of_models(names):
-    """Columns of a model by their names, whoever wrote them: they make way in a copy."""
+def _of_models(names: Iterable[str]) -> list[str]:
+    """Columns named like those of a model, by any writer; a copy loses them."""
     return _columns.written_by("rvae", names) + _columns.written_by("assign_variants", names)
 
 
-def _align(one, rows, first, first_rows):
+def _align(
+    one: SubImageStack, rows: np.ndarray, first: SubImageStack, first_rows: np.ndarray
+) -> None:
     """Turn the angles of a stack by one offset, to the displacements or to the first stack."""
     sites = one.sites
     if "angle" not in sites or ("angle" not in first.sites):
@@ -299,8 +321,8 @@ def _align(one, rows, first, first_rows):
         one._turn_angles(offset)
 
 
-def _row(one, held, n_wells, seconds):
-    """What the table says of one setting."""
+def _row(one: SubImageStack, held: np.ndarray, n_wells: int, seconds: float) -> dict[str, Any]:
+    """Row of the table for one setting."""
     sites, model = one.sites, one.rvae_model
     likelihood = sites["log_likelihood"][held]
     likelihood = likelihood[np.isfinite(likelihood)]
@@ -328,11 +350,11 @@ def _row(one, held, n_wells, seconds):
     return row
 
 
-def _shift_share(sites, translation):
+def _shift_share(sites: SiteTable, translation: bool) -> float:
     """Share of the displacement in the shift: the slope of minus the shift against it.
 
-    A site displaced by d stands in the middle of its window, so what surrounds it is displaced by
-    -d: this is the shift of a model that takes the one for the other.
+    A site displaced by d stands in the middle of its window, so its surroundings are displaced by
+    -d. A model that confuses the two reports a shift of -d.
     """
     if "displacement_x" not in sites:
         return np.nan
@@ -344,12 +366,14 @@ def _shift_share(sites, translation):
     return float(-(shift[good] * moved[good]).sum() / energy) if energy > 0 else np.nan
 
 
-def _common(rows, others):
+def _common(rows: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Places in two stacks of the sites that both have."""
     return np.intersect1d(rows, others, return_indices=True)[1:]
 
 
-def _matrix(stacks, rows, agreement):
+def _matrix(
+    stacks: dict[str, SubImageStack], rows: dict[str, np.ndarray], agreement: Callable[..., float]
+) -> pd.DataFrame:
     """Agreement of every setting with every other."""
     names = list(stacks)
     values = pd.DataFrame(np.nan, index=names, columns=names)
@@ -360,7 +384,9 @@ def _matrix(stacks, rows, agreement):
     return values
 
 
-def _angle_agreement(sites, here, others, there):
+def _angle_agreement(
+    sites: SiteTable, here: np.ndarray, others: SiteTable, there: np.ndarray
+) -> float:
     if "angle" not in sites or "angle" not in others:
         return np.nan
     one, other = sites["angle"][here], others["angle"][there]
@@ -369,7 +395,9 @@ def _angle_agreement(sites, here, others, there):
     return _variants.common_offset(one[good], other[good])[1] if good.any() else np.nan
 
 
-def _variant_agreement(sites, here, others, there):
+def _variant_agreement(
+    sites: SiteTable, here: np.ndarray, others: SiteTable, there: np.ndarray
+) -> float:
     from sklearn.metrics import adjusted_rand_score
 
     if "variant" not in sites or "variant" not in others:

@@ -2,7 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Several stacks: put together, or matched site by site."""
 
+from __future__ import annotations
+
 import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,13 +22,15 @@ _logger = logging.getLogger(__name__)
 _NO_LABEL = -1
 # Relative difference up to which pixel sizes count as the same.
 _SAME_PIXEL = 1e-3
-# Columns that tell the images of a joined stack, or of a series, apart.
+# Columns that number the images of a joined stack, or of a series.
 _APART = ("image", "frame")
-# Matched sites farther apart than this, in px, are probably not the same column.
+# Matched sites further apart than this, in px, are probably not the same column.
 _SAME_COLUMN = 2.0
 
 
-def match_stacks(stacks, by, max_distance):
+def match_stacks(
+    stacks: tuple[SiteSignal, SiteSignal], by: str, max_distance: float | None
+) -> tuple[np.ndarray, np.ndarray]:
     """
     Rows of two site tables that stand for the same sites.
 
@@ -45,7 +51,7 @@ def match_stacks(stacks, by, max_distance):
             raise TypeError(f"{name} is a {type(one).__name__}, not a SubImageStack.")
         if one.sites is None:
             raise ValueError(
-                f"{name} has no site table, so nothing tells its sites: make it with "
+                f"{name} has no site table, so its sites cannot be identified: make it with "
                 "SubImageStack.from_positions."
             )
         tables.append(one.sites)
@@ -69,12 +75,12 @@ def match_stacks(stacks, by, max_distance):
     return rows
 
 
-def stack(stacks):
+def stack(stacks: Iterable[SiteSignal]) -> SiteSignal:
     """
     Join the sub-images of several images into one stack.
 
-    The integer column ``image`` tells them apart (0, 1, ... in the order given). Columns that only
-    some of the stacks have are filled with NaN, integer columns with -1.
+    The integer column ``image`` numbers the images (0, 1, ... in the order given). Columns that
+    only some of the stacks have are filled with NaN, integer columns with -1.
 
     Parameters
     ----------
@@ -90,7 +96,7 @@ def stack(stacks):
     Raises
     ------
     TypeError, ValueError
-        If the stacks cannot be joined; the message says what differs.
+        If the stacks cannot be joined; the message names the difference.
 
     Examples
     --------
@@ -129,12 +135,12 @@ def stack(stacks):
     return joined
 
 
-def _fit_id(model):
+def _fit_id(model: Any) -> Any:
     """Identity of the fit of a model; None for none."""
     return None if model is None else getattr(model, "fit_id_", id(model))
 
 
-def _groups(table, other):
+def _groups(table: SiteTable, other: SiteTable) -> list[np.ndarray]:
     """Columns (n, k) that must agree in matched sites: image and frame where both have them."""
     names = []
     for name in _APART:
@@ -155,8 +161,10 @@ def _groups(table, other):
     ]
 
 
-def _match_index(tables, groups):
-    """Rows with the same site_index in the same image and frame, and how far apart they are."""
+def _match_index(
+    tables: list[SiteTable], groups: list[np.ndarray]
+) -> tuple[tuple[np.ndarray, np.ndarray], float]:
+    """Rows with the same site_index in the same image and frame, and their median distance."""
     keys = []
     for name, table, group in zip(("self", "other"), tables, groups, strict=True):
         if "site_index" not in table:
@@ -183,8 +191,10 @@ def _match_index(tables, groups):
     return (rows, rows_other), apart
 
 
-def _match_position(tables, groups, max_distance):
-    """Pairs of mutually nearest sites within a distance, and the least distance there is."""
+def _match_position(
+    tables: list[SiteTable], groups: list[np.ndarray], max_distance: Any
+) -> tuple[tuple[np.ndarray, np.ndarray], float]:
+    """Pairs of mutually nearest sites within a distance, and the smallest distance of all."""
     number = not isinstance(max_distance, bool) and np.isscalar(max_distance)
     if not number or not (np.isreal(max_distance) and 0 < max_distance < np.inf):
         raise ValueError(
@@ -198,7 +208,7 @@ def _match_position(tables, groups, max_distance):
             f"The stacks have pixels of {_sizes(sizes[0], units[0])} and "
             f"{_sizes(sizes[1], units[1])}: positions in px can be matched in one image only."
         )
-    # Images and frames lie farther apart than any pair may.
+    # Images and frames lie further apart than any pair may.
     spread = 1 + max(np.ptp(np.concatenate([t.xy for t in tables])), max_distance)
     points = [
         np.column_stack([table.xy, 4 * spread * group])
@@ -209,7 +219,7 @@ def _match_position(tables, groups, max_distance):
     return (rows, nearest[rows]), float(distance.min())
 
 
-def _check_joinable(stacks):
+def _check_joinable(stacks: list[SiteSignal]) -> None:
     if not stacks:
         raise ValueError("stacks is empty: give a list of SubImageStack.")
     for i, one in enumerate(stacks):
@@ -249,30 +259,32 @@ def _check_joinable(stacks):
             )
 
 
-def _same_pixels(sizes, units):
-    """Whether two pixels, each with sizes (x, y) in a unit, are of one size."""
+def _same_pixels(sizes: Sequence[Any], units: Sequence[str]) -> bool:
+    """Return True if two pixels, each with sizes (x, y) in a unit, are of one size."""
     ratio = length_ratio(units[1], units[0])
     return ratio is not None and np.allclose(
         sizes[0], np.multiply(sizes[1], ratio), rtol=_SAME_PIXEL, atol=0
     )
 
 
-def _offsets(tables):
+def _offsets(tables: list[SiteTable]) -> np.ndarray:
     """Coordinates of pixel (0, 0) of all tables in the unit of the first, shape (n, 2)."""
     unit = tables[0].pixel_units
-    return np.array(
-        [np.multiply(t.pixel_offset, length_ratio(t.pixel_units, unit)) for t in tables]
-    )
+    ratios: list[Any] = [length_ratio(table.pixel_units, unit) for table in tables]
+    return np.array([table.pixel_offset for table in tables]) * np.array(ratios)[:, None]
 
 
-def _sizes(scales, unit):
+def _sizes(scales: Iterable[float], unit: str) -> str:
     sizes = " x ".join(dict.fromkeys(f"{scale:.6g}" for scale in scales))
     return f"{sizes} {unit}".strip()
 
 
-def _number_images(stacks, tables):
+def _number_images(
+    stacks: list[SiteSignal], tables: list[SiteTable]
+) -> tuple[np.ndarray, list[Any]]:
     """Give every site the number of its image, and list the parent images."""
-    numbers, images = [], []
+    numbers: list[np.ndarray] = []
+    images: list[Any] = []
     for one, table in zip(stacks, tables, strict=True):
         own = table["image"] if "image" in table else np.zeros(len(table), dtype=np.int64)
         numbers.append(own + len(images))
@@ -281,7 +293,9 @@ def _number_images(stacks, tables):
     return np.concatenate(numbers), images
 
 
-def _joined_columns(tables):
+def _joined_columns(
+    tables: list[SiteTable],
+) -> tuple[dict[str, np.ndarray], dict[str, str], dict[str, str]]:
     """All columns of all tables, one below the other."""
     names = dict.fromkeys(name for table in tables for name in table.columns)
     columns, units, writers = {}, {}, {}
@@ -303,14 +317,14 @@ def _joined_columns(tables):
     return columns, units, writers
 
 
-def _joined_signal(stacks):
+def _joined_signal(stacks: list[SiteSignal]) -> SiteSignal:
     """Put the sub-images one after another, with axes and metadata of the first stack."""
     import dask.array as da
 
     first = stacks[0]
     lazy = next((one for one in stacks if one._lazy), None)
-    data = [one.data.reshape(-1, *one.data.shape[-2:]) for one in stacks]
-    data = np.concatenate(data) if lazy is None else da.concatenate(map(da.asarray, data))
+    parts = [one.data.reshape(-1, *one.data.shape[-2:]) for one in stacks]
+    data = np.concatenate(parts) if lazy is None else da.concatenate(map(da.asarray, parts))
     axes = [{"name": "site", "size": len(data), "navigate": True}]
     axes += [axis.get_axis_dictionary() for axis in reversed(first.axes_manager.signal_axes)]
     metadata = first.metadata.deepcopy().as_dictionary()
@@ -324,8 +338,8 @@ def _joined_signal(stacks):
     return type(lazy or first)(data, axes=axes, metadata=metadata)
 
 
-def _joined_settings(nodes):
-    """How the windows were cut: what all stacks share."""
+def _joined_settings(nodes: list[Any]) -> dict[str, Any]:
+    """Settings of the windows that all stacks share."""
     settings = {}
     for name in ("window_size", "centring", "edge"):
         values = {node.get_item(name) for node in nodes}
@@ -339,8 +353,8 @@ def _joined_settings(nodes):
     return settings
 
 
-def _joined_fit(fits):
-    """How the model was applied, what all stacks share; NaN where a number differs."""
+def _joined_fit(fits: list[dict[str, Any]]) -> dict[str, Any]:
+    """Settings of the model that all stacks share; NaN where a number differs."""
     joined = {}
     for name in dict.fromkeys(name for fit in fits for name in fit):
         values = [fit.get(name) for fit in fits]

@@ -1,12 +1,16 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From an image and positions to the parts of a stack: data, axes, metadata, site table."""
+"""Cut an image at positions into the parts of a stack: data, axes, metadata, site table."""
+
+from __future__ import annotations
 
 import logging
 import os
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import dask
 import numpy as np
@@ -33,9 +37,9 @@ OWN_COLUMNS = ("site_index", "x", "y", "offset_x", "offset_y")
 _OVER_BANDS = "have a window over a constant band"
 
 
-def parent_image(image):
+def parent_image(image: Any) -> Any:
     """
-    Make sure that it is one 2-D image, or a series of them, that windows can be cut from.
+    Check that it is one 2-D image, or a series of them, for windows to be cut from.
 
     Parameters
     ----------
@@ -63,14 +67,23 @@ def parent_image(image):
     return signal.as_lazy() if hasattr(image, "dask") else signal
 
 
-def cut_stack(image, positions, window_size, lazy, centring, columns, units, progress):
+def cut_stack(
+    image: Any,
+    positions: list[np.ndarray],
+    window_size: int | float | None,
+    lazy: bool,
+    centring: str,
+    columns: list[dict[str, Any]],
+    units: dict[str, str],
+    progress: Callable[[Any], Any],
+) -> tuple[Any, list[dict[str, Any]], dict[str, Any], SiteTable]:
     """
-    Cut the windows of all usable positions and list what is known about them.
+    Cut the windows of all usable positions, and make their site table.
 
     Parameters
     ----------
     image : Signal2D
-        From :func:`parent_image`; or a series.
+        Image from :func:`parent_image`, or a series.
     positions : list of numpy.ndarray of shape (n, 2)
         ``(x, y)`` in pixels, for each frame.
     window_size : int, float or None
@@ -89,7 +102,7 @@ def cut_stack(image, positions, window_size, lazy, centring, columns, units, pro
     axes : list of dict
     metadata : dict
     table : SiteTable
-        Of a series, with the column ``frame``.
+        For a series, with the column ``frame``.
     """
     series = _parent_image.is_series(image)
     frames = image.data if series else image.data[None]
@@ -108,14 +121,14 @@ def cut_stack(image, positions, window_size, lazy, centring, columns, units, pro
     with explain_interruption("Cutting sub-images was interrupted: no stack has been made."):
         data = _cut_frames(frames, positions, window_size, centring, lazy, progress)
     offsets = [_windows.window_offsets(xy, window_size, shape, centring) for xy in positions]
-    own = (np.concatenate(kept), *np.concatenate(positions).T, *np.concatenate(offsets).T)
-    table = dict(zip(OWN_COLUMNS, own, strict=True))
+    parts = (np.concatenate(kept), *np.concatenate(positions).T, *np.concatenate(offsets).T)
+    values: dict[str, Any] = dict(zip(OWN_COLUMNS, parts, strict=True))
     if series:
-        table["frame"] = np.repeat(np.arange(len(kept)), [len(rows) for rows in kept])
+        values["frame"] = np.repeat(np.arange(len(kept)), [len(rows) for rows in kept])
     for name in dict.fromkeys(name for one in columns for name in one):
-        table[name] = _joined_column(name, columns, kept)
+        values[name] = _joined_column(name, columns, kept)
     table = SiteTable.from_columns(
-        table,
+        values,
         units=dict.fromkeys(OWN_COLUMNS[1:], "px") | units,
         pixel_size=scale,
         pixel_units=pixel_units(image),
@@ -125,7 +138,14 @@ def cut_stack(image, positions, window_size, lazy, centring, columns, units, pro
     return data, _axes(image, len(table), window_size), metadata, table
 
 
-def _cut_frames(frames, positions, window_size, centring, lazy, progress):
+def _cut_frames(
+    frames: Any,
+    positions: list[np.ndarray],
+    window_size: int,
+    centring: str,
+    lazy: bool,
+    progress: Callable[[Any], Any],
+) -> Any:
     """Windows of all frames, one after another."""
     if lazy:
         frames = guarded(frames)
@@ -147,7 +167,7 @@ def _cut_frames(frames, positions, window_size, centring, lazy, progress):
     )
 
 
-def _joined_column(name, columns, kept):
+def _joined_column(name: str, columns: list[dict[str, Any]], kept: list[np.ndarray]) -> np.ndarray:
     """A column of all frames; NaN, or -1 for integers, where a frame does not have it."""
     parts = [np.asarray(filled(one[name]))[rows] if name in one else None
              for one, rows in zip(columns, kept, strict=True)]  # fmt: skip
@@ -161,9 +181,12 @@ def _joined_column(name, columns, kept):
     )
 
 
-def valid_positions(frames, positions, window_size, centring):
+def valid_positions(
+    frames: Any, positions: list[np.ndarray], window_size: int, centring: str
+) -> list[np.ndarray]:
     """Find the positions of each frame that get a window; count the others in the log."""
-    kept, counts, close, found, nothing = [], Counter(), 0, [], True
+    counts: Counter[str] = Counter()
+    kept, close, found, nothing = [], 0, [], True
     for xy, (hidden, bands) in zip(positions, _hidden_pixels(frames), strict=True):
         nothing &= hidden is not None and bool(hidden.all())
         found.append(bands and replace(bands, mask=None))
@@ -190,12 +213,13 @@ def valid_positions(frames, positions, window_size, centring):
     return kept
 
 
-def _hidden_pixels(frames):
-    """Of each frame, the mask of pixels that are not finite, and its bands; None for none.
-
-    A lazy frame is read as a whole only if its outline, or a pixel of it, looks strange.
+def _hidden_pixels(frames: Any) -> Iterator[tuple[Any, Any]]:
     """
-    finite = np.ones(len(frames), bool)
+    Mask of pixels that are not finite, and bands, for each frame; None for none.
+
+    A lazy frame is read as a whole only if its outline is constant, or a pixel not finite.
+    """
+    finite: Any = np.ones(len(frames), bool)
     outlines = frames[:, :1], frames[:, -1:], frames[:, :, :1], frames[:, :, -1:]
     whole = frames.dtype.kind in "iub"
     if hasattr(frames, "dask"):
@@ -211,7 +235,13 @@ def _hidden_pixels(frames):
         )
 
 
-def _valid(positions, masks, shape, window_size, centring):
+def _valid(
+    positions: np.ndarray,
+    masks: dict[str, Any],
+    shape: tuple[int, int],
+    window_size: int,
+    centring: str,
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Mask of the positions that get a window, and masks of the others by reason."""
     reasons = {}
     valid = np.isfinite(positions).all(axis=1)
@@ -236,7 +266,7 @@ def _valid(positions, masks, shape, window_size, centring):
     return valid, reasons
 
 
-def _repeated(positions):
+def _repeated(positions: np.ndarray) -> np.ndarray:
     """Positions that agree with an earlier one to a thousandth of a pixel."""
     _, first = np.unique(np.round(positions, 3), axis=0, return_index=True)
     repeated = np.ones(len(positions), dtype=bool)
@@ -244,8 +274,8 @@ def _repeated(positions):
     return repeated
 
 
-def _report(counts, total, kept, window_size):
-    """Say how many sites were dropped and why; loudly if it is most of them."""
+def _report(counts: Counter[str], total: int, kept: int, window_size: int) -> None:
+    """Log the numbers of dropped sites with the reasons; warn if it is most of them."""
     dropped = "; ".join(f"{count} {reason}" for reason, count in counts.items() if count)
     if not kept:
         raise ValueError(
@@ -267,7 +297,7 @@ def _report(counts, total, kept, window_size):
         _logger.warning("The stack has a single site: models and maps need more.")
 
 
-def standard_errors(positions):
+def standard_errors(positions: Any) -> np.ndarray | None:
     """Standard errors (n, 2), px, of a sublattice or table with x_std and y_std; or None."""
     if _positions.is_sublattice(positions):
         positions = _positions.column_table(positions)
@@ -277,18 +307,24 @@ def standard_errors(positions):
     return np.asarray(positions[names], dtype=np.float64)
 
 
-def surroundings(positions, neighbours, image, errors=None, neighbour_errors=None):
+def surroundings(
+    positions: np.ndarray,
+    neighbours: np.ndarray,
+    image: Any,
+    errors: np.ndarray | None = None,
+    neighbour_errors: np.ndarray | None = None,
+) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """
-    Columns that say how the neighbours of a site stand: displacement and local cell.
+    Columns of the arrangement of a site's neighbours: displacement and local cell.
 
     Parameters
     ----------
     positions : numpy.ndarray of shape (n, 2)
         ``(x, y)`` in pixels.
     neighbours : numpy.ndarray of shape (m, 2)
-        Of the other sublattice, or of the same one: a site is not its own neighbour.
+        Positions of the other sublattice, or of the same one: a site is not its own neighbour.
     image : Signal2D
-        For the calibration.
+        Image with the calibration.
     errors, neighbour_errors : numpy.ndarray of shape (n, 2) and (m, 2), optional
         Standard errors of both, in pixels.
 
@@ -321,16 +357,16 @@ def surroundings(positions, neighbours, image, errors=None, neighbour_errors=Non
     return columns, {name: _columns.unit(name, length) for name in columns}
 
 
-def warn_small_window(window_size, positions, neighbours):
+def warn_small_window(window_size: int, positions: np.ndarray, neighbours: np.ndarray) -> None:
     """Warn if the inscribed disk of the window leaves out the nearest neighbours."""
     distance = _neighbours.nearest_shell_distance(positions, neighbours)
     # The disk of the model is soft: it has fallen to one half at about 0.46 of the window.
     radius = 0.46 * window_size
     if distance > radius:
         _logger.warning(
-            "The soft disk inscribed in a window of %d px (radius %.1f px), which is what a model "
-            "sees, leaves out the nearest neighbours, %.1f px away: window_size=%d would take them "
-            "in.",
+            "The soft disk inscribed in a window of %d px (radius %.1f px), to which a model is "
+            "confined, leaves out the nearest neighbours, %.1f px away: window_size=%d would take "
+            "them in.",
             window_size,
             radius,
             distance,
@@ -338,24 +374,26 @@ def warn_small_window(window_size, positions, neighbours):
         )
 
 
-def pixel_size(image):
+def pixel_size(image: Any) -> tuple[float, float]:
     """Scales (x, y) of the image's axes."""
-    return tuple(float(axis.scale) for axis in image.axes_manager.signal_axes)
+    x, y = image.axes_manager.signal_axes
+    return float(x.scale), float(y.scale)
 
 
-def pixel_offset(image):
+def pixel_offset(image: Any) -> tuple[float, float]:
     """Calibrated coordinates (x, y) of the image's first pixel."""
-    return tuple(float(axis.offset) for axis in image.axes_manager.signal_axes)
+    x, y = image.axes_manager.signal_axes
+    return float(x.offset), float(y.offset)
 
 
-def pixel_units(image):
+def pixel_units(image: Any) -> str:
     """Units of the image's axes; "px" if they count pixels, "" if only their scale is known."""
     unit = image.axes_manager.signal_axes[0].units
     in_pixels = (isinstance(unit, str) and unit) or pixel_size(image) == (1.0, 1.0)
     return _units.text(unit) or ("px" if in_pixels else "")
 
 
-def _check_columns(positions, columns):
+def _check_columns(positions: np.ndarray, columns: dict[str, Any]) -> None:
     """Refuse columns of the stack's own names, and those of another length."""
     for name, values in columns.items():
         if name in (*OWN_COLUMNS, "frame"):
@@ -366,7 +404,7 @@ def _check_columns(positions, columns):
             )
 
 
-def _axes(image, count, window_size):
+def _axes(image: Any, count: int, window_size: int) -> list[dict[str, Any]]:
     """Axes of the stack: sites, then the image's own y and x with the column at zero."""
     axes = [{"name": "site", "size": count, "navigate": True}]
     for axis in reversed(image.axes_manager.signal_axes):
@@ -385,8 +423,8 @@ def _axes(image, count, window_size):
     return axes
 
 
-def _metadata(image, window_size, centring):
-    """Note what the stack keeps from the image, and how it was cut."""
+def _metadata(image: Any, window_size: int, centring: str) -> dict[str, Any]:
+    """Metadata that the stack keeps from the image, and the settings of the windows."""
     title = image.metadata.get_item("General.title", "")
     metadata = {
         "General": {"title": f"Sub-images of {title}" if title else "Sub-images"},
@@ -406,7 +444,7 @@ def _metadata(image, window_size, centring):
     return metadata
 
 
-def atom_lattice(lattice):
+def atom_lattice(lattice: Any) -> Any:
     """
     The lattice itself, or the one in a file that Atomap's ``Atom_Lattice.save`` wrote.
 
@@ -415,7 +453,7 @@ def atom_lattice(lattice):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no file of a lattice.
+        If it is not a file of a lattice.
     """
     if not isinstance(lattice, str | os.PathLike):
         return lattice
@@ -432,7 +470,7 @@ def atom_lattice(lattice):
             order = [group.attrs.get("sublattice_index", i) for i, group in enumerate(groups)]
     if not order:
         raise ValueError(
-            f"lattice={str(path)!r} is no file of an Atomap lattice: write one with "
+            f"lattice={str(path)!r} is not a file of an Atomap lattice: write one with "
             "Atom_Lattice.save. Positions in a text or .npy file are for from_positions."
         )
     # Zone axes are not needed; in a large image they take minutes and gigabytes.
@@ -444,9 +482,9 @@ def atom_lattice(lattice):
     return loaded
 
 
-def image_of_sublattice(sublattice, image):
+def image_of_sublattice(sublattice: Any, image: Any) -> Any:
     """Take the named image, or a sublattice's original image with a warning."""
-    original = getattr(sublattice, "original_image", None)
+    original: Any = getattr(sublattice, "original_image", None)
     if image is not None:
         if np.ndim(original) == 2 and original.shape != getattr(image, "data", image).shape:
             _logger.warning(
@@ -465,7 +503,7 @@ def image_of_sublattice(sublattice, image):
     return _calibrated(original, sublattice)
 
 
-def image_of_lattice(lattice, sublattice, image):
+def image_of_lattice(lattice: Any, sublattice: Any, image: Any) -> Any:
     """Take the named image, or the image of the lattice."""
     if image is not None:
         return image
@@ -475,7 +513,7 @@ def image_of_lattice(lattice, sublattice, image):
     return _calibrated(lattice.image, sublattice)
 
 
-def _calibrated(array, sublattice):
+def _calibrated(array: Any, sublattice: Any) -> Signal2D:
     """Turn an array into a signal, with the calibration that is kept with a sublattice."""
     image = Signal2D(np.asarray(array))
     unit = getattr(sublattice, "units", None)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: Bins of the angle in which the explorer draws a posterior.
 N_ANGLES = 180
 #: Text in the place of a reconstruction.
-NO_MODEL = "no model at hand:\nstack.rvae() or\nstack.apply_rvae(path)"
+NO_MODEL = "no model:\nstack.rvae() or\nstack.apply_rvae(path)"
 
 
 def link(figure: Any, manager: Any) -> None:
@@ -29,14 +29,14 @@ def link(figure: Any, manager: Any) -> None:
     ----------
     figure : SiteNavigator or Explorer
     manager : hyperspy.axes.AxesManager
-        Of the stack.
+        The manager of the stack.
     """
 
-    def lead(site):
+    def lead(site: int) -> None:
         if manager.indices != (site,):
             manager.indices = (site,)
 
-    def follow():
+    def follow() -> None:
         figure.show(manager.indices[0])
 
     figure.show(manager.indices[0])
@@ -45,7 +45,7 @@ def link(figure: Any, manager: Any) -> None:
     canvas = figure.figure.canvas
     keys = canvas.mpl_connect("key_press_event", manager.key_navigator)
 
-    def unlink():
+    def unlink() -> None:
         manager.events.indices_changed.disconnect(follow)
         canvas.mpl_disconnect(keys)
 
@@ -93,7 +93,7 @@ def close_alone(windows: Any) -> None:
             part.close = partial(_close, part)
 
 
-def _close(part):
+def _close(part: Any) -> None:
     figure = part.get_mpl_figure()
     part._on_close()
     if figure is not None:

@@ -54,18 +54,20 @@ def figure_method(
     """
 
     def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
+        given = inspect.signature(method)
         parameters = [
             parameter
-            for parameter in inspect.signature(method).parameters.values()
+            for parameter in given.parameters.values()
             if parameter.kind is not inspect.Parameter.VAR_KEYWORD
         ]
         hidden = {*supplied, *(parameter.name for parameter in parameters)}
         options = inspect.signature(function).parameters.values()
         parameters += [option for option in options if option.name not in hidden]
-        signature = inspect.Signature(sorted(parameters, key=lambda parameter: parameter.kind))
+        parameters.sort(key=lambda parameter: parameter.kind)
+        signature = given.replace(parameters=parameters)
 
         @wraps(method)
-        def call(self, *args, **kwargs):
+        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
             refuse_unknown(kwargs, [*signature.parameters][1:], f"stack.{method.__name__}()")
             bound = signature.bind(self, *args, **kwargs)
             bound.apply_defaults()

@@ -2,6 +2,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The figures of a stack: its table, image and model, passed to the functions of ``plots``."""
 
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import matplotlib
 import numpy as np
 
@@ -19,6 +25,12 @@ from hs_rvae.signals.meaning import MeaningMethods
 from hs_rvae.signals.origins import IMAGE_NODE, how_to_load
 from hs_rvae.sites import units as _units
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from hs_rvae.diagnostics import Diagnostics
+
 
 class FigureMethods(MeaningMethods, LearningMethods):
     """Draw sites, sub-images, models and clusters."""
@@ -26,7 +38,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
     # Maps ----------------------------------------------------------------------
 
     @figure_method(plots.plot_site_map, ("sites", "frame_labels"))
-    def plot_site_map(self, *, image=None, **options):
+    def plot_site_map(self, *, image: Any = None, **options: Any) -> Axes:
         """Draw the sites as markers coloured by a column, on the parent image.
 
         Parameters
@@ -61,7 +73,15 @@ class FigureMethods(MeaningMethods, LearningMethods):
         return plots.plot_site_map(sites, image=self._image_to_plot(image), **options)
 
     @figure_method(plots.save_movie, ("sites", "frame_labels", "title"))
-    def save_movie(self, path, column, *, image=None, show_progressbar=None, **options):
+    def save_movie(
+        self,
+        path: str | os.PathLike[str],
+        column: str,
+        *,
+        image: Any = None,
+        show_progressbar: bool | None = None,
+        **options: Any,
+    ) -> Path:
         """Save the site maps of the frames as a movie, all with the same colours.
 
         Parameters
@@ -102,7 +122,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         )
 
     @figure_method(plots.plot_polar_map)
-    def plot_polar_map(self, *, image=None, **options):
+    def plot_polar_map(self, *, image: Any = None, **options: Any) -> Axes:
         """Draw the sites as markers coloured by direction and amplitude, with a colour wheel.
 
         Parameters
@@ -123,7 +143,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         return plots.plot_polar_map(self._sites_to_plot(), image=image, **options)
 
     @figure_method(plots.plot_method_comparison)
-    def plot_method_comparison(self, *, image=None, **options):
+    def plot_method_comparison(self, *, image: Any = None, **options: Any) -> Figure:
         """Draw several methods on the same sites, side by side: scatters, and maps below.
 
         Parameters
@@ -148,7 +168,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
     # One column, or two --------------------------------------------------------
 
     @figure_method(plots.plot_angle_histogram)
-    def plot_angle_histogram(self, **options):
+    def plot_angle_histogram(self, **options: Any) -> Axes:
         """Draw the histogram of an angle over all sites, in degrees.
 
         Examples
@@ -158,7 +178,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         return plots.plot_angle_histogram(self._sites_to_plot(), **options)
 
     @figure_method(plots.plot_scatter)
-    def plot_scatter(self, **options):
+    def plot_scatter(self, **options: Any) -> Axes:
         """Draw one column of the site table against another, coloured by a third.
 
         Examples
@@ -168,7 +188,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         return plots.plot_scatter(self._sites_to_plot(), **options)
 
     @figure_method(plots.plot_polar_scatter)
-    def plot_polar_scatter(self, **options):
+    def plot_polar_scatter(self, **options: Any) -> Axes:
         """Draw one column against another, coloured by direction and amplitude.
 
         Examples
@@ -179,7 +199,12 @@ class FigureMethods(MeaningMethods, LearningMethods):
         return plots.plot_polar_scatter(self._sites_to_plot(), **options)
 
     @figure_method(plots.plot_scatter, ("sites", "x", "y", "equal"))
-    def plot_latent_space(self, color="angle", axes=(0, 1), **options):
+    def plot_latent_space(
+        self,
+        color: str | None = "angle",
+        axes: tuple[int | str, int | str] = (0, 1),
+        **options: Any,
+    ) -> Axes:
         """Draw two content latents of the rVAE against each other.
 
         Parameters
@@ -220,7 +245,13 @@ class FigureMethods(MeaningMethods, LearningMethods):
         plots.plot_manifold,
         ("images", "values_y", "values_x", "label_x", "label_y", "intensity_label"),
     )
-    def plot_rvae_manifold(self, shape=(10, 10), limits=(-2.0, 2.0), axes=(0, 1), **options):
+    def plot_rvae_manifold(
+        self,
+        shape: tuple[int, int] = (10, 10),
+        limits: tuple[float, float] = (-2.0, 2.0),
+        axes: tuple[int, int] = (0, 1),
+        **options: Any,
+    ) -> Figure:
         """Draw sub-images decoded on a grid of two latents, or of the only one.
 
         Parameters
@@ -255,8 +286,8 @@ class FigureMethods(MeaningMethods, LearningMethods):
         )
 
     @figure_method(plots.plot_history, ("history",))
-    def plot_rvae_history(self, **options):
-        """Draw how the angles and the content of the model were fitted, in two panels.
+    def plot_rvae_history(self, **options: Any) -> Figure:
+        """Draw the progress of the fit of the model, angles and content, in two panels.
 
         Raises
         ------
@@ -271,9 +302,15 @@ class FigureMethods(MeaningMethods, LearningMethods):
 
     @figure_method(plots.plot_diagnostics, ("table",))
     def plot_rvae_diagnostics(
-        self, diagnostics=None, *, n_shuffles=30, max_sites=1000, random_state=None, **options
-    ):
-        """Draw how far the angle and the latents follow the instrument, as a table of colours.
+        self,
+        diagnostics: Diagnostics | None = None,
+        *,
+        n_shuffles: int = 30,
+        max_sites: int = 1000,
+        random_state: int | np.random.Generator | None = None,
+        **options: Any,
+    ) -> Axes:
+        """Draw the dependence of angle and latents on the instrument, as a table of colours.
 
         Parameters
         ----------
@@ -305,7 +342,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         plots.plot_cluster_means,
         ("images", "labels", "counts", "pixel_size", "pixel_units", "intensity_label"),
     )
-    def plot_cluster_means(self, column="cluster", **options):
+    def plot_cluster_means(self, column: str = "cluster", **options: Any) -> Figure:
         """Draw the mean sub-image of each cluster with the number of its sites.
 
         Parameters
@@ -336,8 +373,8 @@ class FigureMethods(MeaningMethods, LearningMethods):
         )
 
     @figure_method(plots.plot_cluster_metric, ("n_clusters", "values", "metric", "best"))
-    def plot_cluster_metric(self, **options):
-        """Draw the curve from which the last number of clusters was chosen.
+    def plot_cluster_metric(self, **options: Any) -> Axes:
+        """Draw the curve behind the last estimate of the number of clusters.
 
         Raises
         ------
@@ -364,7 +401,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
     # Images --------------------------------------------------------------------
 
     @figure_method(plots.plot_image, ())
-    def plot_image(self, *, image=None, **options):
+    def plot_image(self, *, image: Any = None, **options: Any) -> Axes:
         """Draw the parent image, or a part of it, with a scale bar.
 
         Parameters
@@ -385,13 +422,13 @@ class FigureMethods(MeaningMethods, LearningMethods):
         """
         image = self._image_of_sites() if image is None else image
         if image is None or isinstance(image, list):
-            which = "joins several images" if image else "has no image at hand"
+            which = "joins several images" if image else "has no image"
             load = "" if image else f" {how_to_load(self, IMAGE_NODE, 'load_image')}."
             raise ValueError(f"The stack {which}: give one with image=, or set stack.image.{load}")
         return plots.plot_image(image, **options)
 
     @figure_method(plots.plot_sub_image, ("image", "extent", "unit"))
-    def plot_sub_image(self, site, **options):
+    def plot_sub_image(self, site: int, **options: Any) -> Axes:
         """Draw one sub-image with a scale bar, for example as an inset.
 
         Parameters
@@ -418,7 +455,14 @@ class FigureMethods(MeaningMethods, LearningMethods):
 
     # Walk through the sites ----------------------------------------------------
 
-    def plot(self, navigator="auto", *args, color=None, image=None, **kwargs):
+    def plot(
+        self,
+        navigator: Any = "auto",
+        *args: Any,
+        color: str | None = None,
+        image: Any = None,
+        **kwargs: Any,
+    ) -> plots.SiteNavigator | None:
         """Plot the sub-images, with HyperSpy's navigator or with a map of the sites.
 
         Parameters
@@ -477,7 +521,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         _exploring.link(navigator, self.axes_manager)
         closing = []
 
-        def signal_closed():
+        def signal_closed() -> None:
             closing.append(True)
             navigator.close()
 
@@ -486,12 +530,14 @@ class FigureMethods(MeaningMethods, LearningMethods):
         window.signal_plot.events.closed.connect(signal_closed, [])
         return navigator
 
-    def _plot_upright(self, *args, **kwargs):
-        """HyperSpy's plot, which leaves the side of the first row to matplotlibrc."""
+    def _plot_upright(self, *args: Any, **kwargs: Any) -> None:
+        """HyperSpy's plot with the first row at the top, whatever matplotlibrc has."""
         with matplotlib.rc_context({"image.origin": "upper"}):
             super().plot(*args, **kwargs)
 
-    def explore(self, x="latent_0", y="latent_1", color="angle", *, image=None):
+    def explore(
+        self, x: str = "latent_0", y: str = "latent_1", color: str = "angle", *, image: Any = None
+    ) -> plots.Explorer:
         """Walk through the sites: map, scatter of two columns, and all about one site.
 
         The map and the scatter are linked: a click on either goes to a site, a path drawn around
@@ -550,11 +596,11 @@ class FigureMethods(MeaningMethods, LearningMethods):
         _exploring.link(explorer, self.axes_manager)
         return explorer
 
-    def _sites_to_explore(self):
+    def _sites_to_explore(self) -> None:
         site_points(self._sites_to_plot())  # of one image and one frame?
         self._check_site_axis()
 
-    def _details_of(self, site):
+    def _details_of(self, site: int) -> dict[str, Any]:
         """Sub-image, reconstruction and angle posterior of one site, for the explorer."""
         one = self.select_sites([site])
         one._rvae_model = self._rvae_model
@@ -582,14 +628,16 @@ class FigureMethods(MeaningMethods, LearningMethods):
 
     # What is passed to the plots -----------------------------------------------
 
-    def _registered_manifold(self, shape, limits):
-        """Sub-images over the first latents, in the frame in which the table's angles are 0."""
+    def _registered_manifold(
+        self, shape: tuple[int, int], limits: tuple[float, float]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Sub-images over the first latents, in the frame of angle 0 in the table."""
         manifold = self.get_rvae_manifold(shape, limits)
         values = [axis.axis for axis in manifold.axes_manager.navigation_axes]
         images = manifold.data if len(values) == 2 else manifold.data[None]
         return images, (values[1] if len(values) == 2 else np.zeros(1)), values[0]
 
-    def _image_to_plot(self, image):
+    def _image_to_plot(self, image: Any) -> np.ndarray | None:
         """Image as a 2-D array, None for none; of the images of a joined stack the one drawn."""
         if image is False:
             return None
@@ -607,7 +655,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
             data = data[self.sites["frame"][0]]
         return np.asarray(filled(data))
 
-    def _image_of_sites(self):
+    def _image_of_sites(self) -> Any:
         """The parent image; the one image or frame that all sites are in, if there is one."""
         image, sites = self.image, self.sites
         several = isinstance(image, list) or is_series(image)
@@ -619,10 +667,10 @@ class FigureMethods(MeaningMethods, LearningMethods):
         number = int(numbers[0])
         return image[number] if isinstance(image, list) else image.inav[number]
 
-    def _intensity_label(self):
+    def _intensity_label(self) -> str:
         return self.metadata.get_item("Signal.quantity") or "intensity"
 
-    def _extent_of_windows(self):
+    def _extent_of_windows(self) -> tuple[tuple[float, float, float, float], str]:
         """(left, right, bottom, top) of the windows on their axes, and the unit."""
         x, y = self.axes_manager.signal_axes
         left, top = x.offset - x.scale / 2, y.offset - y.scale / 2

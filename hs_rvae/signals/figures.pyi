@@ -1,12 +1,18 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
+
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 
+from hs_rvae import plots
+from hs_rvae.diagnostics import Diagnostics
 from hs_rvae.signals.learning import LearningMethods
 from hs_rvae.signals.meaning import MeaningMethods
 
@@ -15,7 +21,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         self,
         column: str,
         *,
-        image=None,
+        image: Any = None,
         frame: int | None = None,
         kind: str | None = None,
         cmap: str | Colormap | None = None,
@@ -27,14 +33,14 @@ class FigureMethods(MeaningMethods, LearningMethods):
         title: str | None = None,
         font_size: float | None = None,
         ax: Axes | None = None,
-    ): ...
+    ) -> Axes: ...
     def save_movie(
         self,
-        path,
-        column,
+        path: str | os.PathLike[str],
+        column: str,
         *,
-        image=None,
-        show_progressbar=None,
+        image: Any = None,
+        show_progressbar: bool | None = None,
         frames: Iterable[int] | None = None,
         fps: float = 5,
         dpi: float = 150,
@@ -46,13 +52,13 @@ class FigureMethods(MeaningMethods, LearningMethods):
         scale_bar: bool | str | None = None,
         colorbar: bool = True,
         font_size: float | None = None,
-    ): ...
+    ) -> Path: ...
     def plot_polar_map(
         self,
         angle: str = "angle",
         amplitude: str | None = "auto",
         *,
-        image=None,
+        image: Any = None,
         sign: int = 1,
         signed: bool | None = None,
         limits: Sequence[float] | None = None,
@@ -65,19 +71,19 @@ class FigureMethods(MeaningMethods, LearningMethods):
         title: str | None = None,
         font_size: float | None = None,
         ax: Axes | None = None,
-    ): ...
+    ) -> Axes: ...
     def plot_method_comparison(
         self,
         methods: Mapping[str, tuple[str, str]] | Sequence[str],
         color: str | Mapping[str, str] = "cluster",
         *,
-        image=None,
+        image: Any = None,
         maps: bool = True,
         contours: bool = True,
         cmap: str | Colormap | None = None,
         font_size: float | None = None,
-        figure: Figure | SubFigure | None = None,
-    ): ...
+        figure: Any = None,
+    ) -> Figure: ...
     def plot_angle_histogram(
         self,
         column: str = "angle",
@@ -91,7 +97,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         title: str | None = None,
         font_size: float | None = None,
         ax: Axes | None = None,
-    ): ...
+    ) -> Axes: ...
     def plot_scatter(
         self,
         x: str,
@@ -110,7 +116,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         title: str | None = None,
         font_size: float | None = None,
         ax: Axes | None = None,
-    ): ...
+    ) -> Axes: ...
     def plot_polar_scatter(
         self,
         x: str,
@@ -128,11 +134,11 @@ class FigureMethods(MeaningMethods, LearningMethods):
         title: str | None = None,
         font_size: float | None = None,
         ax: Axes | None = None,
-    ): ...
+    ) -> Axes: ...
     def plot_latent_space(
         self,
-        color="angle",
-        axes=(0, 1),
+        color: str | None = "angle",
+        axes: tuple[int | str, int | str] = (0, 1),
         *,
         contours: bool = True,
         kind: str | None = None,
@@ -145,12 +151,12 @@ class FigureMethods(MeaningMethods, LearningMethods):
         title: str | None = None,
         font_size: float | None = None,
         ax: Axes | None = None,
-    ): ...
+    ) -> Axes: ...
     def plot_rvae_manifold(
         self,
-        shape=(10, 10),
-        limits=(-2.0, 2.0),
-        axes=(0, 1),
+        shape: tuple[int, int] = (10, 10),
+        limits: tuple[float, float] = (-2.0, 2.0),
+        axes: tuple[int, int] = (0, 1),
         *,
         normalise: str = "common",
         intensity_limits: Sequence[float] | None = None,
@@ -161,25 +167,25 @@ class FigureMethods(MeaningMethods, LearningMethods):
         title: str | None = None,
         font_size: float | None = None,
         ax: Axes | None = None,
-    ): ...
+    ) -> Figure: ...
     def plot_rvae_history(
         self, *, title: str | None = None, font_size: float | None = None, ax: Any = None
-    ): ...
+    ) -> Figure: ...
     def plot_rvae_diagnostics(
         self,
-        diagnostics=None,
+        diagnostics: Diagnostics | None = None,
         *,
-        n_shuffles=30,
-        max_sites=1000,
-        random_state=None,
+        n_shuffles: int = 30,
+        max_sites: int = 1000,
+        random_state: int | np.random.Generator | None = None,
         cmap: str | Colormap | None = None,
         title: str | None = None,
         font_size: float | None = None,
         ax: Axes | None = None,
-    ): ...
+    ) -> Axes: ...
     def plot_cluster_means(
         self,
-        column="cluster",
+        column: str = "cluster",
         *,
         n_columns: int | None = None,
         cmap: str | Colormap = "gray",
@@ -187,15 +193,15 @@ class FigureMethods(MeaningMethods, LearningMethods):
         colorbar: bool = True,
         title: str | None = None,
         font_size: float | None = None,
-        figure: Figure | SubFigure | None = None,
-    ): ...
+        figure: Any = None,
+    ) -> Figure: ...
     def plot_cluster_metric(
         self, *, title: str | None = None, font_size: float | None = None, ax: Axes | None = None
-    ): ...
+    ) -> Axes: ...
     def plot_image(
         self,
         *,
-        image=None,
+        image: Any = None,
         region: Any = None,
         boxes: Iterable[Any] = (),
         percentiles: Sequence[float] = (0.5, 99.5),
@@ -204,10 +210,10 @@ class FigureMethods(MeaningMethods, LearningMethods):
         title: str | None = None,
         font_size: float | None = None,
         ax: Axes | None = None,
-    ): ...
+    ) -> Axes: ...
     def plot_sub_image(
         self,
-        site,
+        site: int,
         *,
         limits: Sequence[float] | None = None,
         disk: bool = False,
@@ -216,14 +222,25 @@ class FigureMethods(MeaningMethods, LearningMethods):
         title: str | None = None,
         font_size: float | None = None,
         ax: Axes | None = None,
-    ): ...
-    def plot(self, navigator="auto", *args, color=None, image=None, **kwargs): ...
-    def _plot_upright(self, *args, **kwargs): ...
-    def explore(self, x="latent_0", y="latent_1", color="angle", *, image=None): ...
-    def _sites_to_explore(self): ...
-    def _details_of(self, site): ...
-    def _registered_manifold(self, shape, limits): ...
-    def _image_to_plot(self, image): ...
-    def _image_of_sites(self): ...
-    def _intensity_label(self): ...
-    def _extent_of_windows(self): ...
+    ) -> Axes: ...
+    def plot(
+        self,
+        navigator: Any = "auto",
+        *args: Any,
+        color: str | None = None,
+        image: Any = None,
+        **kwargs: Any,
+    ) -> plots.SiteNavigator | None: ...
+    def _plot_upright(self, *args: Any, **kwargs: Any) -> None: ...
+    def explore(
+        self, x: str = "latent_0", y: str = "latent_1", color: str = "angle", *, image: Any = None
+    ) -> plots.Explorer: ...
+    def _sites_to_explore(self) -> None: ...
+    def _details_of(self, site: int) -> dict[str, Any]: ...
+    def _registered_manifold(
+        self, shape: tuple[int, int], limits: tuple[float, float]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
+    def _image_to_plot(self, image: Any) -> np.ndarray | None: ...
+    def _image_of_sites(self) -> Any: ...
+    def _intensity_label(self) -> str: ...
+    def _extent_of_windows(self) -> tuple[tuple[float, float, float, float], str]: ...

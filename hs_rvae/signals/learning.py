@@ -5,26 +5,45 @@
 They have HyperSpy's names. HyperSpy 2.5 changes the data in a decomposition; these methods do not.
 """
 
+from __future__ import annotations
+
 import inspect
 import logging
-from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from hyperspy.external.progressbar import progressbar
 
+from hs_rvae.checks import is_whole_number
+from hs_rvae.learning import clusters as _clusters
+from hs_rvae.learning import decomposition as _decomposition
+from hs_rvae.learning import embedding as _embedding
+from hs_rvae.learning import features as _features
+from hs_rvae.learning import number as _number
+from hs_rvae.learning.algorithms import column_stem, name_of
+from hs_rvae.learning.rows import sum_rows, summarise
 from hs_rvae.options import as_seed, own_copy, seeded
-from hs_rvae.progress import progressbar_wanted
-from hs_rvae.signals import cluster_results as _cluster_results
-from hs_rvae.signals import decomposing as _decomposing
+from hs_rvae.signals import learning_results as _results
 from hs_rvae.signals import sources as _sources
-from hs_rvae.signals.learning_results import mean_to_add
-from hs_rvae.signals.masks import flat_masks, site_mask, table_mask
+from hs_rvae.signals.decomposition import (
+    count_unmasked,
+    decompose_in_memory,
+    decompose_lazily,
+    is_of_hyperspy,
+)
+from hs_rvae.signals.masks import flat_masks, pixel_mask, rows_of, site_mask, table_mask
 from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.site_signal import SiteSignal
+
+if TYPE_CHECKING:
+    from hyperspy.signals import Signal2D
+
+    from hs_rvae.sites import SiteTable
 
 _logger = logging.getLogger(__name__)
 
 _OF_HYPERSPY = ("signal", "decomposition", "bss")
+# Columns that are written if the number of components is not given.
+_DEFAULT_COLUMNS = 10
 
 
 class LearningMethods(SiteSignal):
@@ -33,26 +52,26 @@ class LearningMethods(SiteSignal):
     @recorded
     def decomposition(
         self,
-        normalize_poissonian_noise=False,
-        algorithm=None,
-        output_dimension=None,
-        centre=None,
-        auto_transpose=True,
-        navigation_mask=None,
-        signal_mask=None,
-        var_array=None,
-        var_func=None,
-        reproject=None,
-        return_info=False,
-        print_info=False,
-        svd_solver=None,
+        normalize_poissonian_noise: Any = False,
+        algorithm: Any = None,
+        output_dimension: int | None = None,
+        centre: str | None = None,
+        auto_transpose: bool = True,
+        navigation_mask: Any = None,
+        signal_mask: Any = None,
+        var_array: np.ndarray | None = None,
+        var_func: Any = None,
+        reproject: str | None = None,
+        return_info: bool = False,
+        print_info: bool = False,
+        svd_solver: str | None = None,
         *,
-        random_state=None,
-        show_progressbar=None,
-        overwrite=False,
-        **kwargs,
-    ):
-        """Decompose the sub-images into a few factors, images too, that add up to them.
+        random_state: int | np.random.Generator | None = None,
+        show_progressbar: bool | None = None,
+        overwrite: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Decompose the sub-images into factor images and loadings.
 
         HyperSpy's :meth:`~hyperspy.api.signals.BaseSignal.decomposition`, with these differences:
         the data never change, integer data are taken (as float32 or float64), ``"PCA"``,
@@ -70,12 +89,12 @@ class LearningMethods(SiteSignal):
             again.
         algorithm : str or object, optional
             ``"PCA"`` (``"sklearn_pca"`` means the same): components of the deviations from the
-            mean sub-image. ``"SVD"`` (None): without subtracting the mean. ``"NMF"``: nothing
+            mean sub-image. ``"SVD"``, the default: without subtracting the mean. ``"NMF"``: nothing
             negative. ``"ORPCA"``, ``"ORNMF"``; in memory also ``"sparse_pca"``,
             ``"mini_batch_sparse_pca"``, ``"MLPCA"``, ``"RPCA"``. Or an estimator of
             scikit-learn with ``components_``, which stays as it is: a copy is fitted.
         output_dimension : int, optional
-            Number of components. None: all, of which the first ten become columns; lazy stacks
+            Number of components. If None, all, and the first ten become columns; lazy stacks
             need a number.
         centre : {None, "navigation", "signal"}
             What ``"SVD"`` subtracts first: the mean sub-image, or the mean of each one.
@@ -90,13 +109,13 @@ class LearningMethods(SiteSignal):
         print_info : bool
             Print what was done; it is logged in any case.
         svd_solver : str, optional
-            As in HyperSpy. None: HyperSpy's ``"auto"`` in memory; for lazy stacks exact, from one
-            matrix of all pixels (see Notes).
+            As in HyperSpy. If None, HyperSpy's ``"auto"`` in memory; for lazy stacks exact, from
+            one matrix of all pixels (see Notes).
         random_state : int, numpy.random.Generator or None
             Seed of algorithms and subsets that are random: the same seed gives the same result.
             NumPy's global generator is neither used nor changed.
         show_progressbar : bool, optional
-            Of lazy stacks. None follows HyperSpy's preference.
+            Progress bar for lazy stacks. If None, as HyperSpy's preference.
         overwrite : bool
             Whether columns of yours, or of another method, under these names are replaced.
         **kwargs
@@ -140,12 +159,10 @@ class LearningMethods(SiteSignal):
         >>> stack.get_decomposition_model().data.shape == stack.data.shape
         True
         """
-        from hs_rvae import decomposition as rooms
-
-        normalize_poissonian_noise, algorithm, output_dimension = _decomposing.sorted_out(
+        normalize_poissonian_noise, algorithm, output_dimension = _decomposition.sort_arguments(
             normalize_poissonian_noise, algorithm, output_dimension
         )
-        rooms.check_algorithm(algorithm, self._lazy)
+        _decomposition.check_algorithm(algorithm, self._lazy)
         if isinstance(algorithm, str) and algorithm == "sklearn_pca":
             algorithm = "PCA"
         seed = None if random_state is None else as_seed(random_state)
@@ -160,42 +177,52 @@ class LearningMethods(SiteSignal):
         }
         given = {"var_array": var_array, "var_func": var_func, "svd_solver": svd_solver}
         options |= {name: value for name, value in given.items() if value is not None}
-        by_hyperspy = self._lazy and _decomposing.is_of_hyperspy(self, algorithm, options, kwargs)
-        own = inspect.signature(self.decomposition).parameters
-        rooms.check_options(algorithm, kwargs, self._lazy, by_hyperspy, svd_solver, own)
-        stem, sites = rooms.column_stem(algorithm), self.sites
+        by_hyperspy = self._lazy and is_of_hyperspy(self, algorithm, options, kwargs)
+        verb_options = inspect.signature(self.decomposition).parameters
+        _decomposition.check_options(
+            algorithm, kwargs, self._lazy, by_hyperspy, svd_solver, verb_options
+        )
+        stem, sites = column_stem(algorithm), self.sites
         if sites is not None:
             numbered = sites.numbered(stem)
             sites.check_free(numbered, "stack.decomposition", "decomposition", overwrite)
-        _decomposing.check_decomposition(algorithm, options, svd_solver, self._lazy)
+        _decomposition.check_pretreatment(algorithm, options, svd_solver, self._lazy)
         masks = flat_masks(self, navigation_mask, signal_mask)
-        counts = _decomposing.count_unmasked(self.axes_manager, masks)
-        rooms.check_dimension(output_dimension, *counts)
+        counts = count_unmasked(self.axes_manager, masks)
+        _decomposition.check_dimension(output_dimension, *counts)
         if self._lazy:
-            info = _decomposing.decompose_lazily(
+            info = decompose_lazily(
                 self, algorithm, masks, options, by_hyperspy, seed, show_progressbar, kwargs
             )
         else:
-            info = _decomposing.decompose_in_memory(self, algorithm, masks, options, seed, kwargs)
+            info = decompose_in_memory(self, algorithm, masks, options, seed, kwargs)
         results = self.learning_results
         _logger.info(
             "%s: %d components of %d sites, %d pixels each.",
-            _decomposing.name_of(algorithm), results.factors.shape[1], *counts,
+            name_of(algorithm), results.factors.shape[1], *counts,
         )  # fmt: skip
-        _decomposing.write_loadings(sites, results.loadings, stem, output_dimension)
+        loadings = results.loadings
+        if sites is not None and loadings is not None and not np.iscomplexobj(loadings):
+            count = None if output_dimension else _DEFAULT_COLUMNS
+            _write_numbered(sites, stem, np.asarray(loadings[:, :count]), "decomposition")
         return info
 
-    def _hyperspy_decomposition(self, **options):
-        """HyperSpy's own, which changes the data: for copies."""
+    def _hyperspy_decomposition(self, **options: Any) -> Any:
+        """HyperSpy's own decomposition, for copies, because it changes the data."""
         return super().decomposition(**options)
 
-    def get_decomposition_model(self, components=None, chunks="auto", lazy_output=None):
-        """Sub-images as some components of the decomposition, and the mean, make them.
+    def get_decomposition_model(
+        self,
+        components: int | list[int] | None = None,
+        chunks: Any = "auto",
+        lazy_output: bool | None = None,
+    ) -> Any:
+        """Reconstruct the sub-images from selected components, and the mean.
 
         Parameters
         ----------
         components : int or list of int, optional
-            So many components, or these; None = all.
+            Number of components, or the numbers of some. If None, all.
         chunks, lazy_output
             As in HyperSpy.
 
@@ -215,7 +242,7 @@ class LearningMethods(SiteSignal):
         results = self.learning_results
         if results.factors is None:
             raise RuntimeError("No decomposition yet: call stack.decomposition('PCA').")
-        mean, kept = mean_to_add(results, self.axes_manager), results.mean
+        mean, kept = _results.mean_to_add(results, self.axes_manager), results.mean
         # HyperSpy 2.5 takes any mean for one value per site.
         results.mean = None
         try:
@@ -230,19 +257,19 @@ class LearningMethods(SiteSignal):
     @recorded
     def embedding(
         self,
-        algorithm="tsne",
-        source=None,
-        output_dimension=2,
+        algorithm: Any = "tsne",
+        source: str | list[str] | None = None,
+        output_dimension: int = 2,
         *,
-        max_sites=None,
-        number_of_components=None,
-        navigation_mask=None,
-        random_state=None,
-        n_jobs=None,
-        return_info=False,
-        overwrite=False,
-        **kwargs,
-    ):
+        max_sites: int | None = None,
+        number_of_components: int | None = None,
+        navigation_mask: Any = None,
+        random_state: int | np.random.Generator | None = None,
+        n_jobs: int | None = None,
+        return_info: bool = False,
+        overwrite: bool = False,
+        **kwargs: Any,
+    ) -> Any:
         """Place the sites in a plane so that similar ones are close.
 
         Writes the columns ``tsne_0``, ``tsne_1`` (``mds_0`` ..., ``isomap_0`` ...). Unlike a
@@ -257,22 +284,22 @@ class LearningMethods(SiteSignal):
             What sites are compared by. ``"signal"``: the sub-images, by their first 50 principal
             components. ``"decomposition"``: loadings of the last decomposition. ``"rvae"``: the
             content latents. The stem of numbered columns (``"pca"``), or a list of columns, each
-            divided by its standard deviation, angles as cosine and sine. None: the
-            decomposition if there is one, else the sub-images.
+            divided by its standard deviation, angles as cosine and sine. If None, the
+            decomposition if there is one; otherwise the sub-images.
         output_dimension : int
             Number of columns; an estimator has its own.
         max_sites : int, optional
             Sites that are fitted: a random subset if there are more; the others are placed
-            afterwards. None: 50,000 for t-SNE, 1,500 for MDS, 4,000 for Isomap.
+            afterwards. If None, 50,000 for t-SNE, 1,500 for MDS, 4,000 for Isomap.
         number_of_components : int, optional
-            Of the decomposition. None: all that were asked for.
+            Number of components of the decomposition. If None, all that were asked for.
         navigation_mask : numpy.ndarray of bool, shape (n_sites,), or BaseSignal, optional
             True = excluded: NaN in the columns.
         random_state : int, numpy.random.Generator or None
             Seed of the subset and of the algorithm: the same seed gives the same coordinates.
             NumPy's global generator is neither used nor changed.
         n_jobs : int, optional
-            Threads. None: all.
+            Number of threads. If None, all.
         return_info : bool
             Return the fitted estimator.
         overwrite : bool
@@ -287,8 +314,8 @@ class LearningMethods(SiteSignal):
         Raises
         ------
         ValueError
-            If the algorithm or source is unknown, or has not been computed; the message says
-            which call makes it. If there are fewer than 4 sites, or a column that is not an
+            If the algorithm or source is unknown, or has not been computed; the message names
+            the call for it. If there are fewer than 4 sites, or a column that is not an
             embedding's would be replaced.
         KeyError
             If a column of a list is missing.
@@ -303,7 +330,7 @@ class LearningMethods(SiteSignal):
         t-SNE is openTSNE's where it is installed, which grows with the number of sites; else
         scikit-learn's, which cannot place new sites. MDS places new sites where their distances
         to the fitted ones are kept best; Isomap by scikit-learn's own transform. Both compare all
-        pairs of the fitted sites; the log says what that takes.
+        pairs of the fitted sites; the log has the memory for that.
 
         Examples
         --------
@@ -314,15 +341,12 @@ class LearningMethods(SiteSignal):
         >>> stack.sites[["isomap_0", "isomap_1"]].shape == (len(stack.sites), 2)
         True
         """
-        from hs_rvae.decomposition import column_stem
-        from hs_rvae.embedding import check_options, embed
-
-        own = inspect.signature(self.embedding).parameters
-        check_options(algorithm, kwargs, output_dimension, max_sites, own)
+        verb_options = inspect.signature(self.embedding).parameters
+        _embedding.check_options(algorithm, kwargs, output_dimension, max_sites, verb_options)
         table = self.sites
         if table is None:
             raise ValueError(
-                "An embedding is written into the site table, and this stack has none: make it "
+                "An embedding is written into the site table, which this stack lacks: make it "
                 "with SubImageStack.from_positions."
             )
         stem = column_stem(algorithm)
@@ -330,23 +354,22 @@ class LearningMethods(SiteSignal):
         if source is None:
             source = "signal" if self.learning_results.loadings is None else "decomposition"
         mask = table_mask(table, navigation_mask)
-        # An estimator brings its own seed: what it is given should not vary either.
+        # An estimator has its own seed: its input must not vary either.
         own_seed = random_state is None and not isinstance(algorithm, str)
         seed = 0 if own_seed else as_seed(random_state)
         if isinstance(source, str) and source == "signal":
-            values = _sources.pixel_scores(self, seed)
+            values = _features.pixel_scores(rows_of(self), seed)
         elif isinstance(source, str) and source == "decomposition":
-            values = _sources.loadings_features(
-                self.learning_results, number_of_components, "source"
-            )
+            results = self.learning_results
+            values = _sources.loadings_features(results, number_of_components, "source")
         else:
-            values = _sources.table_features(self, source, "source")[0]
+            values = _sources.table_features(self, source, "source")
         good = np.isfinite(values).all(1)
         if mask is not None:
             good &= ~mask
         if not good.any():
             raise ValueError(f"source={source!r}: no site is left; all are masked or undefined.")
-        found = embed(
+        found = _embedding.embed(
             np.ascontiguousarray(values[good]),
             algorithm,
             output_dimension,
@@ -357,13 +380,10 @@ class LearningMethods(SiteSignal):
         )
         full = np.full((len(table), found.coordinates.shape[1]), np.nan)
         full[good] = found.coordinates
-        columns = {f"{stem}_{i}": full[:, i] for i in range(full.shape[1])}
-        gone = [name for name in table.numbered(stem) if name not in columns]
-        table.set_many(columns, dict.fromkeys(columns, ""), writer="embedding", remove=gone)
         self.metadata.set_item(
             _sources.EMBEDDING,
             {
-                "columns": list(columns),
+                "columns": _write_numbered(table, stem, full, "embedding"),
                 "method": found.method,
                 "source": source if isinstance(source, str) else list(source),
             },
@@ -373,29 +393,29 @@ class LearningMethods(SiteSignal):
     @recorded
     def cluster_analysis(
         self,
-        cluster_source=None,
-        source_for_centers=None,
-        preprocessing=None,
-        preprocessing_kwargs=None,
-        number_of_components=None,
-        navigation_mask=None,
-        signal_mask=None,
-        algorithm=None,
-        return_info=False,
+        cluster_source: Any = None,
+        source_for_centers: Any = None,
+        preprocessing: Any = None,
+        preprocessing_kwargs: dict[str, Any] | None = None,
+        number_of_components: int | None = None,
+        navigation_mask: Any = None,
+        signal_mask: Any = None,
+        algorithm: Any = None,
+        return_info: bool = False,
         *,
-        n_clusters="auto",
-        covariance_type="auto",
-        max_clusters=10,
-        column="cluster",
-        random_state=None,
-        overwrite=False,
-        **kwargs,
-    ):
+        n_clusters: Any = "auto",
+        covariance_type: str = "auto",
+        max_clusters: int = 10,
+        column: str = "cluster",
+        random_state: int | np.random.Generator | None = None,
+        overwrite: bool = False,
+        **kwargs: Any,
+    ) -> Any:
         """Group the sites into clusters.
 
         Writes the column ``cluster``: 0 is the largest cluster, -1 are sites that are masked or
         have no finite values. ``cluster_probability`` is the probability of the label where the
-        algorithm knows one (mixtures, HDBSCAN), else NaN. HyperSpy's
+        algorithm gives one (mixtures, HDBSCAN); otherwise NaN. HyperSpy's
         :meth:`~hyperspy.api.signals.BaseSignal.cluster_analysis` with more sources and
         algorithms; ``get_cluster_labels``, ``get_cluster_signals``, ``plot_cluster_results``
         work on the last analysis.
@@ -407,10 +427,10 @@ class LearningMethods(SiteSignal):
             loadings of the last decomposition. ``"embedding"``: the last embedding.
             ``"signal"``: the pixels. ``"bss"`` or a signal as in HyperSpy. The stem of numbered
             columns, for example ``"tsne"``, or a list of columns such as
-            ``["latent_0", "angle"]``. None: the first of ``"rvae"``, ``"decomposition"`` and
-            ``"signal"`` that there is.
+            ``["latent_0", "angle"]``. If None, the first available of ``"rvae"``,
+            ``"decomposition"`` and ``"signal"``.
         source_for_centers : str or BaseSignal, optional
-            What the mean of a cluster is made of. None: as in HyperSpy the `cluster_source`, of
+            Source of the mean of a cluster. If None, as in HyperSpy the `cluster_source`; for
             latents, embeddings and columns the sub-images.
         preprocessing : {"standard", "norm", "minmax"}, object or None
             Scaling as in HyperSpy. Without it, columns that are listed are divided each by its
@@ -418,25 +438,26 @@ class LearningMethods(SiteSignal):
             components of one space (latents, loadings, embeddings, pixels) keep their relative
             size.
         preprocessing_kwargs : dict, optional
+            Options of a scaling that is named.
         number_of_components : int, optional
-            Of the decomposition. None: all that were asked for.
+            Number of components of the decomposition. If None, all that were asked for.
         navigation_mask : numpy.ndarray of bool, shape (n_sites,), or BaseSignal, optional
             True = excluded.
         signal_mask : numpy.ndarray of bool, optional
-            Pixels that do not count, of ``"signal"`` or a signal.
+            Pixels of ``"signal"`` or a signal that do not count.
         algorithm : str or object, optional
             ``"gmm"`` (mixture of Gaussians), ``"bayesian_gmm"`` (`n_clusters` is the most),
             ``"kmeans"``, ``"minibatchkmeans"``, ``"agglomerative"``, ``"spectralclustering"``,
             ``"hdbscan"`` (finds the number itself), or an estimator of scikit-learn, which stays
-            as it is: a copy is fitted. None: ``"kmeans"`` for HyperSpy's sources, ``"gmm"`` for
+            as it is: a copy is fitted. If None, ``"kmeans"`` for HyperSpy's sources, ``"gmm"`` for
             the others.
         return_info : bool
             Return the fitted estimator.
         n_clusters : int or "auto"
-            "auto": by the Bayesian information criterion for ``"gmm"``, else by the silhouette,
-            up to `max_clusters`. Not used by an estimator object.
+            "auto": by the Bayesian information criterion for ``"gmm"``, by the silhouette
+            for others, up to `max_clusters`. Not used by an estimator object.
         covariance_type : {"auto", "full", "tied", "diag", "spherical"}
-            Of mixtures. "auto": full up to 16 features, else diagonal.
+            Covariance of mixtures. "auto": full up to 16 features, diagonal beyond.
         max_clusters : int
         column : str
             Name of the column, to keep several analyses; probabilities go to
@@ -456,7 +477,7 @@ class LearningMethods(SiteSignal):
         Raises
         ------
         ValueError
-            If a source has not been computed (the message says which call makes it), there are
+            If a source has not been computed (the message names the call for it), there are
             fewer than 2 sites or fewer than clusters, all sites are alike, an algorithm is
             unknown, or a column that is not of clusters would be replaced.
         KeyError
@@ -483,86 +504,151 @@ class LearningMethods(SiteSignal):
         >>> sorted(set(stack.sites["cluster"].tolist()))
         [0, 1, 2, 3]
         """
-        from hs_rvae import clustering as rooms
-
-        if self.sites is not None:
+        table = self.sites
+        if table is not None:
             columns = (column, f"{column}_probability")
-            self.sites.check_free(columns, "stack.cluster_analysis", "cluster_analysis", overwrite,
-                                  "name another, column=...")  # fmt: skip
+            table.check_free(columns, "stack.cluster_analysis", "cluster_analysis", overwrite,
+                             "name another, column=...")  # fmt: skip
         cluster_source = _sources.first_source(self, cluster_source)
-        algorithm = _algorithm_for(cluster_source, algorithm)
-        rooms.check_algorithm(
-            algorithm, kwargs, inspect.signature(self.cluster_analysis).parameters
-        )
-        rooms.check_preprocessing(preprocessing, preprocessing_kwargs)
-        # An estimator brings its own seed.
+        of_hyperspy = _sources.is_of_hyperspy(cluster_source, *_OF_HYPERSPY)
+        if algorithm is None:
+            algorithm = "kmeans" if of_hyperspy else "gmm"
+        verb_options = inspect.signature(self.cluster_analysis).parameters
+        _clusters.check_algorithm(algorithm, kwargs, verb_options)
+        _features.check_preprocessing(preprocessing, preprocessing_kwargs)
+        # An estimator has its own seed.
         own_seed = random_state is None and not isinstance(algorithm, str)
         seed = None if own_seed else as_seed(random_state)
-        if isinstance(cluster_source, str) and cluster_source == "signal" and self._lazy:
-            found = _cluster_results.cluster_pixels_lazily(
-                self, algorithm, n_clusters, navigation_mask, signal_mask, seed, kwargs
+        if self._lazy and _sources.is_of_hyperspy(cluster_source, "signal"):
+            values, good, found = self._cluster_pixels_lazily(
+                algorithm, n_clusters, navigation_mask, signal_mask, seed, kwargs
             )
-            scaled, good, estimator = found
-            centres_of = source_for_centers or "signal"
         else:
-            features, own = _sources.cluster_features(
-                self, cluster_source, number_of_components, navigation_mask, signal_mask
+            values, good = self._cluster_values(
+                cluster_source, number_of_components, navigation_mask, signal_mask,
+                preprocessing, preprocessing_kwargs, seed,
+            )  # fmt: skip
+            n_clusters = self._number_for(
+                algorithm, n_clusters, values, covariance_type, max_clusters, seed
             )
-            good = np.isfinite(features).all(1) if features.dtype.kind == "f" else None
-            good = np.ones(len(features), bool) if good is None else good
-            mask = site_mask(self, navigation_mask)
-            if mask is not None:
-                good &= ~mask
-            said = f"cluster_source={cluster_source!r}" if own else "cluster_source"
-            rooms.check_features(features[good], said)
-            scaled = self._scaled(features[good], preprocessing, preprocessing_kwargs, seed)
-            n_clusters = _cluster_results.number_for(
-                self.learning_results,
-                algorithm,
-                n_clusters,
-                scaled,
-                covariance_type,
-                max_clusters,
-                seed,
-            )
-            rooms.say_cost(algorithm, len(scaled))
-            estimator = rooms.make_estimator(
-                algorithm,
-                n_clusters,
-                n_features=scaled.shape[1],
-                covariance_type=covariance_type,
-                random_state=seed,
-                **kwargs,
-            )
-            with seeded(as_seed(seed)):
-                estimator.fit(scaled)
-            centres_of = source_for_centers or ("signal" if own else cluster_source)
-        _cluster_results.store_clusters(
-            self, estimator, algorithm, scaled, good, centres_of, number_of_components
+            _clusters.log_cost(algorithm, len(values))
+            options: dict[str, Any] = {"covariance_type": covariance_type, "random_state": seed}
+            found = _clusters.cluster(values, algorithm, n_clusters, **options | kwargs)
+        centres_of = source_for_centers or (cluster_source if of_hyperspy else "signal")
+        _results.store_clusters(
+            self, found, algorithm, values, good, centres_of, number_of_components
         )
-        if self.sites is not None:
-            _cluster_results.write_clusters(self.sites, estimator, good, column)
-        return estimator.estimator if return_info else None
+        if table is not None:
+            _write_clusters(table, found, good, column)
+        return found.estimator if return_info else None
+
+    def _cluster_values(
+        self,
+        source: Any,
+        number_of_components: int | None,
+        navigation_mask: Any,
+        signal_mask: Any,
+        preprocessing: Any,
+        preprocessing_kwargs: dict[str, Any] | None,
+        seed: int | None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Scaled features of the sites that can be clustered, and a mask of these sites."""
+        mask = site_mask(self, navigation_mask)
+        features = _sources.cluster_features(self, source, number_of_components, signal_mask, seed)
+        good = np.isfinite(features).all(1)
+        if mask is not None:
+            good &= ~mask
+        values = features[good]
+        label = "a signal" if hasattr(source, "axes_manager") else repr(source)
+        alike = len(values) > 0 and bool((values == values[0]).all())
+        _features.check_features(len(values), alike, f"cluster_source={label}")
+        if preprocessing is not None and not isinstance(preprocessing, str):
+            preprocessing = own_copy(preprocessing, "preprocessing", seed)
+        with seeded(as_seed(seed)):
+            values = self._scale_data_for_clustering(values, preprocessing, preprocessing_kwargs)
+        return values, good
+
+    def _cluster_pixels_lazily(
+        self,
+        algorithm: Any,
+        n_clusters: Any,
+        navigation_mask: Any,
+        signal_mask: Any,
+        seed: int | None,
+        kwargs: dict[str, Any],
+    ) -> tuple[Any, np.ndarray, _clusters.Clusters]:
+        """Rows in dask that can be clustered, a mask of these sites, and their clusters."""
+        if not isinstance(algorithm, str) or algorithm not in ("kmeans", "minibatchkmeans"):
+            raise NotImplementedError(
+                f"algorithm={name_of(algorithm)!r} needs all pixels of all sites at once, which a "
+                "lazy stack does not hold: call stack.decomposition('PCA', output_dimension=8) "
+                "and take cluster_source='decomposition', or algorithm='minibatchkmeans'."
+            )
+        _clusters.check_algorithm("minibatchkmeans", kwargs)
+        rows = rows_of(self, (None, pixel_mask(self, signal_mask)))
+        mask = site_mask(self, navigation_mask)
+        summary = summarise(rows)
+        good = np.ones(len(rows), bool) if mask is None else ~mask
+        good[summary.bad_rows] = False
+        n_sites = int(good.sum())
+        _features.check_features(n_sites, summary.constant, "cluster_source='signal'")
+        if isinstance(n_clusters, str):
+            raise ValueError(
+                f"n_clusters={n_clusters!r}: give a number for the pixels of a lazy stack, for "
+                "example that of estimate_number_of_clusters('signal', metric='elbow')."
+            )
+        _clusters.check_number(n_clusters, n_sites)
+        rows = rows if good.all() else rows[np.flatnonzero(good)]
+        return rows, good, _clusters.cluster_blocks(rows, n_clusters, seed, **kwargs)
+
+    def _number_for(
+        self,
+        algorithm: Any,
+        n_clusters: Any,
+        values: np.ndarray,
+        covariance_type: str,
+        max_clusters: int,
+        seed: int | None,
+    ) -> int | None:
+        """Number of clusters that is given, or estimated; None if the algorithm finds it."""
+        if not isinstance(algorithm, str) or algorithm == "hdbscan":
+            return None
+        if not isinstance(n_clusters, str) or n_clusters != "auto":
+            _clusters.check_number(n_clusters, len(values))
+            return n_clusters
+        if algorithm == "bayesian_gmm":
+            return min(max_clusters, len(values))
+        found = _number.estimate_number(
+            values,
+            algorithm,
+            "bic" if algorithm == "gmm" else "silhouette",
+            max_clusters=max_clusters,
+            covariance_type=covariance_type,
+            random_state=seed,
+        )
+        _results.store_metric(self.learning_results, found)
+        _logger.info("%d clusters, by %s.", found.best, found.metric)
+        return found.best
 
     def estimate_number_of_clusters(
         self,
-        cluster_source=None,
-        max_clusters=10,
-        preprocessing=None,
-        preprocessing_kwargs=None,
-        number_of_components=None,
-        navigation_mask=None,
-        signal_mask=None,
-        algorithm=None,
-        metric=None,
-        n_ref=4,
-        show_progressbar=None,
+        cluster_source: Any = None,
+        max_clusters: int = 10,
+        preprocessing: Any = None,
+        preprocessing_kwargs: dict[str, Any] | None = None,
+        number_of_components: int | None = None,
+        navigation_mask: Any = None,
+        signal_mask: Any = None,
+        algorithm: str | None = None,
+        metric: str | None = None,
+        n_ref: int = 4,
+        show_progressbar: bool | None = None,
         *,
-        covariance_type="auto",
-        random_state=None,
-        **kwargs,
-    ):
-        """Estimate how many clusters there are; :meth:`plot_cluster_metric` draws the curve.
+        covariance_type: str = "auto",
+        random_state: int | np.random.Generator | None = None,
+        **kwargs: Any,
+    ) -> int:
+        """Estimate the number of clusters; :meth:`plot_cluster_metric` draws the curve.
 
         Parameters
         ----------
@@ -571,18 +657,18 @@ class LearningMethods(SiteSignal):
         navigation_mask, signal_mask
             As in :meth:`cluster_analysis`.
         max_clusters : int
-            The most that are tried.
+            The largest number that is tried.
         algorithm : str, optional
-            None: ``"gmm"`` for ``"bic"`` and ``"aic"``, else ``"kmeans"``.
+            If None, ``"gmm"`` for ``"bic"`` and ``"aic"``, ``"kmeans"`` for the others.
         metric : {"bic", "aic", "silhouette", "gap", "elbow"}, optional
             ``"bic"``, ``"aic"``: lowest information criterion of a mixture of Gaussians.
             ``"silhouette"``: how much nearer a site is to its own cluster than to the next.
             ``"gap"``: against sites spread evenly. ``"elbow"``: bend of the summed squared
-            distances. None: ``"bic"``, or ``"gap"`` if another algorithm is named.
+            distances. If None, ``"bic"``, or ``"gap"`` if another algorithm is named.
         n_ref : int
             Reference sets of ``"gap"``.
         show_progressbar : bool, optional
-            None follows HyperSpy's preference.
+            If None, as HyperSpy's preference.
         covariance_type, random_state, **kwargs
             As in :meth:`cluster_analysis`.
 
@@ -608,10 +694,7 @@ class LearningMethods(SiteSignal):
         >>> stack.estimate_number_of_clusters("rvae", metric="bic")  # doctest: +SKIP
         5
         """
-        from hs_rvae import clustering as rooms
-
-        whole = isinstance(max_clusters, int | np.integer) and not isinstance(max_clusters, bool)
-        if not whole or max_clusters < 2:
+        if not is_whole_number(max_clusters, 2):
             raise ValueError(
                 f"max_clusters={max_clusters!r}: The max number of clusters, max_clusters, must be "
                 "specified and be >= 2."
@@ -620,46 +703,35 @@ class LearningMethods(SiteSignal):
             metric = "bic" if algorithm in (None, "gmm") else "gap"
         if algorithm is None:
             algorithm = "gmm" if metric in ("bic", "aic") else "kmeans"
-        counted = [name for name in rooms.ALGORITHMS if name != "hdbscan"]
+        counted = [name for name in _clusters.ALGORITHMS if name != "hdbscan"]
         if not isinstance(algorithm, str) or algorithm not in counted:
             raise ValueError(
                 "Estimate number of clusters only works with supported clustering algorithms, not "
                 f"{algorithm!r}: {', '.join(map(repr, counted))}."
             )
-        rooms.check_algorithm(
-            algorithm, kwargs, inspect.signature(self.estimate_number_of_clusters).parameters
-        )
-        rooms.check_preprocessing(preprocessing, preprocessing_kwargs, names_only=True)
+        verb_options = inspect.signature(self.estimate_number_of_clusters).parameters
+        _clusters.check_algorithm(algorithm, kwargs, verb_options)
+        _features.check_preprocessing(preprocessing, preprocessing_kwargs, names_only=True)
         seed = as_seed(random_state)
-        cluster_source = _sources.first_source(self, cluster_source)
-        features, _ = _sources.cluster_features(
-            self, cluster_source, number_of_components, navigation_mask, signal_mask, seed
-        )
-        good = np.isfinite(features).all(1)
-        mask = site_mask(self, navigation_mask)
-        good = good if mask is None else good & ~mask
-        rooms.check_features(features[good], f"cluster_source={cluster_source!r}")
-        scaled = self._scaled(features[good], preprocessing, preprocessing_kwargs, seed)
-        found = rooms.estimate_number(
-            scaled,
+        values, _ = self._cluster_values(
+            _sources.first_source(self, cluster_source), number_of_components, navigation_mask,
+            signal_mask, preprocessing, preprocessing_kwargs, seed,
+        )  # fmt: skip
+        found = _number.estimate_number(
+            values,
             algorithm,
             metric,
             max_clusters=max_clusters,
             n_ref=n_ref,
             covariance_type=covariance_type,
             random_state=seed,
-            progress=partial(
-                progressbar,
-                disable=not progressbar_wanted(show_progressbar),
-                leave=True,
-                desc="Clusters",
-            ),
+            show_progressbar=show_progressbar,
             **kwargs,
         )
-        _cluster_results.store_metric(self.learning_results, found)
+        _results.store_metric(self.learning_results, found)
         return found.best
 
-    def get_cluster_means(self, column="cluster"):
+    def get_cluster_means(self, column: str = "cluster") -> Signal2D:
         """Mean sub-image of each cluster, or of each value of any column of labels.
 
         Parameters
@@ -703,7 +775,7 @@ class LearningMethods(SiteSignal):
                 f"column={column!r}: all sites are undefined (-1): take another column."
             )
         members = np.stack([values == label for label in labels])
-        means = _cluster_results.sums_of(self, members) / counts[:, None]
+        means = sum_rows(rows_of(self), members) / counts[:, None]
         shape = self.axes_manager._signal_shape_in_array
         axes = [{"name": "cluster", "size": len(labels), "navigate": True}]
         axes += [
@@ -718,18 +790,22 @@ class LearningMethods(SiteSignal):
         )
         return signal
 
-    def _scaled(self, features, preprocessing, options, seed):
-        """Features as HyperSpy scales them; an estimator of the caller's stays as it is."""
-        if preprocessing is not None and not isinstance(preprocessing, str):
-            preprocessing = own_copy(preprocessing, "preprocessing", seed)
-        with seeded(as_seed(seed)):
-            return self._scale_data_for_clustering(features, preprocessing, options)
+
+def _write_numbered(sites: SiteTable, stem: str, values: np.ndarray, writer: str) -> list[str]:
+    """Write columns stem_0, stem_1 ... in place of all earlier ones; returns their names."""
+    columns = {f"{stem}_{i}": column for i, column in enumerate(values.T)}
+    stale = [name for name in sites.numbered(stem) if name not in columns]
+    sites.set_many(columns, dict.fromkeys(columns, ""), writer=writer, remove=stale)
+    return list(columns)
 
 
-def _algorithm_for(source, algorithm):
-    if algorithm is not None:
-        return algorithm
-    of_hyperspy = hasattr(source, "axes_manager") or (
-        isinstance(source, str) and source in _OF_HYPERSPY
-    )
-    return "kmeans" if of_hyperspy else "gmm"
+def _write_clusters(
+    sites: SiteTable, found: _clusters.Clusters, good: np.ndarray, column: str
+) -> None:
+    """Write labels and their probabilities; sites that were not clustered get -1 and NaN."""
+    labels, probabilities = np.full(len(good), -1), np.full(len(good), np.nan)
+    labels[good], probabilities[good] = found.labels, found.probabilities
+    values = {column: labels, f"{column}_probability": probabilities}
+    sites.set_many(values, dict.fromkeys(values, ""), writer="cluster_analysis")
+    if (labels < 0).any():
+        _logger.info("%d sites are in no cluster (-1).", (labels < 0).sum())

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""HyperSpy's ``learning_results``: how they follow the sites, and what is filled in.
+"""HyperSpy's ``learning_results``: they are filled in here, and made to follow the sites.
 
-The one place that touches how they are kept. HyperSpy (2.4, 2.5) drops them when sites are chosen,
+No other module touches their attributes. HyperSpy (2.4, 2.5) drops them when sites are chosen,
 keeps them unchanged when a stack is cropped in place, and leaves dask arrays in them after lazy
 loading.
 """
@@ -15,15 +15,24 @@ import numpy as np
 from hyperspy.learn import LearningResults
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from hs_rvae.decomposition.streaming import Components
+from hs_rvae.learning import clusters as _clusters
+from hs_rvae.learning.algorithms import name_of
+from hs_rvae.learning.rows import sum_rows
+from hs_rvae.signals.masks import rows_of
+from hs_rvae.signals.sources import hyperspy_features, is_of_hyperspy
 
-# With one row, or one column, per site.
+if TYPE_CHECKING:
+    from hs_rvae.learning.number import NumberOfClusters
+    from hs_rvae.learning.streaming import Components
+    from hs_rvae.signals.site_signal import SiteSignal
+
+# Results with one row, or one column, per site.
 _ROWS = ("loadings", "bss_loadings", "navigation_mask")
 # Sums and centres of clusters hold for the sites that they were made from.
 _OF_CLUSTERS = tuple(name for name in vars(LearningResults) if name.startswith("cluster_"))
 _OF_CLUSTERS += ("number_of_clusters", "estimated_number_of_clusters")
-_MORE_OF_CLUSTERS = (
+_BY_CLUSTER = (
+    "cluster_labels",
     "cluster_sum_signals",
     "cluster_centroid_signals",
     "cluster_distances",
@@ -45,7 +54,7 @@ def results_of_sites(results: LearningResults, rows: NDArray[Any]) -> LearningRe
     hyperspy.learn.LearningResults
     """
     kept = LearningResults()
-    skipped = _OF_CLUSTERS + _MORE_OF_CLUSTERS
+    skipped = _OF_CLUSTERS + _BY_CLUSTER
     for name, value in vars(results).items():
         if name in skipped or value is None:
             continue
@@ -59,8 +68,7 @@ def results_of_sites(results: LearningResults, rows: NDArray[Any]) -> LearningRe
 def decomposition_results(
     components: Components,
     algorithm: str,
-    centre: str | None,
-    output_dimension: int,
+    output_dimension: int | None,
     masks: tuple[Any, Any],
     axes: Any,
 ) -> LearningResults:
@@ -69,10 +77,10 @@ def decomposition_results(
     Parameters
     ----------
     components : Components
-        Of the sites and pixels that are not masked.
+        Components of the sites and pixels that are not masked.
     algorithm : str
-    centre : str or None
-    output_dimension : int
+    output_dimension : int or None
+        If None, the number of factors.
     masks : tuple of numpy.ndarray of bool or None
         Flat masks of sites and of pixels, True = excluded.
     axes : hyperspy.axes.AxesManager
@@ -86,9 +94,9 @@ def decomposition_results(
     results.factors = _expanded(components.factors, pixels)
     results.loadings = _expanded(components.loadings, sites)
     results.mean = components.mean
-    results.centre = centre
+    results.centre = None if components.mean is None else "navigation"
     results.decomposition_algorithm = algorithm
-    results.output_dimension = output_dimension
+    results.output_dimension = output_dimension or components.factors.shape[1]
     results.poissonian_noise_normalized = False
     results.unfolded = False
     if components.explained_variance is not None:
@@ -114,8 +122,77 @@ def update_results(known: LearningResults, results: LearningResults) -> None:
     vars(known).update(fresh | values)
 
 
+def store_clusters(
+    signal: SiteSignal,
+    found: _clusters.Clusters,
+    algorithm: Any,
+    values: Any,
+    good: NDArray[np.bool_],
+    centres_of: Any,
+    number_of_components: int | None,
+) -> None:
+    """
+    Fill in members, sums, the site nearest to the centre, and distances of clusters.
+
+    Parameters
+    ----------
+    signal : SubImageStack
+    found : Clusters
+    algorithm : str or object
+    values : numpy.ndarray or dask.array.Array of shape (m, d)
+        Features of the sites that were clustered.
+    good : numpy.ndarray of bool, shape (n,)
+        Sites that were clustered, m of them.
+    centres_of : str or BaseSignal
+        Source of the sums and of the sites nearest to the centres.
+    number_of_components : int or None
+    """
+    results = signal.learning_results
+    count = len(found.order)
+    members = np.zeros((count, len(good)), bool)
+    members[:, good] = found.labels == np.arange(count)[:, None]
+    distances = np.full((count, len(good)), np.nan)
+    centres, between = _clusters.centres_and_distances(values, found)
+    distances[:, good] = between.T
+    nearest = np.nanargmin(np.where(members, distances, np.inf), axis=1)
+    if is_of_hyperspy(centres_of, "signal"):
+        rows = rows_of(signal)
+        sums, centre_signals = sum_rows(rows, members), rows[nearest]
+        if hasattr(centre_signals, "dask"):
+            centre_signals = centre_signals.compute()
+    elif isinstance(centres_of, str) and centres_of in ("decomposition", "bss"):
+        stem = "" if centres_of == "decomposition" else "bss_"
+        loadings, factors = (getattr(results, f"{stem}{name}") for name in ("loadings", "factors"))
+        if loadings is None:
+            raise ValueError(
+                f"source_for_centers={centres_of!r}: there is none yet; call "
+                "stack.decomposition() first."
+            )
+        k = number_of_components or factors.shape[1]
+        loadings, factors = np.asarray(loadings)[:, :k], np.asarray(factors)[:, :k]
+        sums = np.stack([np.nansum(loadings[m], 0) for m in members]) @ factors.T
+        centre_signals = loadings[nearest] @ factors.T
+    else:
+        rows = hyperspy_features(signal, centres_of, number_of_components, None)
+        sums, centre_signals = np.stack([rows[m].sum(0) for m in members]), rows[nearest]
+    stored = (members, sums, centre_signals, distances, centres)
+    named = dict(zip(_BY_CLUSTER, stored, strict=True))
+    named |= {"cluster_algorithm": name_of(algorithm), "number_of_clusters": count}
+    vars(results).update(named)
+
+
+def store_metric(results: LearningResults, found: NumberOfClusters) -> None:
+    """Fill in a number of clusters, and the curve it was chosen from."""
+    vars(results).update(
+        cluster_metric=found.metric,
+        cluster_metric_index=list(found.n_clusters),
+        cluster_metric_data=found.values,
+        estimated_number_of_clusters=found.best,
+    )
+
+
 def mean_to_add(results: LearningResults, axes: Any) -> NDArray[Any] | None:
-    """The mean that was subtracted, in the shape that adds to the data; None if none."""
+    """Subtracted mean in the shape that adds to the data; None if there is none."""
     if results.mean is None:
         return None
     mean = np.asarray(results.mean)
@@ -125,7 +202,7 @@ def mean_to_add(results: LearningResults, axes: Any) -> NDArray[Any] | None:
 
 
 def mean_is_of_sites(results: LearningResults) -> bool:
-    """Whether each sub-image had a mean of its own, rather than all the same image."""
+    """Return True if each sub-image had a mean of its own, rather than all the same image."""
     if results.mean is None:
         return False
     mean = np.asarray(results.mean)
@@ -133,7 +210,7 @@ def mean_is_of_sites(results: LearningResults) -> bool:
 
 
 def _expanded(values: NDArray[Any], mask: NDArray[np.bool_] | None) -> NDArray[Any]:
-    """Rows of what is not masked, with NaN where it is."""
+    """Rows without a mask as all rows, NaN where they are masked."""
     if mask is None:
         return values
     full = np.full((len(mask), values.shape[1]), np.nan, values.dtype)
@@ -142,7 +219,7 @@ def _expanded(values: NDArray[Any], mask: NDArray[np.bool_] | None) -> NDArray[A
 
 
 def _is_of_decomposition(name: str) -> bool:
-    """Whether a name of HyperSpy's results belongs to a decomposition, not to clusters."""
+    """Return True for a name of HyperSpy's results that belongs to a decomposition."""
     return (
         not name.startswith("_")
         and "cluster" not in name

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Masks of sites and pixels, however they are given, and the sub-images without what they cover."""
+"""Masks of sites and pixels, as arrays or signals, and the sub-images without masked parts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hs_rvae.learning import rows as _rows
 from hs_rvae.masked_arrays import refuse_masked
 
 if TYPE_CHECKING:
@@ -59,16 +60,14 @@ def masks_for_hyperspy(axes: Any, masks: tuple[Mask, Mask]) -> dict[str, Any]:
 
 
 def rows_of(signal: SiteSignal, masks: tuple[Mask, Mask] = (None, None)) -> Any:
-    """Sub-images as rows of pixels, without what is masked; (n, p), of NumPy or dask."""
-    from hs_rvae import decomposition as rooms
-
+    """Sub-images without masked sites and pixels as rows (n, p), of NumPy or dask."""
     keep = [None if mask is None else np.flatnonzero(~mask) for mask in masks]
     data, axes = signal.data, signal.axes_manager
     if hasattr(data, "dask"):
         if axes.navigation_dimension != 1:
             data = signal._data_aligned_with_axes
             data = data.reshape(axes.navigation_size or 1, *axes._signal_shape_in_array)
-        return rooms.as_blocks(data, *keep)
+        return _rows.as_blocks(data, *keep)
     if axes.navigation_dimension > 1 or axes.signal_dimension != data.ndim - 1:
         data = signal._data_aligned_with_axes
     flat = data.reshape(axes.navigation_size or 1, -1)
@@ -86,7 +85,7 @@ def flat_mask(
     name : str
     mask : array-like, BaseSignal or None
     shape : tuple of int
-        Of the data.
+        Shape of the data.
     numpy_shape : tuple of int
         Expected of an array.
     other : {"signal", "navigation"}

@@ -2,7 +2,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The meaning of angles and latents: a common zero, variants, diagnostics, a report."""
 
+from __future__ import annotations
+
 import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +15,7 @@ from hyperspy.signals import Signal1D
 
 from hs_rvae import diagnostics as _diagnostics
 from hs_rvae import variants as _variants
+from hs_rvae.checks import is_whole_number
 from hs_rvae.diagnostics import quantities as _quantities
 from hs_rvae.exceptions import TooFewSites
 from hs_rvae.files import check_place
@@ -18,6 +24,11 @@ from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.rvae import RVAEMethods
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
+
+if TYPE_CHECKING:
+    from hs_rvae.signals.site_signal import SiteSignal
+    from hs_rvae.sites import SiteTable
+    from hs_rvae.variants import AngleGroups
 
 _logger = logging.getLogger(__name__)
 
@@ -38,8 +49,12 @@ class MeaningMethods(RVAEMethods):
 
     @recorded
     def register_angle(
-        self, reference="displacement", *, least_resultant=_LEAST_RESULTANT, overwrite=False
-    ):
+        self,
+        reference: str | float = "displacement",
+        *,
+        least_resultant: float = _LEAST_RESULTANT,
+        overwrite: bool = False,
+    ) -> tuple[float, float]:
         """Give the angles a zero with a meaning, the same offset for all sites.
 
         Angles of a distortion (``stack.rvae_verdict.rotation``) are directions in the image: this
@@ -78,7 +93,7 @@ class MeaningMethods(RVAEMethods):
         ValueError
             If the reference is unknown, or the column ``angle`` is missing or yours.
         RuntimeError
-            "template": if the stack has no model at hand.
+            "template": if the stack has no model.
 
         Examples
         --------
@@ -93,8 +108,8 @@ class MeaningMethods(RVAEMethods):
             )
         sites = self._sites_with("angle", "stack.rvae()")
         sites.check_free(["angle"], "stack.register_angle", "rvae", overwrite)
-        defined = self._defined()
-        absolute = self._turns("distortion")
+        defined, absolute = self._defined(), self._turns("distortion")
+        reason: str | None
         if not defined.any():
             offset = resultant = np.nan
             reason = "no site has a defined angle; stack.rvae_verdict gives the evidence"
@@ -138,13 +153,13 @@ class MeaningMethods(RVAEMethods):
     @recorded
     def assign_variants(
         self,
-        n_variants="auto",
-        motif_symmetry="auto",
+        n_variants: int | str = "auto",
+        motif_symmetry: int | str = "auto",
         *,
-        origin=None,
-        least_order=_LEAST_ORDER,
-        overwrite=False,
-    ):
+        origin: float | None = None,
+        least_order: float = _LEAST_ORDER,
+        overwrite: bool = False,
+    ) -> int:
         """Assign each site to one of the groups that the angles lie in.
 
         Writes the columns ``variant`` (0, 1, ...; -1 = undefined) and ``variant_residual`` (angle
@@ -162,7 +177,7 @@ class MeaningMethods(RVAEMethods):
             a smooth density). A number: equally spaced directions, also of angles that turn
             continuously.
         motif_symmetry : int or "auto"
-            n if the sub-image of a variant looks the same after a turn of 360/n degrees. Its angle
+            n if the sub-image of a variant is the same after a turn of 360/n degrees. Its angle
             is then known up to such turns, and variants lie within 360/n degrees: grains of an
             undistorted square lattice differ by less than 90 degrees. "auto": that of the fitted
             motif, 1 for the angles of a distortion.
@@ -225,7 +240,14 @@ class MeaningMethods(RVAEMethods):
         self._note_variants(groups)
         return 0 if groups is None else groups.n_groups
 
-    def _groups(self, n_variants, fold, defined, origin, least_order):
+    def _groups(
+        self,
+        n_variants: int | str,
+        fold: int,
+        defined: np.ndarray,
+        origin: float | None,
+        least_order: float,
+    ) -> tuple[AngleGroups | None, str]:
         """Groups of the angles or None, and the reason for none in words."""
         sites, verdict = self.sites, self.rvae_verdict
         reason = (
@@ -239,7 +261,7 @@ class MeaningMethods(RVAEMethods):
                 reason = "no site has a defined angle, as stack.sites['order_amplitude'] shows"
             return None, reason
         kind = "" if verdict is None else verdict.kind
-        if kind == "continuous" and n_variants == "auto":
+        if verdict is not None and kind == "continuous" and n_variants == "auto":
             return None, (
                 f"{_uncapitalised(verdict.sentence)} (stack.rvae_verdict); n_variants=4 divides "
                 "the directions into four"
@@ -248,10 +270,10 @@ class MeaningMethods(RVAEMethods):
         clear = defined & distorted(sites, max(least_order, _CLEAR_ORDER))
         if len(_divisors(fold)) or clear.sum() < _FEWEST_CLEAR:
             clear = defined
-        std = self._angle_std_within(fold)
-        std = std[clear] if len(std) == len(sites) else None
+        whole = self._angle_std_within(fold)
+        std = whole[clear] if len(whole) == len(sites) else None
         number = 1 if kind == "one direction" and n_variants == "auto" else n_variants
-        options = {"fold": fold, "n_groups": number, "origin": origin}
+        options: dict[str, Any] = {"fold": fold, "n_groups": number, "origin": origin}
         groups = _variants.find_groups(sites["angle"][clear], std, **options)
         walls = self._in_walls(groups, clear, std) if number == "auto" and fold == 1 else None
         if walls is not None:
@@ -259,7 +281,9 @@ class MeaningMethods(RVAEMethods):
             groups = _variants.find_groups(sites["angle"][clear][~walls], std, **options)
         return groups, reason
 
-    def _in_walls(self, groups, clear, std):
+    def _in_walls(
+        self, groups: AngleGroups, clear: np.ndarray, std: np.ndarray | None
+    ) -> np.ndarray | None:
         """Mask of the clear sites in groups that are walls between domains; None without any."""
         sites = self.sites
         variant = groups.assign(sites["angle"][clear], std)[0]
@@ -269,18 +293,18 @@ class MeaningMethods(RVAEMethods):
         )
         return np.isin(variant, found) if found else None
 
-    def _note_variants(self, groups):
+    def _note_variants(self, groups: AngleGroups | None) -> None:
         """Keep directions, widths and shares of the variants with the stack."""
         if not self.metadata.has_item(RVAE_NODE):
             return
-        node, empty = self.metadata.get_item(RVAE_NODE), groups is None
-        node.set_item("n_variants", 0 if empty else int(groups.n_groups))
+        node = self.metadata.get_item(RVAE_NODE)
+        node.set_item("n_variants", 0 if groups is None else int(groups.n_groups))
         for name, key in _VARIANT_PARTS.items():
-            values = [] if empty else [float(v) for v in getattr(groups, name)]
-            node.set_item(key, values)
+            values = [] if groups is None else getattr(groups, name)
+            node.set_item(key, [float(value) for value in values])
 
     @property
-    def variants(self):
+    def variants(self) -> pd.DataFrame:
         """Directions of the variants, as a :class:`pandas.DataFrame`.
 
         Index ``variant``; columns ``direction`` and ``direction_std`` (mean direction and its
@@ -305,7 +329,7 @@ class MeaningMethods(RVAEMethods):
         table.index.name = "variant"
         return table[["direction", "direction_std", "width", "share", "n_sites"]]
 
-    def get_angle_posterior(self, n_angles=360):
+    def get_angle_posterior(self, n_angles: int = 360) -> Signal1D:
         """Whole posterior of the angle of every site, as a signal.
 
         Parameters
@@ -323,7 +347,7 @@ class MeaningMethods(RVAEMethods):
         Raises
         ------
         RuntimeError
-            If the stack has no model at hand.
+            If the stack has no model.
         ValueError
             If the model has no angles or `n_angles` is not usable.
 
@@ -347,8 +371,14 @@ class MeaningMethods(RVAEMethods):
         signal.metadata.set_item("Signal.quantity", "Probability")
         return signal
 
-    def rvae_diagnostics(self, *, n_shuffles=30, max_sites=1000, random_state=None):
-        """Tell how far the angle and the latents follow the instrument instead of the material.
+    def rvae_diagnostics(
+        self,
+        *,
+        n_shuffles: int = 30,
+        max_sites: int = 1000,
+        random_state: int | np.random.Generator | None = None,
+    ) -> _diagnostics.Diagnostics:
+        """Measure the dependence of the angle and the latents on the instrument, not the material.
 
         Compares ``angle``, ``latent_0`` ..., ``order_amplitude`` and the shifts with the scan axes,
         the distance to the edge of the image, the intensity and the background of the columns,
@@ -373,7 +403,7 @@ class MeaningMethods(RVAEMethods):
         Returns
         -------
         hs_rvae.diagnostics.Diagnostics
-            Print it; ``table`` is a :class:`pandas.DataFrame`, ``summary`` says what stands out.
+            Print it; ``table`` is a :class:`pandas.DataFrame`, ``summary`` names the findings.
 
         Raises
         ------
@@ -430,15 +460,21 @@ class MeaningMethods(RVAEMethods):
         return found
 
     def report(
-        self, path="report.html", *, title=None, command=None, n_shuffles=30, random_state=0
-    ):
+        self,
+        path: str | os.PathLike[str] = "report.html",
+        *,
+        title: str | None = None,
+        command: str | None = None,
+        n_shuffles: int = 30,
+        random_state: int = 0,
+    ) -> Path:
         """Write a self-contained page about the analysis, for any browser.
 
-        It holds the figures, the result and what to be careful about in words, figures of merit,
-        what :meth:`rvae_diagnostics` says, the settings and versions, a table of all sites, and
-        lines that repeat the analysis. It needs no network and runs no script. The stack is not
+        It holds the figures, the result and its limits in words, figures of merit,
+        the findings of :meth:`rvae_diagnostics`, the settings and versions, a table of all sites,
+        and lines that repeat the analysis. It needs no network and runs no script. The stack is not
         changed. A figure is left out, with the reason, where its columns have no finite value or
-        the model is not at hand; the diagnostics, where there are fewer than 100 sites. If
+        the stack has no model; the diagnostics, where there are fewer than 100 sites. If
         anything else fails, no page is written.
 
         Parameters
@@ -450,7 +486,7 @@ class MeaningMethods(RVAEMethods):
         command : str, optional
             A command line to be given as the way to repeat it, beside lines of Python.
         n_shuffles : int
-            Of :meth:`rvae_diagnostics`.
+            Number of shuffles in :meth:`rvae_diagnostics`.
         random_state : int
             Seed of the diagnostics, and of the choice of sites whose reconstruction is judged.
 
@@ -487,6 +523,7 @@ class MeaningMethods(RVAEMethods):
                 )
         check_place(path)  # before minutes of work depend on it
         before = set(sites.columns)
+        diagnostics: _diagnostics.Diagnostics | str
         try:
             diagnostics = self.rvae_diagnostics(n_shuffles=n_shuffles, random_state=random_state)
         except TooFewSites as error:
@@ -502,7 +539,7 @@ class MeaningMethods(RVAEMethods):
             random_state=random_state,
         )
 
-    def _turn_angles(self, offset):
+    def _turn_angles(self, offset: float) -> float:
         """Subtract an offset in radians from the angles; variants lose their meaning."""
         offset, sites = float(_variants.wrap(offset)), self.sites
         own = [name for name, writer in sites.writers.items() if writer == "assign_variants"]
@@ -514,11 +551,11 @@ class MeaningMethods(RVAEMethods):
         return offset
 
     @property
-    def _angle_offset(self):
-        """What register_angle has subtracted from the model's angles so far, in radians."""
+    def _angle_offset(self) -> float:
+        """Offset that register_angle has subtracted from the model's angles so far, in radians."""
         return float(self.metadata.get_item("Sub_images.rvae.angle_offset", 0.0))
 
-    def _offset_to_template(self):
+    def _offset_to_template(self) -> tuple[float, str | None]:
         """Offset of the angles to the displacement in the model's motif, reason if none."""
         model = self._model_of_sites()
         motif = model.inverse_transform(np.zeros((1, model.n_latents_)))[0]
@@ -527,13 +564,13 @@ class MeaningMethods(RVAEMethods):
             return np.nan, reason
         return -(self._angle_offset + float(np.arctan2(*mean))), None
 
-    def _motif_symmetry(self):
+    def _motif_symmetry(self) -> int:
         """Turns of the motif onto itself that its angles cannot tell apart."""
         if self._turns("distortion") or self._rvae_model is None:
             return 1
         return int(self._rvae_model.motif_symmetry_)
 
-    def _angle_std_within(self, motif_symmetry):
+    def _angle_std_within(self, motif_symmetry: int) -> np.ndarray:
         """Standard deviations of the angles, turns of the motif itself not counted."""
         if motif_symmetry == 1:
             return self.sites["angle_std"] if "angle_std" in self.sites else np.zeros(1)
@@ -542,14 +579,14 @@ class MeaningMethods(RVAEMethods):
             posterior.modes, posterior.weights, posterior.widths, motif_symmetry
         )
 
-    def _defined(self, least_order=_LEAST_ORDER):
+    def _defined(self, least_order: float = _LEAST_ORDER) -> np.ndarray:
         """Mask of the sites whose angle has a meaning."""
         sites, verdict = self.sites, self.rvae_verdict
         if verdict is not None and not verdict.found:
             return np.zeros(len(sites), bool)
         return np.isfinite(sites["angle"]) & distorted(sites, least_order)
 
-    def _sites_with(self, column, verb):
+    def _sites_with(self, column: str, verb: str) -> SiteTable:
         sites = self.sites
         if sites is None or column not in sites:
             raise ValueError(f"There is no column {column!r}; {verb} writes it.")
@@ -561,19 +598,21 @@ class MeaningMethods(RVAEMethods):
         return sites
 
 
-def _uncapitalised(sentence):
+def _uncapitalised(sentence: str) -> str:
     """Sentence as a part of another one."""
     return sentence[0].lower() + sentence[1:].rstrip(".")
 
 
-def distorted(sites, least_order=_LEAST_ORDER):
+def distorted(sites: SiteTable, least_order: float = _LEAST_ORDER) -> np.ndarray:
     """Mask of the sites with an order amplitude of `least_order` or more."""
     if "order_amplitude" not in sites:
         return np.ones(len(sites), bool)
     return sites["order_amplitude"] >= least_order
 
 
-def _offset_to_displacements(sites, defined):
+def _offset_to_displacements(
+    sites: SiteTable, defined: np.ndarray
+) -> tuple[float, float, str | None]:
     """Offset of the angles to the directions of displacement, resultant, reason if none."""
     if not {"displacement_x", "displacement_y"} <= set(sites.columns):
         return np.nan, np.nan, (
@@ -591,7 +630,7 @@ def _offset_to_displacements(sites, defined):
     return *_variants.common_offset(angle, np.arctan2(y, x)[good], length), None
 
 
-def _displacement_in_motif(motif):
+def _displacement_in_motif(motif: np.ndarray) -> tuple[np.ndarray | None, str | None]:
     """Displacement (y, x) of the central column against the columns around it, reason if none."""
     from scipy.ndimage import maximum_filter
 
@@ -618,16 +657,16 @@ def _displacement_in_motif(motif):
     return mean, None
 
 
-def _is_count(value):
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 1
+def _is_count(value: Any) -> bool:
+    return is_whole_number(value)
 
 
-def _divisors(n):
-    """Turns that are among those of n, but for the whole turn."""
+def _divisors(n: int) -> list[int]:
+    """Turns that are among those of n, except for the whole turn."""
     return [k for k in range(2, n + 1) if n % k == 0]
 
 
-def _commonest(angle, width=0.09):
+def _commonest(angle: np.ndarray, width: float = 0.09) -> float:
     """The angle with most others within about `width` (rad), refined to their mean."""
     grid = np.linspace(-np.pi, np.pi, 360, endpoint=False)
     density = np.exp((np.cos(grid[:, None] - angle) - 1) / width**2).sum(1)
@@ -636,7 +675,7 @@ def _commonest(angle, width=0.09):
     return float(peak + np.average(_variants.wrap(angle - peak), weights=weights))
 
 
-def _centre(image, row, column):
+def _centre(image: np.ndarray, row: int, column: int) -> list[float]:
     """Centre (row, column) of a peak, from parabolas through the 3 x 3 pixels about it."""
     centre = []
     for axis, place in enumerate((row, column)):
@@ -646,7 +685,9 @@ def _centre(image, row, column):
     return centre
 
 
-def instrument_quantities(stack, sites):
+def instrument_quantities(
+    stack: SiteSignal, sites: SiteTable
+) -> tuple[dict[str, np.ndarray], list[str], dict[str, np.ndarray]]:
     """Quantities to compare with, notes on missing ones, and intensities measured for them."""
     xy, image, notes = sites.xy, stack.image, []
     if isinstance(image, list):
@@ -672,7 +713,7 @@ def instrument_quantities(stack, sites):
     return quantities, notes, measured
 
 
-def _measure_intensity(stack, sites):
+def _measure_intensity(stack: SiteSignal, sites: SiteTable) -> dict[str, np.ndarray]:
     """Intensities of column and background in the sub-images, by column."""
     from hs_rvae.rvae.batches import map_blocks
 
@@ -688,7 +729,7 @@ def _measure_intensity(stack, sites):
     return {"disk_intensity": measured[:, 0], "lowest_intensity": measured[:, 1]}
 
 
-def _check_one_image(sites):
+def _check_one_image(sites: SiteTable) -> None:
     """Refuse sites of several images or frames."""
     for name, what in (
         ("image", "joins several images, whose scan axes have nothing in common"),

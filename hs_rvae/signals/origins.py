@@ -1,9 +1,9 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the image and the model of a stack are on disk, and how they come back from there.
+"""Files of the image and the model of a stack, noted in its metadata and loaded again.
 
 Neither is in the file of the stack. Its metadata note where they were saved to or read from, and
-what tells whether a file still holds them.
+properties by which a file is recognised.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def find_file(
     given = path if path is not None else known
     if not isinstance(given, str | os.PathLike) or not str(given):
         raise ValueError(
-            f"The stack does not know a file of {whose}: stack.{verb}(path) reads it from one."
+            f"The stack has noted no file of {whose}: stack.{verb}(path) reads it from one."
         )
     places = [Path(given).expanduser()]
     if own is not None and path is not None:
@@ -100,7 +100,7 @@ def read_image(path: Path, note: dict[str, Any], lazy: bool, sites: SiteTable | 
 
 
 def _other_image(image: Any, note: dict[str, Any], sites: SiteTable | None) -> str:
-    """What tells that a signal is not the noted image; empty if nothing does."""
+    """Difference of a signal from the noted image; empty if there is none."""
     shape = tuple(note.get("shape", image.data.shape))
     if image.data.shape != shape:
         return f"the shape {image.data.shape} instead of {shape}"
@@ -140,14 +140,14 @@ def note_files(signal: SiteSignal, folder: Path) -> None:
 
 
 def how_to_load(signal: SiteSignal, node: str, verb: str) -> str:
-    """Which call brings a file back, for messages."""
+    """Call that loads a file, for messages."""
     known = signal.metadata.get_item(node)
     path = known if isinstance(known, str) else getattr(known, "path", "")
     return f"stack.{verb}() reads it from {path!r}" if path else f"stack.{verb}(path) reads it"
 
 
 def note_of(image: Any) -> dict[str, Any]:
-    """What is noted of an image: its file, if it is known, and what tells it from others."""
+    """Note of an image: its file, if it is known, its shape and a digest of its pixels."""
     path = file_of(image)
     note = {
         "path": "" if path is None else str(path),
@@ -159,7 +159,7 @@ def note_of(image: Any) -> dict[str, Any]:
 
 
 def image_notes(stack: SiteSignal) -> list[dict[str, Any]]:
-    """What a stack notes of each of its images; {} where it notes nothing."""
+    """Notes of a stack on its images; {} where there is none."""
     known = stack.metadata.get_item(IMAGE_NODE)
     if isinstance(known, list | tuple):
         notes = [dict(each) for each in known]
@@ -181,7 +181,7 @@ def _digest(image: Any) -> str:
 
 
 def difference(model: RVAE, node: dict[str, Any]) -> str:
-    """Text: the settings in which a model differs from the one noted in the metadata."""
+    """Text on the settings that differ between a model and the noted one."""
     pairs = [(name, getattr(model, own), node.get(name)) for name, own in _OF_MODEL.items()]
     other = [
         f"{name}={own!r} instead of {plain(wanted)!r}"

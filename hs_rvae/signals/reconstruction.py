@@ -105,7 +105,8 @@ def turn(
     offset : numpy.ndarray, shape (n, 2)
         Column minus window centre, (x, y) in px.
     fill_value : float or None
-        Outside the circle inscribed in the window; None = the window, mirrored at its sides.
+        Value outside the circle inscribed in the window. If None, the window is mirrored at its
+        sides.
 
     Returns
     -------
@@ -192,7 +193,7 @@ def make_decoder(
     pose = np.column_stack([sites[names[:k]], angle, shift, offsets])
     step, moved = node["pixel_step"], bool(np.any(shift))
 
-    def decode(pose):
+    def decode(pose: np.ndarray) -> np.ndarray:
         images = np.full((len(pose), size, size), np.nan, np.float32)
         good = np.isfinite(pose).all(1)
         if good.any():
@@ -217,7 +218,7 @@ def make_subtractor(
 
     step, level = node["pixel_step"], to_stack(np.float32(model.level), node)
 
-    def subtract(data, pose):
+    def subtract(data: np.ndarray, pose: np.ndarray) -> np.ndarray:
         disk = disk_on(model.grid, size, step, pose[:, -4:-2])  # moves along
         decoded = decode(pose) - level
         if model.whole_windows:

@@ -6,15 +6,24 @@ Each is a line of Python with all options that are not the default, beside what 
 to be repeated: the sites that it ran on, and checksums of the columns that it wrote.
 """
 
+from __future__ import annotations
+
 import inspect
 import json
 import os
 import zlib
+from collections.abc import Callable
 from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
 from hs_rvae.options import options_of, refuse_unknown
+
+if TYPE_CHECKING:
+    from hs_rvae.signals.site_signal import SiteSignal
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 CALLS = "Sub_images.calls"
 # Options that change no number.
@@ -25,7 +34,7 @@ _REPLACES = dict.fromkeys(_MODEL, (*_MODEL, "register_angle", "assign_variants")
 _LONGEST = 2000  # numbers of an array that is written as text
 
 
-def recorded(verb):
+def recorded(verb: Verb) -> Verb:
     """
     Keep each call of a method that writes columns, or that returns a stack with other sub-images.
 
@@ -45,13 +54,14 @@ def recorded(verb):
     open_ended = any(p.kind == p.VAR_KEYWORD for p in signature.parameters.values())
 
     @wraps(verb)
-    def call(self, *args, **kwargs):
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         if not open_ended:  # else the verb has a message of its own
             refuse_unknown(kwargs, options_of(verb), f"stack.{verb.__name__}()")
         table = self._sites_signal()
         if table is None:
             return verb(self, *args, **kwargs)
-        lacks, files = [], []
+        lacks: list[str] = []
+        files: list[str] = []
         kwargs = _with_seed(self, signature, args, kwargs)
         line = _line(self, verb.__name__, signature, args, kwargs, lacks, files)
         before, lazy = _checksums(table), self._lazy
@@ -65,11 +75,11 @@ def recorded(verb):
         )  # fmt: skip
         return result
 
-    return call
+    return cast(Verb, call)
 
 
-def _keep(stack, before, call):
-    """Add a call to the metadata, with the sites and what it changed in the table."""
+def _keep(stack: SiteSignal, before: dict[str, int], call: dict[str, Any]) -> None:
+    """Add a call to the metadata, with the sites and its changes of the table."""
     table = stack._sites_signal()
     after = _checksums(table)
     calls = [json.loads(text) for text in stack.metadata.get_item(CALLS, [])]
@@ -89,8 +99,8 @@ def _keep(stack, before, call):
     stack.metadata.set_item(CALLS, [json.dumps(one) for one in [*calls, call]])
 
 
-def _takes_place(call, wrote, last):
-    """Whether a call makes the last one before it superfluous."""
+def _takes_place(call: dict[str, Any], wrote: dict[str, int], last: dict[str, Any]) -> bool:
+    """Return True if a call makes the last one before it superfluous."""
     if "stack.rvae_model" in call["line"] or call["gives_stack"]:
         return False
     if last["verb"] in _REPLACES.get(call["verb"], ()):
@@ -98,12 +108,12 @@ def _takes_place(call, wrote, last):
     return last["verb"] == call["verb"] != "register_angle" and set(last["wrote"]) <= set(wrote)
 
 
-def checksum(values):
+def checksum(values: Any) -> int:
     """Checksum of an array."""
     return zlib.crc32(np.ascontiguousarray(values, dtype=np.float64).tobytes())
 
 
-def _checksums(table):
+def _checksums(table: Any) -> dict[str, int]:
     """Checksums of the columns, by name."""
     rows = table.data.reshape(-1, table.data.shape[-1])
     return {
@@ -112,7 +122,9 @@ def _checksums(table):
     }
 
 
-def _with_seed(stack, signature, args, kwargs):
+def _with_seed(
+    stack: SiteSignal, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[str, Any]:
     """Options with a number for a seed that was not given; estimators have their own."""
     try:
         given = signature.bind(stack, *args, **kwargs).arguments
@@ -125,8 +137,16 @@ def _with_seed(stack, signature, args, kwargs):
     return kwargs | {"random_state": int(np.random.default_rng().integers(2**31))}
 
 
-def _line(stack, verb, signature, args, kwargs, lacks, files):
-    """A call as text, ``...`` in place of what has none; fills the lists of those and of files."""
+def _line(
+    stack: SiteSignal,
+    verb: str,
+    signature: inspect.Signature,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    lacks: list[str],
+    files: list[str],
+) -> str:
+    """A call as text, ``...`` for options without one; fills the lists of those and of files."""
     names = [name for name, p in signature.parameters.items() if p.kind != p.VAR_KEYWORD][1:]
     if verb == "apply_rvae" and not args and kwargs.get("model") is None:
         args, kwargs = (stack._model_to_apply(),), {k: v for k, v in kwargs.items() if k != "model"}
@@ -147,8 +167,8 @@ def _line(stack, verb, signature, args, kwargs, lacks, files):
     return f"{verb}({', '.join(words)})"
 
 
-def _is_default(signature, name, value):
-    """Whether an option has its default value."""
+def _is_default(signature: inspect.Signature, name: str, value: Any) -> bool:
+    """Return True for an option with its default value."""
     parameter = signature.parameters.get(name)
     if parameter is None or type(value) is not type(parameter.default):
         return False
@@ -157,7 +177,7 @@ def _is_default(signature, name, value):
     )
 
 
-def _text_of(stack, name, value, files):
+def _text_of(stack: SiteSignal, name: str, value: Any, files: list[str]) -> str:
     """An option as text; a model as the stack's own, or by the name of a file to save it in."""
     if _is_model(value):
         own = value is stack._rvae_model
@@ -170,16 +190,16 @@ def _text_of(stack, name, value, files):
     return as_text(value)
 
 
-def _is_model(value):
-    """Whether it is an rVAE, without the import of PyTorch."""
+def _is_model(value: Any) -> bool:
+    """Return True for an rVAE, without the import of PyTorch."""
     return hasattr(value, "inverse_transform") and hasattr(value, "pixel_size_")
 
 
-def _calls(stack):
+def _calls(stack: SiteSignal) -> list[str]:
     return stack.metadata.get_item(CALLS, [])
 
 
-def as_text(value):
+def as_text(value: Any) -> str:
     """
     A value as an expression of Python that gives the same value.
 
@@ -226,7 +246,7 @@ def as_text(value):
     raise TypeError(f"a {type(value).__name__} has no text")
 
 
-def _array_as_text(array):
+def _array_as_text(array: np.ndarray) -> str:
     """A mask as the numbers of its True (or False) elements, others as a list."""
     if array.dtype.kind == "b":
         few = array.mean() <= 0.5 if array.size else True

@@ -2,13 +2,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sub-images as a model takes them: on its pixels and window, in its intensities."""
 
+from __future__ import annotations
+
 import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.signals.blocks import blocks_of, by_block
 from hs_rvae.sites import units as _units
+
+if TYPE_CHECKING:
+    from hs_rvae.rvae.estimator import RVAE
 
 _logger = logging.getLogger(__name__)
 
@@ -22,7 +29,9 @@ _OTHER_CONTRAST, _OTHER_LEVEL = 1.5, 1.5
 _LOBES = 5
 
 
-def to_model_pixels(images, model, size, unit):
+def to_model_pixels(
+    images: Any, model: RVAE, size: float | None, unit: str | None
+) -> tuple[Any, float]:
     """Sub-images on the pixels and the window of a model.
 
     Parameters
@@ -30,7 +39,7 @@ def to_model_pixels(images, model, size, unit):
     images : numpy.ndarray or dask.array.Array, shape (n, w, w)
     model : RVAE
     size : float or None
-        Pixel size of the sub-images; None = not known.
+        Pixel size of the sub-images; None if it is not known.
     unit : str or None
         Its unit.
 
@@ -76,7 +85,7 @@ def to_model_pixels(images, model, size, unit):
     return of_images(lambda block: matrix @ block @ matrix.T, images, wanted), step
 
 
-def _unit_ratio(unit, other):
+def _unit_ratio(unit: str | None, other: str | None) -> float:
     """Size of one unit of length in another."""
     ratio = _units.length_ratio(unit, other)
     if ratio is not None:
@@ -87,7 +96,7 @@ def _unit_ratio(unit, other):
     )
 
 
-def resampling_matrix(n_out, n_in, step):
+def resampling_matrix(n_out: int, n_in: int, step: float) -> np.ndarray:
     """
     Linear map from one row of pixels to another about the same middle.
 
@@ -123,10 +132,10 @@ def resampling_matrix(n_out, n_in, step):
     return matrix.astype(np.float32)
 
 
-def model_intensities(images, model, rescale):
+def model_intensities(images: Any, model: RVAE, rescale: bool) -> tuple[float, float]:
     """Gain and offset that make the model's intensities those of the sub-images.
 
-    1 and 0 unless `rescale`; then a warning tells intensities that look different.
+    Without `rescale` they are 1 and 0, and intensities that differ are warned of.
     """
     from hs_rvae.rvae.batches import spread_rows
     from hs_rvae.rvae.choose_grid import intensity_scale
@@ -157,7 +166,9 @@ def model_intensities(images, model, rescale):
     return 1.0, 0.0
 
 
-def of_images(function, images, size=None):
+def of_images(
+    function: Callable[[np.ndarray], np.ndarray], images: Any, size: int | None = None
+) -> Any:
     """Dask array of `function` applied to blocks of sub-images, float32 both ways."""
     own = images.shape[1]
     blocks = images.chunks[0] if hasattr(images, "dask") else blocks_of(len(images), own)

@@ -2,7 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The rVAE methods of a stack: fit a model, apply one, decode it."""
 
+from __future__ import annotations
+
 import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hyperspy.signals import Signal2D
@@ -20,6 +24,9 @@ from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
 from hs_rvae.verdict import Verdict
 
+if TYPE_CHECKING:
+    from hs_rvae.sites import SiteTable
+
 _LARGEST_MISFIT = np.radians(20)  # of the angle between two variants and a turn of the lattice
 _TO_ENCODE = "The new model is fitted: stack.apply_rvae() encodes the sites with it."
 
@@ -30,29 +37,29 @@ class RVAEMethods(SiteSignal):
     @recorded
     def rvae(
         self,
-        output_dimension=2,
-        architecture="harmonic",
-        rotation="auto",
-        translation=False,
+        output_dimension: int | str = 2,
+        architecture: str = "harmonic",
+        rotation: str | bool = "auto",
+        translation: bool = False,
         *,
-        initial_model=None,
-        shift_prior=0.5,
-        shift_delay=0.3,
-        rotation_prior=0.1,
-        n_init=3,
-        n_factors=16,
-        epochs=None,
-        batch_size=None,
-        learning_rate=None,
-        max_fit_sites=10_000,
-        q_max=None,
-        memory_budget=None,
-        navigation_mask=None,
-        random_state=None,
-        device=None,
-        show_progressbar=None,
-        overwrite=False,
-    ):
+        initial_model: Any = None,
+        shift_prior: float = 0.5,
+        shift_delay: float = 0.3,
+        rotation_prior: float = 0.1,
+        n_init: int = 3,
+        n_factors: int = 16,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        max_fit_sites: int = 10_000,
+        q_max: float | None = None,
+        memory_budget: int | str | None = None,
+        navigation_mask: Any = None,
+        random_state: int | np.random.Generator | None = None,
+        device: Any = None,
+        show_progressbar: bool | None = None,
+        overwrite: bool = False,
+    ) -> None:
         """Separate the orientation of each sub-image from its content.
 
         Fits a rotationally invariant variational autoencoder (AIP Advances 12, 105122 (2022)) and
@@ -86,26 +93,26 @@ class RVAEMethods(SiteSignal):
         shift_prior : float
             Standard deviation of each component of the shift before the data are seen, in px.
         shift_delay, rotation_prior : float
-            Of the convolutional model, see :class:`~hs_rvae.RVAE`.
+            Settings of the convolutional model, see :class:`~hs_rvae.RVAE`.
         initial_model : RVAE, str or pathlib.Path, optional
             A fitted model, or its file, to start from: no blind search, and the zero of its angles
             is kept.
         n_init : int
-            Random starts of the search for angles; the likeliest is kept, and how far they agree
+            Random starts of the search for angles; the most likely is kept, and their agreement
             is logged.
         n_factors : int
             Directions in which sites may deviate from the motif (see :class:`~hs_rvae.RVAE`).
         epochs, batch_size, learning_rate
-            Training of the network; None = as suits the architecture.
+            Training of the network. If None, as suits the architecture.
         max_fit_sites : int
             The model is fitted to a random subset of this many sites if there are more; all sites
             are encoded. In a series or a joined stack, each frame or image gives the same share.
         q_max : float, optional
-            Highest spatial frequency used, in cycles/px; None = from the data, logged.
+            Highest spatial frequency used, in cycles/px. If None, from the data, logged.
         memory_budget : int or str, optional
             Bytes, or text such as ``"2 GB"``, for the coefficients of all sites between fitting and
-            encoding; beyond, they go to a temporary store on disk. None = a quarter of the free
-            memory.
+            encoding; beyond, they go to a temporary store on disk. If None, a quarter of the
+            free memory.
         navigation_mask : numpy.ndarray of bool, shape (n_sites,), or BaseSignal, optional
             True = excluded from the fit and left NaN in the table.
         random_state : int, numpy.random.Generator or None
@@ -156,7 +163,7 @@ class RVAEMethods(SiteSignal):
             show_progressbar=progressbar_wanted(show_progressbar),
         )
         if isinstance(initial_model, str | os.PathLike):
-            initial_model = RVAE.load(initial_model)
+            initial_model = RVAE.load(os.fspath(initial_model))
         images, offsets, rows = self._rvae_input(navigation_mask)
         replaced = self._replaced_by(model, "stack.rvae", overwrite)
         try:
@@ -189,16 +196,16 @@ class RVAEMethods(SiteSignal):
     @recorded
     def apply_rvae(
         self,
-        model=None,
+        model: Any = None,
         *,
-        rescale_intensity=False,
-        navigation_mask=None,
-        show_progressbar=None,
-        overwrite=False,
-    ):
+        rescale_intensity: bool = False,
+        navigation_mask: Any = None,
+        show_progressbar: bool | None = None,
+        overwrite: bool = False,
+    ) -> None:
         """Encode the sub-images with a model fitted before, on this stack or another.
 
-        The model knows the pixel size of the stack that it was fitted to. Sub-images with other
+        The model has the pixel size of the stack that it was fitted to. Sub-images with other
         pixels, or with larger windows, are brought to its pixels and window block by block,
         smoothed first if they are finer; the stack itself is not changed. Where the pixel size of
         either is unknown, windows must have the model's size in px.
@@ -206,13 +213,13 @@ class RVAEMethods(SiteSignal):
         Parameters
         ----------
         model : RVAE, str or pathlib.Path, optional
-            The model or the file it was saved to. None: the model of an :meth:`rvae` that was
-            interrupted after the fit, else :attr:`rvae_model`.
+            The model or the file it was saved to. If None, the model of an :meth:`rvae` that was
+            interrupted after the fit; without one, :attr:`rvae_model`.
         rescale_intensity : bool
             Bring mean level and contrast of these sub-images (medians over the sites) to those of
             the model's first, for an image with another gain or dose. It also takes away what
             really differs between the two images as a whole, such as composition. By default
-            intensities are taken as they are, and a warning says if they look different.
+            intensities are taken as they are, and a warning names those that differ.
         navigation_mask : numpy.ndarray of bool, shape (n_sites,), or BaseSignal, optional
             True = left NaN in the table.
         show_progressbar : bool or None
@@ -238,7 +245,7 @@ class RVAEMethods(SiteSignal):
         from hs_rvae.rvae.estimator import RVAE
 
         if isinstance(model, str | os.PathLike):
-            model = RVAE.load(model)
+            model = RVAE.load(os.fspath(model))
         if model is None:
             model = self._model_to_apply()
         if not isinstance(model, RVAE):
@@ -253,14 +260,16 @@ class RVAEMethods(SiteSignal):
             if rescale_intensity:
                 images = of_images(lambda block: (block - offset) / gain, images)
             show = progressbar_wanted(show_progressbar)
-            result = model.transform(images, offsets * step, show_progressbar=show)
+            result: Any = model.transform(images, offsets * step, show_progressbar=show)
         if result.shift is not None:
             result.shift, result.shift_std = result.shift / step, result.shift_std / step
         applied = {"pixel_step": step, "intensity_gain": gain, "intensity_offset": offset}
         self._write_rvae(model, result, rows, replaced, applied)
 
-    def get_rvae_model(self, *, lazy_output=None, show_progressbar=None):
-        """What the model says each sub-image looks like.
+    def get_rvae_model(
+        self, *, lazy_output: bool | None = None, show_progressbar: bool | None = None
+    ) -> SiteSignal:
+        """Reconstruct the sub-images from the model.
 
         Decoded from the site's latents, turned by its angle (also a registered one), moved by its
         shift if there is one, centred on the column (``offset_x``, ``offset_y``), in the
@@ -270,7 +279,7 @@ class RVAEMethods(SiteSignal):
         Parameters
         ----------
         lazy_output : bool, optional
-            Decode when asked for, block by block. None: as the stack is.
+            Decode when asked for, block by block. If None, as the stack is.
         show_progressbar : bool, optional
             None follows HyperSpy's preference.
 
@@ -283,10 +292,10 @@ class RVAEMethods(SiteSignal):
         Raises
         ------
         RuntimeError
-            If the stack has no model at hand.
+            If the stack has no model.
         ValueError
             If the table was not written by this model, or does not hold what it needs; the message
-            says what to call.
+            names the call.
 
         Examples
         --------
@@ -302,8 +311,10 @@ class RVAEMethods(SiteSignal):
             self, decode, [pose], "rvae-decode", "rVAE model of", lazy_output, show_progressbar
         )
 
-    def get_rvae_residual(self, *, lazy_output=None, show_progressbar=None):
-        """What the model leaves of each sub-image: data minus model, inside the model's disk.
+    def get_rvae_residual(
+        self, *, lazy_output: bool | None = None, show_progressbar: bool | None = None
+    ) -> SiteSignal:
+        """Compute the residuals: data minus model, inside the model's disk.
 
         The disk's edge is soft: data fade there as the model does, and the residual is 0 outside,
         so that sums, means and decompositions over pixels stay finite. Inside, a good model leaves
@@ -343,7 +354,12 @@ class RVAEMethods(SiteSignal):
             show_progressbar,
         )
 
-    def get_rvae_manifold(self, shape=(10, 10), limits=(-2.0, 2.0), axes=(0, 1)):
+    def get_rvae_manifold(
+        self,
+        shape: tuple[int, int] = (10, 10),
+        limits: tuple[float, float] = (-2.0, 2.0),
+        axes: Any = (0, 1),
+    ) -> Signal2D:
         """Sub-images decoded on a grid of two latents, or of the only one, the others at 0.
 
         Parameters
@@ -365,7 +381,7 @@ class RVAEMethods(SiteSignal):
         Raises
         ------
         RuntimeError
-            If the stack has no model at hand.
+            If the stack has no model.
         ValueError
             If the model has no such latents, or did not write the site table.
 
@@ -392,7 +408,14 @@ class RVAEMethods(SiteSignal):
         return Signal2D(images, axes=axes, metadata=metadata)
 
     @recorded
-    def derotate(self, column="angle", *, fill_value=0.0, lazy_output=None, show_progressbar=None):
+    def derotate(
+        self,
+        column: str = "angle",
+        *,
+        fill_value: float | None = 0.0,
+        lazy_output: bool | None = None,
+        show_progressbar: bool | None = None,
+    ) -> SiteSignal:
         """Turn all sub-images back by their angles, into a common frame.
 
         Where the motif turns, the angle is 0 there for all sites: after :meth:`register_angle`,
@@ -410,8 +433,8 @@ class RVAEMethods(SiteSignal):
             table. Other columns than ``angle`` are turned back in full. The column
             ``lattice_turn`` (rad) of the result holds whole turns of the lattice.
         fill_value : float or None
-            Outside the circle inscribed in the window, where a turned window has no data. None:
-            the window, mirrored at its sides.
+            Value outside the circle inscribed in the window, where a turned window has no data. If
+            None, the window is mirrored at its sides.
         lazy_output, show_progressbar
             As in :meth:`get_rvae_model`.
 
@@ -449,7 +472,7 @@ class RVAEMethods(SiteSignal):
             )
         _reconstruction.warn_of_oblong_pixels(self.axes_manager.signal_axes)
 
-        def turn_back(data, pose):
+        def turn_back(data: np.ndarray, pose: np.ndarray) -> np.ndarray:
             return _reconstruction.turn(data, -pose[:, 0], pose[:, 1:], fill_value)
 
         whole = column == "angle" and self._turns("distortion")
@@ -475,13 +498,14 @@ class RVAEMethods(SiteSignal):
             )
         return turned
 
-    def _lattice_turns(self):
+    def _lattice_turns(self) -> np.ndarray:
         """Whole turns of the lattice (rad) that bring each site's variant to variant 0."""
-        sites, kind = self.sites, self.rvae_verdict.kind
+        sites, verdict = self.sites, self.rvae_verdict
+        assert sites is not None and verdict is not None
         n = self.metadata.get_item(f"{RVAE_NODE}.lattice_symmetry", 1)
-        if kind == "nothing":
-            raise ModelMismatch(f"derotate(): nothing to turn back. {self.rvae_verdict.sentence}")
-        if kind == "one direction":
+        if not verdict.found:
+            raise ModelMismatch(f"derotate(): nothing to turn back. {verdict.sentence}")
+        if verdict.kind == "one direction":
             return np.where(np.isfinite(sites["angle"]), 0.0, np.nan)
         if n < 2:
             raise ModelMismatch(
@@ -489,7 +513,7 @@ class RVAEMethods(SiteSignal):
                 "turned back; use stack.derotate(column) with a column of angles of your own."
             )
         step = 2 * np.pi / n
-        if kind == "continuous":
+        if verdict.kind == "continuous":
             return step * np.round(sites["angle"] / step)
         centres = self.metadata.get_item(f"{RVAE_NODE}.variant_directions")
         if centres is None or "variant" not in sites:
@@ -506,14 +530,14 @@ class RVAEMethods(SiteSignal):
         variant = np.asarray(sites["variant"], int)
         return np.where(variant >= 0, turns[variant], np.nan)
 
-    def _turns(self, part):
-        """Whether the angles of the table are those of this part of the sub-image."""
+    def _turns(self, part: str) -> bool:
+        """Return True if the angles of the table are those of this part of the sub-image."""
         verdict = self.rvae_verdict
         return verdict is not None and verdict.rotation == part
 
     @property
-    def rvae_verdict(self):
-        """What the evidence allows to state about the angles, as a :class:`Verdict`.
+    def rvae_verdict(self) -> Verdict | None:
+        """Verdict on the angles: variants, a continuous turn, nothing, with the evidence.
 
         It is that of the fit of the model, and is kept with the stack. None without angles.
 
@@ -531,11 +555,11 @@ class RVAEMethods(SiteSignal):
             return None
         return Verdict.from_dict(node.as_dictionary())
 
-    def _model_to_apply(self):
+    def _model_to_apply(self) -> Any:
         """The model of an rvae() that was interrupted after the fit, else that of the stack."""
         return self.rvae_model if self._unused_model is None else self._unused_model
 
-    def _replaced_by(self, model, verb, overwrite):
+    def _replaced_by(self, model: Any, verb: str, overwrite: bool) -> list[str]:
         """Columns that a model replaces or removes; the user's are refused before any work."""
         sites = self.sites
         columns = _columns.written_by("rvae", sites.columns)
@@ -550,7 +574,7 @@ class RVAEMethods(SiteSignal):
         variants = _columns.written_by("assign_variants", sites.columns)
         return columns + [name for name in variants if sites.writers[name] == "assign_variants"]
 
-    def _as_encoded(self):
+    def _as_encoded(self) -> tuple[Any, np.ndarray]:
         """Sub-images and offsets as the model was given them: its pixels and its intensities."""
         model = self._model_of_sites()
         images, offsets, _ = self._rvae_input(None)
@@ -561,14 +585,14 @@ class RVAEMethods(SiteSignal):
             images = of_images(lambda block: (block - offset) / gain, images)
         return images, offsets * step
 
-    def _pixel_calibration(self):
+    def _pixel_calibration(self) -> tuple[float, str] | tuple[None, None]:
         """Pixel size and its unit; None twice if the axes are not calibrated."""
         x, y = self.axes_manager.signal_axes
         if not _units.is_calibrated(x.units) or x.units != y.units:
             return None, None
         return float(np.sqrt(abs(x.scale * y.scale))), str(x.units)
 
-    def _rvae_input(self, navigation_mask):
+    def _rvae_input(self, navigation_mask: Any) -> tuple[Any, np.ndarray, np.ndarray]:
         """Sub-images, their offsets and the rows of the table that they stand for."""
         sites = self._square_windows()
         _reconstruction.warn_of_oblong_pixels(self.axes_manager.signal_axes)
@@ -583,7 +607,7 @@ class RVAEMethods(SiteSignal):
             images, offsets = images[rows], offsets[rows]
         return images, offsets, rows
 
-    def _measured_displacements(self, rows):
+    def _measured_displacements(self, rows: np.ndarray) -> np.ndarray | None:
         """Displacements (n, 2) in px from the positions of neighbours; None if there are none."""
         sites = self.sites
         names = ["displacement_x", "displacement_y"]
@@ -591,7 +615,7 @@ class RVAEMethods(SiteSignal):
             return None
         return sites[names][rows]
 
-    def _strata(self, rows):
+    def _strata(self, rows: np.ndarray) -> np.ndarray | None:
         """Number of the frame of an image that each of the rows is from; None if there is one."""
         sites = self.sites
         names = [name for name in ("image", "frame") if name in sites]
@@ -599,10 +623,17 @@ class RVAEMethods(SiteSignal):
             return None
         return np.unique(sites[names][rows], axis=0, return_inverse=True)[1].ravel()
 
-    def _write_rvae(self, model, result, rows, replaced, applied=None):
+    def _write_rvae(
+        self,
+        model: Any,
+        result: Any,
+        rows: np.ndarray,
+        replaced: list[str],
+        applied: dict[str, Any] | None = None,
+    ) -> None:
         """Write the columns of a result, in place of `replaced`; then the model is the stack's.
 
-        `applied` says how pixels and intensities differ from the model's.
+        `applied` has the pixels and intensities relative to the model's.
         """
         columns, sites = {}, self.sites
         if model.rotation:
@@ -651,23 +682,23 @@ class RVAEMethods(SiteSignal):
             del self.metadata.Sub_images.derotated
         self._rvae_model, self._unused_model = model, None
 
-    def _square_windows(self):
+    def _square_windows(self) -> SiteTable:
         """The site table of a stack of square windows centred on their columns."""
         return _reconstruction.check_square_windows(self.sites, self.axes_manager.signal_axes)
 
-    def _check_not_turned(self):
+    def _check_not_turned(self) -> None:
         if self.metadata.has_item(_reconstruction.TURNED):
             raise ModelMismatch(
                 "The sub-images of this stack are turned back already: use the stack that "
                 "derotate() was called on."
             )
 
-    def _applied(self):
-        """How the model was applied."""
+    def _applied(self) -> dict[str, Any]:
+        """Pixels, intensities and zero of the angle in the last call of the model."""
         node = self.metadata.get_item(RVAE_NODE)
         return _reconstruction.APPLIED | ({} if node is None else node.as_dictionary())
 
-    def _decoder(self):
+    def _decoder(self) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
         """Function that decodes a block of poses in the stack's intensities, and all poses."""
         self._check_not_turned()
         model, sites = self._model_of_sites(), self._square_windows()

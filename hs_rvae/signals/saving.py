@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a stack is saved to, and what must not be replaced there."""
+"""Paths that stacks are saved to, and files that must not be replaced there."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NOTED = ("General.FileIO", IMAGE_NODE, MODEL_NODE, FOLDER_NODE)
 
 @contextmanager
 def restored_on_failure(signal: SiteSignal) -> Iterator[None]:
-    """Take back what HyperSpy and this module note of a file that was not written after all."""
+    """Take back all notes on a file that was not written after all."""
     known = {name: copy.deepcopy(signal.metadata.get_item(name)) for name in _NOTED}
     places = signal.tmp_parameters.deepcopy()
     try:
@@ -73,7 +73,7 @@ def path_to_save(
 
 
 def check_not_lost(signal: SiteSignal, path: Path, whole: bool, write_dataset: bool) -> None:
-    """Refuse to replace what this stack is made from, or what is not a stack."""
+    """Refuse to replace files that this stack is made from, or that are not a stack."""
     name, place = f"filename={str(path)!r}", os.path.realpath(path)
     images = signal.image if isinstance(signal.image, list) else [signal.image]
     for image in images:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which sites a mask, indices or a region of interest choose."""
+"""Selection of sites by a mask, by numbers or by a region of interest."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ def site_indices(selection: Any, count: int) -> NDArray[np.intp]:
 
 
 def is_roi(selection: Any) -> bool:
-    """Whether it is a region of interest of HyperSpy."""
+    """Return True for a region of interest of HyperSpy."""
     return isinstance(selection, BaseROI)
 
 
 def inside_roi(roi: BaseROI, xy: NDArray[Any]) -> NDArray[np.bool_]:
     """
-    Which points lie inside a region of interest.
+    Mask of the points inside a region of interest.
 
     Parameters
     ----------

@@ -2,6 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sites of several images: frames of a series linked to tracks, sites of two stacks matched."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 from hs_rvae import parent_image as _parent_image
@@ -17,7 +21,9 @@ class SeriesMethods(SiteSignal):
     """Link the frames of a series, and match the sites of two stacks."""
 
     @recorded
-    def link_frames(self, max_distance=None, drift=None, *, overwrite=False):
+    def link_frames(
+        self, max_distance: float | None = None, drift: Any = None, *, overwrite: bool = False
+    ) -> np.ndarray:
         """
         Link the sites of the frames to tracks: write the column ``track``.
 
@@ -27,12 +33,12 @@ class SeriesMethods(SiteSignal):
         Parameters
         ----------
         max_distance : float, optional
-            Farthest that a column moves from frame to frame beside the drift, in px. None: 0.4
-            nearest-neighbour distances.
+            Largest distance that a column moves from frame to frame beside the drift, in px. If
+            None, 0.4 nearest-neighbour distances.
         drift : array-like of shape (n_frames, 2), optional
-            Where the specimen is in each frame, (x, y) in px. None: followed from frame to frame,
-            which is good for steps below half a nearest-neighbour distance. Needed where it jumps
-            farther: a lattice looks the same then.
+            Position of the specimen in each frame, (x, y) in px. If None, it is followed from
+            frame to frame, for steps below half a nearest-neighbour distance. Needed for longer
+            steps, after which a lattice may be the same.
         overwrite : bool
             Whether a column ``track`` that you wrote is replaced.
 
@@ -79,11 +85,13 @@ class SeriesMethods(SiteSignal):
         sites.set_many({"track": number}, {"track": ""}, writer="link_frames")
         return drift
 
-    def match_sites(self, other, *, by="site_index", max_distance=None):
+    def match_sites(
+        self, other: SiteSignal, *, by: str = "site_index", max_distance: float | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Find the rows of two site tables that stand for the same sites.
 
         Two stacks of the same positions, cut with windows of two sizes, have lost different sites
-        at the border: ``site_index`` still tells which is which. In two sublattices it means
+        at the border: ``site_index`` still identifies them. In two sublattices it means
         different columns; there, positions are matched. Sites of different images (column
         ``image``) or frames (column ``frame``) are never matched.
 
@@ -103,7 +111,7 @@ class SeriesMethods(SiteSignal):
         Raises
         ------
         TypeError
-            If `other` is no stack.
+            If `other` is not a stack.
         ValueError
             If no site is matched, the tables cannot be compared, or an option is not usable.
 
@@ -122,14 +130,14 @@ class SeriesMethods(SiteSignal):
         return match_stacks((self, other), by, max_distance)
 
 
-def n_frames(stack):
+def n_frames(stack: SiteSignal) -> int:
     """Number of frames of the series that a stack was cut from."""
     if _parent_image.is_series(stack._image):
         return len(stack._image.data)
     return int(stack.sites["frame"].max()) + 1
 
 
-def frames_to_plot(stack, image):
+def frames_to_plot(stack: SiteSignal, image: Any) -> Any:
     """Images of the frames, indexed by their number; None for none."""
     if image is False:
         return None
@@ -142,7 +150,7 @@ def frames_to_plot(stack, image):
     return filled(data)
 
 
-def frame_labels(stack):
+def frame_labels(stack: SiteSignal) -> list[str]:
     """Label of each frame: its number, and its place on the axis of the series."""
     labels = [f"frame {k}" for k in range(n_frames(stack))]
     if not _parent_image.is_series(stack._image):
@@ -157,16 +165,16 @@ def frame_labels(stack):
     ]
 
 
-def by_frame(image, positions, neighbours, columns):
+def by_frame(image: Any, positions: Any, neighbours: Any, columns: Any) -> tuple[Any, Any, Any]:
     """
-    What :meth:`SubImageStack.from_positions` was given, as lists with one entry per frame.
+    Arguments of :meth:`SubImageStack.from_positions` as lists with one entry per frame.
 
     Parameters
     ----------
     image : hyperspy.api.signals.Signal2D
         One image, which counts as one frame, or a series.
     positions, neighbours, columns
-        Of the image, or lists of those of the frames; the last two may be None.
+        Those of the image, or lists of those of the frames; the last two may be None.
 
     Returns
     -------
@@ -196,22 +204,24 @@ def by_frame(image, positions, neighbours, columns):
     return positions, neighbours, columns
 
 
-def _each_frame(positions, n_frames):
+def _each_frame(positions: Any, n_frames: int) -> Any:
     """AtomAI's dictionary of a series as a list; anything else as it is."""
     if not _positions.is_from_atomai(positions) or {*positions} != {*range(n_frames)}:
         return positions
     return [{0: positions[k]} for k in range(n_frames)]
 
 
-def of_lattices(lattices, image, sublattice, columns):
+def of_lattices(
+    lattices: Any, image: Any, sublattice: str | int | None, columns: Any
+) -> tuple[Any, Any, Any, list[dict[str, Any]], dict[str, str]]:
     """
-    What :meth:`SubImageStack.from_positions` needs, from the lattices of a series.
+    Arguments of :meth:`SubImageStack.from_positions` from the lattices of a series.
 
     Parameters
     ----------
     lattices : hs_rvae.columns.LatticeSeries
     image : hyperspy.api.signals.Signal2D or None
-        None: the series that the columns were found in.
+        If None, the series that the columns were found in.
     sublattice : str, int or None
     columns : list of dict or None
 

@@ -9,9 +9,12 @@ left behind where it has no meaning. Sites are counted again at every access: a 
 match is refused.
 """
 
+from __future__ import annotations
+
 import logging
 import os
 import warnings
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from hyperspy.learn import LearningResults
@@ -31,6 +34,11 @@ from hs_rvae.signals.reconstruction import model_columns
 from hs_rvae.sites import SiteTable
 from hs_rvae.stores import files_read_by, guarded
 
+if TYPE_CHECKING:
+    from hyperspy.roi import BaseROI
+
+    from hs_rvae.rvae.estimator import RVAE
+
 _logger = logging.getLogger(__name__)
 
 _NODE = "Sub_images"
@@ -43,23 +51,24 @@ class SiteSignal(Signal2D):
     """A signal ``(site | x, y)`` with a table of its sites; the trunk of :class:`SubImageStack`."""
 
     _additional_slicing_targets = Signal2D._additional_slicing_targets + ["metadata." + _SITES]
-    _image = None
-    _rvae_model = None
+    _image: Any = None
+    _rvae_model: Any = None
     # Fitted by a call of rvae() that was interrupted before the table was written.
-    _unused_model = None
+    _unused_model: Any = None
+    _data: Any
 
     @property
-    def data(self):
+    def data(self) -> Any:
         """The sub-images, an array of NumPy or dask; NaN for pixels that were masked."""
         self._data = filled(self._data)
         return self._data
 
     @data.setter
-    def data(self, data):
+    def data(self, data: Any) -> Any:
         Signal2D.data.fset(self, data)
 
     @property
-    def sites(self):
+    def sites(self) -> SiteTable | Any:
         """
         The site table, one row per sub-image: a :class:`~hs_rvae.sites.SiteTable` or None.
 
@@ -88,9 +97,9 @@ class SiteSignal(Signal2D):
         return SiteTable(signal)
 
     @property
-    def image(self):
+    def image(self) -> Any:
         """
-        The image that the sub-images were cut from, or None if it is not at hand.
+        The image that the sub-images were cut from, or None if it is not available.
 
         A list of images in a stack that joins several, a signal with a navigation axis in a stack
         of a series. It is held by reference and not saved: after loading, :meth:`load_image`
@@ -99,7 +108,7 @@ class SiteSignal(Signal2D):
         return self._image
 
     @image.setter
-    def image(self, image):
+    def image(self, image: Any) -> Any:
         if isinstance(image, list | tuple):
             image = [one if one is None else parent_image(one) for one in image]
         elif image is not None:
@@ -121,7 +130,7 @@ class SiteSignal(Signal2D):
         self._image = image
 
     @property
-    def rvae_model(self):
+    def rvae_model(self) -> Any:
         """The fitted :class:`~hs_rvae.RVAE`, held by reference and not saved with the stack.
 
         It is the model that wrote the columns of :attr:`sites`. In a stack without such columns it
@@ -130,7 +139,7 @@ class SiteSignal(Signal2D):
         Raises
         ------
         RuntimeError
-            If the stack has none; the message says which call brings it back.
+            If the stack has none; the message names the call that loads it.
         """
         if self._rvae_model is not None:
             return self._rvae_model
@@ -145,8 +154,8 @@ class SiteSignal(Signal2D):
             return self._unused_model
         raise RuntimeError("No rVAE model yet: call stack.rvae() or stack.apply_rvae(path).")
 
-    def _model_of_sites(self):
-        """The model, which must be the one that wrote the site table."""
+    def _model_of_sites(self) -> Any:
+        """Return the model; refuse one that did not write the site table."""
         model, written = self.rvae_model, self.metadata.get_item(f"{_origins.RVAE_NODE}.fit_id")
         if getattr(model, "fit_id_", None) != written:
             by = "has no columns of" if written is None else "was written by another fit than"
@@ -158,7 +167,7 @@ class SiteSignal(Signal2D):
 
     # The table and its sites -------------------------------------------------
 
-    def _sites_signal(self):
+    def _sites_signal(self) -> Any:
         """Find the signal of the site table; None if there is none or it does not match."""
         signal = self.metadata.get_item(_SITES)
         axes = self.axes_manager
@@ -169,16 +178,16 @@ class SiteSignal(Signal2D):
         transposed = "site" in [axis.name for axis in axes.signal_axes]
         return signal if rows == sites and not transposed else None
 
-    def _set_sites(self, table):
+    def _set_sites(self, table: SiteTable) -> None:
         """Make `table` the site table, with the stack's own navigation axis."""
         self.metadata.set_item(_SITES, table.signal)
         self._align_sites()
 
-    def _images(self):
+    def _images(self) -> Any:
         """Sub-images (n, w, w), also of a single site."""
         return self.data.reshape(-1, *self.data.shape[-2:])
 
-    def _check_site_axis(self):
+    def _check_site_axis(self) -> None:
         """Refuse a stack that is one sub-image without an axis, or whose sites were rearranged."""
         dimension = self.axes_manager.navigation_dimension
         if dimension == 0:
@@ -191,7 +200,7 @@ class SiteSignal(Signal2D):
                 f"The stack has {dimension} navigation axes, not one: the sites were rearranged."
             )
 
-    def _align_sites(self):
+    def _align_sites(self) -> None:
         """Calibrate the table's axis as the stack's, so that HyperSpy slices both alike."""
         signal = self._sites_signal()
         if signal is None or not self.axes_manager.navigation_dimension:
@@ -200,12 +209,12 @@ class SiteSignal(Signal2D):
         for axis in signal.axes_manager.navigation_axes:
             axis.scale, axis.offset, axis.units = site.scale, site.offset, site.units
 
-    def _leave_sites(self):
-        """Leave the table behind; what remains of the node tells that there was one."""
+    def _leave_sites(self) -> None:
+        """Leave the table behind; the node remains as a sign that there was one."""
         if self.metadata.has_item(_SITES):
             delattr(self.metadata.get_item(_NODE), "sites")
 
-    def _sites_to_plot(self):
+    def _sites_to_plot(self) -> SiteTable:
         sites = self.sites
         if sites is None:
             raise ValueError(
@@ -214,7 +223,7 @@ class SiteSignal(Signal2D):
             )
         return sites
 
-    def select_sites(self, sites):
+    def select_sites(self, sites: Any) -> Self:
         """
         Make a new stack with some of the sites.
 
@@ -265,18 +274,18 @@ class SiteSignal(Signal2D):
         self._hand_results_to(chosen, index)
         return chosen
 
-    def _numbers_of(self, sites):
+    def _numbers_of(self, sites: Any) -> np.ndarray:
         """Numbers of the sites that a mask, numbers or a ROI choose."""
         if _selection.is_roi(sites):
             sites = self._sites_in_roi(sites)
         return _selection.site_indices(sites, self.axes_manager.navigation_size)
 
-    def _sites_in_roi(self, roi):
+    def _sites_in_roi(self, roi: BaseROI) -> np.ndarray:
         """Mask of the sites inside a region of interest on the image."""
         table = self.sites
         if table is None:
             raise ValueError(
-                "A ROI needs the site table, and this stack has none: make it with "
+                "A ROI needs the site table, which this stack lacks: make it with "
                 "SubImageStack.from_positions, or choose sites by a mask or numbers."
             )
         offset, image = table.pixel_offset, self._image
@@ -294,7 +303,13 @@ class SiteSignal(Signal2D):
 
     # What follows HyperSpy's own verbs ---------------------------------------
 
-    def crop(self, axis, start=None, end=None, convert_units=False):
+    def crop(
+        self,
+        axis: Any,
+        start: int | float | None = None,
+        end: int | float | None = None,
+        convert_units: bool = False,
+    ) -> None:
         """
         Crop an axis in place, as :meth:`~hyperspy.api.signals.BaseSignal.crop` does.
 
@@ -302,7 +317,7 @@ class SiteSignal(Signal2D):
         ----------
         axis : int, str or axis
         start, end : int, float or None
-            int: index; float: value on the axis; None: the end of the axis.
+            int: index; float: value on the axis. If None, the end of the axis.
         convert_units : bool
             Convert the units of the axis afterwards.
 
@@ -331,14 +346,14 @@ class SiteSignal(Signal2D):
         if convert_units:
             self.axes_manager.convert_units(axis)
 
-    def rebin(self, *args, **kwargs):
+    def rebin(self, *args: Any, **kwargs: Any) -> Any:
         """
         Rebin, as :meth:`~hyperspy.api.signals.BaseSignal.rebin` does.
 
         Parameters
         ----------
         *args, **kwargs
-            Of HyperSpy. Sites that were binned have no site table.
+            Arguments of HyperSpy's ``rebin``. Sites that were binned have no site table.
 
         Returns
         -------
@@ -350,7 +365,9 @@ class SiteSignal(Signal2D):
             rebinned._set_columns_at(self._columns_at())
         return result
 
-    def split(self, axis="auto", number_of_parts="auto", step_sizes="auto"):
+    def split(
+        self, axis: Any = "auto", number_of_parts: Any = "auto", step_sizes: Any = "auto"
+    ) -> list[Any]:
         """
         Split into several stacks, as :meth:`~hyperspy.api.signals.BaseSignal.split` does.
 
@@ -392,14 +409,14 @@ class SiteSignal(Signal2D):
                 part._set_columns_at(self._columns_at())
         return parts
 
-    def get_current_signal(self, *args, **kwargs):
+    def get_current_signal(self, *args: Any, **kwargs: Any) -> Any:
         """
         Take out the site that is shown, as HyperSpy's ``get_current_signal`` does.
 
         Parameters
         ----------
         *args, **kwargs
-            Of :meth:`~hyperspy.api.signals.BaseSignal.get_current_signal`.
+            Arguments of :meth:`~hyperspy.api.signals.BaseSignal.get_current_signal`.
 
         Returns
         -------
@@ -413,7 +430,7 @@ class SiteSignal(Signal2D):
                 current._set_sites(self.sites.take(self.axes_manager.indices or (0,)))
         return current
 
-    def _slicer(self, slices, isNavigation=None, out=None):
+    def _slicer(self, slices: Any, isNavigation: bool | None = None, out: Any = None) -> Any:
         table = self._sites_signal()
         self._align_sites()
         if table is None or not isNavigation or out is not None:
@@ -439,7 +456,7 @@ class SiteSignal(Signal2D):
                 self._hand_results_to(sliced, rows)
         return result
 
-    def _remove_axis(self, axes):
+    def _remove_axis(self, axes: Any) -> None:
         had_sites = self.axes_manager.navigation_dimension
         super()._remove_axis(axes)
         if had_sites and not self.axes_manager.navigation_dimension:
@@ -447,7 +464,7 @@ class SiteSignal(Signal2D):
             # the class may have changed with the axes.
             SiteSignal._leave_sites(self)
 
-    def _assign_subclass(self, *args, **kwargs):
+    def _assign_subclass(self, *args: Any, **kwargs: Any) -> None:
         super()._assign_subclass(*args, **kwargs)
         folding = self.metadata.get_item("_HyperSpy.Folding")
         unfolded = folding is not None and folding.unfolded
@@ -458,17 +475,17 @@ class SiteSignal(Signal2D):
             for name in _REFERENCES:
                 self.__dict__.pop(name, None)
 
-    def __deepcopy__(self, memo):
+    def __deepcopy__(self, memo: Any) -> Any:
         copied = super().__deepcopy__(memo)
         self._hand_references_to(copied)
         return copied
 
-    def _hand_references_to(self, other):
+    def _hand_references_to(self, other: Any) -> None:
         for name in _REFERENCES:
             if getattr(self, name) is not None:
                 setattr(other, name, getattr(self, name))
 
-    def _site_numbers(self):
+    def _site_numbers(self) -> Any:
         """A signal with the number of each site, to be sliced as the stack is."""
         from hyperspy.signals import BaseSignal
 
@@ -483,12 +500,12 @@ class SiteSignal(Signal2D):
             axis.scale, axis.offset, axis.units = own.scale, own.offset, own.units
         return signal
 
-    def _hand_results_to(self, other, rows):
+    def _hand_results_to(self, other: Any, rows: np.ndarray) -> None:
         """Give `other`, some of the sites, the decomposition of these; clusters are left out."""
         if self.learning_results.loadings is not None:
             other.learning_results = results_of_sites(self.learning_results, rows)
 
-    def _columns_at(self):
+    def _columns_at(self) -> list[np.ndarray] | None:
         """Find the columns on the axes x and y: window's middle plus offset, one array each."""
         signal = self._sites_signal()
         if signal is None or "offset_x" not in signal.metadata.Sites.columns:
@@ -500,23 +517,27 @@ class SiteSignal(Signal2D):
             for axis, offset in zip(axes, offsets.T, strict=True)
         ]
 
-    def _set_columns_at(self, columns_at):
+    def _set_columns_at(self, columns_at: list[np.ndarray] | None) -> None:
         """Write offset_x and offset_y of windows that were cropped or binned."""
         signal = self._sites_signal()
         if signal is None or columns_at is None or len(columns_at[0]) != len(SiteTable(signal)):
             return
-        offsets = [
-            (column - _middle(axis)) / axis.scale
-            for column, axis in zip(columns_at, self.axes_manager.signal_axes, strict=True)
-        ]
-        # Coordinates carry rounding errors of 1e-16: what was on the middle stays there exactly.
-        offsets = np.where(np.abs(offsets) < 1e-9, 0.0, offsets)
-        offsets = {"offset_x": offsets[0], "offset_y": offsets[1]}
+        offsets = {}
+        for name, column, axis in zip("xy", columns_at, self.axes_manager.signal_axes, strict=True):
+            offset = (column - _middle(axis)) / axis.scale
+            # Coordinates have rounding errors of 1e-16: a column on the middle stays there exactly.
+            offsets[f"offset_{name}"] = np.where(np.abs(offset) < 1e-9, 0.0, offset)
         SiteTable(signal).set_many(offsets, writer="from_positions")
 
     # Files -------------------------------------------------------------------
 
-    def save(self, filename=None, overwrite=None, extension=None, **kwds):
+    def save(
+        self,
+        filename: str | os.PathLike[str] | None = None,
+        overwrite: bool | None = None,
+        extension: str | None = None,
+        **kwds: Any,
+    ) -> None:
         """
         Save, as :meth:`~hyperspy.api.signals.BaseSignal.save` does, but whole or not at all.
 
@@ -532,12 +553,12 @@ class SiteSignal(Signal2D):
         Parameters
         ----------
         filename : str or pathlib.Path, optional
-            None: the file that the stack was loaded from or saved to.
+            If None, the file that the stack was loaded from or saved to.
         overwrite : bool, optional
-            None asks if there is such a file already.
+            If None, HyperSpy asks if there is such a file already.
         extension : str, optional
         **kwds
-            Of HyperSpy.
+            Options of HyperSpy's ``save``.
 
         Raises
         ------
@@ -546,7 +567,7 @@ class SiteSignal(Signal2D):
             stack would be written into the file that it is read from, in another format or in
             place.
         OSError
-            If the file cannot be written; it says what is left.
+            If the file cannot be written; the message names the file that is left.
         KeyboardInterrupt
             If it was interrupted; nothing is left behind.
 
@@ -563,7 +584,7 @@ class SiteSignal(Signal2D):
             if not overwrite:
                 return
             _saving.check_not_lost(self, path, whole, kwds.get("write_dataset", True))
-        if not whole:
+        if path is None or not whole:
             super().save(filename, overwrite=overwrite, extension=extension, **kwds)
             return
         for name in ("file_format", "close_file"):
@@ -587,7 +608,7 @@ class SiteSignal(Signal2D):
             self.data = load(path, lazy=True).data
             self.tmp_parameters.add_dictionary({f"original_{k}": v for k, v in place.items()})
 
-    def load_image(self, path=None, *, lazy=None):
+    def load_image(self, path: Any = None, *, lazy: bool | None = None) -> Any:
         """
         Load the image that the sub-images were cut from, and make it :attr:`image`.
 
@@ -597,12 +618,12 @@ class SiteSignal(Signal2D):
         Parameters
         ----------
         path : str, pathlib.Path or list of these, optional
-            None: where the image was saved to or read from, as far as the stack knows; if the
-            stack was moved together with the image, beside the stack. A relative path is also
+            If None, the noted place that the image was saved to or read from; if the stack was
+            moved together with the image, beside the stack. A relative path is also
             tried beside the file of the stack. For a stack that joins several images, one path for
             each, or None.
         lazy : bool, optional
-            None: as the stack is.
+            If None, as the stack is.
 
         Returns
         -------
@@ -612,7 +633,7 @@ class SiteSignal(Signal2D):
         Raises
         ------
         FileNotFoundError
-            If there is no such file; the message says where it was looked for.
+            If there is no such file; the message lists the places that were searched.
         ValueError
             If no path is known, or the file holds another image; the stack is as it was.
 
@@ -638,7 +659,9 @@ class SiteSignal(Signal2D):
         self.image = images if joined else images[0]
         return self.image
 
-    def load_rvae_model(self, path=None, *, device=None):
+    def load_rvae_model(
+        self, path: str | os.PathLike[str] | None = None, *, device: Any = None
+    ) -> RVAE:
         """
         Load the model that wrote the site table, and make it :attr:`rvae_model`.
 
@@ -648,11 +671,11 @@ class SiteSignal(Signal2D):
         Parameters
         ----------
         path : str or pathlib.Path, optional
-            None: where the model was saved to or read from, as far as the stack knows, or a
+            If None, the noted place that the model was saved to or read from, or a
             ``.safetensors`` of the same name beside the file of the stack. A relative path is also
             tried there.
         device : str or torch.device, optional
-            Where to use it. None: CUDA where there is one.
+            Device of the model. If None, CUDA where there is one.
 
         Returns
         -------
@@ -661,7 +684,7 @@ class SiteSignal(Signal2D):
         Raises
         ------
         FileNotFoundError
-            If there is no such file; the message says where it was looked for.
+            If there is no such file; the message lists the places that were searched.
         ValueError
             If no path is known, or the model is not the one that wrote the table; the stack is as
             it was.
@@ -697,12 +720,12 @@ class SiteSignal(Signal2D):
         self._rvae_model = model
         return model
 
-    def _to_dictionary(self, *args, **kwargs):
+    def _to_dictionary(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         dictionary = super()._to_dictionary(*args, **kwargs)
         data = dictionary.pop("data")
         return plain(dictionary) | {"data": data}
 
-    def _load_dictionary(self, file_data_dict):
+    def _load_dictionary(self, file_data_dict: dict[str, Any]) -> None:
         super()._load_dictionary(file_data_dict)
         # Straight from a file: what is made from it later needs no other guard.
         if hasattr(self.data, "dask") and len(self.data.dask.layers) <= 2:
@@ -713,6 +736,6 @@ class SiteSignal(Signal2D):
                 setattr(self.learning_results, name, value.compute())
 
 
-def _middle(axis):
+def _middle(axis: Any) -> float:
     """Coordinate of the middle of a signal axis."""
     return axis.offset + (axis.size - 1) / 2 * axis.scale

@@ -2,7 +2,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The stack of sub-images: a HyperSpy signal ``(site | x, y)`` that carries its site table."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from functools import partial
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from hyperspy.external.progressbar import progressbar
@@ -18,12 +22,15 @@ from hs_rvae.signals.series import SeriesMethods
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
 
+if TYPE_CHECKING:
+    from hs_rvae.sites import SiteTable
+
 _MOST_NAMES = 8  # columns that the representation lists one by one
 
 
 class SubImageStack(FigureMethods, SeriesMethods):
     """
-    Sub-images around the columns of one sublattice, with what is known about each site.
+    Sub-images around the columns of one sublattice, with a table of their sites.
 
     The navigation axis is ``site``; the signal axes have the names, units and scales of the
     image, with the column at zero. :attr:`sites` is the table of named columns; it follows
@@ -51,18 +58,18 @@ class SubImageStack(FigureMethods, SeriesMethods):
     @classmethod
     def from_positions(
         cls,
-        image,
-        positions_xy,
-        window_size=None,
+        image: Any,
+        positions_xy: Any,
+        window_size: int | float | None = None,
         *,
-        lazy=None,
-        centring="subpixel",
-        order="xy",
-        neighbours=None,
-        columns=None,
-        units=None,
-        show_progressbar=None,
-    ):
+        lazy: bool | None = None,
+        centring: str = "subpixel",
+        order: str = "xy",
+        neighbours: Any = None,
+        columns: Any = None,
+        units: Any = None,
+        show_progressbar: bool | None = None,
+    ) -> Self:
         """
         Cut a window around every position.
 
@@ -70,17 +77,16 @@ class SubImageStack(FigureMethods, SeriesMethods):
         contain pixels that were not measured, are dropped and counted in the log; the column
         ``site_index`` keeps the row of `positions_xy`. Pixels that are not finite or masked were
         not measured, nor were constant bands and corners at the border of a picture, such as a data
-        bar, of which a warning tells. Positions within a quarter of the nearest-neighbour
+        bar; a warning counts their windows. Positions within a quarter of the nearest-neighbour
         distance of another one are kept, with a warning that counts them.
 
         Parameters
         ----------
         image : hyperspy.api.signals.Signal2D
             One image, or a series: a signal with one navigation axis (time, tilt, dose); eager or
-            lazy. The stack holds it by reference (:attr:`image`). Of a lazy image with floating
-            values, the pixels are checked for NaN once, block by block; of any, the outermost lines
-            are read. The stack of a series has
-            the columns ``frame`` and ``track`` (see :meth:`link_frames`).
+            lazy. The stack holds it by reference (:attr:`image`). The outermost lines of a lazy
+            image are read, and floating values are checked for NaN once, block by block. The stack
+            of a series has the columns ``frame`` and ``track`` (see :meth:`link_frames`).
         positions_xy : array-like of shape (n, 2)
             Refined column positions ``(x, y)`` in pixels: x counts columns and y rows of the
             image, pixel centres are integers. Tables with the columns x and y, paths and others
@@ -88,10 +94,10 @@ class SubImageStack(FigureMethods, SeriesMethods):
             dictionary ``{0: (row, column, class)}`` become the column ``class``. For a
             series, a list of these, one for each frame; `neighbours` and `columns` likewise.
         window_size : int, float or None
-            int: pixels. float: units of the image's axes. None: 1.85 nearest-neighbour distances
+            int: pixels. float: units of the image's axes. If None, 1.85 nearest-neighbour distances
             of the positions. At least 8 pixels.
         lazy : bool, optional
-            Cut the windows when they are asked for. None: as the image is.
+            Cut the windows when they are asked for. If None, as the image is.
         centring : {"subpixel", "nearest"}
             "subpixel" puts each column exactly on the window's centre ``(w - 1) / 2`` by cubic
             interpolation. "nearest" copies pixels; what remains of the position is in the columns
@@ -105,14 +111,15 @@ class SubImageStack(FigureMethods, SeriesMethods):
             ``_calibrated`` (pm), ``cell_a``, ``cell_b`` (px) and ``cell_angle`` (rad); where both
             bring ``x_std`` and ``y_std``, also ``displacement_std`` (px), the standard error. In
             a crystal of one sublattice pass `positions_xy` again, from any fit: a neighbour within
-            0.05 nearest distances is the site itself and does not count. None: no such columns.
+            0.05 nearest distances is the site itself and does not count. If None, there are no such
+            columns.
         columns : Mapping of str to array-like of shape (n,), optional
             Further columns of the site table, one value for each of `positions_xy`. They
             replace columns that come from `neighbours`.
         units : Mapping of str to str, optional
             Units of `columns`; dimensionless if not given.
         show_progressbar : bool, optional
-            None: HyperSpy's preference.
+            If None, as HyperSpy's preference.
 
         Returns
         -------
@@ -188,17 +195,17 @@ class SubImageStack(FigureMethods, SeriesMethods):
     @classmethod
     def from_sublattice(
         cls,
-        sublattice,
-        image=None,
-        window_size=None,
-        neighbours=None,
+        sublattice: Any,
+        image: Any = None,
+        window_size: int | float | None = None,
+        neighbours: Any = None,
         *,
-        lazy=None,
-        centring="subpixel",
-        columns=None,
-        units=None,
-        show_progressbar=None,
-    ):
+        lazy: bool | None = None,
+        centring: str = "subpixel",
+        columns: Any = None,
+        units: Any = None,
+        show_progressbar: bool | None = None,
+    ) -> Self:
         """
         Cut a window around every column of an Atomap sublattice.
 
@@ -212,7 +219,8 @@ class SubImageStack(FigureMethods, SeriesMethods):
             ``original_image`` is used with a warning, because Atomap may have subtracted another
             sublattice from it.
         window_size : int, float or None
-            int: pixels. float: units of the image's axes. None: 1.85 nearest-neighbour distances.
+            int: pixels. float: units of the image's axes. If None, 1.85 nearest-neighbour
+            distances.
         neighbours : Sublattice or array-like of shape (m, 2), optional
             The other sublattice. Each site's four nearest of them, or of its own sublattice if
             there is no other, give the displacement and the cell, as in :meth:`from_positions`.
@@ -251,17 +259,17 @@ class SubImageStack(FigureMethods, SeriesMethods):
     @classmethod
     def from_atom_lattice(
         cls,
-        lattice,
-        image=None,
-        sublattice=None,
-        window_size=None,
+        lattice: Any,
+        image: Any = None,
+        sublattice: Any = None,
+        window_size: int | float | None = None,
         *,
-        lazy=None,
-        centring="subpixel",
-        columns=None,
-        units=None,
-        show_progressbar=None,
-    ):
+        lazy: bool | None = None,
+        centring: str = "subpixel",
+        columns: Any = None,
+        units: Any = None,
+        show_progressbar: bool | None = None,
+    ) -> Self:
         """
         Cut a window around every column of one sublattice of an Atomap lattice.
 
@@ -279,7 +287,8 @@ class SubImageStack(FigureMethods, SeriesMethods):
             Index or name, for example "A". If None, "B" where there is one, else "A" or the only
             one.
         window_size : int, float or None
-            int: pixels. float: units of the image's axes. None: 1.85 nearest-neighbour distances.
+            int: pixels. float: units of the image's axes. If None, 1.85 nearest-neighbour
+            distances.
         lazy, centring, columns, units, show_progressbar
             As in :meth:`from_positions`.
 
@@ -290,7 +299,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
         Raises
         ------
         TypeError
-            If it is no lattice.
+            If it is not a lattice.
         ValueError
             If there is no such sublattice, or the file holds no lattice.
         FileNotFoundError
@@ -337,7 +346,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
             show_progressbar=show_progressbar,
         )
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         text = super().__repr__()
         signal = self._sites_signal()
         if signal is None:
@@ -354,8 +363,8 @@ class SubImageStack(FigureMethods, SeriesMethods):
         )
 
 
-def _columns_text(names):
-    """All columns if they are few, else those that tell how far the work has come."""
+def _columns_text(names: list[str]) -> str:
+    """All columns if they are few; otherwise the main ones of each step of the work."""
     if len(names) <= _MOST_NAMES:
         return f"columns: {', '.join(names)}"
     telling = [
@@ -368,13 +377,13 @@ def _columns_text(names):
     return f"{len(names)} columns" + (f", among them {', '.join(telling)}" if telling else "")
 
 
-def _claim_fitted(sites, given):
-    """Note that a fit of the columns wrote what it is known to write, except what was `given`."""
+def _claim_fitted(sites: SiteTable, given: Iterable[str]) -> None:
+    """Note that a fit of the columns wrote its columns, except those that were `given`."""
     fitted = _columns.written_by("sublattice", sites.columns)
     sites.claim(dict.fromkeys(set(fitted).difference(given), "sublattice"))
 
 
-def _as_dict(columns):
+def _as_dict(columns: Any) -> dict[str, Any]:
     """A mapping or a DataFrame as a dictionary."""
     return {} if columns is None else dict(columns)
 

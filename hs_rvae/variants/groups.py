@@ -104,8 +104,8 @@ class AngleGroups:
         residual : numpy.ndarray, shape (n,)
             Angle minus centre in radians; NaN where `variant` is -1.
         probability : numpy.ndarray, shape (n,)
-            Probability of the most likely group (of the nearest one, if groups are given); NaN where
-            the angle is NaN.
+            Probability of the most likely group (of the nearest one, if groups are given). NaN
+            where the angle is NaN.
 
         Examples
         --------
@@ -175,7 +175,7 @@ def find_groups(
         In radians; NaN = unknown.
     std : array-like, shape (n,), optional
         Uncertainties of the angles, in radians, known roughly. Their scale is free: sites of small
-        and large uncertainty are told apart, and the scatter of both is measured.
+        and large uncertainty are kept apart, and the scatter of both is measured.
     weights : array-like, shape (n,), optional
         Weights of the sites; only their ratios matter.
     fold : int

@@ -11,7 +11,7 @@ from sklearn import decomposition as skd
 from sklearn.manifold import TSNE
 
 import hs_rvae
-from hs_rvae import decomposition as rooms
+from hs_rvae.learning import rows, streaming
 
 IN_MEMORY = ["PCA", "SVD", "NMF", "sparse_pca", "mini_batch_sparse_pca"]
 IN_MEMORY += [pytest.param(name, marks=pytest.mark.slow) for name in ("MLPCA", "RPCA")]
@@ -169,20 +169,20 @@ def test_windows_of_many_pixels_take_the_compressed_svd(lazy, stack, monkeypatch
 
     wide = np.random.default_rng(0).normal(size=(60, 6, 200, 1)).astype(np.float32)
     data = (wide * np.ones(4, np.float32)).reshape(60, 60, 80)  # 4800 pixels
-    flat = rooms.as_blocks(da.from_array(data, chunks=(20, -1, -1)))
-    found = rooms.stream_svd(flat, 3, True, random_state=0)
+    flat = rows.as_blocks(da.from_array(data, chunks=(20, -1, -1)))
+    found = streaming.stream_svd(flat, 3, True, random_state=0)
     expected = skd.PCA(3, svd_solver="full").fit(data.reshape(60, -1))
     np.testing.assert_allclose(found.explained_variance, expected.explained_variance_, rtol=0.02)
-    again = rooms.stream_svd(flat, 3, True, random_state=0)
+    again = streaming.stream_svd(flat, 3, True, random_state=0)
     np.testing.assert_array_equal(found.factors, again.factors)
 
 
 def test_a_subset_is_fitted_where_there_are_many_sites(stack, lazy, caplog):
     import dask.array as da
 
-    flat = rooms.as_blocks(da.from_array(stack.data, chunks=(40, -1, -1)))
+    flat = rows.as_blocks(da.from_array(stack.data, chunks=(40, -1, -1)))
     with caplog.at_level(logging.INFO, "hs_rvae"):
-        part = rooms.stream_estimator(
+        part = streaming.stream_estimator(
             flat, skd.NMF(3, random_state=0), max_fit_sites=60, random_state=0
         )
     assert f"random subset of 60 of {len(flat)} sites" in caplog.text
@@ -280,10 +280,10 @@ def test_results_follow_slices_and_selections(stack):
     part = stack.inav[5:40:2]
     np.testing.assert_array_equal(part.learning_results.loadings, loadings[5:40:2])
     chosen = stack.select_sites(stack.sites["x"] > 150)
-    rows = np.flatnonzero(stack.sites["x"] > 150)
-    np.testing.assert_array_equal(chosen.learning_results.loadings, loadings[rows])
+    kept = np.flatnonzero(stack.sites["x"] > 150)
+    np.testing.assert_array_equal(chosen.learning_results.loadings, loadings[kept])
     model = stack.get_decomposition_model()
-    np.testing.assert_allclose(chosen.get_decomposition_model().data, model.data[rows], rtol=1e-5)
+    np.testing.assert_allclose(chosen.get_decomposition_model().data, model.data[kept], rtol=1e-5)
     one = stack.inav[7]
     np.testing.assert_allclose(one.get_decomposition_model().data, model.data[7], rtol=1e-5)
     assert chosen.plot_decomposition_factors() is not None
@@ -364,7 +364,9 @@ def test_the_seed_reaches_the_algorithm(stack):
 @pytest.mark.parametrize("is_lazy", [False, True])
 def test_unknown_algorithms_are_refused_with_the_known(stack, lazy, is_lazy):
     signal = lazy if is_lazy else stack
-    with pytest.raises(ValueError, match="algorithm='orange' not recognised.*'PCA', 'SVD', 'NMF'"):
+    with pytest.raises(
+        ValueError, match="algorithm='orange' not recognised: take one of 'PCA', 'SVD', 'NMF'"
+    ):
         signal.decomposition("orange", 3)
     with pytest.raises(ValueError, match="has no transform.*stack.embedding"):
         signal.decomposition(algorithm=TSNE())
@@ -494,5 +496,5 @@ def test_options_that_an_algorithm_does_not_have_are_refused(stack, algorithm):
 
 
 def test_options_beside_an_estimator_are_refused(stack, lazy):
-    _refused(stack, skd.FastICA(2), "FastICA has no option tolerance; set it in the estimator")
+    _refused(stack, skd.FastICA(2), "FastICA is an estimator: set tolerance in it")
     _refused(lazy, skd.FastICA(2), "FastICA has no option tolerance; it has get, num_chunks")

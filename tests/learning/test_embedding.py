@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 from sklearn.manifold import MDS, TSNE, Isomap, SpectralEmbedding, trustworthiness
 
-from hs_rvae import embedding as rooms
-from hs_rvae.embedding import embed
+from hs_rvae.learning import embedding
+from hs_rvae.learning.embedding import embed
 
-needs_opentsne = pytest.mark.skipif(not rooms.has_opentsne(), reason="openTSNE is an extra")
+needs_opentsne = pytest.mark.skipif(not embedding.has_opentsne(), reason="openTSNE is an extra")
 
 
 @pytest.fixture
 def without_opentsne(monkeypatch):
-    monkeypatch.setattr(rooms, "has_opentsne", lambda: False)
+    monkeypatch.setattr(embedding, "has_opentsne", lambda: False)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def test_cost_is_said(values, caplog):
 
 
 def test_a_subset_that_nobody_asked_for_is_warned_of(values, monkeypatch, caplog):
-    monkeypatch.setitem(rooms.MAX_SITES, "mds", 80)
+    monkeypatch.setitem(embedding.MAX_SITES, "mds", 80)
     found = embed(values, "mds", random_state=0)
     assert "MDS: 80 of 240 sites are fitted, the others placed" in caplog.text
     assert found.method == "MDS; 80 of 240 sites fitted"
@@ -104,7 +104,7 @@ def test_estimators_are_taken(values, caplog):
 
 
 def test_many_sites_need_the_extra_or_a_subset(without_opentsne, monkeypatch, caplog):
-    monkeypatch.setitem(rooms.MAX_SITES, "sklearn_tsne", 60)
+    monkeypatch.setitem(embedding.MAX_SITES, "sklearn_tsne", 60)
     values = np.random.default_rng(0).normal(size=(90, 3))
     with pytest.raises(ImportError, match=r'pip install "hs_rvae\[tsne\]".*max_sites=60'):
         embed(values, "tsne")
@@ -114,9 +114,11 @@ def test_many_sites_need_the_extra_or_a_subset(without_opentsne, monkeypatch, ca
 
 
 def test_bad_input_is_refused(values):
-    with pytest.raises(ValueError, match="algorithm='umap' is unknown: take one of 'tsne', 'mds'"):
+    with pytest.raises(
+        ValueError, match="algorithm='umap' not recognised: take one of 'tsne', 'mds'"
+    ):
         embed(values, "umap")
-    with pytest.raises(ValueError, match="is no estimator: it has no fit_transform"):
+    with pytest.raises(ValueError, match="not recognised: it has no fit_transform"):
         embed(values, object())
     with pytest.raises(ValueError, match="output_dimension=0: give a whole number"):
         embed(values, "mds", 0)

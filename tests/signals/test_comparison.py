@@ -126,7 +126,7 @@ def test_unusable_stacks_and_shares_are_refused(stack):
         hs_rvae.compare_rvae(stack, held_out=0.005)
     alone = stack._deepcopy_with_new_data(stack.data)
     alone._image = None
-    with pytest.raises(ValueError, match="has no parent image at hand"):
+    with pytest.raises(ValueError, match="has no parent image"):
         hs_rvae.compare_rvae(alone, "windows")
 
 

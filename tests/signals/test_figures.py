@@ -134,7 +134,7 @@ def test_the_parent_image_and_a_part_of_it(stack, image):
     detail = stack.plot_image(region=(4, 0, 5, 1))
     np.testing.assert_allclose([*detail.get_xlim(), *detail.get_ylim()], [4, 5, 1, 0])
     stack._image = None
-    with pytest.raises(ValueError, match=r"no image at hand: give one with image="):
+    with pytest.raises(ValueError, match=r"has no image: give one with image="):
         stack.plot_image()
 
 

@@ -6,8 +6,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from hs_rvae.learning.features import table_features
 from hs_rvae.plots.color_scale import infer_kind
-from hs_rvae.signals.sources import table_features
 
 
 @pytest.fixture
@@ -48,14 +48,14 @@ def test_a_column_in_rad_or_deg_has_cyclic_colours(stack, name):
 def test_spreads_and_residuals_in_rad_are_no_directions(stack, name):
     sites = stack.sites
     assert infer_kind(name, sites[name], "rad") in ("sequential", "signed")
-    features, names = table_features(stack, [name, "direction"], "cluster_source")
+    features, names = table_features(stack.sites, [name, "direction"], "cluster_source")
     assert names == [name, "cos(direction)", "sin(direction)"]
     stack.plot_site_map(name, image=False)
 
 
 def test_degrees_and_radians_give_the_same_clusters(stack):
-    by_radians, names = table_features(stack, ["direction"], "cluster_source")
-    by_degrees, _ = table_features(stack, ["azimuth"], "cluster_source")
+    by_radians, names = table_features(stack.sites, ["direction"], "cluster_source")
+    by_degrees, _ = table_features(stack.sites, ["azimuth"], "cluster_source")
     assert names == ["cos(direction)", "sin(direction)"]
     np.testing.assert_allclose(by_radians, by_degrees)
 

@@ -109,7 +109,7 @@ def test_a_column_that_was_changed_by_hand_is_the_users(fitted):
 
 def test_decompositions_and_embeddings_keep_columns_of_the_user(stack, monkeypatch):
     stack.sites.set("pca_3", np.arange(120.0), "e")
-    monkeypatch.setattr("hs_rvae.signals.decomposing.decompose_in_memory", no_work)
+    monkeypatch.setattr("hs_rvae.signals.learning.decompose_in_memory", no_work)
     refused(stack, "decomposition", "PCA", output_dimension=2, names="'pca_3'")
     monkeypatch.undo()
     stack.decomposition("PCA", output_dimension=3, overwrite=True)
@@ -118,7 +118,7 @@ def test_decompositions_and_embeddings_keep_columns_of_the_user(stack, monkeypat
     stack.decomposition("PCA", output_dimension=2)
     assert stack.sites.numbered("pca") == ["pca_0", "pca_1"]
     stack.sites["isomap_0"] = np.arange(120.0)
-    monkeypatch.setattr("hs_rvae.embedding.embed", no_work)
+    monkeypatch.setattr("hs_rvae.learning.embedding.embed", no_work)
     refused(stack, "embedding", "isomap", names="'isomap_0'")
     monkeypatch.undo()
     stack.embedding("isomap", overwrite=True)
@@ -138,7 +138,7 @@ def test_a_method_keeps_the_columns_of_another(stack):
 def test_clusters_keep_columns_of_the_user(stack, monkeypatch):
     stack.decomposition("PCA", output_dimension=2)
     stack.sites["cluster_probability"] = np.full(120, 0.5)
-    monkeypatch.setattr("hs_rvae.clustering.make_estimator", no_work)
+    monkeypatch.setattr("hs_rvae.learning.clusters.cluster", no_work)
     refused(stack, "cluster_analysis", n_clusters=2, names="'cluster_probability'")
     monkeypatch.undo()
     stack.cluster_analysis(n_clusters=2, column="group", random_state=0)

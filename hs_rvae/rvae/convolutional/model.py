@@ -156,7 +156,7 @@ class ConvolutionalModel:
 
     @property
     def verdict(self) -> Verdict | None:
-        """Verdict on the angles, which nothing tests in this architecture."""
+        """Verdict on the angles; nothing tests them in this architecture."""
         if not self.network.rotation:
             return None
         note = "The angles of the convolutional architecture are not tested."

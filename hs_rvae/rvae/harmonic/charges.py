@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Harmonics of sub-images by charge, and what a displacement looks like in them.
+"""Harmonics of sub-images by charge, and the pattern of a displacement in them.
 
 Under the turns of an n-fold lattice the order m of the harmonics counts as m modulo n, folded to a
 charge c in (-n/2, n/2]. Orders that fold to -c enter as ``X_-m = (-1)^m conj(X_m)``. A vector
@@ -141,7 +141,7 @@ class ChargeBasis:
 
     @property
     def tied(self) -> bool:
-        """Whether the pattern of x gives that of y."""
+        """Return True if the pattern of x gives that of y."""
         return self.n > 2
 
     @property
@@ -233,7 +233,7 @@ class ChargeBasis:
 
 
 def left_over(y: np.ndarray, e: np.ndarray, power: np.ndarray, patterns: np.ndarray) -> np.ndarray:
-    """Covariance (2 k, 2 k) of what the patterns leave of y; arguments as for `regress`."""
+    """Covariance (2 k, 2 k) of y without the patterns; arguments as for `regress`."""
     mean, d = e.mean(0), y - y.mean(0)
     cross = (d.T @ (e - mean) / len(y)) @ patterns
     turning = patterns.T @ (power - np.outer(mean, mean)) @ patterns
@@ -295,6 +295,6 @@ def deformation_patterns(
     ]
     stack = torch.as_tensor(np.stack([*patterns, image]).astype(np.float32))
     z = grid.harmonics(stack).numpy().astype(complex)
-    z *= np.linalg.norm(harmonics[:, 1:]) / max(np.linalg.norm(z[-1][:, 1:]), 1e-30)
+    z *= np.linalg.norm(harmonics[:, 1:]) / max(float(np.linalg.norm(z[-1][:, 1:])), 1e-30)
     z = of_charge(z[:-1], n, 1)
     return {name: (z[2 * k], z[2 * k + 1]) for k, name in enumerate(("cage", "shear", "dipole"))}

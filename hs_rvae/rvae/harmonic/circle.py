@@ -12,6 +12,7 @@ angles and the shares omega of the amplitudes lie on grids.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,8 +58,7 @@ class Circle:
 
     def copy(self) -> Circle:
         """Copy with arrays of its own."""
-        parts = {k: v.copy() if isinstance(v, np.ndarray) else v for k, v in vars(self).items()}
-        return Circle(**parts)
+        return deepcopy(self)
 
     @property
     def states(self) -> np.ndarray:

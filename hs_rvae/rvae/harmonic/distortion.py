@@ -181,8 +181,11 @@ class Distortion:
         header = dict(header)
         circles = {
             name: Circle(
-                length=float(arrays[f"{name}_length"][0]),
-                **{k: arrays[f"{name}_{k}"] for k in _CIRCLE},
+                arrays[f"{name}_zero"],
+                float(arrays[f"{name}_length"][0]),
+                arrays[f"{name}_covariance"],
+                arrays[f"{name}_density"],
+                arrays[f"{name}_shares"],
             )
             for name in ("circle", "pixels_only")
             if f"{name}_length" in arrays
@@ -205,7 +208,7 @@ class Distortion:
 
 @dataclass
 class Reading:
-    """What a distortion model reads of n sites.
+    """Displacements, angles and amplitudes of n sites.
 
     Attributes
     ----------
@@ -216,7 +219,7 @@ class Reading:
     amplitude, amplitude_std : numpy.ndarray, shape (n,)
         Order amplitude and its standard error.
     density : numpy.ndarray, shape (n, n_angles), or None
-        Posterior of the angles 2 pi k / n_angles; None: a normal one.
+        Posterior of the angles 2 pi k / n_angles. If None, it is normal.
     """
 
     displacement: np.ndarray
@@ -326,7 +329,7 @@ def fit_distortion(
 
 @dataclass
 class _Filter:
-    """A filter on the first components of charge 1, and what it gives."""
+    """A filter on the first components of charge 1, and the displacements it gives."""
 
     rows: np.ndarray
     columns: np.ndarray
@@ -412,7 +415,7 @@ class _Fit:
         return best
 
     def _refined(self, start: _Filter, k: int) -> _Filter:
-        """Filter of what turns with the angles, refined until neighbours predict it less."""
+        """Filter of the turning part, refined until neighbours predict it less."""
         columns, current, last = self.basis.first(k), start, None
         patterns = (self.cage + start.shape * self.shear)[:, columns]
         templates = [p[:, columns] for p in (self.cage, self.shear, self.dipole)]
@@ -435,7 +438,7 @@ class _Fit:
         return last
 
     def _judge(self, found: _Filter, first_gain: float) -> Distortion:
-        """Zero of the displacements, and what the evidence allows to state."""
+        """Zero of the displacements, and the verdict on them."""
         u, limit = found.u[self.some], THRESHOLDS
         free = found.circle
         assert free is not None
@@ -510,13 +513,17 @@ class _Fit:
         fit = np.linalg.lstsq(design, target, rcond=None)[0]
         cage = design[:, :n_cage] @ fit[:n_cage]
         missed = np.linalg.norm(target - design @ fit)
-        return float(missed / max(np.linalg.norm(cage), 1e-30))
+        return float(missed) / max(float(np.linalg.norm(cage)), 1e-30)
 
     def _add_strain(self, model: Distortion, found: _Filter, n_steps: int = 12) -> None:
         """Joint fit with charge 2, kept where it brings enough."""
         basis = ChargeBasis.fit(self.harmonics[self.some], self.n, 2, _N_STRAIN)
-        y, u, circle = basis.coordinates(self.harmonics[self.some]), found.u[self.some], model.circle
-        n, circle = len(u), circle.copy()
+        y, u, circle = (
+            basis.coordinates(self.harmonics[self.some]),
+            found.u[self.some],
+            model.circle,
+        )
+        n, circle = len(u), model.circle.copy()
         alone = _gaussian_value(y, basis.shrunk(np.cov(y.T, bias=True), n))
         posterior, likelihood = circle.expect(u)
         before, states = likelihood.mean(), _double(len(circle.density))

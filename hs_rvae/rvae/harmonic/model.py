@@ -70,7 +70,7 @@ class HarmonicModel:
     verdict : Verdict or None
         What the evidence allows to state; None without angles.
     motif_symmetry : int
-        Turns of the motif onto itself that the angles of single sites do not tell apart.
+        Turns of the motif onto itself that leave the angle of a single site open.
     """
 
     grid: HarmonicGrid
@@ -361,8 +361,8 @@ class HarmonicModel:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors, and a header that JSON can hold, for :meth:`from_state`."""
         tensors, header = state_of(self, "content", self.content)
-        numbers = ("level", "scale", "n_sites_fit", "dropped_variance", "angle_scatter")
-        numbers += ("motif_symmetry",)
+        numbers = ["level", "scale", "n_sites_fit", "dropped_variance", "angle_scatter"]
+        numbers.append("motif_symmetry")
         header["rotation"] = bool(self.pose.rotation)
         header["n_latents"] = int(self.content.n_latents)
         if self.shifts is not None:
@@ -458,7 +458,7 @@ class _Motif:
     common : torch.Tensor of complex64, shape (n, n_q, M + 1)
         Harmonics of the sites without their orientation: turned back, or without the distortion.
     scatter : float
-        Of angles, in radians, in addition to the widths of their posteriors.
+        Scatter of angles, in radians, in addition to the widths of their posteriors.
     """
 
     pose: pose.PoseModel

@@ -69,7 +69,7 @@ def choose_turning(
     harmonics : torch.Tensor of complex64, shape (n, n_q, M + 1)
     grid : HarmonicGrid
     places : SitePlaces or None
-        None: nothing can be tested, and the motif turns.
+        If None, nothing can be tested, and the motif turns.
     rotation : {"auto", "distortion", "motif"}
     angles_of_motif : callable
         Fits the turning motif and returns its angles, (n,) in radians. Called where needed.
@@ -139,12 +139,10 @@ def _judge_motif(
 
 
 def _cautions(n_sites: int, n_pairs: float) -> tuple[str, ...]:
-    """Notes on what weakens a verdict."""
+    """Notes on the weaknesses of a verdict."""
     notes = []
     if n_sites < FEW_SITES:
-        notes.append(
-            f"{n_sites} sites are few: below {FEW_SITES} the verdict is not trustworthy."
-        )
+        notes.append(f"{n_sites} sites are few: below {FEW_SITES} the verdict is not trustworthy.")
     if not n_pairs:
         notes.append(
             "No sites lie two to three cells apart, so that other cells cannot test the angles: "

@@ -8,7 +8,9 @@ from sklearn import cluster, decomposition, manifold, mixture, preprocessing
 from sklearn.pipeline import make_pipeline
 
 import hs_rvae
-from hs_rvae.signals import decomposing, learning, sources
+from hs_rvae.learning import features
+from hs_rvae.signals import decomposition as of_hyperspy
+from hs_rvae.signals import learning, sources
 
 PCA, NMF = decomposition.PCA, decomposition.NMF
 
@@ -204,7 +206,7 @@ def no_work(monkeypatch):
     def work(*args, **kwargs):
         raise AssertionError("work before the options were checked")
 
-    for module in (sources, decomposing, learning):
+    for module in (features, sources, of_hyperspy, learning):
         for name in ("pixel_scores", "rows_of", "table_features", "loadings_features"):
             monkeypatch.setattr(module, name, work, raising=False)
 

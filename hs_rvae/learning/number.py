@@ -1,61 +1,72 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How many clusters there are: curves over the number, and what they prefer."""
+"""Number of clusters, from curves of a metric over it."""
+
+from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ..options import as_seed
-from .estimators import MAX_SITES, make_estimator
+from hs_rvae.learning.clusters import Clusters, cluster, on_common_scale
+from hs_rvae.learning.rows import random_subset
+from hs_rvae.options import as_seed
+from hs_rvae.progress import progress_bar
 
 _logger = logging.getLogger(__name__)
 
-#: How good a number of clusters is.
+#: Metrics of a number of clusters.
 METRICS = ("bic", "aic", "silhouette", "gap", "elbow")
+# More sites change the curve little and take long; so do they the silhouette.
+_MAX_SITES = 5000
+_MAX_SITES_SILHOUETTE = 2000
 
 
 @dataclass
 class NumberOfClusters:
-    """A curve over the number of clusters, and the number chosen from it.
+    """
+    A curve over the number of clusters, and the number chosen from it.
 
     Attributes
     ----------
     metric : str
     n_clusters : list of int
     values : numpy.ndarray
-        Of the metric; of "elbow" the logarithm of the summed squared distances to the centres.
+        Values of the metric. Those of "elbow" are logarithms of the summed squared distances to
+        the centres.
     errors : numpy.ndarray or None
-        Standard errors, of "gap" only.
+        Standard errors, for "gap" only.
     best : int
     """
 
     metric: str
-    n_clusters: list
+    n_clusters: list[int]
     values: np.ndarray
     errors: np.ndarray | None
     best: int
 
 
 def estimate_number(
-    values,
-    algorithm="gmm",
-    metric="bic",
+    values: np.ndarray,
+    algorithm: str = "gmm",
+    metric: str = "bic",
     *,
-    max_clusters=10,
-    n_ref=4,
-    covariance_type="auto",
-    random_state=None,
-    progress=iter,
-    **kwargs,
-):
-    """Number of clusters that a metric prefers.
+    max_clusters: int = 10,
+    n_ref: int = 4,
+    covariance_type: str = "auto",
+    random_state: int | np.random.Generator | None = None,
+    show_progressbar: bool | None = False,
+    **kwargs: Any,
+) -> NumberOfClusters:
+    """
+    Number of clusters that a metric prefers.
 
     Parameters
     ----------
-    values : numpy.ndarray, shape (n, d)
-        A random subset of 5000 rows is used if there are more.
+    values : numpy.ndarray of shape (n, d)
+        If there are more than 5000 rows, a random subset of that size is used.
     algorithm : str
         "gmm" for the metrics "bic" and "aic"; any with a given number of clusters for the others.
     metric : {"bic", "aic", "silhouette", "gap", "elbow"}
@@ -63,15 +74,20 @@ def estimate_number(
         that of the next one less its error; the bend of the summed squared distances.
     max_clusters : int
     n_ref : int
-        Uniform reference sets of "gap".
+        Number of uniform reference sets for "gap".
     covariance_type, random_state, **kwargs
-        As in :func:`make_estimator`.
-    progress : callable
-        Wraps the numbers tried.
+        As in :func:`~hs_rvae.learning.clusters.cluster`.
+    show_progressbar : bool, optional
+        If None, HyperSpy's preference decides.
 
     Returns
     -------
     NumberOfClusters
+
+    Raises
+    ------
+    ValueError
+        If the metric is unknown or does not go with the algorithm, or there are too few sites.
 
     References
     ----------
@@ -96,46 +112,41 @@ def estimate_number(
         )
     rng = np.random.default_rng(as_seed(random_state))
     seed = int(rng.integers(2**31))
-    if len(values) > MAX_SITES:
-        _logger.info("The number of clusters is chosen on %d of %d sites.", MAX_SITES, len(values))
-        values = values[np.sort(rng.choice(len(values), MAX_SITES, replace=False))]
-    values = np.asarray(values, np.float64)
+    if len(values) > _MAX_SITES:
+        _logger.info("The number of clusters is chosen on %d of %d sites.", _MAX_SITES, len(values))
+    values = np.asarray(values[random_subset(len(values), _MAX_SITES, rng)], np.float64)
     first = 2 if metric == "silhouette" or algorithm == "agglomerative" else 1
     numbers = list(range(first, min(max_clusters, len(values) - (metric == "silhouette")) + 1))
-
-    def clustered(data, k):
-        return make_estimator(
-            algorithm,
-            k,
-            n_features=data.shape[1],
-            covariance_type=covariance_type,
-            random_state=seed,
-            **kwargs,
-        ).fit(data)
-
     if not numbers:
         raise ValueError(
             f"max_clusters={max_clusters}: the number of clusters of {len(values)} sites cannot be "
             f"estimated by {metric!r}, which tries {first} and more: give n_clusters, or other "
             "options."
         )
-    curve, errors = [], []
+
+    def fit(data: np.ndarray, k: int) -> Clusters:
+        options: dict[str, Any] = {
+            "covariance_type": covariance_type,
+            "random_state": seed,
+        } | kwargs
+        return cluster(data, algorithm, k, **options)
+
+    curve, spreads = [], []
     references = _references(values, n_ref, rng) if metric == "gap" else []
-    for k in progress(numbers):
-        fitted = clustered(values, k)
+    for k in progress_bar("Clusters", show_progressbar, iterable=numbers):
+        found = fit(values, k)
         if metric in ("bic", "aic"):
-            curve.append(getattr(fitted.estimator, metric)(fitted.scaled(values)))
+            curve.append(getattr(found.estimator, metric)(on_common_scale(values)))
         elif metric == "silhouette":
-            curve.append(_silhouette(values, fitted.labels_, seed))
+            curve.append(_silhouette(values, found.labels, seed))
         else:
-            curve.append(np.log(_within(values, fitted.labels_)))
+            curve.append(_log_within(values, found.labels))
         if metric == "gap":
-            logs = [np.log(_within(data, clustered(data, k).labels_)) for data in references]
+            logs = [_log_within(data, fit(data, k).labels) for data in references]
             curve[-1] = np.mean(logs) - curve[-1]
-            errors.append(np.std(logs) * np.sqrt(1 + 1 / n_ref))
-    curve = np.array(curve)
-    errors = np.array(errors) if metric == "gap" else None
-    best = numbers[_best(metric, curve, errors)]
+            spreads.append(np.std(logs) * np.sqrt(1 + 1 / n_ref))
+    errors = np.array(spreads) if metric == "gap" else None
+    best = numbers[_best(metric, np.array(curve), errors)]
     if best == numbers[-1] and metric in ("bic", "aic") and best > 1:
         _logger.warning(
             "The %s still falls at %d clusters, the most that were tried: it does not settle on a "
@@ -143,10 +154,10 @@ def estimate_number(
             metric.upper(),
             best,
         )
-    return NumberOfClusters(metric, numbers, curve, errors, best)
+    return NumberOfClusters(metric, numbers, np.array(curve), errors, best)
 
 
-def _references(values, count, rng):
+def _references(values: np.ndarray, count: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Points spread evenly over the box of the principal axes of some data."""
     centre = values.mean(0)
     axes = np.linalg.svd(values - centre, full_matrices=False)[2]
@@ -155,37 +166,35 @@ def _references(values, count, rng):
     return [rng.uniform(low, high, along.shape) @ axes + centre for _ in range(count)]
 
 
-def _within(values, labels):
-    """Summed squared distances to the centres of the clusters; never quite 0."""
-    total = 0.0
-    for label in np.unique(labels[labels >= 0]):
-        part = values[labels == label]
-        total += ((part - part.mean(0)) ** 2).sum()
-    return max(total, np.finfo(float).tiny)
+def _log_within(values: np.ndarray, labels: np.ndarray) -> float:
+    """Logarithm of the summed squared distances to the centres; finite for a sum of 0 too."""
+    parts = (values[labels == label] for label in np.unique(labels[labels >= 0]))
+    total = sum(((part - part.mean(0)) ** 2).sum() for part in parts)
+    return float(np.log(max(total, np.finfo(float).tiny)))
 
 
-def _silhouette(values, labels, seed):
-    """Mean silhouette, on at most 2000 sites; -1 if there is but one cluster."""
+def _silhouette(values: np.ndarray, labels: np.ndarray, seed: int) -> float:
+    """Mean silhouette of at most 2000 sites; -1 for a single cluster."""
     from sklearn.metrics import silhouette_score
 
     if len(np.unique(labels)) < 2:
         return -1.0
-    size = None if len(values) <= 2000 else 2000
+    size = None if len(values) <= _MAX_SITES_SILHOUETTE else _MAX_SITES_SILHOUETTE
     return float(silhouette_score(values, labels, sample_size=size, random_state=seed))
 
 
-def _best(metric, curve, errors):
+def _best(metric: str, curve: np.ndarray, errors: np.ndarray | None) -> int:
     """Place of the preferred number on the curve."""
     if metric in ("bic", "aic"):
         return int(curve.argmin())
     if metric == "silhouette":
         return int(curve.argmax())
-    if metric == "gap":
+    if errors is not None:
         good = curve[:-1] >= curve[1:] - errors[1:]
         return int(good.argmax()) if good.any() else len(curve) - 1
     if len(curve) < 3:
         return 0
-    # The point farthest below the line between the ends.
+    # The point furthest below the line between the ends.
     x = np.linspace(0, 1, len(curve))
     fall = (curve - curve[-1]) / (curve[0] - curve[-1])
     return int((1 - x - fall).argmax())
