@@ -49,7 +49,7 @@ class LatticeOffsets:
         self._pairs: list[tuple[np.ndarray, np.ndarray]] = []
         strata = np.zeros(self.n, int) if strata is None else np.asarray(strata)
         bases: list[np.ndarray] = []
-        found: dict[tuple[int, int, int], list[np.ndarray]] = {}
+        found: dict[tuple[int, ...], list[np.ndarray]] = {}
         sizes = []
         for stratum in np.unique(strata):
             rows = np.flatnonzero((strata == stratum) & np.isfinite(positions).all(1))
