@@ -111,8 +111,8 @@ def check_places(
     if positions is None:
         if model.rotation == "distortion":
             raise ValueError(
-                "positions=None with rotation='distortion' needs the positions (x, y) of the sites in "
-                "px, because other cells test the angles; give them, or rotation='motif'."
+                "positions=None with rotation='distortion' needs the positions (x, y) of the sites "
+                "in px, because other cells test the angles; give them, or rotation='motif'."
             )
         return None
     pairs = {"positions": positions, "displacements": displacements}
