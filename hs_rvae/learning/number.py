@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hs_rvae.learning.clusters import Clusters, cluster, on_common_scale
+from hs_rvae.learning.clusters import Clusters, check_number, cluster, on_common_scale
 from hs_rvae.learning.rows import random_subset
 from hs_rvae.options import as_seed
 from hs_rvae.progress import progress_bar
@@ -155,6 +155,54 @@ def estimate_number(
             best,
         )
     return NumberOfClusters(metric, numbers, np.array(curve), errors, best)
+
+
+def choose_number(
+    values: np.ndarray,
+    algorithm: Any,
+    n_clusters: Any,
+    max_clusters: int,
+    covariance_type: str,
+    random_state: int | None,
+) -> tuple[int | None, NumberOfClusters | None]:
+    """
+    Number of clusters that is given, or estimated.
+
+    Parameters
+    ----------
+    values : numpy.ndarray of shape (n, d)
+    algorithm : str or object
+    n_clusters : int or "auto"
+        "auto" takes the Bayesian information criterion for "gmm", the silhouette for others.
+    max_clusters : int
+        Also the number for "bayesian_gmm", which leaves clusters empty.
+    covariance_type, random_state
+        As in :func:`~hs_rvae.learning.clusters.cluster`.
+
+    Returns
+    -------
+    n_clusters : int or None
+        None if the algorithm finds the number.
+    curve : NumberOfClusters or None
+        None if the number is not estimated.
+    """
+    if not isinstance(algorithm, str) or algorithm == "hdbscan":
+        return None, None
+    if not isinstance(n_clusters, str) or n_clusters != "auto":
+        check_number(n_clusters, len(values))
+        return n_clusters, None
+    if algorithm == "bayesian_gmm":
+        return min(max_clusters, len(values)), None
+    curve = estimate_number(
+        values,
+        algorithm,
+        "bic" if algorithm == "gmm" else "silhouette",
+        max_clusters=max_clusters,
+        covariance_type=covariance_type,
+        random_state=random_state,
+    )
+    _logger.info("%d clusters, by %s.", curve.best, curve.metric)
+    return curve.best, curve
 
 
 def _references(values: np.ndarray, count: int, rng: np.random.Generator) -> list[np.ndarray]:

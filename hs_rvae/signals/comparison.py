@@ -47,8 +47,8 @@ class RVAEComparison:
         standard error of the mean (nat per site; comparable only between settings with the same
         architecture and window size); ``n_variants``, and ``share_with_variant`` of the sites;
         ``angle_std`` (median, rad); ``shift_rms`` (px, length of the vector); ``shift_share``, the
-        share of the displacement that went into the shift (0: none, 1: all; NaN if unknown);
-        ``seconds`` of fitting and encoding.
+        share of the displacement that went into the shift (0: none, 1: all; NaN without
+        displacements); ``seconds`` of fitting and encoding.
     angle_agreement : pandas.DataFrame
         Settings against settings: resultant length of the difference of the angles of sites that
         have one in both; 1 = equal up to one offset, 0 = unrelated.

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 from unittest.mock import patch
@@ -135,7 +135,7 @@ def decompose_lazily(
         )
     rows = rows_of(signal, masks)
     centred = options["centre"] == "navigation" or (is_name and name == "PCA")
-    with _progress(show_progressbar):
+    with _progress_bar(show_progressbar):
         if signal.data.dtype.kind != "c":
             _decomposition.check_values(_rows.summarise(rows), algorithm, centred)
         if by_hyperspy:
@@ -219,13 +219,8 @@ def _correct_for_estimator(results: Any, estimator: Any, scaled: bool) -> None:
         results.centre = "navigation"
 
 
-@contextlib.contextmanager
-def _progress(show_progressbar: bool | None) -> Iterator[None]:
+def _progress_bar(show_progressbar: bool | None) -> Any:
     """Dask's progress bar, as the user or HyperSpy's preference decides."""
-    if not progressbar_wanted(show_progressbar):
-        yield
-        return
     from dask.diagnostics import ProgressBar
 
-    with ProgressBar():
-        yield
+    return ProgressBar() if progressbar_wanted(show_progressbar) else contextlib.nullcontext()

@@ -528,9 +528,11 @@ class LearningMethods(SiteSignal):
                 cluster_source, number_of_components, navigation_mask, signal_mask,
                 preprocessing, preprocessing_kwargs, seed,
             )  # fmt: skip
-            n_clusters = self._number_for(
-                algorithm, n_clusters, values, covariance_type, max_clusters, seed
+            n_clusters, curve = _number.choose_number(
+                values, algorithm, n_clusters, max_clusters, covariance_type, seed
             )
+            if curve is not None:
+                _results.store_metric(self.learning_results, curve)
             _clusters.log_cost(algorithm, len(values))
             options: dict[str, Any] = {"covariance_type": covariance_type, "random_state": seed}
             found = _clusters.cluster(values, algorithm, n_clusters, **options | kwargs)
@@ -600,35 +602,6 @@ class LearningMethods(SiteSignal):
         _clusters.check_number(n_clusters, n_sites)
         rows = rows if good.all() else rows[np.flatnonzero(good)]
         return rows, good, _clusters.cluster_blocks(rows, n_clusters, seed, **kwargs)
-
-    def _number_for(
-        self,
-        algorithm: Any,
-        n_clusters: Any,
-        values: np.ndarray,
-        covariance_type: str,
-        max_clusters: int,
-        seed: int | None,
-    ) -> int | None:
-        """Number of clusters that is given, or estimated; None if the algorithm finds it."""
-        if not isinstance(algorithm, str) or algorithm == "hdbscan":
-            return None
-        if not isinstance(n_clusters, str) or n_clusters != "auto":
-            _clusters.check_number(n_clusters, len(values))
-            return n_clusters
-        if algorithm == "bayesian_gmm":
-            return min(max_clusters, len(values))
-        found = _number.estimate_number(
-            values,
-            algorithm,
-            "bic" if algorithm == "gmm" else "silhouette",
-            max_clusters=max_clusters,
-            covariance_type=covariance_type,
-            random_state=seed,
-        )
-        _results.store_metric(self.learning_results, found)
-        _logger.info("%d clusters, by %s.", found.best, found.metric)
-        return found.best
 
     def estimate_number_of_clusters(
         self,

@@ -102,7 +102,7 @@ def test_the_papers_settings_are_three_and_its_windows_two(stack):
         ({}, ValueError, "settings is empty"),
         ([1], TypeError, "settings is a list"),
         ({"a": 3}, TypeError, r"settings\['a'\] is a int"),
-        ({"a": {"latent_dim": 2}}, ValueError, "holds 'latent_dim'; stack.rvae.. knows"),
+        ({"a": {"latent_dim": 2}}, ValueError, "holds 'latent_dim'; stack.rvae.. has"),
         ({"a": {}, "b": {"epochs": 0}}, ValueError, r"^settings\['b'\]: epochs=0: give a whole"),
     ],
 )
