@@ -161,6 +161,12 @@ def result(film, model):
     return model.transform(film.stack.data)
 
 
+@pytest.fixture(autouse=True)
+def coarse_reports(monkeypatch):
+    """Reports that a test writes have coarse figures; a page of a wider scope is as users get it."""
+    monkeypatch.setattr("hs_rvae.report.figures._DPI", 50)
+
+
 class _Sweep:
     """A table of a sweep, on its way into a page of the documentation."""
 

@@ -190,8 +190,20 @@ MODELS = {
 }
 
 
-CASES = [(name, kind) for name in MODELS for kind in CLEAN]
-CASES.remove(("average", "hardly any noise"))  # all that is left is noise, of few sites
+# Every crystal for the harmonic model, and one or two for each other one; the rest is slow.
+DAILY = {
+    "harmonic": list(CLEAN),
+    "average": ["perovskite", "copies and empty windows"],
+    "shifts": ["hexagonal", "copies of one cell"],
+    "without rotation": ["hardly any noise"],
+    "convolutional": ["perovskite"],
+}
+CASES = [
+    pytest.param(name, kind, marks=() if kind in DAILY[name] else pytest.mark.slow)
+    for name in MODELS
+    for kind in CLEAN
+    if (name, kind) != ("average", "hardly any noise")  # all that is left is noise, of few sites
+]
 
 
 @pytest.mark.parametrize("name, kind", CASES)

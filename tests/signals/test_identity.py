@@ -21,7 +21,7 @@ def interrupt(*args, **kwargs):
 
 @pytest.fixture
 def fitted(fitted_once):
-    return fitted_once.inav[:150].deepcopy()
+    return fitted_once.inav[:60].deepcopy()
 
 
 @pytest.fixture
