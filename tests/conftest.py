@@ -163,7 +163,7 @@ def result(film, model):
 
 @pytest.fixture(autouse=True)
 def coarse_reports(monkeypatch):
-    """Reports that a test writes have coarse figures; a page of a wider scope is as users get it."""
+    """A report that a test writes has coarse figures; a page of a wider scope is the usual one."""
     monkeypatch.setattr("hs_rvae.report.figures._DPI", 50)
 
 

@@ -62,7 +62,7 @@ def things(make_film, tmp_path_factory):
     stack = SubImageStack.from_positions(
         film.image, film.positions, window_size=32, neighbours=film.truth.a_sites
     )
-    stack.rvae(epochs=2, n_init=1, random_state=0)
+    stack.rvae(epochs=2, n_init=1, q_max=0.15, random_state=0)
     stack.assign_variants(4)
     stack.decomposition("PCA", 2, random_state=0)
     stack.cluster_analysis(algorithm="gmm", n_clusters=2, random_state=0)

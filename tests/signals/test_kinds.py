@@ -14,7 +14,7 @@ from hs_rvae import SubImageStack
 from hs_rvae.exceptions import TooFewSites
 from hs_rvae.signals.meaning import instrument_quantities
 
-QUICK = {"epochs": 2, "n_init": 1, "random_state": 0}
+QUICK = {"epochs": 2, "n_init": 1, "q_max": 0.15, "random_state": 0}
 
 
 def analysed(stack):
