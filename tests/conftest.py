@@ -162,6 +162,12 @@ def result(film, model):
     return model.transform(film.stack.data)
 
 
+@pytest.fixture(autouse=True)
+def coarse_reports(monkeypatch):
+    """A report that a test writes has coarse figures; a page of a wider scope is the usual one."""
+    monkeypatch.setattr("hs_rvae.report.figures._DPI", 50)
+
+
 class _Sweep:
     """A table of a sweep, on its way into a page of the documentation."""
 

@@ -20,7 +20,7 @@ from hs_rvae.report.script import make_script
 from hs_rvae.report.text import about_image, image_of
 from hs_rvae.signals.recording import as_text
 
-QUICK = {"n_init": 1, "epochs": 2}
+QUICK = {"n_init": 1, "epochs": 2, "q_max": 0.15}  # few harmonics: a fit spends its time on them
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_all_options_of_a_fit_are_repeated(stack):
     mask = np.zeros(len(stack.sites), bool)
     mask[[3, 8, 21]] = True
     stack.rvae(
-        1, translation=True, shift_prior=0.3, n_factors=4, batch_size=np.int64(32), q_max=0.15,
+        1, translation=True, shift_prior=0.3, n_factors=4, batch_size=np.int64(32),
         learning_rate=np.float64(1e-3), max_fit_sites=60, navigation_mask=mask, random_state=0,
         **QUICK,
     )  # fmt: skip
@@ -112,9 +112,11 @@ def test_all_options_of_a_fit_are_repeated(stack):
         assert option in script.text
 
 
-def test_a_model_without_angles_and_the_network_of_the_paper(stack):
+def test_a_model_without_angles_and_the_network_of_the_paper(stack, film):
     stack.rvae(1, rotation=False, random_state=0, **QUICK)
     check_repeats(stack)
+    # Every pixel of the network costs.
+    stack = SubImageStack.from_positions(hs.load("film.hspy"), film.positions[:40], window_size=16)
     stack.rvae(
         1, "convolutional", translation=True, epochs=1, shift_delay=0.5, rotation_prior=0.2,
         batch_size=16, random_state=0,

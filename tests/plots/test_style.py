@@ -62,7 +62,7 @@ def things(make_film, tmp_path_factory):
     stack = SubImageStack.from_positions(
         film.image, film.positions, window_size=32, neighbours=film.truth.a_sites
     )
-    stack.rvae(epochs=2, n_init=1, random_state=0)
+    stack.rvae(epochs=2, n_init=1, q_max=0.15, random_state=0)
     stack.assign_variants(4)
     stack.decomposition("PCA", 2, random_state=0)
     stack.cluster_analysis(algorithm="gmm", n_clusters=2, random_state=0)
@@ -177,6 +177,15 @@ def test_no_figure_is_missing_here():
     assert {name.split()[0] for name in FIGURES} == names
 
 
+def _names():
+    """All figures; a method of a stack that draws what a function of `plots` draws is slow."""
+    for name in FIGURES:
+        kind, what = name.split()[0].split(".") if "." in name else ("", name)
+        again = kind == "stack" and f"plots.{what.replace('rvae_', '')}" in FIGURES
+        again |= name in ("comparison.plot", "stack.explore")
+        yield pytest.param(name, marks=pytest.mark.slow if again else ())
+
+
 def pictures(name, things):
     """All that a figure shows, as pixels."""
     plt.close("all")
@@ -201,7 +210,7 @@ def pictures(name, things):
     return shown
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", _names())
 def test_a_figure_shows_the_same_whatever_matplotlibrc_says(name, things):
     usual = pictures(name, things)
     of_hyperspy = name.split()[0] == "stack.plot"

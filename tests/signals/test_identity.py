@@ -12,7 +12,7 @@ from hs_rvae.report import text
 from hs_rvae.rvae.harmonic.model import HarmonicModel
 from hs_rvae.signals.sub_image_stack import SubImageStack
 
-FIT = {"output_dimension": 2, "epochs": 1, "n_init": 1}
+FIT = {"output_dimension": 2, "epochs": 1, "n_init": 1, "q_max": 0.15}
 
 
 def interrupt(*args, **kwargs):
@@ -21,7 +21,7 @@ def interrupt(*args, **kwargs):
 
 @pytest.fixture
 def fitted(fitted_once):
-    return fitted_once.inav[:150].deepcopy()
+    return fitted_once.inav[:60].deepcopy()
 
 
 @pytest.fixture
