@@ -26,6 +26,7 @@ EVIDENCE = {
     "asymmetry": "asymmetry of the mean sub-image beyond a displacement",
     "zero": "evidence for a zero off the symmetric position (nat per site)",
     "largest": "root mean square displacement (cells)",
+    "smallest": "root mean square displacement that other cells predict (cells)",
     "poled": "mean displacement (in standard deviations of a site)",
     "coherence": "share of the lattice that the sites have in common",
     "angular_order": "share of the angle that other cells predict",

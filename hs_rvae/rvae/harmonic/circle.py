@@ -24,6 +24,7 @@ _SHARES = np.array([0.05, 0.05, 0.05, 0.1, 0.65, 0.1])  # prior, worth half of t
 _FULL = 4  # index of the amplitude 1
 _MAX_UNDISTORTED = 0.45  # otherwise weak tails are explained as few strong sites
 _SMOOTHING = np.radians(10)  # of the density of angles
+_SHARPEST = 0.6  # of the noise of an angle: smoothing of the density on the fine grid
 _FLOOR = 0.02  # uniform share of the density of angles
 _PRIOR_SITES = 4.0  # weight of an isotropic Sigma
 
@@ -133,11 +134,14 @@ class Circle:
         new.density = np.interp(at, np.arange(N_COARSE + 1), around) * N_COARSE / N_FINE
         new.density /= new.density.sum()
         if self.free_density:
+            # A narrower kernel would split a well into the noise of its sites.
+            noise = np.sqrt(np.trace(self.covariance) / 2) / self.length
+            width = float(np.clip(_SHARPEST * noise, np.radians(3), _SMOOTHING))
             likelihood = new.score(u) - np.repeat(np.log(new.density), len(AMPLITUDES))
             for _ in range(n_iterations):
                 score = likelihood + np.repeat(np.log(new.density), len(AMPLITUDES))
                 share = normalise(score)[0].mean(0).reshape(N_FINE, -1)
-                new.density = smoothed(share[:, AMPLITUDES > 0.4].sum(1), np.radians(3))
+                new.density = smoothed(share[:, AMPLITUDES > 0.4].sum(1), width)
         return new
 
     def amplitude(self, u: np.ndarray, angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

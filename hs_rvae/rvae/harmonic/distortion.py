@@ -59,6 +59,7 @@ THRESHOLDS = {
     "asymmetry": 0.2,  # of the mean site; the error of the template alone gives 0.12 to 0.15
     "zero": 0.025,  # evidence times asymmetry from which the zero is off the symmetric position
     "largest": 0.12,  # root mean square displacement in cells; beyond, it is not a displacement
+    "smallest": 0.006,  # predicted part of that; below, a tilt of the columns imitates it
     "poled": 3.0,  # mean displacement in scatters
 }
 
@@ -463,6 +464,8 @@ class _Fit:
             "asymmetry": asymmetry,
             "zero": zero_evidence * asymmetry,
             "largest": float(np.sqrt((length**2).mean())) / self.offsets.cell,
+            "smallest": float(np.sqrt(max(found.predicted, 0) * (length**2).mean()))
+            / self.offsets.cell,
             "poled": float(np.hypot(*u.mean(0))) / max(scatter, 1e-12),
             "coherence": coherence(self.harmonics[self.some], self.n, self.noise_power),
             "n_pairs": float(self.offsets.n_pairs),
@@ -470,7 +473,11 @@ class _Fit:
         scale = float(np.quantile(length, 0.6))
         if wells > max(limit["wells"], limit["wells_per_gain"] * found.gain):
             kind = "variants"
-        elif found.predicted > limit["predicted"] and evidence["largest"] < limit["largest"]:
+        elif (
+            found.predicted > limit["predicted"]
+            and limit["smallest"] < evidence["smallest"]
+            and evidence["largest"] < limit["largest"]
+        ):
             kind = "continuous"
         elif evidence["poled"] > limit["poled"] and asymmetry < limit["asymmetry"]:
             kind, scale = "one direction", float(np.hypot(*u.mean(0)))
