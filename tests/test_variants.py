@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Registering angles and counting wells, on numbers alone."""
 
+import time
+
 import numpy as np
 import pytest
 
-from hs_rvae.variants import common_offset, count_variants, nearest_wells, wrap
+from hs_rvae.variants import common_offset, count_variants, find_groups, nearest_wells, wrap
 
 
 def test_wrap_includes_plus_pi_only():
@@ -51,3 +53,167 @@ def test_wells_without_origin_fit_the_angles():
     variant, residual, origin = nearest_wells(angle, 4)
     assert origin == pytest.approx(0.3) and np.abs(residual).max() < 1e-9
     assert list(np.unique(variant)) == [0, 1, 2]
+
+
+# Groups of any number and spacing -------------------------------------------
+
+
+def scattered(rng, centres, n_sites, scatter, *, shares=None, outliers=0.05):
+    """Angles about `centres` (degrees), with an uncertainty per site that is known roughly."""
+    centres = np.radians(centres)
+    std = np.radians(rng.uniform(*scatter, n_sites))
+    angle = rng.choice(centres, n_sites, p=shares) + std * rng.standard_normal(n_sites)
+    outside = rng.random(n_sites) < outliers
+    angle[outside] = rng.uniform(-np.pi, np.pi, outside.sum())
+    return wrap(angle), std * rng.lognormal(0, 0.2, n_sites)
+
+
+def from_density(rng, n_sites, periods, modulation):
+    """Angles from 1 + modulation cos(periods angle)."""
+    angle = rng.uniform(-np.pi, np.pi, 20 * n_sites)
+    height = 1 + modulation * np.cos(periods * angle)
+    return angle[rng.uniform(0, 1 + modulation, len(angle)) < height][:n_sites]
+
+
+@pytest.mark.parametrize(
+    "centres, shares, scatter, n_sites",
+    [
+        ([0], None, (5, 20), 100),
+        ([0, 180], None, (5, 20), 100),
+        ([0, 90], None, (5, 20), 200),
+        ([0, 68], None, (5, 12), 200),
+        ([0, 70.5], None, (5, 20), 2000),
+        ([0, 120, 240], None, (5, 20), 200),
+        ([0, 90, 180, 270], None, (5, 20), 400),
+        ([0, 90, 180, 270], [0.8, 0.1, 0.05, 0.05], (5, 12), 800),
+        ([0, 60, 120, 180, 240, 300], None, (5, 12), 1000),
+        ([0, 40, 90, 130, 180, 220, 270, 310], None, (5, 10), 2000),
+    ],
+)
+@pytest.mark.parametrize("known", [True, False])
+def test_groups_are_found(centres, shares, scatter, n_sites, known):
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        truth = np.array(centres) + rng.uniform(0, 360)
+        angle, std = scattered(rng, truth, n_sites, scatter, shares=shares, outliers=0.08)
+        groups = find_groups(angle, std if known else None)
+        assert groups.n_groups == len(centres)
+        apart = wrap(groups.centres[:, None] - np.radians(truth))
+        nearest = np.abs(apart).argmin(axis=1)
+        assert len(set(nearest)) == len(centres)
+        error = apart[np.arange(len(nearest)), nearest]
+        assert np.abs(error / groups.precision).max() < 5
+        assert groups.evidence > 0 and groups.evidence_fewer > 0
+
+
+@pytest.mark.parametrize("n_sites", [60, 120, 2000])
+@pytest.mark.parametrize("periods, modulation", [(1, 0.0), (1, 0.9), (2, 0.7)])
+def test_directions_that_turn_continuously_have_no_groups(n_sites, periods, modulation):
+    rng = np.random.default_rng(n_sites)
+    found = [find_groups(from_density(rng, n_sites, periods, modulation)) for _ in range(5)]
+    assert [groups.n_groups for groups in found] == [0] * 5
+
+
+@pytest.mark.parametrize("degrees", [20, 40, 68, 75, 90, 112, 140, 180])
+def test_sharp_peaks_at_any_distance_are_two_groups(degrees):
+    rng = np.random.default_rng(0)
+    angle = np.r_[rng.normal(0, 0.02, 500), rng.normal(np.radians(degrees), 0.02, 500)]
+    groups = find_groups(angle)
+    np.testing.assert_allclose(np.degrees(groups.centres), [0, degrees], atol=0.5)
+    assert np.median(np.abs(groups.assign(angle)[1])) < 0.02
+
+
+def test_peaks_closer_than_they_are_wide_are_one_group():
+    rng = np.random.default_rng(0)
+    angle = np.radians(rng.normal([0, 12], 10, (4000, 2)).ravel())
+    assert find_groups(angle).n_groups == 1
+
+
+@pytest.mark.parametrize("turn", [0, 45])
+def test_numbers_of_wells_on_axes_and_diagonals_survive_a_turn_of_degrees(turn):
+    rng = np.random.default_rng(1)
+    angle, std = scattered(rng, turn + np.arange(4) * 90, 1000, (3, 8))
+    numbers = [
+        find_groups(angle + np.radians(more), std).assign(angle + np.radians(more), std)[0]
+        for more in (-6, -2, 2, 6)
+    ]
+    for other in numbers[1:]:
+        both = (numbers[0] >= 0) & (other >= 0)
+        assert both.mean() > 0.9 and (numbers[0][both] == other[both]).all()
+    centres = find_groups(angle, std).centres
+    np.testing.assert_allclose(np.degrees(centres), turn + np.arange(4) * 90, atol=3)
+
+
+def test_group_0_is_nearest_to_the_origin():
+    angle, std = scattered(np.random.default_rng(2), [10, 80, 200], 600, (3, 8))
+    groups = find_groups(angle, std, origin=np.radians(75))
+    np.testing.assert_allclose(np.degrees(groups.centres), [80, 200, 370], atol=2)
+
+
+def test_angles_known_up_to_turns_of_the_motif():
+    rng = np.random.default_rng(3)
+    angle, std = scattered(rng, [5, 40], 800, (1, 4), outliers=0.02)
+    turned = wrap(angle + np.pi / 2 * rng.integers(4, size=800))
+    groups = find_groups(turned, std, fold=4)
+    np.testing.assert_allclose(np.degrees(groups.centres), [5, 40], atol=1)
+    variant, residual, _ = groups.assign(turned, std)
+    assert (
+        np.array_equal(variant, groups.assign(angle, std)[0]) and np.bincount(variant + 1)[0] < 60
+    )
+    assert np.nanmax(np.abs(residual)) < np.pi / 8
+
+
+def test_undefined_and_ambiguous_angles_have_no_group():
+    angle, std = scattered(np.random.default_rng(4), [0, 90], 1000, (5, 8))
+    groups = find_groups(angle, std)
+    ask = np.radians([1, 88, 200, np.nan, 1, 1])
+    variant, residual, probability = groups.assign(ask, np.radians([6, 6, 6, 6, 50, np.nan]))
+    assert list(variant) == [0, 1, -1, -1, -1, -1]
+    assert np.isfinite(residual).tolist() == [True, True] + [False] * 4
+    assert probability[0] > 0.9 and probability[2] < 0.1 and np.isnan(probability[3])
+
+
+def test_groups_are_the_same_every_time_and_in_any_unit_of_weight():
+    angle, std = scattered(np.random.default_rng(5), [0, 90, 130], 1500, (4, 9))
+    first, again = find_groups(angle, std), find_groups(angle, std)
+    heavy = find_groups(angle, std, np.full(1500, 7.0))
+    assert np.array_equal(first.centres, again.centres) and first.evidence == again.evidence
+    np.testing.assert_allclose(first.centres, heavy.centres, atol=1e-9)
+    cut = find_groups(angle, std, (np.abs(wrap(angle - 1.57)) > 0.4).astype(float))
+    assert cut.n_groups == 2
+
+
+def test_equally_spaced_groups_on_request_are_the_nearest_wells():
+    rng = np.random.default_rng(6)
+    angle, _ = scattered(rng, [20, 110, 200], 300, (3, 8), outliers=0)
+    for origin in (None, np.radians(110)):
+        groups = find_groups(angle, n_groups=4, origin=origin)
+        well, residual, _ = nearest_wells(angle, 4, groups.centres[0])
+        variant, apart, _ = groups.assign(angle)
+        assert np.array_equal(variant, well)
+        np.testing.assert_allclose(apart, residual, atol=1e-9)
+    assert np.degrees(groups.centres).round().tolist() == [110, 200, 290, 380]
+    assert np.isnan(groups.precision[2]) and groups.shares[2] < 1e-3
+
+
+@pytest.mark.parametrize("angle", [[], [np.nan, np.nan], [0.1, 0.1, 0.1]])
+def test_few_angles_have_no_groups(angle):
+    groups = find_groups(angle)
+    assert groups.n_groups == 0
+    assert (groups.assign(angle)[0] == -1).all()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"fold": 0}, {"n_groups": 0}, {"n_groups": "many"}, {"least_share": 1}, {"std": [0.1]}],
+)
+def test_unusable_options_of_groups_are_refused(options):
+    with pytest.raises(ValueError, match="give a|of one length"):
+        find_groups([0.1, 0.2], **options)
+
+
+def test_many_sites_take_little_time():
+    angle, std = scattered(np.random.default_rng(7), np.arange(4) * 90, 100_000, (5, 15))
+    start = time.process_time()
+    assert find_groups(angle, std).n_groups == 4
+    assert time.process_time() - start < 4

@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike
 from .directions import wrap
 from .mixture import (
     BIN,
-    BINS,
     N_BINS,
     Counts,
     Mixture,
@@ -30,11 +29,14 @@ _GROUP_WIDTH = np.deg2rad(32.0)  # a wider peak is background: a direction that 
 _FEWEST_SITES = 8.0  # in a group
 _VALLEY = 0.9  # highest density between two groups over the lower of their peaks
 # Evidence in nats. Angles from a broad density reach 3.5 n + 4 with n peaks in 1 % of trials, for
-# 60 to 20,000 sites; one peak too many reaches 5. Peaks that are not normal, of many sites, more.
-_PEAK_COST, _PEAK_COST_PER_LOG = 5.0, 0.5
+# 60 to 20,000 sites. One peak too many that is a group of its own reaches 5, two 7, in 2 % of
+# trials; more where peaks of many sites are not quite normal.
 _GROUPS_COST, _GROUPS_COST_PER_PEAK = 4.0, 3.5
-_PATIENCE = 2  # peaks added without evidence, before the search ends
+_MORE_COST, _MORE_COST_PER_PEAK, _PEAK_COST = 2.9, 2.5, 3.8
+_COST_PER_LOG, _COST_FROM = 0.1, 1000.0
+_PATIENCE = 3  # peaks added without evidence, before the search ends
 _PEAKS_PER_GROUP = 2  # a lopsided group may need that many
+_RESOLVED = 2.0  # typical uncertainties of an angle between groups to which single sites can belong
 _N_FOLDS = 5
 
 
@@ -104,7 +106,7 @@ class AngleGroups:
         residual : numpy.ndarray, shape (n,)
             Angle minus centre in radians; NaN where `variant` is -1.
         probability : numpy.ndarray, shape (n,)
-            Probability of the most likely group (of the nearest one, if groups are given). NaN
+            Probability of the most likely group, or of the nearest one if groups are given; NaN
             where the angle is NaN.
 
         Examples
@@ -164,58 +166,58 @@ def find_groups(
 ) -> AngleGroups:
     """Find the groups that angles lie in.
 
-    The density of the angles is fitted by peaks over a uniform background. Peaks are added as long
-    as the likelihood grows by more than chance allows. Peaks without a valley between them are one
-    group. If a smooth, broad density fits as well, there are no groups: a direction that turns
-    continuously has none.
+        The density of the angles is fitted by peaks over a uniform background. Peaks are added as long
+        as the likelihood grows by more than chance allows. Peaks without a valley between them are one
+        group. If a smooth, broad density fits as well, there are no groups: a direction that turns
+        continuously has none.
 
-    Parameters
-    ----------
-    angle : array-like, shape (n,)
-        In radians; NaN = unknown.
-    std : array-like, shape (n,), optional
-        Uncertainties of the angles, in radians, known roughly. Their scale is free: sites of small
-        and large uncertainty are kept apart, and the scatter of both is measured.
-    weights : array-like, shape (n,), optional
-        Weights of the sites; only their ratios matter.
-    fold : int
-        n if angles are known up to turns of 360 / n degrees.
-    n_groups : int or "auto"
-        Number of equally spaced groups. "auto" finds groups of any spacing, or none.
-    origin : float, optional
-        Direction of group 0, in radians. If groups are found, the group nearest to it is group 0.
-        If None, numbers ascend from -22.5 degrees (towards +y), so that wells along the axes or
-        the diagonals keep their numbers when they move by some degrees.
-    most_groups : int
-        Maximum number of groups to find.
-    least_share : float
-        Minimum share of a group that is found, 0 to 1.
+        Parameters
+        ----------
+        angle : array-like, shape (n,)
+            In radians; NaN = unknown.
+        std : array-like, shape (n,), optional
+            Uncertainties of the angles, in radians, known roughly. Their scale is free: sites of small
+    XX the scatter of both is measured.
+        weights : array-like, shape (n,), optional
+            Weights of the sites; only their ratios matter.
+        fold : int
+            n if angles are known up to turns of 360 / n degrees.
+        n_groups : int or "auto"
+            Number of equally spaced groups. "auto" finds groups of any spacing, or none.
+        origin : float, optional
+            Direction of group 0, in radians. If groups are found, the group nearest to it is group 0.
+            If None, numbers ascend from -22.5 degrees (towards +y), so that wells along the axes or
+            the diagonals keep their numbers when they move by some degrees.
+        most_groups : int
+            Maximum number of groups to find.
+        least_share : float
+            Minimum share of a group that is found, 0 to 1.
 
-    Returns
-    -------
-    AngleGroups
+        Returns
+        -------
+        AngleGroups
 
-    Raises
-    ------
-    ValueError
-        If an option is out of range, or the shapes differ.
+        Raises
+        ------
+        ValueError
+            If an option is out of range, or the shapes differ.
 
-    Notes
-    -----
-    Evidence is measured on five parts of the sites in turn, each by a fit to the others. A fixed
-    permutation makes the parts, so that the same angles give the same numbers.
+        Notes
+        -----
+        Evidence is measured on five parts of the sites in turn, each by a fit to the others. A fixed
+        permutation makes the parts, so that the same angles give the same numbers.
 
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> angle = np.radians([10, 78])[rng.integers(2, size=500)] + 0.1 * rng.standard_normal(500)
-    >>> groups = find_groups(angle)
-    >>> np.degrees(groups.centres).round(), groups.evidence_fewer > 0
-    (array([10., 77.]), True)
-    >>> find_groups(rng.uniform(-np.pi, np.pi, 500)).n_groups
-    0
-    >>> np.degrees(find_groups(angle, n_groups=2, origin=0.0).centres)
-    array([  0., 180.])
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> angle = np.radians([10, 78])[rng.integers(2, size=500)] + 0.1 * rng.standard_normal(500)
+        >>> groups = find_groups(angle)
+        >>> np.degrees(groups.centres).round(), groups.evidence_fewer > 0
+        (array([10., 77.]), True)
+        >>> find_groups(rng.uniform(-np.pi, np.pi, 500)).n_groups
+        0
+        >>> np.degrees(find_groups(angle, n_groups=2, origin=0.0).centres)
+        array([  0., 180.])
     """
     _check_options(fold, n_groups, most_groups, least_share)
     angles, stds, worth = _informative(angle, std, weights, fold)
@@ -228,7 +230,8 @@ def find_groups(
         members = [[k] for k in range(int(n_groups))]
         rivals: dict[str, Mixture | None] = {}
     else:
-        found = _search(counts, most_groups, least_share)
+        apart = 0.0 if stds is None else _RESOLVED * float(np.median(stds))
+        found = _search(counts, most_groups, least_share, apart)
         if found is None:
             return _no_groups(fold)
         mixture, members, rivals = found
@@ -266,18 +269,20 @@ def _check_options(fold: int, n_groups: int | str, most_groups: int, least_share
 
 
 def _search(
-    counts: Counts, most_groups: int, least_share: float
+    counts: Counts, most_groups: int, least_share: float, apart: float
 ) -> tuple[Mixture, list[list[int]], dict[str, Mixture | None]] | None:
-    """Best mixture, the peaks of its groups, and mixtures to compare with; None without groups."""
+    """Best mixture, the peaks of its groups, and mixtures to compare with; None without groups.
+
+    Groups closer than `apart` (rad) are one.
+    """
     if counts.total < _FEWEST_SITES:
         return None
-    cost = _PEAK_COST + _PEAK_COST_PER_LOG * max(np.log(counts.total / 100), 0.0)
+    dearer = 1 + _COST_PER_LOG * max(np.log(counts.total / _COST_FROM), 0.0)
     tried: list[tuple[Mixture, float]] = []
     best = 0
     while len(tried) < _PEAKS_PER_GROUP * most_groups and len(tried) <= best + _PATIENCE:
         tried.append(fit_next(tried[-1][0] if tried else None, counts))
-        scores = [found - cost * k for k, (_, found) in enumerate(tried)]
-        best = int(np.argmax(scores))
+        best = _choose(np.array([found for _, found in tried]) / dearer)
     mixture, found = tried[best]
     more = tried[best + 1][0] if best + 1 < len(tried) else None
     if more is not None:  # the way down may end higher than the way up
@@ -288,7 +293,7 @@ def _search(
     broad = log_likelihood(counts.sites, broad_density(counts))
     if found - broad < _GROUPS_COST + _GROUPS_COST_PER_PEAK * (best + 1):
         return None
-    members = _separate(mixture, counts, most_groups, least_share)
+    members = _separate(mixture, counts, most_groups, least_share, apart)
     if not members:
         return None
     fewer = None
@@ -298,10 +303,21 @@ def _search(
     return mixture, members, {"fewer": fewer, "more": more}
 
 
+def _choose(found: np.ndarray) -> int:
+    """Index of the mixture with the fewest peaks that no larger one surpasses."""
+    best = 0
+    while True:
+        added = np.arange(1, len(found) - best)
+        gained = found[best + 1 :] - found[best]
+        if not (gained > _MORE_COST + _MORE_COST_PER_PEAK * added).any():
+            return best
+        best += 1 + int(np.argmax(gained - _PEAK_COST * added))
+
+
 def _separate(
-    mixture: Mixture, counts: Counts, most_groups: int, least_share: float
+    mixture: Mixture, counts: Counts, most_groups: int, least_share: float, apart: float
 ) -> list[list[int]]:
-    """Peaks of each group: those without a valley between them are one."""
+    """Peaks of each group: those that are close, or have no valley between them, are one."""
     spread = np.sqrt(np.average(mixture.ratios**2, weights=counts.sites.sum(axis=1)))
     narrow = np.flatnonzero(mixture.widths * spread < _GROUP_WIDTH)
     order = narrow[np.argsort(wrap(mixture.centres[narrow]))]
@@ -314,7 +330,8 @@ def _separate(
         valleys = []
         for low, high in zip(tops, tops[1:] + tops[:1], strict=True):
             arc = np.arange(low, low + ((high - low) % N_BINS) + 1) % N_BINS
-            valleys.append(density[arc].min() / max(min(density[low], density[high]), 1e-300))
+            valley = density[arc].min() / max(min(density[low], density[high]), 1e-300)
+            valleys.append(np.inf if len(arc) * BIN < apart else valley)
         shallow = int(np.argmax(valleys))
         if valleys[shallow] < _VALLEY and len(groups) <= most_groups:
             break
@@ -401,7 +418,7 @@ def _numbered(
         centres=centres[order],
         widths=measured[order, 1] / fold,
         shares=measured[order, 2],
-        precision=measured[order, 3] / fold,
+        precision=_precision(mixture, members, counts)[order] / fold,
         background=max(1 - float(measured[:, 2].sum()), 0.0),
         evidence=evidence["uniform"],
         evidence_broad=evidence["broad"],
@@ -415,24 +432,32 @@ def _numbered(
     )
 
 
-def _measure(
-    mixture: Mixture, peaks: list[int], counts: Counts
-) -> tuple[float, float, float, float]:
-    """Centre (rad), width (rad), share and precision (rad) of a group."""
+def _measure(mixture: Mixture, peaks: list[int], counts: Counts) -> tuple[float, float, float]:
+    """Centre (rad), width (rad) and share of a group."""
     shares = mixture.shares[peaks]
     weights = shares / shares.sum() if shares.sum() else np.full(len(peaks), 1 / len(peaks))
     mean = (weights * np.exp(1j * mixture.centres[peaks])).sum()
     centre = mixture.centres[peaks[0]] if len(peaks) == 1 else np.angle(mean)
-    spread2 = np.average(mixture.ratios**2, weights=np.maximum(counts.sites.sum(axis=1), 1e-300))
+    spread2 = np.average(mixture.ratios**2, weights=counts.sites.sum(axis=1))
     apart = wrap(mixture.centres[peaks] - centre)
     width = np.sqrt((weights * (mixture.total_widths[peaks] ** 2 * spread2 + apart**2)).sum())
-    _, variance, part = mixture.parts()
-    part = part[peaks] * shares[:, None, None, None]
-    pull = (part / variance[peaks][..., None]).sum(axis=(0, 2)) / mixture.density()
-    weight = (counts.sites * pull).sum()
-    squares = (counts.sites * (pull * wrap(BINS - centre)) ** 2).sum()
-    precision = np.sqrt(squares) / weight if weight > 0 else np.nan
-    return float(centre), float(width), float(shares.sum()), float(precision)
+    return float(centre), float(width), float(shares.sum())
+
+
+def _precision(mixture: Mixture, members: list[list[int]], counts: Counts) -> np.ndarray:
+    """Standard errors of the centres of groups (rad), from the Fisher information; NaN if empty."""
+    distance, variance, part = mixture.parts()
+    part *= mixture.shares[:, None, None, None]
+    pull = (part / variance[..., None]).sum(axis=2) * distance[:, None, :]
+    density = np.maximum(mixture.density(), 1e-300)
+    score = np.stack([pull[peaks].sum(axis=0) for peaks in members]) / density
+    expected = counts.sites.sum(axis=1)[:, None] * density * BIN
+    information = np.einsum("kcb,lcb,cb->kl", score, score, expected)
+    filled = np.flatnonzero(np.diag(information) > 0)
+    precision = np.full(len(members), np.nan)
+    inverse = np.linalg.pinv(information[np.ix_(filled, filled)], hermitian=True)
+    precision[filled] = np.sqrt(np.diag(inverse))
+    return precision
 
 
 def _half_gaps(centres: np.ndarray, fold: int) -> np.ndarray:
