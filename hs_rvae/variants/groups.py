@@ -36,7 +36,7 @@ _MORE_COST, _MORE_COST_PER_PEAK, _PEAK_COST = 2.9, 2.5, 3.8
 _COST_PER_LOG, _COST_FROM = 0.1, 1000.0
 _PATIENCE = 3  # peaks added without evidence, before the search ends
 _PEAKS_PER_GROUP = 2  # a lopsided group may need that many
-_RESOLVED = 2.0  # typical uncertainties of an angle between groups to which single sites can belong
+_RESOLVED = 2.5  # typical uncertainties of an angle between groups to which single sites can belong
 _N_FOLDS = 5
 
 
@@ -171,8 +171,8 @@ def find_groups(
         group. If a smooth, broad density fits as well, there are no groups: a direction that turns
         continuously has none.
 
-        Parameters
-        ----------
+    Parameters
+    ----------
         angle : array-like, shape (n,)
             In radians; NaN = unknown.
         std : array-like, shape (n,), optional
@@ -193,22 +193,22 @@ def find_groups(
         least_share : float
             Minimum share of a group that is found, 0 to 1.
 
-        Returns
-        -------
+    Returns
+    -------
         AngleGroups
 
-        Raises
-        ------
+    Raises
+    ------
         ValueError
             If an option is out of range, or the shapes differ.
 
-        Notes
-        -----
+    Notes
+    -----
         Evidence is measured on five parts of the sites in turn, each by a fit to the others. A fixed
         permutation makes the parts, so that the same angles give the same numbers.
 
-        Examples
-        --------
+    Examples
+    --------
         >>> rng = np.random.default_rng(0)
         >>> angle = np.radians([10, 78])[rng.integers(2, size=500)] + 0.1 * rng.standard_normal(500)
         >>> groups = find_groups(angle)
