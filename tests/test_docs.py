@@ -167,7 +167,7 @@ def test_the_guide_has_the_thresholds_of_the_verdict():
     from hs_rvae.rvae.harmonic.distortion import THRESHOLDS
 
     text = (DOCS / "user_guide" / "model.rst").read_text(encoding="utf-8")
-    table = text.partition(".. list-table:: Thresholds")[2].partition("\n\n``hs_rvae")[0]
+    table = text.partition(".. list-table:: Thresholds")[2].partition("\n\n``THRESHOLDS``")[0]
     listed = re.findall(r"\* - ``(\w+)``\n     - (\S+)\n", table)
     assert {name: float(value) for name, value in listed} == THRESHOLDS
 
