@@ -12,9 +12,10 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 _N_NEIGHBOURS = 24  # about two cells around a site
-_MIN_MEMBERS = 3  # of the group before and of that after, among the neighbours
+_MIN_MEMBERS = 3  # of each of the two groups among the neighbours
 _MIN_SHARE = 0.5  # of the sites of a group that lie between the two
-_WIDEST = np.radians(75)  # from the group to the nearer one of the two
+_LARGER = 2.0  # times the sites of a wall, that each of the two groups has
+_WIDEST = np.radians(135)  # between the directions of the two groups
 
 
 def groups_in_walls(
@@ -23,7 +24,7 @@ def groups_in_walls(
     centres: np.ndarray,
     strata: np.ndarray | None = None,
 ) -> list[int]:
-    """Groups whose sites mostly lie between sites of the group before and of the group after.
+    """Groups whose sites mostly lie between two larger groups, in direction and in place.
 
     Parameters
     ----------
@@ -49,19 +50,21 @@ def groups_in_walls(
     [1]
     """
     n = len(centres)
-    if n < 3:
-        return []
     strata = np.zeros(len(positions), int) if strata is None else np.asarray(strata)
-    gap = np.mod(np.roll(centres, -1) - centres, 2 * np.pi)  # to the group after
-    found = []
+    sizes = np.bincount(variant[variant >= 0], minlength=n)
     members = _members_around(positions, variant, n, strata)
+    found = []
     for group in range(n):
-        before, after = (group - 1) % n, (group + 1) % n
-        if min(gap[before], gap[group]) > _WIDEST or gap[before] + gap[group] > np.pi + 1e-6:
+        larger = np.flatnonzero(sizes >= _LARGER * sizes[group])
+        ahead = np.mod(centres[larger] - centres[group], 2 * np.pi)
+        if not sizes[group] or len(larger) < 2:
             continue
-        own = variant == group
-        between = (members[own][:, [before, after]] >= _MIN_MEMBERS).all(1)
-        if own.any() and between.mean() > _MIN_SHARE:
+        after, before = larger[ahead.argmin()], larger[ahead.argmax()]
+        gaps = ahead.min(), 2 * np.pi - ahead.max()
+        if before == after or sum(gaps) > _WIDEST:
+            continue
+        between = (members[variant == group][:, [before, after]] >= _MIN_MEMBERS).all(1)
+        if between.mean() > _MIN_SHARE:
             found.append(group)
     return found
 
