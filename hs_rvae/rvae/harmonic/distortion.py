@@ -485,12 +485,25 @@ class _Fit:
             kind,
             self.n,
             max(scale, 1e-12),
-            float(np.sqrt(1 - min(max(found.predicted, 0), 1)) * scatter),
+            self._noise(found.predicted, scatter, uniform if kind == "continuous" else None),
             evidence,
             (u.mean(0), np.cov(u.T, bias=True) + 1e-12 * np.eye(2)),
             np.zeros((4, *self.harmonics.shape[1:]), np.complex64),
             pixels_only=pixels_only,
         )
+
+    @staticmethod
+    def _noise(predicted: float, scatter: float, ring: Circle | None) -> float:
+        """Standard deviation of each component of a site's displacement, in px.
+
+        The part that other cells do not predict contains real changes from cell to cell, so it is
+        too much. The scatter about a ring of one radius is too little where sites lie on one.
+        """
+        unpredicted = float(np.sqrt(1 - min(max(predicted, 0), 1)) * scatter)
+        if ring is None:
+            return unpredicted
+        about_ring = float(np.sqrt(np.trace(ring.covariance) / 2))
+        return float(np.sqrt(unpredicted * min(unpredicted, about_ring)))
 
     def _measured_zero(self, u: np.ndarray) -> np.ndarray | None:
         """Zero of displacements u (n, 2) of the fit, from those of measured positions."""
