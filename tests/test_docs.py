@@ -163,6 +163,15 @@ def test_the_walk_names_functions_that_exist():
     assert [name for name in names if pydoc.locate(f"hs_rvae.{name}") is None] == []
 
 
+def test_the_guide_has_the_thresholds_of_the_verdict():
+    from hs_rvae.rvae.harmonic.distortion import THRESHOLDS
+
+    text = (DOCS / "user_guide" / "model.rst").read_text(encoding="utf-8")
+    table = text.partition(".. list-table:: Thresholds")[2].partition("\n\n``THRESHOLDS``")[0]
+    listed = re.findall(r"\* - ``(\w+)``\n     - (\S+)\n", table)
+    assert {name: float(value) for name, value in listed} == THRESHOLDS
+
+
 def test_tables_of_sweeps_state_commit_seeds_and_time():
     found = []
     for page in (DOCS / "user_guide").glob("*.rst"):

@@ -18,7 +18,6 @@ image, truth = hs_rvae.simulation.simulate_perovskite(
 lattice = hs_rvae.find_sublattices(image)
 stack = hs_rvae.SubImageStack.from_atom_lattice(lattice, image=image, sublattice="B")
 stack.rvae(random_state=0)
-stack.register_angle("displacement")
 stack.assign_variants()
 
 # %%

@@ -17,7 +17,6 @@ stack = hs_rvae.SubImageStack.from_positions(
     image, truth.b_sites[["x", "y"]], neighbours=truth.a_sites
 )
 stack.rvae(output_dimension=2, random_state=0)
-stack.register_angle("displacement")
 
 # %%
 # In a window (Qt, Tk) or a notebook (``%matplotlib widget``) this answers to the mouse and to the

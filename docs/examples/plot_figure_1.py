@@ -18,7 +18,6 @@ image, truth = hs_rvae.simulation.simulate_perovskite(
 lattice = hs_rvae.find_sublattices(image)
 stack = hs_rvae.SubImageStack.from_atom_lattice(lattice, image=image, sublattice="B")
 stack.rvae(output_dimension=2, random_state=0)
-stack.register_angle("displacement")
 
 # %%
 # (a) The image, with a scale bar and a frame around the defect; (c) the part in the frame.
@@ -35,13 +34,15 @@ stack.plot_image(region=defect, title="(c)", font_size=8, ax=axes[1])
 ax = stack.plot_polar_map("displacement_calibrated")
 
 # %%
-# (d) The angles of the rVAE. Four sharp peaks, 90 degrees apart, are four variants.
+# (d) The angles of the rVAE, which are directions in the image. Four peaks are four variants;
+# dashed lines are their mean directions.
 
-n_variants = stack.assign_variants()
-ax = stack.plot_angle_histogram(variants=n_variants)
+stack.assign_variants()
+ax = stack.plot_angle_histogram(variants=stack.variants["direction"])
 
 # %%
-# (e) What the two content latents change, each from -2 to 2.
+# (e) What the two content latents change, each from -2 to 2. This is the part that stays: the
+# distortion is not in it.
 
 ax = stack.plot_rvae_manifold(shape=(8, 8), limits=(-2, 2))
 

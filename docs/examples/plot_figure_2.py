@@ -17,7 +17,6 @@ image, truth = hs_rvae.data.bfo_multislice()
 lattice = hs_rvae.find_sublattices(image)
 stack = hs_rvae.SubImageStack.from_atom_lattice(lattice, image=image, sublattice="B")
 stack.rvae(output_dimension=2, random_state=0)
-stack.register_angle("displacement")
 
 # %%
 # (a, b) Amplitude and phase: the hue is the angle, the lightness a latent. (f) The wheel beside
@@ -50,7 +49,8 @@ stack.plot_site_map("cluster", font_size=7, ax=axes[1])
 # %%
 # (c, d, g) With translation the model has a shift for each site as well, as in the paper. Windows
 # are centred on their columns, so a displacement of the column is a shift of all others. It goes
-# into the shift, and the angle means less. Hence translation is off by default.
+# into the shift, the whole motif turns, and the angle means less. Hence translation is off by
+# default.
 
 stack.rvae(output_dimension=2, translation=True, random_state=0)
 fig, axes = plt.subplots(1, 2, figsize=(6.8, 2.6), layout="constrained")

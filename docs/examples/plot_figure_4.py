@@ -50,8 +50,8 @@ for method in ("tsne", "mds", "isomap"):
 fig = stack.plot_method_comparison(["pca", "tsne", "mds", "isomap"], "gmm_8", maps=False)
 
 # %%
-# The classes mix orientation with composition and thickness. The rVAE takes the orientation out:
-# its angle is the variant, whatever the composition.
+# The classes mix orientation with composition and thickness. The rVAE separates the direction of
+# the distortion from the content: its angle gives the variant, whatever the composition.
 
 stack.rvae(random_state=0)
 stack.assign_variants()

@@ -21,7 +21,6 @@ for window in (54, 36):
         lattice, image=image, sublattice="B", window_size=window
     )
     stacks[window].rvae(output_dimension=2, random_state=0)
-    stacks[window].register_angle("displacement")
 
 # %%
 # Fig. 5 (a, d) The manifolds.

@@ -26,8 +26,10 @@ comparison.table[
 ]
 
 # %%
-# Angles are the same in all settings up to one offset, which is taken out: 1 is full agreement. The
-# displacement (1.8 px) is in the angle; shifts are the errors of the positions.
+# Agreement of the angles, after one offset: 1 is full agreement. Without translation an angle is
+# the direction of a site's own displacement. With it the whole motif turns, and its angle
+# identifies the variant. The displacement (1.8 px) is in the angle; shifts are the errors of the
+# positions.
 
 comparison.angle_agreement.round(3)
 

@@ -35,23 +35,31 @@ stack = hs_rvae.SubImageStack.from_atom_lattice(lattice, image=image, sublattice
 print(stack)
 
 # %%
-# **4. The model.** It writes angle and content of every site into the table.
+# **4. The model.** It writes angle and content of every site into the table. The lattice stays, the
+# distortion turns, and its angle is a direction in the image. The verdict states what was found,
+# with its evidence: other cells of the crystal predict the displacement of a site, or they do not.
 
 stack.rvae(output_dimension=2, random_state=0)
-offset, resultant = stack.register_angle("displacement")  # the angle's zero, from physics
-n_variants = stack.assign_variants()
-print(f"{n_variants} variants; resultant length {resultant:.2f}")
-stack.sites.to_dataframe()[["x", "y", "angle", "angle_std", "latent_0", "variant"]].head()
+print(stack.rvae_verdict)
+stack.sites.to_dataframe()[["x", "y", "angle", "angle_std", "latent_0"]].head()
 
 # %%
-# **5. Can you trust it?** The motif must look like the crystal, the peaks must be narrow, the
-# starts must agree, and the angle must not follow the instrument. (Here it follows the scan because
-# there are few domains, each of them large.)
+# Variants are groups of angles. The angle of one site is off by some degrees; the direction of a
+# variant is known far better.
+
+n_variants = stack.assign_variants()
+np.degrees(stack.variants[["direction", "direction_std", "width"]]).round(1)
+
+# %%
+# **5. Can you trust it?** Angles must agree with the displacements (1 is full agreement), the peaks
+# must stand apart, the part that stays must look like the crystal, and the angle must not follow
+# the instrument. (Here it follows the scan because there are few domains, each of them large.)
 
 figure, axes = plt.subplots(1, 2, figsize=(6.8, 2.8), layout="constrained")
 stack.plot_rvae_manifold(shape=(5, 5), font_size=8, ax=axes[0])
-stack.plot_angle_histogram(variants=n_variants, font_size=8, ax=axes[1])
-print("agreement of the starts:", stack.rvae_model.history_["start_agreement"].round(2))
+stack.plot_angle_histogram(variants=stack.variants["direction"], font_size=8, ax=axes[1])
+offset, agreement = stack.register_angle("displacement")
+print(f"agreement with the displacements: {agreement:.2f}")
 print(*stack.rvae_diagnostics(random_state=0).summary[:3], sep="\n")
 
 # %%

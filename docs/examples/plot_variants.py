@@ -28,9 +28,11 @@ stack = hs_rvae.SubImageStack.from_positions(image, positions)
 print(stack)
 
 # %%
-# Fit the rVAE: one angle per site, and two content latents.
+# Fit the rVAE: one angle per site, and two content latents. The lattice stays, the distortion
+# turns.
 
 stack.rvae(output_dimension=2, random_state=0)
+print(stack.rvae_verdict)
 stack.sites.to_dataframe()[["x", "y", "angle", "angle_std", "latent_0", "latent_1"]].head()
 
 # %%
@@ -43,7 +45,8 @@ stack.plot_rvae_manifold(shape=(6, 6), ax=axes[2])
 
 # %%
 # In the non-polar disk no angle is defined, and each site gets one at random. Elsewhere the angle
-# agrees with the truth. Sites two cells from walls and borders are compared, with one offset.
+# agrees with the truth. Sites two cells from walls and borders are compared. Angles are directions
+# in the image, so the offset that fits best is small.
 
 index = stack.sites["site_index"]
 inside = truth.interior()[index]
