@@ -63,7 +63,11 @@ def one_pixel_missing(images):
 
 @pytest.mark.parametrize(
     "change",
-    [lambda images: images * np.nan, one_pixel_missing, lambda images: images + np.inf],
+    [
+        lambda images: images * np.nan,
+        one_pixel_missing,
+        pytest.param(lambda images: images + np.inf, marks=pytest.mark.slow),
+    ],
     ids=["all of it NaN", "one pixel NaN", "infinite"],
 )
 def test_sub_images_with_missing_pixels_have_no_angle_and_no_variant(
@@ -77,7 +81,7 @@ def test_sub_images_with_missing_pixels_have_no_angle_and_no_variant(
     assert stack.rvae_model.n_sites_fit_ == len(stack.sites) - N_BAD
 
 
-@pytest.mark.parametrize("level", [0.0, 150.0])
+@pytest.mark.parametrize("level", [0.0, pytest.param(150.0, marks=pytest.mark.slow)])
 def test_constant_sub_images_have_no_variant(film, clean, fitted, bad, level):
     stack = fitted(spoil(bad, lambda images: np.full_like(images, level)))
     check_good_sites(film, clean, stack, bad)
@@ -104,9 +108,9 @@ def test_an_outlier_a_million_times_brighter_stays_alone(film, clean, fitted, ba
     "change",
     [
         lambda data: data * 1e-6,
-        lambda data: data * 1e6,
+        pytest.param(lambda data: data * 1e6, marks=pytest.mark.slow),
         lambda data: data.max() - data,
-        lambda data: data + 1e4,
+        pytest.param(lambda data: data + 1e4, marks=pytest.mark.slow),
         lambda data: np.clip(data, 0, None).astype(np.uint16),
     ],
     ids=["x 1e-6", "x 1e6", "inverted", "on a background", "whole numbers"],

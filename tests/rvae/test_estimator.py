@@ -94,7 +94,7 @@ def test_arrays_need_no_hyperspy():
 
 
 def test_a_fit_has_an_identity_that_seed_and_file_repeat(film, tmp_path):
-    images = film.stack.data[:80]
+    images = film.stack.data[:40, 8:-8, 8:-8]  # small: every pixel of the network costs
     for settings in ({}, {"architecture": "convolutional"}, {"translation": True}):
         settings = {"output_dimension": 1, "epochs": 1, "n_init": 1} | settings
         fits = [RVAE(**settings, random_state=s).fit(images) for s in (0, 0, 1)]

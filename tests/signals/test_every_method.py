@@ -352,7 +352,7 @@ def _pairs():
             yield pytest.param(name, kind, marks=() if daily else pytest.mark.slow)
 
 
-@pytest.mark.parametrize("name, kind", _pairs())
+@pytest.mark.parametrize("name, kind", list(_pairs()))
 def test_every_method_works_or_says_why_not(name, kind, complete, tmp_path):
     stacks, files = complete
     stack = stacks[kind].deepcopy()

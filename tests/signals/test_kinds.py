@@ -136,7 +136,7 @@ def _pairs():
             yield pytest.param(kind, name, marks=() if daily else pytest.mark.slow)
 
 
-@pytest.mark.parametrize("kind, name", _pairs())
+@pytest.mark.parametrize("kind, name", list(_pairs()))
 def test_a_figure_is_drawn_or_its_error_names_the_remedy(kinds, kind, name, tmp_path):
     stack = kinds[kind]
     table = None if stack.sites is None else set(stack.sites.columns)

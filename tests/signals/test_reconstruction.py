@@ -116,7 +116,7 @@ def test_the_residual_is_zero_and_the_model_level_outside_the_disk(fitted):
     assert (fitted.get_rvae_model().data[:, outside] - level).std() < 0.1 * contrast
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in (1, 2))])
 def test_a_calm_crystal_leaves_little_but_noise(make_film, seed):
     settings = {"n_cells": 24, "cell": 18.0, "domain_size": 8, "nonpolar": 0.0, **CALM}
     film = make_film(seed, **settings)
@@ -129,7 +129,7 @@ def test_a_calm_crystal_leaves_little_but_noise(make_film, seed):
     assert 0.95 < left / noise < 1.35
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in (1, 2))])
 def test_a_film_with_disorder_is_explained_and_not_by_wrong_angles(make_film, seed):
     settings = {"n_cells": 24, "cell": 18.0, "domain_size": 8, "nonpolar": 0.0}
     film = make_film(seed, **settings)
