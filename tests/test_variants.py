@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from hs_rvae.variants import common_offset, count_variants, find_groups, nearest_wells, wrap
+from hs_rvae.variants import common_offset, find_groups, nearest_wells, wrap
 
 
 def test_wrap_includes_plus_pi_only():
@@ -22,23 +22,6 @@ def test_common_offset_is_a_weighted_circular_mean():
     assert offset == pytest.approx(3.0) and resultant == pytest.approx(1.0)
     random = np.random.default_rng(0).uniform(-np.pi, np.pi, 2000)
     assert common_offset(random, np.zeros(2000))[1] < 0.1
-
-
-@pytest.mark.parametrize("n", [1, 2, 3, 4, 6])
-def test_wells_are_counted(n):
-    rng = np.random.default_rng(n)
-    angle = 0.4 + 2 * np.pi / n * rng.integers(0, n, 500) + 0.05 * rng.standard_normal(500)
-    assert count_variants(angle) == n
-
-
-def test_two_of_four_wells_90_degrees_apart_are_counted_as_four():
-    angle = np.repeat([0.2, 0.2 + np.pi / 2], 50)
-    assert count_variants(angle) == 4
-
-
-def test_scattered_angles_have_no_wells():
-    assert count_variants(np.random.default_rng(0).uniform(-np.pi, np.pi, 1000)) == 0
-    assert count_variants(np.array([])) == 0
 
 
 def test_nearest_wells_count_clockwise_from_the_origin():

@@ -19,9 +19,9 @@ def scatter_about_wells(angle: np.ndarray, std: np.ndarray) -> float:
 
     The posterior contains the noise that is the same everywhere. Counting noise, which is strongest
     on the columns, and strain, which turns the cells, come in addition. If angles lie in wells,
-    their scatter about the wells shows it: s is chosen such that half of the angles lie within 0.67
-    sqrt(std^2 + s^2) of the median of their well, as in a normal distribution. Sites in walls between
-    domains, further from the wells, count little then. Neither truth nor labels are used.
+    their scatter about the wells shows it: s is chosen such that half of the angles lie within
+    0.67 sqrt(std^2 + s^2) of the median of their well, as in a normal distribution. Sites in walls
+    between domains, further from the wells, count little then. Neither truth nor labels are used.
 
     Parameters
     ----------

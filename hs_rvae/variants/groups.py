@@ -166,58 +166,58 @@ def find_groups(
 ) -> AngleGroups:
     """Find the groups that angles lie in.
 
-        The density of the angles is fitted by peaks over a uniform background. Peaks are added as long
-        as the likelihood grows by more than chance allows. Peaks without a valley between them are one
-        group. If a smooth, broad density fits as well, there are no groups: a direction that turns
-        continuously has none.
+    The density of the angles is fitted by peaks over a uniform background. Peaks are added as long
+    as the likelihood grows by more than chance allows. Peaks without a valley between them are one
+    group. If a smooth, broad density fits as well, there are no groups: a direction that turns
+    continuously has none.
 
     Parameters
     ----------
-        angle : array-like, shape (n,)
-            In radians; NaN = unknown.
-        std : array-like, shape (n,), optional
-            Uncertainties of the angles, in radians, known roughly. Their scale is free: sites of small
-    XX the scatter of both is measured.
-        weights : array-like, shape (n,), optional
-            Weights of the sites; only their ratios matter.
-        fold : int
-            n if angles are known up to turns of 360 / n degrees.
-        n_groups : int or "auto"
-            Number of equally spaced groups. "auto" finds groups of any spacing, or none.
-        origin : float, optional
-            Direction of group 0, in radians. If groups are found, the group nearest to it is group 0.
-            If None, numbers ascend from -22.5 degrees (towards +y), so that wells along the axes or
-            the diagonals keep their numbers when they move by some degrees.
-        most_groups : int
-            Maximum number of groups to find.
-        least_share : float
-            Minimum share of a group that is found, 0 to 1.
+    angle : array-like, shape (n,)
+        In radians; NaN = unknown.
+    std : array-like, shape (n,), optional
+        Uncertainties of the angles, in radians, known roughly. Their scale is free: sites of small
+        and large uncertainty are kept apart, and the scatter of both is measured.
+    weights : array-like, shape (n,), optional
+        Weights of the sites; only their ratios matter.
+    fold : int
+        n if angles are known up to turns of 360 / n degrees.
+    n_groups : int or "auto"
+        Number of equally spaced groups. "auto" finds groups of any spacing, or none.
+    origin : float, optional
+        Direction of group 0, in radians. If groups are found, the group nearest to it is group 0.
+        If None, numbers ascend from -22.5 degrees (towards +y), so that wells along the axes or
+        the diagonals keep their numbers when they move by some degrees.
+    most_groups : int
+        Maximum number of groups to find.
+    least_share : float
+        Minimum share of a group that is found, 0 to 1.
 
     Returns
     -------
-        AngleGroups
+    AngleGroups
 
     Raises
     ------
-        ValueError
-            If an option is out of range, or the shapes differ.
+    ValueError
+        If an option is out of range, or the shapes differ.
 
     Notes
     -----
-        Evidence is measured on five parts of the sites in turn, each by a fit to the others. A fixed
-        permutation makes the parts, so that the same angles give the same numbers.
+    Evidence is measured on five parts of the sites in turn, each by a fit to the others. A fixed
+    permutation makes the parts, so that the same angles give the same numbers.
 
     Examples
     --------
-        >>> rng = np.random.default_rng(0)
-        >>> angle = np.radians([10, 78])[rng.integers(2, size=500)] + 0.1 * rng.standard_normal(500)
-        >>> groups = find_groups(angle)
-        >>> np.degrees(groups.centres).round(), groups.evidence_fewer > 0
-        (array([10., 77.]), True)
-        >>> find_groups(rng.uniform(-np.pi, np.pi, 500)).n_groups
-        0
-        >>> np.degrees(find_groups(angle, n_groups=2, origin=0.0).centres)
-        array([  0., 180.])
+    >>> rng = np.random.default_rng(0)
+    >>> angle = np.radians([10, 78])[rng.integers(2, size=500)] + 0.1 * rng.standard_normal(500)
+    >>> groups = find_groups(angle)
+    >>> np.degrees(groups.centres).round(), groups.evidence_fewer > 0
+    (array([10., 77.]), True)
+    >>> find_groups(rng.uniform(-np.pi, np.pi, 500)).n_groups
+    0
+    >>> np.degrees(find_groups(angle, n_groups=2, origin=0.0).centres)
+    array([  0., 180.])
     """
     _check_options(fold, n_groups, most_groups, least_share)
     angles, stds, worth = _informative(angle, std, weights, fold)
