@@ -116,9 +116,7 @@ def test_sites_without_places_have_no_partners():
     assert np.isfinite(known) and np.isfinite(offsets.predicted(u))
 
 
-@pytest.mark.parametrize(
-    "xy", [np.full((50, 2), np.nan), crystal()[0][:15], np.zeros((30, 2))]
-)
+@pytest.mark.parametrize("xy", [np.full((50, 2), np.nan), crystal()[0][:15], np.zeros((30, 2))])
 def test_without_pairs_nothing_is_predicted(xy):
     offsets = LatticeOffsets(xy)
     assert offsets.n_pairs == 0
