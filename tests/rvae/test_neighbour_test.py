@@ -80,9 +80,9 @@ def test_noise_of_scan_rows_is_not_counted():
         assert np.mean(shares) < 0.08 and np.median(shares) < 0.03 and max(shares) < largest
 
 
-@pytest.mark.parametrize(("kind", "area"), [("square", 1.0), ("rectangular", 1.3),
-                                            ("hexagonal", np.sqrt(0.75)), ("turned", 1.0)])  # fmt: skip
-def test_the_cell_is_measured(kind, area):
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_cell_is_measured(kind):
+    area = {"rectangular": 1.3, "hexagonal": np.sqrt(0.75)}.get(kind, 1.0)
     assert LatticeOffsets(crystal(kind)[0]).cell == pytest.approx(A * np.sqrt(area), rel=0.02)
 
 
