@@ -37,6 +37,7 @@ def in_process(series):
     """A stack, its model and everything made from both, without workers."""
     stack = hs_rvae.SubImageStack.from_positions(*series, window_size=36)
     stack.rvae(output_dimension=1, epochs=3, random_state=0)
+    assert stack.rvae_model.rotation_ == "distortion"
     return stack
 
 
@@ -100,6 +101,8 @@ def test_workers_give_the_same_under_names_that_tell(series, in_process, tmp_pat
         lattices = hs_rvae.find_sublattices(series[0])
         stack = on_workers(series, in_process.rvae_model)
         assert_same(stack, in_process)
+        for one in (stack, in_process):
+            one.assign_variants()
         for made in ("get_rvae_model", "get_rvae_residual", "derotate"):
             there = getattr(stack, made)(lazy_output=False).data
             here = getattr(in_process, made)
@@ -125,8 +128,12 @@ def test_a_fit_that_reads_from_workers_is_the_fit_in_process(series, in_process)
 
 @pytest.mark.parametrize(
     "settings",
-    [{"translation": True, "epochs": 2}, {"architecture": "convolutional", "epochs": 1}],
-    ids=["shifts", "convolutional"],
+    [
+        {"translation": True, "epochs": 2},
+        {"rotation": "motif", "epochs": 2},
+        {"architecture": "convolutional", "epochs": 1},
+    ],
+    ids=["shifts", "motif", "convolutional"],
 )
 def test_other_models_work_on_workers_too(series, settings):
     frames, positions = series[0].inav[:2], [xy[:60] for xy in series[1][:2]]
@@ -160,7 +167,8 @@ def test_a_worker_that_dies_during_the_encoding_changes_nothing(series, in_proce
 
         monkeypatch.setattr(batches, "run_tasks", run_and_kill)
         stack = hs_rvae.SubImageStack.from_positions(*series, window_size=36)
-        stack.data = stack.data.rechunk((50, -1, -1))  # work that is left when the worker dies
+        # Work that is left when the worker dies.
+        monkeypatch.setattr(batches, "_BLOCK_PIXELS", 50 * 36**2)
         stack.apply_rvae(in_process.rvae_model)
         assert killed
 

@@ -26,7 +26,7 @@ SETTINGS = {
 
 def errors_in_std(film, n_variants=4):
     """Errors of the angles of interior sites against their variant, in standard deviations."""
-    film.stack.rvae(epochs=1, random_state=0, show_progressbar=False)
+    film.stack.rvae(rotation="motif", epochs=1, random_state=0, show_progressbar=False)
     angle, std = film.stack.sites["angle"], film.stack.sites["angle_std"]
     inside = film.interior
     offset = compare_angles(angle[inside], film.true_angle[inside], n_variants)["offset"]
@@ -55,6 +55,18 @@ def test_intervals_cover_in_a_small_film(make_film):
     assert 0.90 <= (error < 1.96).mean() <= 0.98
 
 
+@pytest.mark.parametrize("seed", [14, 15])
+def test_intervals_of_a_distortion_cover_and_are_not_far_too_wide(make_film, seed):
+    film = make_film(seed, n_cells=30, nonpolar=0.0, shift=1.0)
+    film.stack.rvae(1, epochs=1, random_state=0, show_progressbar=False)
+    assert film.stack.rvae_verdict.kind == "variants"
+    # Angles are directions in the image: no offset is taken off.
+    sites, inside = film.stack.sites, film.interior
+    error = np.abs(wrap(sites["angle"] - film.true_angle) / sites["angle_std"])[inside]
+    assert 0.60 <= (error < 1).mean() <= 0.92
+    assert 0.90 <= (error < 1.96).mean()
+
+
 @pytest.mark.parametrize("n_wells", [1, 2, 4, 6])
 def test_scatter_is_what_the_posteriors_lack(n_wells):
     rng = np.random.default_rng(n_wells)
@@ -73,7 +85,7 @@ def test_angles_without_wells_tell_nothing_about_their_scatter():
 
 def test_posterior_agrees_with_the_columns(film):
     stack = film.stack.deepcopy()
-    stack.rvae(epochs=1, random_state=0, show_progressbar=False)
+    stack.rvae(rotation="motif", epochs=1, random_state=0, show_progressbar=False)
     stack.register_angle(0.5)
     posterior = stack.get_angle_posterior(n_angles=720)
     axis = posterior.axes_manager.signal_axes[0]
@@ -115,7 +127,7 @@ def test_posterior_needs_angles(film):
 def test_template_points_along_the_displacement(make_film, seed, dark):
     film = make_film(seed, n_cells=30, nonpolar=0.0, dark=dark)
     stack = film.stack
-    stack.rvae(epochs=2, random_state=0, show_progressbar=False)
+    stack.rvae(rotation="motif", epochs=2, random_state=0, show_progressbar=False)
     _, resultant = stack.register_angle("template")
     inside = film.interior
     error = wrap(stack.sites["angle"] - film.true_angle)[inside]
@@ -127,7 +139,7 @@ def test_template_points_along_the_displacement(make_film, seed, dark):
 
 def test_a_template_without_displacement_is_not_registered_to(make_film, caplog):
     film = make_film(1, n_cells=30, nonpolar=0.0, shift=0.0, tilt=0.0)
-    film.stack.rvae(epochs=1, random_state=0, show_progressbar=False)
+    film.stack.rvae(rotation="motif", epochs=1, random_state=0, show_progressbar=False)
     assert np.isnan(film.stack.register_angle("template")[1])
     assert "no displacement" in caplog.text or "defined angle" in caplog.text
 

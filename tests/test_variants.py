@@ -1,13 +1,31 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Registering angles and counting wells, on numbers alone."""
+"""Directions, their groups and the walls between them, on numbers alone."""
 
 import time
 
 import numpy as np
 import pytest
 
-from hs_rvae.variants import common_offset, find_groups, nearest_wells, wrap
+from hs_rvae.variants import (
+    agreement,
+    common_offset,
+    find_groups,
+    folded_std,
+    groups_in_walls,
+    nearest_wells,
+    wrap,
+)
+
+
+def angles_about(wells, n=600, width=8.0, seed=0, shares=None):
+    """Angles scattered about wells, both in degrees."""
+    rng = np.random.default_rng(seed)
+    well = rng.choice(len(wells), size=n, p=shares)
+    return wrap(np.radians(np.array(wells)[well] + width * rng.standard_normal(n))), well
+
+
+# Directions -------------------------------------------------------------------
 
 
 def test_wrap_includes_plus_pi_only():
@@ -22,6 +40,21 @@ def test_common_offset_is_a_weighted_circular_mean():
     assert offset == pytest.approx(3.0) and resultant == pytest.approx(1.0)
     random = np.random.default_rng(0).uniform(-np.pi, np.pi, 2000)
     assert common_offset(random, np.zeros(2000))[1] < 0.1
+
+
+def test_directions_that_are_all_the_same_agree_by_chance_only():
+    rng = np.random.default_rng(0)
+    assert agreement(np.full(500, 0.3), np.full(500, 1.0)) == 0
+    assert abs(agreement(*rng.uniform(-3, 3, (2, 2000)))) < 0.1
+    direction = rng.uniform(-3, 3, 500)
+    assert agreement(direction + 1.0, direction) == pytest.approx(1)
+
+
+def test_turns_of_the_motif_do_not_count_as_scatter():
+    modes = np.array([[0.1, 0.1 + np.pi, 0.3]])
+    weights, widths = np.array([[0.5, 0.3, 0.2]]), np.full((1, 3), 0.02)
+    assert folded_std(modes, weights, widths, 2)[0] == pytest.approx(np.hypot(0.02, 0.2**1.5))
+    assert folded_std(modes, weights, widths, 1)[0] > 1
 
 
 def test_nearest_wells_count_clockwise_from_the_origin():
@@ -200,3 +233,145 @@ def test_many_sites_take_little_time():
     start = time.process_time()
     assert find_groups(angle, std).n_groups == 4
     assert time.process_time() - start < 4
+
+
+# Groups -----------------------------------------------------------------------
+
+WELLS = [
+    (50,),
+    (0, 180),
+    (45, 135),
+    (0, 120, 240),
+    (45, 135, 225, 315),
+    (0, 60, 120, 180, 240, 300),
+    (20, 70, 110, 160, 200, 250, 290, 340),
+    (10, 80, 220),
+]
+
+
+@pytest.mark.parametrize("wells", WELLS)
+def test_groups_of_any_number_and_spacing_are_found(wells):
+    angle, well = angles_about(wells, n=150 * len(wells), seed=len(wells))
+    groups = find_groups(angle)
+    assert groups.n_groups == len(wells)
+    # Numbers ascend from -22.5 degrees.
+    expected = np.sort([w - 360 if w >= 337.5 else w for w in wells])
+    apart = np.degrees(wrap(groups.centres - np.radians(expected)))
+    assert np.abs(apart).max() < 2.5
+    np.testing.assert_allclose(np.degrees(groups.widths), 8, atol=2)
+    np.testing.assert_allclose(groups.shares, 1 / len(wells), atol=0.05)
+    assert groups.evidence > 0 and groups.evidence_fewer > 0
+    variant, residual, probability = groups.assign(angle)
+    order = np.argsort([w - 360 if w >= 337.5 else w for w in wells]).argsort()
+    assert (variant == order[well]).mean() > 0.93
+    assert np.abs(residual[variant >= 0]).max() < np.radians(60)
+    assert ((probability >= 0) & (probability <= 1 + 1e-9)).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_angles_without_wells_have_no_groups(seed):
+    rng = np.random.default_rng(seed)
+    assert find_groups(rng.uniform(-np.pi, np.pi, 1000)).n_groups == 0
+    broad = wrap(0.9 * rng.standard_normal(1000))  # a direction that turns about a mean
+    assert find_groups(broad).n_groups == 0
+    few = find_groups(rng.uniform(-np.pi, np.pi, 5))
+    assert few.n_groups == 0
+    variant, residual, _ = few.assign([0.0, np.nan])
+    assert list(variant) == [-1, -1] and np.isnan(residual).all()
+
+
+def test_unequal_shares_are_measured():
+    angle, _ = angles_about((0, 90, 180, 270), 1500, shares=[0.8, 0.1, 0.05, 0.05])
+    np.testing.assert_allclose(find_groups(angle).shares, [0.8, 0.1, 0.05, 0.05], atol=0.02)
+
+
+def test_groups_turn_with_the_angles_and_keep_their_numbers_when_they_move_a_little():
+    angle, _ = angles_about((45, 135, 225, 315))
+    before, after = find_groups(angle), find_groups(wrap(angle + np.radians(7)))
+    moved = np.degrees(wrap(after.centres - before.centres))
+    np.testing.assert_allclose(moved, 7, atol=0.5)
+    assert (before.assign(angle)[0] == after.assign(angle + np.radians(7))[0]).all()
+
+
+def test_angles_known_up_to_turns_have_groups_up_to_turns():
+    angle, well = angles_about((10, 50))
+    open_turn = np.random.default_rng(1).integers(4, size=len(angle))
+    groups = find_groups(angle + np.pi / 2 * open_turn, fold=4)
+    assert groups.n_groups == 2
+    np.testing.assert_allclose(np.degrees(groups.centres), [10, 50], atol=2)
+    variant = groups.assign(angle + np.pi / 2 * open_turn)[0]
+    assert (variant[variant >= 0] == well[variant >= 0]).mean() > 0.98
+
+
+def test_equally_spaced_groups_are_given_on_request():
+    angle = np.random.default_rng(0).uniform(-np.pi, np.pi, 500)
+    groups = find_groups(angle, n_groups=4, origin=np.radians(45))
+    np.testing.assert_allclose(np.degrees(groups.centres), [45, 135, 225, 315], atol=1e-6)
+    assert groups.given and (groups.assign(angle)[0] >= 0).all()
+    free = find_groups(angles_about((20, 110))[0], n_groups=4)
+    np.testing.assert_allclose(np.degrees(free.centres) % 90, 20, atol=2)
+
+
+def test_uncertain_angles_have_no_group_and_do_not_count():
+    angle, well = angles_about((0, 90, 180, 270), 800)
+    std = np.full(800, np.radians(8))
+    std[::2] = np.pi / np.sqrt(3)
+    angle[::2] = np.random.default_rng(3).uniform(-np.pi, np.pi, 400)
+    angle[1] = np.nan
+    groups = find_groups(angle, std)
+    assert groups.n_groups == 4 and groups.background < 0.05
+    variant = groups.assign(angle, std)[0]
+    assert (variant[::2] == -1).all() and variant[1] == -1
+    assert (variant[3::2] == well[3::2]).mean() > 0.97
+
+
+def test_the_same_angles_give_the_same_groups():
+    angle, _ = angles_about((0, 90, 200))
+    one, other = find_groups(angle), find_groups(angle.copy())
+    np.testing.assert_array_equal(one.centres, other.centres)
+    assert one.evidence == other.evidence
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_groups": 0}, "n_groups=0: give a whole number from 1 on or 'auto'"),
+        ({"n_groups": True}, "n_groups=True"),
+        ({"fold": 1.5}, "fold=1.5"),
+        ({"most_groups": 0}, "most_groups=0"),
+        ({"least_share": 1.0}, "least_share=1.0"),
+        ({"std": np.zeros(3)}, "of one length"),
+    ],
+)
+def test_unusable_options_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        find_groups(np.zeros(20), **options)
+
+
+# Walls ------------------------------------------------------------------------
+
+
+def lamellae(widths, numbers, height=20):
+    """Positions and numbers of sites in stripes of these widths, in cells."""
+    number = np.repeat(numbers, widths)
+    x, y = np.meshgrid(np.arange(len(number), dtype=float), np.arange(float(height)))
+    return np.stack([x.ravel(), y.ravel()], 1), np.tile(number, height)
+
+
+def test_a_group_between_two_others_is_a_wall_and_a_domain_is_none():
+    centres = np.radians([0.0, 45.0, 90.0])
+    wall = lamellae([12, 2, 12], [0, 1, 2])
+    assert groups_in_walls(*wall, centres) == [1]
+    domain = lamellae([12, 12, 12], [0, 1, 2])
+    assert groups_in_walls(*domain, centres) == []
+    assert groups_in_walls(*wall, np.radians([0.0, 90.0, 180.0])) == []  # too far from both
+    assert groups_in_walls(wall[0], np.minimum(wall[1], 1), centres[:2]) == []
+
+
+def test_walls_lie_within_one_image_and_sites_without_place_do_not_count():
+    xy, number = lamellae([12, 2, 12], [0, 1, 2])
+    centres = np.radians([0.0, 45.0, 90.0])
+    unknown = xy.copy()
+    unknown[::7] = np.nan
+    assert groups_in_walls(unknown, number, centres) == [1]
+    assert groups_in_walls(xy, number, centres, strata=number) == []

@@ -55,7 +55,8 @@ def map_blocks(
     """Apply a function to sub-images block by block; only blocks of a dask array are in memory.
 
     A dask array is computed once as a whole, so that what its blocks share (the image that windows
-    are cut from) is read once: in threads, or on the workers of dask.distributed.
+    are cut from) is read once: in threads, or on the workers of dask.distributed. Its chunks do
+    not change the result: they are put together to the blocks of an array in memory.
 
     Parameters
     ----------
@@ -151,8 +152,9 @@ def _map_dask(
     tick: Callable[[], object] | None,
     name: str,
 ) -> None:
-    """Do the work of :func:`map_blocks` for a dask array."""
-    images = images.rechunk({1: -1, 2: -1})
+    """Do the work of :func:`map_blocks` for a dask array, in the blocks of an array in memory."""
+    # Sums of products depend on the number of rows in their last digits.
+    images = images.rechunk({0: work.size, 1: -1, 2: -1}, method="tasks")
     ends = np.cumsum(images.chunks[0])
     pieces = [slice(int(end - n), int(end)) for end, n in zip(ends, images.chunks[0], strict=True)]
     token = uuid4().hex
@@ -203,7 +205,7 @@ def prefetch(read: Callable[[_Piece], _Block], pieces: Sequence[_Piece]) -> Iter
 def n_blocks(images: Images, rows: np.ndarray | None = None) -> int:
     """Approximate number of times that :func:`map_blocks` calls its function."""
     n = len(images) if rows is None else len(rows)
-    return max(-(-n // block_size(images)), len(images.chunks[0]) if hasattr(images, "dask") else 1)
+    return -(-n // block_size(images))
 
 
 def spread_rows(rows: np.ndarray, n: int, n_runs: int = 8) -> np.ndarray:

@@ -9,6 +9,8 @@ Noise is not predicted, whatever a model makes of it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.ndimage import gaussian_filter, maximum_filter
 from scipy.spatial import cKDTree
@@ -22,6 +24,7 @@ _REACH = 4.2  # of lattice vectors, in nearest distances
 _BIN = 0.06  # of the histogram of distance vectors, in nearest distances
 _ALIKE = 0.1  # difference of two lattices that count as one, in nearest distances
 _MIN_SITES = 20  # of an image
+_HALF_ROW = 0.5  # half the height of a scan row, in cells
 _MIN_SPREAD = 0.2  # 1 - |mean exp(i p angle)|^2: below, all sites have one angle
 #: Thresholds of the order of odd and even multiples of angles: nulls reach 0.44 and 0.75.
 ODD_ORDER, EVEN_ORDER = 0.6, 0.85
@@ -46,39 +49,35 @@ class LatticeOffsets:
     def __init__(self, positions: np.ndarray, strata: np.ndarray | None = None) -> None:
         positions = np.asarray(positions, float)
         self.n = len(positions)
-        self._pairs: list[tuple[np.ndarray, np.ndarray]] = []
         strata = np.zeros(self.n, int) if strata is None else np.asarray(strata)
         bases: list[np.ndarray] = []
-        found: dict[tuple[int, ...], list[np.ndarray]] = {}
+        images: dict[int, list[_Image]] = {}
         sizes = []
         for stratum in np.unique(strata):
             rows = np.flatnonzero((strata == stratum) & np.isfinite(positions).all(1))
-            if len(rows) < _MIN_SITES:
+            rows = rows[np.argsort(positions[rows, 1], kind="stable")]
+            if len(np.unique(positions[rows], axis=0)) < _MIN_SITES:
                 continue
             basis, size = _lattice(positions[rows])
             sizes.append(size)
             kind = _kind(basis, bases, size)
             pairs, offsets = _pairs_by_offset(positions[rows], bases[kind], size)
-            for offset in np.unique(offsets, axis=0):
-                chosen = rows[pairs[(offsets == offset).all(1)]]
-                found.setdefault((kind, *map(int, offset)), []).append(chosen)
+            image = _Image(rows, pairs, offsets, _scan_rows(positions[rows, 1], size))
+            images.setdefault(kind, []).append(image)
         self.cell = float(np.mean(sizes)) if sizes else np.nan
-        for key in sorted(found):
-            pairs = np.concatenate(found[key])
-            if len(pairs) >= _MIN_PAIRS:
-                count = np.maximum(np.bincount(pairs.ravel(), minlength=self.n), 1)
-                self._pairs.append((pairs, count))
+        self._lattices = [_Lattice(same) for same in images.values()]
 
     @property
     def n_pairs(self) -> int:
         """Number of pairs of sites."""
-        return sum(len(pairs) for pairs, _ in self._pairs)
+        return sum(len(pairs) for lattice in self._lattices for pairs, _ in lattice.pairs)
 
     def predicted(self, quantity: np.ndarray) -> float:
         """Share of the variance of a vector that a linear map of other sites predicts.
 
         Each lattice offset has a 2 x 2 matrix of its own, so that any order of the crystal counts:
-        parallel, antiparallel or turning. Each site is left out of the map that predicts it.
+        parallel, antiparallel or turning. The scan row of a site is left out of the map that
+        predicts the site, so that noise of few scan rows does not count as order.
 
         Parameters
         ----------
@@ -88,29 +87,73 @@ class LatticeOffsets:
         Returns
         -------
         float
-            1 minus the unpredicted share; about 0 or below for noise. 0 without pairs.
+            1 minus the unpredicted share; about 0 or below for noise. 0 without pairs, and if all
+            vectors are the same.
         """
-        if not self._pairs:
+        if not self.n_pairs or (quantity == quantity[0]).all():
             return 0.0
         u = quantity - quantity.mean()
         u = u / np.sqrt(max((np.abs(u) ** 2).mean(), 1e-30))
         u = u * np.minimum(1, 3 / np.maximum(np.abs(u), 1e-9))  # outliers
         u = u - u.mean()
-        partners, own = self._means_of_partners(u), np.stack([u.real, u.imag], 1)
-        normal = partners.T @ partners + _RIDGE * np.eye(partners.shape[1])
-        slopes = np.linalg.solve(normal, partners.T @ own)
-        leverage = np.einsum("ij,ji->i", partners, np.linalg.solve(normal, partners.T))
-        missed = (own - partners @ slopes) / (1 - leverage)[:, None]
+        own = np.stack([u.real, u.imag], 1)
+        missed = own.copy()
+        for lattice in self._lattices:
+            missed[lattice.sites] -= lattice.prediction(own[lattice.sites])
         return float(1 - (missed**2).sum() / max((own**2).sum(), 1e-30))
 
-    def _means_of_partners(self, u: np.ndarray) -> np.ndarray:
+
+@dataclass
+class _Image:
+    """Sites of an image from the first scan row to the last, and their pairs by offset."""
+
+    sites: np.ndarray
+    pairs: np.ndarray  # (n_pairs, 2) of places in `sites`
+    offsets: np.ndarray  # (n_pairs, 2)
+    scan_rows: np.ndarray  # (2, n)
+
+
+class _Lattice:
+    """Sites of the images that have one lattice, and their pairs by offset."""
+
+    def __init__(self, images: list[_Image]) -> None:
+        self.sites = np.concatenate([image.sites for image in images])
+        first = np.cumsum([0] + [len(image.sites) for image in images[:-1]])
+        ranges = [image.scan_rows + k for k, image in zip(first, images, strict=True)]
+        self.scan_rows = np.concatenate(ranges, 1)
+        pairs = np.concatenate([image.pairs + k for k, image in zip(first, images, strict=True)])
+        offsets = np.concatenate([image.offsets for image in images])
+        self.pairs: list[tuple[np.ndarray, np.ndarray]] = []
+        for offset in np.unique(offsets, axis=0):
+            chosen = pairs[(offsets == offset).all(1)]
+            if len(chosen) >= _MIN_PAIRS:
+                count = np.maximum(np.bincount(chosen.ravel(), minlength=len(self.sites)), 1)
+                self.pairs.append((chosen, count))
+
+    def prediction(self, own: np.ndarray) -> np.ndarray:
+        """Vectors (n, 2) as other sites predict them."""
+        if not self.pairs:
+            return np.zeros_like(own)
+        partners = self._means_of_partners(own)
+        normal = self._in_other_rows(partners, partners) + _RIDGE * np.eye(partners.shape[1])
+        slopes = np.linalg.solve(normal, self._in_other_rows(partners, own))
+        return np.einsum("ni,nij->nj", partners, slopes)
+
+    def _means_of_partners(self, own: np.ndarray) -> np.ndarray:
         """Mean of the two sites at plus and minus each offset, both components, (n, 2 offsets)."""
-        means = []
-        for (first, second), count in ((pairs.T, count) for pairs, count in self._pairs):
-            for part in (u.real, u.imag):
-                total = np.bincount(first, part[second], self.n)
-                means.append((total + np.bincount(second, part[first], self.n)) / count)
+        means, n = [], len(self.sites)
+        for (first, second), count in ((pairs.T, count) for pairs, count in self.pairs):
+            for part in own.T:
+                total = np.bincount(first, part[second], n)
+                means.append((total + np.bincount(second, part[first], n)) / count)
         return np.array(means).T
+
+    def _in_other_rows(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Sums of products of a (n, k) and b (n, l) without the scan row of a site, (n, k, l)."""
+        sums = np.zeros((len(a) + 1, a.shape[1], b.shape[1]))
+        np.cumsum(a[:, :, None] * b[:, None, :], axis=0, out=sums[1:])
+        first, end = self.scan_rows
+        return sums[-1] - sums[end] + sums[first]
 
 
 def angular_order(angle: np.ndarray, offsets: LatticeOffsets) -> tuple[float, float, int]:
@@ -143,8 +186,15 @@ def angular_order(angle: np.ndarray, offsets: LatticeOffsets) -> tuple[float, fl
     return (above[0] if above else max(found))[1:]
 
 
+def _scan_rows(y: np.ndarray, size: float) -> np.ndarray:
+    """First place and end of the sites in the scan row of each site, (2, n), for ascending y."""
+    edges = (-_HALF_ROW * size, _HALF_ROW * size)
+    return np.stack([np.searchsorted(y, y + edge) for edge in edges])
+
+
 def _lattice(xy: np.ndarray) -> tuple[np.ndarray, float]:
     """Two shortest lattice vectors as rows, and the square root of the area of their cell."""
+    xy = np.unique(xy, axis=0)
     tree = cKDTree(xy)
     near = float(np.median(tree.query(xy, k=2)[0][:, 1]))
     pairs = tree.query_pairs(_REACH * near, output_type="ndarray")

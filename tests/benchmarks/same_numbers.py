@@ -114,7 +114,7 @@ def analyses(seed):
         neighbours.append(its_truth.a_sites[["x", "y"]].to_numpy() + 0.3 * frame)
     signal = hs.signals.Signal2D(np.stack(series))
     frames = SubImageStack.from_positions(signal, positions, window_size=30, neighbours=neighbours)
-    frames.rvae(random_state=seed)
+    frames.rvae(rotation="motif", random_state=seed)
     yield "series", frames
     yield "joined", hs_rvae.stack([network, network])
 

@@ -182,8 +182,7 @@ CLEAN = {
     ),
 }
 MODELS = {
-    "harmonic": {},
-    "average": {"subtract_average": True},
+    "harmonic": {"rotation": "motif"},
     "shifts": {"translation": True},
     "without rotation": {"rotation": False},
     "convolutional": {"architecture": "convolutional", "epochs": 2},
@@ -193,7 +192,6 @@ MODELS = {
 # Every crystal for the harmonic model, and one or two for each other one; the rest is slow.
 DAILY = {
     "harmonic": list(CLEAN),
-    "average": ["perovskite", "copies and empty windows"],
     "shifts": ["hexagonal", "copies of one cell"],
     "without rotation": ["hardly any noise"],
     "convolutional": ["perovskite"],
@@ -202,7 +200,6 @@ CASES = [
     pytest.param(name, kind, marks=() if kind in DAILY[name] else pytest.mark.slow)
     for name in MODELS
     for kind in CLEAN
-    if (name, kind) != ("average", "hardly any noise")  # all that is left is noise, of few sites
 ]
 
 

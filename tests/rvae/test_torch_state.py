@@ -51,7 +51,7 @@ QUICK = {"epochs": 1, "n_init": 1, "n_factors": 0}
 KINDS = {
     "harmonic": QUICK,
     "shifts": QUICK | {"translation": True},
-    "average": QUICK | {"subtract_average": True},
+    "distortion": QUICK | {"rotation": "distortion"},
     "convolutional": QUICK | {"architecture": "convolutional"},
 }
 
@@ -85,19 +85,26 @@ def state():
 
 
 @pytest.fixture(scope="module")
-def images():
+def stack():
     image, truth = hs_rvae.simulation.simulate_perovskite((200, 200), random_state=0)
     xy = truth.b_sites[["x", "y"]]
-    return hs_rvae.SubImageStack.from_positions(image, xy, window_size=24).data
+    return hs_rvae.SubImageStack.from_positions(image, xy, window_size=24)
 
 
-def through_all_doors(images, path, options):
+@pytest.fixture(scope="module")
+def images(stack):
+    return stack.data
+
+
+def through_all_doors(stack, path, options):
     """What each door gives; a model that is fitted, started from another, saved, loaded, copied."""
+    images = stack.data
+    places = {"positions": stack.sites.xy} if "rotation" in options else {}
     if options.get("architecture") == "convolutional":
         images = images[:24, 4:-4, 4:-4]  # every pixel of the network costs
     model = RVAE(random_state=0, **options)
-    found = vars(model.fit_transform(images))
-    again = RVAE(random_state=1, **options).fit(images, initial_model=model)
+    found = vars(model.fit_transform(images, **places))
+    again = RVAE(random_state=1, **options).fit(images, initial_model=model, **places)
     model.save(path)
     loaded = RVAE.load(path)
     found |= {f"again {k}": v for k, v in vars(again.transform(images)).items()}
@@ -113,31 +120,31 @@ def through_all_doors(images, path, options):
     return {name: value for name, value in found.items() if value is not None}
 
 
-# Shifts and the average use no other parts of PyTorch, so three switches will do for them.
+# Shifts and the distortion use no other parts of PyTorch, so three switches will do for them.
 CASES = [(kind, name) for kind in ("harmonic", "convolutional") for name in SWITCHES]
 CASES += [
     (kind, name)
-    for kind in ("shifts", "average")
+    for kind in ("shifts", "distortion")
     for name in ("double by default", "inference mode", "default device")
 ]
 
 
 @pytest.fixture(scope="module")
-def expected(images, tmp_path_factory):
+def expected(stack, tmp_path_factory):
     """What each kind of model gives under PyTorch's defaults."""
     folder = tmp_path_factory.mktemp("models")
     return {
-        kind: through_all_doors(images, folder / kind, options) for kind, options in KINDS.items()
+        kind: through_all_doors(stack, folder / kind, options) for kind, options in KINDS.items()
     }
 
 
 @pytest.mark.parametrize("kind, name", CASES)
 def test_results_are_the_same_to_the_bit_whatever_is_switched(
-    kind, name, expected, images, tmp_path
+    kind, name, expected, stack, tmp_path
 ):
     with SWITCHES[name]():
         before = state()
-        found = through_all_doors(images, tmp_path / kind, KINDS[kind])
+        found = through_all_doors(stack, tmp_path / kind, KINDS[kind])
         assert state() == before
     assert found.keys() == expected[kind].keys()
     for part, value in expected[kind].items():

@@ -18,7 +18,9 @@ from scipy.ndimage import gaussian_filter
 
 from ..geometry import HarmonicGrid
 
-_SQUARE = 0.1  # power of orders 2 mod 4 in that of orders 0 mod 4, up to which a lattice is square
+# Power of even orders that are no multiples of 4 (6), in parts of those that are, up to which a
+# lattice is square (hexagonal).
+_STRAINED = 0.1
 _MIN_EXCESS = 2.0  # of the mean power of orders n, 2 n, ... over that of the others
 _RESOLVED = 0.2  # of the largest noise power: coefficients that the disk resolves
 _NOISE_QUANTILE = 0.05  # of the scatter of coefficients: those that are noise alone
@@ -33,8 +35,10 @@ def lattice_symmetry(power: np.ndarray) -> int:
         others = power[m % n != 0].mean()
         excess[n] = float(power[m % n == 0].mean() / max(others, 1e-30))
     n = max(excess, key=excess.__getitem__)
-    if n == 2 and power[m % 4 == 2].sum() < _SQUARE * power[m % 4 == 0].sum():
-        n = 4  # a square lattice with a small strain
+    for higher in (4, 6):  # with a small strain
+        others = power[(m % 2 == 0) & (m % higher != 0)].sum()
+        if n == 2 and others < _STRAINED * power[m % higher == 0].sum():
+            n = higher
     return n if excess[n] >= _MIN_EXCESS else 1
 
 
