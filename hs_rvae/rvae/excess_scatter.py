@@ -11,7 +11,7 @@ from torch import Tensor
 from hs_rvae.variants import find_groups, wrap
 
 _MIN_SITES = 50
-_MEDIAN = 0.6745  # of the absolute value of a standard normal variable
+_ONE_SIGMA = 0.6827
 
 
 def scatter_about_wells(angle: np.ndarray, std: np.ndarray) -> float:
@@ -19,9 +19,8 @@ def scatter_about_wells(angle: np.ndarray, std: np.ndarray) -> float:
 
     The posterior contains the noise that is the same everywhere. Counting noise, which is strongest
     on the columns, and strain, which turns the cells, come in addition. If angles lie in wells,
-    their scatter about the wells shows it: s is chosen such that half of the angles lie within
-    0.67 sqrt(std^2 + s^2) of the median of their well, as in a normal distribution. Sites in walls
-    between domains, further from the wells, count little then. Neither truth nor labels are used.
+    their scatter about the wells shows it: s is chosen such that 68.27 % of the angles lie within
+    sqrt(std^2 + s^2) of the median of their well. Neither truth nor labels are used.
 
     Parameters
     ----------
@@ -51,7 +50,7 @@ def scatter_about_wells(angle: np.ndarray, std: np.ndarray) -> float:
     residual, std = np.abs(wrap(residual[used])), std[used]
 
     def excess(variance: float) -> float:
-        return np.quantile(residual / np.sqrt(std**2 + variance), 0.5) - _MEDIAN
+        return np.quantile(residual / np.sqrt(std**2 + variance), _ONE_SIGMA) - 1
 
     if excess(0.0) <= 0:
         return 0.0

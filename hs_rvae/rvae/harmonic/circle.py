@@ -24,7 +24,7 @@ _SHARES = np.array([0.05, 0.05, 0.05, 0.1, 0.65, 0.1])  # prior, worth half of t
 _FULL = 4  # index of the amplitude 1
 _MAX_UNDISTORTED = 0.45  # otherwise weak tails are explained as few strong sites
 _SMOOTHING = np.radians(10)  # of the density of angles
-_SHARPEST = 0.45  # of the noise of an angle: smoothing of the density on the fine grid
+_SHARPEST = 0.55  # of the noise of an angle: smoothing of the density on the fine grid
 _FLOOR = 0.02  # uniform share of the density of angles
 _PRIOR_SITES = 4.0  # weight of an isotropic Sigma
 

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from ..excess_scatter import scatter_about_wells
 from ..geometry import HarmonicGrid
 from ..neighbour_test import LatticeOffsets
 from .charges import (
@@ -45,7 +44,6 @@ _BETTER = 0.99  # ... and to this for a refined filter
 _N_STEPS = 8  # of the refinement
 _MAX_SITES = 2000  # of a fit of the circle
 _STRAIN_GAIN = 0.05  # nats per site that charge 2 has to bring
-_DISTORTED, _CLEAR_ERRORS = 0.5, 3.0  # minimum amplitude of distorted sites, and in errors
 _MIN_MEASURED = 50  # measured displacements that give a zero
 _CIRCLE = ("zero", "covariance", "density", "shares")  # arrays of a circle
 _STRAIN = ("mean", "slopes", "covariance")
@@ -149,14 +147,6 @@ class Distortion:
         e = (amplitude * np.stack(waves)).T.astype(np.float32)
         flat = self.patterns.reshape(4, -1)
         return (e @ flat).reshape(len(e), *self.patterns.shape[1:])
-
-    def scatter(self, reading: Reading) -> float:
-        """Scatter of the angles of distorted sites about their wells, in radians."""
-        if self.kind != "variants":
-            return 0.0
-        error = reading.amplitude_std
-        clear = reading.amplitude > np.maximum(_DISTORTED, _CLEAR_ERRORS * error)
-        return scatter_about_wells(reading.angle[clear], reading.angle_std[clear])
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Arrays, and a header that JSON can hold, for :meth:`from_state`."""

@@ -558,7 +558,7 @@ class _MotifFit:
 
     def _static(self, distortion: Distortion | None, verdict: Verdict | None) -> _Motif:
         """Motif that stays, with or without a distortion that turns."""
-        harmonics, scatter = self.harmonics, 0.0
+        harmonics = self.harmonics
         if self.recentred is not None:
             harmonics = self.recentred.centre(float(self.options.shift_prior), self.initial)
         model = self._fit_angles(harmonics, False)
@@ -570,11 +570,10 @@ class _MotifFit:
         if distortion is not None:
             sites = harmonics.cpu().numpy()
             reading = distortion.read(sites)
-            scatter = distortion.scatter(reading)
             turned = distortion.pattern(reading.angle, reading.amplitude)
             turned *= (contrasts(sites) / distortion.reference)[:, None, None]
             common = harmonics - torch.as_tensor(turned).to(harmonics)
-        return _Motif(model, OrderFilter(model), common, scatter, distortion, verdict)
+        return _Motif(model, OrderFilter(model), common, 0.0, distortion, verdict)
 
 
 def _posterior_of(
