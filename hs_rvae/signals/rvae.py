@@ -273,8 +273,9 @@ class RVAEMethods(SiteSignal):
 
         Decoded from the site's latents, turned by its angle (also a registered one), moved by its
         shift if there is one, centred on the column (``offset_x``, ``offset_y``), in the
-        intensity units of the stack. The content ends with the model's soft disk; outside is the
-        mean level, up to a ripple.
+        intensity units of the stack. Where a distortion turns, it is added in its direction and
+        with the strength of the site's ``order_amplitude``: undistorted sites stay undistorted.
+        The content ends with the model's soft disk; outside is the mean level, up to a ripple.
 
         Parameters
         ----------
