@@ -16,6 +16,8 @@ KINDS = {
     "turning motif": "The whole motif turns, as in grains and twins.",
     "nothing": "No distortion stands out from the noise.",
 }
+#: Minimum order amplitude of sites whose angle has a meaning, 1 being typical.
+LEAST_ORDER = 0.5
 #: Fewer sites are too few for a trustworthy verdict.
 FEW_SITES = 150
 #: Name of a piece of evidence in words.
@@ -88,6 +90,15 @@ class Verdict:
     def found(self) -> bool:
         """True if something stands out."""
         return self.kind != "nothing"
+
+    @property
+    def title(self) -> str:
+        """Meaning of the angles, as the title of a figure."""
+        if not self.found:
+            return "No distortion stands out from the noise"
+        if self.rotation == "distortion":
+            return "Direction of the distortion"
+        return "Turn of the motif" if self.tested else "Turn of the motif, not tested"
 
     def __str__(self) -> str:
         about = f" ({', '.join(self.order_parameters)})" if self.order_parameters else ""

@@ -33,6 +33,7 @@ _logger = logging.getLogger(__name__)
 _HELD_OUT = 0.15
 _PAPER_PRIOR = 0.1  # of the shift, in half windows
 _FEWEST_HELD = 5
+_N_DIRECTIONS = 8  # of the distortion in a figure
 
 
 @dataclass
@@ -74,6 +75,9 @@ class RVAEComparison:
     ) -> Figure:
         """Draw the settings side by side: maps, histograms of the angle, and manifolds.
 
+        Where a distortion turns, the manifold is the static part, and a row below it has the
+        distortion in each direction.
+
         Parameters
         ----------
         shape, limits
@@ -94,7 +98,11 @@ class RVAEComparison:
                 "image": stack._image_to_plot(image),
                 "manifold": stack._registered_manifold(shape, limits),
             }
-        return plots.plot_comparison(panels, font_size=font_size)
+            if stack._turns("distortion"):
+                panels[name]["distortion"] = stack._distortion_to_plot(_N_DIRECTIONS)
+        rows = ["angle", "latent", "histogram", "manifold"]
+        rows += ["distortion"] * any("distortion" in panel for panel in panels.values())
+        return plots.plot_comparison(panels, rows=rows, font_size=font_size)
 
 
 @named_options

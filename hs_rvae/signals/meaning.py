@@ -24,6 +24,7 @@ from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.rvae import RVAEMethods
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
+from hs_rvae.verdict import LEAST_ORDER
 
 if TYPE_CHECKING:
     from hs_rvae.signals.site_signal import SiteSignal
@@ -40,7 +41,6 @@ _VARIANT_PARTS = {
     "precision": "variant_directions_std",
     "widths": "variant_widths",
 }
-_LEAST_ORDER = 0.5  # of the amplitude of a typical distorted site
 _CLEAR_ORDER = 0.8  # the same, of sites that are not in a wall
 
 
@@ -157,7 +157,7 @@ class MeaningMethods(RVAEMethods):
         motif_symmetry: int | str = "auto",
         *,
         origin: float | None = None,
-        least_order: float = _LEAST_ORDER,
+        least_order: float = LEAST_ORDER,
         overwrite: bool = False,
     ) -> int:
         """Assign each site to one of the groups that the angles lie in.
@@ -579,7 +579,13 @@ class MeaningMethods(RVAEMethods):
             posterior.modes, posterior.weights, posterior.widths, motif_symmetry
         )
 
-    def _defined(self, least_order: float = _LEAST_ORDER) -> np.ndarray:
+    def _known_without_distortion(self) -> bool:
+        """Return True if the motif needs no distortion for its angle to be known."""
+        verdict, turns = self.rvae_verdict, _divisors(self._motif_symmetry())
+        found = verdict is not None and verdict.found
+        return found and self.metadata.get_item(f"{RVAE_NODE}.lattice_symmetry", 1) in turns
+
+    def _defined(self, least_order: float = LEAST_ORDER) -> np.ndarray:
         """Mask of the sites whose angle has a meaning."""
         sites, verdict = self.sites, self.rvae_verdict
         if verdict is not None and not verdict.found:
@@ -603,7 +609,7 @@ def _uncapitalised(sentence: str) -> str:
     return sentence[0].lower() + sentence[1:].rstrip(".")
 
 
-def distorted(sites: SiteTable, least_order: float = _LEAST_ORDER) -> np.ndarray:
+def distorted(sites: SiteTable, least_order: float = LEAST_ORDER) -> np.ndarray:
     """Mask of the sites with an order amplitude of `least_order` or more."""
     if "order_amplitude" not in sites:
         return np.ones(len(sites), bool)
