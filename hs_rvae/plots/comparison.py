@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,7 +44,8 @@ def plot_comparison(
     panels : mapping of str to dict
         For every setting ``sites`` (SiteTable), ``manifold`` (what
         :meth:`hs_rvae.RVAE.manifold` returns) and, if there is one, ``image`` (2-D array) and
-        ``distortion`` (the first three arguments of :func:`hs_rvae.plots.plot_distortion`).
+        ``distortion``: the first three arguments of :func:`hs_rvae.plots.plot_distortion`, or a
+        sentence on why there are none.
     rows : sequence of {"angle", "latent", "histogram", "manifold", "distortion"}
         What is drawn, from top to bottom.
     font_size : float
@@ -115,6 +117,9 @@ def _map(
         return
     options = {"image": image, "font_size": font_size, "colorbar": last} | options
     plot_site_map(sites, column, **options, ax=ax)
+    if last and column == "angle":
+        bar = next(child for child in ax.child_axes if child.get_gid() == "colorbar")
+        bar.set_ylabel("Angle (°), grey: undefined", fontsize=font_size)  # of all settings
 
 
 def _histogram(panel: Mapping[str, Any], ax: Axes, font_size: float, last: bool) -> None:
@@ -132,10 +137,11 @@ def _manifold(panel: Mapping[str, Any], ax: Axes, font_size: float, last: bool) 
 
 
 def _distortion(panel: Mapping[str, Any], ax: Axes, font_size: float, last: bool) -> None:
-    if panel.get("distortion") is None:
-        _nothing(ax, "the whole motif turns", font_size)
+    found = panel.get("distortion")
+    if found is None or isinstance(found, str):
+        _nothing(ax, fill(found or "no distortion", 30), font_size)
         return
-    images, changes, angles = panel["distortion"]
+    images, changes, angles = found
     plot_distortion(images, changes, angles, font_size=font_size, ax=ax, colorbar=False)
 
 
