@@ -107,7 +107,9 @@ def plot_polar_scatter(
         marker_size = float(np.clip(60 / np.sqrt(finite.sum()), 1.2, 5))
     colors = np.ones((len(points), 3))
     colors[scale.defined] = scale.colors
-    ax.scatter(*points[grey].T, s=marker_size**2, color=[UNDEFINED_COLOR], linewidths=0)
+    ax.scatter(
+        points[grey, 0], points[grey, 1], s=marker_size**2, color=[UNDEFINED_COLOR], linewidths=0
+    )
     drawn = ax.scatter(
         points[shown, 0], points[shown, 1], s=marker_size**2, c=colors[shown], linewidths=0
     )

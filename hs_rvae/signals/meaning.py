@@ -41,6 +41,7 @@ _VARIANT_PARTS = {
     "precision": "variant_directions_std",
     "widths": "variant_widths",
 }
+_OF_DISTORTION = ("angle", "order_amplitude", "angle_pixels")  # nothing without a distortion
 _CLEAR_ORDER = 0.8  # the same, of sites that are not in a wall
 
 
@@ -396,7 +397,8 @@ class MeaningMethods(RVAEMethods):
             Shuffled maps on which chance is measured.
         max_sites : int
             Sites that are compared: a random subset if there are more. Sites without a defined
-            angle (see :meth:`assign_variants`) are left out of the row of the angle.
+            angle (see :meth:`assign_variants`) are left out of the row of the angle. There is no
+            such row if the verdict (:attr:`rvae_verdict`) is "nothing".
         random_state : int, numpy.random.Generator or None
             Seed of subset and shuffles; the same seed gives the same numbers.
 
@@ -442,6 +444,12 @@ class MeaningMethods(RVAEMethods):
             angle = _units.radians(values["angle"], sites.units["angle"])
             values["angle"] = np.where(self._defined(), angle, np.nan)
         quantities, notes, measured = instrument_quantities(self, sites)
+        verdict = self.rvae_verdict
+        if verdict is not None and not verdict.found:
+            left_out = [name for name in _OF_DISTORTION if values.pop(name, None) is not None]
+            if left_out:
+                reason = _uncapitalised(verdict.sentence)
+                notes.insert(0, f"{' and '.join(left_out)} left out: {reason}.")
         found = _diagnostics.diagnose(
             sites.xy,
             values,
@@ -578,6 +586,11 @@ class MeaningMethods(RVAEMethods):
         return _variants.folded_std(
             posterior.modes, posterior.weights, posterior.widths, motif_symmetry
         )
+
+    def _with_angle(self) -> np.ndarray:
+        """Mask of the sites whose angle has a meaning, with or without a distortion."""
+        finite = np.isfinite(self.sites["angle"])
+        return finite if self._known_without_distortion() else self._defined()
 
     def _known_without_distortion(self) -> bool:
         """Return True if the motif needs no distortion for its angle to be known."""
