@@ -16,8 +16,6 @@ KINDS = {
     "turning motif": "The whole motif turns, as in grains and twins.",
     "nothing": "No distortion stands out from the noise.",
 }
-#: Minimum order amplitude of sites whose angle has a meaning, 1 being typical.
-LEAST_ORDER = 0.5
 #: Fewer sites are too few for a trustworthy verdict.
 FEW_SITES = 150
 #: Name of a piece of evidence in words.

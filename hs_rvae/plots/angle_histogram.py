@@ -11,7 +11,7 @@ import numpy as np
 
 from ..checks import whole_number
 from ..sites import columns, units
-from ..verdict import LEAST_ORDER
+from ..sites.columns import LEAST_ORDER
 from . import markers, panels
 from .color import ANGLE_COLORMAP, angle_colors
 from .style import independent

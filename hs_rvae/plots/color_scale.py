@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
 
 from ..sites import columns, units
-from ..verdict import LEAST_ORDER
+from ..sites.columns import LEAST_ORDER
 from . import layout, markers
 from .color import ANGLE_COLORMAP, UNDEFINED_COLOR, class_colors, get_colormap
 

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.collections import EllipseCollection
 
 from ..sites import columns, missing_column, units
-from ..verdict import LEAST_ORDER
+from ..sites.columns import LEAST_ORDER
 from .color import UNDEFINED_COLOR
 
 _DIRECTIONS = ("angle", "angle_pixels")  # of a model; without a meaning where there is no order

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..sites import columns, missing_column, units
-from ..verdict import LEAST_ORDER
+from ..sites.columns import LEAST_ORDER
 from . import layout, markers, panels
 from .color import polar_colors
 from .style import independent

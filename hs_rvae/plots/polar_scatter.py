@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..verdict import LEAST_ORDER
+from ..sites.columns import LEAST_ORDER
 from . import layout, markers, panels
 from .color import UNDEFINED_COLOR
 from .polar import WHEEL_SIDE, add_wheel, polar_scale

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..verdict import LEAST_ORDER
+from ..sites.columns import LEAST_ORDER
 from . import image_series, markers
 from .color_scale import color_scale
 from .panels import open_map

@@ -36,7 +36,7 @@ def paragraph(stack: Any) -> str:
 
 
 def _meaning(stack: Any, verdict: Verdict) -> list[str]:
-    """Sentences on what an angle is."""
+    """Sentences on the meaning of the angles."""
     if not verdict.found:
         return ["Angles have no meaning here: the order amplitude of all sites is 0."]
     if verdict.rotation == "distortion":

@@ -707,7 +707,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         angles = 2 * np.pi / n_angles * np.arange(n_angles)
         latent = np.zeros((n_angles, model.n_latents_))
         images = model.inverse_transform(latent, angles + zero)
-        return images, images - model.inverse_transform(latent[:1]), angles
+        return images, images - model.inverse_transform(latent), angles
 
     def _registered_manifold(
         self, shape: tuple[int, int], limits: tuple[float, float]

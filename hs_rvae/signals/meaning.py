@@ -24,7 +24,7 @@ from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.rvae import RVAEMethods
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
-from hs_rvae.verdict import LEAST_ORDER
+from hs_rvae.sites.columns import LEAST_ORDER
 
 if TYPE_CHECKING:
     from hs_rvae.signals.site_signal import SiteSignal

@@ -444,7 +444,7 @@ class RVAEMethods(SiteSignal):
         options = {"window_size": self.data.shape[-1], "pixel_step": node["pixel_step"]}
         latent = np.zeros((n_angles, model.n_latents_))
         images = model.inverse_transform(latent, angle + node["angle_offset"], **options)
-        images -= model.inverse_transform(latent[:1], **options)
+        images -= model.inverse_transform(latent, **options)
         images *= np.float32(node["intensity_gain"])
         axes = [{"name": "angle", "size": n_angles, "scale": 2 * np.pi / n_angles, "offset": 0.0,
                  "units": "rad", "navigate": True}]  # fmt: skip
