@@ -226,7 +226,7 @@ def settings(stack: Any) -> list[tuple[str, str]]:
     rows += [
         (f"applied: {name}", _plain(value))
         for name, value in sorted(node.get("rvae", {}).items())
-        if model is None or getattr(model, name, None) != value
+        if name != "verdict" and (model is None or getattr(model, name, None) != value)
     ]
     if model is not None:
         for name in inspect.signature(type(model)).parameters:

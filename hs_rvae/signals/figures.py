@@ -695,11 +695,14 @@ class FigureMethods(MeaningMethods, LearningMethods):
         if column == "angle" and "variant" in self._sites_to_plot():
             with suppress(ValueError):  # of the user's own column
                 found = self.variants["direction"].to_numpy()
+        found = found[np.isfinite(found)]  # joined stacks may have none in common
+        if not len(found):
+            return variants if number else None
         if number and len(found) != variants:
             return variants
         fold = self._motif_symmetry()
         turns = 2 * np.pi / fold * np.arange(fold)
-        return (found[:, None] + turns).ravel() if len(found) else None
+        return (found[:, None] + turns).ravel()
 
     def _distortion_to_plot(self, n_angles: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Sub-images with the distortion in each direction, the changes it makes, directions."""
