@@ -144,8 +144,8 @@ def variants(stack: Any) -> list[tuple[str, ...]]:
     Returns
     -------
     list of tuple of str
-        Number, direction with its standard error, width, share and number of sites; the first row
-        has the names of the columns. Empty without variants.
+        Number, direction or turn with its standard error, width, share and number of sites; the
+        first row has the names of the columns. Empty without variants.
     """
     if not n_variants(stack):
         return []
@@ -156,8 +156,10 @@ def variants(stack: Any) -> list[tuple[str, ...]]:
     if not len(table):
         return []
     fold = stack._motif_symmetry()
+    verdict = stack.rvae_verdict
+    name = "turn" if verdict is not None and verdict.rotation == "motif" else "direction"
     modulo = f" (modulo {360 / fold:g}°)" if fold > 1 else ""
-    rows: list[tuple[str, ...]] = [("variant", f"direction{modulo}", "width", "share", "sites")]
+    rows: list[tuple[str, ...]] = [("variant", f"{name}{modulo}", "width", "share", "sites")]
     for row in table.itertuples():
         error = np.rad2deg(row.direction_std)
         direction = 180 - (180 - np.rad2deg(row.direction)) % 360

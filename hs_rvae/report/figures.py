@@ -91,7 +91,7 @@ def _maps(stack: Any) -> Iterator[Planned]:
     """Maps of columns, and the histogram of the angle."""
     sites, size = stack.sites, _map_size(stack)
     title, caption = _about_angle(stack)
-    undefined = _no_direction(stack)
+    undefined, fold = _no_direction(stack), stack._motif_symmetry()
     amplitude = (
         "Strength of the distortion: 1 as in a typical distorted site, 0 where there is none "
         "and the angle means nothing."
@@ -103,7 +103,8 @@ def _maps(stack: Any) -> Iterator[Planned]:
     }
     for name, (title, caption, missing) in maps.items():
         if name in sites:
-            draw = partial(stack.plot_site_map, name, title="", **size)
+            turns = {"limits": (-np.pi / fold, np.pi / fold)} if name == "angle" else {}
+            draw = partial(stack.plot_site_map, name, title="", **turns, **size)
             yield title, caption, draw, missing or _no_value(sites, name)
     if "displacement_x" in sites and "displacement_y" in sites:
         yield (
@@ -117,7 +118,7 @@ def _maps(stack: Any) -> Iterator[Planned]:
     yield (
         "Histogram of the angle",
         f"Sites by their angle; sites without a defined angle are left out and counted.{marked}",
-        lambda: stack.plot_angle_histogram(title=""),
+        lambda: stack.plot_angle_histogram(fold=fold, title=""),
         undefined,
     )
 
@@ -132,6 +133,9 @@ def _about_angle(stack: Any) -> tuple[str, str]:
         caption = "Direction of the distortion in the image, from the right towards the bottom"
     else:
         caption = "Turn of every site against the common motif, from the right towards the bottom"
+    fold = stack._motif_symmetry()
+    if fold > 1:
+        caption += f", known up to turns of {360 / fold:g}°"
     return verdict.title if verdict.found else "Angle", f"{caption}. {grey}"
 
 

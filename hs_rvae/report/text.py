@@ -186,6 +186,7 @@ def _about_model(stack: Any) -> list[str]:
     cautions, agreement = [], start_agreement(model)
     verdict = model.verdict_
     found = verdict is None or (verdict.found and verdict.rotation == "motif")
+    found &= model.motif_symmetry_ == 1  # otherwise starts differ by turns of the motif
     if found and agreement is not None and agreement < _GOOD_AGREEMENT:
         cautions.append(
             f"The random starts found different angles (agreement {agreement:.2f}): take more "
