@@ -19,6 +19,8 @@ from . import __version__
 from .files import complete_file
 from .positions import default_name
 
+_LINE = 100  # characters of a line of the summary
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
@@ -300,8 +302,8 @@ def _analyse(options: argparse.Namespace) -> None:
         stack.rvae(output_dimension=options.latent, random_state=options.seed, **more)
     else:
         stack.apply_rvae(options.model)
-    registered = _register(stack)
-    n_variants = stack.assign_variants()
+    agreement = _register(stack)
+    stack.assign_variants()
     if options.clusters is not None:
         content = [f"latent_{k}" for k in range(stack.rvae_model.n_latents_)]
         stack.cluster_analysis(
@@ -319,22 +321,41 @@ def _analyse(options: argparse.Namespace) -> None:
         command=_command(options),
         random_state=options.seed,
     )
-    variant = stack.sites["variant"]
-    filled = len(np.unique(variant[variant >= 0]))
-    many = f"{filled} variants" + (f" in {n_variants} wells" if filled != n_variants else "")
-    print(
-        f"\n{path.name}: {len(stack.sites)} sub-images of {stack.data.shape[-1]} px around "
-        f"{chosen}; {many}, {(variant < 0).mean():.1%} of the sites undefined; {registered}.\n"
-        f"{time.perf_counter() - start:.0f} s. The report is {page.resolve()}."
-    )
+    window = stack.data.shape[-1]
+    print(f"\n{path.name}: {len(stack.sites)} sub-images of {window} px around {chosen}.")
+    print("\n".join(_outcome(stack, agreement)))
+    print(f"{time.perf_counter() - start:.0f} s. The report is {page.resolve()}.")
 
 
-def _register(stack: Any) -> str:
-    """Give the angles a zero with a meaning if there is one; return its name in words."""
+def _register(stack: Any) -> str | None:
+    """Give the angles of a turning motif a zero with a meaning; return the agreement in words."""
+    verdict = stack.rvae_verdict
+    if verdict is None or not verdict.found:
+        return None
+    if verdict.rotation == "distortion":
+        agreement = stack.register_angle("displacement")[1]
+        if not np.isfinite(agreement):
+            return None
+        return f"Mean cosine of angle and displacement of the fitted columns: {agreement:.2f}."
     for reference in ("displacement", "template"):
         if np.isfinite(stack.register_angle(reference)[1]):
-            return f"angles registered by {reference}"
-    return "the zero of the angles is arbitrary"
+            return f"The angles are registered by {reference}."
+    return None
+
+
+def _outcome(stack: Any, agreement: str | None = None) -> list[str]:
+    """Lines on the angles and variants of a stack: a paragraph, tables and points to check."""
+    from textwrap import wrap
+
+    from .report import angles
+
+    words = angles.paragraph(stack) + (f" {agreement}" if agreement else "")
+    lines = wrap(words, _LINE)
+    for rows in (angles.variants(stack), angles.evidence(stack)):
+        lines += [f"  {line}" for line in angles.as_text(rows)]
+    for caution in angles.cautions(stack):
+        lines += wrap(f"To check: {caution}", _LINE, subsequent_indent="  ")
+    return lines
 
 
 def _command(options: argparse.Namespace) -> str:
@@ -363,19 +384,22 @@ def _demo(folder: Path, seed: int) -> None:
         if result is None:
             continue
         title, stack, comparison = result
+        stack.assign_variants()
         _write(stack, folder, name)
+        print("\n".join(f"  {line}" for line in _outcome(stack)))
         rows.append((title, len(stack.sites), comparison, time.perf_counter() - start))
 
     print(f"\n{'':26}{'sites':>8}{'compared':>10}{'variants':>10}{'in the right one':>18}"
-          f"{'ARI':>8}{'angle error':>13}{'time':>8}")  # fmt: skip
+          f"{'ARI':>8}{'angle error':>13}{'offset':>11}{'time':>8}")  # fmt: skip
     for title, n, found, seconds in rows:
         print(f"{title:26}{n:8d}{found['compared']:10d}{found['variants']:10d}"
               f"{found['share_right']:17.1%} {found['ari']:8.3f}{found['mean_error']:9.2f} deg"
+              f"{np.degrees(found['offset']):7.1f} deg"
               f"{seconds:6.0f} s")  # fmt: skip
     print(
         "\nSimulated images are compared with the variants they were made of, away from walls and "
-        "borders;\nDyScO3 with the direction of the fitted A-column shifts. One offset of the "
-        f"angle is free in each.\nFigures, stacks and models are in {folder.resolve()}."
+        "borders;\nDyScO3 with the direction of the fitted A-column shifts. The offset is taken "
+        f"off all angles first.\nFigures, stacks and models are in {folder.resolve()}."
     )
 
 
@@ -454,7 +478,7 @@ def _write(stack: Any, folder: Path, name: str) -> None:
     _save(stack, folder, name)
     figures = {
         "angle_map": lambda: stack.plot_site_map("angle"),
-        "polar_map": lambda: stack.plot_polar_map(angle="angle", amplitude="latent_0"),
+        "polar_map": lambda: stack.plot_polar_map(angle="angle", amplitude="order_amplitude"),
         "angle_histogram": lambda: stack.plot_angle_histogram(),
         "manifold": lambda: stack.plot_rvae_manifold(),
         "history": lambda: stack.plot_rvae_history(),

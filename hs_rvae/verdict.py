@@ -90,6 +90,15 @@ class Verdict:
         """True if something stands out."""
         return self.kind != "nothing"
 
+    @property
+    def title(self) -> str:
+        """Meaning of the angles, as the title of a figure."""
+        if not self.found:
+            return "No distortion stands out from the noise"
+        if self.rotation == "distortion":
+            return "Direction of the distortion"
+        return "Turn of the motif" if self.tested else "Turn of the motif, not tested"
+
     def __str__(self) -> str:
         about = f" ({', '.join(self.order_parameters)})" if self.order_parameters else ""
         lines = [self.sentence + about]

@@ -54,6 +54,8 @@ def test_the_demo_shows_its_results_against_the_truth_without_a_network(
     assert line.startswith("DyScO3, real image: left out. http://127.0.0.1:9/xinhuolin/AtomSegNet/")
     assert "set the environment variable HS_RVAE_DATA" in line
     assert not (tmp_path / "cache").exists() or not any((tmp_path / "cache").iterdir())
+    assert said.count("The distortion has distinct directions: variants.") == 2
+    assert said.count("4 variants: ") == 2 and "arbitrary" not in said
     for name in ("mosaic", "film"):
         check_sample(folder, name)
     assert not any(folder.glob("dysco3*"))
@@ -179,3 +181,40 @@ def test_a_command_must_be_named(capsys):
     with pytest.raises(SystemExit) as stop:
         main([])
     assert stop.value.code == 2 and "command" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def plain(make_film):
+    """A film without any distortion."""
+    stack = make_film(2, n_cells=24, nonpolar=0.0, shift=0.0).stack
+    stack.rvae(epochs=2, n_init=1, random_state=0)
+    return stack
+
+
+def test_the_summary_has_the_verdict_the_variants_and_the_evidence(film):
+    from hs_rvae import cli
+
+    stack = film.stack.deepcopy()
+    stack.rvae(epochs=2, random_state=0)
+    agreement = cli._register(stack)
+    stack.assign_variants()
+    lines = cli._outcome(stack, agreement)
+    assert " ".join(lines).startswith(stack.rvae_verdict.sentence)
+    head = next(k for k, line in enumerate(lines) if line.split()[:2] == ["variant", "direction"])
+    for k, row in enumerate(stack.variants.itertuples()):
+        number, direction, sign = lines[head + 1 + k].split()[:3]
+        degrees = 180 - (180 - np.rad2deg(row.direction)) % 360
+        assert int(number) == row.Index and sign == "±"
+        assert float(direction.replace("−", "-")) == pytest.approx(degrees, abs=0.006)
+    (head,) = (line for line in lines if line.split() == ["evidence", "value", "threshold"])
+    assert max(map(len, lines)) <= 102
+
+
+def test_the_summary_claims_nothing_where_nothing_was_found(plain):
+    from hs_rvae import cli
+
+    assert cli._register(plain) is None
+    plain.assign_variants()
+    said = "\n".join(cli._outcome(plain))
+    assert said.startswith("No distortion stands out from the noise.")
+    assert "registered" not in said and "arbitrary" not in said and " variants" not in said

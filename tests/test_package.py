@@ -75,7 +75,7 @@ ALLOWED |= {
     "plots": {"masked_arrays", "checks", "progress", "files", "sites"},
     "report": {"exceptions", "files", "sites", "variants", "verdict"},
     "signals": {*STEPS, "diagnostics", "plots", "report"},
-    "cli": {*STEPS, "log", "plots", "signals", "package"},
+    "cli": {*STEPS, "log", "plots", "report", "signals", "package"},
     "__main__": {"cli"},
 }
 # Inside a function, when somebody asks for it, more may be loaded.

@@ -19,6 +19,7 @@ import pytest
 
 from hs_rvae import RVAE, SubImageStack
 from hs_rvae import stack as join
+from hs_rvae.verdict import EVIDENCE
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -95,7 +96,8 @@ def test_the_page_stands_alone(page):
 def test_it_shows_everything_there_is(page):
     titles = [title for title, _ in Page(page).images]
     assert {
-        *("Angle", "Variants", "Order amplitude", "Displacement", "Histogram of the angle"),
+        *("Direction of the distortion", "Variants", "Order amplitude", "Displacement"),
+        "Histogram of the angle",
         *("Content, latent_0", "Content, latent_1", "Manifold", "Course of the fit"),
         "Does it follow the instrument?",
     } <= set(titles)
@@ -106,7 +108,8 @@ def test_figures_of_merit_are_those_of_the_stack(fitted, page):
     table = Page(page).text["table"]
     sites = fitted.sites
     assert f"{len(sites)}" in table and f"{(sites['variant'] < 0).mean():.1%}" in table
-    assert f"{np.rad2deg(np.median(sites['angle_std'])):.2f}°" in table
+    std = sites["angle_std"][sites["order_amplitude"] >= 0.5]
+    assert f"{np.rad2deg(np.median(std)):.2f}°" in table
     explained = float(re.search(r"explained by the model\s*([\d.]+)%", table)[1])
     residual = fitted.get_rvae_residual().data
     inside = (residual != 0).any(axis=0)
@@ -115,8 +118,14 @@ def test_figures_of_merit_are_those_of_the_stack(fitted, page):
 
 
 def test_result_and_diagnostics_are_said_in_words(fitted, page):
-    items = Page(page).text["li"]
-    assert "The angles lie in 4 wells" in items and "registered" in items
+    items, paragraphs = Page(page).text["li"], Page(page).text["p"]
+    verdict = fitted.rvae_verdict
+    assert verdict.kind == "variants" and verdict.sentence in paragraphs
+    assert "directions of the distortion in the image" in paragraphs
+    assert "4 variants: " in paragraphs
+    # Directions have a meaning and the table shows them: nothing else may be claimed.
+    text = page.read_text(encoding="utf-8")
+    assert "arbitrary" not in text and "equally spaced" not in text
     for line in fitted.deepcopy().rvae_diagnostics(n_shuffles=10, random_state=0).summary:
         assert line in items
 
@@ -159,7 +168,7 @@ def test_empty_wells_and_a_missing_calibration_are_told(fitted):
     for axis in some.axes_manager.signal_axes:
         axis.scale, axis.units = 1.0, ""
     found, cautions = text.outcome(some, None)
-    assert found[0].startswith("The angles lie in 2 of 4 wells")
+    assert "4 variants (2 of them in these sites): " in found[0]
     assert any("not calibrated" in line for line in cautions)
     merit = {name: value for name, value, _ in text.figures_of_merit(some)}
     assert re.match(r"4: 0, \d+, 0, \d+$", merit["variants"]) and merit["window"] == "36 px"
@@ -189,20 +198,66 @@ def test_what_needs_care_and_what_is_missing_is_said(fitted, tmp_path):
     assert "Diagnostics: " in text.split("Left out")[1]  # too few sites to judge
     assert "it ran on 516 sites, which are not those of this stack" in text
     assert lazy._lazy
-    assert "Angle" in [title for title, _ in Page(path).images]
+    assert "Direction of the distortion" in [title for title, _ in Page(path).images]
 
 
-def test_angles_that_miss_the_displacements_are_a_caution(fitted):
-    from hs_rvae.report.text import outcome
+def test_the_evidence_and_the_variants_are_tables(fitted, page):
+    table = Page(page).text["table"]
+    verdict, variants = fitted.rvae_verdict, fitted.variants
+    for name, value in verdict.evidence.items():
+        assert EVIDENCE[name] in table
+        if name != "n_pairs":
+            assert f"{value:.3g}".replace("-", "−") in table
+    for row in variants.itertuples():
+        degrees = 180 - (180 - np.rad2deg(row.direction)) % 360
+        error = np.rad2deg(row.direction_std)
+        assert f"{degrees:.2f} ± {error:.2f}°".replace("-", "−") in table
+        assert f"{row.share:.1%}" in table
+
+
+def test_where_nothing_is_found_nothing_is_shown(make_film, tmp_path):
+    stack = make_film(2, n_cells=24, nonpolar=0.0, shift=0.0).stack
+    stack.rvae(epochs=2, n_init=1, random_state=0)
+    stack.assign_variants()
+    page = Page(stack.report(tmp_path / "r.html", n_shuffles=10))
+    assert "No distortion stands out from the noise." in page.text["p"]
+    titles = [title for title, _ in page.images]
+    assert "Manifold" in titles and "Latent space" in titles
+    for title in ("Angle", "Variants", "Order amplitude", "Histogram of the angle"):
+        assert title not in titles
+        assert f"{title}: no distortion stands out from the noise." in page.text["li"]
+    said = page.text["p"] + page.text["li"] + page.text["table"]
+    for word in ("arbitrary", "n_init=10", "--starts", "assign_variants()", "applied: verdict"):
+        assert word not in said
+    assert "angle_std" not in page.text["table"]
+
+
+def test_a_continuous_turn_has_no_variants_unless_asked_for(fitted):
+    from hs_rvae.report import angles
 
     stack = fitted.deepcopy()
-    turning = np.linspace(-np.pi, np.pi, len(stack.sites))
-    stack.sites.set_many({"displacement_x": np.cos(turning), "displacement_y": np.sin(turning)})
-    said = "stack.rvae(subtract_average=True) takes it away"
-    stack.sites["angle"] = turning
-    assert not any(said in caution for caution in outcome(stack, None)[1])
-    stack.sites["angle"] = np.full(len(turning), 0.2)
-    assert any(said in caution for caution in outcome(stack, None)[1])
+    node = stack.metadata.Sub_images.rvae
+    node.verdict.kind = "continuous"
+    assert "On request the directions were divided into 4 variants" in angles.paragraph(stack)
+    stack.sites.remove("variant", "variant_residual")
+    assert angles.paragraph(stack).endswith("towards +y (down).") and not angles.variants(stack)
+    assert not any("assign_variants" in line for line in angles.cautions(stack))
+    node.verdict.kind = "variants"
+    assert any("assign_variants" in line for line in angles.cautions(stack))
+
+
+def test_a_turning_motif_has_an_arbitrary_zero_until_it_is_registered(fitted):
+    from hs_rvae.report import angles
+
+    stack = fitted.deepcopy()
+    node = stack.metadata.Sub_images.rvae
+    node.verdict.kind, node.verdict.rotation = "turning motif", "motif"
+    said = angles.paragraph(stack)
+    assert "The whole motif turns" in said and "their zero is arbitrary" in said
+    node.angle_offset = -np.pi / 6
+    assert "−30.0° were subtracted" in angles.paragraph(stack)
+    node.verdict.multiple = 4
+    assert "up to turns of 90°" in angles.paragraph(stack)
 
 
 @pytest.mark.parametrize("method", ["plot_site_map", "rvae_diagnostics", "get_rvae_residual"])
@@ -241,7 +296,7 @@ def test_figures_without_a_finite_value_are_left_out_with_the_reason(fitted, tmp
     page = Page(stack.report(tmp_path / "r.html"))
     left = page.text["li"]
     for line in (
-        "Angle: no site has a finite value of angle.",
+        "Direction of the distortion: no site has a finite value of angle.",
         "Content, latent_1: no site has a finite value of latent_1.",
         "Latent space: no site has a finite value of latent_0 and latent_1.",
         "Displacement: no site has a finite value of displacement_x and displacement_y.",
@@ -415,8 +470,10 @@ def test_analyse_applies_the_model_that_it_wrote(image_file, tmp_path):
     from hs_rvae.cli import main
 
     folder = tmp_path / "out"
-    assert main(["analyse", str(image_file), "--subtract-average", "-o", str(folder)]) == 0
-    assert "--subtract-average" in unescape((folder / "my film.html").read_text(encoding="utf-8"))
+    assert main(["analyse", str(image_file), "--rotation", "distortion", "-o", str(folder)]) == 0
+    assert "--rotation distortion" in unescape(
+        (folder / "my film.html").read_text(encoding="utf-8")
+    )
     angle = hs.load(folder / "my film.zspy").sites["angle"]
     again = ["--model", str(folder / "my film.safetensors")]
     assert main(["analyse", str(image_file), *again, "-o", str(tmp_path / "again")]) == 0

@@ -7,7 +7,7 @@ from .history import plot_history
 from .image import plot_image, plot_sub_image, plot_sublattices
 from .interactive.explorer import Explorer
 from .interactive.navigator import SiteNavigator
-from .manifold import plot_manifold
+from .manifold import plot_distortion, plot_manifold
 from .method_comparison import plot_method_comparison
 from .movie import save_movie
 from .polar import plot_color_wheel, plot_polar_map
@@ -26,6 +26,7 @@ __all__ = [
     "plot_color_wheel",
     "plot_comparison",
     "plot_diagnostics",
+    "plot_distortion",
     "plot_history",
     "plot_image",
     "plot_manifold",

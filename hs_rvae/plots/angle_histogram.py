@@ -11,6 +11,7 @@ import numpy as np
 
 from ..checks import whole_number
 from ..sites import columns, units
+from ..sites.columns import LEAST_ORDER
 from . import markers, panels
 from .color import ANGLE_COLORMAP, angle_colors
 from .style import independent
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
 
-    from ..checks import whole_number
-from ..sites import SiteTable
+    from ..sites import SiteTable
 
 
 @independent
@@ -32,6 +32,7 @@ def plot_angle_histogram(
     polar: bool = False,
     fold: int = 1,
     variants: int | Sequence[float] | None = None,
+    least_order: float | None = LEAST_ORDER,
     cmap: str | Colormap | None = None,
     color: str | None = None,
     title: str | None = None,
@@ -40,7 +41,8 @@ def plot_angle_histogram(
 ) -> Axes:
     """Draw the histogram of an angle over all sites, in degrees.
 
-    Sites without a finite angle are left out and counted in the axis label. One bin is centred
+    Sites without a finite angle, or without a distortion (see `least_order`), are left out and
+    counted in the axis label. One bin is centred
     on 180 degrees; half of it is drawn at either end of the axis, with the count of the whole.
 
     Parameters
@@ -59,6 +61,8 @@ def plot_angle_histogram(
     variants : int or sequence of float, optional
         Draw dashed lines at these angles (radians), or at so many equally spaced directions that
         fit the angles best (the mean phase of ``exp(i variants angle)``).
+    least_order : float, optional
+        As in `hs_rvae.plots.plot_site_map`.
     cmap : str or matplotlib.colors.Colormap, optional
         Cyclic map of the bars; by default that of `hs_rvae.plots.plot_site_map`.
     color : str, optional
@@ -96,7 +100,8 @@ def plot_angle_histogram(
     """
     values = units.radians(markers.column_values(sites, column), sites.units[column])
     bins, fold = whole_number(bins, "bins"), whole_number(fold, "fold")
-    finite = values[np.isfinite(values)]
+    known = markers.has_direction(sites, column, least_order)
+    finite = values[known & np.isfinite(values)]
     half = 180.0 / fold
     width = 2 * half / bins
     # A bin is centred on -half, hence others on 0 and +-half / 2: variants tend to lie there.
@@ -126,6 +131,8 @@ def plot_angle_histogram(
         for line in lines:
             ax.axvline(line, color="0.3", linewidth=0.8, linestyle="--", zorder=0)
         ax.set_xlim(-half, half)
+        if not len(finite):
+            ax.set_ylim(0, 1)
         ax.set_xticks(np.linspace(-half, half, 5))
         ax.set_xticks(np.linspace(-half, half, 9), minor=True)
         ax.set_xlabel(label, fontsize=font_size)
@@ -141,6 +148,8 @@ def _variant_lines(
         return np.empty(0)
     if isinstance(variants, int | np.integer):
         variants = whole_number(variants, "variants", alternative=", or angles in radians")
+        if not len(angles):
+            return np.empty(0)
         offset = np.angle(np.exp(1j * variants * angles).mean()) / variants
         wells = offset + 2 * np.pi * np.arange(variants) / variants
     else:

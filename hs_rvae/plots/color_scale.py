@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
 
 from ..sites import columns, units
+from ..sites.columns import LEAST_ORDER
 from . import layout, markers
 from .color import ANGLE_COLORMAP, UNDEFINED_COLOR, class_colors, get_colormap
 
@@ -62,6 +63,7 @@ def color_scale(
     cmap: str | Colormap | None,
     limits: Sequence[float] | None,
     percentiles: Sequence[float],
+    least_order: float | None = LEAST_ORDER,
 ) -> ColorScale:
     """Colours of a column; the parameters are those of `plot_site_map`.
 
@@ -79,7 +81,12 @@ def color_scale(
         raise ValueError(f"kind={kind!r} is unknown: take one of {', '.join(map(repr, KINDS))}")
     if kind == "labels":
         return _label_scale(column, values, cmap)
-    return _value_scale(column, values, unit, kind, cmap, limits, percentiles)
+    scale = _value_scale(column, values, unit, kind, cmap, limits, percentiles)
+    known = markers.has_direction(sites, column, least_order)
+    if not known.all():
+        scale.values = np.where(known, scale.values, np.nan)
+        scale.label += f", grey: {(~np.isfinite(scale.values)).sum()} undefined"
+    return scale
 
 
 def infer_kind(column: str, values: np.ndarray, unit: str) -> str:

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import layout
 from .angle_histogram import plot_angle_histogram
-from .manifold import plot_manifold
+from .manifold import plot_distortion, plot_manifold
 from .site_map import plot_site_map
 from .style import independent
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WIDTH = 58.0  # mm of one setting at 8 point: three fill a page
-_ROWS = {"angle": 0.78, "latent": 0.78, "histogram": 0.5, "manifold": 0.88}  # heights in widths
+# Heights in widths.
+_ROWS = {"angle": 0.78, "latent": 0.78, "histogram": 0.5, "manifold": 0.88, "distortion": 0.5}
 _LATENTS = (-2.5, 2.5)  # of the maps: latents are about unit normal
 
 
@@ -34,14 +36,17 @@ def plot_comparison(
     """Draw the results of each setting on the same crystal: a column per setting.
 
     From top to bottom: the map of the angle, the map of the first latent from -2.5 to 2.5, the
-    histogram of the angle, and the sub-images decoded over the latents.
+    histogram of the angle, the sub-images decoded over the latents, and those with the distortion
+    in each direction where a panel has them.
 
     Parameters
     ----------
     panels : mapping of str to dict
         For every setting ``sites`` (SiteTable), ``manifold`` (what
-        :meth:`hs_rvae.RVAE.manifold` returns) and, if there is one, ``image`` (2-D array).
-    rows : sequence of {"angle", "latent", "histogram", "manifold"}
+        :meth:`hs_rvae.RVAE.manifold` returns) and, if there is one, ``image`` (2-D array) and
+        ``distortion``: the first three arguments of :func:`hs_rvae.plots.plot_distortion`, or a
+        sentence on why there are none.
+    rows : sequence of {"angle", "latent", "histogram", "manifold", "distortion"}
         What is drawn, from top to bottom.
     font_size : float
         Points.
@@ -112,6 +117,9 @@ def _map(
         return
     options = {"image": image, "font_size": font_size, "colorbar": last} | options
     plot_site_map(sites, column, **options, ax=ax)
+    if last and column == "angle":
+        bar = next(child for child in ax.child_axes if child.get_gid() == "colorbar")
+        bar.set_ylabel("Angle (°), grey: undefined", fontsize=font_size)  # of all settings
 
 
 def _histogram(panel: Mapping[str, Any], ax: Axes, font_size: float, last: bool) -> None:
@@ -128,9 +136,24 @@ def _manifold(panel: Mapping[str, Any], ax: Axes, font_size: float, last: bool) 
     plot_manifold(images, values_y, values_x, font_size=font_size, ax=ax, colorbar=False)
 
 
+def _distortion(panel: Mapping[str, Any], ax: Axes, font_size: float, last: bool) -> None:
+    found = panel.get("distortion")
+    if found is None or isinstance(found, str):
+        _nothing(ax, fill(found or "no distortion", 30), font_size)
+        return
+    images, changes, angles = found
+    plot_distortion(images, changes, angles, font_size=font_size, ax=ax, colorbar=False)
+
+
 def _nothing(ax: Axes, text: str, font_size: float) -> None:
     ax.set_axis_off()
     ax.text(0.5, 0.5, text, fontsize=font_size, ha="center", va="center", transform=ax.transAxes)
 
 
-_DRAW = {"angle": _angle, "latent": _latent, "histogram": _histogram, "manifold": _manifold}
+_DRAW = {
+    "angle": _angle,
+    "latent": _latent,
+    "histogram": _histogram,
+    "manifold": _manifold,
+    "distortion": _distortion,
+}

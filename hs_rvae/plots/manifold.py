@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sub-images decoded on a grid of latents, as one mosaic."""
+"""Sub-images decoded on a grid of latents or over the directions of a distortion, as mosaics."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from matplotlib.ticker import MaxNLocator
 
 from . import layout, markers, panels
 from .style import independent
+
+_BESIDE, _AROUND = 27.0, 13.0  # mm at 8 point, beside and around axes in a figure of two
+_ARROWS = "→↘↓↙←↖↑↗"  # from 0 on, as on a map with y down
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -139,6 +142,161 @@ def plot_manifold(
             below=11.0 if row else None,
         )
     return panels.finish_axes(ax, title, font_size, fit=new)
+
+
+@independent
+def plot_distortion(
+    images: np.ndarray,
+    changes: np.ndarray,
+    angles: np.ndarray,
+    *,
+    intensity_limits: Sequence[float] | None = None,
+    percentiles: Sequence[float] = (0.5, 99.5),
+    cmap: str | Colormap = "gray",
+    change_cmap: str | Colormap = "coolwarm",
+    gap: float = 0.06,
+    colorbar: bool = True,
+    title: str | None = None,
+    font_size: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw sub-images with a distortion in several directions, and the changes it makes.
+
+    The upper row has the sub-images, the lower row their differences from the sub-image without
+    distortion, on a scale with 0 in the middle.
+
+    Parameters
+    ----------
+    images : numpy.ndarray
+        (n, h, w) sub-images with the distortion.
+    changes : numpy.ndarray
+        (n, h, w) differences from the sub-image without distortion.
+    angles : numpy.ndarray
+        (n,) directions of the distortion, in radians from +x towards +y (down).
+    intensity_limits : tuple of float, optional
+        Intensities at black and white of the upper row.
+    percentiles : tuple of float
+        Percentiles at black and white when there are no `intensity_limits`.
+    cmap, change_cmap : str
+        Colour maps of the rows; that of the changes has two hues.
+    gap : float
+        Width of the gaps in units of a sub-image.
+    colorbar : bool
+        Whether to draw the colour bar of the changes.
+    title, font_size
+        As in `hs_rvae.plots.plot_site_map`.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw into; by default those of a new figure, 85 mm wide.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Its colour bar is the first of ``ax.child_axes``.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit.
+    TypeError
+        If `ax` is not one rectilinear Axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hs_rvae.plots import plot_distortion
+    >>> images = np.random.default_rng(0).random((4, 16, 16))
+    >>> ax = plot_distortion(images, images - images.mean(0), np.arange(4) * np.pi / 2)
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['image', 'change']
+    """
+    images, changes = np.asarray(images, float), np.asarray(changes, float)
+    angles = np.atleast_1d(np.asarray(angles, float))
+    if images.ndim != 3 or images.shape != changes.shape or len(images) != len(angles):
+        raise ValueError(
+            f"images of shape {images.shape}, changes of shape {changes.shape} and {len(angles)} "
+            "angles do not fit: (n, h, w) twice and (n,) are needed"
+        )
+    low, high = markers.percentile_limits(images, percentiles)
+    if intensity_limits is not None:
+        low, high = markers.given_limits(intensity_limits, "intensity_limits")
+    largest = float(np.nanmax(np.abs(changes), initial=0.0)) or 1.0
+    ax, font_size, new = panels.open_axes(ax, font_size, width=layout.COLUMN_WIDTH)
+    if colorbar and not new:
+        layout.reserve(ax, side=15 * font_size / 8)
+    rows = []
+    for k, (row, limits, colors) in enumerate(
+        ((images, (low, high), cmap), (changes, (-largest, largest), change_cmap))
+    ):
+        mosaic = _mosaic(row[None], gap)
+        extent = (-0.5, len(angles) - 0.5, k + 0.5, k - 0.5)
+        aspect = mosaic.shape[0] / (mosaic.shape[1] / len(angles))
+        rows.append(
+            panels.draw_image(
+                ax, mosaic, extent, cmap=colors, vmin=limits[0], vmax=limits[1], aspect=aspect
+            )
+        )
+    ax.set(xlim=(-0.5, len(angles) - 0.5), ylim=(1.5, -0.5))
+    ax.set_xticks(np.arange(len(angles)), [_direction_name(angle) for angle in angles])
+    ax.set_yticks([0, 1], ["image", "change"])
+    ax.set_xlabel("direction of the distortion (°)", fontsize=font_size)
+    ax.tick_params(labelsize=font_size - 1, length=0)
+    ax.spines[:].set_visible(False)
+    if colorbar:
+        cax = ax.inset_axes((1.01, 0.02, 0.025, 0.46))
+        cax.set_gid("colorbar")
+        mark = panels.nice_length(largest)
+        bar = ax.figure.colorbar(rows[1], cax=cax, ticks=[-mark, 0, mark])
+        layout.format_colorbar(bar, "", font_size)
+    return panels.finish_axes(ax, title, font_size, fit=new)
+
+
+@independent
+def plot_with_distortion(
+    grid: tuple[np.ndarray, np.ndarray, np.ndarray],
+    distortion: tuple[np.ndarray, np.ndarray, np.ndarray],
+    options: dict[str, Any],
+) -> Axes:
+    """Draw sub-images over the latents, and below them a distortion in several directions.
+
+    Parameters
+    ----------
+    grid : tuple of numpy.ndarray
+        First arguments of :func:`plot_manifold`.
+    distortion : tuple of numpy.ndarray
+        First arguments of :func:`plot_distortion`.
+    options : dict
+        Options of :func:`plot_manifold` for a new figure.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The upper axes.
+    """
+    font_size = panels.font_size_for(options["font_size"], None)
+    width, grow = layout.column_width(font_size), font_size / 8
+    ny, nx, h, w = np.shape(grid[0])
+    inside = width - _BESIDE * grow
+    heights = inside * ny * h / (nx * w) + _AROUND * grow, 2 * inside * h / (len(distortion[2]) * w)
+    heights = heights[0], heights[1] + _AROUND * grow
+    figure = layout.new_figure(width, sum(heights))
+    upper, lower = figure.subplots(2, 1, height_ratios=heights)
+    plot_manifold(*grid, **options | {"ax": upper, "font_size": font_size})
+    shared = ("cmap", "gap", "colorbar", "percentiles", "intensity_limits")
+    plot_distortion(
+        *distortion,
+        **{name: options[name] for name in shared},
+        title="The distortion in each direction, at latents 0",
+        font_size=font_size,
+        ax=lower,
+    )
+    return upper
+
+
+def _direction_name(angle: float) -> str:
+    """Direction in degrees in (-180, 180], with an arrow for eighths of a turn."""
+    degrees = 180 - (180 - round(float(np.rad2deg(angle)), 6)) % 360
+    name = f"{degrees:.3g}".replace("-", "−")
+    return name if degrees % 45 else f"{name}\n{_ARROWS[int(degrees % 360 // 45)]}"
 
 
 def _checked(

@@ -11,7 +11,10 @@ import numpy as np
 from matplotlib.collections import EllipseCollection
 
 from ..sites import columns, missing_column, units
+from ..sites.columns import LEAST_ORDER
 from .color import UNDEFINED_COLOR
+
+_DIRECTIONS = ("angle", "angle_pixels")  # of a model; without a meaning where there is no order
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,6 +41,21 @@ def column_values(sites: SiteTable, name: str) -> np.ndarray:
             f"column {name!r} has no finite value in {len(values)} sites: there is nothing to draw"
         )
     return values
+
+
+def has_direction(
+    sites: SiteTable, name: str, least_order: float | None = LEAST_ORDER
+) -> np.ndarray:
+    """Mask (n,) of the sites where a column, if it is the angle of a model, has a meaning.
+
+    It has none where the order amplitude is below `least_order`, except for sites with a variant.
+    """
+    if least_order is None or name not in _DIRECTIONS or "order_amplitude" not in sites.columns:
+        return np.ones(len(sites), bool)
+    known = np.asarray(sites["order_amplitude"], float) >= least_order
+    if "variant" in sites.columns:
+        known |= np.asarray(sites["variant"], float) >= 0
+    return known
 
 
 def axis_values(sites: SiteTable, name: str) -> tuple[np.ndarray, str]:

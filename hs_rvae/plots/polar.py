@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..sites import columns, missing_column, units
+from ..sites.columns import LEAST_ORDER
 from . import layout, markers, panels
 from .color import polar_colors
 from .style import independent
@@ -37,6 +38,7 @@ def plot_polar_map(
     signed: bool | None = None,
     limits: Sequence[float] | None = None,
     percentiles: Sequence[float] = (1, 99),
+    least_order: float | None = LEAST_ORDER,
     cmap: str | Colormap | None = None,
     image: Any = None,
     arrows: bool = False,
@@ -82,6 +84,9 @@ def plot_polar_map(
         of both percentiles and low is -high.
     percentiles : tuple of float
         Percentiles that scale the amplitude when there are no `limits`.
+    least_order : float, optional
+        As in `hs_rvae.plots.plot_site_map`: directions of the model without a meaning are hollow
+        and grey, and the caption of the wheel states their number.
     cmap : str or matplotlib.colors.Colormap, optional
         Cyclic map for the directions, only without sign (see
         `hs_rvae.plots.polar_colors`); ``"cet_CET_CBC1"`` suits colour-blind readers.
@@ -133,7 +138,9 @@ def plot_polar_map(
     >>> len(ax.child_axes)
     1
     """
-    scale = polar_scale(sites, angle, amplitude, sign, signed, limits, percentiles, cmap)
+    scale = polar_scale(
+        sites, angle, amplitude, sign, signed, limits, percentiles, cmap, least_order
+    )
     colors, direction, defined = scale.colors, scale.direction, scale.defined
 
     base = panels.open_map(
@@ -266,6 +273,7 @@ def polar_scale(
     limits: Sequence[float] | None,
     percentiles: Sequence[float],
     cmap: str | Colormap | None,
+    least_order: float | None = LEAST_ORDER,
 ) -> PolarScale:
     """Colours of the sites; the parameters are those of `plot_polar_map`."""
     if sign not in (1, -1):
@@ -284,11 +292,13 @@ def polar_scale(
             f"no site has both a finite {angle!r} and a finite {amplitude!r}: there is nothing to "
             "draw; take another amplitude, or None"
         )
+    known = markers.has_direction(sites, angle, least_order)
     if signed is None and amplitude == "order_amplitude":
         size, signed = np.maximum(size, 0.0), False
     elif signed is None:
         signed = bool(size[defined].min() < 0)
     scaled, low, high = _scaled(size, amplitude, signed, limits, percentiles)
+    defined &= known
     longest = 1.0
     if length is not None:
         longest = high if amplitude == angle else np.nanpercentile(length, percentiles[1])
@@ -299,6 +309,8 @@ def polar_scale(
         captions.append(
             "direction:\n" + (f"{angle} + 180°" if length is None else f"−{_label(angle)}")
         )
+    if not known.all():
+        captions.append(f"grey, undefined:\n{(~defined).sum()} sites")
     return PolarScale(
         direction,
         defined,

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..sites.columns import LEAST_ORDER
 from . import layout, markers, panels
+from .color import UNDEFINED_COLOR
 from .polar import WHEEL_SIDE, add_wheel, polar_scale
 from .style import independent
 
@@ -32,6 +34,7 @@ def plot_polar_scatter(
     signed: bool | None = None,
     limits: Sequence[float] | None = None,
     percentiles: Sequence[float] = (1, 99),
+    least_order: float | None = LEAST_ORDER,
     cmap: str | Colormap | None = None,
     wheel: bool = True,
     marker_size: float | None = None,
@@ -47,10 +50,12 @@ def plot_polar_scatter(
         Sites of one or more images.
     x, y : str
         Columns. Angles (in radians) are drawn in degrees.
-    angle, amplitude, sign, signed, limits, percentiles, cmap, wheel, title, font_size, ax
+    angle, amplitude, sign, signed, limits, percentiles, least_order, cmap, wheel
         As in :func:`hs_rvae.plots.plot_polar_map`.
     marker_size : float, optional
         Diameter in points; by default smaller where there are more sites.
+    title, font_size, ax
+        As in :func:`hs_rvae.plots.plot_polar_map`.
 
     Returns
     -------
@@ -87,18 +92,24 @@ def plot_polar_scatter(
     >>> ax.get_xlabel(), len(ax.child_axes)
     ('latent_0', 1)
     """
-    scale = polar_scale(sites, angle, amplitude, sign, signed, limits, percentiles, cmap)
+    scale = polar_scale(
+        sites, angle, amplitude, sign, signed, limits, percentiles, cmap, least_order
+    )
     points, label_x, label_y = markers.axis_points(sites, x, y)
-    shown = scale.defined & np.isfinite(points).all(axis=1)
-    if not shown.any():
+    finite = np.isfinite(points).all(axis=1)
+    shown, grey = scale.defined & finite, ~scale.defined & finite
+    if not finite.any():
         raise ValueError(f"no site has a finite {x!r}, {y!r} and colour: there is nothing to draw")
     ax, font_size, _ = panels.open_axes(ax, font_size, height=0.62)
     if wheel:
         layout.reserve(ax, side=WHEEL_SIDE * font_size / 8)
     if marker_size is None:
-        marker_size = float(np.clip(60 / np.sqrt(shown.sum()), 1.2, 5))
+        marker_size = float(np.clip(60 / np.sqrt(finite.sum()), 1.2, 5))
     colors = np.ones((len(points), 3))
     colors[scale.defined] = scale.colors
+    ax.scatter(
+        points[grey, 0], points[grey, 1], s=marker_size**2, color=[UNDEFINED_COLOR], linewidths=0
+    )
     drawn = ax.scatter(
         points[shown, 0], points[shown, 1], s=marker_size**2, c=colors[shown], linewidths=0
     )

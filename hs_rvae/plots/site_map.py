@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..sites.columns import LEAST_ORDER
 from . import image_series, markers
 from .color_scale import color_scale
 from .panels import open_map
@@ -34,6 +35,7 @@ def plot_site_map(
     cmap: str | Colormap | None = None,
     limits: Sequence[float] | None = None,
     percentiles: Sequence[float] = (1, 99),
+    least_order: float | None = LEAST_ORDER,
     marker_size: float | None = None,
     scale_bar: bool | str | None = None,
     colorbar: bool = True,
@@ -44,7 +46,8 @@ def plot_site_map(
     """Draw the sites as markers coloured by a column.
 
     The map has the orientation of ``image.plot()``: x to the right, y down. Sites without a
-    finite value are hollow and grey.
+    finite value are hollow and grey, and so are, in a map of the angle, sites without a distortion
+    (see `least_order`); the colour bar states their number.
 
     Parameters
     ----------
@@ -76,6 +79,9 @@ def plot_site_map(
     percentiles : tuple of float
         Percentiles at the ends of the colour map when there are no `limits` (not used for angles
         and labels). The colour bar states them, and points beyond the limits.
+    least_order : float, optional
+        Minimum ``order_amplitude`` of sites whose ``angle`` is drawn, 1 being typical. The angle of
+        others has no meaning. It does not count for sites with a variant. If None, all are drawn.
     marker_size : float, optional
         Diameter of the markers in calibrated units; by default they nearly touch.
     scale_bar : bool or str, optional
@@ -118,7 +124,7 @@ def plot_site_map(
     >>> ax.get_xlabel()
     'x (nm)'
     """
-    scale = color_scale(sites, column, kind, cmap, limits, percentiles)
+    scale = color_scale(sites, column, kind, cmap, limits, percentiles, least_order)
     frames = image_series.frames_of(sites, image, frame, frame_labels)
     shown, below_sites, rows = (sites, image, slice(None)) if frames is None else frames.current
     base = open_map(

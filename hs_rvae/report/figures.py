@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from .angles import n_variants
+
 if TYPE_CHECKING:
     from ..diagnostics import Diagnostics
     from ..sites import SiteTable
@@ -88,27 +90,22 @@ def _plan(stack: Any, diagnostics: Diagnostics | None) -> Iterator[Planned]:
 def _maps(stack: Any) -> Iterator[Planned]:
     """Maps of columns, and the histogram of the angle."""
     sites, size = stack.sites, _map_size(stack)
+    title, caption = _about_angle(stack)
+    undefined, fold = _no_direction(stack), stack._motif_symmetry()
+    amplitude = (
+        "Strength of the distortion: 1 as in a typical distorted site, 0 where there is none "
+        "and the angle means nothing."
+    )
     maps = {
-        "angle": (
-            "Angle",
-            "The rVAE's rotation of every site against the common motif, from the right towards "
-            "the bottom. Sites without distortion have an angle too, but one without meaning: see "
-            "the order amplitude.",
-        ),
-        "variant": (
-            "Variants",
-            "The nearest of equally spaced wells of the angle; grey where no angle is defined.",
-        ),
-        "order_amplitude": (
-            "Order amplitude",
-            "Strength of the distortion: 1 as in a typical distorted site, 0 where there is none "
-            "and the angle means nothing.",
-        ),
+        "angle": (title, caption, undefined),
+        "variant": ("Variants", _about_variants(stack), _nothing_found(stack)),
+        "order_amplitude": ("Order amplitude", amplitude, _nothing_found(stack)),
     }
-    for name, (title, caption) in maps.items():
+    for name, (title, caption, missing) in maps.items():
         if name in sites:
-            draw = partial(stack.plot_site_map, name, **size)
-            yield title, caption, draw, _no_value(sites, name)
+            turns = {"limits": (-np.pi / fold, np.pi / fold)} if name == "angle" else {}
+            draw = partial(stack.plot_site_map, name, title="", **turns, **size)
+            yield title, caption, draw, missing or _no_value(sites, name)
     if "displacement_x" in sites and "displacement_y" in sites:
         yield (
             "Displacement",
@@ -117,13 +114,54 @@ def _maps(stack: Any) -> Iterator[Planned]:
             lambda: stack.plot_polar_map("displacement", **size),
             _no_value(sites, "displacement_x", "displacement_y"),
         )
-    wells = _wells(sites)
+    marked = " Dashed: the directions of the variants." if n_variants(stack) else ""
     yield (
         "Histogram of the angle",
-        "Sharp peaks are variants." + (" Dashed: the wells." if wells is not None else ""),
-        lambda: stack.plot_angle_histogram(variants=wells),
-        _no_value(sites, "angle"),
+        f"Sites by their angle; sites without a defined angle are left out and counted.{marked}",
+        lambda: stack.plot_angle_histogram(fold=fold, title=""),
+        undefined,
     )
+
+
+def _about_angle(stack: Any) -> tuple[str, str]:
+    """Title and caption of the map of the angle."""
+    verdict = stack.rvae_verdict
+    grey = "Grey: sites whose angle has no meaning, because their order amplitude is low."
+    if verdict is None:
+        return "Angle", f"From the right towards the bottom. {grey}"
+    if verdict.rotation == "distortion":
+        caption = "Direction of the distortion in the image, from the right towards the bottom"
+    else:
+        caption = "Turn of every site against the common motif, from the right towards the bottom"
+    fold = stack._motif_symmetry()
+    if fold > 1:
+        caption += f", known up to turns of {360 / fold:g}°"
+    return verdict.title if verdict.found else "Angle", f"{caption}. {grey}"
+
+
+def _about_variants(stack: Any) -> str:
+    """Caption of the map of variants."""
+    if not n_variants(stack):
+        return "No site has a variant: all are grey."
+    return "Group of directions that each site is in; grey where there is none."
+
+
+def _nothing_found(stack: Any) -> str | None:
+    """Return a note if the verdict is that there is nothing, otherwise None."""
+    verdict = stack.rvae_verdict
+    return (
+        None
+        if verdict is None or verdict.found
+        else verdict.sentence[0].lower() + verdict.sentence[1:]
+    )
+
+
+def _no_direction(stack: Any) -> str | None:
+    """Return a note if no site has an angle with a meaning, otherwise None."""
+    missing = _nothing_found(stack) or _no_value(stack.sites, "angle")
+    if missing is None and not stack._with_angle().any():
+        missing = "no site has a defined angle: all order amplitudes are low."
+    return missing
 
 
 def _of_model(stack: Any) -> Iterator[Planned]:
@@ -139,22 +177,38 @@ def _of_model(stack: Any) -> Iterator[Planned]:
         )
     yield (
         "Manifold",
-        "What the content latents mean: sub-images decoded on a grid.",
+        _about_manifold(stack),
         lambda: stack.plot_rvae_manifold(shape=(7, 7)),
         no_model,
     )
     if "latent_1" in sites:
+        color = "angle" if _no_direction(stack) is None else None
+        colored = "coloured by their angle" if color else "which no angle colours"
         yield (
             "Latent space",
-            "The sites by their content, coloured by their angle.",
-            lambda: stack.plot_latent_space(color="angle"),
-            _no_value(sites, "latent_0", "latent_1") or _no_value(sites, "angle"),
+            f"The sites by their content, {colored}.",
+            lambda: stack.plot_latent_space(color=color),
+            _no_value(sites, "latent_0", "latent_1"),
         )
     yield (
         "Course of the fit",
         "Curves that end level have converged.",
         lambda: stack.plot_rvae_history(),
         no_model,
+    )
+
+
+def _about_manifold(stack: Any) -> str:
+    """Caption of the manifold."""
+    caption = "What the content latents mean: sub-images decoded on a grid."
+    verdict = stack.rvae_verdict
+    if verdict is None or verdict.rotation != "distortion":
+        return caption
+    if verdict.kind not in ("variants", "continuous"):
+        return f"{caption} No distortion of several directions is in them."
+    return (
+        f"{caption} They are the static part; the rows below add the distortion in each direction "
+        "and show the change that it makes."
     )
 
 
@@ -196,20 +250,6 @@ def _no_model(stack: Any) -> str | None:
 def _map_size(stack: Any) -> dict[str, float]:
     """Flat maps are shown twice as wide as they are drawn, letters and all."""
     return {"font_size": _FLAT_FONT_SIZE} if _is_flat(stack) else {}
-
-
-def _wells(sites: SiteTable) -> list[float] | None:
-    """Angles of the wells that the variants were assigned to; None if there are none."""
-    if "variant" not in sites or "variant_residual" not in sites:
-        return None
-    known = sites["variant"] >= 0
-    if not known.any():
-        return None
-    wells = np.exp(1j * (sites["angle"] - sites["variant_residual"])[known])
-    return [
-        float(np.angle(wells[sites["variant"][known] == k].mean()))
-        for k in np.unique(sites["variant"][known])
-    ]
 
 
 def _png(figure: Any) -> str:

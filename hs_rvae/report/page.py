@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..files import complete_file
+from . import angles as _angles
 from . import figures as _figures
 from . import script as _script
 from . import text as _words
@@ -79,6 +80,8 @@ def write_report(
         title=title or dict(image)["title"],
         date=datetime.date.today().isoformat(),
         found=found,
+        variants=_angles.variants(stack),
+        evidence=_angles.evidence(stack),
         cautions=cautions,
         figures=figures,
         left_out=left_out,

@@ -15,7 +15,9 @@ import numpy as np
 
 from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.files import file_of
+from hs_rvae.report import angles as _angles
 from hs_rvae.sites import units as _units
+from hs_rvae.verdict import FEW_SITES
 
 if TYPE_CHECKING:
     from ..diagnostics import Diagnostics
@@ -26,7 +28,6 @@ _LIBRARIES = (
 )
 _FEW_SITES = 300
 _GOOD_AGREEMENT = 0.9
-_MANY_UNDEFINED = 0.5
 _SAMPLE = 1000  # sites whose reconstruction is compared with the data
 
 
@@ -53,29 +54,27 @@ def figures_of_merit(stack: Any, random_state: int = 0) -> list[tuple[str, str, 
     rows.append(("window", f"{window} px{calibrated}", "width of each"))
     if "variant" in sites:
         variant = sites["variant"]
-        counts = [int((variant == k).sum()) for k in range(n_wells(stack))]
+        counts = [int((variant == k).sum()) for k in range(_angles.n_variants(stack))]
         listed = ", ".join(f"{count:,}" for count in counts) or "none"
         rows.append(("variants", f"{len(counts)}: {listed}", "sites in each"))
         rows.append(("undefined", f"{(variant < 0).mean():.1%}", "sites without a variant"))
     if "variant_residual" in sites and np.isfinite(sites["variant_residual"]).any():
         spread = np.rad2deg(np.nanmedian(np.abs(sites["variant_residual"])))
-        rows.append(("distance from the well", f"{spread:.2f}°", "median over the sites"))
-    if "angle_std" in sites and np.isfinite(sites["angle_std"]).any():
-        middle, high = np.rad2deg(np.nanpercentile(sites["angle_std"], (50, 90)))
-        text = "median (and 90th percentile) of the standard deviation of a site's angle"
+        text = "of the angle from the direction of the variant, median over the sites"
+        rows.append(("distance from the variant", f"{spread:.2f}°", text))
+    has_angle = "angle" in sites and "angle_std" in sites
+    std = sites["angle_std"][stack._with_angle()] if has_angle else np.zeros(0)
+    if np.isfinite(std).any():
+        middle, high = np.rad2deg(np.nanpercentile(std, (50, 90)))
+        text = (
+            "median (and 90th percentile) of the standard deviation of a site's angle, where it is "
+            "defined"
+        )
         rows.append(("angle_std", f"{middle:.2f}° ({high:.2f}°)", text))
     if "log_likelihood" in sites and np.isfinite(sites["log_likelihood"]).any():
         middle = np.nanmedian(sites["log_likelihood"])
         rows.append(("log-likelihood", f"{middle:.1f} nat", "median per site"))
     return rows + _of_model(stack, random_state)
-
-
-def n_wells(stack: Any) -> int:
-    """Number of wells that variants were assigned to, empty ones included; 0 = no variants."""
-    variant = stack.sites["variant"]
-    given = stack.metadata.get_item("Sub_images.rvae.n_variants", 0)
-    given = int(given) if np.isfinite(given) else 0
-    return max(given, int(np.nanmax(variant)) + 1) if (variant >= 0).any() else 0
 
 
 def _is_calibrated(axis: Any) -> bool:
@@ -152,58 +151,9 @@ def outcome(stack: Any, diagnostics: Diagnostics | None) -> tuple[list[str], lis
     -------
     found, cautions : list of str
     """
-    found: list[str] = []
-    cautions: list[str] = []
-    _add_variants(stack, found, cautions)
-    _add_angles(stack, found, cautions)
-    cautions += [*_about_data(stack), *_about_model(stack), *_about_diagnostics(diagnostics)]
-    return found, cautions
-
-
-def _add_variants(stack: Any, found: list[str], cautions: list[str]) -> None:
-    """Add the number of variants and their share of the sites."""
-    if "variant" not in stack.sites:
-        cautions.append("No variants were assigned: stack.assign_variants() does it.")
-        return
-    variant = stack.sites["variant"]
-    if not (variant >= 0).any():
-        cautions.append(
-            "No variants: the distortion does not stand out of the noise of a single site, or "
-            "the angles lie in no wells. Displacements may still show it, see their map."
-        )
-        return
-    share = (variant < 0).mean()
-    wells, filled = n_wells(stack), len(np.unique(variant[variant >= 0]))
-    many = f"{wells} wells" if filled == wells else f"{filled} of {wells} wells"
-    found.append(
-        f"The angles lie in {many}; {1 - share:.1%} of the {len(variant):,} sites are in one of "
-        "them."
-    )
-    if share > _MANY_UNDEFINED:
-        cautions.append(
-            f"{share:.0%} of the sites have no variant: they are not distorted, or the noise is "
-            "too high to classify them."
-        )
-
-
-def _add_angles(stack: Any, found: list[str], cautions: list[str]) -> None:
-    """Add the verdict on the angles and their zero."""
-    sites = stack.sites
-    if "angle" not in sites:
-        return
-    verdict = stack.rvae_verdict
-    if verdict is not None:
-        found.append(verdict.sentence)
-        cautions.extend(verdict.notes)
-    if verdict is not None and verdict.rotation == "distortion":
-        found.append("Angles are directions of the distortion in the image.")
-        return
-    offset = stack.metadata.get_item("Sub_images.rvae.angle_offset", 0.0)
-    if offset == 0:
-        cautions.append("The zero of the angle is arbitrary: only differences have a meaning.")
-    else:
-        degrees = f"{np.rad2deg(offset):.1f}".replace("-", "−")
-        found.append(f"The angles are registered: {degrees}° were subtracted.")
+    found = [_angles.paragraph(stack)]
+    cautions = [*_angles.cautions(stack), *_about_data(stack), *_about_model(stack)]
+    return found, [*cautions, *_about_diagnostics(diagnostics)]
 
 
 def _about_data(stack: Any) -> list[str]:
@@ -215,7 +165,10 @@ def _about_data(stack: Any) -> list[str]:
             "(image.axes_manager) give maps a scale bar with a meaning."
         )
     n_sites = len(stack.sites)
-    if n_sites < _FEW_SITES:
+    verdict = stack.rvae_verdict
+    fitted = stack.metadata.get_item("Sub_images.rvae.n_sites_fit", n_sites)
+    said = verdict is not None and fitted < FEW_SITES
+    if n_sites < _FEW_SITES and not said:
         cautions.append(f"There are only {n_sites} sites: fit with other seeds and compare.")
     return cautions
 
@@ -231,7 +184,10 @@ def _about_model(stack: Any) -> list[str]:
             )
         return [f"The model {reason}: manifold and reconstructions are left out."]
     cautions, agreement = [], start_agreement(model)
-    if agreement is not None and agreement < _GOOD_AGREEMENT:
+    verdict = model.verdict_
+    found = verdict is None or (verdict.found and verdict.rotation == "motif")
+    found &= model.motif_symmetry_ == 1  # otherwise starts differ by turns of the motif
+    if found and agreement is not None and agreement < _GOOD_AGREEMENT:
         cautions.append(
             f"The random starts found different angles (agreement {agreement:.2f}): take more "
             "starts, n_init=10 in stack.rvae() or --starts 10 on the command line."
@@ -271,7 +227,7 @@ def settings(stack: Any) -> list[tuple[str, str]]:
     rows += [
         (f"applied: {name}", _plain(value))
         for name, value in sorted(node.get("rvae", {}).items())
-        if model is None or getattr(model, name, None) != value
+        if name != "verdict" and (model is None or getattr(model, name, None) != value)
     ]
     if model is not None:
         for name in inspect.signature(type(model)).parameters:

@@ -463,6 +463,7 @@ class RVAE(TransformerMixin, BaseEstimator):
         angle: ArrayLike | None = None,
         shift: ArrayLike | None = None,
         *,
+        order: ArrayLike | None = None,
         window_size: int | None = None,
         pixel_step: float = 1.0,
     ) -> np.ndarray:
@@ -477,6 +478,9 @@ class RVAE(TransformerMixin, BaseEstimator):
         shift : array-like, shape (2,) or (n, 2), optional
             Displacement (x, y) of the turned content and its disk in px, as a phase in Fourier
             space: exact except for what leaves the window. If None, 0.
+        order : float or numpy.ndarray, shape (n,), optional
+            Order amplitude: the strength of the distortion, 1 as in a typical distorted site, 0 for
+            the static part alone. If None, 1. It has no effect where the whole motif turns.
         window_size : int, optional
             Width of the sub-images in px. If None, that of the fitted ones.
         pixel_step : float
@@ -493,7 +497,7 @@ class RVAE(TransformerMixin, BaseEstimator):
         NotFittedError
             If the model is not fitted.
         ValueError
-            If latent, angle or shift has the wrong shape.
+            If latent, angle, shift or order has the wrong shape.
 
         Examples
         --------
@@ -507,13 +511,11 @@ class RVAE(TransformerMixin, BaseEstimator):
                 f"latent has {latent.shape[1]} columns; the model has {self.n_latents_} latents: "
                 "give one for each."
             )
-        static = angle is None and self.rotation_ == "distortion"
-        angle = np.asarray(0.0 if angle is None else filled(angle), np.float32)
-        if angle.shape not in ((), (len(latent),)):
-            raise ValueError(
-                f"angle has shape {angle.shape}; a number or ({len(latent)},) is expected."
-            )
-        angle = np.broadcast_to(angle, len(latent)).copy()
+        distorted = self.rotation_ == "distortion"
+        static = angle is None and distorted
+        angle = _one_for_each(angle, 0.0, "angle", len(latent))
+        strength = _one_for_each(order, 1.0, "order", len(latent))
+        more = {"order": strength} if distorted and order is not None else {}
         if shift is not None:
             shift = np.asarray(filled(shift), np.float32)
             if shift.shape not in ((2,), (len(latent), 2)):
@@ -525,7 +527,7 @@ class RVAE(TransformerMixin, BaseEstimator):
         with default_torch_state():
             device = pick_device(self.device)
             turned = None if static else angle
-            return self._model.decode(latent, turned, device, shift, window_size, step)
+            return self._model.decode(latent, turned, device, shift, window_size, step, **more)
 
     def manifold(
         self,
@@ -675,3 +677,11 @@ class RVAE(TransformerMixin, BaseEstimator):
             raise NotFittedError(
                 f"{verb}: this RVAE is not fitted yet; call fit() or RVAE.load() first."
             )
+
+
+def _one_for_each(values: ArrayLike | None, default: float, name: str, n: int) -> np.ndarray:
+    """Numbers (n,) of float32, from one number or one for each sub-image."""
+    numbers = np.asarray(default if values is None else filled(values), np.float32)
+    if numbers.shape not in ((), (n,)):
+        raise ValueError(f"{name} has shape {numbers.shape}; a number or ({n},) is expected.")
+    return np.broadcast_to(numbers, n).copy()

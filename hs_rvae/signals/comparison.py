@@ -33,6 +33,8 @@ _logger = logging.getLogger(__name__)
 _HELD_OUT = 0.15
 _PAPER_PRIOR = 0.1  # of the shift, in half windows
 _FEWEST_HELD = 5
+_N_DIRECTIONS = 4  # of the distortion in a figure
+_SEVERAL = ("variants", "continuous")  # verdicts with a distortion of several directions
 
 
 @dataclass
@@ -74,6 +76,9 @@ class RVAEComparison:
     ) -> Figure:
         """Draw the settings side by side: maps, histograms of the angle, and manifolds.
 
+        Where a distortion turns, the manifold is the static part, and a row below it has the
+        distortion in each direction.
+
         Parameters
         ----------
         shape, limits
@@ -94,7 +99,15 @@ class RVAEComparison:
                 "image": stack._image_to_plot(image),
                 "manifold": stack._registered_manifold(shape, limits),
             }
-        return plots.plot_comparison(panels, font_size=font_size)
+            verdict = stack.rvae_verdict
+            if verdict is not None:
+                several = verdict.rotation == "distortion" and verdict.kind in _SEVERAL
+                found = stack._distortion_to_plot(_N_DIRECTIONS) if several else verdict.sentence
+                panels[name]["distortion"] = found
+        rows = ["angle", "latent", "histogram", "manifold"]
+        some = any(isinstance(panel.get("distortion"), tuple) for panel in panels.values())
+        rows += ["distortion"] * some
+        return plots.plot_comparison(panels, rows=rows, font_size=font_size)
 
 
 @named_options

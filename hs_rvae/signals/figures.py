@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from hs_rvae import plots
 from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.masked_arrays import filled
 from hs_rvae.parent_image import is_series
+from hs_rvae.plots.manifold import plot_with_distortion
 from hs_rvae.plots.markers import column_values, site_points
 from hs_rvae.progress import progressbar_wanted
 from hs_rvae.signals import exploring as _exploring
@@ -30,6 +33,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from hs_rvae.diagnostics import Diagnostics
+
+# Of the sub-images over the latents where a distortion turns, by the verdict.
+_TITLES_OF_MANIFOLD = {
+    "one direction": "Static part, with the distortion of all sites",
+    "nothing": "Static part: no distortion stands out",
+}
 
 
 class FigureMethods(MeaningMethods, LearningMethods):
@@ -69,6 +78,8 @@ class FigureMethods(MeaningMethods, LearningMethods):
         sites = self._sites_to_plot()
         if "frame" in sites:
             options["frame_labels"] = _series.frame_labels(self)
+        options = self._about_angle(options["column"], options)
+        if "frame" in sites:
             return plots.plot_site_map(sites, image=_series.frames_to_plot(self, image), **options)
         return plots.plot_site_map(sites, image=self._image_to_plot(image), **options)
 
@@ -140,6 +151,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         >>> ax = stack.plot_polar_map("displacement", sign=-1)
         """
         image = self._image_to_plot(image)
+        options = self._about_angle(options["angle"], options)
         return plots.plot_polar_map(self._sites_to_plot(), image=image, **options)
 
     @figure_method(plots.plot_method_comparison)
@@ -168,14 +180,29 @@ class FigureMethods(MeaningMethods, LearningMethods):
     # One column, or two --------------------------------------------------------
 
     @figure_method(plots.plot_angle_histogram)
-    def plot_angle_histogram(self, **options: Any) -> Axes:
+    def plot_angle_histogram(
+        self,
+        column: str = "angle",
+        *,
+        variants: str | int | Sequence[float] | None = "auto",
+        **options: Any,
+    ) -> Axes:
         """Draw the histogram of an angle over all sites, in degrees.
+
+        Parameters
+        ----------
+        variants : "auto", int or sequence of float, optional
+            Directions that dashed lines mark. "auto": those of :attr:`variants`, if
+            :meth:`assign_variants` found any. Angles in radians: these. A number: as many equally
+            spaced directions that fit best, unless there are as many variants. If None, no lines.
 
         Examples
         --------
-        >>> stack.plot_angle_histogram(variants=4)  # doctest: +SKIP
+        >>> stack.plot_angle_histogram()  # doctest: +SKIP
         """
-        return plots.plot_angle_histogram(self._sites_to_plot(), **options)
+        marked = self._directions_to_mark(column, variants)
+        options = self._about_angle(column, options)
+        return plots.plot_angle_histogram(self._sites_to_plot(), column, variants=marked, **options)
 
     @figure_method(plots.plot_scatter)
     def plot_scatter(self, **options: Any) -> Axes:
@@ -196,6 +223,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         >>> stack.plot_polar_scatter("latent_0", "latent_1", amplitude="latent_1")
         ... # doctest: +SKIP
         """
+        options = self._about_angle(options["angle"], options, titled=False)
         return plots.plot_polar_scatter(self._sites_to_plot(), **options)
 
     @figure_method(plots.plot_scatter, ("sites", "x", "y", "equal"))
@@ -250,9 +278,14 @@ class FigureMethods(MeaningMethods, LearningMethods):
         shape: tuple[int, int] = (10, 10),
         limits: tuple[float, float] = (-2.0, 2.0),
         axes: tuple[int, int] = (0, 1),
+        *,
+        n_angles: int = 8,
         **options: Any,
-    ) -> Figure:
+    ) -> Axes:
         """Draw sub-images decoded on a grid of two latents, or of the only one.
+
+        Where a distortion turns, they are the static part. In a new figure two rows follow: the
+        sub-image at latents 0 with the distortion in each direction, and the change it makes.
 
         Parameters
         ----------
@@ -262,6 +295,13 @@ class FigureMethods(MeaningMethods, LearningMethods):
             Lowest and highest value of the latents.
         axes : tuple of int
             Numbers of the latents along x and y; further latents are 0.
+        n_angles : int
+            Number of directions of the distortion. If 0, the static part alone.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            That of the grid; the rows of the distortion are ``ax.figure.axes[1]``.
 
         Raises
         ------
@@ -274,16 +314,19 @@ class FigureMethods(MeaningMethods, LearningMethods):
         --------
         >>> stack.plot_rvae_manifold(axes=(0, 2))  # doctest: +SKIP
         """
-        images, values_y, values_x = self._model_of_sites().manifold(shape, limits, axes)
-        return plots.plot_manifold(
-            images,
-            values_y,
-            values_x,
-            label_x=f"latent_{axes[0]}",
-            label_y=f"latent_{axes[-1]}",
-            intensity_label=self._intensity_label(),
-            **options,
-        )
+        model = self._model_of_sites()
+        images, values_y, values_x = model.manifold(shape, limits, axes)
+        options |= {"label_x": f"latent_{axes[0]}", "label_y": f"latent_{axes[-1]}"}
+        options["intensity_label"] = self._intensity_label()
+        verdict = self.rvae_verdict
+        if verdict is None or verdict.rotation != "distortion" or options["ax"] is not None:
+            return plots.plot_manifold(images, values_y, values_x, **options)
+        if options["title"] is None:
+            options["title"] = _TITLES_OF_MANIFOLD.get(verdict.kind, "Static part over the latents")
+        if verdict.kind not in ("variants", "continuous") or not n_angles:
+            return plots.plot_manifold(images, values_y, values_x, **options)
+        distortion = self._distortion_to_plot(n_angles)
+        return plot_with_distortion((images, values_y, values_x), distortion, options)
 
     @figure_method(plots.plot_history, ("history",))
     def plot_rvae_history(self, **options: Any) -> Figure:
@@ -627,6 +670,47 @@ class FigureMethods(MeaningMethods, LearningMethods):
         return found
 
     # What is passed to the plots -----------------------------------------------
+
+    def _about_angle(
+        self, column: str, options: dict[str, Any], *, titled: bool = True
+    ) -> dict[str, Any]:
+        """Options of a figure of a column: for the angle of the model, its name and its limits."""
+        verdict = self.rvae_verdict
+        if column != "angle" or verdict is None:
+            return options
+        if self._known_without_distortion():
+            options["least_order"] = None
+        if titled and options["title"] is None and options["ax"] is None:
+            options["title"] = verdict.title
+        return options
+
+    def _directions_to_mark(self, column: str, variants: Any) -> Any:
+        """Directions that a histogram of angles marks, in radians."""
+        number = isinstance(variants, int | np.integer) and not isinstance(variants, bool)
+        if not (number or isinstance(variants, str)):
+            return variants
+        if isinstance(variants, str) and variants != "auto":
+            raise ValueError(f"variants={variants!r}: give 'auto', a number or angles in radians.")
+        found = np.zeros(0)
+        if column == "angle" and "variant" in self._sites_to_plot():
+            with suppress(ValueError):  # of the user's own column
+                found = self.variants["direction"].to_numpy()
+        found = found[np.isfinite(found)]  # joined stacks may have none in common
+        if not len(found):
+            return variants if number else None
+        if number and len(found) != variants:
+            return variants
+        fold = self._motif_symmetry()
+        turns = 2 * np.pi / fold * np.arange(fold)
+        return (found[:, None] + turns).ravel()
+
+    def _distortion_to_plot(self, n_angles: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Sub-images with the distortion in each direction, the changes it makes, directions."""
+        model, zero = self._model_of_sites(), self._applied()["angle_offset"]
+        angles = 2 * np.pi / n_angles * np.arange(n_angles)
+        latent = np.zeros((n_angles, model.n_latents_))
+        images = model.inverse_transform(latent, angles + zero)
+        return images, images - model.inverse_transform(latent), angles
 
     def _registered_manifold(
         self, shape: tuple[int, int], limits: tuple[float, float]

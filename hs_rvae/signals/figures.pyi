@@ -27,6 +27,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         cmap: str | Colormap | None = None,
         limits: Sequence[float] | None = None,
         percentiles: Sequence[float] = (1, 99),
+        least_order: float | None = 0.5,
         marker_size: float | None = None,
         scale_bar: bool | str | None = None,
         colorbar: bool = True,
@@ -63,6 +64,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         signed: bool | None = None,
         limits: Sequence[float] | None = None,
         percentiles: Sequence[float] = (1, 99),
+        least_order: float | None = 0.5,
         cmap: str | Colormap | None = None,
         arrows: bool = False,
         wheel: bool = True,
@@ -88,10 +90,11 @@ class FigureMethods(MeaningMethods, LearningMethods):
         self,
         column: str = "angle",
         *,
+        variants: str | int | Sequence[float] | None = "auto",
         bins: int = 72,
         polar: bool = False,
         fold: int = 1,
-        variants: int | Sequence[float] | None = None,
+        least_order: float | None = 0.5,
         cmap: str | Colormap | None = None,
         color: str | None = None,
         title: str | None = None,
@@ -128,6 +131,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         signed: bool | None = None,
         limits: Sequence[float] | None = None,
         percentiles: Sequence[float] = (1, 99),
+        least_order: float | None = 0.5,
         cmap: str | Colormap | None = None,
         wheel: bool = True,
         marker_size: float | None = None,
@@ -158,6 +162,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         limits: tuple[float, float] = (-2.0, 2.0),
         axes: tuple[int, int] = (0, 1),
         *,
+        n_angles: int = 8,
         normalise: str = "common",
         intensity_limits: Sequence[float] | None = None,
         percentiles: Sequence[float] = (0.5, 99.5),
@@ -167,7 +172,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         title: str | None = None,
         font_size: float | None = None,
         ax: Axes | None = None,
-    ) -> Figure: ...
+    ) -> Axes: ...
     def plot_rvae_history(
         self, *, title: str | None = None, font_size: float | None = None, ax: Any = None
     ) -> Figure: ...
@@ -237,6 +242,11 @@ class FigureMethods(MeaningMethods, LearningMethods):
     ) -> plots.Explorer: ...
     def _sites_to_explore(self) -> None: ...
     def _details_of(self, site: int) -> dict[str, Any]: ...
+    def _about_angle(
+        self, column: str, options: dict[str, Any], *, titled: bool = True
+    ) -> dict[str, Any]: ...
+    def _directions_to_mark(self, column: str, variants: Any) -> Any: ...
+    def _distortion_to_plot(self, n_angles: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
     def _registered_manifold(
         self, shape: tuple[int, int], limits: tuple[float, float]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...

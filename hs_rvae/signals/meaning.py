@@ -24,6 +24,7 @@ from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.rvae import RVAEMethods
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
+from hs_rvae.sites.columns import LEAST_ORDER
 
 if TYPE_CHECKING:
     from hs_rvae.signals.site_signal import SiteSignal
@@ -40,7 +41,7 @@ _VARIANT_PARTS = {
     "precision": "variant_directions_std",
     "widths": "variant_widths",
 }
-_LEAST_ORDER = 0.5  # of the amplitude of a typical distorted site
+_OF_DISTORTION = ("angle", "order_amplitude", "angle_pixels")  # nothing without a distortion
 _CLEAR_ORDER = 0.8  # the same, of sites that are not in a wall
 
 
@@ -157,7 +158,7 @@ class MeaningMethods(RVAEMethods):
         motif_symmetry: int | str = "auto",
         *,
         origin: float | None = None,
-        least_order: float = _LEAST_ORDER,
+        least_order: float = LEAST_ORDER,
         overwrite: bool = False,
     ) -> int:
         """Assign each site to one of the groups that the angles lie in.
@@ -396,7 +397,8 @@ class MeaningMethods(RVAEMethods):
             Shuffled maps on which chance is measured.
         max_sites : int
             Sites that are compared: a random subset if there are more. Sites without a defined
-            angle (see :meth:`assign_variants`) are left out of the row of the angle.
+            angle (see :meth:`assign_variants`) are left out of the row of the angle. There is no
+            such row if the verdict (:attr:`rvae_verdict`) is "nothing".
         random_state : int, numpy.random.Generator or None
             Seed of subset and shuffles; the same seed gives the same numbers.
 
@@ -442,6 +444,12 @@ class MeaningMethods(RVAEMethods):
             angle = _units.radians(values["angle"], sites.units["angle"])
             values["angle"] = np.where(self._defined(), angle, np.nan)
         quantities, notes, measured = instrument_quantities(self, sites)
+        verdict = self.rvae_verdict
+        if verdict is not None and not verdict.found:
+            left_out = [name for name in _OF_DISTORTION if values.pop(name, None) is not None]
+            if left_out:
+                reason = _uncapitalised(verdict.sentence)
+                notes.insert(0, f"{' and '.join(left_out)} left out: {reason}.")
         found = _diagnostics.diagnose(
             sites.xy,
             values,
@@ -579,7 +587,18 @@ class MeaningMethods(RVAEMethods):
             posterior.modes, posterior.weights, posterior.widths, motif_symmetry
         )
 
-    def _defined(self, least_order: float = _LEAST_ORDER) -> np.ndarray:
+    def _with_angle(self) -> np.ndarray:
+        """Mask of the sites whose angle has a meaning, with or without a distortion."""
+        finite = np.isfinite(self.sites["angle"])
+        return finite if self._known_without_distortion() else self._defined()
+
+    def _known_without_distortion(self) -> bool:
+        """Return True if the motif needs no distortion for its angle to be known."""
+        verdict, turns = self.rvae_verdict, _divisors(self._motif_symmetry())
+        found = verdict is not None and verdict.found
+        return found and self.metadata.get_item(f"{RVAE_NODE}.lattice_symmetry", 1) in turns
+
+    def _defined(self, least_order: float = LEAST_ORDER) -> np.ndarray:
         """Mask of the sites whose angle has a meaning."""
         sites, verdict = self.sites, self.rvae_verdict
         if verdict is not None and not verdict.found:
@@ -603,7 +622,7 @@ def _uncapitalised(sentence: str) -> str:
     return sentence[0].lower() + sentence[1:].rstrip(".")
 
 
-def distorted(sites: SiteTable, least_order: float = _LEAST_ORDER) -> np.ndarray:
+def distorted(sites: SiteTable, least_order: float = LEAST_ORDER) -> np.ndarray:
     """Mask of the sites with an order amplitude of `least_order` or more."""
     if "order_amplitude" not in sites:
         return np.ones(len(sites), bool)

@@ -166,7 +166,7 @@ def make_decoder(
     decode : callable
         From poses (n, k) to sub-images (n, size, size).
     pose : numpy.ndarray of shape (n_sites, k)
-        Latents, angle, shift (x, y), offset (x, y) of all sites.
+        Latents, angle, order amplitude, shift (x, y), offset (x, y) of all sites.
 
     Raises
     ------
@@ -190,7 +190,10 @@ def make_decoder(
     if model.rotation:
         angle = _units.radians(sites["angle"], sites.units["angle"]) + node["angle_offset"]
     shift = offsets + (sites[["shift_x", "shift_y"]] if model.translation else 0)
-    pose = np.column_stack([sites[names[:k]], angle, shift, offsets])
+    order = np.ones(len(sites))
+    if model.rotation and "order_amplitude" in sites:
+        order = np.maximum(sites["order_amplitude"], 0.0)  # below 0 is noise
+    pose = np.column_stack([sites[names[:k]], angle, order, shift, offsets])
     step, moved = node["pixel_step"], bool(np.any(shift))
 
     def decode(pose: np.ndarray) -> np.ndarray:
@@ -200,7 +203,8 @@ def make_decoder(
             decoded = model.inverse_transform(
                 pose[good, :k],
                 pose[good, k],
-                pose[good, k + 1 : k + 3] if moved else None,
+                pose[good, k + 2 : k + 4] if moved else None,
+                order=pose[good, k + 1],
                 window_size=size,
                 pixel_step=step,
             )

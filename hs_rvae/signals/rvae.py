@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from hyperspy.signals import Signal2D
 
+from hs_rvae.checks import is_whole_number
 from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.progress import explain_interruption, progressbar_wanted
 from hs_rvae.signals import reconstruction as _reconstruction
@@ -273,8 +274,9 @@ class RVAEMethods(SiteSignal):
 
         Decoded from the site's latents, turned by its angle (also a registered one), moved by its
         shift if there is one, centred on the column (``offset_x``, ``offset_y``), in the
-        intensity units of the stack. The content ends with the model's soft disk; outside is the
-        mean level, up to a ripple.
+        intensity units of the stack. Where a distortion turns, it is added in its direction and
+        with the strength of the site's ``order_amplitude``: undistorted sites stay undistorted.
+        The content ends with the model's soft disk; outside is the mean level, up to a ripple.
 
         Parameters
         ----------
@@ -400,8 +402,58 @@ class RVAEMethods(SiteSignal):
         )
         images = _reconstruction.to_stack(images, node)
         images = images.reshape(*[axis["size"] for axis in axes], size, size)
+        return self._decoded_signal(images, axes, "rVAE manifold of")
+
+    def get_rvae_distortion(self, n_angles: int = 8) -> Signal2D:
+        """Compute the change that the distortion makes in a sub-image, in several directions.
+
+        The change is that of a typical distorted site (``order_amplitude`` 1); with the static part
+        (:meth:`get_rvae_manifold` at latents 0) it makes a whole sub-image. It is 0 where the
+        verdict is "one direction", because the distortion is then in the static part, or "nothing".
+
+        Parameters
+        ----------
+        n_angles : int
+            Number of directions, equally spaced from 0 on.
+
+        Returns
+        -------
+        hyperspy.api.signals.Signal2D
+            Navigation axis ``angle`` (rad, that of the table), signal axes and units of intensity
+            as the stack's.
+
+        Raises
+        ------
+        RuntimeError
+            If the stack has no model.
+        ValueError
+            If the whole motif turns or there are no angles, if `n_angles` is not usable, or if the
+            model did not write the site table.
+
+        Examples
+        --------
+        >>> stack.get_rvae_distortion(12).plot()  # doctest: +SKIP
+        """
+        if not is_whole_number(n_angles):
+            raise ValueError(f"n_angles={n_angles!r}: give a whole number of 1 or more.")
+        model, node = self._model_of_sites(), self._applied()
+        if model.rotation_ != "distortion":
+            what = "the whole motif turns" if model.rotation_ else "the model has no angles"
+            raise ModelMismatch(f"There is no distortion apart from the motif: {what}.")
+        angle = 2 * np.pi / n_angles * np.arange(n_angles)
+        options = {"window_size": self.data.shape[-1], "pixel_step": node["pixel_step"]}
+        latent = np.zeros((n_angles, model.n_latents_))
+        images = model.inverse_transform(latent, angle + node["angle_offset"], **options)
+        images -= model.inverse_transform(latent, **options)
+        images *= np.float32(node["intensity_gain"])
+        axes = [{"name": "angle", "size": n_angles, "scale": 2 * np.pi / n_angles, "offset": 0.0,
+                 "units": "rad", "navigate": True}]  # fmt: skip
+        return self._decoded_signal(images, axes, "rVAE distortion of")
+
+    def _decoded_signal(self, images: np.ndarray, axes: list[Any], title: str) -> Signal2D:
+        """Decoded sub-images (..., h, w) with navigation axes, on the signal axes of the stack."""
         axes += [axis.get_axis_dictionary() for axis in reversed(self.axes_manager.signal_axes)]
-        metadata = {"General": {"title": f"rVAE manifold of {self.metadata.General.title}"}}
+        metadata = {"General": {"title": f"{title} {self.metadata.General.title}"}}
         quantity = self.metadata.get_item("Signal.quantity")
         if quantity:
             metadata["Signal"] = {"quantity": quantity}

@@ -31,6 +31,9 @@ KINDS = {
     "label": "a whole number that names a group, -1 = none: a colour for each",
 }
 
+#: Minimum ``order_amplitude`` of sites whose ``angle`` has a meaning, 1 being typical.
+LEAST_ORDER = 0.5
+
 #: The call of each writer. Columns of any other writer than these are the user's own.
 WRITERS = {
     "from_positions": "SubImageStack.from_positions(image, xy)",

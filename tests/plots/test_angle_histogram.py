@@ -103,3 +103,15 @@ def test_options_that_do_not_fit_are_named(option):
     with pytest.raises(ValueError, match=next(iter(option))):
         plot_angle_histogram(table([0.0]), **option)
     assert not plt.get_fignums()
+
+
+def test_angles_without_order_are_left_out_and_counted():
+    sites = table([0.0, 0.0, 1.0, 2.0])
+    sites.set("order_amplitude", [1.0, 0.8, 0.1, np.nan])
+    ax = plot_angle_histogram(sites)
+    assert bars(ax) == {0.0: 2} and ax.get_xlabel() == "Angle (°), 2 undefined"
+    assert sum(bars(plot_angle_histogram(sites, least_order=None)).values()) == 4
+    sites.set("order_amplitude", np.zeros(4))
+    for polar in (False, True):
+        ax = plot_angle_histogram(sites, variants=4, polar=polar)
+        assert not bars(ax) and "4 undefined" in ax.get_xlabel() and not ax.lines

@@ -41,3 +41,13 @@ def test_unusable_options_are_refused(panel):
         plot_comparison({})
     with pytest.raises(ValueError, match=r"rows=\('map',\): take some of 'angle'"):
         plot_comparison({"one": panel}, rows=("map",))
+
+
+def test_a_distortion_is_drawn_or_the_reason_for_none(panel):
+    changes = np.ones((4, 8, 8))
+    distorted = panel | {"distortion": (changes, changes, np.arange(4) * np.pi / 2)}
+    other = panel | {"distortion": "The whole motif turns."}
+    figure = plot_comparison({"one": distorted, "two": other}, rows=("angle", "distortion"))
+    lower = figure.axes[2:4]
+    assert len(lower[0].images) == 2
+    assert [text.get_text() for text in lower[1].texts] == ["The whole motif turns."]

@@ -4,7 +4,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from hs_rvae.plots import plot_manifold
+from hs_rvae.plots import plot_distortion, plot_manifold
+from hs_rvae.plots.manifold import plot_with_distortion
 
 Y, X = np.array([-2.0, 0.0, 2.0]), np.array([-2.0, -1.0, 1.0 - 1.0, 1.0, 2.0])
 
@@ -98,3 +99,31 @@ def test_what_does_not_fit_is_refused(images):
         plot_manifold(images, Y, X, normalise="log")
     with pytest.raises(ValueError, match="no finite value"):
         plot_manifold(images * np.nan, Y, X)
+
+
+def test_a_distortion_is_drawn_with_the_change_it_makes():
+    changes = np.zeros((4, 8, 8))
+    changes[np.arange(4), 0, 0] = [3.0, -1.0, 2.0, 0.0]
+    ax = plot_distortion(10 + changes, changes, np.arange(4) * np.pi / 2, intensity_limits=(0, 20))
+    image, change = ax.images
+    assert image.get_clim() == (0, 20) and change.get_clim() == (-3, 3)  # 0 in the middle
+    names = [label.get_text() for label in ax.get_xticklabels()]
+    assert names == ["0\n→", "90\n↓", "180\n←", "−90\n↑"]  # y grows downwards
+    assert ax.get_xlabel() == "direction of the distortion (°)"
+    assert np.nanmax(np.ma.filled(change.get_array(), np.nan)) == 3
+    assert [tick.get_text() for tick in ax.child_axes[0].get_yticklabels()] == ["−2", "0", "2"]
+    with pytest.raises(ValueError, match="and 3 angles do not fit"):
+        plot_distortion(changes, changes, np.zeros(3))
+
+
+def test_the_distortion_stands_below_the_latents(images):
+    options = dict.fromkeys(("intensity_limits", "title", "font_size", "ax"))
+    options |= {"cmap": "gray", "gap": 0.06, "colorbar": True, "percentiles": (0, 100)}
+    changes = np.ones((4, 8, 8))
+    rows = changes, changes, np.arange(4.0)
+    upper = plot_with_distortion((images, Y, X), rows, options)
+    assert upper is upper.figure.axes[0]
+    lower = upper.figure.axes[1]
+    upper.figure.canvas.draw()
+    assert lower.get_window_extent().y1 < upper.get_window_extent().y0
+    assert lower.get_title() == "The distortion in each direction, at latents 0"

@@ -175,7 +175,7 @@ def test_without_sign_the_modulus_is_shown(sites, artist_by_gid):
 def test_order_below_zero_is_noise_and_has_no_colour(sites, artist_by_gid):
     order = np.linspace(-0.3, 1.2, len(sites))
     sites.set("order_amplitude", order)
-    ax = plot_polar_map(sites, "angle", "order_amplitude", limits=(0, 1))
+    ax = plot_polar_map(sites, "angle", "order_amplitude", limits=(0, 1), least_order=None)
     defined = np.isfinite(sites["angle"])
     expected = polar_colors(sites["angle"][defined], np.clip(order, 0, 1)[defined])
     np.testing.assert_allclose(artist_by_gid(ax, "sites").get_facecolors()[:, :3], expected)
@@ -286,3 +286,18 @@ def test_a_flat_map_has_its_wheel_below_and_the_whole_width(sites):
     beside = plot_polar_map(sites, "displacement", image=image)
     beside.figure.canvas.draw()
     assert beside.child_axes[0].get_window_extent().x0 > beside.get_window_extent().x1
+
+
+def test_directions_without_order_are_grey_and_counted(sites, artist_by_gid):
+    order = np.where(np.arange(len(sites)) % 3, 1.0, 0.1)
+    sites.remove("variant")
+    sites.set("order_amplitude", order)
+    known = np.isfinite(sites["angle"]) & (order > 0.5)
+    ax = plot_polar_map(sites)
+    assert len(artist_by_gid(ax, "sites").get_offsets()) == known.sum()
+    assert caption_of(ax).endswith(f"grey, undefined:\n{(~known).sum()} sites")
+    sites.set("order_amplitude", np.zeros(len(sites)))
+    ax = plot_polar_map(sites)  # all of them
+    assert caption_of(ax).endswith(f"grey, undefined:\n{len(sites)} sites")
+    # A displacement is measured, whatever the model finds.
+    assert "undefined" not in caption_of(plot_polar_map(sites, "displacement"))

@@ -285,3 +285,30 @@ def test_axes_of_the_wrong_kind_are_refused(sites):
 def test_a_table_without_calibration_is_drawn_in_pixels():
     sites = SiteTable.from_columns({"x": [1.0, 5.0], "y": [2.0, 2.0]})
     assert plot_site_map(sites, "x").get_xlabel() == "x (px)"
+
+
+def test_angles_without_order_are_grey_and_counted(sites, artist_by_gid):
+    order = np.where(np.arange(len(sites)) % 3, 1.0, 0.1)
+    variant = sites["variant"]
+    sites.remove("variant")
+    sites.set("order_amplitude", order)
+    known = np.isfinite(sites["angle"]) & (order > 0.5)
+    ax = plot_site_map(sites, "angle")
+    assert len(artist_by_gid(ax, "sites").get_offsets()) == known.sum()
+    assert len(artist_by_gid(ax, "undefined sites").get_offsets()) == (~known).sum()
+    assert ax.child_axes[0].get_ylabel() == f"Angle (°), grey: {(~known).sum()} undefined"
+    ax = plot_site_map(sites, "angle", least_order=None)
+    assert len(artist_by_gid(ax, "sites").get_offsets()) == np.isfinite(sites["angle"]).sum()
+    # Sites with a variant have an angle, as in grains that no distortion tells apart.
+    sites.set("variant", variant)
+    ax = plot_site_map(sites, "angle", least_order=2.0)
+    filled = np.isfinite(sites["angle"]) & (variant >= 0)
+    assert len(artist_by_gid(ax, "sites").get_offsets()) == filled.sum()
+
+
+def test_a_map_without_any_defined_angle_is_all_grey(sites, artist_by_gid):
+    sites.remove("variant")
+    sites.set("order_amplitude", np.zeros(len(sites)))
+    ax = plot_site_map(sites, "angle")
+    assert len(artist_by_gid(ax, "undefined sites").get_offsets()) == len(sites)
+    assert ax.child_axes[0].get_ylabel() == f"Angle (°), grey: {len(sites)} undefined"

@@ -115,6 +115,7 @@ FIGURES = {
         {"one": {"sites": t.stack.sites, "manifold": t.manifold}}
     ),
     "plots.plot_diagnostics": lambda t: plots.plot_diagnostics(t.found.table),
+    "plots.plot_distortion": lambda t: plots.plot_distortion(*t.stack._distortion_to_plot(4)),
     "plots.plot_history": lambda t: plots.plot_history(t.stack.rvae_model.history_),
     "plots.plot_image": lambda t: plots.plot_image(t.film.image, boxes=[(1, 1, 2, 2)]),
     "plots.plot_manifold": lambda t: plots.plot_manifold(*t.manifold),

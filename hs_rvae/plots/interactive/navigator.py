@@ -146,6 +146,7 @@ class SiteNavigator:
         filled: Any = next(c for c in ax.collections if c.get_gid() == "sites")
         self.colors = np.tile([*UNDEFINED_COLOR, 1.0], (len(points), 1))
         shown = np.isfinite(markers.column_values(self.sites, column))
+        shown &= markers.has_direction(self.sites, column)
         if self._color is None:
             self.colors[:] = [*get_colormap("cet_CET_L12")(0.75)[:3], 0.6]
             filled.set_array(None)

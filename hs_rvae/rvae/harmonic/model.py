@@ -338,10 +338,11 @@ class HarmonicModel:
         shift: np.ndarray | None = None,
         window_size: int | None = None,
         step: float = 1.0,
+        order: np.ndarray | float = 1.0,
     ) -> np.ndarray:
         """Sub-images of float32, (n, w, w), from latents (n, k), angles (n,) and shifts (n, 2).
 
-        Without angles a distortion is left out.
+        Without angles a distortion is left out; its strength goes with the order amplitudes (n,).
         """
         one_thread_in_a_pool()
         self._to(device)
@@ -350,7 +351,7 @@ class HarmonicModel:
         if self.distortion is None:
             harmonics = self.grid.turn(harmonics, torch.as_tensor(angle, device=device))
         elif angle is not None:
-            turned = self.distortion.pattern(angle)
+            turned = self.distortion.pattern(angle, order)
             harmonics = harmonics + torch.as_tensor(turned, device=device)
         moved = None if shift is None else torch.as_tensor(shift, device=device)
         size = self.grid.window_size if window_size is None else window_size
