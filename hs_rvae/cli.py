@@ -330,7 +330,13 @@ def _analyse(options: argparse.Namespace) -> None:
 
 
 def _register(stack: Any) -> str:
-    """Give the angles a zero with a meaning if there is one; return its name in words."""
+    """Give the angles a zero with a meaning if there is one; return the verdict and its name."""
+    verdict = stack.rvae_verdict
+    if verdict is not None and not verdict.found:
+        return verdict.sentence.rstrip(".")
+    if verdict is not None and verdict.rotation == "distortion":
+        stack.register_angle("displacement")  # the log has the agreement
+        return f"{verdict.sentence} Angles are directions in the image"
     for reference in ("displacement", "template"):
         if np.isfinite(stack.register_angle(reference)[1]):
             return f"angles registered by {reference}"

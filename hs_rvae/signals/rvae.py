@@ -516,7 +516,7 @@ class RVAEMethods(SiteSignal):
         if verdict.kind == "continuous":
             return step * np.round(sites["angle"] / step)
         centres = self.metadata.get_item(f"{RVAE_NODE}.variant_directions")
-        if centres is None or "variant" not in sites:
+        if np.ndim(centres) != 1 or sites.writers.get("variant") != "assign_variants":
             raise ModelMismatch("derotate(): there are no variants; stack.assign_variants() first.")
         apart = np.asarray(centres, float) - centres[0]
         turns = step * np.round(apart / step)
