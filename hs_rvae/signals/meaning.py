@@ -209,12 +209,22 @@ class MeaningMethods(RVAEMethods):
         check_options(motif_symmetry, origin, least_order)
         written = ("variant", "variant_residual")
         sites.check_free(written, "stack.assign_variants", "assign_variants", overwrite)
-        fold = self._motif_symmetry() if motif_symmetry == "auto" else int(motif_symmetry)
+        known = self._motif_symmetry()
+        fold = known if motif_symmetry == "auto" else int(motif_symmetry)
         defined = self._defined(least_order)
         turns = _divisors(fold)
         if turns and self._model_of_sites().lattice_symmetry_ in turns:
             defined = np.isfinite(sites["angle"])
-        groups, reason = self._groups(n_variants, fold, defined, origin, least_order)
+        if fold % known:
+            groups, reason = (
+                None,
+                (
+                    f"angles of this motif are known up to turns of {360 / known:g} degrees, which "
+                    f"motif_symmetry={known} allows for"
+                ),
+            )
+        else:
+            groups, reason = self._groups(n_variants, fold, defined, origin, least_order)
         variant, residual = np.full(len(sites), -1), np.full(len(sites), np.nan)
         if groups is not None and groups.n_groups:
             std = self._angle_std_within(fold)
@@ -256,7 +266,8 @@ class MeaningMethods(RVAEMethods):
                 "the directions into four"
             )
         # Where two variants meet, the angle may look like that of a third.
-        clear = defined & distorted(sites, max(least_order, _CLEAR_ORDER))
+        least_clear = min(_CLEAR_ORDER, _CLEAR_ORDER / _LEAST_ORDER * least_order)
+        clear = defined & distorted(sites, max(least_order, least_clear))
         if len(_divisors(fold)) or clear.sum() < _FEWEST_CLEAR:
             clear = defined
         whole = self._angle_std_within(fold)
@@ -579,9 +590,7 @@ class MeaningMethods(RVAEMethods):
 
     def _motif_symmetry(self) -> int:
         """Turns of the motif onto itself that its angles cannot tell apart."""
-        if self._turns("distortion") or self._rvae_model is None:
-            return 1
-        return int(self._rvae_model.motif_symmetry_)
+        return 1 if self._turns("distortion") else int(self._applied().get("motif_symmetry", 1))
 
     def _angle_std_within(self, motif_symmetry: int) -> np.ndarray:
         """Standard deviations of the angles, turns of the motif itself not counted."""

@@ -668,6 +668,7 @@ class RVAEMethods(SiteSignal):
                 "rotation": model.rotation_,
                 "translation": model.translation,
                 "lattice_symmetry": model.lattice_symmetry_,
+                "motif_symmetry": model.motif_symmetry_,
                 "verdict": None if model.verdict_ is None else model.verdict_.as_dict(),
                 "n_sites_fit": model.n_sites_fit_,
                 "window_size": model.window_size_,

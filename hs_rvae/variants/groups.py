@@ -95,7 +95,7 @@ class AngleGroups:
             In radians.
         std : array-like, shape (n,), optional
             Uncertainties of the angles, in radians. An angle as uncertain as half the distance to
-            the neighbouring group has no group. If None, all are alike.
+            the neighbouring group, or as 60 degrees, has no group. If None, all are alike.
         least_probability : float
             Minimum probability of the group. Groups that were given take the nearest angles at any
             probability.
@@ -133,7 +133,8 @@ class AngleGroups:
             group, least_probability = np.abs(apart).argmin(axis=1), 0.0
         likely = near[np.arange(len(group)), group]
         probability[defined] = likely
-        certain = std[defined] < _half_gaps(self.centres, self.fold)[group]
+        most = np.minimum(_half_gaps(self.centres, self.fold), _MOST_STD / self.fold)
+        certain = std[defined] < most[group]
         kept = certain & (likely >= least_probability)
         places = np.flatnonzero(defined)[kept]
         variant[places] = group[kept]

@@ -171,8 +171,8 @@ def test_one_direction_is_one_variant():
 
 def test_undistorted_sites_have_no_variant():
     stack, number = given(FOUR)
-    amplitude = np.where(number == 1, 0.3, 1.0)
-    stack.sites.set("order_amplitude", amplitude, writer="rvae")
+    amplitude = np.where(number == 1, 0.35, 1.0)
+    stack.sites.set_many({"order_amplitude": amplitude}, writer="rvae")
     assert stack.assign_variants() == 3
     assert (stack.sites["variant"][number == 1] == -1).all()
     assert stack.assign_variants(least_order=0.2) == 4
@@ -193,7 +193,7 @@ def test_the_table_of_the_variants_has_directions_and_shares(whole):
     assert (table["direction_std"] < table["width"] / 2).all()
     assert (circular(table["direction"], np.radians(FOUR)) < 3).all()
     for k in range(4):
-        angle = stack.sites["angle"][variant == k]
+        angle = stack.sites["angle"][film.interior & (variant == k)]
         mean = np.angle(np.exp(1j * angle).mean())
         assert circular(mean, table["direction"][k]) < 2
     keep = film.interior & (variant >= 0)
@@ -284,7 +284,7 @@ def test_measured_displacements_give_the_zero_and_both_angles_turn_along(caplog)
     stack.sites.set_many(columns, writer="neighbours")
     offset, agreement = stack.register_angle("displacement")
     assert (offset, agreement) == (0.0, pytest.approx(1.0))
-    stack.sites.set("angle_pixels", pixels, "rad", writer="rvae")
+    stack.sites.set_many({"angle_pixels": pixels}, {"angle_pixels": "rad"}, writer="rvae")
     # The displacements gave the other angles their zero, and so cannot confirm it.
     offset, agreement = stack.register_angle("displacement")
     assert (offset, agreement) == (0.0, pytest.approx(np.cos(np.radians(20)), abs=1e-6))
@@ -322,7 +322,7 @@ def test_variants_are_turned_onto_variant_0_by_turns_of_the_lattice(whole):
     line = np.arange(32) - 15.5
     inside = np.hypot(line, line[:, None]) < 14
     common = turned.data[keep][:, inside].mean(0)
-    for k in range(4):
+    for k in np.flatnonzero(np.bincount(variant[keep], minlength=4) > 20):
         own = turned.data[keep & (variant == k)][:, inside].mean(0)
         before = stack.data[keep & (variant == k)][:, inside].mean(0)
         assert np.corrcoef(own, common)[0, 1] > 0.98
