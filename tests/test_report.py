@@ -19,6 +19,7 @@ import pytest
 
 from hs_rvae import RVAE, SubImageStack
 from hs_rvae import stack as join
+from hs_rvae.verdict import Verdict
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome", "msedge")
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -192,17 +193,36 @@ def test_what_needs_care_and_what_is_missing_is_said(fitted, tmp_path):
     assert "Angle" in [title for title, _ in Page(path).images]
 
 
-def test_angles_that_miss_the_displacements_are_a_caution(fitted):
+@pytest.mark.parametrize("kind", ["variants", "continuous", "one direction", "nothing"])
+def test_the_verdict_and_its_notes_are_stated(fitted, kind):
     from hs_rvae.report.text import outcome
 
     stack = fitted.deepcopy()
-    turning = np.linspace(-np.pi, np.pi, len(stack.sites))
-    stack.sites.set_many({"displacement_x": np.cos(turning), "displacement_y": np.sin(turning)})
-    said = "stack.rvae(subtract_average=True) takes it away"
-    stack.sites["angle"] = turning
-    assert not any(said in caution for caution in outcome(stack, None)[1])
-    stack.sites["angle"] = np.full(len(turning), 0.2)
-    assert any(said in caution for caution in outcome(stack, None)[1])
+    verdict = Verdict(kind, "distortion", notes=("140 sites are few.",))
+    stack.metadata.set_item("Sub_images.rvae.verdict", verdict.as_dict())
+    stack.assign_variants()
+    found, cautions = outcome(stack, None)
+    assert verdict.sentence in found and "140 sites are few." in cautions
+    assert "Angles are directions of the distortion in the image." in found
+    # A direction in the image has a zero, whatever displacements were measured.
+    assert not any("arbitrary" in line or "registered" in line for line in found + cautions)
+    none = [line for line in cautions if line.startswith("No variants")]
+    assert bool(none) == (kind in ("continuous", "nothing"))
+    assert any("wells" in line for line in found) == (kind in ("variants", "one direction"))
+
+
+def test_the_zero_of_a_turning_motif_is_a_caution(fitted):
+    from hs_rvae.report.text import outcome
+
+    stack = fitted.deepcopy()
+    verdict = Verdict("turning motif", "motif", ("angle",))
+    stack.metadata.set_item("Sub_images.rvae.verdict", verdict.as_dict())
+    found, cautions = outcome(stack, None)
+    assert verdict.sentence in found and any("is arbitrary" in line for line in cautions)
+    stack.register_angle(0.5)
+    found, cautions = outcome(stack, None)
+    assert any("were subtracted" in line for line in found)
+    assert not any("is arbitrary" in line for line in cautions)
 
 
 @pytest.mark.parametrize("method", ["plot_site_map", "rvae_diagnostics", "get_rvae_residual"])
@@ -415,8 +435,9 @@ def test_analyse_applies_the_model_that_it_wrote(image_file, tmp_path):
     from hs_rvae.cli import main
 
     folder = tmp_path / "out"
-    assert main(["analyse", str(image_file), "--subtract-average", "-o", str(folder)]) == 0
-    assert "--subtract-average" in unescape((folder / "my film.html").read_text(encoding="utf-8"))
+    assert main(["analyse", str(image_file), "--rotation", "distortion", "-o", str(folder)]) == 0
+    page = unescape((folder / "my film.html").read_text(encoding="utf-8"))
+    assert "--rotation distortion" in page
     angle = hs.load(folder / "my film.zspy").sites["angle"]
     again = ["--model", str(folder / "my film.safetensors")]
     assert main(["analyse", str(image_file), *again, "-o", str(tmp_path / "again")]) == 0

@@ -474,7 +474,7 @@ def test_files_of_something_else_are_refused(crystal, image, xy, tmp_path):
     (tmp_path / "text.hdf5").write_text("x,y\n1,2\n")
     image.save(tmp_path / "image.hspy")
     for name in ("text.hdf5", "image.hspy"):
-        with pytest.raises(ValueError, match=f"{name}' is no file of an Atomap lattice.*save"):
+        with pytest.raises(ValueError, match=f"{name}' is not a file of an Atomap lattice.*save"):
             SubImageStack.from_atom_lattice(tmp_path / name, image, "B")
     with pytest.raises(FileNotFoundError, match="lattice='.*none.hdf5': there is no such file"):
         SubImageStack.from_atom_lattice(tmp_path / "none.hdf5", image, "B")
