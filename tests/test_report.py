@@ -117,7 +117,8 @@ def test_figures_of_merit_are_those_of_the_stack(fitted, page):
 
 def test_result_and_diagnostics_are_said_in_words(fitted, page):
     items = Page(page).text["li"]
-    assert "The angles lie in 4 wells" in items and "registered" in items
+    assert "The angles lie in 4 wells" in items and fitted.rvae_verdict.sentence in items
+    assert "Angles are directions of the distortion in the image." in items
     for line in fitted.deepcopy().rvae_diagnostics(n_shuffles=10, random_state=0).summary:
         assert line in items
 

@@ -192,10 +192,15 @@ def test_a_loaded_stack_remembers_its_calls(stack):
 
 
 def test_sub_images_that_were_turned_back(stack):
-    stack.rvae(1, random_state=0, **QUICK)
+    stack.rvae(1, rotation="motif", random_state=0, **QUICK)
     turned = stack.derotate()
     turned.decomposition("PCA", 2, random_state=0)
     assert calls_in(check_repeats(turned)) == ["rvae", "derotate", "decomposition"]
+    stack.rvae(1, rotation="distortion", random_state=0, **QUICK)
+    assert stack.rvae_verdict.kind == "variants" and stack.assign_variants(4, origin=0.8) == 4
+    turned = stack.derotate(fill_value=None)
+    assert "lattice_turn" in turned.sites
+    assert calls_in(check_repeats(turned)) == ["rvae", "assign_variants", "derotate"]
 
 
 def test_a_frame_of_a_series():

@@ -158,15 +158,17 @@ def test_all_columns_of_a_whole_analysis_are_in_the_register():
     units = {name: columns.unit(name) for name in shifts}
     assert shifts and "angle_pixels" not in stack.sites
     stack.sites.set_many(shifts, units, writer="rvae")
-    stack.sites.set_many({"angle_pixels": stack.sites["angle"]}, writer="rvae")
+    pixels = {"angle_pixels": stack.sites["angle"]}
+    stack.sites.set_many(pixels, {"angle_pixels": columns.unit("angle_pixels")}, writer="rvae")
     stack.assign_variants(4)
-    stack = stack.derotate()
     stack.decomposition("PCA", 2)
     stack.embedding("isomap", n_neighbors=10)
     stack.cluster_analysis("rvae", n_clusters=2)
     stack.rvae_diagnostics(n_shuffles=10)
+    stack = stack.derotate()
     stack = hs_rvae.stack([stack, stack])
     sites = stack.sites
+    assert "lattice_turn" in sites
     for name in sites.columns:
         row = columns.find(name)
         assert row is not None, name
