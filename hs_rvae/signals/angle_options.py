@@ -48,7 +48,7 @@ def check_options(motif_symmetry: Any, origin: Any, least_order: Any) -> None:
 
 
 def _check_direction(name: str, value: Any) -> None:
-    """Refuse what is no direction in radians, such as one in degrees."""
+    """Refuse anything but a direction in radians, such as one in degrees."""
     if not finite_number(value, -2 * np.pi, 2 * np.pi):
         raise ValueError(
             f"{name}={value!r}: give a direction in radians, at most once around (-2 pi to 2 pi); "

@@ -310,7 +310,7 @@ class MeaningMethods(RVAEMethods):
         Index ``variant``; columns ``direction`` and ``direction_std`` (mean direction and its
         standard error, rad; known far better than the angle of one site), ``width`` (scatter of
         the sites' angles, rad), ``share`` (of the sites with a variant) and ``n_sites``.
-        Labels of your own, and angles without a model, are measured by themselves.
+        Labels of your own, and angles without a model, are measured alone.
 
         Raises
         ------
@@ -339,6 +339,7 @@ class MeaningMethods(RVAEMethods):
     def _directions_of(self, variant: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Directions of the variants, their standard errors, and their widths (rad)."""
         sites, node = self.sites, self.metadata.get_item(RVAE_NODE)
+        noted: list[Any]
         noted = [None if node is None else node.get_item(k) for k in _VARIANT_PARTS.values()]
         own = sites.writers["variant"] != "assign_variants"
         several = "image" in sites and len(np.unique(sites["image"])) > 1
