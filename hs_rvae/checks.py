@@ -19,6 +19,20 @@ def is_whole_number(value: object, minimum: int = 1) -> bool:
     return bool(value >= minimum)
 
 
+def finite_number(value: object, minimum: float = -np.inf, maximum: float = np.inf) -> bool:
+    """
+    Return True for a real number within limits; booleans, NaN and infinity do not count.
+
+    Examples
+    --------
+    >>> finite_number(0.5), finite_number(np.float32(2), maximum=1), finite_number("0.5")
+    (True, False, False)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    return bool(np.isfinite(value) and minimum <= value <= maximum)
+
+
 def whole_number(value: object, name: str, minimum: int = 1, alternative: str = "") -> int:
     """
     Refuse anything but a whole number.

@@ -102,7 +102,9 @@ class Verdict:
     def __str__(self) -> str:
         about = f" ({', '.join(self.order_parameters)})" if self.order_parameters else ""
         lines = [self.sentence + about]
-        for name, value in self.evidence.items():
+        order = {name: place for place, name in enumerate(EVIDENCE)}  # files keep none
+        for name in sorted(self.evidence, key=lambda name: order.get(name, len(order))):
+            value = self.evidence[name]
             limit = f" (threshold {self.thresholds[name]:g})" if name in self.thresholds else ""
             lines.append(f"  {EVIDENCE.get(name, name)}: {value:.3g}{limit}")
         return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
@@ -121,5 +123,10 @@ class Verdict:
         """Rebuild the verdict that :meth:`as_dict` describes."""
         parts = dict(parts)
         for name in ("order_parameters", "notes"):
-            parts[name] = tuple(parts.get(name, ()))
+            parts[name] = tuple(str(text) for text in parts.get(name, ()))
+        for name in ("evidence", "thresholds"):
+            parts[name] = {k: float(v) for k, v in parts.get(name, {}).items()}
+        for name, kind in (("tested", bool), ("multiple", int)):
+            if name in parts:  # a file brings back numbers of NumPy
+                parts[name] = kind(parts[name])
         return cls(**parts)

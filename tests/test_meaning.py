@@ -40,9 +40,11 @@ def fit(make_film, seed, **settings):
 
 
 def check_no_variant(film):
-    film.stack.assign_variants("auto")
-    variant = film.stack.sites["variant"]
-    assert (variant == -1).mean() >= 0.95 or len(np.unique(variant)) == 1
+    stack = film.stack
+    assert stack.rvae_verdict.kind == "nothing"
+    for n_variants in ("auto", 4):
+        assert stack.assign_variants(n_variants) == 0
+        assert (stack.sites["variant"] == -1).all() and not stack.sites["order_amplitude"].any()
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -57,7 +59,8 @@ def test_a_crystal_without_displacement_has_no_variants(make_film, seed, tilt):
     check_no_variant(fit(make_film, seed, shift=0.0, tilt=tilt, nonpolar=0.0))
 
 
-@pytest.mark.parametrize("seed", seeds(3))
+# Films in which each variant has domains; a domain narrower than its wall has another direction.
+@pytest.mark.parametrize("seed", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 5))])
 def test_the_non_polar_part_is_undefined_and_the_polar_part_is_not(make_film, seed):
     film = fit(make_film, seed, nonpolar=0.25)
     assert film.stack.assign_variants("auto") == 4
@@ -81,15 +84,18 @@ def test_three_variants_of_a_hexagonal_film_are_counted_as_three(seed):
 
 
 @pytest.mark.parametrize("seed", seeds(3))
-def test_registered_angles_are_directions_of_displacement(make_film, seed):
-    film = fit(make_film, seed)
+def test_angles_are_directions_of_displacement(make_film, seed):
+    # An error of 0.1 px of the positions would turn each displacement of 1.8 px by 3 degrees.
+    film = fit(make_film, seed, position_noise=0.0)
+    before = film.stack.sites["angle"]
     a, b = (t[["x", "y"]].to_numpy() for t in (film.truth.a_sites, film.truth.b_sites))
     sites = film.stack.sites
     vectors = displacement(b, a)[sites["site_index"]]  # of the true positions
     names = ["displacement_x", "displacement_y"]
     sites.set_many(dict(zip(names, vectors.T, strict=True)), units=dict.fromkeys(names, "px"))
-    _, resultant = film.stack.register_angle("displacement")
-    assert resultant > 0.95
+    offset, resultant = film.stack.register_angle("displacement")
+    assert offset == 0 and resultant > 0.95
+    np.testing.assert_array_equal(sites["angle"], before)
     difference = np.exp(1j * (sites["angle"] - np.arctan2(vectors[:, 1], vectors[:, 0])))
     difference = difference[film.interior]
     print(resultant, np.degrees(np.angle(difference.mean())))

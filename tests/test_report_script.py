@@ -81,7 +81,7 @@ def test_the_page_of_a_whole_analysis_repeats_it_in_another_process(folder):
     image = hs.load("film.hspy")
     lattice = hs_rvae.find_sublattices(image)
     stack = SubImageStack.from_atom_lattice(lattice, image, "B", window_size=32)
-    stack.rvae(1, subtract_average=True, random_state=np.int64(3), **QUICK)
+    stack.rvae(1, rotation="distortion", random_state=np.int64(3), **QUICK)
     stack.register_angle("displacement")
     stack.assign_variants(n_variants=4)
     stack.decomposition("PCA", 3, random_state=0)
@@ -95,6 +95,8 @@ def test_the_page_of_a_whole_analysis_repeats_it_in_another_process(folder):
     ran = subprocess.run([sys.executable, "again.py"], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     same_tables(stack.sites, hs.load("again.zspy").sites)
+    assert 'rotation="distortion"' in script.replace("'", '"')
+    assert hs.load("again.zspy").rvae_verdict == stack.rvae_verdict
     assert "bit for bit" in page and "are not repeated" not in page
 
 
@@ -110,6 +112,14 @@ def test_all_options_of_a_fit_are_repeated(stack):
     for option in ("shift_prior=0.3", "n_factors=4", "batch_size=32", "learning_rate=0.001",
                    "q_max=0.15", "np.isin(np.arange("):  # fmt: skip
         assert option in script.text
+
+
+@pytest.mark.parametrize("rotation", ["auto", "distortion", "motif", False])
+def test_what_turns_is_repeated(stack, rotation):
+    stack.rvae(1, rotation=rotation, random_state=0, **QUICK)
+    script = check_repeats(stack)
+    given = re.search(r"rotation=([^,)]*)", script.text)
+    assert (given[1] if given else repr("auto")) == repr(rotation)  # a default goes unsaid
 
 
 def test_a_model_without_angles_and_the_network_of_the_paper(stack, film):
@@ -184,10 +194,15 @@ def test_a_loaded_stack_remembers_its_calls(stack):
 
 
 def test_sub_images_that_were_turned_back(stack):
-    stack.rvae(1, random_state=0, **QUICK)
+    stack.rvae(1, rotation="motif", random_state=0, **QUICK)
     turned = stack.derotate()
     turned.decomposition("PCA", 2, random_state=0)
     assert calls_in(check_repeats(turned)) == ["rvae", "derotate", "decomposition"]
+    stack.rvae(1, rotation="distortion", random_state=0, **QUICK)
+    assert stack.rvae_verdict.kind == "variants" and stack.assign_variants(4, origin=0.8) == 4
+    turned = stack.derotate(fill_value=None)
+    assert "lattice_turn" in turned.sites
+    assert calls_in(check_repeats(turned)) == ["rvae", "assign_variants", "derotate"]
 
 
 def test_a_frame_of_a_series():

@@ -93,7 +93,8 @@ def test_posterior_agrees_with_the_columns(film):
     assert posterior.axes_manager.navigation_axes[0].name == "site"
     np.testing.assert_allclose(posterior.data.sum(1), 1, atol=1e-5)
     mean = np.angle(posterior.data @ np.exp(1j * axis.axis))
-    sharp = (stack.sites["angle_weight"] > 0.999) & (stack.sites["angle_std"] < 0.05)
+    # Uncertain by the disorder of the columns, about 0.08 rad.
+    sharp = (stack.sites["angle_weight"] > 0.999) & (stack.sites["angle_std"] < 0.12)
     assert sharp.mean() > 0.9
     difference = wrap(mean - stack.sites["angle"])[sharp]
     assert np.abs(difference).max() < 0.01

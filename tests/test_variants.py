@@ -13,6 +13,7 @@ from hs_rvae.variants import (
     find_groups,
     folded_std,
     groups_in_walls,
+    measured_groups,
     nearest_wells,
     wrap,
 )
@@ -375,3 +376,12 @@ def test_walls_lie_within_one_image_and_sites_without_place_do_not_count():
     unknown[::7] = np.nan
     assert groups_in_walls(unknown, number, centres) == [1]
     assert groups_in_walls(xy, number, centres, strata=number) == []
+
+
+def test_labelled_angles_are_measured_across_the_cut():
+    angle = np.array([np.pi - 0.1, -np.pi + 0.1, 1.0, np.nan])
+    centres, precision, widths = measured_groups(angle, np.array([0, 0, 2, 2]))
+    assert abs(centres[0]) == pytest.approx(np.pi) and centres[2] == pytest.approx(1.0)
+    assert np.isnan(centres[1]) and widths[0] == pytest.approx(0.1)
+    assert precision[0] == pytest.approx(0.1 / np.sqrt(2))
+    assert not len(measured_groups(angle, np.full(4, -1))[0])

@@ -16,9 +16,9 @@ import pandas as pd
 
 from hs_rvae import plots
 from hs_rvae import variants as _variants
-from hs_rvae.checks import is_whole_number
 from hs_rvae.options import as_seed, named_options
 from hs_rvae.signals import cutting as _cutting
+from hs_rvae.signals.angle_options import check_n_variants
 from hs_rvae.signals.meaning import distorted
 from hs_rvae.signals.sub_image_stack import SubImageStack
 from hs_rvae.sites import columns as _columns
@@ -184,8 +184,7 @@ def compare_rvae(
     number = isinstance(held_out, float | np.floating)
     if not number or not 0 < held_out < 1:
         raise ValueError(f"held_out={held_out!r}: give a share between 0 and 1, such as 0.15.")
-    if n_variants != "auto" and not is_whole_number(n_variants):
-        raise ValueError(f"n_variants={n_variants!r}: give a whole number or 'auto'.")
+    check_n_variants(n_variants)
     if not isinstance(random_state, np.random.Generator):
         random_state = as_seed(random_state)
     rng = np.random.default_rng(random_state)

@@ -15,10 +15,10 @@ from hyperspy.signals import Signal1D
 
 from hs_rvae import diagnostics as _diagnostics
 from hs_rvae import variants as _variants
-from hs_rvae.checks import is_whole_number
 from hs_rvae.diagnostics import quantities as _quantities
 from hs_rvae.exceptions import TooFewSites
 from hs_rvae.files import check_place
+from hs_rvae.signals.angle_options import check_n_variants, check_options, check_reference
 from hs_rvae.signals.origins import RVAE_NODE
 from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.rvae import RVAEMethods
@@ -102,11 +102,7 @@ class MeaningMethods(RVAEMethods):
         >>> stack.register_angle(np.pi / 4)  # the commonest variant points to the lower right
         ... # doctest: +SKIP
         """
-        if isinstance(reference, str) and reference not in ("displacement", "template"):
-            raise ValueError(
-                f"reference={reference!r}: give 'displacement', 'template' or a direction in "
-                "radians."
-            )
+        check_reference(reference, least_resultant)
         sites = self._sites_with("angle", "stack.rvae()")
         sites.check_free(["angle"], "stack.register_angle", "rvae", overwrite)
         defined, absolute = self._defined(), self._turns("distortion")
@@ -210,23 +206,26 @@ class MeaningMethods(RVAEMethods):
         >>> stack.plot_site_map("variant")  # doctest: +SKIP
         """
         sites = self._sites_with("angle", "stack.rvae()")
-        if n_variants != "auto" and not _is_count(n_variants):
-            raise ValueError(f"n_variants={n_variants!r}: give a whole number or 'auto'.")
-        if motif_symmetry != "auto" and not _is_count(motif_symmetry):
-            raise ValueError(
-                f"motif_symmetry={motif_symmetry!r}: give a whole number, 1 if none, or 'auto'."
-            )
-        for name, value in (("origin", origin), ("least_order", least_order)):
-            if value is not None and not np.isfinite(value):
-                raise ValueError(f"{name}={value!r}: give a finite number.")
+        check_n_variants(n_variants)
+        check_options(motif_symmetry, origin, least_order)
         written = ("variant", "variant_residual")
         sites.check_free(written, "stack.assign_variants", "assign_variants", overwrite)
-        fold = self._motif_symmetry() if motif_symmetry == "auto" else int(motif_symmetry)
+        known = self._motif_symmetry()
+        fold = known if motif_symmetry == "auto" else int(motif_symmetry)
         defined = self._defined(least_order)
         turns = _divisors(fold)
         if turns and self._model_of_sites().lattice_symmetry_ in turns:
             defined = np.isfinite(sites["angle"])
-        groups, reason = self._groups(n_variants, fold, defined, origin, least_order)
+        if fold % known:
+            groups, reason = (
+                None,
+                (
+                    f"angles of this motif are known up to turns of {360 / known:g} degrees, which "
+                    f"motif_symmetry={known} allows for"
+                ),
+            )
+        else:
+            groups, reason = self._groups(n_variants, fold, defined, origin, least_order)
         variant, residual = np.full(len(sites), -1), np.full(len(sites), np.nan)
         if groups is not None and groups.n_groups:
             std = self._angle_std_within(fold)
@@ -268,7 +267,8 @@ class MeaningMethods(RVAEMethods):
                 "the directions into four"
             )
         # Where two variants meet, the angle may look like that of a third.
-        clear = defined & distorted(sites, max(least_order, _CLEAR_ORDER))
+        least_clear = min(_CLEAR_ORDER, _CLEAR_ORDER / _LEAST_ORDER * least_order)
+        clear = defined & distorted(sites, max(least_order, least_clear))
         if len(_divisors(fold)) or clear.sum() < _FEWEST_CLEAR:
             clear = defined
         whole = self._angle_std_within(fold)
@@ -311,24 +311,49 @@ class MeaningMethods(RVAEMethods):
         Index ``variant``; columns ``direction`` and ``direction_std`` (mean direction and its
         standard error, rad; known far better than the angle of one site), ``width`` (scatter of
         the sites' angles, rad), ``share`` (of the sites with a variant) and ``n_sites``.
+        Labels of your own, and angles without a model, are measured alone.
 
         Raises
         ------
         ValueError
-            If :meth:`assign_variants` has not been called.
+            If :meth:`assign_variants` has not been called, or in different ways for the stacks
+            that were joined to this one.
         """
-        node = self.metadata.get_item(RVAE_NODE)
-        if node is None or node.get_item("variant_directions") is None or self.sites is None:
+        sites = self.sites
+        if sites is None or "variant" not in sites:
             raise ValueError("There are no variants; stack.assign_variants() finds them.")
-        keys = {"direction": "centres", "direction_std": "precision", "width": "widths"}
+        variant = np.asarray(sites["variant"], int)
+        direction, precision, width = self._directions_of(variant)
+        n_sites = np.bincount(variant[variant >= 0], minlength=len(direction))
         table = pd.DataFrame(
-            {k: np.asarray(node.get_item(_VARIANT_PARTS[part]), float) for k, part in keys.items()}
+            {
+                "direction": direction,
+                "direction_std": precision,
+                "width": width,
+                "share": n_sites / max(n_sites.sum(), 1),
+                "n_sites": n_sites,
+            }
         )
-        variant = np.asarray(self.sites["variant"], int)
-        table["n_sites"] = np.bincount(variant[variant >= 0], minlength=len(table))[: len(table)]
-        table["share"] = table["n_sites"] / max(table["n_sites"].sum(), 1)
         table.index.name = "variant"
-        return table[["direction", "direction_std", "width", "share", "n_sites"]]
+        return table
+
+    def _directions_of(self, variant: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Directions of the variants, their standard errors, and their widths (rad)."""
+        sites, node = self.sites, self.metadata.get_item(RVAE_NODE)
+        noted: list[Any]
+        noted = [None if node is None else node.get_item(k) for k in _VARIANT_PARTS.values()]
+        own = sites.writers["variant"] != "assign_variants"
+        several = "image" in sites and len(np.unique(sites["image"])) > 1
+        if not own and all(np.ndim(part) == 1 for part in noted):
+            directions, precision, widths = (np.asarray(part, float) for part in noted)
+            return directions, precision, widths
+        if not own and (several or noted[0] is not None):
+            raise ValueError(
+                "The stacks joined here had their variants assigned in different ways: "
+                "stack.assign_variants() assigns them alike."
+            )
+        angle = self._sites_with("angle", "stack.rvae()")["angle"]
+        return _variants.measured_groups(angle, variant)
 
     def get_angle_posterior(self, n_angles: int = 360) -> Signal1D:
         """Whole posterior of the angle of every site, as a signal.
@@ -574,9 +599,7 @@ class MeaningMethods(RVAEMethods):
 
     def _motif_symmetry(self) -> int:
         """Turns of the motif onto itself that its angles cannot tell apart."""
-        if self._turns("distortion") or self._rvae_model is None:
-            return 1
-        return int(self._rvae_model.motif_symmetry_)
+        return 1 if self._turns("distortion") else int(self._applied().get("motif_symmetry", 1))
 
     def _angle_std_within(self, motif_symmetry: int) -> np.ndarray:
         """Standard deviations of the angles, turns of the motif itself not counted."""
@@ -674,10 +697,6 @@ def _displacement_in_motif(motif: np.ndarray) -> tuple[np.ndarray | None, str | 
             f"{len(shell)} columns around it ({np.hypot(*mean):.2f} px); a larger window may"
         )
     return mean, None
-
-
-def _is_count(value: Any) -> bool:
-    return is_whole_number(value)
 
 
 def _divisors(n: int) -> list[int]:

@@ -568,7 +568,7 @@ class RVAEMethods(SiteSignal):
         if verdict.kind == "continuous":
             return step * np.round(sites["angle"] / step)
         centres = self.metadata.get_item(f"{RVAE_NODE}.variant_directions")
-        if centres is None or "variant" not in sites:
+        if np.ndim(centres) != 1 or sites.writers.get("variant") != "assign_variants":
             raise ModelMismatch("derotate(): there are no variants; stack.assign_variants() first.")
         apart = np.asarray(centres, float) - centres[0]
         turns = step * np.round(apart / step)
@@ -720,6 +720,7 @@ class RVAEMethods(SiteSignal):
                 "rotation": model.rotation_,
                 "translation": model.translation,
                 "lattice_symmetry": model.lattice_symmetry_,
+                "motif_symmetry": model.motif_symmetry_,
                 "verdict": None if model.verdict_ is None else model.verdict_.as_dict(),
                 "n_sites_fit": model.n_sites_fit_,
                 "window_size": model.window_size_,

@@ -6,19 +6,22 @@ from .directions import (
     agreement,
     common_offset,
     folded_std,
+    measured_groups,
     nearest_wells,
     wrap,
 )
-from .groups import AngleGroups, find_groups
+from .groups import MOST_GIVEN, AngleGroups, find_groups
 from .walls import groups_in_walls
 
 __all__ = [
+    "MOST_GIVEN",
     "AngleGroups",
     "agreement",
     "common_offset",
     "find_groups",
     "folded_std",
     "groups_in_walls",
+    "measured_groups",
     "nearest_wells",
     "wrap",
 ]

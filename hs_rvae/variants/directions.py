@@ -101,6 +101,38 @@ def folded_std(modes: np.ndarray, weights: np.ndarray, widths: np.ndarray, fold:
     return np.sqrt((weights * (apart**2 + widths**2)).sum(axis=1))
 
 
+def measured_groups(
+    angle: np.ndarray, variant: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean direction of labelled angles, its standard error, and their scatter.
+
+    Parameters
+    ----------
+    angle : numpy.ndarray, shape (n,)
+        In radians; NaN = unknown.
+    variant : numpy.ndarray of int, shape (n,)
+        Labels from 0 on, -1 = none.
+
+    Returns
+    -------
+    centres, precision, widths : numpy.ndarray, shape (n_groups,)
+        In radians; NaN for labels without angles.
+
+    Examples
+    --------
+    >>> [x.round(2) for x in measured_groups(np.array([0.1, 0.3, 2.0]), np.array([0, 0, 1]))]
+    [array([0.2, 2. ]), array([0.07, 0.  ]), array([0.1, 0. ])]
+    """
+    measured = np.full((3, int(np.max(variant, initial=-1)) + 1), np.nan)
+    for k in range(measured.shape[1]):
+        own = angle[(variant == k) & np.isfinite(angle)]
+        if len(own):
+            centre = common_offset(own, np.zeros(len(own)))[0]
+            width = float(np.sqrt(np.mean(wrap(own - centre) ** 2)))
+            measured[:, k] = centre, width / np.sqrt(len(own)), width
+    return measured[0], measured[1], measured[2]
+
+
 def nearest_wells(
     angle: np.ndarray, n_variants: int, origin: float | None = None
 ) -> tuple[np.ndarray, np.ndarray, float]:

@@ -9,6 +9,8 @@ import dataclasses
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hs_rvae.checks import is_whole_number
+
 from .directions import wrap
 from .mixture import (
     BIN,
@@ -23,6 +25,8 @@ from .mixture import (
     log_likelihood,
 )
 
+#: Maximum number of equally spaced groups, and of turns that leave an angle open: 10 degrees apart.
+MOST_GIVEN = 36
 _FIRST = -np.pi / 8  # numbers begin here: no well along an axis or a diagonal is near
 _MOST_STD = np.pi / 3  # an angle less certain than that says nothing about groups
 _GROUP_WIDTH = np.deg2rad(32.0)  # a wider peak is background: a direction that turns
@@ -93,7 +97,7 @@ class AngleGroups:
             In radians.
         std : array-like, shape (n,), optional
             Uncertainties of the angles, in radians. An angle as uncertain as half the distance to
-            the neighbouring group has no group. If None, all are alike.
+            the neighbouring group, or as 60 degrees, has no group. If None, all are alike.
         least_probability : float
             Minimum probability of the group. Groups that were given take the nearest angles at any
             probability.
@@ -131,7 +135,8 @@ class AngleGroups:
             group, least_probability = np.abs(apart).argmin(axis=1), 0.0
         likely = near[np.arange(len(group)), group]
         probability[defined] = likely
-        certain = std[defined] < _half_gaps(self.centres, self.fold)[group]
+        most = np.minimum(_half_gaps(self.centres, self.fold), _MOST_STD / self.fold)
+        certain = std[defined] < most[group]
         kept = certain & (likely >= least_probability)
         places = np.flatnonzero(defined)[kept]
         variant[places] = group[kept]
@@ -261,9 +266,9 @@ def _check_options(fold: int, n_groups: int | str, most_groups: int, least_share
     if n_groups != "auto":
         numbers["n_groups"] = n_groups  # type: ignore[assignment]
     for name, value in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        if not is_whole_number(value) or value > MOST_GIVEN:
             also = " or 'auto'" if name == "n_groups" else ""
-            raise ValueError(f"{name}={value!r}: give a whole number from 1 on{also}.")
+            raise ValueError(f"{name}={value!r}: give a whole number from 1 to {MOST_GIVEN}{also}.")
     if not 0 <= least_share < 1:
         raise ValueError(f"least_share={least_share!r}: give a number from 0 to 1.")
 

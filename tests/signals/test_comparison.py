@@ -35,7 +35,9 @@ def test_settings_agree_on_what_the_crystal_is(comparison):
         assert list(matrix.index) == list(matrix.columns) == ["still", "moved", "small"]
         np.testing.assert_allclose(np.diag(matrix), 1)
         np.testing.assert_allclose(matrix, matrix.T, atol=1e-6)
-    assert comparison.angle_agreement.loc["still", "moved"] > 0.98
+    # Angles of the distortion keep the disorder of their columns (10 degrees between both models);
+    # with shifts the whole motif turns, and angles are drawn to wells.
+    assert comparison.angle_agreement.loc["still", "moved"] > 0.97
     assert comparison.variant_agreement.to_numpy().min() > 0.9
 
 
@@ -141,10 +143,11 @@ def test_the_convolutional_model_shares_the_verbs_of_a_stack(tmp_path, film):
     before = small.sites["angle"]
     small.apply_rvae(path)
     np.testing.assert_allclose(small.sites["angle"], before, atol=1e-5)
-    # One epoch has learned no distortion, so no site has a variant and no angle a meaning.
-    small.assign_variants(4)
-    assert (small.sites["variant"] == -1).all()
-    assert np.isnan(small.register_angle(0.3)[1])  # no site has a defined angle
+    # Angles of 60 sites and one epoch: nothing tests them, and they are all alike.
+    verdict = small.rvae_verdict
+    assert verdict.rotation == "motif" and not verdict.tested and verdict.notes
+    assert "no other cells were available" in verdict.sentence
+    assert small.assign_variants() <= 1
     modelled, residual = small.get_rvae_model().data, small.get_rvae_residual().data
     assert modelled.shape == residual.shape == small.data.shape
     small.plot_rvae_manifold((2, 2))

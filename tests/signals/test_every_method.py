@@ -118,6 +118,16 @@ def _images(stack, result):
     assert np.isfinite(np.asarray(result.data)).all()
 
 
+def _turned(stack, result):
+    """A check: sub-images of sites with a variant are turned, others are NaN."""
+    assert result.data.shape == stack.data.shape
+    data = np.asarray(result.data).reshape(-1, WINDOW, WINDOW)
+    seen = np.isfinite(data).all((1, 2))
+    np.testing.assert_array_equal(seen, stack.sites["variant"] >= 0)
+    np.testing.assert_array_equal(seen, np.isfinite(result.sites["lattice_turn"]))
+    assert np.isnan(data[~seen]).all()
+
+
 def _drawn(stack, result):
     """A check: something was drawn."""
     axes = [ax for number in plt.get_fignums() for ax in plt.figure(number).axes]
@@ -132,6 +142,16 @@ def _written(name):
         assert path.is_dir() or path.stat().st_size > 1000
 
     return check
+
+
+def _stated(stack, verdict):
+    assert (verdict is None) == ("angle" not in stack.sites)
+    assert verdict is None or (verdict.rotation == "distortion" and verdict.sentence)
+
+
+def _four_variants(stack, table):
+    assert len(table) == 4 and np.isfinite(table).to_numpy().all()
+    assert table["n_sites"].sum() == (stack.sites["variant"] >= 0).sum()
 
 
 def _cut_anew(stack, result):
@@ -196,7 +216,7 @@ USES = {
     "crop": (lambda s: s.crop(0, 0, 1), lambda s, result: _sites(1)(s, s)),
     "data": (lambda s: s.data, _data),
     "decomposition": (lambda s: s.decomposition("NMF", output_dimension=2), _finite("nmf_0")),
-    "derotate": (lambda s: s.derotate(), _images),
+    "derotate": (lambda s: s.derotate(), _turned),
     "embedding": (lambda s: s.embedding("tsne", random_state=0), _finite("tsne_0", "tsne_1")),
     "estimate_number_of_clusters": (
         lambda s: s.estimate_number_of_clusters("rvae", max_clusters=3, random_state=0),
@@ -256,6 +276,10 @@ USES = {
         lambda s: s.rvae_diagnostics(n_shuffles=10),
         lambda s, frame: None,
     ),
+    "rvae_verdict": (
+        lambda s: s.rvae_verdict,
+        _stated,
+    ),
     "rvae_model": (
         lambda s: s.rvae_model,
         lambda s, model: model.transform(s.data.reshape(-1, WINDOW, WINDOW)[:1]),
@@ -268,6 +292,7 @@ USES = {
     "select_sites": (lambda s: s.select_sites([0]), _sites(1)),
     "sites": (lambda s: s.sites, lambda s, sites: None),
     "split": (lambda s: s.split("site", number_of_parts=1), lambda s, parts: None),
+    "variants": (lambda s: s.variants, _four_variants),
 }
 
 ONE = ("one site", "one site without axis")
@@ -334,6 +359,7 @@ REFUSED = {
     },
     "select_sites": {ONE[1]: (ValueError, "no navigation axis")},
     "split": {ONE[1]: (ValueError, "no DataAxis named site")},
+    "variants": {"without model": (ValueError, r"stack\.assign_variants\(\)")},
 }
 
 

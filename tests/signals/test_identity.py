@@ -111,13 +111,19 @@ def test_an_interrupted_application_changes_nothing(fitted, other, monkeypatch):
     assert_unchanged(fitted, before)
 
 
+def _as_motif(stack):
+    """The stack with angles of a turning motif, whose zero is arbitrary."""
+    stack.metadata.Sub_images.rvae.verdict.rotation = "motif"
+    return stack
+
+
 MISMATCHED = {
     "model": lambda s: s.get_rvae_model(),
     "residual": lambda s: s.get_rvae_residual(),
     "manifold": lambda s: s.get_rvae_manifold((2, 2)),
     "figure of the manifold": lambda s: s.plot_rvae_manifold(shape=(2, 2)),
     "posterior": lambda s: s.get_angle_posterior(30),
-    "template": lambda s: s.register_angle("template"),
+    "template": lambda s: _as_motif(s).register_angle("template"),
     "symmetry": lambda s: s.assign_variants(2, motif_symmetry=2),
 }
 

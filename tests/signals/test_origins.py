@@ -45,7 +45,7 @@ def test_an_image_saved_after_it_was_cut_is_found(image, xy, tmp_path):
     stack.save(tmp_path / "before.hspy")
     image.save(tmp_path / "film.zspy")
     stack.save(tmp_path / "after.hspy")
-    with pytest.raises(ValueError, match=r"does not know a file of the image: stack.load_image"):
+    with pytest.raises(ValueError, match=r"has noted no file of the image: stack.load_image"):
         hs.load(tmp_path / "before.hspy").load_image()
     for name in ("before", "after"):
         loaded = hs.load(tmp_path / f"{name}.hspy")
@@ -149,7 +149,7 @@ def test_a_joined_stack_brings_all_its_images_back(make_image, tmp_path, extensi
     assert loaded.image is images
     old = loaded.deepcopy()
     del old.metadata.Sub_images.image_file  # of an earlier version
-    with pytest.raises(ValueError, match="does not know a file of image 0"):
+    with pytest.raises(ValueError, match="has noted no file of image 0"):
         old.load_image()
     assert len(old.load_image([paths[0], paths[2], paths[1]])) == 3
 
@@ -196,7 +196,7 @@ def test_a_model_that_was_read_from_a_file_is_known_too(fitted, tmp_path):
     other.rvae(output_dimension=1, epochs=1, n_init=1, random_state=0)  # not saved yet
     assert other.rvae_model.path_ is None
     other.save(tmp_path / "stack.hspy", overwrite=True)
-    with pytest.raises(ValueError, match=r"does not know a file of the model: .*model\(path\)"):
+    with pytest.raises(ValueError, match=r"has noted no file of the model: .*model\(path\)"):
         hs.load(tmp_path / "stack.hspy").load_rvae_model()
     other.rvae_model.save(tmp_path / "stack.safetensors")  # of the same name
     assert hs.load(tmp_path / "stack.hspy").load_rvae_model().n_latents_ == 1
@@ -209,7 +209,8 @@ def test_another_model_is_not_taken(fitted, tmp_path):
     options = {"epochs": 1, "n_init": 1, "random_state": 0}
     for stack, settings, text in (
         (fitted, {"output_dimension": 1}, "output_dimension=1 instead of 2"),
-        (fitted, {"rotation": False}, "rotation=False instead of True"),
+        (fitted, {"rotation": False}, "rotation=False instead of 'distortion'"),
+        (fitted, {"rotation": "motif"}, "rotation='motif' instead of 'distortion'"),
         (fitted.inav[:200], {}, "n_sites_fit=200 instead of 512"),
         (fitted.isig[2:-2, 2:-2], {}, "window_size=28 instead of 32"),
     ):

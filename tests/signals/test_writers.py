@@ -205,6 +205,7 @@ def test_a_comparison_leaves_columns_of_the_user_in_the_stack(film):
 @pytest.mark.parametrize("extension", ["hspy", "zspy"])
 def test_writers_follow_slices_copies_selections_joins_and_files(tmp_path, fitted, extension):
     fitted.sites["strain"] = np.ones(150)
+    fitted.assign_variants(4)
     writers = fitted.sites.writers
     assert (writers["strain"], writers["angle"], writers["x"]) == ("", "rvae", "from_positions")
     fitted.save(tmp_path / f"stack.{extension}")
@@ -223,8 +224,10 @@ def test_writers_follow_slices_copies_selections_joins_and_files(tmp_path, fitte
         "turned": fitted.derotate(),
         "joined": hs_rvae.stack([fitted, fitted.inav[:20]]),
     }
+    added = {"image": "stack", "lattice_turn": "derotate"}
     for name, one in derived.items():
-        assert one.sites.writers | {"image": "stack"} == writers | {"image": "stack"}, name
+        assert one.sites.writers | added == writers | added, name
+        assert ("lattice_turn" in one.sites) == (name == "turned")
     with pytest.raises(ValueError, match="'angle', which you wrote"):
         loaded.sites["angle"] = np.zeros(150)
         loaded.rvae(**FIT)

@@ -152,13 +152,23 @@ def test_all_columns_of_a_whole_analysis_are_in_the_register():
     lattice = hs_rvae.find_sublattices(image)
     stack = hs_rvae.SubImageStack.from_atom_lattice(lattice, image, "B", window_size=48)
     stack.rvae(output_dimension=1, translation=True, epochs=1, n_init=1, random_state=0)
+    shifts = {name: stack.sites[name] for name in stack.sites.columns if "shift" in name}
+    stack.rvae(output_dimension=1, epochs=1, n_init=1, random_state=0)
+    # What only other models write: shifts, and angles where an aberration moves their zero.
+    units = {name: columns.unit(name) for name in shifts}
+    assert shifts and "angle_pixels" not in stack.sites
+    stack.sites.set_many(shifts, units, writer="rvae")
+    pixels = {"angle_pixels": stack.sites["angle"]}
+    stack.sites.set_many(pixels, {"angle_pixels": columns.unit("angle_pixels")}, writer="rvae")
     stack.assign_variants(4)
     stack.decomposition("PCA", 2)
     stack.embedding("isomap", n_neighbors=10)
     stack.cluster_analysis("rvae", n_clusters=2)
     stack.rvae_diagnostics(n_shuffles=10)
+    stack = stack.derotate()
     stack = hs_rvae.stack([stack, stack])
     sites = stack.sites
+    assert "lattice_turn" in sites
     for name in sites.columns:
         row = columns.find(name)
         assert row is not None, name
