@@ -336,7 +336,7 @@ def test_the_same_angles_give_the_same_groups():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_groups": 0}, "n_groups=0: give a whole number from 1 on or 'auto'"),
+        ({"n_groups": 0}, "n_groups=0: give a whole number from 1 to 36 or 'auto'"),
         ({"n_groups": True}, "n_groups=True"),
         ({"fold": 1.5}, "fold=1.5"),
         ({"most_groups": 0}, "most_groups=0"),

@@ -267,7 +267,7 @@ class MeaningMethods(RVAEMethods):
                 "the directions into four"
             )
         # Where two variants meet, the angle may look like that of a third.
-        least_clear = min(_CLEAR_ORDER, _CLEAR_ORDER / _LEAST_ORDER * least_order)
+        least_clear = min(_CLEAR_ORDER, _CLEAR_ORDER / LEAST_ORDER * least_order)
         clear = defined & distorted(sites, max(least_order, least_clear))
         if len(_divisors(fold)) or clear.sum() < _FEWEST_CLEAR:
             clear = defined
