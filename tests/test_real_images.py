@@ -77,7 +77,8 @@ def test_angles_of_the_superlattice_are_directions_that_turn_continuously(pto_sr
     # On request, four parts of the circle.
     assert stack.assign_variants(4) == 4
     variant = sites["variant"][sites["variant"] >= 0]
-    assert np.bincount(variant, minlength=4).min() > 20 and len(variant) > 0.8 * good.sum()
+    assert np.bincount(variant, minlength=4).min() > 20
+    assert len(variant) > 0.7 * good.sum()  # others are uncertain by more than half a part
     assert stack.rvae_model.lattice_symmetry_ == 4
 
 
