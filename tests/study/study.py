@@ -228,6 +228,12 @@ def read(path):
     return list({(row["case"], row["seed"]): row for row in rows}.values())
 
 
+def append(path, row):
+    """Add a line to a file of results."""
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
 def summarise(path):
     """
     Tables of the results in a file, in reStructuredText.
@@ -331,8 +337,7 @@ def main():
             row = measure(cases.make(name, seed))
         except Exception as error:  # the others are measured all the same
             row = {"case": name, "seed": seed, "right": False, "error_message": repr(error)}
-        with open(arguments.out, "a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        append(arguments.out, row)
         print(json.dumps(row), flush=True)
     if arguments.table:
         print(summarise(arguments.out))

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ from .network import SpatialNetwork, SpatialPosterior, coordinate_shift, image_s
 if TYPE_CHECKING:
     from ..estimator import RVAE
     from ..training import Progress, TrainingSettings
+
+_logger = logging.getLogger(__name__)
 
 _CHUNK = 64  # sub-images at a time through the network: 75 MB a layer for 48 x 48 px
 
@@ -99,6 +102,8 @@ class ConvolutionalModel:
         initial: ConvolutionalModel | None = None,
     ) -> ConvolutionalModel:
         """Fit to the sub-images `rows`; parameters as in :meth:`HarmonicModel.fit`."""
+        if options.rotation == "auto":
+            _logger.info("rVAE: rotation='auto' is 'motif' in the convolutional architecture.")
         sample = spread_sample(images, rows)
         sample = sample[np.isfinite(sample).all((1, 2))]
         level, scale = intensity_scale(sample)
