@@ -36,6 +36,7 @@ def common_offset(
         Weighted circular mean of angle - reference, in radians.
     resultant : float
         Length of the mean vector: 1 if the difference is the same everywhere, 0 if it is random.
+        Both are NaN without angles or weights.
 
     Examples
     --------
@@ -43,6 +44,8 @@ def common_offset(
     (0.2, 1.0)
     """
     difference = np.exp(1j * (np.asarray(angle) - np.asarray(reference)))
+    if not len(difference) or (weights is not None and not np.any(weights)):
+        return np.nan, np.nan
     mean = np.average(difference, weights=weights)
     return float(np.round(np.angle(mean), 12)), float(np.round(np.abs(mean), 12))
 

@@ -31,7 +31,7 @@ SEEDS = range(6)
 LOWEST_ARI = {
     "film_0.3": 0.92, "film_0.4": 0.98, "film_0.6": 0.9985, "film_0.8": 0.9995,
     "film_aberration_0.4": 0.95, "film_aberration_0.6": 0.995, "film_aberration_0.8": 0.9995,
-    "superlattice_aberration_0.4": 0.93, "superlattice_aberration_0.6": 0.955,
+    "superlattice_aberration_0.4": 0.93, "superlattice_aberration_0.6": 0.96,
     "superlattice_aberration_0.8": 0.965,
     "found_0.4": 0.80, "found_0.8": 0.99,
     "shares_1.2": 0.99, "opposite_1.2": 0.99, "right_angle_1.2": 0.99,
