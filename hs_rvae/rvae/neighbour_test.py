@@ -26,6 +26,9 @@ _ALIKE = 0.1  # difference of two lattices that count as one, in nearest distanc
 _MIN_SITES = 20  # of an image
 _HALF_ROW = 0.5  # half the height of a scan row, in cells
 _MIN_SPREAD = 0.2  # 1 - |mean exp(i p angle)|^2: below, all sites have one angle
+# Two kinds of column: minimum share of each, distance of their profiles in standard deviations, and
+# share of the four nearest sites that are of the other kind.
+_MIN_SHARE, _MIN_APART, _ALTERNATING = 0.25, 4.0, 0.45
 #: Thresholds of the order of odd and even multiples of angles: nulls reach 0.44 and 0.75.
 ODD_ORDER, EVEN_ORDER = 0.6, 0.85
 
@@ -190,6 +193,46 @@ def _scan_rows(y: np.ndarray, size: float) -> np.ndarray:
     """First place and end of the sites in the scan row of each site, (2, n), for ascending y."""
     edges = (-_HALF_ROW * size, _HALF_ROW * size)
     return np.stack([np.searchsorted(y, y + edge) for edge in edges])
+
+
+def two_kinds(
+    profiles: np.ndarray, positions: np.ndarray, strata: np.ndarray | None = None
+) -> bool:
+    """Return True if the sites are columns of two kinds that alternate on the lattice.
+
+    Parameters
+    ----------
+    profiles : numpy.ndarray, shape (n, n_q)
+        Rotational means of the sub-images.
+    positions : numpy.ndarray, shape (n, 2)
+        (x, y) in px.
+    strata : numpy.ndarray of int, shape (n,), optional
+        Number of the image or frame of each site.
+    """
+    d = profiles - profiles.mean(0)
+    values = d @ np.linalg.svd(d, full_matrices=False)[2][0]
+    upper = values > np.median(values)
+    for _ in range(20):  # two means
+        if upper.all() or not upper.any():
+            return False
+        middle = (values[upper].mean() + values[~upper].mean()) / 2
+        if np.array_equal(upper, values > middle):
+            break
+        upper = values > middle
+    share = upper.mean()
+    spread = np.sqrt(share * values[upper].var() + (1 - share) * values[~upper].var())
+    apart = values[upper].mean() - values[~upper].mean()
+    if min(share, 1 - share) < _MIN_SHARE or apart < _MIN_APART * spread:
+        return False
+    strata = np.zeros(len(positions), int) if strata is None else np.asarray(strata)
+    others, count = 0, 0
+    for stratum in np.unique(strata):
+        rows = np.flatnonzero((strata == stratum) & np.isfinite(positions).all(1))
+        if len(rows) > 4:
+            near = cKDTree(positions[rows]).query(positions[rows], k=5)[1][:, 1:]
+            others += int((upper[rows][near] != upper[rows][:, None]).sum())
+            count += near.size
+    return bool(count and others > _ALTERNATING * count)
 
 
 def _lattice(xy: np.ndarray) -> tuple[np.ndarray, float]:

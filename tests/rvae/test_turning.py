@@ -151,3 +151,14 @@ def test_positions_of_another_shape_are_refused(name, shape):
         RVAE().fit(np.zeros((20, 16, 16)), **places)
     with pytest.raises(ValueError, match=r"strata has shape \(3,\); \(20,\) is expected"):
         RVAE().fit(np.zeros((20, 16, 16)), strata=[0, 1, 2])
+
+
+def test_two_kinds_of_column_and_few_sites_are_stated():
+    image, truth = hs_rvae.simulation.simulate_perovskite((400, 400), shift=0.0, random_state=1)
+    both = np.concatenate([truth.a_sites[["x", "y"]], truth.b_sites[["x", "y"]]])
+    for xy, word in ((both, "Two kinds of column"), (truth.b_sites[["x", "y"]][:100], "are few")):
+        stack = hs_rvae.SubImageStack.from_positions(image, xy, window_size=32)
+        stack.rvae(1, random_state=0, epochs=1, q_max=0.15)
+        verdict = stack.rvae_verdict
+        assert verdict.kind == "nothing" and any(word in note for note in verdict.notes)
+        assert stack.assign_variants() == 0

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ...verdict import FEW_SITES, Verdict
-from ..neighbour_test import LatticeOffsets, angular_order
+from ..neighbour_test import LatticeOffsets, angular_order, two_kinds
 from .charges import coherence, lattice_symmetry
 from .distortion import THRESHOLDS, Distortion, fit_distortion
 
@@ -102,7 +102,7 @@ def choose_turning(
         verdict = _judge_motif(sites, places, angles_of_motif(), evidence, limits, grid)
         if verdict.found:
             return None, _logged(verdict)
-    notes = _cautions(len(sites), found.evidence["n_pairs"])
+    notes = _cautions(sites, places, found.evidence["n_pairs"])
     verdict = Verdict(found.kind, "distortion", ("displacement",), evidence, limits, notes)
     return found, _logged(verdict)
 
@@ -126,21 +126,27 @@ def _judge_motif(
     evidence = evidence | {"angular_order": order, "n_pairs": float(offsets.n_pairs)}
     limits = limits | {"angular_order": threshold}
     few = len(sites) < FEW_SITES or offsets.n_pairs == 0
+    asked_for = "gain" not in evidence  # no distortion was tried
     return Verdict(
-        "turning motif" if turns or few else "nothing",
+        "turning motif" if turns or (few and asked_for) else "nothing",
         "motif",
         ("angle",),
         evidence,
         limits,
-        _cautions(len(sites), offsets.n_pairs),
+        _cautions(sites, places, offsets.n_pairs),
         tested=not few,
         multiple=multiple if order > threshold and not few else 1,
     )
 
 
-def _cautions(n_sites: int, n_pairs: float) -> tuple[str, ...]:
+def _cautions(sites: np.ndarray, places: SitePlaces, n_pairs: float) -> tuple[str, ...]:
     """Notes on the weaknesses of a verdict."""
-    notes = []
+    notes, n_sites = [], len(sites)
+    if two_kinds(sites[:, :, 0].real, places.positions, places.strata):
+        notes.append(
+            "Two kinds of column alternate among the sites: their surroundings differ, which is "
+            "not a distortion. Take one kind at a time, by select_sites() or in sublattice=."
+        )
     if n_sites < FEW_SITES:
         notes.append(f"{n_sites} sites are few: below {FEW_SITES} the verdict is not trustworthy.")
     if not n_pairs:
