@@ -35,8 +35,8 @@ _VALLEY = 0.9  # highest density between two groups over the lower of their peak
 # Evidence in nats. Angles from a broad density reach 3.5 n + 4 with n peaks in 1 % of trials, for
 # 60 to 20,000 sites. One peak too many that is a group of its own reaches 5, two 7, in 2 % of
 # trials; more where peaks of many sites are not quite normal.
-_GROUPS_COST, _GROUPS_COST_PER_PEAK = 4.0, 3.5
-_MORE_COST, _MORE_COST_PER_PEAK, _PEAK_COST = 2.9, 2.5, 3.8
+_GROUPS_COST, _GROUPS_COST_PER_PEAK = 5.0, 3.5
+_MORE_COST, _MORE_COST_PER_PEAK = 2.9, 2.5
 _COST_PER_LOG, _COST_FROM = 0.1, 1000.0
 _PATIENCE = 3  # peaks added without evidence, before the search ends
 _PEAKS_PER_GROUP = 2  # a lopsided group may need that many
@@ -310,13 +310,12 @@ def _search(
 
 def _choose(found: np.ndarray) -> int:
     """Index of the mixture with the fewest peaks that no larger one surpasses."""
-    best = 0
-    while True:
-        added = np.arange(1, len(found) - best)
+    for best in range(len(found)):
         gained = found[best + 1 :] - found[best]
+        added = np.arange(1, len(gained) + 1)
         if not (gained > _MORE_COST + _MORE_COST_PER_PEAK * added).any():
-            return best
-        best += 1 + int(np.argmax(gained - _PEAK_COST * added))
+            break
+    return best
 
 
 def _separate(

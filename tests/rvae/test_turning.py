@@ -5,6 +5,7 @@
 import numpy as np
 import pytest
 
+import hs_rvae
 from hs_rvae import RVAE
 from hs_rvae.verdict import FEW_SITES
 
