@@ -461,7 +461,9 @@ class _Fit:
             "n_pairs": float(self.offsets.n_pairs),
         }
         scale = float(np.quantile(length, 0.6))
-        if wells > max(limit["wells"], limit["wells_per_gain"] * found.gain):
+        # Few sites imitate wells, but other cells do not predict them.
+        ordered = found.predicted > limit["predicted"] / 2 or not self.offsets.n_pairs
+        if ordered and wells > max(limit["wells"], limit["wells_per_gain"] * found.gain):
             kind = "variants"
         elif (
             found.predicted > limit["predicted"]
