@@ -61,7 +61,7 @@ CORE = {
     "signals/test_selection.py": "",
     "signals/test_variants.py": "test_a_crystal_without_displacement_has_no_variants "
     "test_grains_of_a_symmetric_motif_are_variants_up_to_its_turns "
-    "test_registered_angles_are_directions_of_displacement",
+    "test_angles_of_a_distortion_are_directions_of_displacement",
     "test_data.py": "",
     "test_diagnostics.py": "test_smooth_maps_are_not_taken_for_a_trend test_an_angle_has_no_seam "
     "test_a_trend_is_named_and_noise_is_not",

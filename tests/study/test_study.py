@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hs_rvae.verdict import Verdict
+
 _spec = importlib.util.spec_from_file_location("study", Path(__file__).with_name("study.py"))
 study = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(study)
@@ -133,11 +135,9 @@ def test_a_clear_film_is_measured_from_end_to_end():
 
 
 def test_a_verdict_of_the_stack_counts(monkeypatch):
-    class Verdict:
-        kind = "nothing"
-
+    verdict = Verdict("nothing", "distortion")
     stack = study.cut(cases.make("film_1.2", 0)).inav[:200]
-    monkeypatch.setattr(type(stack), "rvae_verdict", Verdict, raising=False)
+    monkeypatch.setattr(type(stack), "rvae_verdict", verdict, raising=False)
     assert study.analyse(stack)["verdict"] == "nothing"
 
 

@@ -245,13 +245,14 @@ def left_over(y: np.ndarray, e: np.ndarray, power: np.ndarray, patterns: np.ndar
     return (covariance + covariance.T) / 2
 
 
-def _middle_radius(image: np.ndarray, radius: np.ndarray, largest: float) -> float:
-    """Radius of the minimum around the middle column of the mean sub-image, in px."""
+def _middle_radius(image: np.ndarray, radius: np.ndarray, largest: float) -> tuple[float, bool]:
+    """Radius of the minimum around the middle column in px; True for dark columns."""
     steps = np.arange(0.5, 0.85 * largest, 1.0)
     profile = np.array([image[(radius >= r - 1) & (radius < r + 1)].mean() for r in steps])
-    if profile[0] < np.median(profile):
+    dark = bool(profile[0] < np.median(profile))
+    if dark:
         profile = -profile
-    return float(steps[2 + profile[2:].argmin()])
+    return float(steps[2 + profile[2:].argmin()]), dark
 
 
 def deformation_patterns(
@@ -283,12 +284,13 @@ def deformation_patterns(
     line = np.arange(len(image)) - (len(image) - 1) / 2
     x, y = np.meshgrid(line, line)
     radius, phi = np.hypot(x, y), np.arctan2(y, x)
-    rho = _middle_radius(image, radius, len(image) / 2)
+    rho, dark = _middle_radius(image, radius, len(image) / 2)
     image = gaussian_filter(image, _BLUR)
     slope_y, slope_x = np.gradient(image)
     around = 0.5 * (1 + np.tanh(radius - rho))
     cos, sin = np.cos(2 * phi), np.sin(2 * phi)
-    bright = around * (image - image[radius < 0.45 * len(image)].min())
+    inside = image[radius < 0.45 * len(image)]
+    bright = around * (image - (inside.max() if dark else inside.min()))
     patterns = [
         around * slope_x,
         around * slope_y,
