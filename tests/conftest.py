@@ -178,14 +178,17 @@ class _Sweep:
         self.page, self.script = page, script
         self._start = time.process_time()
 
-    def write(self, table, seeds):
-        """Print the table; if HS_RVAE_SWEEP is set, write it between the marks of the page."""
+    def write(self, table, seeds, seconds=None):
+        """Print the table; if HS_RVAE_SWEEP is set, write it between the marks of the page.
+
+        `seconds` of a processor are those of this process unless others measured the table.
+        """
         print(table)
         if not os.environ.get("HS_RVAE_SWEEP"):
             return
         git = ["git", "describe", "--always", "--dirty", "--exclude=*"]
         output = subprocess.run(git, cwd=self.page.parent, capture_output=True, check=True).stdout
-        minutes = (time.process_time() - self._start) / 60
+        minutes = (time.process_time() - self._start if seconds is None else seconds) / 60
         origin = (
             f"Commit {output.decode().strip()}, seeds {seeds[0]} to {seeds[-1]}, {minutes:.0f} "
             f"minutes of one processor; written by ``pytest -m sweep {self.script}``."

@@ -221,6 +221,32 @@ def measure(word):
     return others[name]()
 
 
+def summarise(path):
+    """Table of the results in a file, in reStructuredText."""
+    header = ["image", "sites", "verdict", "variants", "sites with a variant", "ARI (vectors)",
+              "error in degrees (vectors)", "agreement with vectors", "right sites"]  # fmt: skip
+    lines = [".. list-table:: Multislice and real images", "   :header-rows: 1", ""]
+    rows = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    for row in [dict(zip(header, header, strict=True))] + rows:
+        cells = header if "image" in row and row["image"] == "image" else _cells(row)
+        lines += [f"   {' ' if i else '*'} - {cell}" for i, cell in enumerate(cells)]
+    return "\n".join(lines) + "\n"
+
+
+def _cells(row):
+    def number(name, form):
+        value = row.get(name)
+        return "\\-" if value is None or value != value else form.format(value)
+
+    ari, error = number("ari", "{:.3f}"), number("error", "{:.1f}")
+    return [
+        row["image"], row["sites"], row["verdict"], row["n_variants"], number("defined", "{:.1%}"),
+        f"{ari} ({number('vectors_ari', '{:.3f}')})",
+        f"{error} ({number('vectors_error', '{:.1f}')})",
+        number("agreement", "{:.2f}"), number("right", "{:.1%}"),
+    ]  # fmt: skip
+
+
 def main():
     """Measure images, one line of JSON for each."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
