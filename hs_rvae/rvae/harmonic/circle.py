@@ -69,14 +69,20 @@ class Circle:
         return np.stack([wave.real.ravel(), wave.imag.ravel()])
 
     def score(self, u: np.ndarray) -> np.ndarray:
-        """Log joint density of site and state, (n, n_angles * 6), for displacements (n, 2)."""
+        """Log joint density of site and state, (n, n_angles * 6), for displacements (n, 2).
+
+        float32: most of the time of a fit goes into the exponentials of these numbers.
+        """
         precision = np.linalg.inv(self.covariance)
         e, d = self.length * self.states, u - self.zero
         prior = (np.log(self.shares) + np.log(self.density)[:, None]).ravel()
         prior = prior - 0.5 * np.einsum("is,ij,js->s", e, precision, e)
         own = -0.5 * np.einsum("ni,ij,nj->n", d, precision, d)
         own -= 0.5 * np.linalg.slogdet(2 * np.pi * self.covariance)[1]
-        return d @ (precision @ e) + prior + own[:, None]
+        # One product: the vectors, 1 and the constants of the sites with those of the states.
+        sites = np.column_stack([d, np.ones(len(d)), own]).astype(np.float32)
+        states = np.vstack([precision @ e, prior, np.ones(len(prior))]).astype(np.float32)
+        return sites @ states
 
     def expect(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Posterior of the states, (n, n_states), and the log-likelihood of sites, (n,)."""
@@ -86,8 +92,8 @@ class Circle:
         """Fit the parameters to displacements (n, 2) and the posterior of their states."""
         n, states = len(u), self.states
         precision = np.linalg.inv(self.covariance)
-        share = posterior.sum(0) / n
-        moment = posterior.T @ u / n  # (n_states, 2)
+        share = posterior.sum(0, dtype=float) / n
+        moment = (posterior.T @ u.astype(posterior.dtype)).astype(float) / n  # (n_states, 2)
         mean_state, mean = states @ share, u.mean(0)
         power = float((share * np.einsum("is,ij,js->s", states, precision, states)).sum())
         along = float(np.einsum("si,ij,js->s", moment, precision, states).sum())
@@ -124,7 +130,8 @@ class Circle:
     def moments(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Posterior mean of a (cos theta, sin theta), (n, 2), and its mean square, (2, 2)."""
         posterior, states = self.expect(u)[0], self.states
-        return posterior @ states.T, (states * posterior.mean(0)) @ states.T
+        mean = (posterior @ states.T.astype(posterior.dtype)).astype(float)
+        return mean, (states * posterior.mean(0, dtype=float)) @ states.T
 
     def finer(self, u: np.ndarray, n_iterations: int = 30) -> Circle:
         """Same circle with the density of angles on a fine grid, fitted to displacements (n, 2)."""
@@ -137,10 +144,10 @@ class Circle:
             # A narrower kernel would split a well into the noise of its sites.
             noise = np.sqrt(np.trace(self.covariance) / 2) / self.length
             width = float(np.clip(_SHARPEST * noise, np.radians(3), _SMOOTHING))
-            likelihood = new.score(u) - np.repeat(np.log(new.density), len(AMPLITUDES))
+            likelihood = new.score(u) - _by_state(new.density)
             for _ in range(n_iterations):
-                score = likelihood + np.repeat(np.log(new.density), len(AMPLITUDES))
-                share = normalise(score)[0].mean(0).reshape(N_FINE, -1)
+                posterior = normalise(likelihood + _by_state(new.density))[0]
+                share = posterior.mean(0, dtype=float).reshape(N_FINE, -1)
                 new.density = smoothed(share[:, AMPLITUDES > 0.4].sum(1), width)
         return new
 
@@ -152,13 +159,18 @@ class Circle:
         return np.einsum("ni,ij,nj->n", e, precision, u - self.zero) / power, power**-0.5
 
 
+def _by_state(density: np.ndarray) -> np.ndarray:
+    """Log density of the angle of each state."""
+    return np.repeat(np.log(density), len(AMPLITUDES)).astype(np.float32)
+
+
 def normalise(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Posterior over the states (rows sum to 1), and the log of the sum over them."""
     top = score.max(1, keepdims=True)
     posterior = np.exp(score - top)
     total = posterior.sum(1, keepdims=True)
     posterior /= total
-    return posterior, (top + np.log(total))[:, 0]
+    return posterior, (top + np.log(total))[:, 0].astype(float)
 
 
 def smoothed(share: np.ndarray, width: float = _SMOOTHING) -> np.ndarray:

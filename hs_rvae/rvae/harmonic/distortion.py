@@ -247,10 +247,12 @@ class Strain:
         """Log density of coordinates (n, 8) in each state of a circle, (n, n_states)."""
         precision = np.linalg.inv(self.covariance)
         expected, d = self.slopes.T @ _double(self.n_angles), y - self.mean
-        own = np.einsum("ni,ij,nj->n", d, precision, d)[:, None]
+        own = np.einsum("ni,ij,nj->n", d, precision, d)
         own = own + np.linalg.slogdet(2 * np.pi * self.covariance)[1]
         power = np.einsum("is,ij,js->s", expected, precision, expected)
-        return d @ (precision @ expected) - 0.5 * (power + own)
+        sites = np.column_stack([d, np.ones(len(d)), -0.5 * own]).astype(np.float32)
+        states = np.vstack([precision @ expected, -0.5 * power, np.ones(len(power))])
+        return sites @ states.astype(np.float32)
 
 
 def _double(n_angles: int) -> np.ndarray:
@@ -278,7 +280,7 @@ def _angles(score: np.ndarray, n_angles: int) -> tuple[np.ndarray, np.ndarray, n
     before, at, after = (by_angle[i, (k + s) % n_angles] for s in (-1, 0, 1))
     off = 0.5 * (before - after) / np.minimum(before - 2 * at + after, -1e-9)
     angle = step * (k + np.clip(off, -0.5, 0.5))
-    apart = np.angle(np.exp(1j * (step * np.arange(n_angles) - angle[:, None])))
+    apart = np.mod(step * np.arange(n_angles) - angle[:, None] + np.pi, 2 * np.pi) - np.pi
     std = np.sqrt((density * apart**2).sum(1))
     return np.angle(np.exp(1j * angle)), np.minimum(std, np.pi / np.sqrt(3)), density
 
@@ -541,7 +543,8 @@ class _Fit:
         before, states = likelihood.mean(), _double(len(circle.density))
         strain, gain = None, 0.0
         for _ in range(n_steps):
-            e, power = posterior @ states.T, (states * posterior.mean(0)) @ states.T
+            e = (posterior @ states.T.astype(posterior.dtype)).astype(float)
+            power = (states * posterior.mean(0, dtype=float)) @ states.T
             spread = power - np.outer(e.mean(0), e.mean(0)) + 1e-3 * np.trace(power) * np.eye(2)
             cross = e.T @ y / n - np.outer(e.mean(0), y.mean(0))
             slopes = np.linalg.solve(spread, cross)

@@ -587,6 +587,6 @@ def _posterior_of(
     likelihood = static.log_likelihood + gain
     modes, weights, widths = angle[:, None], torch.ones_like(angle)[:, None], std[:, None]
     if reading.density is not None:
-        score = torch.as_tensor(np.log(reading.density + 1e-300)).to(where)
+        score = torch.as_tensor(np.log(np.maximum(reading.density, 1e-37))).to(where)
         modes, weights, widths = pose.modes_of(score, angle)
     return AnglePosterior(angle, std, modes, weights, widths, likelihood)
