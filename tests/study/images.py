@@ -193,7 +193,7 @@ def cubic_oxide(sublattice):
     import atomap
 
     folder = Path(atomap.__file__).parent / "tests" / "datasets"
-    image = hs.load(next(folder.glob("*ADF*cropped*.hdf5"), None) or next(folder.glob("*ADF*")))
+    image = hs.load(next(folder.glob("*ADF*cropped.hdf5")), reader="hspy")
     image.change_dtype("float32")
     return about(analysed(image, sublattice))
 

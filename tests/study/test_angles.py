@@ -123,9 +123,8 @@ def test_real_images_are_read_right(word):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sublattice", ["A", "B"])
-def test_a_cubic_oxide_has_no_variants(sublattice):
-    found = images.cubic_oxide(sublattice)
+def test_a_cubic_oxide_has_no_variants():
+    found = images.cubic_oxide("A")  # find_sublattices finds one sublattice in this image
     assert found["verdict"] == "nothing" and found["defined"] <= 0.03
 
 
