@@ -41,6 +41,7 @@ def check_sample(folder, name):
     assert abs(stack.sites["angle"] - angle).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_the_demo_shows_its_results_against_the_truth_without_a_network(
     tmp_path, capsys, no_network
 ):

@@ -85,6 +85,7 @@ def test_an_angle_has_no_seam(xy):
         )
 
 
+@pytest.mark.slow
 def test_smooth_maps_are_not_taken_for_a_trend(xy):
     """Neighbours that are alike imitate a trend; sites shuffled one by one would not tell."""
     flagged, by_sites = 0, 0

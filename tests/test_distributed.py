@@ -126,6 +126,7 @@ def test_a_fit_that_reads_from_workers_is_the_fit_in_process(series, in_process)
     assert_same(stack, in_process)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

@@ -128,6 +128,7 @@ def test_of_several_images_one_must_be_named(two_detectors, ending, capsys):
         assert message in said and "0: HAADF (280, 240); 1: BF (220, 240)" in said
 
 
+@pytest.mark.slow
 def test_the_named_image_is_analysed(two_detectors):
     options = ["--signal", "1", "--latent", "1", "-o", str(two_detectors / "out")]
     assert main(["analyse", str(two_detectors / "two.dm4"), *options]) == 0

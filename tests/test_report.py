@@ -345,6 +345,7 @@ def test_a_table_too_large_for_browsers_is_left_out(fitted, tmp_path, monkeypatc
     assert "too large for a page" in text and 'download="sites.csv"' not in text
 
 
+@pytest.mark.slow
 def test_files_beside_a_report_are_left_alone(fitted, tmp_path):
     (tmp_path / "r.html.part").write_text("mine")
     (tmp_path / "r.html").write_text("earlier")
@@ -445,6 +446,7 @@ def test_a_report_that_fails_does_not_lose_the_work(image_file, tmp_path, capsys
     assert len(pd.read_csv(tmp_path / "my film.csv")) == len(stack.sites)
 
 
+@pytest.mark.slow
 def test_analyse_replaces_its_own_results_only(image_file, tmp_path, capsys):
     from hs_rvae.cli import _check_results, main
 

@@ -77,6 +77,7 @@ def calls_in(script):
 # Routes ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_page_of_a_whole_analysis_repeats_it_in_another_process(folder):
     image = hs.load("film.hspy")
     lattice = hs_rvae.find_sublattices(image)
@@ -122,6 +123,7 @@ def test_what_turns_is_repeated(stack, rotation):
     assert (given[1] if given else repr("auto")) == repr(rotation)  # a default goes unsaid
 
 
+@pytest.mark.slow
 def test_a_model_without_angles_and_the_network_of_the_paper(stack, film):
     stack.rvae(1, rotation=False, random_state=0, **QUICK)
     check_repeats(stack)
@@ -164,6 +166,7 @@ def test_windows_at_whole_pixels(film):
     check_repeats(stack)
 
 
+@pytest.mark.slow
 def test_models_that_were_given_are_loaded_from_their_files(stack):
     stack.rvae(1, random_state=0, **QUICK)
     model = stack.rvae_model
@@ -193,6 +196,7 @@ def test_a_loaded_stack_remembers_its_calls(stack):
         assert calls_in(check_repeats(loaded)) == ["rvae", "assign_variants"]
 
 
+@pytest.mark.slow
 def test_sub_images_that_were_turned_back(stack):
     stack.rvae(1, rotation="motif", random_state=0, **QUICK)
     turned = stack.derotate()

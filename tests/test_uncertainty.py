@@ -172,6 +172,7 @@ def test_starts_report_their_agreement(model):
     assert (agreement > 0.95).all()
 
 
+@pytest.mark.slow
 def test_number_of_latents_from_held_out_sites(make_film, tmp_path):
     quiet = {"tilt": 0, "thickness_gradient": 0, "strain": 0, "disorder": 0, "scan_jitter": 0}
     film = make_film(3, n_cells=36, nonpolar=0.0, chemistry=0.7, **quiet)

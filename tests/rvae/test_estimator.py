@@ -80,6 +80,7 @@ def test_held_out_likelihood_by_cross_validation(film):
     assert scores.shape == (2,) and np.isfinite(scores).all()
 
 
+@pytest.mark.slow
 def test_arrays_need_no_hyperspy():
     code = (
         "import json, sys, numpy as np, dask.array as da\n"

@@ -188,6 +188,7 @@ def test_two_window_sizes_are_matched_by_site_index(make_stack):
     assert len(back) == len(rows)
 
 
+@pytest.mark.slow
 def test_angles_of_two_window_sizes_in_one_dataframe(film):
     stacks = [
         SubImageStack.from_positions(film.image, film.positions, window_size=w) for w in (32, 42)

@@ -202,6 +202,7 @@ def test_a_model_that_was_read_from_a_file_is_known_too(fitted, tmp_path):
     assert hs.load(tmp_path / "stack.hspy").load_rvae_model().n_latents_ == 1
 
 
+@pytest.mark.slow
 def test_another_model_is_not_taken(fitted, tmp_path):
     path = fitted.rvae_model.save(tmp_path / "model.safetensors")
     fitted.save(tmp_path / "stack.hspy")

@@ -187,6 +187,7 @@ def test_diagnostics_write_no_column_of_the_user(fitted):
     assert again.table.equals(found.table)  # the measured values, not the user's
 
 
+@pytest.mark.slow
 def test_a_comparison_leaves_columns_of_the_user_in_the_stack(film):
     stack = film.stack.deepcopy()
     stack.sites["variant"] = np.zeros(len(stack.sites), int)

@@ -123,6 +123,7 @@ def test_intervals_that_are_right_cover_what_they_promise():
     assert narrow["coverage95"] < 0.3
 
 
+@pytest.mark.slow
 def test_a_clear_film_is_measured_from_end_to_end():
     found = study.measure(cases.make("found_0.8", 0))
     assert json.loads(json.dumps(found)) == found

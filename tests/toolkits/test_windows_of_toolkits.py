@@ -78,6 +78,7 @@ def display():
         server.wait()
 
 
+@pytest.mark.slow
 def test_qt(qt, environment):
     assert claims(environment, "qtagg", QT_SCALE_FACTOR="1", **qt) == 14
 
