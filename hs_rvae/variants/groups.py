@@ -40,6 +40,7 @@ _MORE_COST, _MORE_COST_PER_PEAK = 2.9, 2.5
 _COST_PER_LOG, _COST_FROM = 0.1, 1000.0
 _PATIENCE = 3  # peaks added without evidence, before the search ends
 _PEAKS_PER_GROUP = 2  # a lopsided group may need that many
+_CLOSEST = np.deg2rad(18.0)  # sites beside a wall gather closer than this to their variant
 _RESOLVED = 2.5  # typical uncertainties of an angle between groups to which single sites can belong
 _N_FOLDS = 5
 
@@ -173,7 +174,7 @@ def find_groups(
 
     The density of the angles is fitted by peaks over a uniform background. Peaks are added as long
     as the likelihood grows by more than chance allows. Peaks without a valley between them are one
-    group. If a smooth, broad density fits as well, there are no groups: a direction that turns
+    group, and so are peaks closer than 18 degrees or 2.5 typical uncertainties. If a smooth, broad density fits as well, there are no groups: a direction that turns
     continuously has none.
 
     Parameters
@@ -235,7 +236,9 @@ def find_groups(
         members = [[k] for k in range(int(n_groups))]
         rivals: dict[str, Mixture | None] = {}
     else:
-        apart = 0.0 if stds is None else _RESOLVED * float(np.median(stds))
+        apart = fold * _CLOSEST
+        if stds is not None:
+            apart = max(apart, _RESOLVED * float(np.median(stds)))
         found = _search(counts, most_groups, least_share, apart)
         if found is None:
             return _no_groups(fold)
