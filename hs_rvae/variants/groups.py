@@ -174,8 +174,8 @@ def find_groups(
 
     The density of the angles is fitted by peaks over a uniform background. Peaks are added as long
     as the likelihood grows by more than chance allows. Peaks without a valley between them are one
-    group, and so are peaks closer than 18 degrees or 2.5 typical uncertainties. If a smooth, broad density fits as well, there are no groups: a direction that turns
-    continuously has none.
+    group, and so are peaks closer than 18 degrees or 2.5 typical uncertainties. If a smooth, broad
+    density fits as well, there are no groups: a direction that turns continuously has none.
 
     Parameters
     ----------
