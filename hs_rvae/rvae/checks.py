@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..checks import is_whole_number
 from ..masked_arrays import refuse_masked
 from ..options import SMALLEST_WINDOW
 from .harmonic.turning import SitePlaces
@@ -22,18 +23,6 @@ if TYPE_CHECKING:
 #: Parts of a sub-image that can turn.
 ROTATIONS = ("auto", "distortion", "motif")
 _NUMBER = float | int | np.floating
-
-
-def is_whole_number(value: object, minimum: int = 1) -> bool:
-    """Check that a value is an int, not a bool, of at least `minimum`.
-
-    Examples
-    --------
-    >>> is_whole_number(3), is_whole_number(True), is_whole_number(2.0), is_whole_number(0, 0)
-    (True, False, False, True)
-    """
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    return whole and int(value) >= minimum  # type: ignore[call-overload]
 
 
 def check_settings(model: RVAE) -> None:

@@ -12,12 +12,13 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
+from ..checks import is_whole_number
 from ..exceptions import ModelMismatch
 from ..files import plain
 from ..masked_arrays import filled, refuse_masked
 from ..parallel import active_client
 from .batches import Images, n_blocks, rows_to_fit
-from .checks import check_images, check_places, check_settings, is_whole_number
+from .checks import check_images, check_places, check_settings
 from .coefficients import Coefficients
 from .convolutional.model import ConvolutionalModel
 from .device import pick_device
