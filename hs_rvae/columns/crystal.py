@@ -6,8 +6,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
+
+if TYPE_CHECKING:
+    from .structure import KnownStructure
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,8 @@ class Crystal:
         Maxima of the image that stand out of its noise.
     cautions : tuple of str
         Warnings of the search, one sentence each.
+    structure : KnownStructure, optional
+        The known crystal that names the places, and how the image differs from it.
     """
 
     cell: np.ndarray
@@ -84,3 +91,4 @@ class Crystal:
     unassigned: pd.DataFrame = field(repr=False)
     n_maxima: int = 0
     cautions: tuple[str, ...] = ()
+    structure: KnownStructure | None = None
