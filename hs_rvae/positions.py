@@ -275,7 +275,8 @@ def pick_sublattice(atom_lattice: Any, sublattice: Any = None) -> tuple[Any, lis
     atom_lattice : atomap.atom_lattice.Atom_Lattice
         Or any object with ``sublattice_list``.
     sublattice : int, str, Sublattice or None
-        Index, name, or the sublattice itself. If None, the only one, or "B", or "A".
+        Index, name, element where the structure is known, or the sublattice itself. If None, the
+        only one, or "B", or "A".
 
     Returns
     -------
@@ -296,7 +297,8 @@ def pick_sublattice(atom_lattice: Any, sublattice: Any = None) -> tuple[Any, lis
         )
     members = list(atom_lattice.sublattice_list)
     names = [getattr(member, "name", "") for member in members]
-    listing = ", ".join(f"{i}: {name!r}" for i, name in enumerate(names)) or "none"
+    elements = [getattr(member, "element", None) for member in members]
+    listing = sublattice_listing(names, elements) or "none"
     if not members:
         raise ValueError("The lattice has no sublattices.")
     if sublattice is None:
@@ -304,6 +306,7 @@ def pick_sublattice(atom_lattice: Any, sublattice: Any = None) -> tuple[Any, lis
         problem = f"The lattice has {len(members)} sublattices: choose one with sublattice="
     elif isinstance(sublattice, str):
         matches = [i for i, name in enumerate(names) if name == sublattice]
+        matches = matches or of_element(elements, sublattice)
         problem = f"sublattice={sublattice!r} names {len(matches)} sublattices; there are"
     elif is_sublattice(sublattice):
         matches = [i for i, member in enumerate(members) if member is sublattice]
@@ -317,6 +320,29 @@ def pick_sublattice(atom_lattice: Any, sublattice: Any = None) -> tuple[Any, lis
     if len(matches) != 1:
         raise ValueError(f"{problem} ({listing}).")
     return members[matches[0]], [m for i, m in enumerate(members) if i != matches[0]]
+
+
+def of_element(elements: Sequence[str | None], wanted: str) -> list[int]:
+    """
+    Numbers of the sublattices of an element: those named so, otherwise those that contain it.
+
+    Examples
+    --------
+    >>> of_element(["Sr", "Ti/O", "O"], "O"), of_element(["Sr", "Ti/O", "O"], "Ti")
+    ([2], [1])
+    """
+    exact = [i for i, element in enumerate(elements) if element == wanted]
+    return exact or [
+        i for i, element in enumerate(elements) if wanted in (element or "").split("/")
+    ]
+
+
+def sublattice_listing(names: Sequence[str], elements: Sequence[str | None]) -> str:
+    """Numbers, names and elements of sublattices, for messages."""
+    return ", ".join(
+        f"{i}: {name!r}" + (f" ({element})" if element else "")
+        for i, (name, element) in enumerate(zip(names, elements, strict=True))
+    )
 
 
 def default_name(names: Sequence[str]) -> str | None:

@@ -6,13 +6,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 
-if TYPE_CHECKING:
-    from .structure import KnownStructure
+from .projection import ProjectedPlace
 
 
 @dataclass(frozen=True)
@@ -60,6 +57,45 @@ class Grain:
     number: int
     cell: np.ndarray
     count: int
+
+
+@dataclass(frozen=True)
+class KnownStructure:
+    """A known crystal on the columns of an image, as ``lattice.crystal.structure``.
+
+    Attributes
+    ----------
+    formula : str
+    zone_axis : tuple of int
+        It points to the viewer; the reverse of the given one if that fits better.
+    nominal : numpy.ndarray of shape (2, 2)
+        The vectors of the found cell as the structure has them, in nm.
+    measured : numpy.ndarray of shape (2, 2)
+        The same in the image, px.
+    scale : float
+        Width of a pixel by the structure, in nm (of one with the same area).
+    stretch : numpy.ndarray of shape (2, 2)
+        What turns the nominal cell into the measured one, without the turn. Its determinant is 1
+        if the image is not calibrated.
+    missing : tuple of ProjectedPlace
+        Places that this contrast shows, and that were not found.
+    faint : tuple of ProjectedPlace
+        Places that this contrast may not show, and that were not found.
+    corrected : bool
+        Whether the stretch is taken out of displacements, cells and angles.
+    cautions : tuple of str
+    """
+
+    formula: str
+    zone_axis: tuple[int, int, int]
+    nominal: np.ndarray
+    measured: np.ndarray
+    scale: float
+    stretch: np.ndarray
+    missing: tuple[ProjectedPlace, ...] = ()
+    faint: tuple[ProjectedPlace, ...] = ()
+    corrected: bool = False
+    cautions: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)

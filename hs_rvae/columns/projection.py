@@ -278,9 +278,7 @@ def _checked(
 # Projecting ------------------------------------------------------------------
 
 
-def _flattened(
-    atoms: Atoms, axis: tuple[int, int, int]
-) -> tuple[np.ndarray, float, np.ndarray]:
+def _flattened(atoms: Atoms, axis: tuple[int, int, int]) -> tuple[np.ndarray, float, np.ndarray]:
     """Lattice vectors (2, 2) across the axis, the period along it, and positions (n, 2); in nm."""
     across = _across(axis)
     vectors = across @ atoms.cell

@@ -16,6 +16,7 @@ from .. import parent_image as _parent_image
 from ..constant_bands import Bands
 from ..masked_arrays import filled
 from ..parallel import run_tasks
+from ..positions import of_element, sublattice_listing
 from ..refinement.atomap_objects import as_atom_lattice
 from ..refinement.fitting import refinement_progress
 from .column_tables import SearchSettings, find_tables
@@ -78,7 +79,7 @@ class LatticeSeries(Sequence):
         Parameters
         ----------
         sublattice : str or int
-            Name or number.
+            Name, element where the structure is known, or number.
 
         Returns
         -------
@@ -90,10 +91,12 @@ class LatticeSeries(Sequence):
             If there is no such sublattice.
         """
         number: Any = self.names.index(sublattice) if sublattice in self.names else sublattice
+        elements = [table.attrs.get("element") for table in self._tables[0]]
+        if isinstance(number, str) and len(own := of_element(elements, number)) == 1:
+            number = own[0]
         if isinstance(number, bool) or number not in range(len(self.names)):
             raise ValueError(
-                f"sublattice={sublattice!r}: there are "
-                + ", ".join(f"{i}: {name!r}" for i, name in enumerate(self.names))
+                f"sublattice={sublattice!r}: there are {sublattice_listing(self.names, elements)}"
             )
         return [tables[number] for tables in self._tables]
 

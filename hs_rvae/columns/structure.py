@@ -5,61 +5,23 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..sites.units import length_scale
-from .crystal import Crystal, Grain, Place
+from .crystal import Crystal, Grain, KnownStructure, Place
 from .distortion import average_cell, inside_roi, principal_stretches, stretch_of
-from .projection import ProjectedPlace, Projection, project
+from .projection import ProjectedPlace, Projection, checked_zone_axis, project
 from .structure_match import FAINT, FoundBasis, Match, best_match, lengths_and_angle
 
 _logger = logging.getLogger(__name__)
 
 _TOLERANCE = 0.03  # of lengths and of a right angle, beyond which a warning comes
+_MOST_UNLIKE = 4.0  # cost of the heights of a match, beyond which a warning comes
 _SEEN_ALIKE = "Distortion of the scan and strain of the crystal look the same."
-
-
-@dataclass(frozen=True)
-class KnownStructure:
-    """A known crystal on the columns of an image, as ``lattice.crystal.structure``.
-
-    Attributes
-    ----------
-    formula : str
-    zone_axis : tuple of int
-        It points to the viewer; the reverse of the given one if that fits better.
-    nominal : numpy.ndarray of shape (2, 2)
-        The vectors of the found cell as the structure has them, in nm.
-    measured : numpy.ndarray of shape (2, 2)
-        The same in the image, px.
-    scale : float
-        Width of a pixel by the structure, in nm (of one with the same area).
-    stretch : numpy.ndarray of shape (2, 2)
-        What turns the nominal cell into the measured one, without the turn. Its determinant is 1
-        if the image is not calibrated.
-    missing : tuple of ProjectedPlace
-        Places that this contrast shows, and that were not found.
-    faint : tuple of ProjectedPlace
-        Places that this contrast may not show, and that were not found.
-    corrected : bool
-        Whether the stretch is taken out of displacements, cells and angles.
-    cautions : tuple of str
-    """
-
-    formula: str
-    zone_axis: tuple[int, int, int]
-    nominal: np.ndarray
-    measured: np.ndarray
-    scale: float
-    stretch: np.ndarray
-    missing: tuple[ProjectedPlace, ...] = ()
-    faint: tuple[ProjectedPlace, ...] = ()
-    corrected: bool = False
-    cautions: tuple[str, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -84,6 +46,30 @@ class Calibration:
         if unit == "pm":
             return cls(size * factor / 1000, True)
         return cls(size / np.sqrt(size.prod()), False)
+
+
+def check_options(structure: Any, zone_axis: Any, correct_distortion: Any) -> None:
+    """Refuse unusable options before any work; the structure is read when it is needed."""
+    is_roi = all(hasattr(correct_distortion, side) for side in ("left", "top", "right", "bottom"))
+    if not isinstance(correct_distortion, bool | np.bool_) and not is_roi:
+        raise TypeError(
+            f"correct_distortion={correct_distortion!r}: give True, False or a "
+            "hyperspy.api.roi.RectangularROI around the part that is not strained."
+        )
+    checked_zone_axis(zone_axis)
+    if structure is not None:
+        project(structure, zone_axis)
+    elif correct_distortion is not False:
+        raise ValueError(
+            "correct_distortion needs structure=: the distortion is that against a known cell."
+        )
+
+
+def name_lattice(lattice: Any, crystal: Crystal) -> None:
+    """Give an Atomap lattice its crystal, and its sublattices their elements."""
+    lattice.crystal = crystal
+    for sublattice in lattice.sublattice_list:
+        sublattice.element = sublattice.column_table.attrs.get("element")
 
 
 def name_tables(
@@ -198,7 +184,9 @@ def named_by_structure(
         if inside is None:
             measured, count = crystal.cell, sum(map(len, tables))
         else:
-            raise ValueError(f"correct_distortion={correct_distortion}: inside it {error}") from None
+            raise ValueError(
+                f"correct_distortion={correct_distortion}: inside it {error}"
+            ) from None
     known = _compared(projection, match, measured, calibration, correct_distortion is not False)
     cautions = known.cautions + _doubts(projection, match, crystal)
     known = replace(known, cautions=cautions)
@@ -208,9 +196,7 @@ def named_by_structure(
         replace(place, element=element)
         for place, element in zip(crystal.places, match.elements, strict=True)
     )
-    return replace(
-        crystal, places=places, structure=known, cautions=(*crystal.cautions, *cautions)
-    )
+    return replace(crystal, places=places, structure=known, cautions=(*crystal.cautions, *cautions))
 
 
 def crystal_of_tables(tables: list[pd.DataFrame]) -> Crystal:
@@ -333,6 +319,13 @@ def _doubts(projection: Projection, match: Match, crystal: Crystal) -> tuple[str
             f"Sublattices hold columns that differ in {projection.formula} ({'; '.join(mixed)}): "
             "pass cell= or n_sublattices=."
         )
+    if match.heights > _MOST_UNLIKE:
+        pairs = zip(names, match.elements, strict=True)
+        cautions.append(
+            "Heights of the columns do not rise with the atomic numbers of "
+            f"{', '.join(f'{name}: {element}' for name, element in pairs)}. The structure may be "
+            "another one, or the contrast is not that of annular dark field."
+        )
     if match.alternative is not None:
         pairs = zip(names, match.alternative, strict=True)
         other = ", ".join(f"{name}: {element}" for name, element in pairs)
@@ -401,9 +394,7 @@ def _no_match(
     got, wanted = lengths_and_angle(cell), lengths_and_angle(projection.cell)
     unit = "nm" if calibration.calibrated else "px"
     remedy = (
-        "the calibration of the image (off by less than 20 %), "
-        if calibration.calibrated
-        else ""
+        "the calibration of the image (off by less than 20 %), " if calibration.calibrated else ""
     )
     return (
         f"structure={projection.formula} along {list(projection.zone_axis)} does not match the "

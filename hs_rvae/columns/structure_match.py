@@ -11,7 +11,7 @@ found.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,6 +34,7 @@ _LARGER = 0.3  # per logarithm of the number of cells
 _SLOPES = 0.2, 1.3  # of heights against weights, logarithms of both
 _MOST_TRIED = 80  # relations of the two lattices, those of the best shape
 _TIE = 0.15
+_MOST = 16.0  # cost of a structure that matches
 
 _BASES = np.array(
     [
@@ -90,6 +91,8 @@ class Match:
     faint : tuple of int
         Places that this contrast may not show and that were not found.
     cost : float
+    heights : float
+        Part of the cost that comes from heights which do not rise with the atomic numbers.
     alternative : tuple of (str or None), or None
         Elements of another choice that fits as well.
     """
@@ -100,6 +103,7 @@ class Match:
     missing: tuple[int, ...]
     faint: tuple[int, ...]
     cost: float
+    heights: float
     alternative: tuple[str | None, ...] | None = None
 
 
@@ -141,6 +145,7 @@ def best_match(projection: Projection, found: FoundBasis) -> Match | None:
     matches: list[Match] = []
     for relation in relations[:_MOST_TRIED]:
         matches += _Placement(projection, cell, found, relation).matches()
+    matches = [match for match in matches if match.cost < _MOST]
     if not matches:
         return None
     best = min(matches, key=lambda match: (round(match.cost, 6), match.mirrored))
@@ -148,12 +153,7 @@ def best_match(projection: Projection, found: FoundBasis) -> Match | None:
     second = min(others, key=lambda match: match.cost, default=None)
     if second is None or second.cost > best.cost + _TIE:
         return best
-    return Match(**{**best.__dict__, "alternative": second.elements})
-
-
-def expected_lengths(projection: Projection) -> tuple[float, float, float]:
-    """Lengths in nm of the projected cell, and the angle between them in degrees."""
-    return lengths_and_angle(projection.cell)
+    return replace(best, alternative=second.elements)
 
 
 def lengths_and_angle(cell: np.ndarray) -> tuple[float, float, float]:
@@ -281,7 +281,8 @@ class _Placement:
         if weights[taken & seen].sum() < _LEAST_SEEN * weights[seen].sum():
             return None
         places = np.where(near, np.minimum((misfit / _PLACE) ** 2, _UNMATCHED), _UNMATCHED)
-        cost = self.relation.cost + counts @ places + self._cost_of_heights(nearest, near)
+        heights = self._cost_of_heights(nearest, near)
+        cost = self.relation.cost + counts @ places + heights
         cost += _MISSING * (~taken & seen).sum() / seen.sum()
         cost += _MIXED * np.mean([name is not None and " or " in name for name in elements])
         lost = np.unique(self.of_known[~taken])
@@ -292,6 +293,7 @@ class _Placement:
             tuple(k for k in lost.tolist() if self.visible[k]),
             tuple(k for k in lost.tolist() if not self.visible[k]),
             float(cost),
+            heights,
         )
 
     def _elements(self, nearest: np.ndarray, near: np.ndarray) -> tuple[str | None, ...]:

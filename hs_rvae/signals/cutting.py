@@ -22,6 +22,7 @@ from hs_rvae import neighbours as _neighbours
 from hs_rvae import parent_image as _parent_image
 from hs_rvae import positions as _positions
 from hs_rvae import windows as _windows
+from hs_rvae.columns.distortion import STRETCH, without_stretch
 from hs_rvae.constant_bands import describe, find_bands, may_have_bands
 from hs_rvae.masked_arrays import filled
 from hs_rvae.progress import explain_interruption
@@ -307,12 +308,21 @@ def standard_errors(positions: Any) -> np.ndarray | None:
     return np.asarray(positions[names], dtype=np.float64)
 
 
+def stretch_to_take_out(positions: Any) -> np.ndarray | None:
+    """Stretch (2, 2) that a search with ``correct_distortion`` left with its columns; or None."""
+    if _positions.is_sublattice(positions):
+        positions = _positions.column_table(positions)
+    stretch = getattr(positions, "attrs", {}).get("distortion")
+    return None if stretch is None else np.array(stretch, dtype=np.float64)
+
+
 def surroundings(
     positions: np.ndarray,
     neighbours: np.ndarray,
     image: Any,
     errors: np.ndarray | None = None,
     neighbour_errors: np.ndarray | None = None,
+    stretch: np.ndarray | None = None,
 ) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """
     Columns of the arrangement of a site's neighbours: displacement and local cell.
@@ -327,17 +337,22 @@ def surroundings(
         Image with the calibration.
     errors, neighbour_errors : numpy.ndarray of shape (n, 2) and (m, 2), optional
         Standard errors of both, in pixels.
+    stretch : numpy.ndarray of shape (2, 2), optional
+        Stretch of the image that is taken out of displacements and cells.
 
     Returns
     -------
     columns : dict of str to numpy.ndarray
         ``displacement_x``, ``displacement_y`` (px), the same with ``_calibrated`` (pm, or the
         unit of the image's axes), ``displacement_std`` (px, per axis; only with both errors),
-        ``cell_a``, ``cell_b`` (px) and ``cell_angle`` (rad, from a to b).
+        ``cell_a``, ``cell_b`` (px) and ``cell_angle`` (rad, from a to b); with a stretch, also
+        ``stretch_xx``, ``stretch_xy`` and ``stretch_yy``.
     units : dict of str to str
     """
     moved = _neighbours.displacement(positions, neighbours)
     a, b = _neighbours.local_cells(positions, neighbours)
+    if stretch is not None:
+        moved, a, b = (without_stretch(each, stretch, pixel_size(image)) for each in (moved, a, b))
     factor, length = _units.length_scale(pixel_units(image))
     scaled = moved * np.array(pixel_size(image)) * factor
     turned = np.arctan2(b[:, 1], b[:, 0]) - np.arctan2(a[:, 1], a[:, 0])
@@ -353,7 +368,14 @@ def surroundings(
     if errors is not None and neighbour_errors is not None:
         # The site minus the mean of four neighbours, whose errors are taken to be alike.
         variance = (errors**2).mean(1) + np.nanmedian(neighbour_errors**2) / 4
+        if stretch is not None:  # a mean over directions
+            variance = variance * (np.linalg.inv(stretch) ** 2).sum() / 2
         columns["displacement_std"] = np.where(np.isfinite(moved[:, 0]), variance**0.5, np.nan)
+    if stretch is not None:
+        parts = (stretch[0, 0], stretch[0, 1], stretch[1, 1])
+        columns |= {
+            name: np.full(len(positions), part) for name, part in zip(STRETCH, parts, strict=True)
+        }
     return columns, {name: _columns.unit(name, length) for name in columns}
 
 

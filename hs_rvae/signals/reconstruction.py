@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from hs_rvae.columns.distortion import STRETCH, directions_without_stretch
 from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.sites import units as _units
+from hs_rvae.variants import wrap
 
 if TYPE_CHECKING:
     from hs_rvae.rvae.estimator import RVAE
@@ -129,6 +131,33 @@ def turn(
     return turned
 
 
+def stretches(sites: SiteTable) -> np.ndarray | None:
+    """Stretch (n, 2, 2) that is taken out of each site; None if there is none."""
+    if not set(STRETCH) <= set(sites.columns):
+        return None
+    xx, xy, yy = sites[list(STRETCH)].T
+    stretch = np.stack([xx, xy, xy, yy], axis=1).reshape(-1, 2, 2)
+    # A stack may join images with a stretch and images without.
+    return np.where(np.isfinite(stretch).all((1, 2), keepdims=True), stretch, np.eye(2))
+
+
+def directions_in_image(angle: NDArray[Any], stretch: NDArray[Any] | None) -> NDArray[Any]:
+    """Directions in the image of angles (n,) in rad, from which a stretch was taken out."""
+    if stretch is None:
+        return angle
+    return directions_without_stretch(angle, np.linalg.inv(stretch))[0]
+
+
+def without_stretches(columns: dict[str, Any], stretch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Columns of directions in the image, with the stretch (n, 2, 2) taken out."""
+    angle, std = directions_without_stretch(columns["angle"], stretch, columns["angle_std"])
+    changed = {"angle": wrap(angle), "angle_std": std}
+    if "angle_pixels" in columns:
+        pixels, _ = directions_without_stretch(columns["angle_pixels"], stretch)
+        changed["angle_pixels"] = wrap(pixels)
+    return changed
+
+
 def model_columns(sites: SiteTable, model: RVAE) -> list[str]:
     """Names of the columns that a model decodes; the table must hold them and no more latents."""
     k = model.n_latents_
@@ -189,6 +218,8 @@ def make_decoder(
     angle = np.zeros(len(sites))
     if model.rotation:
         angle = _units.radians(sites["angle"], sites.units["angle"]) + node["angle_offset"]
+        if model.rotation_ == "distortion":
+            angle = directions_in_image(angle, stretches(sites))
     shift = offsets + (sites[["shift_x", "shift_y"]] if model.translation else 0)
     order = np.ones(len(sites))
     if model.rotation and "order_amplitude" in sites:

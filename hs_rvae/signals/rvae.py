@@ -443,7 +443,11 @@ class RVAEMethods(SiteSignal):
         angle = 2 * np.pi / n_angles * np.arange(n_angles)
         options = {"window_size": self.data.shape[-1], "pixel_step": node["pixel_step"]}
         latent = np.zeros((n_angles, model.n_latents_))
-        images = model.inverse_transform(latent, angle + node["angle_offset"], **options)
+        stretch = _reconstruction.stretches(self._square_windows())
+        if stretch is not None:
+            stretch = stretch.mean(axis=0)
+        turned = _reconstruction.directions_in_image(angle + node["angle_offset"], stretch)
+        images = model.inverse_transform(latent, turned, **options)
         images -= model.inverse_transform(latent, **options)
         images *= np.float32(node["intensity_gain"])
         axes = [{"name": "angle", "size": n_angles, "scale": 2 * np.pi / n_angles, "offset": 0.0,
@@ -665,7 +669,10 @@ class RVAEMethods(SiteSignal):
         names = ["displacement_x", "displacement_y"]
         if any(sites.writers.get(name) != "neighbours" for name in names):
             return None
-        return sites[names][rows]
+        moved = sites[names][rows]
+        # The model works in the image, of which a stretch may have been taken out.
+        stretch = _reconstruction.stretches(sites)
+        return moved if stretch is None else np.einsum("nij,nj->ni", stretch[rows], moved)
 
     def _strata(self, rows: np.ndarray) -> np.ndarray | None:
         """Number of the frame of an image that each of the rows is from; None if there is one."""
@@ -693,6 +700,9 @@ class RVAEMethods(SiteSignal):
             columns["angle_weight"] = result.angle_weight
             if result.angle_pixels is not None:
                 columns["angle_pixels"] = result.angle_pixels
+            stretch = _reconstruction.stretches(sites)
+            if stretch is not None and model.rotation_ == "distortion":
+                columns |= _reconstruction.without_stretches(columns, stretch[rows])
         factor, length = _units.length_scale(sites.pixel_units)
         if result.shift is not None:
             for axis, name in enumerate(("shift_x", "shift_y")):

@@ -112,7 +112,8 @@ class SubImageStack(FigureMethods, SeriesMethods):
             bring ``x_std`` and ``y_std``, also ``displacement_std`` (px), the standard error. In
             a crystal of one sublattice pass `positions_xy` again, from any fit: a neighbour within
             0.05 nearest distances is the site itself and does not count. If None, there are no such
-            columns.
+            columns. The stretch that ``find_sublattices(correct_distortion=...)`` found is
+            taken out of these columns, and kept in ``stretch_xx``, ``stretch_xy``, ``stretch_yy``.
         columns : Mapping of str to array-like of shape (n,), optional
             Further columns of the site table, one value for each of `positions_xy`. They
             replace columns that come from `neighbours`.
@@ -159,7 +160,8 @@ class SubImageStack(FigureMethods, SeriesMethods):
             others = [_positions.as_positions(one, order) for one in given[1]]
             for k, xy in enumerate(positions):
                 errors = [_cutting.standard_errors(one[k]) for one in given[:2]]
-                around, its_units = _cutting.surroundings(xy, others[k], image, *errors)
+                stretch = _cutting.stretch_to_take_out(given[0][k])
+                around, its_units = _cutting.surroundings(xy, others[k], image, *errors, stretch)
                 writers |= dict.fromkeys(set(around).difference(*columns), "neighbours")
                 columns[k], units = columns[k] | around | columns[k], its_units | units
         if lazy is None:
@@ -284,7 +286,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
         image : hyperspy.api.signals.Signal2D
             The image to cut from; its calibration holds. Without it, ``lattice.image`` is used.
         sublattice : int, str or Sublattice, optional
-            Index or name, for example "A". If None, "B" where there is one, else "A" or the only
+            Index, name or element, for example "A" or "Ti/O". If None, "B" where there is one, else "A" or the only
             one.
         window_size : int, float or None
             int: pixels. float: units of the image's axes. If None, 1.85 nearest-neighbour

@@ -128,6 +128,8 @@ COLUMNS = (
            "standard error of the displacement, where the fit of the columns gives one"),
     Column("cell_a cell_b", "amplitude", "px", "neighbours", "sides of the cell of the neighbours"),
     Column("cell_angle", "amplitude", "rad", "neighbours", "angle between these two sides"),
+    Column("stretch_xx stretch_xy stretch_yy", "score", "", "neighbours",
+           "stretch of the image that is taken out of displacement, cell and angle"),
     Column("angle_weight", "probability", "", "rvae",
            "probability of the mode of the posterior that the angle stands for"),
     Column("angle_pixels", "angle", "rad", "rvae",
