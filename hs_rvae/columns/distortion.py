@@ -157,15 +157,15 @@ def average_cell(
     ValueError
         If there are too few columns.
     """
-    xy, places = [], []
+    found, places = [], []
     for number, table in enumerate(tables):
         grain = table["grain" if "grain" in table else "part"].to_numpy()
         used = (grain >= 0) & (table.status == 0).to_numpy()
         used &= True if inside is None else inside[number]
-        xy.append(table.loc[used, ["x", "y"]].to_numpy())
+        found.append(table.loc[used, ["x", "y"]].to_numpy())
         ij = table.loc[used, ["i", "j"]].to_numpy()
         places.append(np.column_stack([ij, grain[used], np.full(len(ij), number)]))
-    xy, ij = np.concatenate(xy), np.concatenate(places)
+    xy, ij = np.concatenate(found), np.concatenate(places)
     if len(ij):
         largest = np.bincount(ij[:, 2]).argmax()
         xy, ij = xy[ij[:, 2] == largest], ij[ij[:, 2] == largest]

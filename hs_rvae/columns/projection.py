@@ -154,8 +154,7 @@ def project(structure: Any, zone_axis: Any = (0, 0, 1)) -> Projection:
     flat, length, xy = _flattened(atoms, axis)
     cell = reduced(flat)
     fractions = np.linalg.solve(cell.T, xy.T).T
-    places = _columns(cell, fractions, atoms.contents, length)
-    cell, places = _smallest_cell(cell, places)
+    cell, places = _smallest_cell(cell, _columns(cell, fractions, atoms.contents, length))
     return Projection(atoms.formula, axis, cell, places)
 
 
@@ -393,13 +392,13 @@ def _columns(
         first = fractions[members[0]]
         off = np.linalg.solve(cell.T, apart[members[0], members].T).T
         weights = charge[members] + 1e-12
-        bright: Counter[str] = Counter()
-        atoms: Counter[str] = Counter()
+        bright: dict[str, float] = {}
+        atoms: dict[str, float] = {}
         for member in members:
             for name, share in contents[member].items():
-                atoms[name] += share / length
-                bright[name] += share * atomic_numbers[name] ** EXPONENT
-        names = [name for name, value in bright.most_common() if value > 0]
+                atoms[name] = atoms.get(name, 0.0) + share / length
+                bright[name] = bright.get(name, 0.0) + share * atomic_numbers[name] ** EXPONENT
+        names = [name for name in sorted(bright, key=lambda n: -bright[n]) if bright[name] > 0]
         if not names:  # not occupied
             continue
         places.append(
@@ -407,7 +406,7 @@ def _columns(
                 "/".join(names),
                 tuple(first + weights @ off / weights.sum()),
                 charge[members].sum() / length,
-                dict(atoms),
+                atoms,
             )
         )
     # Ties go by place, so that the order does not depend on rounding.

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The places of a known crystal on those that were found in an image.
 
-A found cell may hold several cells of the known crystal, or the reverse. All bases of either lattice
-are tried, and both senses of the beam. A choice costs the change of shape of the cell, the distances
-between the places, heights that do not follow the atomic numbers, and bright places that were not
-found.
+A found cell may hold several cells of the known crystal, or the reverse. All bases of either
+lattice are tried, and both senses of the beam. A choice costs the change of shape of the cell, the
+distances between the places, heights that do not follow the atomic numbers, and bright places that
+were not found.
 """
 
 from __future__ import annotations

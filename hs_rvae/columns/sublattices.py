@@ -116,7 +116,7 @@ def find_sublattices(
 
     Notes
     -----
-    Brightness of a column of a known crystal is taken to rise with the sum of Z\ :sup:`1.7` per
+    Brightness of a column of a known crystal is taken to rise with the sum of ``Z**1.7`` per
     length, as in annular dark field, Z being the atomic number. Columns within 0.025 nm of each
     other in projection are one ("Ti/O"). Columns below 12 % of the brightest are not missed, except
     where columns are dark.

@@ -151,7 +151,7 @@ def directions_in_image(angle: NDArray[Any], stretch: NDArray[Any] | None) -> ND
 def without_stretches(columns: dict[str, Any], stretch: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """Columns of directions in the image, with the stretch (n, 2, 2) taken out."""
     angle, std = directions_without_stretch(columns["angle"], stretch, columns["angle_std"])
-    changed = {"angle": wrap(angle), "angle_std": std}
+    changed = {"angle": wrap(angle), "angle_std": np.asarray(std)}
     if "angle_pixels" in columns:
         pixels, _ = directions_without_stretch(columns["angle_pixels"], stretch)
         changed["angle_pixels"] = wrap(pixels)

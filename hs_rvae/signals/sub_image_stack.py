@@ -161,7 +161,9 @@ class SubImageStack(FigureMethods, SeriesMethods):
             for k, xy in enumerate(positions):
                 errors = [_cutting.standard_errors(one[k]) for one in given[:2]]
                 stretch = _cutting.stretch_to_take_out(given[0][k])
-                around, its_units = _cutting.surroundings(xy, others[k], image, *errors, stretch)
+                around, its_units = _cutting.surroundings(
+                    xy, others[k], image, *errors, stretch=stretch
+                )
                 writers |= dict.fromkeys(set(around).difference(*columns), "neighbours")
                 columns[k], units = columns[k] | around | columns[k], its_units | units
         if lazy is None:
@@ -286,8 +288,8 @@ class SubImageStack(FigureMethods, SeriesMethods):
         image : hyperspy.api.signals.Signal2D
             The image to cut from; its calibration holds. Without it, ``lattice.image`` is used.
         sublattice : int, str or Sublattice, optional
-            Index, name or element, for example "A" or "Ti/O". If None, "B" where there is one, else "A" or the only
-            one.
+            Index, name or element, for example "A" or "Ti". If None, "B" where there is one, else
+            "A" or the only one.
         window_size : int, float or None
             int: pixels. float: units of the image's axes. If None, 1.85 nearest-neighbour
             distances.
