@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a search for columns found: lattice, basis, grains, and what belongs to none of them."""
+"""The crystal that a search for columns found: lattice, basis, grains, and other columns."""
 
 from __future__ import annotations
 

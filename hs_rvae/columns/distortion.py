@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The stretch of an image against a known cell, and vectors and directions without it.
 
-A stretch is symmetric: a turn of the scan cannot be told from one of the crystal. It is kept in the
-axes of the image, ``(x, y)`` in units in which pixels are square.
+A stretch is symmetric, because turns of the scan and of the crystal look the same. It is kept in
+the axes of the image, ``(x, y)`` in units in which pixels are square.
 """
 
 from __future__ import annotations

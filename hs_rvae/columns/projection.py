@@ -254,7 +254,7 @@ def _of_diffpy(structure: Any) -> Atoms:
 def _checked(
     cell: np.ndarray, positions: np.ndarray, contents: list[dict[str, float]], open_axis: int | None
 ) -> Atoms:
-    """Refuse what is not a crystal; lengths from angstroms to nanometres."""
+    """Refuse anything but a crystal; lengths from angstroms to nanometres."""
     from ase.data import atomic_numbers
 
     volume = abs(np.linalg.det(cell)) if np.isfinite(cell).all() else 0.0

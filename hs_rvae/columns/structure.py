@@ -348,7 +348,7 @@ def _log(
     count: int,
     in_part: bool,
 ) -> None:
-    """Log the names, the lengths and the stretch; warn of what differs."""
+    """Log the names, the lengths and the stretch; warn of differences."""
     pairs = zip(crystal.places, match.elements, strict=True)
     _logger.info(
         "%s along %s (towards the viewer): %s.",

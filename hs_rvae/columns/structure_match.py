@@ -18,7 +18,7 @@ import numpy as np
 from .projection import Projection, periodic_differences, reduced
 
 #: Weight of a place, in units of the brightest, below which dark field may not show it.
-FAINT = 0.12
+FAINT = 0.15
 _MOST_CELLS = 4  # in the larger one of the two cells
 _SHAPE_LIMIT = np.log(1.12)  # of the ratio of the two principal stretches
 _SIZE_LIMIT = np.log(1.2)  # of the calibration
@@ -28,8 +28,8 @@ _FEWEST = 0.66  # of the columns that have a place in the structure
 # Misfits that cost 1.
 _SHAPE, _SIZE, _PLACE, _HEIGHT = 0.03, 0.05, 0.08, 0.15
 _UNMATCHED = 25.0  # costs of a place far from all others
-_MISSING = 9.0
-_MIXED = 4.0
+_MISSING = 9.0  # costs of not finding any place that is to be found
+_MIXED = 12.0  # costs of a found place that lies on several kinds
 _LARGER = 0.3  # per logarithm of the number of cells
 _SLOPES = 0.2, 1.3  # of heights against weights, logarithms of both
 _MOST_TRIED = 80  # relations of the two lattices, those of the best shape
@@ -76,7 +76,7 @@ class FoundBasis:
 
 @dataclass(frozen=True)
 class Match:
-    """How a known crystal lies on the found one.
+    """Places and cell of a known crystal on the found ones.
 
     Attributes
     ----------
@@ -284,7 +284,7 @@ class _Placement:
         heights = self._cost_of_heights(nearest, near)
         cost = self.relation.cost + counts @ places + heights
         cost += _MISSING * (~taken & seen).sum() / seen.sum()
-        cost += _MIXED * np.mean([name is not None and " or " in name for name in elements])
+        cost += _MIXED * sum(name is not None and " or " in name for name in elements)
         lost = np.unique(self.of_known[~taken])
         return Match(
             self.found.cell @ np.linalg.inv(self.relation.affine),

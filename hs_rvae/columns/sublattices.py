@@ -118,7 +118,7 @@ def find_sublattices(
     -----
     Brightness of a column of a known crystal is taken to rise with the sum of ``Z**1.7`` per
     length, as in annular dark field, Z being the atomic number. Columns within 0.025 nm of each
-    other in projection are one ("Ti/O"). Columns below 12 % of the brightest are not missed, except
+    other in projection are one ("Ti/O"). Columns below 15 % of the brightest are not missed, except
     where columns are dark.
 
     ``column_table`` is a :class:`pandas.DataFrame` with one row per column, in the order of the

@@ -142,7 +142,7 @@ def stretches(sites: SiteTable) -> np.ndarray | None:
 
 
 def directions_in_image(angle: NDArray[Any], stretch: NDArray[Any] | None) -> NDArray[Any]:
-    """Directions in the image of angles (n,) in rad, from which a stretch was taken out."""
+    """Directions in the image of angles (n,) in rad, with a stretch taken out of them before."""
     if stretch is None:
         return angle
     return directions_without_stretch(angle, np.linalg.inv(stretch))[0]

@@ -159,10 +159,10 @@ class SubImageStack(FigureMethods, SeriesMethods):
         if neighbours is not None:
             others = [_positions.as_positions(one, order) for one in given[1]]
             for k, xy in enumerate(positions):
-                errors = [_cutting.standard_errors(one[k]) for one in given[:2]]
+                own, of_others = (_cutting.standard_errors(one[k]) for one in given[:2])
                 stretch = _cutting.stretch_to_take_out(given[0][k])
                 around, its_units = _cutting.surroundings(
-                    xy, others[k], image, *errors, stretch=stretch
+                    xy, others[k], image, own, of_others, stretch
                 )
                 writers |= dict.fromkeys(set(around).difference(*columns), "neighbours")
                 columns[k], units = columns[k] | around | columns[k], its_units | units

@@ -12,10 +12,10 @@ from ase import Atoms
 from ase.build import bulk, graphene, mx2
 from ase.io import write
 from ase.spacegroup import crystal
+from scipy.ndimage import affine_transform
+from scipy.spatial import cKDTree
 
 import hs_rvae
-from hs_rvae.columns import structure as known
-from hs_rvae.columns.crystal import Crystal, Place
 from hs_rvae.columns.distortion import (
     average_cell,
     directions_without_stretch,
@@ -86,7 +86,7 @@ def test_places_of_the_projection():
     places = {p.element: p.position for p in project(perovskite(), (1, 1, 0)).places}
     assert places["Ti"] == pytest.approx((0, 0.5)) and places["O"] == pytest.approx((0.5, 0.5))
     molybdenum, sulphur = project(mx2("MoS2")).places
-    assert sum(sulphur.position) == pytest.approx(2 / 3, abs=1e-6)  # a centre of the triangles
+    assert sulphur.position == pytest.approx((2 / 3, 2 / 3))  # a centre of the triangles
     assert sulphur.weight / molybdenum.weight == pytest.approx(2 * (16 / 42) ** 1.7)
     # The dumbbell of zinc blende: a quarter of the edge.
     projection = project(zinc_blende(), (1, 1, 0))
@@ -95,7 +95,7 @@ def test_places_of_the_projection():
     assert np.hypot(*step) == pytest.approx(0.162)
     # Wurtzite: Zn and O of a bilayer are 0.12 c apart along c.
     zinc, _, *oxygen = project(wurtzite(), (1, 1, 0)).places
-    assert min(abs(o.position[1] % 0.5 - 0.12) for o in oxygen) < 1e-6 and zinc.element == "Zn"
+    assert min(abs(o.position[1] % 0.5 - 0.12) for o in oxygen) < 1e-3 and zinc.element == "Zn"
 
 
 def test_the_choice_of_the_cell_does_not_matter():
@@ -434,7 +434,6 @@ def test_columns_that_are_missing(film, caplog):
 
 
 def test_heights_that_contradict(film, caplog):
-    hs_rvae.find_sublattices(film[0], structure=perovskite("Ca", "W"))  # W brighter than Ca
     lattice = hs_rvae.find_sublattices(film[0], structure=perovskite("Ca", "W"))
     assert [s.element for s in lattice.sublattice_list] == ["W/O", "Ca"]
     hs_rvae.find_sublattices(film[0], structure=bulk("NaCl", "rocksalt", a=5.53, cubic=True))
@@ -499,8 +498,6 @@ def test_average_cell():
 
 def stretched(film, stretch):
     """The film as a stretched scan shows it, and where its columns are."""
-    from scipy.ndimage import affine_transform
-
     image, truth = film
     inverse = np.linalg.inv(stretch)
     middle = (np.array(image.data.shape[::-1]) - 1) / 2
@@ -518,16 +515,15 @@ STRETCH = np.array([[1.03, 0.015], [0.015, 0.98]])
 
 @pytest.fixture(scope="module")
 def large_film():
-    options = {"scan_noise": 0.0} if False else {}
-    return hs_rvae.simulation.simulate_perovskite((400, 400), random_state=1, **options)
+    return hs_rvae.simulation.simulate_perovskite((400, 400), random_state=1)
 
 
 def test_displacements_without_the_stretch(large_film):
     """Displacements and cells of a stretched image are those of the image before."""
     image, _ = large_film
     moved_image, moved = stretched(large_film, STRETCH)
-    edge = np.linalg.norm(hs_rvae.find_sublattices(image).sublattice_list[0].column_table.attrs[
-        "cell"], axis=1).mean() * 0.15  # fmt: skip
+    found = hs_rvae.find_sublattices(image).sublattice_list[0].column_table
+    edge = 0.15 * np.linalg.norm(found.attrs["cell"], axis=1).mean()  # 0.015 nm are a pixel
     structure = perovskite(edge=edge)
     plain = hs_rvae.find_sublattices(image, structure=structure)
     before = hs_rvae.SubImageStack.from_atom_lattice(plain, image, "Ti", window_size=36).sites
@@ -542,22 +538,69 @@ def test_displacements_without_the_stretch(large_film):
         np.testing.assert_array_equal(after[name], uncorrected[name])
     own = plain.crystal.structure.stretch  # of the film itself, by its domains
     np.testing.assert_allclose(lattice.crystal.structure.stretch, STRETCH @ own, atol=0.01)
-    from scipy.spatial import cKDTree
-
     distance, row = cKDTree(after.xy).query(moved(before.xy))
     same = distance < 1
     assert same.mean() > 0.8
     names = ["displacement_x", "displacement_y"]
     wanted = np.linalg.solve(own, before[names].T).T[same]
     got, raw = after[names][row[same]], uncorrected[names][row[same]]
+    assert not np.allclose(got, raw, equal_nan=True)
     good = np.isfinite(wanted).all(1) & np.isfinite(got).all(1)
     error = np.abs(np.median((got - wanted)[good], axis=0))
     spread = (got - wanted)[good].std(axis=0)
     assert (error < 0.05).all() and (spread < 0.15).all()
-    assert after["cell_a"].shape == before["cell_a"].shape or True
     cell = [np.nanmedian(after[name]) for name in ("cell_a", "cell_b", "cell_angle")]
     nominal = edge / 0.15
     np.testing.assert_allclose(cell, [nominal, nominal, np.pi / 2], rtol=0.01)
     assert np.nanmedian(uncorrected["cell_a"]) > 1.02 * nominal
-    assert np.nanmedian(uncorrected["displacement_std"]) > 0
-    assert len(raw) == len(got)
+
+
+def test_the_rectangle_decides(large_film):
+    """The stretch is that of the columns in the rectangle, in the units of the image."""
+    import hyperspy.api as hs
+
+    image = stretched(large_film, STRETCH)[0]
+    image.axes_manager.signal_axes[0].offset = 10.0
+    roi = hs.roi.RectangularROI(left=10.0, top=0.0, right=12.6, bottom=2.8)
+    structure = perovskite()
+    lattice = hs_rvae.find_sublattices(image, structure=structure, correct_distortion=roi)
+    tables = [s.column_table for s in lattice.sublattice_list]
+    inside = [(t.x.to_numpy() < 173.4) & (t.y.to_numpy() < 186.7) for t in tables]
+    cell, _, count = average_cell(tables, inside)
+    assert 60 < count < 180
+    found = lattice.crystal.structure
+    np.testing.assert_allclose(found.measured, cell)
+    np.testing.assert_allclose(tables[0].attrs["distortion"], found.stretch)
+    everywhere = average_cell(tables)[0]
+    assert np.abs(cell - everywhere).max() > 1e-3
+    outside = hs.roi.RectangularROI(left=0, top=0, right=1, bottom=1)
+    with pytest.raises(ValueError, match="inside it there are 0 columns of one lattice"):
+        hs_rvae.find_sublattices(image, structure=structure, correct_distortion=outside)
+
+
+def test_angles_without_the_stretch(large_film):
+    """Angles of a distortion lose the stretch, and sub-images are decoded with it."""
+    image = stretched(large_film, STRETCH)[0]
+    structure = perovskite()
+    stacks = []
+    for correct in (False, True):
+        lattice = hs_rvae.find_sublattices(image, structure=structure, correct_distortion=correct)
+        stack = hs_rvae.SubImageStack.from_atom_lattice(lattice, image, "B", window_size=40)
+        stack.rvae(output_dimension=1, epochs=2, random_state=0)
+        stacks.append(stack)
+    plain, corrected = stacks
+    assert plain.rvae_verdict.rotation == "distortion"
+    stretch = np.array(lattice.sublattice_list[1].column_table.attrs["distortion"])
+    wanted, std = directions_without_stretch(
+        plain.sites["angle"], stretch, plain.sites["angle_std"]
+    )
+    off = np.angle(np.exp(1j * (corrected.sites["angle"] - wanted)))
+    np.testing.assert_allclose(off, 0, atol=1e-6)
+    np.testing.assert_allclose(corrected.sites["angle_std"], std, rtol=1e-6)
+    assert np.nanmax(np.abs(corrected.sites["angle"] - plain.sites["angle"])) > 0.01
+    for one, other in zip(*(stack.get_rvae_model().data[:20] for stack in stacks), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4 * np.nanmax(np.abs(one)))
+    corrected.apply_rvae(corrected.rvae_model)
+    np.testing.assert_allclose(
+        np.angle(np.exp(1j * (corrected.sites["angle"] - wanted))), 0, atol=1e-6
+    )
