@@ -87,9 +87,9 @@ class RVAEMethods(SiteSignal):
         rotation : {"auto", "distortion", "motif"} or False
             Part of a sub-image that turns. "distortion": the lattice stays and the distortion
             turns; the angle is its direction in the image, after the inverse stretch where
-            ``find_sublattices(correct_distortion=...)`` found one. "motif": the whole sub-image turns, as
-            in grains and twins; its zero is arbitrary. "auto": chosen from the data. The choice and
-            its evidence stand in :attr:`rvae_verdict`. False: no angles.
+            ``find_sublattices(correct_distortion=...)`` found one. "motif": the whole sub-image
+            turns, as in grains and twins; its zero is arbitrary. "auto": chosen from the data. The
+            choice and its evidence stand in :attr:`rvae_verdict`. False: no angles.
         translation : bool
             Whether sub-images have shifts; then "auto" is "motif".
         shift_prior : float
