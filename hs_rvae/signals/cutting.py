@@ -393,6 +393,36 @@ def pixel_units(image: Any) -> str:
     return _units.text(unit) or ("px" if in_pixels else "")
 
 
+def given_columns(columns: Any) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
+    """
+    Columns that a user gave, with their units and writers where they come from a site table.
+
+    Parameters
+    ----------
+    columns : Mapping, pandas.DataFrame, SiteTable or None
+        A site table, or what its ``to_dataframe`` made, is taken without the columns that every
+        stack has of its own.
+
+    Returns
+    -------
+    columns, units, writers : dict
+    """
+    if columns is None:
+        return {}, {}, {}
+    if isinstance(columns, SiteTable):
+        columns = columns.to_dataframe()
+    attrs = getattr(columns, "attrs", {})
+    if not {"units", "writers"} <= set(attrs):
+        return dict(columns), {}, {}
+    own = {*OWN_COLUMNS, "frame"}
+    kept = {name: columns[name].to_numpy() for name in columns if name not in own}
+    units, writers = (
+        {name: value for name, value in attrs[key].items() if name in kept}
+        for key in ("units", "writers")
+    )
+    return kept, units, writers
+
+
 def _check_columns(positions: np.ndarray, columns: dict[str, Any]) -> None:
     """Refuse columns of the stack's own names, and those of another length."""
     for name, values in columns.items():
