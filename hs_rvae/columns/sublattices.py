@@ -9,6 +9,7 @@ from typing import Any
 from .. import parent_image as _parent_image
 from ..refinement.atomap_objects import as_atom_lattice
 from .column_tables import SearchSettings, find_tables
+from .derivative import warn_of_derivative
 from .search_image import Picture, warn_of_bands
 from .series import find_in_series
 
@@ -144,8 +145,12 @@ def find_sublattices(
         disk_radius=disk_radius,
         saturation=saturation,
     )
+    image = _parent_image.as_image(image)
+    _parent_image.refuse_detectors(image)
     if _parent_image.is_series(image):
         return find_in_series(image, settings, show_progressbar)
     picture = Picture.of(image)
     warn_of_bands([picture.bands])
-    return as_atom_lattice(find_tables(picture, settings, show_progressbar), picture.raw)
+    tables = find_tables(picture, settings, show_progressbar)
+    warn_of_derivative(image, picture.values, tables[0].attrs["cell"])
+    return as_atom_lattice(tables, picture.raw)

@@ -327,7 +327,9 @@ def group_means(
         scatter = np.maximum(square / weight - means**2, 0) / (effective - 1)
         variance = np.where(effective > 1 + 1e-9, scatter, np.nan)
         if of_counts or whole:
-            variance = np.fmax(variance, np.where(effective > 1 + 1e-9, poisson / weight**2, np.nan))
+            variance = np.fmax(
+                variance, np.where(effective > 1 + 1e-9, poisson / weight**2, np.nan)
+            )
     return GroupMeans(means, variance)
 
 

@@ -149,9 +149,7 @@ def place(positions: np.ndarray, grid: ImageGrid, scan: Scan) -> np.ndarray:
         placed = (calibrated * ratio - scan.offset) / scan.scale
     elif grid.shape is not None and tuple(grid.shape) == scan.shape:
         which = "signal has" if not _units.is_calibrated(scan.unit) else "image of the sites has"
-        _logger.info(
-            "The %s no calibrated scan axes: positions are taken pixel for pixel.", which
-        )
+        _logger.info("The %s no calibrated scan axes: positions are taken pixel for pixel.", which)
         placed = np.asarray(positions, float).copy()
     else:
         known = "of unknown size" if grid.shape is None else f"{grid.shape[1]} x {grid.shape[0]} px"

@@ -36,8 +36,6 @@ from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.site_signal import SiteSignal
 
 if TYPE_CHECKING:
-    from hyperspy.signals import Signal2D
-
     from hs_rvae.sites import SiteTable
 
 _logger = logging.getLogger(__name__)

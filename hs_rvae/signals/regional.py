@@ -160,9 +160,7 @@ def note_regions(new: Any, region: str, radius: Any, about: str, statistic: str)
 
 def with_variance(new: Any, variance: Any) -> None:
     """Put the variance of a signal where HyperSpy's fits look for it."""
-    new.metadata.set_item(
-        "Signal.Noise_properties.variance", new._deepcopy_with_new_data(variance)
-    )
+    new.metadata.set_item("Signal.Noise_properties.variance", new._deepcopy_with_new_data(variance))
 
 
 def site_signals(
@@ -281,7 +279,8 @@ def means_of_images(
     for node in ("Acquisition_instrument", "Sample", "Diffraction", "Signal.quantity"):
         kept = stack.metadata.get_item(node)
         if kept is not None:
-            signal.metadata.set_item(node, getattr(kept, "as_dictionary", lambda: kept)())
+            is_node = hasattr(kept, "as_dictionary")
+            signal.metadata.set_item(node, kept.as_dictionary() if is_node else kept)
     signal.metadata.General.title = f"Means of {column}"
     note_labels(signal, labels, counts, np.zeros_like(counts))
     return signal
@@ -358,9 +357,7 @@ def mean_cell(
         ),
         shape=(len(labels) * window_size**2, len(used)),
     )
-    found = _averages.group_means(
-        signal.data, each, groups, "mean", show_progressbar, num_workers
-    )
+    found = _averages.group_means(signal.data, each, groups, "mean", show_progressbar, num_workers)
     shape = (len(labels), window_size, window_size, *signal.data.shape[2:])
     pair = (
         signal.axes_manager.navigation_axes

@@ -85,9 +85,11 @@ class SubImageStack(FigureMethods, SeriesMethods):
         ----------
         image : hyperspy.api.signals.Signal2D
             One image, or a series: a signal with one navigation axis (time, tilt, dose); eager or
-            lazy. The stack holds it by reference (:attr:`image`). The outermost lines of a lazy
-            image are read, and floating values are checked for NaN once, block by block. The stack
-            of a series has the columns ``frame`` and ``track`` (see :meth:`link_frames`).
+            lazy. The stack holds it by reference (:attr:`image`); of a lazy image that is small
+            beside the free memory it holds a computed copy, so that it is read once. Of a larger
+            one, the outermost lines are read, and floating values are checked for NaN once, block
+            by block. An image in the navigation axes, ``(x, y|)``, is brought to the signal axes.
+            The stack of a series has the columns ``frame`` and ``track`` (see :meth:`link_frames`).
         positions_xy : array-like of shape (n, 2)
             Refined column positions ``(x, y)`` in pixels: x counts columns and y rows of the
             image, pixel centres are integers. Tables with the columns x and y, paths and others
@@ -154,7 +156,9 @@ class SubImageStack(FigureMethods, SeriesMethods):
         positions = [_positions.as_positions(one, order) for one in given[0]]
         tables = [_cutting.given_columns(one) for one in given[2]]
         columns = [table[0] for table in tables]
-        units = {name: unit for table in tables for name, unit in table[1].items()} | _as_dict(units)
+        units = {name: unit for table in tables for name, unit in table[1].items()} | _as_dict(
+            units
+        )
         columns = [
             _positions.position_classes(one) | own
             for one, own in zip(given[0], columns, strict=True)
@@ -170,6 +174,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
                 columns[k], units = columns[k] | around | columns[k], its_units | units
         if lazy is None:
             lazy = image._lazy or issubclass(cls, LazySignal2D)
+        image = _cutting.kept_in_memory(image)
         progress = partial(
             progressbar,
             disable=not progressbar_wanted(show_progressbar),
