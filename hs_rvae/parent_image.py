@@ -97,12 +97,18 @@ def _refuse_other_axes(image: Any) -> None:
     kind = getattr(image, "_signal_type", "")
     if dimensions == (0, 2):
         return
-    if dimensions[1] == 2 and dimensions[0] == 1:
-        remedy = (
-            "pass a single image, for example image.inav[0] or image.mean(), or a series with one "
-            "navigation axis"
+    if dimensions[1] == 2:
+        patterns = (
+            " Of patterns (x, y | kx, ky), image.get_virtual_image(roi) (pyxem) or "
+            "image.sum(axis=(2, 3)).T makes one, and stack.get_site_signals(image) takes them to "
+            "sites found elsewhere."
         )
-    elif kind in ("beam_shift", "dpc"):
+        raise ValueError(
+            f"image has navigation axes {axes.navigation_shape}: pass a single image, for example "
+            "image.inav[0] or image.mean(), or a series with one navigation axis."
+            + (patterns if dimensions[0] == 2 else "")
+        )
+    if kind in ("beam_shift", "dpc"):
         remedy = (
             "image.get_magnitude_signal() or image.phase_retrieval() makes one of the components "
             "of a vector"
@@ -111,11 +117,6 @@ def _refuse_other_axes(image: Any) -> None:
         remedy = (
             "image.isig[a:b].sum(-1).T makes one of a range of the spectrum, image.isig[k].T of "
             "one channel; stack.get_site_signals(image) takes the spectra to sites found elsewhere"
-        )
-    elif dimensions == (2, 2):
-        remedy = (
-            "image.get_virtual_image(roi) (pyxem) or image.sum(axis=(2, 3)).T makes one of the "
-            "patterns; stack.get_site_signals(image) takes the patterns to sites found elsewhere"
         )
     else:
         remedy = "image.inav[...], image.mean() or image.transpose(signal_axes=[...]) makes one"

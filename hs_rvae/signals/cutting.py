@@ -80,6 +80,7 @@ def kept_in_memory(image: Any) -> Any:
         return image
     copy = image.deepcopy()
     copy.compute(show_progressbar=False)
+    copy.tmp_parameters = image.tmp_parameters  # where it is saved, now and later
     _logger.info(
         "The lazy image is kept in memory beside the stack (%.2g MB), so that it is read once.",
         image.data.nbytes / 2**20,
