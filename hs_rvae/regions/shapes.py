@@ -44,7 +44,9 @@ def check_region(region: str, radius: Any) -> None:
     if region not in ("disk", "cell", "ring"):
         raise ValueError(f"region={region!r}: give 'disk', 'cell' or 'ring'.")
     if region == "ring":
-        pair = radius if isinstance(radius, tuple | list) and len(radius) == 2 else (None, None)
+        pair: tuple[Any, Any] = (None, None)
+        if isinstance(radius, tuple | list) and len(radius) == 2:
+            pair = (radius[0], radius[1])
         kinds = {is_whole_number(value, 0) for value in pair}
         if not all(finite_number(v, 0) for v in pair) or not pair[0] < pair[1] or len(kinds) != 1:
             raise ValueError(

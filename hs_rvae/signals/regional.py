@@ -420,7 +420,7 @@ def mean_cell_of(
         )
     turns = np.zeros(len(stack.sites))
     if derotate:
-        turns = stack._turns_back("angle")  # type: ignore[attr-defined]
+        turns = stack._turns_back("angle")
     return mean_cell(
         stack, signal, column, members, window_size, turns, centring, num_workers,
         show_progressbar,

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -120,9 +121,7 @@ def simulate_spectrum_image(
         axis.scale, axis.offset = of_image.scale, of_image.offset
     energy = signal.axes_manager.signal_axes[0]
     energy.name, energy.units, energy.scale = "Energy", "keV", 0.05
-    if "EDS_TEM" in hs.print_known_signal_types.__globals__["ALL_EXTENSIONS"]["signals"].get(
-        "EDSTEMSpectrum", {}
-    ).get("signal_type", ""):
+    if find_spec("exspy") is not None:
         signal.set_signal_type("EDS_TEM")
     return image, signal, truth
 

@@ -622,7 +622,11 @@ def bad_images():
         ([[1, 2], [3, 4]], TypeError, "image is a list"),
         (np.ones(60), ValueError, r"image has 1 dimension\(s\): pass one 2-D image"),
         (hs.signals.Signal1D(good), ValueError, "2-D image .* is wanted"),
-        (series, ValueError, "holds 3 images: for a series give a list with one entry for each frame"),
+        (
+            series,
+            ValueError,
+            "holds 3 images: for a series give a list with one entry for each frame",
+        ),
         (scan, ValueError, r"navigation axes \(3, 2\): pass a single image"),
         (hs.signals.ComplexSignal2D(good * 1j), TypeError, "complex128.*take its real part"),
         (hs.signals.Signal2D(good.astype(object)), TypeError, "object: convert it to real"),
