@@ -25,7 +25,7 @@ def as_image(image: Any) -> Any:
     Parameters
     ----------
     image : object
-        Anything; what is no such image is returned as it is.
+        Anything; all but such an image is returned as it is.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def refuse_detectors(image: Any) -> None:
             "or image.phase_retrieval()."
         )
     raise ValueError(
-        f"image={image!r} holds {count} detectors of one scan, which are no series of frames: "
+        f"image={image!r} holds {count} detectors of one scan, not frames of a series: "
         "take one, image.inav[0], and bring the sites to the others with "
         "stack.recut(image.inav[1])."
     )
@@ -91,7 +91,7 @@ def _axes_of(image: Any) -> str:
 
 
 def _refuse_other_axes(image: Any) -> None:
-    """Refuse a signal that is no image, and name the call that makes one of it."""
+    """Refuse a signal that is not an image, and name the call that makes one of it."""
     axes = image.axes_manager
     dimensions = axes.navigation_dimension, axes.signal_dimension
     kind = getattr(image, "_signal_type", "")

@@ -54,7 +54,7 @@ def warn_of_derivative(image: Any, values: np.ndarray, cell: Any) -> None:
     named = getattr(image, "_signal_type", "") in ("dpc", "beam_shift")
     if named or looks_like_derivative(values, spacing):
         _logger.warning(
-            "The image looks like a derivative, such as one component of differential phase "
+            "The image resembles a derivative, such as one component of differential phase "
             "contrast: bright and dark lobes stand beside the columns, not on them, and turning "
             "it does not turn what it shows. Take the magnitude or the integrated phase: "
             "get_magnitude_signal() or phase_retrieval() in pyxem."

@@ -35,7 +35,7 @@ def site_markers(
     vector : tuple of str
     scale : float or None
     **kwargs
-        Of the class of HyperSpy's markers.
+        Options of the class of HyperSpy's markers.
 
     Returns
     -------

@@ -33,8 +33,8 @@ class GroupMeans:
     means : numpy.ndarray of shape (n_groups, channels)
         NaN for groups without members.
     variance : numpy.ndarray of shape (n_groups, channels)
-        Of the means: from the scatter between members, for counts at least Poisson's; NaN for
-        groups of one member.
+        Variance of the means from the scatter between members, for counts at least Poisson's; NaN
+        for groups of one member.
     """
 
     means: np.ndarray
@@ -70,7 +70,7 @@ def site_sums(
         ``done(sites, channels, sums)``, one call at a time, with sums (sites, channels) in double
         precision. Sites without pixels never come.
     description : str
-        Of the progress bar, which counts blocks.
+        Text of the progress bar, which counts blocks.
     show_progressbar : bool, optional
         If None, as HyperSpy's preference.
     num_workers : int, optional

@@ -44,7 +44,7 @@ class Scan:
     shape : tuple of int
         Rows and columns.
     scale, offset : numpy.ndarray of shape (2,)
-        Of x and y.
+        Values of x and y.
     unit : str
         Unit of both axes, "" without calibration.
     """
@@ -71,7 +71,7 @@ def scan_of(signal: Any) -> Scan:
     Raises
     ------
     TypeError
-        If it is no signal, or its values are complex or colours.
+        If it is not a signal, or its values are complex or colours.
     ValueError
         If it has other axes, or they are not uniform.
     """
@@ -142,7 +142,7 @@ def place(positions: np.ndarray, grid: ImageGrid, scan: Scan) -> np.ndarray:
         if ratio is None:
             raise ValueError(
                 f"signal has scan axes in {scan.unit}, the image of the sites has axes in "
-                f"{grid.unit}: these are no lengths of one kind. Set the units of "
+                f"{grid.unit}: they are not lengths of one kind. Set the units of "
                 "signal.axes_manager.navigation_axes."
             )
         calibrated = positions * np.array(grid.pixel_size) + np.array(grid.pixel_offset)

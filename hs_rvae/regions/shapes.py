@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which pixels of a scan belong to which site: nearest pixel, disk, ring or cell."""
+"""Pixels of a scan that belong to each site: nearest pixel, disk, ring or cell."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def regions_of(centres: np.ndarray, scan: Scan, region: str, radius: Any) -> Reg
 def _disks(
     centres: np.ndarray, known: np.ndarray, scan: Scan, region: str, radius: Any
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Site and pixel of each member of the disks or rings, and which of them are complete."""
+    """Site and pixel of each member of the disks or rings, and a mask of the complete ones."""
     inner, outer = radius if region == "ring" else (-1, 0 if radius is None else radius)
     in_pixels = is_whole_number(outer, 0)
     steps = np.ones(2) if in_pixels else np.abs(scan.scale)
@@ -135,7 +135,7 @@ def _disks(
 def _cells(
     centres: np.ndarray, known: np.ndarray, scan: Scan
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Site and pixel of each member of the Voronoi cells, and which of them are complete."""
+    """Site and pixel of each member of the Voronoi cells, and a mask of the complete ones."""
     steps = np.abs(scan.scale)
     sites = np.flatnonzero(known)
     lengths = centres[sites] * steps

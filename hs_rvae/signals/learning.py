@@ -717,8 +717,8 @@ class LearningMethods(SiteSignal):
     ) -> Any:
         """Mean of each cluster, or of each value of any column of labels.
 
-        Of the sub-images, or of another signal of the same scan: a spectrum image, 4D-STEM data,
-        the image of another detector.
+        The mean is that of the sub-images, or of another signal of the same scan: a spectrum image,
+        4D-STEM data, the image of another detector.
 
         Parameters
         ----------
@@ -749,7 +749,7 @@ class LearningMethods(SiteSignal):
             If it holds no labels, or none but -1; if the scan of `source` and the image cannot be
             compared, or the region is wrong.
         TypeError
-            If `source` is no signal.
+            If `source` is not a signal.
 
         Examples
         --------

@@ -145,7 +145,7 @@ def new_signal(
 
 
 def note_regions(new: Any, region: str, radius: Any, about: str, statistic: str) -> None:
-    """Keep in the metadata of a result which pixels it comes from."""
+    """Keep in the metadata of a result the choice of its pixels."""
     radius = list(radius) if isinstance(radius, tuple) else radius
     new.metadata.set_item(
         "Regions",
@@ -287,7 +287,7 @@ def means_of_images(
 
 
 def note_labels(new: Any, labels: Any, counts: np.ndarray, left_out: np.ndarray) -> None:
-    """Keep the labels of the first axis of a result, and how many sites each of them has."""
+    """Keep the labels of the first axis of a result, and the number of sites of each."""
     new.metadata.add_dictionary(
         {
             "Clusters": {
@@ -550,7 +550,7 @@ def get_sublattice_means(
     Raises
     ------
     TypeError
-        If `lattice` is no lattice or `signal` is no signal.
+        If `lattice` is not a lattice or `signal` is not a signal.
     ValueError
         If the scan and the image of the lattice cannot be compared, or the region is wrong.
 

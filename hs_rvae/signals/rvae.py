@@ -549,7 +549,7 @@ class RVAEMethods(SiteSignal):
         return turned
 
     def _turns_back(self, column: str) -> np.ndarray:
-        """Angle (rad) by which each sub-image is turned back; NaN for sites without one."""
+        """Angles (rad) to turn the sub-images back by; NaN for sites without one."""
         sites = self.sites
         assert sites is not None
         if column not in sites:

@@ -86,8 +86,8 @@ class SubImageStack(FigureMethods, SeriesMethods):
         image : hyperspy.api.signals.Signal2D
             One image, or a series: a signal with one navigation axis (time, tilt, dose); eager or
             lazy. The stack holds it by reference (:attr:`image`); of a lazy image that is small
-            beside the free memory it holds a computed copy, so that it is read once. Of a larger
-            one, the outermost lines are read, and floating values are checked for NaN once, block
+            beside the free memory it holds a computed copy, so that it is read once. The outermost
+            lines of a larger one are read, and floating values are checked for NaN once, block
             by block. An image in the navigation axes, ``(x, y|)``, is brought to the signal axes.
             The stack of a series has the columns ``frame`` and ``track`` (see :meth:`link_frames`).
         positions_xy : array-like of shape (n, 2)
@@ -409,7 +409,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
         Raises
         ------
         TypeError
-            If `signal` is no signal, or of complex numbers or colours.
+            If `signal` is not a signal, or of complex numbers or colours.
         ValueError
             If its scan cannot be compared with the image, or no site lies in it; if the region or
             its radius is wrong.
@@ -442,7 +442,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
         """
         Average window of another signal around the sites of each label.
 
-        Of a spectrum image this gives the elemental maps of the average cell of each variant.
+        A spectrum image gives the elemental maps of the average cell of each variant.
 
         Parameters
         ----------
@@ -502,7 +502,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
         Parameters
         ----------
         image : hyperspy.api.signals.Signal2D
-            Of the same scan as the stack's image, with the same pixels.
+            Image of the same scan as the stack's, with the same pixels.
         window_size : int, float or None
             int: pixels. float: units of the image's axes. If None, that of this stack.
         lazy, show_progressbar

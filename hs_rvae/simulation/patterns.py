@@ -69,7 +69,7 @@ def simulate_4dstem(
     convergence : float
         Semi-angle of the probe in mrad.
     voltage : float
-        Of the microscope, in kilovolts.
+        Voltage of the microscope, in kilovolts.
     peak_phase : float
         Phase shift on the strongest column, in radians.
     detector : int

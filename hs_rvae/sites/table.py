@@ -8,6 +8,7 @@ import difflib
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -450,7 +451,7 @@ class SiteTable:
             Drawn length of a vector in pixels of the image, for a length of 1. If None, vectors are
             0.8 times as long as the sites are apart, in the mean.
         **kwargs
-            Of :class:`hyperspy.api.plot.markers.Points`, ``Arrows`` or ``Lines``.
+            Options of :class:`hyperspy.api.plot.markers.Points`, ``Arrows`` or ``Lines``.
 
         Returns
         -------
@@ -472,9 +473,9 @@ class SiteTable:
         >>> image.plot()
         >>> image.add_marker(stack.sites.to_markers(color="x"), permanent=True)
         """
-        from hs_rvae.plots.signal_markers import site_markers
-
-        return site_markers(self, kind, color, vector, scale, **kwargs)
+        # Figures are made of the table, not the table of figures: by name, at the call.
+        drawing = import_module("hs_rvae.plots.signal_markers")
+        return drawing.site_markers(self, kind, color, vector, scale, **kwargs)
 
     def to_csv(self) -> str:
         """

@@ -116,7 +116,7 @@ def test_rebinning_moves_pixels_by_half_of_one():
 @pytest.mark.parametrize(
     ("signal", "error", "match"),
     [
-        (scan_signal(units="s"), ValueError, "axes in s, .* axes in nm: these are no lengths"),
+        (scan_signal(units="s"), ValueError, "axes in s, .* axes in nm: they are not lengths"),
         (scan_signal(units=""), ValueError, "scan of 50 x 40 px .px., .* is 100 x 100 px"),
         (scan_signal(offset=500.0), ValueError, "none of the 1 sites"),
         (hs.signals.Signal1D(np.zeros((4, 5))), ValueError, "are not the x and y of a scan"),
