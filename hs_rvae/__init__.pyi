@@ -5,6 +5,7 @@ from .refinement import refine_columns, refine_sublattice, refine_two_sublattice
 from .rvae.estimator import RVAE
 from .signals.comparison import compare_rvae
 from .signals.concatenate import stack
+from .signals.regional import get_sublattice_means
 from .signals.sub_image_stack import LazySubImageStack, SubImageStack
 from .sites import SiteTable
 
@@ -19,6 +20,7 @@ __all__ = [
     "data",
     "diagnostics",
     "find_sublattices",
+    "get_sublattice_means",
     "plots",
     "refine_columns",
     "refine_sublattice",

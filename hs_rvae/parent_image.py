@@ -11,6 +11,119 @@ import numpy as np
 from hs_rvae.masked_arrays import filled
 from hs_rvae.sites import units as _units
 
+_DETECTOR_TYPES = ("virtual_dark_field", "dpc", "beam_shift")
+_DETECTOR_AXES = ("detector", "detectors", "virtual dark field")
+
+
+def as_image(image: Any) -> Any:
+    """
+    Bring an image to the signal axes, as ``(|x, y)``, from where other packages leave it.
+
+    Maps of spectra and patterns lie in the navigation axes, ``(x, y|)``; files of one frame have a
+    navigation axis of length 1.
+
+    Parameters
+    ----------
+    image : object
+        Anything; all but such an image is returned as it is.
+
+    Returns
+    -------
+    object
+        Not a copy of the data.
+
+    Examples
+    --------
+    >>> import hyperspy.api as hs, numpy as np
+    >>> as_image(hs.signals.BaseSignal(np.zeros((3, 4))).T).axes_manager.signal_shape
+    (4, 3)
+    >>> as_image(hs.signals.Signal2D(np.zeros((1, 3, 4)))).data.shape
+    (3, 4)
+    """
+    axes = getattr(image, "axes_manager", None)
+    if axes is None:
+        return image
+    dimensions = axes.navigation_dimension, axes.signal_dimension
+    if dimensions == (2, 0):
+        return image.transpose(signal_axes=2)
+    if dimensions == (1, 2) and axes.navigation_size == 1:
+        return image.inav[0]
+    return image
+
+
+def are_detectors(image: Any) -> bool:
+    """Return True for images of several detectors of one scan, by signal type or name of axis."""
+    if not is_series(image):
+        return False
+    name = image.axes_manager.navigation_axes[0].name
+    kind = getattr(image, "_signal_type", "")
+    return kind in _DETECTOR_TYPES or str(name).lower() in _DETECTOR_AXES
+
+
+def refuse_detectors(image: Any) -> None:
+    """Refuse images of several detectors where a series or one image is wanted."""
+    if not are_detectors(image):
+        return
+    count = image.axes_manager.navigation_size
+    if getattr(image, "_signal_type", "") in ("dpc", "beam_shift"):
+        raise ValueError(
+            f"image={image!r} holds the components of a vector: take image.get_magnitude_signal() "
+            "or image.phase_retrieval()."
+        )
+    raise ValueError(
+        f"image={image!r} holds {count} detectors of one scan, not frames of a series: "
+        "take one, image.inav[0], and bring the sites to the others with "
+        "stack.recut(image.inav[1])."
+    )
+
+
+def _axes_of(image: Any) -> str:
+    """Axes as HyperSpy prints them: navigation axes, a bar, signal axes."""
+    axes = image.axes_manager
+    pair = [
+        ", ".join(
+            f"{axis.name}: {axis.size}" if isinstance(axis.name, str) else str(axis.size)
+            for axis in each
+        )
+        for each in (axes.navigation_axes, axes.signal_axes)
+    ]
+    return f"({pair[0]} | {pair[1]})"
+
+
+def _refuse_other_axes(image: Any) -> None:
+    """Refuse a signal that is not an image, and name the call that makes one of it."""
+    axes = image.axes_manager
+    dimensions = axes.navigation_dimension, axes.signal_dimension
+    kind = getattr(image, "_signal_type", "")
+    if dimensions == (0, 2):
+        return
+    if dimensions[1] == 2:
+        patterns = (
+            " Of patterns (x, y | kx, ky), image.get_virtual_image(roi) (pyxem) or "
+            "image.sum(axis=(2, 3)).T makes one, and stack.get_site_signals(image) takes them to "
+            "sites found elsewhere."
+        )
+        raise ValueError(
+            f"image has navigation axes {axes.navigation_shape}: pass a single image, for example "
+            "image.inav[0] or image.mean(), or a series with one navigation axis."
+            + (patterns if dimensions[0] == 2 else "")
+        )
+    if kind in ("beam_shift", "dpc"):
+        remedy = (
+            "image.get_magnitude_signal() or image.phase_retrieval() makes one of the components "
+            "of a vector"
+        )
+    elif dimensions == (2, 1):
+        remedy = (
+            "image.isig[a:b].sum(-1).T makes one of a range of the spectrum, image.isig[k].T of "
+            "one channel; stack.get_site_signals(image) takes the spectra to sites found elsewhere"
+        )
+    else:
+        remedy = "image.inav[...], image.mean() or image.transpose(signal_axes=[...]) makes one"
+    raise ValueError(
+        f"image has the axes {_axes_of(image)}, and one 2-D image (| x, y) is wanted: {remedy}."
+    )
+
 
 def image_data(image: Any) -> Any:
     """
@@ -51,18 +164,10 @@ def image_data(image: Any) -> Any:
             f"image is a {type(image).__name__}: pass a HyperSpy signal, for example from "
             "hyperspy.api.load, or a 2-D array."
         )
-    if axes is not None and axes.signal_dimension == 2 and axes.navigation_dimension:
-        raise ValueError(
-            f"image has navigation axes {axes.navigation_shape}: pass a single image, for "
-            "example image.inav[0] or image.mean(), or a series with one navigation axis."
-        )
-    if data.ndim != 2:
+    if axes is not None:
+        _refuse_other_axes(image)
+    elif data.ndim != 2:
         raise ValueError(f"image has {data.ndim} dimension(s): pass one 2-D image.")
-    if axes is not None and axes.signal_dimension != 2:
-        raise ValueError(
-            f"image has {axes.signal_dimension} signal dimension(s): pass a 2-D image; "
-            "as_signal2D or transpose makes one from a signal with other axes."
-        )
     if data.dtype.kind == "c":
         raise TypeError(
             f"image is complex ({data.dtype}): take its real part, amplitude or phase first."

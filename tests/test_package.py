@@ -58,6 +58,7 @@ STEPS = [
     "columns",
     "windows",
     "lazy_windows",
+    "regions",
     "simulation",
     "data",
     "variants",

@@ -9,6 +9,7 @@ from typing import Any
 from .. import parent_image as _parent_image
 from ..refinement.atomap_objects import as_atom_lattice
 from .column_tables import SearchSettings, find_tables
+from .derivative import warn_of_derivative
 from .search_image import Picture, warn_of_bands
 from .series import find_in_series
 from .structure import check_options, name_lattice, name_tables
@@ -171,6 +172,8 @@ def find_sublattices(
         saturation=saturation,
     )
     known = structure, zone_axis, correct_distortion
+    image = _parent_image.as_image(image)
+    _parent_image.refuse_detectors(image)
     if _parent_image.is_series(image):
         series = find_in_series(image, settings, show_progressbar)
         if structure is not None:
@@ -180,6 +183,7 @@ def find_sublattices(
     picture = Picture.of(image)
     warn_of_bands([picture.bands])
     tables = find_tables(picture, settings, show_progressbar)
+    warn_of_derivative(image, picture.values, tables[0].attrs["cell"])
     crystals = [] if structure is None else name_tables([tables], *known, image)
     lattice = as_atom_lattice(tables, picture.raw)
     if structure is not None:

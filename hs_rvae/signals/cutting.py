@@ -14,6 +14,7 @@ from typing import Any
 
 import dask
 import numpy as np
+import psutil
 from hyperspy.signal import BaseSignal
 from hyperspy.signals import Signal2D
 
@@ -34,6 +35,8 @@ from hs_rvae.stores import guarded
 _logger = logging.getLogger(__name__)
 
 #: Columns that every stack has from the start.
+# Of the free memory: a lazy image up to this size is kept beside its stack.
+_SMALL = 0.02
 OWN_COLUMNS = ("site_index", "x", "y", "offset_x", "offset_y")
 _OVER_BANDS = "have a window over a constant band"
 
@@ -50,7 +53,8 @@ def parent_image(image: Any) -> Any:
     Returns
     -------
     hyperspy.api.signals.Signal2D
-        The image itself; of masked pixels, a copy with NaN.
+        The image itself; of masked pixels, a copy with NaN. An image in the navigation axes, or
+        with a navigation axis of length 1, is brought to the signal axes.
 
     Raises
     ------
@@ -59,6 +63,7 @@ def parent_image(image: Any) -> Any:
     ValueError
         If it is not one two-dimensional image, or a series, with uniform axes.
     """
+    image = _parent_image.as_image(image)
     _parent_image.image_data(image.inav[0] if _parent_image.is_series(image) else image)
     _parent_image.calibration(image)
     data = filled(getattr(image, "data", image))
@@ -66,6 +71,22 @@ def parent_image(image: Any) -> Any:
         return image if data is image.data else image._deepcopy_with_new_data(data)
     signal = Signal2D(data)
     return signal.as_lazy() if hasattr(image, "dask") else signal
+
+
+def kept_in_memory(image: Any) -> Any:
+    """A computed copy of a lazy image that is small beside the free memory, else the image."""
+    if not image._lazy or _parent_image.is_series(image):
+        return image
+    if image.data.nbytes > _SMALL * psutil.virtual_memory().available:
+        return image
+    copy = image.deepcopy()
+    copy.compute(show_progressbar=False)
+    copy.tmp_parameters = image.tmp_parameters  # where it is saved, now and later
+    _logger.info(
+        "The lazy image is kept in memory beside the stack (%.2g MB), so that it is read once.",
+        image.data.nbytes / 2**20,
+    )
+    return copy
 
 
 def cut_stack(
@@ -415,6 +436,36 @@ def pixel_units(image: Any) -> str:
     return _units.text(unit) or ("px" if in_pixels else "")
 
 
+def given_columns(columns: Any) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
+    """
+    Columns that a user gave, with their units and writers where they come from a site table.
+
+    Parameters
+    ----------
+    columns : Mapping, pandas.DataFrame, SiteTable or None
+        A site table, or what its ``to_dataframe`` made, is taken without the columns that every
+        stack has of its own.
+
+    Returns
+    -------
+    columns, units, writers : dict
+    """
+    if columns is None:
+        return {}, {}, {}
+    if isinstance(columns, SiteTable):
+        columns = columns.to_dataframe()
+    attrs = getattr(columns, "attrs", {})
+    if not {"units", "writers"} <= set(attrs):
+        return dict(columns), {}, {}
+    own = {*OWN_COLUMNS, "frame"}
+    kept = {name: columns[name].to_numpy() for name in columns if name not in own}
+    units, writers = (
+        {name: value for name, value in attrs[key].items() if name in kept}
+        for key in ("units", "writers")
+    )
+    return kept, units, writers
+
+
 def _check_columns(positions: np.ndarray, columns: dict[str, Any]) -> None:
     """Refuse columns of the stack's own names, and those of another length."""
     for name, values in columns.items():
@@ -460,7 +511,7 @@ def _metadata(image: Any, window_size: int, centring: str) -> dict[str, Any]:
     quantity = image.metadata.get_item("Signal.quantity")
     if quantity:
         metadata["Signal"] = {"quantity": quantity}
-    for node in ("Acquisition_instrument", "Sample"):
+    for node in ("Acquisition_instrument", "Sample", "Diffraction"):
         if image.metadata.has_item(node):
             metadata[node] = image.metadata[node].deepcopy().as_dictionary()
     return metadata

@@ -23,6 +23,7 @@ from hs_rvae.learning.algorithms import column_stem, name_of
 from hs_rvae.learning.rows import sum_rows, summarise
 from hs_rvae.options import as_seed, own_copy, seeded
 from hs_rvae.signals import learning_results as _results
+from hs_rvae.signals import regional as _regional
 from hs_rvae.signals import sources as _sources
 from hs_rvae.signals.decomposition import (
     count_unmasked,
@@ -35,8 +36,6 @@ from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.site_signal import SiteSignal
 
 if TYPE_CHECKING:
-    from hyperspy.signals import Signal2D
-
     from hs_rvae.sites import SiteTable
 
 _logger = logging.getLogger(__name__)
@@ -704,64 +703,73 @@ class LearningMethods(SiteSignal):
         _results.store_metric(self.learning_results, found)
         return found.best
 
-    def get_cluster_means(self, column: str = "cluster") -> Signal2D:
-        """Mean sub-image of each cluster, or of each value of any column of labels.
+    def get_cluster_means(
+        self,
+        column: str = "cluster",
+        source: Any = None,
+        radius: Any = None,
+        *,
+        statistic: str = "mean",
+        region: str = "disk",
+        about: str = "column",
+        num_workers: int | None = None,
+        show_progressbar: bool | None = None,
+    ) -> Any:
+        """Mean of each cluster, or of each value of any column of labels.
+
+        The mean is that of the sub-images, or of another signal of the same scan: a spectrum image,
+        4D-STEM data, the image of another detector.
 
         Parameters
         ----------
         column : str
             Integer column; -1 is left out.
+        source : hyperspy.api.signals.BaseSignal, optional
+            Signal ``(x, y | ...)`` of the same scan, eager or lazy; see :meth:`get_site_signals`.
+            If None, the sub-images.
+        radius, region, about, statistic, num_workers, show_progressbar
+            As in :meth:`get_site_signals`; they need `source`. Each site counts once, whatever the
+            number of its pixels.
 
         Returns
         -------
-        hyperspy.api.signals.Signal2D
-            Navigation axis ``cluster``; ``metadata.Clusters`` has ``labels`` and ``counts``.
+        hyperspy.api.signals.Signal2D or BaseSignal
+            Navigation axis named after the column, then the signal axes; of the class and with the
+            metadata of `source`. ``metadata.Clusters`` has ``labels``, ``counts`` (sites that were
+            averaged) and ``left_out`` (sites whose region leaves the scan). With `source`,
+            ``metadata.Signal.Noise_properties.variance`` holds the variance of the means, where
+            HyperSpy's fits use it: from the scatter between sites, for counts at least Poisson's,
+            NaN for labels of one site.
 
         Raises
         ------
         KeyError
             If there is no such column.
         ValueError
-            If it holds no labels, or none but -1.
+            If it holds no labels, or none but -1; if the scan of `source` and the image cannot be
+            compared, or the region is wrong.
+        TypeError
+            If `source` is not a signal.
 
         Examples
         --------
         >>> stack.get_cluster_means("variant")  # doctest: +SKIP
+        >>> stack.get_cluster_means("variant", spectrum_image, radius=3)  # doctest: +SKIP
         """
-        from hyperspy.signals import Signal2D
-
-        table = self.sites
-        if table is None or column not in table:
-            raise KeyError(
-                f"There is no column {column!r}; stack.cluster_analysis(column={column!r}) writes "
-                "one."
-            )
-        values = table[column]
-        if values.dtype.kind != "i":
+        labels, members = _regional.label_members(self, column)
+        if source is not None:
+            return _regional.label_means(
+                self, source, column, (labels, members), radius, statistic, region, about,
+                num_workers, show_progressbar,
+            )  # fmt: skip
+        if (radius, statistic, region, about) != (None, "mean", "disk", "column"):
             raise ValueError(
-                f"column={column!r} holds no labels, which are whole numbers: take one that "
-                "stack.cluster_analysis() or stack.assign_variants() wrote."
+                "radius=, statistic=, region= and about= choose pixels of another signal: pass it "
+                "as source=."
             )
-        labels, counts = np.unique(values[values >= 0], return_counts=True)
-        if not len(labels):
-            raise ValueError(
-                f"column={column!r}: all sites are undefined (-1): take another column."
-            )
-        members = np.stack([values == label for label in labels])
+        counts = members.sum(axis=1)
         means = sum_rows(rows_of(self), members) / counts[:, None]
-        shape = self.axes_manager._signal_shape_in_array
-        axes = [{"name": "cluster", "size": len(labels), "navigate": True}]
-        axes += [
-            axis.get_axis_dictionary() | {"navigate": False}
-            for axis in reversed(self.axes_manager.signal_axes)
-        ]
-        signal = Signal2D(means.reshape(-1, *shape), axes=axes)
-        signal.metadata.General.title = f"Means of {column}"
-        signal.metadata.set_item("Signal.quantity", self.metadata.get_item("Signal.quantity"))
-        signal.metadata.add_dictionary(
-            {"Clusters": {"labels": labels.tolist(), "counts": counts.tolist()}}
-        )
-        return signal
+        return _regional.means_of_images(self, means, column, labels, counts)
 
 
 def _write_numbered(sites: SiteTable, stem: str, values: np.ndarray, writer: str) -> list[str]:

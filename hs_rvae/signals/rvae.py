@@ -534,9 +534,7 @@ class RVAEMethods(SiteSignal):
 
         whole = column == "angle" and self._turns("distortion")
         pose = sites[[column, "offset_x", "offset_y"]]
-        pose[:, 0] = _units.radians(pose[:, 0], sites.units[column])
-        if whole:
-            pose[:, 0] = self._lattice_turns()
+        pose[:, 0] = self._turns_back(column)
         turned = with_images(
             self,
             turn_back,
@@ -554,6 +552,19 @@ class RVAEMethods(SiteSignal):
                 {"lattice_turn": pose[:, 0]}, {"lattice_turn": "rad"}, writer="derotate"
             )
         return turned
+
+    def _turns_back(self, column: str) -> np.ndarray:
+        """Angles (rad) to turn the sub-images back by; NaN for sites without one."""
+        sites = self.sites
+        assert sites is not None
+        if column not in sites:
+            raise ValueError(
+                f"column={column!r}: the site table has no such column; stack.rvae() writes "
+                "'angle'."
+            )
+        if column == "angle" and self._turns("distortion"):
+            return self._lattice_turns()
+        return _units.radians(sites[column], sites.units[column])
 
     def _lattice_turns(self) -> np.ndarray:
         """Whole turns of the lattice (rad) that bring each site's variant to variant 0."""

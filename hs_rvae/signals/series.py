@@ -198,8 +198,9 @@ def by_frame(image: Any, positions: Any, neighbours: Any, columns: Any) -> tuple
             listed = isinstance(values, list | tuple)
             what = f"has {len(values)} entries" if listed else f"is a {type(values).__name__}"
             raise ValueError(
-                f"{name} {what}, and image is a series of {len(image.data)} frames: give a list "
-                "with one entry for each frame."
+                f"{name} {what}, and image holds {len(image.data)} images: for a series give a "
+                "list with one entry for each frame. For detectors of one scan take one, "
+                "image.inav[0], and stack.recut(image.inav[1]) for the others."
             )
     return positions, neighbours, columns
 

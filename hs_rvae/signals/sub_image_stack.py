@@ -15,6 +15,7 @@ from hyperspy.signals import LazySignal2D
 from hs_rvae import positions as _positions
 from hs_rvae.progress import progressbar_wanted
 from hs_rvae.signals import cutting as _cutting
+from hs_rvae.signals import regional as _regional
 from hs_rvae.signals import series as _series
 from hs_rvae.signals.figures import FigureMethods
 from hs_rvae.signals.origins import IMAGE_NODE, note_of
@@ -84,9 +85,11 @@ class SubImageStack(FigureMethods, SeriesMethods):
         ----------
         image : hyperspy.api.signals.Signal2D
             One image, or a series: a signal with one navigation axis (time, tilt, dose); eager or
-            lazy. The stack holds it by reference (:attr:`image`). The outermost lines of a lazy
-            image are read, and floating values are checked for NaN once, block by block. The stack
-            of a series has the columns ``frame`` and ``track`` (see :meth:`link_frames`).
+            lazy. The stack holds it by reference (:attr:`image`); of a lazy image that is small
+            beside the free memory it holds a computed copy, so that it is read once. The outermost
+            lines of a larger one are read, and floating values are checked for NaN once, block
+            by block. An image in the navigation axes, ``(x, y|)``, is brought to the signal axes.
+            The stack of a series has the columns ``frame`` and ``track`` (see :meth:`link_frames`).
         positions_xy : array-like of shape (n, 2)
             Refined column positions ``(x, y)`` in pixels: x counts columns and y rows of the
             image, pixel centres are integers. Tables with the columns x and y, paths and others
@@ -114,9 +117,11 @@ class SubImageStack(FigureMethods, SeriesMethods):
             0.05 nearest distances is the site itself and does not count. If None, there are no such
             columns. The stretch that ``find_sublattices(correct_distortion=...)`` found is
             taken out of these columns, and kept in ``stretch_xx``, ``stretch_xy``, ``stretch_yy``.
-        columns : Mapping of str to array-like of shape (n,), optional
+        columns : Mapping of str to array-like of shape (n,), or SiteTable, optional
             Further columns of the site table, one value for each of `positions_xy`. They
-            replace columns that come from `neighbours`.
+            replace columns that come from `neighbours`. The table of another stack of the same
+            sites, or the table of pandas that its ``to_dataframe`` makes, gives all columns but
+            those of the windows, with their units.
         units : Mapping of str to str, optional
             Units of `columns`; dimensionless if not given.
         show_progressbar : bool, optional
@@ -150,12 +155,17 @@ class SubImageStack(FigureMethods, SeriesMethods):
         image = _cutting.parent_image(image)
         given = _series.by_frame(image, positions_xy, neighbours, columns)
         positions = [_positions.as_positions(one, order) for one in given[0]]
-        columns, units = [_as_dict(one) for one in given[2]], _as_dict(units)
+        tables = [_cutting.given_columns(one) for one in given[2]]
+        columns = [table[0] for table in tables]
+        units = {name: unit for table in tables for name, unit in table[1].items()} | _as_dict(
+            units
+        )
         columns = [
             _positions.position_classes(one) | own
             for one, own in zip(given[0], columns, strict=True)
         ]
-        writers = dict.fromkeys((*_cutting.OWN_COLUMNS, "frame"), "from_positions")
+        writers = {name: writer for table in tables for name, writer in table[2].items()}
+        writers |= dict.fromkeys((*_cutting.OWN_COLUMNS, "frame"), "from_positions")
         if neighbours is not None:
             others = [_positions.as_positions(one, order) for one in given[1]]
             for k, xy in enumerate(positions):
@@ -168,6 +178,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
                 columns[k], units = columns[k] | around | columns[k], its_units | units
         if lazy is None:
             lazy = image._lazy or issubclass(cls, LazySignal2D)
+        image = _cutting.kept_in_memory(image)
         progress = partial(
             progressbar,
             disable=not progressbar_wanted(show_progressbar),
@@ -350,6 +361,179 @@ class SubImageStack(FigureMethods, SeriesMethods):
             show_progressbar=show_progressbar,
         )
 
+    def get_site_signals(
+        self,
+        signal: Any,
+        radius: Any = None,
+        statistic: str = "mean",
+        *,
+        region: str = "disk",
+        about: str = "column",
+        lazy_output: bool | None = None,
+        num_workers: int | None = None,
+        show_progressbar: bool | None = None,
+    ) -> Any:
+        """
+        Another signal of the same scan at every site.
+
+        Positions are carried over by the calibrated axes of image and signal, so that the step of
+        the scan, a ROI or a rebinned signal may differ. Without calibration the scan must have the
+        size of the image, and positions are taken pixel for pixel.
+
+        Parameters
+        ----------
+        signal : hyperspy.api.signals.BaseSignal
+            ``(x, y | ...)``: a spectrum image, 4D-STEM data; or an image of the scan; eager or
+            lazy.
+        radius : int, float, tuple or None
+            int: pixels of the scan about the one nearest to the site. float: units of the scan's
+            axes, about the site itself. If None, the nearest pixel. For "ring", (inner, outer).
+        statistic : {"mean", "sum"}
+            Over the pixels of a site.
+        region : {"disk", "cell", "ring"}
+            "cell": the pixels that are nearer to this site than to another site of the stack, up to
+            0.75 nearest-neighbour distances. A disk about a column averages its displacement away;
+            a cell or a disk about the cage keeps it.
+        about : {"column", "cage"}
+            "cage": the column less its displacement from its neighbours.
+        lazy_output : bool, optional
+            If None, as `signal` is.
+        num_workers : int, optional
+            Threads that read lazy data. If None, dask decides.
+        show_progressbar : bool, optional
+            If None, as HyperSpy's preference.
+
+        Returns
+        -------
+        BaseSignal
+            ``(site | ...)`` of the class of `signal`, with its metadata and the sites of the stack
+            in order; NaN for sites whose region leaves the scan or that have no displacement.
+            ``metadata.Regions`` keeps the choice.
+
+        Raises
+        ------
+        TypeError
+            If `signal` is not a signal, or of complex numbers or colours.
+        ValueError
+            If its scan cannot be compared with the image, or no site lies in it; if the region or
+            its radius is wrong.
+
+        Examples
+        --------
+        >>> import hs_rvae
+        >>> image, truth = hs_rvae.simulation.simulate_perovskite((200, 200), random_state=0)
+        >>> stack = SubImageStack.from_positions(image, truth.b_sites, window_size=40)
+        >>> heights = stack.get_site_signals(image, radius=3)
+        >>> heights.axes_manager.navigation_size == len(stack.sites)
+        True
+        """
+        return _regional.site_signals(
+            self, signal, radius, statistic, region, about, lazy_output, num_workers,
+            show_progressbar,
+        )  # fmt: skip
+
+    def get_mean_cell(
+        self,
+        signal: Any,
+        column: str = "variant",
+        *,
+        window_size: int | float | None = None,
+        derotate: bool = False,
+        centring: str = "nearest",
+        num_workers: int | None = None,
+        show_progressbar: bool | None = None,
+    ) -> Any:
+        """
+        Average window of another signal around the sites of each label.
+
+        A spectrum image gives the elemental maps of the average cell of each variant.
+
+        Parameters
+        ----------
+        signal : hyperspy.api.signals.BaseSignal
+            As in :meth:`get_site_signals`.
+        column : str
+            Integer column; -1 is left out.
+        window_size : int, float or None
+            int: pixels of the scan. float: units of its axes. If None, the size of the stack's
+            windows.
+        derotate : bool
+            Turn each window back before the mean, by the angles that :meth:`derotate` uses.
+        centring : {"nearest", "subpixel"}
+            "nearest" copies pixels, which keeps counts; "subpixel" shares them by area.
+        num_workers, show_progressbar
+            As in :meth:`get_site_signals`.
+
+        Returns
+        -------
+        BaseSignal
+            ``(x, y, label | ...)`` of the class of `signal`, the axes x and y with the column at
+            zero; for an image ``(label | x, y)``. ``metadata.Clusters`` has ``labels``, ``counts``
+            and ``left_out``; the variance of the means is in
+            ``metadata.Signal.Noise_properties.variance``.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            As in :meth:`get_cluster_means`; ValueError also if the window does not fit the scan.
+
+        Examples
+        --------
+        >>> import hs_rvae
+        >>> image, truth = hs_rvae.simulation.simulate_perovskite((200, 200), random_state=0)
+        >>> variant = truth.b_sites["variant"].to_numpy()
+        >>> stack = SubImageStack.from_positions(
+        ...     image, truth.b_sites, window_size=40, columns={"variant": variant}
+        ... )
+        >>> stack.get_mean_cell(image, window_size=30).axes_manager.signal_shape
+        (30, 30)
+        """
+        return _regional.mean_cell_of(
+            self, signal, column, window_size, derotate, centring, num_workers, show_progressbar
+        )
+
+    def recut(
+        self,
+        image: Any,
+        window_size: int | float | None = None,
+        *,
+        lazy: bool | None = None,
+        show_progressbar: bool | None = None,
+    ) -> Self:
+        """
+        Cut the same sites from the image of another detector.
+
+        Parameters
+        ----------
+        image : hyperspy.api.signals.Signal2D
+            Image of the same scan as the stack's, with the same pixels.
+        window_size : int, float or None
+            int: pixels. float: units of the image's axes. If None, that of this stack.
+        lazy, show_progressbar
+            As in :meth:`from_positions`.
+
+        Returns
+        -------
+        SubImageStack or LazySubImageStack
+            With the same site table, units and writers; ``site_index`` as in this stack. Angles,
+            variants and clusters in it are those that this stack has.
+
+        Raises
+        ------
+        ValueError
+            If the image is of another size than the stack's, or a site gets no window.
+
+        Examples
+        --------
+        >>> import hs_rvae
+        >>> image, truth = hs_rvae.simulation.simulate_perovskite((200, 200), random_state=0)
+        >>> stack = SubImageStack.from_positions(image, truth.b_sites, window_size=40)
+        >>> other = stack.recut(image * -1.0, window_size=32)
+        >>> len(other.sites) == len(stack.sites)
+        True
+        """
+        return _regional.recut(self, type(self), image, window_size, lazy, show_progressbar)
+
     def __repr__(self) -> str:
         text = super().__repr__()
         signal = self._sites_signal()
@@ -388,8 +572,8 @@ def _claim_fitted(sites: SiteTable, given: Iterable[str]) -> None:
 
 
 def _as_dict(columns: Any) -> dict[str, Any]:
-    """A mapping or a DataFrame as a dictionary."""
-    return {} if columns is None else dict(columns)
+    """A mapping, a DataFrame or the columns of a site table as a dictionary."""
+    return _cutting.given_columns(columns)[0]
 
 
 class LazySubImageStack(SubImageStack, LazySignal2D):

@@ -8,6 +8,7 @@ import difflib
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -425,6 +426,56 @@ class SiteTable:
         frame = pd.DataFrame({name: self[name] for name in self.columns}, index=index)
         frame.attrs |= {"units": self.units, "writers": self.writers}
         return frame
+
+    def to_markers(
+        self,
+        kind: str = "points",
+        color: str | None = None,
+        *,
+        vector: tuple[str, str] = ("displacement_x", "displacement_y"),
+        scale: float | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """
+        Make HyperSpy markers of the sites, for any signal with the axes of the image.
+
+        Parameters
+        ----------
+        kind : {"points", "arrows", "lines"}
+            "arrows" and "lines" show a vector, centred on the site.
+        color : str, optional
+            Column that gives the colours, as :meth:`SubImageStack.plot_site_map` would.
+        vector : tuple of str
+            Columns x and y of the vector.
+        scale : float, optional
+            Drawn length of a vector in pixels of the image, for a length of 1. If None, vectors are
+            0.8 times as long as the sites are apart, in the mean.
+        **kwargs
+            Options of :class:`hyperspy.api.plot.markers.Points`, ``Arrows`` or ``Lines``.
+
+        Returns
+        -------
+        hyperspy.api.plot.markers.Points, Arrows or Lines
+            In calibrated coordinates. The sites of a series stand on their frames.
+
+        Raises
+        ------
+        KeyError
+            If there is no such column.
+        ValueError
+            If the kind is another one, or a column has no finite value.
+
+        Examples
+        --------
+        >>> import hs_rvae
+        >>> image, truth = hs_rvae.simulation.simulate_perovskite((200, 200), random_state=0)
+        >>> stack = hs_rvae.SubImageStack.from_positions(image, truth.b_sites, window_size=40)
+        >>> image.plot()
+        >>> image.add_marker(stack.sites.to_markers(color="x"), permanent=True)
+        """
+        # Figures are made of the table, not the table of figures: by name, at the call.
+        drawing = import_module("hs_rvae.plots.signal_markers")
+        return drawing.site_markers(self, kind, color, vector, scale, **kwargs)
 
     def to_csv(self) -> str:
         """

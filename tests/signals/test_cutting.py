@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from hs_rvae import LazySubImageStack, SubImageStack, find_sublattices
+from hs_rvae.signals import cutting
 from hs_rvae.simulation import simulate_perovskite
 
 INFO = {"level": logging.INFO, "logger": "hs_rvae"}
@@ -81,7 +82,8 @@ def test_lazy_follows_the_image_unless_told(image, xy):
     assert isinstance(LazySubImageStack.from_positions(image, xy, 24), LazySubImageStack)
 
 
-def test_a_lazy_image_is_read_when_the_stack_is_computed():
+def test_a_large_lazy_image_is_read_when_the_stack_is_computed(monkeypatch):
+    monkeypatch.setattr(cutting, "_SMALL", 0.0)
     reads = []
 
     def read(block, block_info):
@@ -619,8 +621,12 @@ def bad_images():
     return [
         ([[1, 2], [3, 4]], TypeError, "image is a list"),
         (np.ones(60), ValueError, r"image has 1 dimension\(s\): pass one 2-D image"),
-        (hs.signals.Signal1D(good), ValueError, "1 signal dimension.* pass a 2-D image"),
-        (series, ValueError, "series of 3 frames: give a list with one entry for each frame"),
+        (hs.signals.Signal1D(good), ValueError, "2-D image .* is wanted"),
+        (
+            series,
+            ValueError,
+            "holds 3 images: for a series give a list with one entry for each frame",
+        ),
         (scan, ValueError, r"navigation axes \(3, 2\): pass a single image"),
         (hs.signals.ComplexSignal2D(good * 1j), TypeError, "complex128.*take its real part"),
         (hs.signals.Signal2D(good.astype(object)), TypeError, "object: convert it to real"),

@@ -103,9 +103,9 @@ def test_columns_and_neighbours_come_frame_by_frame(simulated, positions):
 
 def test_what_is_not_given_frame_by_frame_is_refused(simulated, positions):
     series = simulated[0]
-    with pytest.raises(ValueError, match="positions_xy is a ndarray, and image is a series of 3"):
+    with pytest.raises(ValueError, match="positions_xy is a ndarray, and image holds 3 images"):
         SubImageStack.from_positions(series, positions[0])
-    with pytest.raises(ValueError, match="neighbours has 2 entries, and image is a series of 3"):
+    with pytest.raises(ValueError, match="neighbours has 2 entries, and image holds 3 images"):
         SubImageStack.from_positions(series, positions, neighbours=positions[:2])
     with pytest.raises(ValueError, match=r"navigation axes \(3, 2\).*one navigation axis"):
         SubImageStack.from_positions(hs.stack([series, series]), positions)
