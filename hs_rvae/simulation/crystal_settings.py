@@ -11,7 +11,7 @@ import numpy as np
 
 from hs_rvae.checks import finite_number, is_whole_number
 
-from .structures import ImagedBasis, ProjectedStructure, find_structure
+from .structures import ImagedBasis, ProjectedStructure, find_structure, imaged_basis
 
 # Minimum, maximum, and what the number is.
 _LIMITS = {
@@ -115,7 +115,7 @@ class CrystalSettings:
         structures = [self.structure]
         if self.two_grains:
             structures.append(self.structure if self.second_phase is None else self.second_phase)
-        return [find_structure(one).columns(self.light_elements) for one in structures]
+        return [imaged_basis(find_structure(one), self.light_elements) for one in structures]
 
 
 def _numbers(values: object, count: int) -> bool:

@@ -82,28 +82,6 @@ class ProjectedStructure:
             column if isinstance(column, str) else f"{column:g}" for *_, column in self.basis
         )
 
-    def columns(self, light_elements: bool = False) -> ImagedBasis:
-        """Places whose columns stand out in an image, with their peak heights.
-
-        Parameters
-        ----------
-        light_elements : bool
-            Contrast in which light elements are imaged too, as in annular bright field.
-
-        Returns
-        -------
-        ImagedBasis
-        """
-        power = _POWER_LIGHT if light_elements else _POWER_HEAVY
-        height = np.array([_height(column, power) for *_, column in self.basis])
-        height /= height.max()
-        given = np.array([not isinstance(column, str) for *_, column in self.basis])
-        rows = np.flatnonzero(given | light_elements | (height >= _FAINTEST))
-        places = np.array([place[:2] for place in self.basis], float)[rows] % 1.0
-        return ImagedBasis(
-            np.asarray(self.cell, float), places, height[rows], tuple(self.names[n] for n in rows)
-        )
-
 
 @dataclass(frozen=True)
 class ImagedBasis:
@@ -204,6 +182,30 @@ class ImagedBasis:
         apart -= np.round(apart)
         vectors = (apart[:, :, None] + steps) @ self.cell
         return np.linalg.norm(vectors, axis=3).min(axis=2)
+
+
+def imaged_basis(structure: ProjectedStructure, light_elements: bool = False) -> ImagedBasis:
+    """Places whose columns stand out in an image, with their peak heights.
+
+    Parameters
+    ----------
+    structure : ProjectedStructure
+    light_elements : bool
+        Contrast in which light elements are imaged too, as in annular bright field.
+
+    Returns
+    -------
+    ImagedBasis
+        Lengths in nm.
+    """
+    power = _POWER_LIGHT if light_elements else _POWER_HEAVY
+    height = np.array([_height(column, power) for *_, column in structure.basis])
+    height /= height.max()
+    given = np.array([not isinstance(column, str) for *_, column in structure.basis])
+    rows = np.flatnonzero(given | light_elements | (height >= _FAINTEST))
+    places = np.array([place[:2] for place in structure.basis], float)[rows] % 1.0
+    names = tuple(structure.names[n] for n in rows)
+    return ImagedBasis(np.asarray(structure.cell, float), places, height[rows], names)
 
 
 def _area(cell: np.ndarray) -> float:

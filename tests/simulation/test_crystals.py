@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter, maximum_filter
 from scipy.spatial import cKDTree
 
 from hs_rvae.simulation import ProjectedStructure, simulate_crystal, simulate_perovskite
-from hs_rvae.simulation.structures import STRUCTURES
+from hs_rvae.simulation.structures import STRUCTURES, imaged_basis
 
 PERFECT = dict(
     dose=np.inf, strain=0.0, disorder=0.0, scan_jitter=0.0, random_composition=0.0,
@@ -90,7 +90,7 @@ def test_rotation_goes_from_x_towards_y():
 
 
 def test_the_kinds_are_places_that_a_shift_or_turn_maps_on_each_other():
-    kinds = {name: list(one.columns(True).kinds()) for name, one in STRUCTURES.items()}
+    kinds = {name: list(imaged_basis(one, True).kinds()) for name, one in STRUCTURES.items()}
     assert kinds["perovskite [001]"] == [0, 1, 2, 2]
     assert kinds["fluorite [110]"] == [0, 1, 1, 0, 1, 1]
     assert kinds["wurtzite [11-20]"] == [0, 0, 1, 1]
@@ -98,8 +98,15 @@ def test_the_kinds_are_places_that_a_shift_or_turn_maps_on_each_other():
     assert kinds["graphene"] == [0, 0] and kinds["1H layer"] == [0, 1]
     assert kinds["1T layer"] == [0, 1, 1]
     assert kinds["hexagonal manganite [110]"] == [0, 1, 1, 2, 3, 3]
-    assert list(STRUCTURES["hexagonal manganite [110]"].columns().kinds(0.3)) == [0, 0, 0, 1, 1, 1]
-    bronze = STRUCTURES["tungsten bronze [001]"].columns()
+    assert list(imaged_basis(STRUCTURES["hexagonal manganite [110]"]).kinds(0.3)) == [
+        0,
+        0,
+        0,
+        1,
+        1,
+        1,
+    ]
+    bronze = imaged_basis(STRUCTURES["tungsten bronze [001]"])
     assert np.bincount(bronze.kinds()).tolist() == [2, 4, 2, 8]
 
 
