@@ -15,7 +15,7 @@ from hs_rvae.checks import finite_number
 
 # Peak height of a column: sum of Z**power over its atoms in one repeat along the beam.
 _POWER_HEAVY = 1.7  # annular dark field at high angles
-_POWER_LIGHT = 0.9  # annular bright field, integrated differential phase contrast
+_POWER_LIGHT = 0.5  # annular bright field, about; depths for dark columns
 _FAINTEST = 0.15  # of the brightest; fainter columns drown where light elements are not imaged
 
 _ATOMIC_NUMBER = {
