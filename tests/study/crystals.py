@@ -41,7 +41,7 @@ ENOUGH, WRONG = 0.99, 0.005
 LEAST_DOSE = 30
 
 _OXYGEN = dict(light_elements=True, dark=True)
-#: Settings of each crystal.
+#: Settings of each crystal. Without its oxygen, fluorite looks like rock salt.
 CRYSTALS = {
     "perovskite [001]": {},
     "perovskite [001], O": _OXYGEN,
@@ -51,9 +51,7 @@ CRYSTALS = {
     "rock salt [001]": {},
     "rock salt [110]": {},
     "rock salt [110], O": _OXYGEN,
-    "fluorite [001]": {},
     "fluorite [001], O": _OXYGEN,
-    "fluorite [110]": {},
     "fluorite [110], O": _OXYGEN,
     "wurtzite [11-20]": {},
     "wurtzite [11-20], O bright": dict(light_elements=True),
@@ -98,8 +96,8 @@ DEFECTS = {
     }.items()
 }
 
-#: Where a search for defects is plugged in: a function of an image and its Atomap lattice. It returns
-#: a table with the columns ``x``, ``y``, ``kind`` ("vacancy", "interstitial" or "substitution"),
+#: Where a search for defects is plugged in: a function of an image and its Atomap lattice that gives
+#: a table. Columns are ``x``, ``y``, ``kind`` ("vacancy", "interstitial" or "substitution"),
 #: ``ratio`` and ``z``. None: there is no such search.
 FIND_DEFECTS = None
 
@@ -182,8 +180,11 @@ def search(image):
 
 
 def found_columns(lattice):
-    """Table ``x``, ``y``, ``name`` and ``grain`` of all columns that have a sublattice."""
+    """Table ``x``, ``y``, ``name`` and ``grain`` of all columns; of no lattice: name ""."""
     tables = []
+    if hasattr(lattice, "crystal"):
+        columns = lattice.crystal.unassigned[["x", "y"]]
+        tables.append(columns.assign(name="", grain=-1))
     for sublattice in lattice.sublattice_list:
         table = sublattice.column_table
         grain = table["grain" if "grain" in table else "part"]
@@ -202,27 +203,30 @@ def inner(table, image):
     return keep.to_numpy()
 
 
-def judge_columns(found, image):
+def judge_columns(table, image):
     """
-    Figures of merit of named columns.
+    Figures of merit of found columns.
 
     Parameters
     ----------
-    found : pandas.DataFrame
+    table : pandas.DataFrame
         Columns ``x``, ``y``, ``name``, ``grain``.
     image : Image
 
     Returns
     -------
     dict of str to float
-        Shares of the true columns: ``found``; and of the found ones: ``wrong`` (kind is not that of
+        Shares of the true columns: ``found`` with a name, ``kept`` with or without one; and of the
+        found ones: ``wrong`` (kind is not that of
         most columns of the name), ``strict`` (likewise, but kinds that are only nearly alike are
         different) and ``grains`` (label is that of their grain). ``false`` is the number of found
         columns that are none, ``columns`` that of true columns, ``names`` of sublattices.
     """
     truth, true = image.truth, image.truth.columns
     reach = NEAR * truth.spacing
+    found = table[table["name"] != ""].reset_index(drop=True)
     apart, row = cKDTree(found[["x", "y"]]).query(true[["x", "y"]])
+    kept = cKDTree(table[["x", "y"]]).query(true[["x", "y"]])[0] <= reach
     away = (true["boundary_distance"] > AT_BOUNDARY * truth.spacing).to_numpy()
     judged = inner(true, image) & (true["place"] >= 0).to_numpy() & away
     hit = apart <= reach
@@ -233,6 +237,7 @@ def judge_columns(found, image):
     result = {
         "columns": int(judged.sum()),
         "found": float(hit[judged].mean()),
+        "kept": float(kept[judged].mean()),
         "false": int((~of_true & inner(found, image)).sum()),
         "names": int(found["name"].nunique()),
     }
