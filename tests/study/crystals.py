@@ -5,6 +5,7 @@
     python tests/study/crystals.py OUT.jsonl graphene/plain:0 "1H layer/8 px:0-2"
     python tests/study/crystals.py OUT.jsonl all:0-2       # every case with three seeds
     python tests/study/crystals.py OUT.jsonl defects:0-2   # also: columns
+    python tests/study/crystals.py --known OUT.jsonl columns:0-2   # with structure=
     python tests/study/crystals.py --table OUT.jsonl       # tables in rst
 
 A case is ``CRYSTAL/CONDITION``. Two questions are put: are all columns found and named, and are
@@ -12,7 +13,9 @@ vacancies and substitutions found? One line per image is added to OUT.jsonl.
 """
 
 import argparse
+import importlib.util
 import json
+import sys
 import time
 import warnings
 from pathlib import Path
@@ -26,6 +29,17 @@ from scipy.spatial import cKDTree
 import hs_rvae
 from hs_rvae.simulation import CrystalTruth, simulate_crystal
 from hs_rvae.simulation.structures import STRUCTURES, imaged_basis
+
+
+def _load_atoms():
+    """The module beside this one, which pytest imports without a name to import it by."""
+    if "study_atoms" not in sys.modules:
+        file = Path(__file__).with_name("atoms.py")
+        spec = importlib.util.spec_from_file_location("study_atoms", file)
+        sys.modules["study_atoms"] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules["study_atoms"])
+    return sys.modules["study_atoms"]
+
 
 SEEDS = range(3)
 NEAR = 0.3  # nearest distances: a column further from every true one is false
@@ -96,8 +110,8 @@ DEFECTS = {
     }.items()
 }
 
-#: Where a search for defects is plugged in: a function of an image and its Atomap lattice that gives
-#: a table. Columns are ``x``, ``y``, ``kind`` ("vacancy", "interstitial" or "substitution"),
+#: Where a search for defects is plugged in: a function of an image and its Atomap lattice that
+#: gives a table. Columns are ``x``, ``y``, ``kind`` ("vacancy", "interstitial" or "substitution"),
 #: ``ratio`` and ``z``. None: there is no such search.
 FIND_DEFECTS = None
 
@@ -172,10 +186,14 @@ def make(name, seed):
     return Image(name, seed, case, image, truth, basis.kinds(ALIKE))
 
 
-def search(image):
-    """Find the columns of an image; the lattice and processor seconds."""
+def search(image, structure=None):
+    """Find the columns of an image, of a structure if its name is given; processor seconds."""
+    options = {}
+    if structure is not None:
+        atoms, zone_axis = _load_atoms().known(structure)
+        options = dict(structure=atoms, zone_axis=zone_axis)
     start = time.process_time()
-    lattice = hs_rvae.find_sublattices(image, show_progressbar=False)
+    lattice = hs_rvae.find_sublattices(image, show_progressbar=False, **options)
     return lattice, time.process_time() - start
 
 
@@ -302,13 +320,15 @@ def judge_defects(table, image):
     return result
 
 
-def measure(image):
+def measure(image, known=False):
     """
     All figures of merit of one image.
 
     Parameters
     ----------
     image : Image
+    known : bool
+        The search is given the structure.
 
     Returns
     -------
@@ -318,7 +338,8 @@ def measure(image):
     """
     row = {"case": image.name, "seed": image.seed}
     try:
-        lattice, seconds = search(image.image)
+        structure = image.case.crystal.split(",")[0] if known else None
+        lattice, seconds = search(image.image, structure)
         row |= judge_columns(found_columns(lattice), image) | {"seconds": round(seconds, 3)}
         if image.case.defects and FIND_DEFECTS is not None:
             row |= judge_defects(FIND_DEFECTS(image.image, lattice), image)
@@ -449,6 +470,7 @@ def main():
     """Measure images, one line of JSON for each, or print the tables of a file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--table", action="store_true")
+    parser.add_argument("--known", action="store_true")
     parser.add_argument("out")
     parser.add_argument("images", nargs="*")
     arguments = parser.parse_args()
@@ -459,7 +481,7 @@ def main():
     warnings.simplefilter("ignore")
     hs_rvae.set_log_level("ERROR")
     for name, seed in images_of(arguments.images):
-        row = measure(make(name, seed))
+        row = measure(make(name, seed), arguments.known)
         with open(arguments.out, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         print(json.dumps(row), flush=True)

@@ -140,7 +140,7 @@ def test_defects_are_recalled_claimed_and_measured():
 def test_a_search_for_defects_is_plugged_in(monkeypatch):
     image = crystals.make("graphene/vacancies 3 %, 100 counts", 0)
     table = image.truth.defects.rename(columns={"defect": "kind"})
-    monkeypatch.setattr(crystals, "search", lambda _: (_lattice(as_found(image)), 0.1))
+    monkeypatch.setattr(crystals, "search", lambda *_: (_lattice(as_found(image)), 0.1))
     assert "claimed" not in crystals.measure(image)
     monkeypatch.setattr(crystals, "FIND_DEFECTS", lambda picture, lattice: table)
     row = crystals.measure(image)
@@ -159,8 +159,22 @@ def _lattice(table):
     return SimpleNamespace(sublattice_list=sublattices)
 
 
+def test_the_structure_is_given_to_the_search(monkeypatch):
+    given = {}
+
+    def find(image, show_progressbar, **options):
+        given.update(options)
+        return _lattice(as_found(image_of_case))
+
+    image_of_case = crystals.make("wurtzite [11-20], O bright/plain", 0)
+    monkeypatch.setattr(crystals.hs_rvae, "find_sublattices", find)
+    assert crystals.passed([crystals.measure(image_of_case)]) and not given
+    assert crystals.passed([crystals.measure(image_of_case, known=True)])
+    assert given["zone_axis"] == (1, 1, 0) and set(given["structure"].symbols) == {"Zn", "O"}
+
+
 def test_an_image_that_ends_the_search_is_a_result(monkeypatch):
-    def fail(image):
+    def fail(image, structure):
         raise ValueError("no lattice")
 
     monkeypatch.setattr(crystals, "search", fail)
@@ -226,10 +240,12 @@ def test_a_handful_of_crystals_is_found(name, seed):
 
 
 @pytest.mark.sweep
-def test_every_crystal_is_found(tmp_path):
+@pytest.mark.parametrize("known", [False, True])
+def test_every_crystal_is_found(known, tmp_path):
     rows = []
-    for name, seed in crystals.images_of([f"all:{crystals.SEEDS[0]}-{crystals.SEEDS[-1]}"]):
-        rows.append(crystals.measure(crystals.make(name, seed)))
+    group = "columns" if known else "all"
+    for name, seed in crystals.images_of([f"{group}:{crystals.SEEDS[0]}-{crystals.SEEDS[-1]}"]):
+        rows.append(crystals.measure(crystals.make(name, seed), known))
         with open(tmp_path / "out.jsonl", "a", encoding="utf-8") as lines:
             lines.write(json.dumps(rows[-1]) + "\n")
     print(crystals.summarise(rows), crystals.matrix(rows), sep="\n")
