@@ -51,8 +51,9 @@ TURN = 11.3  # degrees between the crystals of two seeds
 
 #: Least share of columns found, and largest share with a wrong sublattice.
 ENOUGH, WRONG = 0.99, 0.005
-#: Counts below which cases are reported, not judged.
-LEAST_DOSE = 30
+#: Counts, and height of the faintest column in standard errors, below which cases are reported, not
+#: judged: there a search that is right loses columns in the noise.
+LEAST_DOSE, LEAST_HEIGHT = 30, 5.0
 
 _OXYGEN = dict(light_elements=True, dark=True)
 #: Settings of each crystal. Without its oxygen, fluorite looks like rock salt.
@@ -84,6 +85,7 @@ CONDITIONS = {
     "30 counts": dict(dose=30.0),
     "400 counts": dict(dose=400.0),
     "8 px": dict(spacing=8.0),
+    "8 px, 30 counts": dict(spacing=8.0, dose=30.0),
     "30 px": dict(spacing=30.0),
     "100 px": dict(spacing=100.0),
     "touching columns": dict(column_width=0.26, dose=400.0),
@@ -168,7 +170,7 @@ def make(name, seed):
     case = CASES[name]
     settings = dict(spacing=16.0, rotation=TURN * seed) | case.settings
     structure = case.crystal.split(",")[0]
-    basis = imaged_basis(STRUCTURES[structure], settings.get("light_elements", False))
+    basis = _basis(case)
     per_column = basis.area / len(basis.places) / basis.nearest_distance**2
     columns = max(COLUMNS, CELLS * len(basis.places))
     if "grain_angle" in settings or "antiphase" in settings:
@@ -354,8 +356,29 @@ def passed(rows):
 
 
 def reported_only(name):
-    """True for a case whose dose is below those that are judged."""
-    return CASES[name].settings.get("dose", 150.0) < LEAST_DOSE
+    """True for a case that is not judged: few counts, or columns that drown in the noise."""
+    few = CASES[name].settings.get("dose", 150.0) < LEAST_DOSE
+    return few or faintest(CASES[name]) < LEAST_HEIGHT
+
+
+def faintest(case):
+    """
+    Height of the faintest column in units of its standard error, about.
+
+    That of a Gaussian with known place and width on a known background is its height times
+    ``sqrt(pi * dose / background) * sigma``.
+    """
+    settings = dict(spacing=16.0, dose=150.0, column_width=0.16, zoom=1.0) | case.settings
+    sigma = settings["column_width"] * settings["spacing"] / settings["zoom"]
+    # With the tails of neighbours; dark columns are scaled to fit into the bright background.
+    background, scale = (1.1, 0.8) if case.settings.get("dark") else (0.3, 1.0)
+    height = scale * _basis(case).heights.min()
+    return height * np.sqrt(np.pi * settings["dose"] / background) * sigma
+
+
+def _basis(case):
+    structure = STRUCTURES[case.crystal.split(",")[0]]
+    return imaged_basis(structure, case.settings.get("light_elements", False))
 
 
 def images_of(words):

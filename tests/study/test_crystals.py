@@ -195,6 +195,15 @@ def test_groups_of_cases_and_ranges_of_seeds_are_spelled_out():
     assert number["columns"] == len(crystals.CRYSTALS) * len(crystals.CONDITIONS)
 
 
+def test_cases_are_judged_where_the_faintest_column_stands_out():
+    case = crystals.CASES["1T layer/30 counts"]
+    assert crystals.faintest(case) == pytest.approx(0.193 * np.sqrt(np.pi * 100) * 2.56, rel=0.01)
+    left_out = {name for name in crystals.CASES if crystals.reported_only(name)}
+    assert {name.split("/")[1] for name in left_out} == {"12 counts", "8 px, 30 counts"}
+    assert "graphene/8 px, 30 counts" not in left_out
+    assert "1T layer/8 px, 30 counts" in left_out
+
+
 def test_results_become_tables():
     rows = [
         dict(case="graphene/plain", seed=0, columns=400, found=1.0, wrong=0.0, grains=1.0, false=0,
