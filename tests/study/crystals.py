@@ -49,7 +49,7 @@ ALIKE = 0.3  # nearest distances that places of one kind may be from symmetry
 COLUMNS, CELLS = 400, 60  # least numbers in an image
 TURN = 11.3  # degrees between the crystals of two seeds
 
-#: Least share of columns found, and largest share with a wrong sublattice.
+#: Least share of columns found, largest share with a wrong sublattice, and of false columns.
 ENOUGH, WRONG = 0.99, 0.005
 #: Counts, and height of the faintest column in standard errors, below which cases are reported, not
 #: judged: there a search that is right loses columns in the noise.
@@ -351,8 +351,13 @@ def measure(image, known=False):
 
 
 def passed(rows):
-    """True if the columns of all images of a case are found and have the right sublattice."""
-    return all(row["found"] >= ENOUGH and row.get("wrong", 1.0) <= WRONG for row in rows)
+    """True if all images of a case have their columns, with their sublattices, and no others."""
+    return all(
+        row["found"] >= ENOUGH
+        and row.get("wrong", 1.0) <= WRONG
+        and row["false"] <= WRONG * row["columns"]
+        for row in rows
+    )
 
 
 def reported_only(name):
