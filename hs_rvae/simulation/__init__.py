@@ -1,18 +1,23 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ferroic images, and series of them, with known variant, angle, displacement, chemistry, noise."""
+"""Images of ferroics and of any crystal, and series of them, with known columns and noise."""
 
+from .crystals import simulate_crystal
 from .films import simulate_hexagonal, simulate_perovskite
 from .patterns import simulate_4dstem
 from .series import simulate_series
 from .spectrum_images import SpectrumTruth, simulate_spectrum_image
-from .truth import SimulatedTruth, compare_angles
+from .structures import ProjectedStructure
+from .truth import CrystalTruth, SimulatedTruth, compare_angles
 
 __all__ = [
+    "CrystalTruth",
+    "ProjectedStructure",
     "SimulatedTruth",
     "SpectrumTruth",
     "compare_angles",
     "simulate_4dstem",
+    "simulate_crystal",
     "simulate_hexagonal",
     "simulate_perovskite",
     "simulate_series",

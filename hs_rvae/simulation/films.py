@@ -326,7 +326,7 @@ def _simulate(
         order.n_variants,
         float(film.cell),
     )
-    return _as_signal(image, title, film.pixel_size), truth
+    return as_signal(image, title, film.pixel_size), truth
 
 
 def _place_columns(
@@ -432,7 +432,8 @@ def _inside(table: pd.DataFrame, shape: tuple[int, int]) -> pd.DataFrame:
     return table[keep].reset_index(drop=True)
 
 
-def _as_signal(image: np.ndarray, title: str, pixel_size: float) -> Any:
+def as_signal(image: np.ndarray, title: str, pixel_size: float) -> Any:
+    """Image in counts as a signal, calibrated in nm."""
     signal = hs.signals.Signal2D(image)
     signal.metadata.General.title = title
     signal.metadata.Signal.quantity = "Intensity (counts)"

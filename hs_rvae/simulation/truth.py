@@ -56,6 +56,51 @@ class SimulatedTruth:
         ).to_numpy()
 
 
+@dataclass
+class CrystalTruth:
+    """Columns that a simulated image of a crystal was made from.
+
+    Attributes
+    ----------
+    columns : pandas.DataFrame
+        One row per column inside the image. Columns ``x``, ``y`` (px, as imaged without scan
+        jitter), ``amplitude`` (peak height, units of the brightest column), ``ratio`` (height in
+        units of the usual column, not 1 for substitutions), ``place`` (number of the place in the
+        cell), ``name`` (elements), ``kind`` (the same for places that a shift, turn or mirror of
+        the crystal maps on each other), ``i``, ``j`` (cell of its grain), ``grain`` (0 or 1) and
+        ``boundary_distance`` (px, infinite without a boundary). Interstitials have place, kind and
+        grain -1.
+    missing : pandas.DataFrame
+        Places without a column, likewise, without ``amplitude`` and ``ratio``.
+    cells : tuple of numpy.ndarray, shape (2, 2)
+        Cell vectors ``(x, y)`` of each grain in px, one per row.
+    spacing : float
+        Distance between nearest columns, in px.
+    """
+
+    columns: pd.DataFrame
+    missing: pd.DataFrame
+    cells: tuple[np.ndarray, ...]
+    spacing: float
+
+    @property
+    def defects(self) -> pd.DataFrame:
+        """Defects of all kinds.
+
+        Columns ``x``, ``y`` (px), ``defect`` ("vacancy", "substitution" or "interstitial"),
+        ``ratio`` (NaN except for substitutions), ``name`` and ``grain``.
+        """
+        columns = self.columns
+        parts = {
+            "vacancy": self.missing.assign(ratio=np.nan),
+            "substitution": columns[(columns["ratio"] != 1) & (columns["place"] >= 0)],
+            "interstitial": columns[columns["place"] < 0].assign(ratio=np.nan),
+        }
+        names = ["x", "y", "defect", "ratio", "name", "grain"]
+        tables = [table.assign(defect=kind)[names] for kind, table in parts.items()]
+        return pd.concat(tables, ignore_index=True)
+
+
 def compare_angles(angle: Any, true_angle: Any, n_variants: int) -> dict[str, float]:
     """Compare angles with the truth after one global offset.
 
