@@ -7,12 +7,15 @@ from __future__ import annotations
 from typing import Any
 
 from .. import parent_image as _parent_image
+from ..cautions import keeping_warnings
 from ..refinement.atomap_objects import as_atom_lattice
 from .column_tables import SearchSettings, find_tables
+from .failed_fits import warn_of_failed_fits
 from .search_image import Picture, warn_of_bands
 from .series import find_in_series
 
 
+@keeping_warnings
 def find_sublattices(
     image: Any,
     cell: Any = None,
@@ -148,4 +151,6 @@ def find_sublattices(
         return find_in_series(image, settings, show_progressbar)
     picture = Picture.of(image)
     warn_of_bands([picture.bands])
-    return as_atom_lattice(find_tables(picture, settings, show_progressbar), picture.raw)
+    tables = find_tables(picture, settings, show_progressbar)
+    warn_of_failed_fits([tables])
+    return as_atom_lattice(tables, picture.raw)

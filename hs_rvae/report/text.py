@@ -190,7 +190,7 @@ def _about_model(stack: Any) -> list[str]:
     if found and agreement is not None and agreement < _GOOD_AGREEMENT:
         cautions.append(
             f"The random starts found different angles (agreement {agreement:.2f}): take more "
-            "starts, n_init=10 in stack.rvae() or --starts 10 on the command line."
+            "starts, n_init=10 in stack.rvae()."
         )
     if not isinstance(model.random_state, numbers.Integral):
         cautions.append("random_state was not a number: a second fit gives slightly other values.")

@@ -216,6 +216,18 @@ class FigureMethods(MeaningMethods, LearningMethods):
         font_size: float | None = None,
         ax: Axes | None = None,
     ) -> Axes: ...
+    def plot_columns(
+        self,
+        *,
+        image: Any = None,
+        region: Any = None,
+        marker_size: float | None = None,
+        legend: bool = True,
+        scale_bar: bool | str | None = None,
+        title: str | None = None,
+        font_size: float | None = None,
+        ax: Axes | None = None,
+    ) -> Axes: ...
     def plot_sub_image(
         self,
         site: int,

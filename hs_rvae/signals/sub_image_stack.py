@@ -14,10 +14,12 @@ from hyperspy.signals import LazySignal2D
 
 from hs_rvae import positions as _positions
 from hs_rvae.progress import progressbar_wanted
+from hs_rvae.report.columns import COLUMNS_NODE, record_of
 from hs_rvae.signals import cutting as _cutting
 from hs_rvae.signals import series as _series
 from hs_rvae.signals.figures import FigureMethods
 from hs_rvae.signals.origins import IMAGE_NODE, note_of
+from hs_rvae.signals.recording import note_warnings, noting_warnings
 from hs_rvae.signals.series import SeriesMethods
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
@@ -56,6 +58,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
     _alias_signal_types = ["SubImageStack"]
 
     @classmethod
+    @noting_warnings
     def from_positions(
         cls,
         image: Any,
@@ -193,6 +196,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
         return stack
 
     @classmethod
+    @noting_warnings
     def from_sublattice(
         cls,
         sublattice: Any,
@@ -257,6 +261,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
         return stack
 
     @classmethod
+    @noting_warnings
     def from_atom_lattice(
         cls,
         lattice: Any,
@@ -331,10 +336,11 @@ class SubImageStack(FigureMethods, SeriesMethods):
                 show_progressbar=show_progressbar,
             )
             _claim_fitted(stack.sites, given)
+            note_warnings(stack, _cutting.warnings_of(lattice))
             return stack
         lattice = _cutting.atom_lattice(lattice)
         chosen, others = _positions.pick_sublattice(lattice, sublattice)
-        return cls.from_sublattice(
+        stack = cls.from_sublattice(
             chosen,
             _cutting.image_of_lattice(lattice, chosen, image),
             window_size,
@@ -345,6 +351,9 @@ class SubImageStack(FigureMethods, SeriesMethods):
             units=units,
             show_progressbar=show_progressbar,
         )
+        stack.metadata.set_item(COLUMNS_NODE, record_of(lattice))
+        note_warnings(stack, _cutting.warnings_of(lattice))
+        return stack
 
     def __repr__(self) -> str:
         text = super().__repr__()
