@@ -305,7 +305,8 @@ def test_figures_without_a_finite_value_are_left_out_with_the_reason(fitted, tmp
     ):
         assert line in left
     assert [title for title, _ in page.images] == [
-        *("Variants", "Order amplitude", "Content, latent_0", "Manifold", "Course of the fit")
+        *("Columns", "Mean sub-image of each variant"),
+        *("Variants", "Order amplitude", "Content, latent_0", "Manifold", "Course of the fit"),
     ]
 
 

@@ -137,15 +137,15 @@ def _found(image: Any, options: argparse.Namespace) -> Any:
 
 def _without_lattice(image: Any, options: argparse.Namespace) -> Any:
     """Sub-images around all maxima."""
+    from .. import columns
     from ..signals.sub_image_stack import SubImageStack
 
-    try:
-        from ..columns import find_columns
-    except ImportError:
+    find_columns: Any = getattr(columns, "find_columns", None)
+    if find_columns is None:
         raise ValueError(
             "--no-lattice: this version of hs_rvae cannot find columns without a lattice; give "
             "--positions FILE."
-        ) from None
+        )
     if options.sublattice is not None:
         raise ValueError(
             f"--sublattice {options.sublattice}: without a lattice there are no sublattices."
@@ -160,9 +160,7 @@ def _without_lattice(image: Any, options: argparse.Namespace) -> Any:
     return stack
 
 
-def _from_file(
-    image: Any, options: argparse.Namespace, start: tuple[int, int]
-) -> tuple[Any, str]:
+def _from_file(image: Any, options: argparse.Namespace, start: tuple[int, int]) -> tuple[Any, str]:
     """Sub-images around the positions of a text or .npy file."""
     from ..signals.sub_image_stack import SubImageStack
 

@@ -100,7 +100,6 @@ def _is_image(signal: Any) -> bool:
     )
 
 
-
 def _checked_reader(name: str) -> str:
     """A reader as HyperSpy spells it."""
     names = {each.lower(): each for each in reader_names()}

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.collections import EllipseCollection, LineCollection
 from matplotlib.lines import Line2D
 
-from . import layout, panels
+from . import panels
 from .color import class_colors
 from .image import calibrated_points, named_positions, plot_image
 from .style import independent
@@ -121,9 +121,13 @@ def _distance(points: np.ndarray) -> float:
 
 def _line_width(ax: Axes, diameter: float) -> float:
     """Width of a line in points that leaves circles of this diameter open."""
-    in_points = diameter * ax.get_window_extent().width / abs(np.diff(ax.get_xlim())[0])
-    in_points *= 72 / ax.get_figure(root=True).dpi
+    in_points = diameter * _width_in_points(ax) / abs(np.diff(ax.get_xlim())[0])
     return float(np.clip(_LINE * in_points, _THINNEST, _THICKEST))
+
+
+def _width_in_points(ax: Axes) -> float:
+    figure: Any = ax.get_figure(root=True)
+    return float(ax.get_window_extent().width * 72 / figure.dpi)
 
 
 def _circles(
@@ -147,7 +151,7 @@ def _circles(
 
 def _crosses(ax: Axes, points: np.ndarray, diameter: float, width: float) -> LineCollection:
     arm = _CROSS * diameter * np.array([[[-1, -1], [1, 1]], [[-1, 1], [1, -1]]])
-    segments = (points[:, None, None] + arm).reshape(-1, 2, 2)
+    segments: Any = (points[:, None, None] + arm).reshape(-1, 2, 2)
     drawn = LineCollection(segments, colors=_LEFT_OUT_COLOR, linewidths=width, zorder=4)
     ax.add_collection(drawn, autolim=False)
     return drawn
@@ -165,9 +169,8 @@ def _add_legend(
         style.setdefault("markeredgecolor", colors.get(name, "black"))
         label = f"{name or 'no lattice'} ({count:,})"
         handles.append(Line2D([], [], linestyle="none", markersize=5, label=label, **style))
-    longest = max(len(handle.get_label()) for handle in handles)
-    wide = ax.get_window_extent().width * 72 / ax.get_figure(root=True).dpi
-    n_columns = int(wide // ((0.55 * longest + 3) * (font_size - 1)))
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    n_columns = int(_width_in_points(ax) // ((0.55 * longest + 3) * (font_size - 1)))
     ax.legend(
         handles=handles,
         loc="upper left",

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,7 @@ def record_of(lattice: Any) -> dict[str, Any]:
         groups.append(np.full(len(positions[-1]), -1))
     x, y = np.concatenate([*positions, np.zeros((0, 2))]).T.copy()
     places = {} if crystal is None else {place.name: place for place in crystal.places}
-    about = {
+    about: dict[str, Any] = {
         "sublattices": [
             _about_sublattice(name, len(xy), tables[name], places.get(name))
             for name, (xy, _) in members.items()
@@ -217,7 +217,7 @@ def rows(stack: Any) -> list[tuple[str, ...]]:
     _, about = columns_of(stack)
     if not about:
         return []
-    formats = {
+    formats: dict[str, Callable[[Any], str]] = {
         "element": str,
         "count": "{:,}".format,
         "place": lambda place: f"({place[0]:.3f}, {place[1]:.3f})",
@@ -235,13 +235,9 @@ def rows(stack: Any) -> list[tuple[str, ...]]:
         "held": "shape held",
     }
     members = about["sublattices"]
-    known = [
-        name for name in formats if any(member.get(name) is not None for member in members)
-    ]
+    known = [name for name in formats if any(member.get(name) is not None for member in members)]
     table = [("sublattice", *(titles.get(name, name) for name in known))]
     for member in members:
-        values = (
-            "" if member.get(name) is None else formats[name](member[name]) for name in known
-        )
+        values = ("" if member.get(name) is None else formats[name](member[name]) for name in known)
         table.append((member["name"], *values))
     return table

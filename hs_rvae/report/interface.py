@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 # Options of Python, and what they are called on the command line.
 _OPTIONS = {
@@ -66,11 +67,12 @@ def as_command_line(text: str) -> str:
     for pattern, words in _PHRASES:
         text = re.sub(pattern, words, text)
     for name, option in _OPTIONS.items():
-        text = re.sub(rf"(?<![\w.-]){name}={_VALUE}", lambda m, o=option: f"{o} {_plain(m[1])}",
-                      text)  # fmt: skip
+        text = re.sub(rf"(?<![\w.-]){name}={_VALUE}", partial(_with_value, option), text)
         text = re.sub(rf"(?<![\w.-]){name}=", option, text)
     return text
 
 
-def _plain(value: str) -> str:
-    return value.strip("'\"")
+def _with_value(option: str, found: re.Match[str]) -> str:
+    """An option of the command line with the value of one of Python."""
+    value = found[1].strip("'\"")
+    return f"{option} {value}"
