@@ -47,7 +47,7 @@ def load_signals(
             return _image_of_lattice(path)
         if _is_of_hyperspy(path):
             chosen = "HSPY"
-    options = {name: value for name, value in (("reader", chosen), ("lazy", lazy)) if value}
+    options = {name: value for name, value in (("file_format", chosen), ("lazy", lazy)) if value}
     loaded = hs.load(path, **options)
     if chosen:
         for signal in loaded if isinstance(loaded, list) else [loaded]:

@@ -43,8 +43,8 @@ def run_analyse(options: argparse.Namespace) -> None:
             calibrate(image, options.scale)
         corner = (0, 0) if options.region is None else crop(image, options.region)
         stack, chosen = cut_stack(image, options, corner)
-        agreement = _fit(stack, options)
-    note_warnings(stack, raised)
+    note_warnings(stack, raised)  # those of the fit stand with its calls
+    agreement = _fit(stack, options)
     # The work first: the page takes longest, and can be written again.
     save_stack(stack, folder, path.stem)
     stack.sites.save(folder / f"{path.stem}.csv")

@@ -156,7 +156,9 @@ def _without_lattice(image: Any, options: argparse.Namespace) -> Any:
     except (TypeError, ValueError) as error:
         raise ValueError(f"IMAGE {options.image}: {error}") from error
     stack = SubImageStack.from_positions(image, table, options.window)
-    stack.metadata.set_item(COLUMNS_NODE, record_of({"all maxima": table[["x", "y"]].to_numpy()}))
+    stack.metadata.set_item(
+        COLUMNS_NODE, record_of({"all maxima": table[["x", "y"]].to_numpy()}, 0)
+    )
     return stack
 
 
@@ -183,7 +185,7 @@ def _from_file(image: Any, options: argparse.Namespace, start: tuple[int, int]) 
         options.window,
         neighbours=others[0] if len(others) == 1 else groups[chosen],
     )
-    stack.metadata.set_item(COLUMNS_NODE, record_of(groups))
+    stack.metadata.set_item(COLUMNS_NODE, record_of(groups, list(groups).index(chosen)))
     return stack, chosen
 
 

@@ -17,7 +17,7 @@ COLUMNS_NODE = "Sub_images.columns"
 _NO_LATTICE = ""  # name of the group of columns that belong to no lattice
 
 
-def record_of(lattice: Any) -> dict[str, Any]:
+def record_of(lattice: Any, chosen: int | None = None) -> dict[str, Any]:
     """
     What a search found, in plain values that the metadata of a stack keep.
 
@@ -26,6 +26,8 @@ def record_of(lattice: Any) -> dict[str, Any]:
     lattice : Atom_Lattice or Mapping of str to array-like of shape (n, 2)
         A lattice with ``crystal`` (:class:`hs_rvae.columns.crystal.Crystal`) or without, or names
         with positions ``(x, y)`` in px.
+    chosen : int, optional
+        Number of the sublattice that sub-images are cut around.
 
     Returns
     -------
@@ -49,6 +51,7 @@ def record_of(lattice: Any) -> dict[str, Any]:
             for name, (xy, _) in members.items()
         ],
         "cell": _cell(crystal, tables),
+        "chosen": chosen,
         "grains": [] if crystal is None else [int(grain.count) for grain in crystal.grains],
     }
     if crystal is not None and crystal.n_maxima:
@@ -168,6 +171,11 @@ def sentences(stack: Any) -> list[str]:
         lines.append(
             f"The fit failed for {failed:,} ({failed / max(total, 1):.1%}); {held:,} "
             f"({held / max(total, 1):.1%}) were fitted with their shape held."
+        )
+    if about.get("chosen") is not None:
+        chosen = about["sublattices"][about["chosen"]]
+        lines.append(
+            f"{len(stack.sites):,} of the {chosen['count']:,} {chosen['name']} have a sub-image."
         )
     return [*lines, *_about_cell(stack, about)]
 

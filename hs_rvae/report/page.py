@@ -79,7 +79,8 @@ def write_report(
     if reason:
         left_out.append(f"Diagnostics: {reason}")
     found, cautions = _words.outcome(stack, compared)
-    cautions = without_repeats(cautions, warnings)
+    known = {f"rVAE: {line}" for line in cautions}
+    cautions = without_repeats(cautions, (line for line in warnings if line not in known))
     if command is not None:
         found, cautions, left_out = (
             [as_command_line(line) for line in lines] for lines in (found, cautions, left_out)

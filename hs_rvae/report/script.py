@@ -196,7 +196,7 @@ def _imports(about: Mapping[str, str]) -> list[str]:
 def _image_lines(image: Any, sites: SiteTable, about: Mapping[str, str]) -> list[str]:
     """Load the image, check its pixels, and calibrate it as it was."""
     lazy = ", lazy=True" if image is not None and image._lazy else ""
-    reader = f", reader={about['reader']!r}" if "reader" in about else ""
+    reader = f", file_format={about['reader']!r}" if "reader" in about else ""
     load = f"image = hs.load({about.get('file', 'image.hspy')!r}{lazy}{reader})"
     if "part of the file" in about:
         file = f"h5py.File({about.get('file', 'lattice.hdf5')!r})"

@@ -117,6 +117,8 @@ def noted_warnings(stack: SiteSignal) -> list[str]:
     """
     Warnings of the run that a stack comes from: its search, its cutting and its calls.
 
+    Of several calls of ``register_angle``, which are attempts, the last one counts.
+
     Parameters
     ----------
     stack : SubImageStack
@@ -125,8 +127,10 @@ def noted_warnings(stack: SiteSignal) -> list[str]:
     -------
     list of str
     """
-    calls = [json.loads(text).get("warnings", ()) for text in _calls(stack)]
-    return without_repeats(stack.metadata.get_item(WARNINGS, ()), *calls)
+    calls = [json.loads(text) for text in _calls(stack)]
+    registered = [call for call in calls if call["verb"] == "register_angle"][:-1]
+    last = [call.get("warnings", ()) for call in calls if call not in registered]
+    return without_repeats(stack.metadata.get_item(WARNINGS, ()), *last)
 
 
 def _keep(stack: SiteSignal, before: dict[str, int], call: dict[str, Any]) -> None:

@@ -351,7 +351,9 @@ class SubImageStack(FigureMethods, SeriesMethods):
             units=units,
             show_progressbar=show_progressbar,
         )
-        stack.metadata.set_item(COLUMNS_NODE, record_of(lattice))
+        stack.metadata.set_item(
+            COLUMNS_NODE, record_of(lattice, lattice.sublattice_list.index(chosen))
+        )
         note_warnings(stack, _cutting.warnings_of(lattice))
         return stack
 
