@@ -32,7 +32,7 @@ class _Collector(logging.Handler):
 @contextmanager
 def collected_warnings() -> Iterator[list[str]]:
     """
-    Give the list of the package's warnings, which grows while the block runs.
+    Yield the growing list of the package's warnings.
 
     Warnings still go to the log. Those below the level of :func:`hs_rvae.set_log_level`
     are in neither. A warning that is repeated is listed once.

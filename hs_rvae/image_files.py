@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Images in files: what HyperSpy reads, and files ``.hdf5`` of Atomap and of old HyperSpy."""
+"""Images in files: HyperSpy's readers, and files ``.hdf5`` of Atomap and of old HyperSpy."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def load_signals(
     Returns
     -------
     hyperspy.api.signals.BaseSignal or list of them
-        Of a file of an Atomap lattice, its image with the pixel size of its sublattices.
+        A file of an Atomap lattice gives its image, with the pixel size of its sublattices.
 
     Raises
     ------

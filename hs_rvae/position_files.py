@@ -104,7 +104,7 @@ def read_sublattices(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 
 
 def _read_text(path: Path) -> tuple[pd.DataFrame, bool]:
-    """Table of a text file, and whether its columns have names."""
+    """Table of a text file, and True if its columns have names."""
     lines, comment = _lines(path)
     separator = _separator(path, lines[-1])
     fields = [field.strip() for field in re.split(separator, lines[0])]

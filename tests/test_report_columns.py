@@ -154,7 +154,7 @@ def test_every_warning_of_the_run_is_a_point_to_check(film, tmp_path):
         box = page.partition('class="care"')[2].partition("</div>")[0]
         assert f"Half of the maxima are left out: pass {option}." in box
         assert "All is well" not in page and "The soft disk inscribed" in box
-        assert box.count("sites are few") == 1
+        assert box.count("the verdict is not trustworthy") == 1
     assert page.index('<h2 id="columns">') < page.index('<h2 id="outcome">')
 
 

@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_image(analyse: argparse.ArgumentParser) -> None:
-    """The image, and how it is read."""
+    """The image and its reader."""
     analyse.add_argument(
         "image", type=Path, metavar="IMAGE", help="any 2-D image that HyperSpy reads"
     )
@@ -81,7 +81,7 @@ def _add_image(analyse: argparse.ArgumentParser) -> None:
 
 
 def _add_columns(analyse: argparse.ArgumentParser) -> None:
-    """The search for columns, or what takes its place."""
+    """The search for columns, or positions in its place."""
     group = analyse.add_argument_group("columns")
     group.add_argument(
         "--cell", type=_cell, metavar="A",

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``hs-rvae demo``: samples of which the truth is known."""
+"""``hs-rvae demo``: samples with a known truth."""
 
 from __future__ import annotations
 

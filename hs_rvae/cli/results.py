@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files of a command: a folder that takes them, what is there already, and their writing."""
+"""Files of a command: a folder that takes them, earlier files there, and their writing."""
 
 from __future__ import annotations
 

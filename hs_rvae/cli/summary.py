@@ -27,7 +27,7 @@ def outcome(stack: Any, agreement: str | None = None) -> list[str]:
 
 
 def about_columns(stack: Any) -> list[str]:
-    """Lines on the columns of the image: counts, what was left out, the average cell."""
+    """Lines on the columns of the image: counts, maxima left out, the average cell."""
     from textwrap import wrap
 
     from ..report import columns

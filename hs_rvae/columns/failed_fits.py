@@ -33,7 +33,7 @@ def warn_of_failed_fits(tables: Sequence[Sequence[Any]]) -> None:
     if counts["fits"] and counts["free"] < _ENOUGH * counts["fits"]:
         _logger.warning(
             "Only %d of %d free fits of columns succeeded; for %d the shape was held. Positions "
-            "and heights are poor, or these are no columns: look at them with "
+            "and heights are poor, or these maxima are not columns: look at them with "
             "hs_rvae.plots.plot_columns(lattice).",
             counts["free"],
             counts["fits"],

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The columns of an image in words and tables: sublattices, cell, fits, what was left out."""
+"""The columns of an image in words and tables: sublattices, cell, fits, maxima left out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NO_LATTICE = ""  # name of the group of columns that belong to no lattice
 
 def record_of(lattice: Any, chosen: int | None = None) -> dict[str, Any]:
     """
-    What a search found, in plain values that the metadata of a stack keep.
+    Columns that a search found, in plain values that the metadata of a stack keep.
 
     Parameters
     ----------

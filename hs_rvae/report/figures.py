@@ -76,7 +76,7 @@ def draw_figures(stack: Any, diagnostics: Diagnostics | None) -> tuple[list[Figu
 
 
 def _drawn(plan: Iterable[Planned]) -> tuple[list[Figure], list[str]]:
-    """Draw what is planned; name what is not."""
+    """Draw the planned figures; name those that are missing, with the reason."""
     import matplotlib.pyplot as plt
 
     figures, left_out = [], []

@@ -117,7 +117,7 @@ def noted_warnings(stack: SiteSignal) -> list[str]:
     """
     Warnings of the run that a stack comes from: its search, its cutting and its calls.
 
-    Of several calls of ``register_angle``, which are attempts, the last one counts.
+    Several calls of ``register_angle`` are attempts: the last one counts.
 
     Parameters
     ----------
