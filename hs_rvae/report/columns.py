@@ -68,7 +68,7 @@ def _members(lattice: Any) -> dict[str, tuple[np.ndarray, Any]]:
         return {name: (np.asarray(xy, float).reshape(-1, 2), None) for name, xy in lattice.items()}
     members = {}
     for k, one in enumerate(lattice.sublattice_list):
-        name = one.name or str(k)
+        name = getattr(one, "name", "") or str(k)
         xy = np.stack([np.asarray(one.x_position), np.asarray(one.y_position)], axis=1)
         table = getattr(one, "column_table", None)
         members[name if name not in members else f"{name} {k}"] = (xy.astype(float), table)

@@ -37,6 +37,13 @@ _PHRASES = (
     (r"stack\.rvae\(n_init=(\d+)\)", r"--starts \1"),
     (r"(n_init=\d+) in stack\.rvae\(\)", r"\1"),
     (r" \(stack\.rvae_verdict\); n_variants=\d+ divides the directions into \w+", ""),
+    (r" \(stack\.rvae_verdict\)", ""),
+    (r"An int counts pixels, a float units of the axis", "--window SIZE chooses another"),
+    (r"by select_sites\(\) or in sublattice=", "with --sublattice"),
+    (
+        r"plot_polar_map\('displacement'\) and plot_rvae_manifold\(\)",
+        "the figures of displacement and manifold in the report",
+    ),
     (r"; a number, as in stack\.register_angle\(0\.0\), gives them a zero", ""),
     (r"Raise max_clusters, or choose n_clusters", "Choose --clusters"),
     (r"Pass order='rc', or swap", "Swap"),

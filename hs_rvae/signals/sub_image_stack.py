@@ -351,9 +351,8 @@ class SubImageStack(FigureMethods, SeriesMethods):
             units=units,
             show_progressbar=show_progressbar,
         )
-        stack.metadata.set_item(
-            COLUMNS_NODE, record_of(lattice, lattice.sublattice_list.index(chosen))
-        )
+        number = [one is chosen for one in lattice.sublattice_list].index(True)
+        stack.metadata.set_item(COLUMNS_NODE, record_of(lattice, number))
         note_warnings(stack, _cutting.warnings_of(lattice))
         return stack
 
