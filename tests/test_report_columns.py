@@ -40,6 +40,7 @@ def crystal(lattice):
     places = (
         Place("A", (0.0, 0.0), len(a), 100.0, 0.99, "Pb"),
         Place("B", (0.5, 0.5), len(b), 40.0, 0.875, "Ti"),
+        Place("B", (0.5, 0.0), 0, 40.0, 0.625, "Zr"),
     )
     grains = (Grain(0, cell, 900), Grain(1, cell, 120))
     unassigned = pd.DataFrame({"x": [50.0, 60.0, 70.0], "y": [80.0, 80.0, 90.0], "grain": -1})
@@ -76,8 +77,9 @@ def test_a_crystal_adds_places_grains_and_what_was_left_out(crystal_stack, cryst
     assert f"25 of {crystal.n_maxima:,} maxima of the image" in said
     head, a, b = columns.rows(crystal_stack)
     about_b = dict(zip(head, b, strict=True))
-    assert about_b["element"] == "Ti" and about_b["place in the cell"] == "(0.500, 0.500)"
-    assert about_b["cells occupied"] == "87.5%" and a[0] == "A"
+    assert about_b["element"] == "Ti or Zr" and a[:2] == ("A", "Pb")
+    assert about_b["place in the cell"] == "(0.500, 0.500), (0.500, 0.000)"
+    assert about_b["cells occupied"] == "75.0%"
     positions, _ = columns.columns_of(crystal_stack)
     assert list(positions) == ["A", "B", ""] and len(positions[""]) == 3
     assert noted_warnings(crystal_stack)[-1] == "Two grains were found."

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..image_files import HDF5
 from ..position_files import read_sublattices
-from ..positions import default_name, inside_image
+from ..positions import default_name, inside_image, pick_sublattice
 from ..report.columns import COLUMNS_NODE, record_of
 
 _OF_SEARCH = ("cell", "dark", "bright", "sublattices", "structure", "zone_axis")
@@ -87,25 +87,39 @@ def cut_stack(
         lattice = _found(image, options)
     else:
         lattice = _from_atomap(image, options.positions, start)
-    names = [sublattice.name for sublattice in lattice.sublattice_list]
-    chosen = _chosen(options, names)
+    chosen = _chosen_member(options, lattice)
     stack = SubImageStack.from_atom_lattice(
-        lattice, image=image, sublattice=names.index(chosen), window_size=options.window
+        lattice, image=image, sublattice=chosen, window_size=options.window
     )
-    return stack, chosen
+    return stack, chosen.name
+
+
+def _chosen_member(options: argparse.Namespace, lattice: Any) -> Any:
+    """The sublattice that is analysed, by its name or, in a known crystal, by its element."""
+    try:
+        return pick_sublattice(lattice, options.sublattice)[0]
+    except ValueError:
+        names = [
+            f"{one.name} ({one.element})" if getattr(one, "element", None) else one.name
+            for one in lattice.sublattice_list
+        ]
+        raise ValueError(_choose(options, names)) from None
+
+
+def _choose(options: argparse.Namespace, names: list[str]) -> str:
+    """Message about a sublattice that is not there, or not named."""
+    where = "this image" if options.positions is None else str(options.positions)
+    listed = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+    if options.sublattice is None:
+        return f"{where} has the sublattices {listed}: choose one of them with --sublattice."
+    return f"--sublattice {options.sublattice}: {where} has {listed}; choose one of them."
 
 
 def _chosen(options: argparse.Namespace, names: list[str]) -> str:
-    """Name of the sublattice that is analysed."""
+    """Name of the sublattice of a file that is analysed."""
     chosen = options.sublattice or default_name(names)
-    where = "this image" if options.positions is None else str(options.positions)
-    listed = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
-    if chosen is None:
-        raise ValueError(
-            f"{where} has the sublattices {listed}: choose one of them with --sublattice."
-        )
-    if chosen not in names:
-        raise ValueError(f"--sublattice {chosen}: {where} has {listed}; choose one of them.")
+    if chosen is None or chosen not in names:
+        raise ValueError(_choose(options, names))
     return chosen
 
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,10 +44,12 @@ def record_of(lattice: Any, chosen: int | None = None) -> dict[str, Any]:
         positions.append(crystal.unassigned[["x", "y"]].to_numpy(float))
         groups.append(np.full(len(positions[-1]), -1))
     x, y = np.concatenate([*positions, np.zeros((0, 2))]).T.copy()
-    places = {} if crystal is None else {place.name: place for place in crystal.places}
+    places: dict[str, list[Any]] = {}
+    for place in () if crystal is None else crystal.places:
+        places.setdefault(place.name, []).append(place)
     about: dict[str, Any] = {
         "sublattices": [
-            _about_sublattice(name, len(xy), tables[name], places.get(name))
+            _about_sublattice(name, len(xy), tables[name], places.get(name, []))
             for name, (xy, _) in members.items()
         ],
         "cell": _cell(crystal, tables),
@@ -79,15 +81,16 @@ def _has_fits(table: Any) -> bool:
     return table is not None and {"found", "status", "shape_held"} <= set(table.columns)
 
 
-def _about_sublattice(name: str, count: int, table: Any, place: Any) -> dict[str, Any]:
-    """Numbers of one sublattice."""
+def _about_sublattice(name: str, count: int, table: Any, places: Sequence[Any]) -> dict[str, Any]:
+    """Numbers of one sublattice, which may have several places in the cell."""
     about: dict[str, Any] = {"name": name, "count": count}
-    if place is not None:
+    if places:
+        elements = dict.fromkeys(place.element for place in places if place.element)
         about |= {
-            "place": [float(value) for value in place.position],
-            "height": float(place.height),
-            "occupied": float(place.occupied),
-            "element": place.element,
+            "place": [[float(value) for value in place.position] for place in places],
+            "height": float(np.median([place.height for place in places])),
+            "occupied": float(np.mean([place.occupied for place in places])),
+            "element": " or ".join(elements) or None,
         }
     elif table is not None and "amplitude" in table and np.isfinite(table["amplitude"]).any():
         about["height"] = float(table["amplitude"].median())
@@ -228,7 +231,7 @@ def rows(stack: Any) -> list[tuple[str, ...]]:
     formats: dict[str, Callable[[Any], str]] = {
         "element": str,
         "count": "{:,}".format,
-        "place": lambda place: f"({place[0]:.3f}, {place[1]:.3f})",
+        "place": lambda places: ", ".join(f"({u:.3f}, {v:.3f})" for u, v in places),
         "occupied": "{:.1%}".format,
         "height": "{:.4g}".format,
         "failed": "{:,}".format,
