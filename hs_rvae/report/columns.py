@@ -56,6 +56,10 @@ def record_of(lattice: Any, chosen: int | None = None) -> dict[str, Any]:
         "chosen": chosen,
         "grains": [] if crystal is None else [int(grain.count) for grain in crystal.grains],
     }
+    known = getattr(crystal, "structure", None)
+    if known is not None:
+        axis = " ".join(str(int(index)) for index in known.zone_axis)
+        about["structure"] = f"{known.formula} along [{axis}]"
     if crystal is not None and crystal.n_maxima:
         on_lattice = sum(int(table["found"].sum()) for table in tables.values() if _has_fits(table))
         about["left_out"] = max(0, int(crystal.n_maxima) - on_lattice)
@@ -157,6 +161,8 @@ def sentences(stack: Any) -> list[str]:
     if len(counts) == 1:
         name = next(iter(positions))
         lines = [f"{total:,} columns of one sublattice, {name}."]
+    if "structure" in about:
+        lines.append(f"The known crystal is {about['structure']}.")
     if len(about["grains"]) > 1:
         grains = [f"{count:,}" for count in about["grains"]]
         lines.append(f"They lie in {len(grains)} grains of {_listed(grains)} columns.")

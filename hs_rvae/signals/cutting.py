@@ -483,7 +483,11 @@ def atom_lattice(lattice: Any) -> Any:
 def warnings_of(lattice: Any) -> list[str]:
     """Warnings of the search that found a lattice; none for one of Atomap's own."""
     crystal = getattr(lattice, "crystal", None)
-    return without_repeats(getattr(lattice, "warnings", ()), getattr(crystal, "cautions", ()))
+    known = getattr(crystal, "structure", None)
+    return without_repeats(
+        *(getattr(lattice, "warnings", ()), getattr(crystal, "cautions", ())),
+        getattr(known, "cautions", ()),
+    )
 
 
 def image_of_sublattice(sublattice: Any, image: Any) -> Any:
