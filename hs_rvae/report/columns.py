@@ -86,7 +86,7 @@ def _has_fits(table: Any) -> bool:
 
 
 def _about_sublattice(name: str, count: int, table: Any, places: Sequence[Any]) -> dict[str, Any]:
-    """Numbers of one sublattice, which may have several places in the cell."""
+    """Numbers of one sublattice with one or several places in the cell."""
     about: dict[str, Any] = {"name": name, "count": count}
     if places:
         elements = dict.fromkeys(place.element for place in places if place.element)
