@@ -15,6 +15,12 @@ from pandas.api.types import is_numeric_dtype
 
 _MAYBE_DECIMAL_COMMA = re.compile(r"[-+]?\d+(,\d*)?(e[-+]?\d+)?", re.IGNORECASE)
 _MISSING = ["--"]  # as masked values are printed
+_KINDS = ("sublattice", "element", "class")  # columns that name the sublattice
+_PASS_OBJECT = (
+    "If you trust the file, pass np.load(path, allow_pickle=True).item(), for example the "
+    "dictionary of AtomAI."
+)
+_SAVE_ALONE = "Save the array of positions alone, with numpy.save."
 
 
 def read_positions(path: str | os.PathLike[str]) -> np.ndarray | pd.DataFrame:
@@ -45,6 +51,60 @@ def read_positions(path: str | os.PathLike[str]) -> np.ndarray | pd.DataFrame:
         raise FileNotFoundError(f"positions={str(path)!r}: there is no such file.")
     if path.suffix == ".npy":
         return _read_array(path)
+    return _positions(path, *_read_text(path))
+
+
+def read_sublattices(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """
+    Positions of one or several sublattices from a file.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        As for :func:`read_positions`. A third number of each line, or the column
+        ``sublattice``, ``element`` or ``class`` of a table, names the sublattice.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray of shape (n, 2)
+        Positions ``(x, y)`` by the name of the sublattice; "sites" if there is one without a name.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it holds no positions, or Python objects (a pickle), which are never loaded.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"positions={str(path)!r}: there is no such file.")
+    if path.suffix == ".npy":
+        content: np.ndarray | pd.DataFrame = _read_array(path, _SAVE_ALONE)
+    else:
+        table, named = _read_text(path)
+        numbers = all(map(is_numeric_dtype, table.dtypes))
+        three = not named and numbers and table.shape[1] == 3
+        content = table.to_numpy(float) if three else _positions(path, table, named)
+    if isinstance(content, pd.DataFrame):
+        kinds = next((content[name] for name in _KINDS if name in content), None)
+        xy = content[["x", "y"]].to_numpy(float)
+    else:
+        if content.ndim != 2 or content.shape[1] not in (2, 3) or content.dtype.kind not in "iuf":
+            raise ValueError(
+                f"positions={str(path)!r} has the shape {content.shape} of {content.dtype}: give "
+                "two or three numbers for each column, x, y and the number of its sublattice."
+            )
+        kinds = pd.Series(content[:, 2]) if content.shape[1] == 3 else None
+        xy = content[:, :2].astype(float)
+    if kinds is None:
+        return {"sites": xy}
+    names = kinds.map(lambda kind: f"{kind:g}" if isinstance(kind, int | float) else str(kind))
+    return {name: xy[(names == name).to_numpy()] for name in sorted(names.unique())}
+
+
+def _read_text(path: Path) -> tuple[pd.DataFrame, bool]:
+    """Table of a text file, and True if its columns have names."""
     lines, comment = _lines(path)
     separator = _separator(path, lines[-1])
     fields = [field.strip() for field in re.split(separator, lines[0])]
@@ -60,17 +120,15 @@ def read_positions(path: str | os.PathLike[str]) -> np.ndarray | pd.DataFrame:
         engine="python" if separator == r"\s+" else "c",
         index_col=False,
     )
-    return _positions(path, table, has_names or names is not None)
+    return table, has_names or names is not None
 
 
-def _read_array(path: Path) -> np.ndarray:
+def _read_array(path: Path, remedy: str = _PASS_OBJECT) -> np.ndarray:
     try:
         return np.load(path, allow_pickle=False)
-    except ValueError as error:
+    except (ValueError, EOFError) as error:
         raise ValueError(
-            f"positions={str(path)!r} holds Python objects, not one array ({error}). If you trust "
-            "the file, pass np.load(path, allow_pickle=True).item(), for example the dictionary "
-            "of AtomAI."
+            f"positions={str(path)!r} holds Python objects, not one array ({error}). {remedy}"
         ) from None
 
 

@@ -11,6 +11,9 @@ import pytest
 import hs_rvae
 from hs_rvae import RVAE
 from hs_rvae.cli import main
+from hs_rvae.cli.analyse import register
+from hs_rvae.cli.reading import load_image
+from hs_rvae.cli.summary import outcome
 
 
 @pytest.fixture
@@ -63,10 +66,10 @@ def test_the_demo_shows_its_results_against_the_truth_without_a_network(
 
 
 def test_the_demo_adds_the_real_image_where_there_is_a_copy(tmp_path, capsys, monkeypatch, dysco3):
-    from hs_rvae import cli
+    from hs_rvae.cli import demo
 
     for name in ("_mosaic", "_simulated_film"):
-        monkeypatch.setattr(cli, name, lambda seed: None)
+        monkeypatch.setattr(demo, name, lambda seed: None)
     assert main(["demo", "--output", str(tmp_path)]) == 0
     ((name, share),) = rows_of(capsys.readouterr().out)
     assert name == "DyScO3 (real)" and float(share) >= 98
@@ -137,33 +140,29 @@ def test_a_file_of_several_signals_is_refused(tmp_path, capsys, monkeypatch):
 
 
 def test_of_several_signals_one_is_chosen(monkeypatch, tmp_path):
-    from hs_rvae import cli
-
     path = tmp_path / "velox.emd"
     path.touch()
     image, spectra = hs.signals.Signal2D(np.ones((9, 9))), hs.signals.Signal1D(np.ones((3, 3, 5)))
     image.metadata.General.title = "HAADF"
     monkeypatch.setattr(hs, "load", lambda path: [spectra, image])
-    assert cli._load(path) is image  # the only image
-    assert cli._load(path, number=1) is image
+    assert load_image(path) is image  # the only image
+    assert load_image(path, number=1) is image
     with pytest.raises(ValueError, match=r"--signal 2: .* holds 2 signals .*1: HAADF \(9, 9\)"):
-        cli._load(path, number=2)
+        load_image(path, number=2)
     monkeypatch.setattr(hs, "load", lambda path: [image, image])
     with pytest.raises(ValueError, match=r"holds 2 signals \(0: HAADF .*Choose one with --signal"):
-        cli._load(path)
+        load_image(path)
     monkeypatch.setattr(hs, "load", lambda path: image)
     with pytest.raises(ValueError, match="--signal 3: .* holds one signal only"):
-        cli._load(path, number=3)
+        load_image(path, number=3)
 
 
 def test_a_colour_picture_is_read_as_grey(tmp_path):
     from imageio.v3 import imwrite
 
-    from hs_rvae import cli
-
     colours = np.random.default_rng(0).integers(0, 255, (40, 50, 3), np.uint8)
     imwrite(tmp_path / "colours.tif", colours)
-    image = cli._load(tmp_path / "colours.tif")
+    image = load_image(tmp_path / "colours.tif")
     np.testing.assert_allclose(image.data, colours.mean(2))
     with pytest.raises(TypeError, match=r"colour picture \(R, G, B\).*mean") as error:
         hs_rvae.find_sublattices(hs.load(tmp_path / "colours.tif"))
@@ -193,13 +192,11 @@ def plain(make_film):
 
 
 def test_the_summary_has_the_verdict_the_variants_and_the_evidence(film):
-    from hs_rvae import cli
-
     stack = film.stack.deepcopy()
     stack.rvae(epochs=2, random_state=0)
-    agreement = cli._register(stack)
+    agreement = register(stack)
     stack.assign_variants()
-    lines = cli._outcome(stack, agreement)
+    lines = outcome(stack, agreement)
     assert " ".join(lines).startswith(stack.rvae_verdict.sentence)
     head = next(k for k, line in enumerate(lines) if line.split()[:2] == ["variant", "direction"])
     for k, row in enumerate(stack.variants.itertuples()):
@@ -212,10 +209,8 @@ def test_the_summary_has_the_verdict_the_variants_and_the_evidence(film):
 
 
 def test_the_summary_claims_nothing_where_nothing_was_found(plain):
-    from hs_rvae import cli
-
-    assert cli._register(plain) is None
+    assert register(plain) is None
     plain.assign_variants()
-    said = "\n".join(cli._outcome(plain))
+    said = "\n".join(outcome(plain))
     assert said.startswith("No distortion stands out from the noise.")
     assert "registered" not in said and "arbitrary" not in said and " variants" not in said

@@ -305,7 +305,8 @@ def test_figures_without_a_finite_value_are_left_out_with_the_reason(fitted, tmp
     ):
         assert line in left
     assert [title for title, _ in page.images] == [
-        *("Variants", "Order amplitude", "Content, latent_0", "Manifold", "Course of the fit")
+        *("Columns", "Mean sub-image of each variant"),
+        *("Variants", "Order amplitude", "Content, latent_0", "Manifold", "Course of the fit"),
     ]
 
 
@@ -448,7 +449,8 @@ def test_a_report_that_fails_does_not_lose_the_work(image_file, tmp_path, capsys
 
 @pytest.mark.slow
 def test_analyse_replaces_its_own_results_only(image_file, tmp_path, capsys):
-    from hs_rvae.cli import _check_results, main
+    from hs_rvae.cli import main
+    from hs_rvae.cli.results import check_results
 
     image = hs.load(image_file)
     image.save(tmp_path / "film.zspy")
@@ -464,7 +466,7 @@ def test_analyse_replaces_its_own_results_only(image_file, tmp_path, capsys):
         assert f"film{ending} is there, and is not a result" in capsys.readouterr().err
         assert (folder / f"film{ending}").read_text() == "x,y\n1,2\n"
     assert main([*command, str(tmp_path / "out"), "--sublattice", "A", "--starts", "1"]) == 0
-    _check_results(tmp_path / "out", "film")  # may be written again
+    check_results(tmp_path / "out", "film")  # may be written again
 
 
 @pytest.mark.slow
@@ -488,7 +490,7 @@ def test_analyse_applies_the_model_that_it_wrote(image_file, tmp_path):
     [
         (["--sublattice", "C"], "--sublattice C: this image has A and B"),
         (["--model", "none.safetensors"], "--model none.safetensors: there is no such file"),
-        (["--window", "4"], "window_size"),
+        (["--window", "4"], "--window"),
     ],
 )
 def test_analyse_refuses_in_one_line(image_file, tmp_path, capsys, options, message):
@@ -518,7 +520,7 @@ def test_analyse_needs_an_image_that_can_be_read(tmp_path, capsys):
 
 @pytest.mark.parametrize("ending", ["hspy", "zspy", "tif", "png", "emd"])
 def test_analyse_reads_what_hyperspy_reads(image_file, tmp_path, ending, monkeypatch):
-    from hs_rvae import cli
+    from hs_rvae.cli.reading import load_image
 
     image = hs.load(image_file)
     data = image.data - image.data.min()
@@ -530,6 +532,6 @@ def test_analyse_reads_what_hyperspy_reads(image_file, tmp_path, ending, monkeyp
     if ending == "emd":
         options["file_format"] = "EMD"
     image.save(path, **options)
-    loaded = cli._load(path)
+    loaded = load_image(path)
     assert loaded.data.shape == image.data.shape
     np.testing.assert_array_equal(loaded.data, image.data)

@@ -20,6 +20,7 @@ from ..positions import of_element, sublattice_listing
 from ..refinement.atomap_objects import as_atom_lattice
 from ..refinement.fitting import refinement_progress
 from .column_tables import SearchSettings, find_tables
+from .failed_fits import warn_of_failed_fits
 from .search_image import Picture, warn_of_bands
 
 
@@ -159,6 +160,7 @@ def find_in_series(
         ]
         run_tasks(tasks, done)
     warn_of_bands(bands)
+    warn_of_failed_fits(tables)
     return LatticeSeries(tables, image)
 
 

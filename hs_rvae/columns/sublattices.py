@@ -7,14 +7,17 @@ from __future__ import annotations
 from typing import Any
 
 from .. import parent_image as _parent_image
+from ..cautions import keeping_warnings
 from ..refinement.atomap_objects import as_atom_lattice
 from .column_tables import SearchSettings, find_tables
 from .derivative import warn_of_derivative
+from .failed_fits import warn_of_failed_fits
 from .search_image import Picture, warn_of_bands
 from .series import find_in_series
 from .structure import check_options, name_lattice, name_tables
 
 
+@keeping_warnings
 def find_sublattices(
     image: Any,
     cell: Any = None,
@@ -183,6 +186,7 @@ def find_sublattices(
     picture = Picture.of(image)
     warn_of_bands([picture.bands])
     tables = find_tables(picture, settings, show_progressbar)
+    warn_of_failed_fits([tables])
     warn_of_derivative(image, picture.values, tables[0].attrs["cell"])
     crystals = [] if structure is None else name_tables([tables], *known, image)
     lattice = as_atom_lattice(tables, picture.raw)

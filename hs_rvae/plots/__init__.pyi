@@ -1,6 +1,7 @@
 from .angle_histogram import plot_angle_histogram
 from .clusters import plot_cluster_means, plot_cluster_metric
 from .color import angle_colors, class_colors, polar_colors
+from .columns import plot_columns
 from .comparison import plot_comparison
 from .diagnostics import plot_diagnostics
 from .history import plot_history
@@ -24,6 +25,7 @@ __all__ = [
     "plot_cluster_means",
     "plot_cluster_metric",
     "plot_color_wheel",
+    "plot_columns",
     "plot_comparison",
     "plot_diagnostics",
     "plot_distortion",

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -164,18 +164,7 @@ def plot_sublattices(
     """
     from scipy.spatial import cKDTree
 
-    data, low, high, _ = _calibrated_image(image)
-    step = (high - low) / np.array(data.shape[::-1])
-    groups = {}
-    for name, xy in _named_positions(sublattices).items():
-        xy = np.asarray(xy, dtype=float)
-        if xy.ndim != 2 or xy.shape[1] != 2 or not len(xy):
-            raise ValueError(
-                f"sublattices[{name!r}] has the shape {xy.shape}: give (n, 2), x and y"
-            )
-        groups[name] = low + (xy + 0.5) * step
-    if not groups:
-        raise ValueError("sublattices is empty: there is nothing to draw")
+    groups = calibrated_points(image, named_positions(sublattices))
     font_size = panels.font_size_for(font_size, ax)
     ax = plot_image(
         image, region=region, scale_bar=scale_bar, title=title, font_size=font_size, ax=ax
@@ -310,7 +299,40 @@ def _checked_region(region: Any, low: np.ndarray, high: np.ndarray) -> np.ndarra
     return inside
 
 
-def _named_positions(sublattices: Any) -> dict[str, Any]:
+def calibrated_points(image: Any, groups: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Positions (n, 2) of each sublattice in the units of the image's axes.
+
+    Parameters
+    ----------
+    image : hyperspy.api.signals.Signal2D or numpy.ndarray
+    groups : Mapping of str to array-like of shape (n, 2)
+        Names with positions ``(x, y)`` in px.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray
+
+    Raises
+    ------
+    ValueError
+        If there is no position, or a shape is another.
+    """
+    data, low, high, _ = _calibrated_image(image)
+    step = (high - low) / np.array(data.shape[::-1])
+    points = {}
+    for name, xy in groups.items():
+        xy = np.asarray(xy, dtype=float)
+        if xy.ndim != 2 or xy.shape[1] != 2 or not len(xy):
+            raise ValueError(
+                f"sublattices[{name!r}] has the shape {xy.shape}: give (n, 2), x and y"
+            )
+        points[name] = low + (xy + 0.5) * step
+    if not points:
+        raise ValueError("sublattices is empty: there is nothing to draw")
+    return points
+
+
+def named_positions(sublattices: Any) -> dict[str, Any]:
     """Names with positions, from a lattice of Atomap or a mapping."""
     members = getattr(sublattices, "sublattice_list", None)
     if members is not None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from .angles import n_variants
+from .columns import columns_of
+from .text import image_of
 
 if TYPE_CHECKING:
     from ..diagnostics import Diagnostics
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 _DPI = 170
 _FLAT_FONT_SIZE = 5.0  # points
 _MOST_LATENTS = 4  # that have a map
+_PAGE_WIDTH = 6.7  # inches
+_ENLARGED = 20  # distances between columns that a part of the image is wide
 
 #: Title, caption, function that draws, and the reason why it cannot, None if it can.
 Planned: TypeAlias = tuple[str, str, Callable[[], Any], str | None]
@@ -37,9 +41,25 @@ class Figure:
     wide: bool  # as wide as the page
 
 
+def draw_columns(stack: Any) -> tuple[list[Figure], list[str]]:
+    """
+    Draw the figures that a report begins with: the columns, and the mean of each variant.
+
+    Parameters
+    ----------
+    stack : SubImageStack
+
+    Returns
+    -------
+    figures, left_out
+        As :func:`draw_figures`.
+    """
+    return _drawn([*_of_columns(stack), *_of_variants(stack)])
+
+
 def draw_figures(stack: Any, diagnostics: Diagnostics | None) -> tuple[list[Figure], list[str]]:
     """
-    Draw all figures that a stack has the columns and the model for.
+    Draw all other figures that a stack has the columns and the model for.
 
     Parameters
     ----------
@@ -52,11 +72,16 @@ def draw_figures(stack: Any, diagnostics: Diagnostics | None) -> tuple[list[Figu
     left_out : list of str
         Titles, with the reason: no finite value, or no model. All other errors are raised.
     """
+    return _drawn(_plan(stack, diagnostics))
+
+
+def _drawn(plan: Iterable[Planned]) -> tuple[list[Figure], list[str]]:
+    """Draw the planned figures; name those that are missing, with the reason."""
     import matplotlib.pyplot as plt
 
     figures, left_out = [], []
     with plt.ioff(), plt.style.context("default"):  # the page has a look of its own
-        for title, caption, draw, missing in _plan(stack, diagnostics):
+        for title, caption, draw, missing in plan:
             if missing is not None:
                 left_out.append(f"{title}: {missing}")
                 continue
@@ -84,6 +109,68 @@ def _plan(stack: Any, diagnostics: Diagnostics | None) -> Iterator[Planned]:
             "independent, 1 determined; framed where it stands out of chance.",
             lambda: stack.plot_rvae_diagnostics(diagnostics),
             None,
+        )
+
+
+def _of_columns(stack: Any) -> Iterator[Planned]:
+    """All columns on the image, and a part of it where they are small."""
+    positions, about = columns_of(stack)
+    image, missing = image_of(stack), None
+    if image is None:
+        missing = "the image is not there: stack.load_image() reads it."
+    elif np.ndim(image.data) != 2:
+        missing = "the image is a series."
+    caption = "All columns that were found, on the image, one colour for each sublattice."
+    if not about:
+        caption = "The positions that were given, on the image."
+    yield "Columns", caption, partial(_draw_columns, stack, image), missing
+    if missing is None and (part := _part(image, np.concatenate(list(positions.values())))):
+        yield (
+            "Columns, enlarged",
+            "A part in the middle of the image.",
+            partial(_draw_columns, stack, image, part),
+            None,
+        )
+
+
+def _draw_columns(stack: Any, image: Any, region: Any = None) -> Any:
+    """Draw the columns over the width of the page."""
+    import matplotlib.pyplot as plt
+
+    height, width = np.shape(image.data)
+    share = height / width if region is None else 1.0
+    side = _PAGE_WIDTH * min(1.0, 1.0 / share) * (1.0 if region is None else 0.6)
+    size = (side, min(share, 1.0) * _PAGE_WIDTH + 0.3) if region is None else (side, side + 0.3)
+    _, ax = plt.subplots(figsize=size, layout="constrained")
+    return stack.plot_columns(image=image, region=region, font_size=8, ax=ax)
+
+
+def _part(image: Any, xy: np.ndarray) -> tuple[float, ...] | None:
+    """Region in the middle where columns can be seen one by one; None if they can in the whole."""
+    from scipy.spatial import cKDTree
+
+    rows, columns = image.data.shape
+    if len(xy) < 2:
+        return None
+    distance = float(np.median(cKDTree(xy).query(xy, k=2)[0][:, 1]))
+    side = min(_ENLARGED * distance, rows, columns)
+    if max(rows, columns) < 2 * _ENLARGED * distance or side < 4 * distance:
+        return None
+    middle = np.array([columns, rows]) / 2
+    corners = np.concatenate([middle - side / 2, middle + side / 2]).reshape(2, 2)
+    axes = image.axes_manager.signal_axes
+    scale, offset = np.array([(axis.scale, axis.offset) for axis in axes]).T
+    return tuple((corners * scale + offset).ravel().tolist())
+
+
+def _of_variants(stack: Any) -> Iterator[Planned]:
+    """Mean sub-image of each variant."""
+    if n_variants(stack):
+        yield (
+            "Mean sub-image of each variant",
+            "With the number of its sites; the frame has the colour of the variant on maps.",
+            lambda: stack.plot_cluster_means("variant"),
+            _nothing_found(stack),
         )
 
 

@@ -7,15 +7,19 @@ from __future__ import annotations
 import base64
 import datetime
 import os
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..cautions import without_repeats
 from ..files import complete_file
 from . import angles as _angles
+from . import columns as _columns
 from . import figures as _figures
 from . import script as _script
 from . import text as _words
+from .interface import as_command_line
 
 if TYPE_CHECKING:
     from ..diagnostics import Diagnostics
@@ -32,6 +36,7 @@ def write_report(
     command: str | None = None,
     diagnostics: Diagnostics | str | None = None,
     random_state: int = 0,
+    warnings: Sequence[str] = (),
 ) -> Path:
     """
     Write the page about a stack.
@@ -45,11 +50,14 @@ def write_report(
     title : str, optional
         By default that of the image.
     command : str, optional
-        The command line that repeats the analysis; by default lines of Python.
+        The command line that repeats the analysis; by default lines of Python. With it, the points
+        to check name options of the command line.
     diagnostics : hs_rvae.diagnostics.Diagnostics or str
         Or the reason why there are none.
     random_state : int
         Chooses the sites whose reconstruction is judged, if there are many.
+    warnings : sequence of str
+        Warnings of the run, for the box of points to check.
 
     Returns
     -------
@@ -65,10 +73,18 @@ def write_report(
     path = Path(path)
     reason = diagnostics if isinstance(diagnostics, str) else None
     compared = None if isinstance(diagnostics, str) else diagnostics
+    first, missing = _figures.draw_columns(stack)
     figures, left_out = _figures.draw_figures(stack, compared)
+    left_out = missing + left_out
     if reason:
         left_out.append(f"Diagnostics: {reason}")
     found, cautions = _words.outcome(stack, compared)
+    known = {f"rVAE: {line}" for line in cautions}
+    cautions = without_repeats(cautions, (line for line in warnings if line not in known))
+    if command is not None:
+        found, cautions, left_out = (
+            [as_command_line(line) for line in lines] for lines in (found, cautions, left_out)
+        )
     image = _words.about_image(stack)
     script = _script.make_script(stack, _words.image_of(stack), dict(image))
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -79,6 +95,9 @@ def write_report(
     page = template.render(
         title=title or dict(image)["title"],
         date=datetime.date.today().isoformat(),
+        columns=_columns.sentences(stack),
+        sublattices=_columns.rows(stack),
+        first=first,
         found=found,
         variants=_angles.variants(stack),
         evidence=_angles.evidence(stack),

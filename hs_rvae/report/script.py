@@ -183,6 +183,7 @@ def _imports(about: Mapping[str, str]) -> list[str]:
     hashed = ["import hashlib", ""] if "SHA-256 of the pixels" in about else []
     return [
         *hashed,
+        *(["import h5py"] if "part of the file" in about else []),
         "import hyperspy.api as hs",
         "import numpy as np",
         "import pandas as pd",
@@ -195,12 +196,19 @@ def _imports(about: Mapping[str, str]) -> list[str]:
 def _image_lines(image: Any, sites: SiteTable, about: Mapping[str, str]) -> list[str]:
     """Load the image, check its pixels, and calibrate it as it was."""
     lazy = ", lazy=True" if image is not None and image._lazy else ""
-    load = f"image = hs.load({about.get('file', 'image.hspy')!r}{lazy})"
+    reader = f", file_format={about['reader']!r}" if "reader" in about else ""
+    load = f"image = hs.load({about.get('file', 'image.hspy')!r}{lazy}{reader})"
+    if "part of the file" in about:
+        file = f"h5py.File({about.get('file', 'lattice.hdf5')!r})"
+        load = f"image = hs.signals.Signal2D({file}[{about['part of the file']!r}][:])"
     if "number in the file" in about:
         load += f"[{about['number in the file']}]"
     lines = [load if "file" in about else f"{load}  # the image of the analysis"]
     if "colours" in about:
         lines.append("image.data = np.mean([image.data[c] for c in 'RGB'], axis=0)")
+    if "region" in about:
+        left, top, right, bottom = about["region"].split()[:4]
+        lines.append(f"image = image.isig[{left}:{right}, {top}:{bottom}]")
     if "SHA-256 of the pixels" in about:
         lines += [
             "pixels = np.ascontiguousarray(image.data).tobytes()",

@@ -190,7 +190,7 @@ def _about_model(stack: Any) -> list[str]:
     if found and agreement is not None and agreement < _GOOD_AGREEMENT:
         cautions.append(
             f"The random starts found different angles (agreement {agreement:.2f}): take more "
-            "starts, n_init=10 in stack.rvae() or --starts 10 on the command line."
+            "starts, n_init=10 in stack.rvae()."
         )
     if not isinstance(model.random_state, numbers.Integral):
         cautions.append("random_state was not a number: a second fit gives slightly other values.")
@@ -284,6 +284,12 @@ def about_image(stack: Any) -> list[tuple[str, str]]:
         rows.append(("file", str(file)))
     if image.tmp_parameters.has_item("number_in_file"):
         rows.append(("number in the file", str(image.tmp_parameters.number_in_file)))
+    for name, row in (("reader", "reader"), ("atomap_node", "part of the file")):
+        if image.tmp_parameters.has_item(name):
+            rows.append((row, str(image.tmp_parameters.get_item(name))))
+    if image.tmp_parameters.has_item("region"):
+        region = " ".join(map(str, image.tmp_parameters.region))
+        rows.append(("region", f"{region} px (left, top, right, bottom)"))
     if image.tmp_parameters.has_item("colours"):
         rows.append(("colours", image.tmp_parameters.colours))
     height, width = image.data.shape[-2:]

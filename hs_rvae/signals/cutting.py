@@ -23,8 +23,10 @@ from hs_rvae import neighbours as _neighbours
 from hs_rvae import parent_image as _parent_image
 from hs_rvae import positions as _positions
 from hs_rvae import windows as _windows
+from hs_rvae.cautions import without_repeats
 from hs_rvae.columns.distortion import STRETCH, without_stretch
 from hs_rvae.constant_bands import describe, find_bands, may_have_bands
+from hs_rvae.image_files import lattice_groups
 from hs_rvae.masked_arrays import filled
 from hs_rvae.progress import explain_interruption
 from hs_rvae.sites import SiteTable
@@ -530,17 +532,13 @@ def atom_lattice(lattice: Any) -> Any:
     """
     if not isinstance(lattice, str | os.PathLike):
         return lattice
-    import h5py
     from atomap.api import load_atom_lattice_from_hdf5
 
-    path, order = Path(lattice), []
+    path = Path(lattice)
     if not path.is_file():
         raise FileNotFoundError(f"lattice={str(path)!r}: there is no such file.")
-    if h5py.is_hdf5(path):
-        with h5py.File(path) as file:
-            groups = [group for group in file.values() if isinstance(group, h5py.Group)]
-            groups = [group for group in groups if "atom_positions" in group]
-            order = [group.attrs.get("sublattice_index", i) for i, group in enumerate(groups)]
+    groups = lattice_groups(path)
+    order = [about.get("sublattice_index", i) for i, (_, about) in enumerate(groups)]
     if not order:
         raise ValueError(
             f"lattice={str(path)!r} is not a file of an Atomap lattice: write one with "
@@ -553,6 +551,16 @@ def atom_lattice(lattice: Any) -> Any:
     inverse = np.argsort(order)
     loaded.sublattice_list = [loaded.sublattice_list[inverse[k]] for k in inverse]
     return loaded
+
+
+def warnings_of(lattice: Any) -> list[str]:
+    """Warnings of the search that found a lattice; none for one of Atomap's own."""
+    crystal = getattr(lattice, "crystal", None)
+    known = getattr(crystal, "structure", None)
+    return without_repeats(
+        *(getattr(lattice, "warnings", ()), getattr(crystal, "cautions", ())),
+        getattr(known, "cautions", ()),
+    )
 
 
 def image_of_sublattice(sublattice: Any, image: Any) -> Any:

@@ -20,6 +20,7 @@ from hs_rvae.parent_image import is_series
 from hs_rvae.plots.manifold import plot_with_distortion
 from hs_rvae.plots.markers import column_values, site_points
 from hs_rvae.progress import progressbar_wanted
+from hs_rvae.report.columns import columns_of
 from hs_rvae.signals import exploring as _exploring
 from hs_rvae.signals import series as _series
 from hs_rvae.signals.figure_method import figure_method
@@ -463,12 +464,24 @@ class FigureMethods(MeaningMethods, LearningMethods):
         >>> stack.plot_image(boxes=[(2, 2, 4, 4)])  # doctest: +SKIP
         >>> stack.plot_image(region=(2, 2, 4, 4))  # doctest: +SKIP
         """
-        image = self._image_of_sites() if image is None else image
-        if image is None or isinstance(image, list):
-            which = "joins several images" if image else "has no image"
-            load = "" if image else f" {how_to_load(self, IMAGE_NODE, 'load_image')}."
-            raise ValueError(f"The stack {which}: give one with image=, or set stack.image.{load}")
-        return plots.plot_image(image, **options)
+        return plots.plot_image(self._one_image(image), **options)
+
+    @figure_method(plots.plot_columns, ("lattice",))
+    def plot_columns(self, *, image: Any = None, **options: Any) -> Axes:
+        """Draw all columns of the parent image as open circles, one colour for each sublattice.
+
+        They are those of the lattice that the stack was made of; otherwise the sites.
+
+        Parameters
+        ----------
+        image : Signal2D, optional
+            If None, the parent image, as in :meth:`plot_image`.
+
+        Examples
+        --------
+        >>> stack.plot_columns(region=(2, 2, 4, 4))  # doctest: +SKIP
+        """
+        return plots.plot_columns(columns_of(self)[0], image=self._one_image(image), **options)
 
     @figure_method(plots.plot_sub_image, ("image", "extent", "unit"))
     def plot_sub_image(self, site: int, **options: Any) -> Axes:
@@ -750,6 +763,15 @@ class FigureMethods(MeaningMethods, LearningMethods):
             return image
         number = int(numbers[0])
         return image[number] if isinstance(image, list) else image.inav[number]
+
+    def _one_image(self, image: Any) -> Any:
+        """The given image, or the parent image if it is one."""
+        image = self._image_of_sites() if image is None else image
+        if image is None or isinstance(image, list):
+            which = "joins several images" if image else "has no image"
+            load = "" if image else f" {how_to_load(self, IMAGE_NODE, 'load_image')}."
+            raise ValueError(f"The stack {which}: give one with image=, or set stack.image.{load}")
+        return image
 
     def _intensity_label(self) -> str:
         return self.metadata.get_item("Signal.quantity") or "intensity"

@@ -15,12 +15,13 @@ from hyperspy.signals import Signal1D
 
 from hs_rvae import diagnostics as _diagnostics
 from hs_rvae import variants as _variants
+from hs_rvae.cautions import collected_warnings, without_repeats
 from hs_rvae.diagnostics import quantities as _quantities
 from hs_rvae.exceptions import TooFewSites
 from hs_rvae.files import check_place
 from hs_rvae.signals.angle_options import check_n_variants, check_options, check_reference
 from hs_rvae.signals.origins import RVAE_NODE
-from hs_rvae.signals.recording import recorded
+from hs_rvae.signals.recording import noted_warnings, recorded
 from hs_rvae.signals.rvae import RVAEMethods
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
@@ -503,12 +504,14 @@ class MeaningMethods(RVAEMethods):
     ) -> Path:
         """Write a self-contained page about the analysis, for any browser.
 
-        It holds the figures, the result and its limits in words, figures of merit,
+        It begins with the columns on the image, their numbers and the mean sub-image of each
+        variant. It holds the figures, the result and its limits in words, figures of merit,
         the findings of :meth:`rvae_diagnostics`, the settings and versions, a table of all sites,
         and lines that repeat the analysis. It needs no network and runs no script. The stack is not
         changed. A figure is left out, with the reason, where its columns have no finite value or
         the stack has no model; the diagnostics, where there are fewer than 100 sites. If
-        anything else fails, no page is written.
+        anything else fails, no page is written. All warnings since the search for columns stand
+        among the points to check.
 
         Parameters
         ----------
@@ -557,12 +560,16 @@ class MeaningMethods(RVAEMethods):
         check_place(path)  # before minutes of work depend on it
         before = set(sites.columns)
         diagnostics: _diagnostics.Diagnostics | str
-        try:
-            diagnostics = self.rvae_diagnostics(n_shuffles=n_shuffles, random_state=random_state)
-        except TooFewSites as error:
-            diagnostics = str(error)
-        finally:
-            sites.remove(*(name for name in sites.columns if name not in before))
+        earlier = noted_warnings(self)
+        with collected_warnings() as raised:
+            try:
+                diagnostics = self.rvae_diagnostics(
+                    n_shuffles=n_shuffles, random_state=random_state
+                )
+            except TooFewSites as error:
+                diagnostics = str(error)
+            finally:
+                sites.remove(*(name for name in sites.columns if name not in before))
         return _report.write_report(
             self,
             path,
@@ -570,6 +577,7 @@ class MeaningMethods(RVAEMethods):
             command=command,
             diagnostics=diagnostics,
             random_state=random_state,
+            warnings=without_repeats(earlier, raised),
         )
 
     def _turn_angles(self, offset: float) -> float:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hs_rvae.files import file_of, plain
+from hs_rvae.image_files import load_signals
 from hs_rvae.signals import cutting as _cutting
 
 if TYPE_CHECKING:
@@ -77,13 +78,13 @@ def find_file(
 
 def read_image(path: Path, note: dict[str, Any], lazy: bool, sites: SiteTable | None) -> Any:
     """The signal of a file that is the noted image."""
-    from hyperspy.io import load
-
-    loaded = load(path, lazy=lazy)
+    loaded = load_signals(path, note.get("reader"), lazy=lazy)
     signals = loaded if isinstance(loaded, list) else [loaded]
     number = note.get("number")
     if number is not None and number < len(signals):
         signals = [signals[number]]
+    for signal in signals:
+        _bring_to(signal, note, sites)
     why = [_other_image(signal, note, sites) for signal in signals]
     fitting = [signal for signal, other in zip(signals, why, strict=True) if not other]
     if len(fitting) != 1:
@@ -97,6 +98,19 @@ def read_image(path: Path, note: dict[str, Any], lazy: bool, sites: SiteTable | 
             "and calibration that the sub-images were cut with, and set stack.image."
         )
     return fitting[0]
+
+
+def _bring_to(signal: Any, note: dict[str, Any], sites: SiteTable | None) -> None:
+    """Crop and calibrate a signal as the noted image was, before the sub-images were cut."""
+    region, axes = note.get("region"), signal.axes_manager
+    if region is not None and (axes.signal_dimension, axes.navigation_dimension) == (2, 0):
+        left, top, right, bottom = (int(value) for value in region)
+        signal.crop_signal(top, bottom, left, right)
+    if note.get("calibrated") and sites is not None:
+        for axis, scale, offset in zip(
+            axes.signal_axes, sites.pixel_size, sites.pixel_offset, strict=True
+        ):
+            axis.scale, axis.offset, axis.units = scale, offset, sites.pixel_units
 
 
 def _other_image(image: Any, note: dict[str, Any], sites: SiteTable | None) -> str:
@@ -155,6 +169,11 @@ def note_of(image: Any) -> dict[str, Any]:
         "pixels": "" if image._lazy else _digest(image),
     }
     number = image.tmp_parameters.get_item("number_in_file")
+    changes = {"reader": str, "region": list, "calibrated": bool}
+    for name, kind in changes.items():
+        value = image.tmp_parameters.get_item(name)
+        if value is not None:
+            note[name] = kind(value)
     return note if number is None else note | {"number": int(number)}
 
 

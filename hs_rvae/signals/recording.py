@@ -12,12 +12,13 @@ import inspect
 import json
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
+from hs_rvae.cautions import collected_warnings, without_repeats
 from hs_rvae.options import options_of, refuse_unknown
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
 CALLS = "Sub_images.calls"
+#: Warnings of the search for columns and of the cutting, which no call in CALLS repeats.
+WARNINGS = "Sub_images.warnings"
 # Options that change no number.
 _SILENT = ("show_progressbar", "return_info", "print_info")
 _MODEL = ("rvae", "apply_rvae")
@@ -65,17 +68,69 @@ def recorded(verb: Verb) -> Verb:
         kwargs = _with_seed(self, signature, args, kwargs)
         line = _line(self, verb.__name__, signature, args, kwargs, lacks, files)
         before, lazy = _checksums(table), self._lazy
-        result = verb(self, *args, **kwargs)
+        with collected_warnings() as warned:
+            result = verb(self, *args, **kwargs)
         changed = result if hasattr(result, "_sites_signal") else self
         _keep(
             changed,
             before,
             {"verb": verb.__name__, "line": line, "lacks": lacks, "files": files, "lazy": lazy,
-             "gives_stack": changed is not self},
+             "gives_stack": changed is not self, "warnings": warned},
         )  # fmt: skip
         return result
 
     return cast(Verb, call)
+
+
+def noting_warnings(make: Verb) -> Verb:
+    """
+    Keep the warnings of a function that makes a stack in the metadata of the stack.
+
+    Parameters
+    ----------
+    make : callable
+        Function of a class that returns a stack.
+
+    Returns
+    -------
+    callable
+    """
+
+    @wraps(make)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with collected_warnings() as warned:
+            stack = make(*args, **kwargs)
+        note_warnings(stack, warned)
+        return stack
+
+    return cast(Verb, call)
+
+
+def note_warnings(stack: SiteSignal, texts: Iterable[str]) -> None:
+    """Add warnings to those in the metadata of a stack."""
+    known = without_repeats(stack.metadata.get_item(WARNINGS, ()), texts)
+    if known:
+        stack.metadata.set_item(WARNINGS, known)
+
+
+def noted_warnings(stack: SiteSignal) -> list[str]:
+    """
+    Warnings of the run that a stack comes from: its search, its cutting and its calls.
+
+    Several calls of ``register_angle`` are attempts: the last one counts.
+
+    Parameters
+    ----------
+    stack : SubImageStack
+
+    Returns
+    -------
+    list of str
+    """
+    calls = [json.loads(text) for text in _calls(stack)]
+    registered = [call for call in calls if call["verb"] == "register_angle"][:-1]
+    last = [call.get("warnings", ()) for call in calls if call not in registered]
+    return without_repeats(stack.metadata.get_item(WARNINGS, ()), *last)
 
 
 def _keep(stack: SiteSignal, before: dict[str, int], call: dict[str, Any]) -> None:

@@ -14,11 +14,13 @@ from hyperspy.signals import LazySignal2D
 
 from hs_rvae import positions as _positions
 from hs_rvae.progress import progressbar_wanted
+from hs_rvae.report.columns import COLUMNS_NODE, record_of
 from hs_rvae.signals import cutting as _cutting
 from hs_rvae.signals import regional as _regional
 from hs_rvae.signals import series as _series
 from hs_rvae.signals.figures import FigureMethods
 from hs_rvae.signals.origins import IMAGE_NODE, note_of
+from hs_rvae.signals.recording import note_warnings, noting_warnings
 from hs_rvae.signals.series import SeriesMethods
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
@@ -57,6 +59,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
     _alias_signal_types = ["SubImageStack"]
 
     @classmethod
+    @noting_warnings
     def from_positions(
         cls,
         image: Any,
@@ -208,6 +211,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
         return stack
 
     @classmethod
+    @noting_warnings
     def from_sublattice(
         cls,
         sublattice: Any,
@@ -272,6 +276,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
         return stack
 
     @classmethod
+    @noting_warnings
     def from_atom_lattice(
         cls,
         lattice: Any,
@@ -346,10 +351,11 @@ class SubImageStack(FigureMethods, SeriesMethods):
                 show_progressbar=show_progressbar,
             )
             _claim_fitted(stack.sites, given)
+            note_warnings(stack, _cutting.warnings_of(lattice))
             return stack
         lattice = _cutting.atom_lattice(lattice)
         chosen, others = _positions.pick_sublattice(lattice, sublattice)
-        return cls.from_sublattice(
+        stack = cls.from_sublattice(
             chosen,
             _cutting.image_of_lattice(lattice, chosen, image),
             window_size,
@@ -360,6 +366,10 @@ class SubImageStack(FigureMethods, SeriesMethods):
             units=units,
             show_progressbar=show_progressbar,
         )
+        number = [one is chosen for one in lattice.sublattice_list].index(True)
+        stack.metadata.set_item(COLUMNS_NODE, record_of(lattice, number))
+        note_warnings(stack, _cutting.warnings_of(lattice))
+        return stack
 
     def get_site_signals(
         self,

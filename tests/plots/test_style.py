@@ -111,6 +111,9 @@ FIGURES = {
     ),
     "plots.plot_cluster_metric": lambda t: plots.plot_cluster_metric([1, 2, 3], [9, 4, 5], "bic"),
     "plots.plot_color_wheel": lambda t: plots.plot_color_wheel(bare_axes()),
+    "plots.plot_columns": lambda t: plots.plot_columns(
+        {"B": t.film.positions, "": t.film.positions[:3] + 9}, image=t.film.image
+    ),
     "plots.plot_comparison": lambda t: plots.plot_comparison(
         {"one": {"sites": t.stack.sites, "manifold": t.manifold}}
     ),
@@ -146,6 +149,7 @@ FIGURES = {
     "stack.plot_angle_histogram": lambda t: t.stack.plot_angle_histogram(),
     "stack.plot_cluster_means": lambda t: t.stack.plot_cluster_means(),
     "stack.plot_cluster_metric": lambda t: t.stack.plot_cluster_metric(),
+    "stack.plot_columns": lambda t: t.stack.plot_columns(),
     "stack.plot_image": lambda t: t.stack.plot_image(region=(0.5, 0.5, 2, 2)),
     "stack.plot_latent_space": lambda t: t.stack.plot_latent_space(),
     "stack.plot_method_comparison": lambda t: t.stack.plot_method_comparison(["pca"], "angle"),

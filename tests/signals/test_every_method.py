@@ -254,6 +254,7 @@ USES = {
     "plot_angle_histogram": (lambda s: s.plot_angle_histogram(), _drawn),
     "plot_cluster_means": (lambda s: s.plot_cluster_means(), _drawn),
     "plot_cluster_metric": (lambda s: s.plot_cluster_metric(), _drawn),
+    "plot_columns": (lambda s: s.plot_columns(), _drawn),
     "plot_image": (lambda s: s.plot_image(), _drawn),
     "plot_latent_space": (lambda s: s.plot_latent_space(), _drawn),
     "plot_method_comparison": (lambda s: s.plot_method_comparison(["pca", "mds"]), _drawn),
@@ -329,10 +330,11 @@ REFUSED = {
     "plot_angle_histogram": NO_COLUMN,
     "plot_cluster_means": NO_COLUMN,
     "plot_cluster_metric": dict.fromkeys(KINDS, (ValueError, "estimate_number_of_clusters")),
-    "plot_image": dict.fromkeys(
-        ("joined", *LOADED, "without image"), (ValueError, r"give one with image=")
-    )
-    | {"series": (ValueError, r"such as image\.inav\[0\]")},
+    **dict.fromkeys(
+        ("plot_columns", "plot_image"),
+        dict.fromkeys(("joined", *LOADED, "without image"), (ValueError, r"give one with image="))
+        | {"series": (ValueError, r"such as image\.inav\[0\]")},
+    ),
     "plot_latent_space": NO_COLUMN,
     "plot_method_comparison": ONE_FRAME
     | {"without model": (KeyError, r"stack\.decomposition\(\)")},

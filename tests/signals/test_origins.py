@@ -120,7 +120,7 @@ def test_of_several_signals_the_one_that_fits_is_taken(image, xy, tmp_path, monk
     image.save(tmp_path / "film.hspy")
     stack = SubImageStack.from_positions(hs.load(tmp_path / "film.hspy"), xy, window_size=24)
     signals = [image.sum(0), image * 2, image.deepcopy()]
-    monkeypatch.setattr(io, "load", lambda path, lazy: signals)
+    monkeypatch.setattr(io, "load", lambda path, lazy=False: signals)
     assert stack.load_image() is signals[2]
     signals.append(image.deepcopy())
     with pytest.raises(ValueError, match="holds 2 such images"):

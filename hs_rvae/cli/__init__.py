@@ -1,0 +1,82 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Command line: ``hs-rvae demo`` and ``hs-rvae analyse``."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from ..report.interface import as_command_line
+from .arguments import parser
+from .results import check_folder
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        Default: those of the process.
+
+    Returns
+    -------
+    int
+        Exit status: 0, or 2 when something asked for cannot be done.
+
+    Examples
+    --------
+    >>> main(["demo", "--output", "results"])  # doctest: +SKIP
+    """
+    options = parser().parse_args(arguments)
+    try:
+        check_folder(options.output)
+        _settle()
+        with _warnings_printed():
+            if options.command == "demo":
+                from .demo import run_demo
+
+                run_demo(options.output, options.seed)
+            else:
+                from .analyse import run_analyse
+
+                run_analyse(options)
+    except (OSError, ValueError, TypeError) as error:
+        print(f"hs-rvae: error: {as_command_line(str(error))}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _settle() -> None:
+    """Figures go to files; other packages' warnings about each other help nobody here."""
+    import warnings
+
+    import matplotlib
+
+    matplotlib.use("agg")
+    warnings.filterwarnings("ignore", module="(hyperspy|rsciio|atomap)")
+
+
+class _InOurWords(logging.Formatter):
+    """Warnings that name options of the command line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"hs-rvae: warning: {as_command_line(record.getMessage())}"
+
+
+@contextmanager
+def _warnings_printed() -> Iterator[None]:
+    """Print warnings of the package while a command runs."""
+    handler, logger = logging.StreamHandler(), logging.getLogger("hs_rvae")
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(_InOurWords())
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
