@@ -32,6 +32,7 @@ from hs_rvae.signals.cutting import parent_image, pixel_offset
 from hs_rvae.signals.learning_results import results_of_sites
 from hs_rvae.signals.reconstruction import model_columns
 from hs_rvae.sites import SiteTable
+from hs_rvae.sites.table import damage
 from hs_rvae.stores import files_read_by, guarded
 
 if TYPE_CHECKING:
@@ -176,7 +177,12 @@ class SiteSignal(Signal2D):
         sites = axes.navigation_size if axes.navigation_dimension else 1
         rows = signal.data.size // signal.data.shape[-1]
         transposed = "site" in [axis.name for axis in axes.signal_axes]
-        return signal if rows == sites and not transposed else None
+        if rows != sites or transposed or not signal.metadata.has_item("Sites.columns"):
+            return None
+        if fault := damage(signal):
+            _logger.warning("The site table is damaged (%s); it is ignored.", fault)
+            return None
+        return signal
 
     def _set_sites(self, table: SiteTable) -> None:
         """Make `table` the site table, with the stack's own navigation axis."""

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_EXACT = 2**53  # whole numbers up to here are exact in double precision
+
+
 class SiteTable:
     """
     Named columns, one row per site, as a view of a HyperSpy signal ``(sites | columns)``.
@@ -59,6 +62,8 @@ class SiteTable:
                 "signal is not a site table (no metadata.Sites.columns): use "
                 "SiteTable.from_columns."
             )
+        if fault := damage(signal):
+            raise ValueError(f"signal is a damaged site table: {fault}.")
         if hasattr(signal.data, "compute"):
             signal.compute(show_progressbar=False)
         self.signal = signal
@@ -533,6 +538,30 @@ class SiteTable:
         return path
 
 
+def damage(signal: Any) -> str:
+    """
+    Text on what is wrong with the names, units and flags of a site table; "" for nothing.
+
+    Parameters
+    ----------
+    signal : hyperspy.api.signals.BaseSignal
+
+    Returns
+    -------
+    str
+    """
+    node, width = signal.metadata.Sites, signal.data.shape[-1]
+    names = list(node.columns)
+    if len(names) != width or len(set(names)) != width:
+        return f"it has {width} columns of values and {len(set(names))} names"
+    for key in ("units", "integer"):
+        values = node.get_item(key)
+        if values is None or len(values) != width:
+            return f"it has {width} columns and {0 if values is None else len(values)} {key}"
+    missing = [k for k in ("pixel_size", "pixel_units", "pixel_offset") if not node.has_item(k)]
+    return f"it has no {', '.join(missing)}" if missing else ""
+
+
 def missing_column(sites: SiteTable, name: object) -> str:
     """Compose the message about a missing column: the call that writes it, other columns."""
     near = difflib.get_close_matches(str(name), sites.columns, n=1)
@@ -556,6 +585,15 @@ def _checked(name: object, values: Any) -> np.ndarray:
     array = np.asarray(filled(values.data if hasattr(values, "axes_manager") else values))
     if array.dtype.kind not in "iufb":
         raise TypeError(f"Column {name!r} needs real numbers, not {array.dtype}.")
+    if (
+        array.dtype.kind in "iu"
+        and array.size
+        and max(abs(int(array.min())), int(array.max())) > _EXACT
+    ):
+        raise ValueError(
+            f"Column {name!r} has whole numbers beyond 2**53, which the table cannot hold exactly: "
+            "subtract an origin, or give floats."
+        )
     if array.ndim != 1:
         raise ValueError(f"Column {name!r} needs one value per site, not the shape {array.shape}.")
     return array
