@@ -65,12 +65,18 @@ def read_positions(path: str | os.PathLike[str]) -> np.ndarray | pd.DataFrame:
 
 def _read_array(path: Path) -> np.ndarray:
     try:
-        return np.load(path, allow_pickle=False)
-    except ValueError as error:
+        # Mapped: a header that promises more than the file holds reserves no memory.
+        return np.array(np.load(path, allow_pickle=False, mmap_mode="r"))
+    except (ValueError, EOFError, OSError, SyntaxError) as error:
+        if "object" in str(error).lower():
+            raise ValueError(
+                f"positions={str(path)!r} holds Python objects, not one array ({error}). If you "
+                "trust the file, pass np.load(path, allow_pickle=True).item(), for example the "
+                "dictionary of AtomAI."
+            ) from None
         raise ValueError(
-            f"positions={str(path)!r} holds Python objects, not one array ({error}). If you trust "
-            "the file, pass np.load(path, allow_pickle=True).item(), for example the dictionary "
-            "of AtomAI."
+            f"positions={str(path)!r} is not a complete .npy file ({error}): write it again with "
+            "numpy.save."
         ) from None
 
 

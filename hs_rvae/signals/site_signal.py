@@ -477,6 +477,11 @@ class SiteSignal(Signal2D):
         if not isinstance(self, SiteSignal) and not unfolded:
             # Transposed, complex, another signal type: no stack of sub-images any more.
             if self.metadata.has_item(_NODE):
+                if self.metadata.has_item(_SITES):
+                    _logger.warning(
+                        "The site table is left behind: the result is a %s, which is not a stack "
+                        "of sub-images.", type(self).__name__,
+                    )  # fmt: skip
                 delattr(self.metadata, _NODE)
             for name in _REFERENCES:
                 self.__dict__.pop(name, None)
@@ -590,6 +595,11 @@ class SiteSignal(Signal2D):
             if not overwrite:
                 return
             _saving.check_not_lost(self, path, whole, kwds.get("write_dataset", True))
+        if path is not None and path.suffix not in _saving.FORMATS and self.sites is not None:
+            _logger.warning(
+                "Files of the format %s keep no site table: save the stack as .hspy or .zspy, or "
+                "the table with stack.sites.save(path).", path.suffix,
+            )  # fmt: skip
         if path is None or not whole:
             super().save(filename, overwrite=overwrite, extension=extension, **kwds)
             return

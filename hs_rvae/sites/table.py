@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hs_rvae.checks import finite_number
 from hs_rvae.files import complete_file
 from hs_rvae.masked_arrays import filled
 
@@ -103,6 +104,11 @@ class SiteTable:
         """
         from hyperspy.signals import Signal1D
 
+        for name, pair in (("pixel_size", pixel_size), ("pixel_offset", pixel_offset)):
+            if len(pair) != 2 or not all(finite_number(each) for each in pair):
+                raise ValueError(f"{name}={pair!r}: give two finite numbers, x and y.")
+        if 0 in pixel_size:
+            raise ValueError(f"pixel_size={pixel_size!r}: a pixel has a size that is not zero.")
         columns = {name: _checked(name, values) for name, values in dict(columns).items()}
         lengths = {len(values) for values in columns.values()}
         if len(lengths) != 1:
