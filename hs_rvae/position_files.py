@@ -125,10 +125,16 @@ def _read_text(path: Path) -> tuple[pd.DataFrame, bool]:
 
 def _read_array(path: Path, remedy: str = _PASS_OBJECT) -> np.ndarray:
     try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        # Mapped: a header that promises more than the file holds reserves no memory.
+        return np.array(np.load(path, allow_pickle=False, mmap_mode="r"))
+    except (ValueError, EOFError, OSError, SyntaxError) as error:
+        if "object" in str(error).lower():
+            raise ValueError(
+                f"positions={str(path)!r} holds Python objects, not one array ({error}). {remedy}"
+            ) from None
         raise ValueError(
-            f"positions={str(path)!r} holds Python objects, not one array ({error}). {remedy}"
+            f"positions={str(path)!r} is not a complete .npy file ({error}): write it again with "
+            "numpy.save."
         ) from None
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..checks import whole_number
+from ..checks import finite_number, whole_number
 from ..masked_arrays import filled
 from ..positions import as_positions, check_positions_fit
 from ..progress import explain_interruption, progress_bar
@@ -225,6 +225,14 @@ def image_array(image: Any, saturation: float | None = None) -> np.ndarray:
         )
     if not array.size:
         raise ValueError(f"image has the shape {array.shape}: it has no pixels.")
+    if saturation is not None and not finite_number(saturation):
+        raise ValueError(f"saturation={saturation!r}: give a number, or None for no saturation.")
+    measured = np.isfinite(array)
+    if saturation is not None:
+        measured &= array < saturation
+    if not measured.any():
+        why = "" if saturation is None else f" below saturation={saturation:g}"
+        raise ValueError(f"image has no finite pixel{why}: there is nothing to fit.")
     if saturation is not None:
         return np.where(array >= saturation, np.nan, array).astype(np.float64)
     # A read-only array would be another type to numba, and compiled for again.

@@ -125,7 +125,8 @@ def write_model(path: str | Path, tensors: dict[str, Tensor], header: dict[str, 
         If the folder does not exist or cannot be written.
     """
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    content = to_bytes(tensors, metadata={"hs_rvae": json.dumps(plain(header))})
+    text = json.dumps(plain(header))
+    content = to_bytes(tensors, metadata={"hs_rvae": text, "sha256": _check_sum(text, tensors)})
     with complete_file(path, "The model") as draft:
         draft.write_bytes(content)  # safetensors' own files are closed to others
     return Path(path)
@@ -157,15 +158,39 @@ def read_model(path: str | Path, expected_format: str) -> tuple[dict[str, Tensor
         raise FileNotFoundError(f"path={str(path)!r}: there is no such file.")
     try:
         with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {}).get("hs_rvae", "{}"))
+            metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # no mapping
+        text = metadata.get("hs_rvae", "{}")
+        header = json.loads(text)
     except Exception as error:  # safetensors has no public exception of its own
         raise ValueError(
             f"path={str(path)!r} is not a safetensors file ({error}); give one that save() wrote."
         ) from error
-    if header.get("format") != expected_format:
+    known = header.get("format") if isinstance(header, dict) else None
+    if known != expected_format:
         raise ValueError(
-            f"path={str(path)!r} holds {header.get('format', 'no model of hs_rvae')!r}; this "
-            f"version reads {expected_format!r}."
+            f"path={str(path)!r} holds {known or 'no model of hs_rvae'!r}; this version reads "
+            f"{expected_format!r}."
         )
+    if metadata.get("sha256") != _check_sum(text, tensors):
+        raise ValueError(
+            f"path={str(path)!r} is damaged or was changed: its check sum does not fit its "
+            "content. Save the model again."
+        )
+    for name, tensor in tensors.items():
+        if not name.startswith("history.") and not torch.isfinite(tensor).all():
+            raise ValueError(
+                f"path={str(path)!r} holds values that are not finite in {name!r}: fit the model "
+                "again."
+            )
     return tensors, header
+
+
+def _check_sum(text: str, tensors: dict[str, Tensor]) -> str:
+    """Digest of the settings and of all tensors."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        values = tensors[name].contiguous().numpy()
+        digest.update(f"{name} {values.dtype} {values.shape}".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()

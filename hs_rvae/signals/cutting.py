@@ -537,7 +537,10 @@ def atom_lattice(lattice: Any) -> Any:
     path = Path(lattice)
     if not path.is_file():
         raise FileNotFoundError(f"lattice={str(path)!r}: there is no such file.")
-    groups = lattice_groups(path)
+    try:
+        groups = lattice_groups(path)
+    except OSError as error:
+        raise ValueError(f"lattice={str(path)!r} is damaged ({error}).") from None
     order = [about.get("sublattice_index", i) for i, (_, about) in enumerate(groups)]
     if not order:
         raise ValueError(
@@ -545,7 +548,13 @@ def atom_lattice(lattice: Any) -> Any:
             "Atom_Lattice.save. Positions in a text or .npy file are for from_positions."
         )
     # Zone axes are not needed; in a large image they take minutes and gigabytes.
-    loaded = load_atom_lattice_from_hdf5(path, construct_zone_axes=False)
+    try:
+        loaded = load_atom_lattice_from_hdf5(path, construct_zone_axes=False)
+    except Exception as error:  # whatever a foreign file makes Atomap stumble over
+        raise ValueError(
+            f"lattice={str(path)!r} is not a complete file of an Atomap lattice "
+            f"({type(error).__name__}: {error}): write one with Atom_Lattice.save."
+        ) from None
     # Atomap 0.4.2 lists three or more sublattices in a wrong order: it takes the order of the
     # groups for its inverse. Undone, then done right.
     inverse = np.argsort(order)

@@ -32,6 +32,7 @@ from hs_rvae.signals.cutting import parent_image, pixel_offset
 from hs_rvae.signals.learning_results import results_of_sites
 from hs_rvae.signals.reconstruction import model_columns
 from hs_rvae.sites import SiteTable
+from hs_rvae.sites.table import damage
 from hs_rvae.stores import files_read_by, guarded
 
 if TYPE_CHECKING:
@@ -176,7 +177,12 @@ class SiteSignal(Signal2D):
         sites = axes.navigation_size if axes.navigation_dimension else 1
         rows = signal.data.size // signal.data.shape[-1]
         transposed = "site" in [axis.name for axis in axes.signal_axes]
-        return signal if rows == sites and not transposed else None
+        if rows != sites or transposed or not signal.metadata.has_item("Sites.columns"):
+            return None
+        if fault := damage(signal):
+            _logger.warning("The site table is damaged (%s); it is ignored.", fault)
+            return None
+        return signal
 
     def _set_sites(self, table: SiteTable) -> None:
         """Make `table` the site table, with the stack's own navigation axis."""
@@ -471,6 +477,11 @@ class SiteSignal(Signal2D):
         if not isinstance(self, SiteSignal) and not unfolded:
             # Transposed, complex, another signal type: no stack of sub-images any more.
             if self.metadata.has_item(_NODE):
+                if self.metadata.has_item(_SITES):
+                    _logger.warning(
+                        "The site table is left behind: the result is a %s, which is not a stack "
+                        "of sub-images.", type(self).__name__,
+                    )  # fmt: skip
                 delattr(self.metadata, _NODE)
             for name in _REFERENCES:
                 self.__dict__.pop(name, None)
@@ -584,6 +595,11 @@ class SiteSignal(Signal2D):
             if not overwrite:
                 return
             _saving.check_not_lost(self, path, whole, kwds.get("write_dataset", True))
+        if path is not None and path.suffix not in _saving.FORMATS and self.sites is not None:
+            _logger.warning(
+                "Files of the format %s keep no site table: save the stack as .hspy or .zspy, or "
+                "the table with stack.sites.save(path).", path.suffix,
+            )  # fmt: skip
         if path is None or not whole:
             super().save(filename, overwrite=overwrite, extension=extension, **kwds)
             return

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hs_rvae.checks import finite_number
 from hs_rvae.files import complete_file
 from hs_rvae.masked_arrays import filled
 
@@ -21,6 +22,9 @@ from . import columns as _register
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_EXACT = 2**53  # whole numbers up to here are exact in double precision
 
 
 class SiteTable:
@@ -59,6 +63,8 @@ class SiteTable:
                 "signal is not a site table (no metadata.Sites.columns): use "
                 "SiteTable.from_columns."
             )
+        if fault := damage(signal):
+            raise ValueError(f"signal is a damaged site table: {fault}.")
         if hasattr(signal.data, "compute"):
             signal.compute(show_progressbar=False)
         self.signal = signal
@@ -98,6 +104,11 @@ class SiteTable:
         """
         from hyperspy.signals import Signal1D
 
+        for name, pair in (("pixel_size", pixel_size), ("pixel_offset", pixel_offset)):
+            if len(pair) != 2 or not all(finite_number(each) for each in pair):
+                raise ValueError(f"{name}={pair!r}: give two finite numbers, x and y.")
+        if 0 in pixel_size:
+            raise ValueError(f"pixel_size={pixel_size!r}: a pixel has a size that is not zero.")
         columns = {name: _checked(name, values) for name, values in dict(columns).items()}
         lengths = {len(values) for values in columns.values()}
         if len(lengths) != 1:
@@ -533,6 +544,30 @@ class SiteTable:
         return path
 
 
+def damage(signal: Any) -> str:
+    """
+    Text on what is wrong with the names, units and flags of a site table; "" for nothing.
+
+    Parameters
+    ----------
+    signal : hyperspy.api.signals.BaseSignal
+
+    Returns
+    -------
+    str
+    """
+    node, width = signal.metadata.Sites, signal.data.shape[-1]
+    names = list(node.columns)
+    if len(names) != width or len(set(names)) != width:
+        return f"it has {width} columns of values and {len(set(names))} names"
+    for key in ("units", "integer"):
+        values = node.get_item(key)
+        if values is None or len(values) != width:
+            return f"it has {width} columns and {0 if values is None else len(values)} {key}"
+    missing = [k for k in ("pixel_size", "pixel_units", "pixel_offset") if not node.has_item(k)]
+    return f"it has no {', '.join(missing)}" if missing else ""
+
+
 def missing_column(sites: SiteTable, name: object) -> str:
     """Compose the message about a missing column: the call that writes it, other columns."""
     near = difflib.get_close_matches(str(name), sites.columns, n=1)
@@ -556,6 +591,15 @@ def _checked(name: object, values: Any) -> np.ndarray:
     array = np.asarray(filled(values.data if hasattr(values, "axes_manager") else values))
     if array.dtype.kind not in "iufb":
         raise TypeError(f"Column {name!r} needs real numbers, not {array.dtype}.")
+    if (
+        array.dtype.kind in "iu"
+        and array.size
+        and max(abs(int(array.min())), int(array.max())) > _EXACT
+    ):
+        raise ValueError(
+            f"Column {name!r} has whole numbers beyond 2**53, which the table cannot hold exactly: "
+            "subtract an origin, or give floats."
+        )
     if array.ndim != 1:
         raise ValueError(f"Column {name!r} needs one value per site, not the shape {array.shape}.")
     return array
