@@ -13,6 +13,7 @@ from hs_rvae.sites import units as _units
 
 _DETECTOR_TYPES = ("virtual_dark_field", "dpc", "beam_shift")
 _DETECTOR_AXES = ("detector", "detectors", "virtual dark field")
+_VECTOR_AXES = ("beam position", "beam shift")  # their two entries are components
 
 
 def as_image(image: Any) -> Any:
@@ -57,7 +58,7 @@ def are_detectors(image: Any) -> bool:
         return False
     name = image.axes_manager.navigation_axes[0].name
     kind = getattr(image, "_signal_type", "")
-    return kind in _DETECTOR_TYPES or str(name).lower() in _DETECTOR_AXES
+    return kind in _DETECTOR_TYPES or str(name).lower() in (*_DETECTOR_AXES, *_VECTOR_AXES)
 
 
 def refuse_detectors(image: Any) -> None:
@@ -65,10 +66,11 @@ def refuse_detectors(image: Any) -> None:
     if not are_detectors(image):
         return
     count = image.axes_manager.navigation_size
-    if getattr(image, "_signal_type", "") in ("dpc", "beam_shift"):
+    name = str(image.axes_manager.navigation_axes[0].name).lower()
+    if getattr(image, "_signal_type", "") in ("dpc", "beam_shift") or name in _VECTOR_AXES:
         raise ValueError(
-            f"image={image!r} holds the components of a vector: take image.get_magnitude_signal() "
-            "or image.phase_retrieval()."
+            f"image={image!r} holds the components of a vector: take get_magnitude_signal() or "
+            "phase_retrieval() of the beam shift."
         )
     raise ValueError(
         f"image={image!r} holds {count} detectors of one scan, not frames of a series: "

@@ -1,0 +1,135 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Signals of pyxem and exspy as images, and the way back to them, with the real classes."""
+
+import hyperspy.api as hs
+import numpy as np
+import pytest
+
+from hs_rvae import SubImageStack, find_sublattices, get_sublattice_means
+from hs_rvae.simulation import simulate_4dstem, simulate_spectrum_image
+
+pytest.importorskip("exspy")
+pyxem = pytest.importorskip("pyxem")
+
+REFUSED = {
+    "three virtual images": "holds 3 detectors of one scan.*inav.0.",
+    "beam shift": r"get_magnitude_signal\(\) or image.phase_retrieval\(\)",
+    "beam shift, transposed": "get_magnitude_signal",
+    "magnitude and phase in colours": "colour picture",
+    "patterns": "get_virtual_image",
+    "spectra": "isig",
+    "a list of maps": "list of 1 signals",
+}
+
+
+@pytest.fixture(scope="module")
+def patterns():
+    signal, truth = simulate_4dstem(
+        (300, 300),
+        step=2,
+        detector=32,
+        cell=32,
+        column_width=0.06,
+        domain_size=4,
+        chemistry=0.0,
+        electrons=2e4,
+        random_state=0,
+    )
+    signal.set_signal_type("electron_diffraction")
+    return signal, truth
+
+
+@pytest.fixture(scope="module")
+def spectra():
+    return simulate_spectrum_image((150, 150), n_channels=64, counts=20, cell=16, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def images(patterns, spectra):
+    signal, _ = patterns
+    ring = hs.roi.CircleROI(0, 0, 60, 20)
+    disk = hs.roi.CircleROI(0, 0, 12)
+    shift = signal.get_direct_beam_position(method="center_of_mass")
+    lazy = signal.as_lazy()
+    return {
+        "integrated intensity": signal.get_integrated_intensity(ring),
+        "virtual image": signal.get_virtual_image(ring),
+        "lazy virtual image": lazy.get_virtual_image(ring),
+        "three virtual images": signal.get_virtual_image([ring, disk, ring]),
+        "beam shift": shift,
+        "beam shift, transposed": shift.T,
+        "a component": shift.isig[0].T,
+        "magnitude": shift.get_magnitude_signal(),
+        "integrated phase": shift.phase_retrieval(),
+        "magnitude and phase in colours": shift.get_magnitude_phase_signal(),
+        "sum of the patterns": signal.sum(axis=("kx", "ky")),
+        "a component as a map": shift.isig[0],
+        "patterns": signal,
+        "spectra": spectra[1],
+        "one channel as a map": spectra[1].isig[10:40].sum(-1),
+        "a list of maps": [spectra[1].isig[3].T],
+        "image of the spectra": spectra[0],
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["integrated intensity", "virtual image", "lazy virtual image", "sum of the patterns"]
+)
+def test_images_of_patterns_are_accepted_with_their_calibration(images, patterns, name):
+    truth = patterns[1]
+    xy = truth.b_sites[["x", "y"]].to_numpy() / 2
+    stack = SubImageStack.from_positions(images[name], xy, window_size=24)
+    axis = patterns[0].axes_manager.navigation_axes[0]
+    assert stack.sites.pixel_units == "nm" and stack.sites.pixel_size[0] == axis.scale
+    assert stack.metadata.Acquisition_instrument.TEM.beam_energy == 300.0
+
+
+@pytest.mark.parametrize("name", ["virtual image", "magnitude", "integrated phase"])
+def test_columns_are_found_without_a_warning_of_a_derivative(images, name, caplog):
+    find_sublattices(images[name], show_progressbar=False)
+    assert "derivative" not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["a component", "a component as a map"])
+def test_a_component_gets_a_warning(images, name, caplog):
+    find_sublattices(images[name], show_progressbar=False)
+    assert "resembles a derivative" in caplog.text
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_not_an_image_is_refused_with_the_way_out(images, name):
+    with pytest.raises((ValueError, TypeError), match=REFUSED[name]):
+        find_sublattices(images[name], show_progressbar=False)
+
+
+def test_patterns_come_back_as_patterns(patterns, images):
+    signal, truth = patterns
+    b = truth.b_sites
+    stack = SubImageStack.from_positions(
+        images["virtual image"],
+        b[["x", "y"]].to_numpy() / 2,
+        window_size=24,
+        columns={"variant": b["variant"].to_numpy()},
+    )
+    means = stack.get_cluster_means("variant", signal, radius=2)
+    assert type(means) is type(signal) and means.axes_manager.signal_shape == (32, 32)
+    assert means.axes_manager.signal_axes[0].units == "mrad"
+    each = stack.get_site_signals(signal.as_lazy(), radius=2)
+    assert each._lazy and each._signal_type == "electron_diffraction"
+    assert means.get_virtual_image(hs.roi.CircleROI(0, 0, 12)).data.shape == means.data.shape[:1]
+
+
+def test_spectra_come_back_with_lines_and_errors(spectra):
+    image, signal, _ = spectra
+    signal.set_elements(["Pb"])
+    signal.set_microscope_parameters(beam_energy=200)
+    lattice = find_sublattices(image, show_progressbar=False)
+    means = get_sublattice_means(lattice, signal, radius=2)
+    assert type(means) is type(signal)
+    assert means.metadata.Sample.elements == ["Pb"]
+    model = means.inav[0].isig[0.6:1.6].create_model(auto_background=False, auto_add_lines=False)
+    peak = hs.model.components1D.Gaussian(centre=0.95, sigma=0.05, A=1)
+    model.append(peak)
+    model.fit()
+    assert np.isfinite(peak.A.std) and peak.A.value > 0
