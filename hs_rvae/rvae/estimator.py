@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 MODELS: dict[str, Any] = {"harmonic": HarmonicModel, "convolutional": ConvolutionalModel}
 
 
-class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
+class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Rotationally invariant variational autoencoder of sub-images.
 
     A sub-image is modelled as one motif, decoded from ``output_dimension`` content latents and
