@@ -17,6 +17,7 @@ from ..exceptions import ModelMismatch
 from ..files import plain
 from ..masked_arrays import filled, refuse_masked
 from ..parallel import active_client
+from ..progress import Progress
 from .batches import Images, n_blocks, rows_to_fit
 from .checks import check_images, check_places, check_settings
 from .coefficients import Coefficients
@@ -29,7 +30,7 @@ from .pose import N_POSE
 from .results import AngleDistribution, RVAEResult
 from .storage import FORMAT, fit_identity, read_model, write_model
 from .torch_state import default_torch_state, in_default_torch_state
-from .training import Progress, TrainingSettings, warn_if_stopped
+from .training import TrainingSettings, warn_if_stopped
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -299,7 +300,7 @@ class RVAE(TransformerMixin, BaseEstimator):
         harmonic_only: dict[str, Any] = {}
         if self.architecture == "harmonic":
             harmonic_only = {"coefficients": coefficients, "places": places}
-        with Progress(n_steps, bool(self.show_progressbar)) as progress:
+        with Progress(n_steps, bool(self.show_progressbar), "rVAE") as progress:
             self._model = MODELS[self.architecture].fit(
                 images,
                 offsets,

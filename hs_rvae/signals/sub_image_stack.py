@@ -9,11 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from hyperspy.external.progressbar import progressbar
 from hyperspy.signals import LazySignal2D
 
 from hs_rvae import positions as _positions
-from hs_rvae.progress import progressbar_wanted
+from hs_rvae.progress import progress_bar
 from hs_rvae.signals import cutting as _cutting
 from hs_rvae.signals import series as _series
 from hs_rvae.signals.figures import FigureMethods
@@ -164,21 +163,9 @@ class SubImageStack(FigureMethods, SeriesMethods):
                 columns[k], units = columns[k] | around | columns[k], its_units | units
         if lazy is None:
             lazy = image._lazy or issubclass(cls, LazySignal2D)
-        progress = partial(
-            progressbar,
-            disable=not progressbar_wanted(show_progressbar),
-            leave=True,
-            desc="Cutting sub-images",
-        )
+        progress = partial(progress_bar, "Cutting sub-images", show_progressbar)
         data, axes, metadata, table = _cutting.cut_stack(
-            image,
-            positions,
-            window_size,
-            lazy,
-            centring,
-            columns,
-            units,
-            progress,
+            image, positions, window_size, lazy, centring, columns, units, progress
         )
         table.claim(writers)
         stack = (LazySubImageStack if lazy else SubImageStack)(data, axes=axes, metadata=metadata)

@@ -25,8 +25,8 @@ from ..geometry import by_order, waves
 from ..pose import AnglePosterior, OrderFilter, PoseModel
 
 if TYPE_CHECKING:
+    from ...progress import Progress
     from ..estimator import RVAE
-    from ..training import Progress
 
 _logger = logging.getLogger(__name__)
 

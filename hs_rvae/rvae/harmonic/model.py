@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
+from ...progress import progress_bar
 from ...verdict import Verdict
 from .. import pose
 from ..batches import Images, map_blocks, n_blocks, spread_sample
@@ -33,8 +33,9 @@ from .shifts import N_ROUNDS, MiddleColumn, RecentredSites, ShiftModel, recentre
 from .turning import SitePlaces, choose_turning
 
 if TYPE_CHECKING:
+    from ...progress import Progress
     from ..estimator import RVAE
-    from ..training import Progress, TrainingSettings
+    from ..training import TrainingSettings
 
 _logger = logging.getLogger(__name__)
 
@@ -202,8 +203,7 @@ class HarmonicModel:
     ) -> RVAEResult:
         """Infer angles, shifts and latents."""
         self._to(device)
-        hidden = not show_progressbar
-        bar = tqdm(total=n_blocks(images), disable=hidden, desc="rVAE encoding", leave=True)
+        bar = progress_bar("rVAE encoding", bool(show_progressbar), total=n_blocks(images))
 
         @torch.no_grad()  # also in the threads of dask
         def encode(block: np.ndarray, offset: np.ndarray | None) -> np.ndarray:

@@ -33,7 +33,7 @@ from ..geometry import HarmonicGrid, align
 from ..pose import AnglePosterior, PoseModel, inner_products, weigh
 
 if TYPE_CHECKING:
-    from ..training import Progress
+    from ...progress import Progress
     from .model import HarmonicModel
 
 _logger = logging.getLogger(__name__)
