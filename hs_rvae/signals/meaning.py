@@ -15,6 +15,7 @@ from hyperspy.signals import Signal1D
 
 from hs_rvae import diagnostics as _diagnostics
 from hs_rvae import variants as _variants
+from hs_rvae.columns.peaks import subpixel_offset
 from hs_rvae.diagnostics import quantities as _quantities
 from hs_rvae.exceptions import TooFewSites
 from hs_rvae.files import check_place
@@ -715,12 +716,11 @@ def _commonest(angle: np.ndarray, width: float = 0.09) -> float:
 
 def _centre(image: np.ndarray, row: int, column: int) -> list[float]:
     """Centre (row, column) of a peak, from parabolas through the 3 x 3 pixels about it."""
-    centre = []
-    for axis, place in enumerate((row, column)):
-        lines = image[row - 1 : row + 2, column - 1 : column + 2].mean(1 - axis)
-        bend = lines[0] - 2 * lines[1] + lines[2]
-        centre.append(place + (0.5 * (lines[0] - lines[2]) / bend if bend < 0 else 0.0))
-    return centre
+    around = image[row - 1 : row + 2, column - 1 : column + 2]
+    return [
+        row + float(subpixel_offset(*around.mean(1))),
+        column + float(subpixel_offset(*around.mean(0))),
+    ]
 
 
 def instrument_quantities(
