@@ -148,8 +148,8 @@ class _Tiles:
 
     def __init__(self, image: da.Array, window_size: int, centring: str, token: str) -> None:
         self.image, self.centring, self.token = image, centring, token
-        # The spline reaches a pixel farther than the windows, and its coefficients
-        # depend on pixels farther off, less and less.
+        # The spline reaches a pixel beyond the windows, and its coefficients
+        # depend on more distant pixels, less and less.
         self.before = 0 if centring == "nearest" else _windows._MARGIN + _REACH
         self.after = window_size + self.before
         self.edges = [_tile_edges(chunks) for chunks in image.chunks]

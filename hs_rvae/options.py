@@ -19,9 +19,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 #: Width in px below which a window holds no motif that could be oriented.
-SMALLEST_WINDOW = 8
+MINIMUM_WINDOW = 8
 
-_LARGEST_SEED = 2**32 - 1  # that scikit-learn takes
+_MAXIMUM_SEED = 2**32 - 1  # that scikit-learn takes
 # Names of other libraries for options that are ours.
 _CALLED_ELSEWHERE = {"seed": "random_state", "random_seed": "random_state"}
 
@@ -139,9 +139,9 @@ numpy.random.Generator or None.
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**31 - 1))
     whole = isinstance(random_state, int | np.integer) and not isinstance(random_state, bool)
-    if not whole or not 0 <= random_state <= _LARGEST_SEED:
+    if not whole or not 0 <= random_state <= _MAXIMUM_SEED:
         raise ValueError(
-            f"random_state={random_state!r}: give a whole number from 0 to {_LARGEST_SEED}, a "
+            f"random_state={random_state!r}: give a whole number from 0 to {_MAXIMUM_SEED}, a "
             "numpy.random.Generator or None."
         )
     return int(random_state)

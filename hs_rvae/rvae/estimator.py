@@ -23,7 +23,7 @@ from .checks import check_images, check_places, check_settings
 from .coefficients import Coefficients
 from .convolutional.model import ConvolutionalModel
 from .device import pick_device
-from .harmonic.angle_search import N_ANNEAL, N_BLIND
+from .harmonic.angle_search import N_ANNEAL, N_REFINE
 from .harmonic.model import HarmonicModel
 from .harmonic.shifts import N_CENTRING, N_ROUNDS
 from .pose import N_POSE
@@ -295,8 +295,8 @@ class RVAE(TransformerMixin, BaseEstimator):
         n_steps = n_blocks(images, rows if coefficients is None else None) + settings.epochs
         if self.architecture == "harmonic":
             n_steps += N_POSE + (N_CENTRING + N_ROUNDS + 1) * bool(self.translation)
-            blind = self.rotation == "motif" or (self.rotation and places is None)
-            n_steps += (self.n_init * N_ANNEAL + N_BLIND) * bool(blind and initial is None)
+            searches = self.rotation == "motif" or (self.rotation and places is None)
+            n_steps += (self.n_init * N_ANNEAL + N_REFINE) * bool(searches and initial is None)
         harmonic_only: dict[str, Any] = {}
         if self.architecture == "harmonic":
             harmonic_only = {"coefficients": coefficients, "places": places}

@@ -24,7 +24,7 @@ from hs_rvae.sites import units as _units
 if TYPE_CHECKING:
     from hs_rvae.sites import SiteTable
 
-_MOST_NAMES = 8  # columns that the representation lists one by one
+_MAXIMUM_NAMES = 8  # columns that the representation lists one by one
 
 
 class SubImageStack(FigureMethods, SeriesMethods):
@@ -352,7 +352,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
 
 def _columns_text(names: list[str]) -> str:
     """All columns if they are few; otherwise the main ones of each step of the work."""
-    if len(names) <= _MOST_NAMES:
+    if len(names) <= _MAXIMUM_NAMES:
         return f"columns: {', '.join(names)}"
     telling = [
         name

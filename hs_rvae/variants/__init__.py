@@ -10,11 +10,11 @@ from .directions import (
     nearest_wells,
     wrap,
 )
-from .groups import MOST_GIVEN, AngleGroups, find_groups
+from .groups import MAXIMUM_GROUPS, AngleGroups, find_groups
 from .walls import groups_in_walls
 
 __all__ = [
-    "MOST_GIVEN",
+    "MAXIMUM_GROUPS",
     "AngleGroups",
     "agreement",
     "common_offset",

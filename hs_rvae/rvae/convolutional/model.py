@@ -263,7 +263,7 @@ class ConvolutionalModel:
         """Polar harmonics about the place of the content, of sub-images in units of the network."""
         x = (x * self.maximum - self.level) / self.scale
         if self.network.translation:
-            return self.grid.moved_harmonics(x, shift if offset is None else offset + shift)
+            return self.grid.shifted_harmonics(x, shift if offset is None else offset + shift)
         return self.grid.harmonics(x, offset)
 
     @torch.no_grad()

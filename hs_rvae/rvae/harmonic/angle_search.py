@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-N_ANNEAL, N_BLIND = 26, 10  # iterations per random start, and on all sites
+N_ANNEAL, N_REFINE = 26, 10  # iterations per random start, and on all sites
 N_STATIC = 2  # iterations in the pose frame where all angles are 0
 
 
@@ -77,7 +77,9 @@ def fit_angles(
     if start is not None:
         model = start
     elif rotation:
-        model, starts = fit_blind(harmonics, generator, n_restarts=options.n_init, report=report)
+        model, starts = fit_random_starts(
+            harmonics, generator, n_restarts=options.n_init, report=report
+        )
         _report_starts(**starts)
     else:
         model = without_angles(harmonics)
@@ -132,7 +134,7 @@ def without_angles(harmonics: Tensor) -> PoseModel:
     return _isotropic_model(_Sites(harmonics), harmonics.mean(0), rotation=False)
 
 
-def fit_blind(
+def fit_random_starts(
     harmonics: Tensor,
     generator: torch.Generator,
     *,
@@ -180,7 +182,7 @@ def fit_blind(
         "agreement": _agreement(some, [t for _, t in tried], template, n_angles),
     }
     sites = _Sites(harmonics)
-    for _ in range(N_BLIND):
+    for _ in range(N_REFINE):
         template, value = sites.step(template, sites.noise(template), n_angles)
         if report(value):
             break

@@ -29,8 +29,8 @@ from .angle_search import fit_angles, scatter_of_posterior
 from .charges import contrasts
 from .content import ContentNetwork, content_blocks, content_network, fit_content
 from .distortion import Distortion, Reading
+from .rotation import SitePlaces, choose_rotation
 from .shifts import N_ROUNDS, MiddleColumn, RecentredSites, ShiftModel, recentred_harmonics
-from .turning import SitePlaces, choose_turning
 
 if TYPE_CHECKING:
     from ...progress import Progress
@@ -494,7 +494,7 @@ class _MotifFit:
             rotation = self._wanted(places)
             if not rotation:
                 return self._static(None, None)
-            distortion, verdict = choose_turning(
+            distortion, verdict = choose_rotation(
                 self.harmonics,
                 grid,
                 places,
