@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..exceptions import TooFewSites
+from ..options import random_subset
 from .dependence import (
     BLOCK_LENGTHS,
     BlockShuffle,
@@ -188,9 +189,7 @@ def _compare(
     known = np.isfinite(value)
     xy, value = xy[known], ranked(value[known], name in angles)
     partners = {other: quantity[known] for other, quantity in partners.items()}
-    some = np.arange(len(value))
-    if len(some) > max_sites:
-        some = np.sort(rng.choice(len(some), max_sites, replace=False))
+    some = random_subset(len(value), max_sites, rng)
     rest = without_plane(xy[some], value[some], name in angles)
     all_trend = np.var(rest) < _MINIMUM_REST * np.var(value)
     length = 0.0 if all_trend else correlation_length(xy[some], rest)

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from hs_rvae.learning.decomposition import rebuilding_factors
-from hs_rvae.learning.rows import for_each_block, map_blocks, random_subset, working_type
+from hs_rvae.learning.rows import for_each_block, map_blocks, working_type
+from hs_rvae.options import random_subset
 
 _logger = logging.getLogger(__name__)
 

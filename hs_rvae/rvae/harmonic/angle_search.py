@@ -167,10 +167,10 @@ def fit_random_starts(
     report = report or (lambda value: False)
     subset = harmonics
     if len(harmonics) > n_subset:
-        subset = harmonics[_permutation(len(harmonics), generator)[:n_subset]]
+        subset = harmonics[torch.randperm(len(harmonics), generator=generator)[:n_subset]]
     some, tried = _Sites(subset), []
     for _ in range(n_restarts):
-        start = subset[_permutation(len(subset), generator)[0]]
+        start = subset[torch.randperm(len(subset), generator=generator)[0]]
         with one_thread():
             template, value, stopped = _anneal(some, 0.7 * start, n_angles, report)
         tried.append((value, template))
@@ -280,7 +280,3 @@ class _Sites:
         wave = waves(grid, n_m)[..., 0].T  # (2 (M + 1), n_angles)
         cos, sin = wave[1:n_m], wave[n_m + 1 :]
         return 2 * (linear.real.T @ cos - linear.imag.T @ sin), cos, sin
-
-
-def _permutation(n: int, generator: torch.Generator) -> Tensor:
-    return torch.randperm(n, generator=generator)
