@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Directions, their groups and the walls between them, on numbers alone."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -204,13 +202,6 @@ def test_few_angles_have_no_groups(angle):
 def test_unusable_options_of_groups_are_refused(options):
     with pytest.raises(ValueError, match="give a|of one length"):
         find_groups([0.1, 0.2], **options)
-
-
-def test_many_sites_take_little_time():
-    angle, std = scattered(np.random.default_rng(7), np.arange(4) * 90, 100_000, (5, 15))
-    start = time.process_time()
-    assert find_groups(angle, std).n_groups == 4
-    assert time.process_time() - start < 4
 
 
 # Groups -----------------------------------------------------------------------

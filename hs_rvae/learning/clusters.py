@@ -318,8 +318,8 @@ def check_algorithm(
     _algorithms.check_algorithm(algorithm, ALGORITHMS, "fit")
     known: set[str] = set()
     if isinstance(algorithm, str):
-        set_here = ("n_clusters", "n_components", "random_state", "covariance_type")
-        known = options_of(_classes()[algorithm], *set_here)
+        reserved = ("n_clusters", "n_components", "random_state", "covariance_type")
+        known = options_of(_classes()[algorithm], *reserved)
     _algorithms.check_options(algorithm, options, known, verb_options, "n_clusters")
 
 
