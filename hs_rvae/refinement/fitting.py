@@ -100,11 +100,11 @@ class Fit:
         """
         old = self.parameters.copy()
         slope_weight = np.broadcast_to(np.float64(slope_weight), len(old)).copy()
-        add_model = np.isfinite(old[:, kernel.HEIGHT]) & subtracted
+        add_own = np.isfinite(old[:, kernel.HEIGHT]) & subtracted
 
         def work(first: int, last: int) -> None:
             kernel.fit_range(
-                image, first, last, self.starts, old, add_model, options.radius, *tail, slope_weight,
+                image, first, last, self.starts, old, add_own, options.radius, *tail, slope_weight,
                 options.max_shift, options.max_iterations, self.parameters, self.diagnostics,
                 self.status,
             )  # fmt: skip

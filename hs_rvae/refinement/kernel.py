@@ -114,7 +114,7 @@ def _smallest_and_largest_curvature(p):
 
 
 @fast
-def _gather(image, own, add_model, cx, cy, radius, share, width, pixels):
+def _gather(image, own, add_own, cx, cy, radius, share, width, pixels):
     """Copy the finite pixels of the disk around (cx, cy) as x, y, value, root of the weight.
 
     Returns how many there are, and how many are not finite.
@@ -135,7 +135,7 @@ def _gather(image, own, add_model, cx, cy, radius, share, width, pixels):
             if not math.isfinite(z):
                 bad += 1
                 continue
-            if add_model:
+            if add_own:
                 e = exponent(own, j - own[X], i - own[Y])
                 shape = (1.0 - share) * math.exp(-e)
                 if share > 0.0:
@@ -373,7 +373,7 @@ def _unit_in_coordinates(factor, which, column):
 
 @fast
 def _fit_column(
-    image, start_x, start_y, own, add_model, radius, share, width, slope_weight, max_shift,
+    image, start_x, start_y, own, add_own, radius, share, width, slope_weight, max_shift,
     max_iterations, p, diagnostics, pixels, work,
 ):  # fmt: skip
     """Fit one column: descend, move the disk to where the column is, descend again.
@@ -385,17 +385,17 @@ def _fit_column(
     if not (math.isfinite(start_x) and math.isfinite(start_y)):
         return NON_FINITE
     cx, cy = start_x, start_y
-    if add_model:
+    if add_own:
         cx, cy = own[X], own[Y]
         copy(own, p)
     if cx < -0.5 or cy < -0.5 or cx > columns - 0.5 or cy > rows - 0.5:
         return EDGE
     count, moves = 0, 0
     while True:
-        count, bad = _gather(image, own, add_model, cx, cy, radius, share, width, pixels)
+        count, bad = _gather(image, own, add_own, cx, cy, radius, share, width, pixels)
         if count < max(_MINIMUM_OF_DISK * math.pi * radius**2, N_PARAMETERS + 1.0):
             return NON_FINITE if bad > 0 else EDGE
-        if moves == 0 and not add_model:
+        if moves == 0 and not add_own:
             _start(p, cx, cy, radius, pixels, count)
         status, _ = _descend(
             p, cx, cy, radius, share, width, slope_weight, max_iterations, pixels, count, work
@@ -430,7 +430,7 @@ def fit_range(
     last: int,
     starts: np.ndarray,
     own: np.ndarray,
-    add_model: np.ndarray,
+    add_own: np.ndarray,
     radius: float,
     share: float,
     width: float,
@@ -443,7 +443,7 @@ def fit_range(
 ) -> None:
     """Fit the columns first ... last - 1, each on its own; a failed one leaves its rows alone.
 
-    With ``add_model[i]``, `image` is what is left after the models of all columns were subtracted,
+    With ``add_own[i]``, `image` is what is left after the models of all columns were subtracted,
     and the column's own one, ``own[i]``, is put back for its fit.
     """
     n, most = N_PARAMETERS, int(2 * radius + 3) ** 2
@@ -455,7 +455,7 @@ def fit_range(
     p, d = np.zeros(n), np.zeros(N_DIAGNOSTICS)
     for i in range(first, last):
         status[i] = _fit_column(
-            image, starts[i, 0], starts[i, 1], own[i], add_model[i], radius, share, width,
+            image, starts[i, 0], starts[i, 1], own[i], add_own[i], radius, share, width,
             slope_weight[i], max_shift, max_iterations, p, d, pixels, work,
         )  # fmt: skip
         if math.isfinite(d[RESIDUAL]):
