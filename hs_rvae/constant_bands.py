@@ -18,13 +18,13 @@ _OUTERMOST = 0.5  # of the pixels of the outermost line that are the same
 _LETTERING = 0.2  # of those of a line with lettering, which JPEG blurs
 _CONSTANT = 0.98  # of those of a line of another value, such as a rule below the picture
 _BLURRED = 0.15  # of the range of values: how far JPEG carries a pixel of the last line
-_LARGEST = 0.5  # of a picture: more is no band
-_SHORTEST = 16  # px of a line, of what is left of a picture
-_BEYOND = 8  # lines after a band that are compared with its last
+_MAXIMUM_SHARE = 0.5  # of a picture: more is no band
+_MINIMUM_LENGTH = 16  # px of a line, of what is left of a picture
+_LINES_AFTER = 8  # lines after a band that are compared with its last
 _CELL, _AGAIN = 64, 0.9  # px that hold a cell, and share of the constant pixels of its lines
 _DROP, _AT_ONCE = 0.3, 0.7  # of the constant pixels after a band, and share of it in one line
 _STRAIGHT = 0.9  # of the outline of a corner within a pixel of a straight line
-_LEAST_CORNER, _LEAST_LEG = 32, 2  # px of area, and of the shorter side
+_MINIMUM_AREA, _MINIMUM_SIDE = 32, 2  # px of area, and of the shorter side
 _STEP, _STEP_AT_CORNER = 0.2, 0.5  # vacuum goes over into a crystal by degrees
 
 
@@ -112,7 +112,7 @@ def may_have_bands(outline: Sequence[np.ndarray]) -> bool:
     lines = [np.ravel(line) for line in outline]
     return any(
         np.mean(line == _middle(line)) >= _OUTERMOST
-        or max(_length(line == line[0]), _length(line[::-1] == line[-1])) >= _SHORTEST
+        or max(_length(line == line[0]), _length(line[::-1] == line[-1])) >= _MINIMUM_LENGTH
         for line in lines
     )
 
@@ -140,7 +140,7 @@ def find_bands(image: np.ndarray) -> Bands | None:
     ('12 rows at the bottom', (0, 60, 0, 80))
     """
     outline = image[:1], image[-1:], image[:, :1], image[:, -1:]
-    if min(image.shape) < _SHORTEST or not may_have_bands(outline):
+    if min(image.shape) < _MINIMUM_LENGTH or not may_have_bands(outline):
         return None
     bounds = [[0, image.shape[0]], [0, image.shape[1]]]
     found = True
@@ -148,7 +148,7 @@ def find_bands(image: np.ndarray) -> Bands | None:
         found = False
         for axis, side in ((0, 0), (0, 1), (1, 0), (1, 1)):
             part = image[slice(*bounds[0]), slice(*bounds[1])]
-            if min(part.shape) < _SHORTEST:
+            if min(part.shape) < _MINIMUM_LENGTH:
                 return None
             lines, step = (part if axis == 0 else part.T), (1, -1)[side]
             number = _band(lines[::step])
@@ -181,7 +181,7 @@ def _band(lines: np.ndarray) -> int:
     -------
     int
     """
-    most = int(_LARGEST * len(lines))
+    most = int(_MAXIMUM_SHARE * len(lines))
     values: list[Any] = []  # the constant value of each line
     shares: list[Any] = []  # its share of the pixels of the line
     for line in lines[:most]:
@@ -199,9 +199,9 @@ def _band(lines: np.ndarray) -> int:
         if share - np.mean(lines[end] == value) < _AT_ONCE * _DROP:
             continue
         after = np.mean(lines[end : end + _CELL] == value, axis=1)
-        drop = np.mean(shares[max(end - _BEYOND // 2, 0) : end]) - after[:_BEYOND].mean()
+        drop = np.mean(shares[max(end - _LINES_AFTER // 2, 0) : end]) - after[:_LINES_AFTER].mean()
         sudden = drop >= _DROP and share - after[0] >= _AT_ONCE * drop
-        off = np.abs(lines[end - 1 : end + 2 * _BEYOND] - np.float64(value))
+        off = np.abs(lines[end - 1 : end + 2 * _LINES_AFTER] - np.float64(value))
         off = np.where(np.isfinite(off), off, 0)
         last, off = off[0], off[1:]
         plain = np.mean(last <= _BLURRED * off.max(initial=0)) >= _CONSTANT
@@ -227,7 +227,7 @@ def _corner(part: np.ndarray) -> np.ndarray | None:
     value = part[0, 0]
     if not np.isfinite(value):
         return None
-    if min(_length(line == value) for line in (part[0], part[:, 0])) < _LEAST_LEG:
+    if min(_length(line == value) for line in (part[0], part[:, 0])) < _MINIMUM_SIDE:
         return None
     mask = _below_a_line(part, value)
     if mask is None:
@@ -239,21 +239,21 @@ def _corner(part: np.ndarray) -> np.ndarray | None:
 def _below_a_line(part: np.ndarray, value: Any) -> np.ndarray | None:
     """Mask of the pixels of a value between the first line and one of 45 degrees or less."""
     width = _length(part[0] == value)
-    if width < _SHORTEST:
+    if width < _MINIMUM_LENGTH:
         return None
     deepest = _length(part[:, 0] == value)
-    block = part[: deepest + 2 * _BEYOND, :width]
+    block = part[: deepest + 2 * _LINES_AFTER, :width]
     depths = np.array([_length(column) for column in (block == value).T])
     width = int(np.argmin(depths)) + 1  # after a turn about its middle, it rises again
     block, depths, x = block[:, :width], depths[:width], np.arange(width)
-    if width < _SHORTEST or depths.sum() < _LEAST_CORNER:
+    if width < _MINIMUM_LENGTH or depths.sum() < _MINIMUM_AREA:
         return None
     inner = slice(width // 10, -(width // 10))
     slope, start = np.polyfit(x[inner], depths[inner], 1)
     off = np.abs(start + slope * x - depths)
     if not -1.1 < slope < 0 or np.mean(off <= 1) < _STRAIGHT:
         return None
-    rows = np.minimum(depths + np.arange(1, 2 * _BEYOND)[:, None], len(block) - 1)
+    rows = np.minimum(depths + np.arange(1, 2 * _LINES_AFTER)[:, None], len(block) - 1)
     off = np.median(np.abs(block[rows, x] - np.float64(value)), axis=1)
     if not _step(off) > _STEP_AT_CORNER:
         return None
@@ -262,7 +262,7 @@ def _below_a_line(part: np.ndarray, value: Any) -> np.ndarray | None:
 
 def _step(off: np.ndarray) -> float:
     """Deviation of the first line after a band from its value, relative to lines further in."""
-    return off[0] / max(np.median(off[_BEYOND : 2 * _BEYOND]), 1e-300)
+    return off[0] / max(np.median(off[_LINES_AFTER : 2 * _LINES_AFTER]), 1e-300)
 
 
 def _middle(line: np.ndarray) -> Any:

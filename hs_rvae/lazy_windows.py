@@ -26,29 +26,6 @@ _REACH = 32
 _TILE = 1024
 
 
-def cut_windows_lazy(
-    image: Any, positions: np.ndarray, window_size: int, centring: str = "subpixel"
-) -> da.Array:
-    """
-    Cut windows from an image when they are asked for.
-
-    Parameters
-    ----------
-    image : numpy.ndarray or dask.array.Array of shape (rows, columns)
-    positions, window_size, centring
-        As in :func:`cut_windows`.
-
-    Returns
-    -------
-    dask.array.Array of shape (n, w, w), float32
-        One task per block of windows. From a dask image, a block reads the tiles that its windows
-        lie in, with a border. Tiles are chunks put together until they are about 1000 pixels wide;
-        each is prepared once in one computation. Ordered positions, for example row by row, then
-        need a part of a large image at a time. An image in memory is prepared once.
-    """
-    return cut_frames_lazy([image], [positions], window_size, centring)
-
-
 def cut_frames_lazy(
     frames: Sequence[Any],
     positions: Sequence[np.ndarray],
@@ -65,12 +42,16 @@ def cut_frames_lazy(
     positions : list of numpy.ndarray of shape (n_i, 2)
         For each frame.
     window_size, centring
-        As in :func:`cut_windows_lazy`.
+        As in :func:`hs_rvae.windows.cut_windows`.
 
     Returns
     -------
     dask.array.Array of shape (n, w, w), float32
-        One frame after another; no block holds windows of two frames.
+        One frame after another, one task per block of windows; no block holds windows of two
+        frames. From a dask image, a block reads the tiles that its windows lie in, with a border.
+        Tiles are chunks put together until they are about 1000 pixels wide; each is prepared once
+        in one computation. Ordered positions, for example row by row, then need a part of a large
+        image at a time. An image in memory is prepared once.
     """
     import dask.array as da
     from dask.highlevelgraph import HighLevelGraph
@@ -148,8 +129,8 @@ class _Tiles:
 
     def __init__(self, image: da.Array, window_size: int, centring: str, token: str) -> None:
         self.image, self.centring, self.token = image, centring, token
-        # The spline reaches a pixel farther than the windows, and its coefficients
-        # depend on pixels farther off, less and less.
+        # The spline reaches a pixel beyond the windows, and its coefficients
+        # depend on more distant pixels, less and less.
         self.before = 0 if centring == "nearest" else _windows._MARGIN + _REACH
         self.after = window_size + self.before
         self.edges = [_tile_edges(chunks) for chunks in image.chunks]

@@ -15,13 +15,15 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
+from hs_rvae.checks import is_whole_number
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 #: Width in px below which a window holds no motif that could be oriented.
-SMALLEST_WINDOW = 8
+MINIMUM_WINDOW = 8
 
-_LARGEST_SEED = 2**32 - 1  # that scikit-learn takes
+_MAXIMUM_SEED = 2**32 - 1  # that scikit-learn takes
 # Names of other libraries for options that are ours.
 _CALLED_ELSEWHERE = {"seed": "random_state", "random_seed": "random_state"}
 
@@ -138,13 +140,40 @@ numpy.random.Generator or None.
         return int(random_state.integers(2**31))
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**31 - 1))
-    whole = isinstance(random_state, int | np.integer) and not isinstance(random_state, bool)
-    if not whole or not 0 <= random_state <= _LARGEST_SEED:
+    if not is_whole_number(random_state, 0) or random_state > _MAXIMUM_SEED:
         raise ValueError(
-            f"random_state={random_state!r}: give a whole number from 0 to {_LARGEST_SEED}, a "
+            f"random_state={random_state!r}: give a whole number from 0 to {_MAXIMUM_SEED}, a "
             "numpy.random.Generator or None."
         )
     return int(random_state)
+
+
+def random_subset(
+    n: int, maximum: int, random_state: int | np.random.Generator | None
+) -> np.ndarray:
+    """
+    Draw a random subset of rows; their numbers ascend.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    maximum : int
+        Size of the subset. Up to it, all rows are taken, and nothing is drawn.
+    random_state : int, numpy.random.Generator or None
+
+    Returns
+    -------
+    numpy.ndarray of int
+
+    Examples
+    --------
+    >>> random_subset(3, 5, 0), len(random_subset(100, 5, 0))
+    (array([0, 1, 2]), 5)
+    """
+    if n <= maximum:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(random_state).choice(n, maximum, replace=False))
 
 
 @contextlib.contextmanager

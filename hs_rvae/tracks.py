@@ -16,7 +16,7 @@ from hs_rvae.neighbours import mutual_nearest, nearest_neighbour_distance
 
 _logger = logging.getLogger(__name__)
 
-_FARTHEST = 0.4  # nearest-neighbour distances: beyond, a column may be taken for its neighbour
+_MAXIMUM_STEP = 0.4  # nearest-neighbour distances: beyond, a column may be taken for its neighbour
 
 
 def link_frames(
@@ -124,6 +124,6 @@ def _follow(
 def _default_distance(positions: list[np.ndarray]) -> float:
     largest = max(positions, key=len, default=np.empty((0, 2)))
     try:
-        return _FARTHEST * nearest_neighbour_distance(largest)
+        return _MAXIMUM_STEP * nearest_neighbour_distance(largest)
     except ValueError:
         return 1.0

@@ -19,7 +19,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
 from hs_rvae.neighbours import nearest_neighbour_distance
-from hs_rvae.options import SMALLEST_WINDOW
+from hs_rvae.options import MINIMUM_WINDOW
 
 #: Window size in nearest-neighbour distances of the sublattice when none is given.
 DEFAULT_NEIGHBOUR_DISTANCES = 1.85
@@ -87,9 +87,9 @@ def resolve_window_size(
             "None."
         )
     pixels = int(np.rint(pixels))
-    if pixels < SMALLEST_WINDOW:
+    if pixels < MINIMUM_WINDOW:
         raise ValueError(
-            f"{source} makes a window of {pixels} pixels; the smallest is {SMALLEST_WINDOW}. "
+            f"{source} makes a window of {pixels} pixels; the smallest is {MINIMUM_WINDOW}. "
             "An int counts pixels, a float units of the axis."
         )
     return pixels

@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 
 from hs_rvae import lazy_windows, windows
-from hs_rvae.lazy_windows import cut_frames_lazy, cut_windows_lazy
+from hs_rvae.lazy_windows import cut_frames_lazy
 from hs_rvae.windows import cut_windows
 
 SHAPE = (310, 420)
+
+
+def cut_windows_lazy(image, positions, *options):
+    return cut_frames_lazy([image], [positions], *options)
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ ALLOWED |= {
     "rvae": {*BASE, "variants", "verdict"},
     "": set(),
     "log": set(),
-    "diagnostics": {"exceptions", "sites"},
+    "diagnostics": {"checks", "exceptions", "options", "sites"},
     "plots": {"masked_arrays", "checks", "progress", "files", "sites"},
     "report": {"exceptions", "cautions", "files", "sites", "variants", "verdict"},
     "signals": {*STEPS, "diagnostics", "plots", "report"},

@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 from sklearn.metrics import adjusted_rand_score
 
 import hs_rvae
-from hs_rvae.variants import agreement, wrap
+from hs_rvae.variants import common_offset, wrap
 
 pytestmark = pytest.mark.slow
 
@@ -21,6 +21,14 @@ def fitted(image, seed, window_size=None, **settings):
     )
     stack.rvae(random_state=seed, show_progressbar=False, **settings)
     return stack
+
+
+def agreement(angle, direction, weights):
+    """Chance-corrected agreement of two sets of directions, up to a common offset."""
+    resultant = common_offset(angle, direction, weights)[1]
+    zeros = np.zeros(len(angle))
+    expected = np.prod([common_offset(each, zeros, weights)[1] for each in (angle, direction)])
+    return (resultant - expected) / (1 - expected)
 
 
 def circular_correlation(a, b):

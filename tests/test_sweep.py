@@ -23,7 +23,6 @@ from sklearn.model_selection import KFold, cross_val_predict
 
 import hs_rvae
 from hs_rvae.simulation import compare_angles, simulate_hexagonal, simulate_perovskite
-from hs_rvae.variants import nearest_wells
 
 pytestmark = pytest.mark.sweep
 
@@ -62,6 +61,13 @@ SETTINGS = {
     "0.8 px, dose 50, chemistry 0.7": {"shift": 0.8, "dose": 50.0, "chemistry": 0.7},
     "0.5 px, dose 30, chemistry 0.7": {"shift": 0.5, "dose": 30.0, "chemistry": 0.7},
 }
+
+
+def nearest_wells(angle, n):
+    """Number of the nearest of the n equally spaced wells that fit the angles best."""
+    origin = np.angle(np.nanmean(np.exp(1j * n * angle))) / n
+    well = np.round((angle - origin) * n / (2 * np.pi))
+    return np.where(np.isfinite(angle), np.mod(np.nan_to_num(well), n), -1).astype(int)
 
 
 def make_film(seed, window=WINDOW, n_variants=4, position_error=0.1, **settings):
@@ -157,7 +163,7 @@ def measure(seed, **settings):
     found["pca"] = ari(labels)
 
     direction = np.arctan2(vectors[:, 1], vectors[:, 0])
-    found["displacement"] = ari(nearest_wells(direction, n)[0])
+    found["displacement"] = ari(nearest_wells(direction, n))
     found["displacement_error"] = compare_angles(direction[inside], angle, n)["mean_error"]
     return found
 

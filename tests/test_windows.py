@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 
 from hs_rvae import windows
-from hs_rvae.lazy_windows import cut_windows_lazy
+from hs_rvae.lazy_windows import cut_frames_lazy
 from hs_rvae.windows import cut_windows, resolve_window_size
 
 # Rows and columns differ so that swapped axes show.
@@ -17,6 +17,10 @@ SHAPE = (90, 130)
 # Standard deviations in x and y of the rendered column: as narrow as columns in HAADF images are
 # (2 to 3 px), and different so that swapped axes show.
 SIGMA = np.array([2.0, 3.0])
+
+
+def cut_windows_lazy(image, positions, *options):
+    return cut_frames_lazy([image], [positions], *options)
 
 
 def gaussian(shape, centre):

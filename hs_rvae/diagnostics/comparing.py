@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..exceptions import TooFewSites
+from ..options import random_subset
 from .dependence import (
     BLOCK_LENGTHS,
     BlockShuffle,
@@ -22,14 +23,14 @@ from .dependence import (
 )
 from .summary import in_words, too_smooth
 
-#: Fewest sites that a number is given for.
-LEAST_SITES = 100
+#: Minimum number of sites that a number is given for.
+MINIMUM_SITES = 100
 #: A value follows a quantity if the coefficient is at least this large ...
-LEAST_COEFFICIENT = 0.3
+MINIMUM_COEFFICIENT = 0.3
 #: ... and this many standard deviations above what shuffled maps give.
-LEAST_EXCESS = 4.0
+MINIMUM_EXCESS = 4.0
 
-_LEAST_REST = 0.01  # share of the variance below which a map is nothing but a plane
+_MINIMUM_REST = 0.01  # share of the variance below which a map is nothing but a plane
 
 
 @dataclass(frozen=True)
@@ -137,23 +138,23 @@ def diagnose(
     """
     if n_shuffles < 10:
         raise ValueError(f"n_shuffles={n_shuffles}: at least 10 are needed to know the chance.")
-    if max_sites < LEAST_SITES:
-        raise ValueError(f"max_sites={max_sites}: give at least {LEAST_SITES}.")
+    if max_sites < MINIMUM_SITES:
+        raise ValueError(f"max_sites={max_sites}: give at least {MINIMUM_SITES}.")
     xy = np.asarray(xy, float)
     rng = np.random.default_rng(random_state)
     quantities = {name: np.asarray(q, float) for name, q in quantities.items()}
     values = {name: np.asarray(v, float) for name, v in values.items()}
     finite = {name: int(np.isfinite(v).sum()) for name, v in values.items()}
     notes = [
-        f"{name} is left out: it is defined at {count} sites, and {LEAST_SITES} are needed."
+        f"{name} is left out: it is defined at {count} sites, and {MINIMUM_SITES} are needed."
         for name, count in finite.items()
-        if count < LEAST_SITES
+        if count < MINIMUM_SITES
     ]
-    values = {name: v for name, v in values.items() if finite[name] >= LEAST_SITES}
+    values = {name: v for name, v in values.items() if finite[name] >= MINIMUM_SITES}
     if not values:
         raise TooFewSites(
             f"{max(finite.values(), default=0)} of {len(xy)} sites have finite values; at least "
-            f"{LEAST_SITES} are needed to tell a dependence from chance."
+            f"{MINIMUM_SITES} are needed to tell a dependence from chance."
         )
     rows, done = [], set()
     for name, value in values.items():
@@ -188,11 +189,9 @@ def _compare(
     known = np.isfinite(value)
     xy, value = xy[known], ranked(value[known], name in angles)
     partners = {other: quantity[known] for other, quantity in partners.items()}
-    some = np.arange(len(value))
-    if len(some) > max_sites:
-        some = np.sort(rng.choice(len(some), max_sites, replace=False))
+    some = random_subset(len(value), max_sites, rng)
     rest = without_plane(xy[some], value[some], name in angles)
-    all_trend = np.var(rest) < _LEAST_REST * np.var(value)
+    all_trend = np.var(rest) < _MINIMUM_REST * np.var(value)
     length = 0.0 if all_trend else correlation_length(xy[some], rest)
     shuffle = BlockShuffle(xy, xy[some], BLOCK_LENGTHS * length)
     # A trend in the shuffled maps would raise the chance of what it is a measure for. Angles keep
@@ -206,14 +205,14 @@ def _compare(
         row |= {"chance_std": np.nan, "excess": np.nan, "follows": False}
         row |= {"n_sites": int(good.sum()), "length": length, "block": shuffle.side}
         quantity = quantity[some][good]
-        if len(quantity) >= LEAST_SITES and np.ptp(quantity) > 0:
+        if len(quantity) >= MINIMUM_SITES and np.ptp(quantity) > 0:
             ranks = ranked(quantity, other in angles)
             columns = np.stack([one[good] for one in maps], axis=1)
             coefficient, *by_chance = information_coefficient(columns, ranks, seed)
             chance, spread = np.mean(by_chance), np.std(by_chance, ddof=1) * shuffle.too_small
             # Without a floor a map that shuffles to exactly nothing would have an infinite excess.
             excess = (coefficient - chance) / max(spread, 0.02)
-            stands_out = coefficient >= LEAST_COEFFICIENT and excess >= LEAST_EXCESS
+            stands_out = coefficient >= MINIMUM_COEFFICIENT and excess >= MINIMUM_EXCESS
             row |= {"coefficient": coefficient, "chance": chance, "chance_std": spread}
             row |= {"excess": excess, "follows": bool(stands_out)}
         yield row

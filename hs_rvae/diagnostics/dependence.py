@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from scipy.stats import rankdata
 
 _NEIGHBOURS = 20  # of the estimator: more is steadier, fewer resolves finer structure
-_FEWEST_BLOCKS = 3  # along each side of the image
+_MINIMUM_BLOCKS = 3  # along each side of the image
 BLOCK_LENGTHS = 2.0  # correlation lengths in a block
 
 
@@ -117,7 +117,7 @@ class BlockShuffle:
         self.low, self.size = xy.min(0), np.maximum(np.ptp(xy, axis=0), 1e-9) * (1 + 1e-9)
         self.tree, self.places = cKDTree(xy), places - self.low
         side = max(side, spacing(xy))
-        self.blocks = np.maximum(_FEWEST_BLOCKS, np.rint(self.size / side)).astype(int)
+        self.blocks = np.maximum(_MINIMUM_BLOCKS, np.rint(self.size / side)).astype(int)
         self.side = float(np.sqrt(np.prod(self.size / self.blocks)))
         # The spread goes with the number of independent parts, hence with the side of a block.
         self.too_small = max(1.0, side / self.side)

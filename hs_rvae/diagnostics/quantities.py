@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 
 from .dependence import spacing
 
-_AROUND = 9  # sites that the shape of the columns is averaged over
+_N_AVERAGED = 9  # sites that the shape of the columns is averaged over
 _DISK = 0.15  # radius of a column's core in distances between sites
 
 
@@ -74,7 +74,7 @@ def ellipse(
     """
     ratio = np.log(np.asarray(sigma_x) / np.asarray(sigma_y))
     vector = ratio * np.exp(2j * np.asarray(rotation))
-    nearest = cKDTree(xy).query(xy, k=min(_AROUND, len(xy)))[1].reshape(len(xy), -1)
+    nearest = cKDTree(xy).query(xy, k=min(_N_AVERAGED, len(xy)))[1].reshape(len(xy), -1)
     known = np.isfinite(vector)
     number = known[nearest].sum(1)
     vector = np.where(known, vector, 0)[nearest].sum(1) / np.maximum(number, 1)

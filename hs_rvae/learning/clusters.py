@@ -35,7 +35,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 _MANY_SITES = 5000
 _FEW_VALUES = 200_000
 # Full covariances of more features have more parameters than sites.
-_MOST_FULL = 16
+_MAXIMUM_FULL = 16
 # Times that mini-batch k-means reads the rows of a lazy stack, and rows at once.
 _PASSES = 3
 _BATCH = 1024
@@ -281,7 +281,7 @@ def make_estimator(
     if not isinstance(algorithm, str):
         return own_copy(algorithm, seed=None if random_state is None else as_seed(random_state))
     if covariance_type == "auto":
-        covariance_type = "full" if n_features <= _MOST_FULL else "diag"
+        covariance_type = "full" if n_features <= _MAXIMUM_FULL else "diag"
     count = "n_components" if algorithm in MIXTURES else "n_clusters"
     settings = {
         count: n_clusters,
@@ -318,8 +318,8 @@ def check_algorithm(
     _algorithms.check_algorithm(algorithm, ALGORITHMS, "fit")
     known: set[str] = set()
     if isinstance(algorithm, str):
-        set_here = ("n_clusters", "n_components", "random_state", "covariance_type")
-        known = options_of(_classes()[algorithm], *set_here)
+        reserved = ("n_clusters", "n_components", "random_state", "covariance_type")
+        known = options_of(_classes()[algorithm], *reserved)
     _algorithms.check_options(algorithm, options, known, verb_options, "n_clusters")
 
 

@@ -18,8 +18,7 @@ import numpy as np
 
 from hs_rvae.checks import whole_number
 from hs_rvae.learning import algorithms as _algorithms
-from hs_rvae.learning.rows import random_subset
-from hs_rvae.options import as_seed, options_of, own_copy, seeded
+from hs_rvae.options import as_seed, options_of, own_copy, random_subset, seeded
 
 _logger = logging.getLogger(__name__)
 

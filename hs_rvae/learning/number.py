@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from hs_rvae.learning.clusters import Clusters, check_number, cluster, on_common_scale
-from hs_rvae.learning.rows import random_subset
-from hs_rvae.options import as_seed
+from hs_rvae.options import as_seed, random_subset
 from hs_rvae.progress import progress_bar
 
 _logger = logging.getLogger(__name__)

@@ -191,31 +191,3 @@ def working_type(dtype: np.dtype) -> np.dtype:
     """Choose float32 for data that it holds exactly, and float64 otherwise."""
     small = dtype.itemsize < 4 or (dtype.kind == "f" and dtype.itemsize == 4)
     return np.dtype(np.float32 if small else np.float64)
-
-
-def random_subset(
-    n: int, maximum: int, random_state: int | np.random.Generator | None
-) -> np.ndarray:
-    """
-    Rising numbers of a random subset of rows.
-
-    Parameters
-    ----------
-    n : int
-        Number of rows.
-    maximum : int
-        Size of the subset. Up to it, all rows are taken, and nothing is drawn.
-    random_state : int, numpy.random.Generator or None
-
-    Returns
-    -------
-    numpy.ndarray of int
-
-    Examples
-    --------
-    >>> random_subset(3, 5, 0), len(random_subset(100, 5, 0))
-    (array([0, 1, 2]), 5)
-    """
-    if n <= maximum:
-        return np.arange(n)
-    return np.sort(np.random.default_rng(random_state).choice(n, maximum, replace=False))

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 
 from hs_rvae.learning.decomposition import rebuilding_factors
-from hs_rvae.learning.rows import for_each_block, map_blocks, random_subset, working_type
+from hs_rvae.learning.rows import for_each_block, map_blocks, working_type
+from hs_rvae.options import random_subset
 
 _logger = logging.getLogger(__name__)
 
 # Size of the random subset for algorithms that need all their sites at once.
 MAX_FIT_SITES = 20_000
 # The matrix of moments of more pixels takes more memory and time than repeated reading.
-_MOST_PIXELS = 64**2
+_MAXIMUM_PIXELS = 64**2
 
 
 @dataclass
@@ -79,7 +80,7 @@ def stream_svd(
     Components
     """
     (n, p), dtype = rows.shape, working_type(rows.dtype)
-    solve = _from_moments if p <= _MOST_PIXELS else _compressed
+    solve = _from_moments if p <= _MAXIMUM_PIXELS else _compressed
     mean, power, factors, total = solve(rows, n_components, centred, random_state)
     if not as_svd:
         factors = factors * _signs(factors)

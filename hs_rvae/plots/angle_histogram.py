@@ -11,7 +11,7 @@ import numpy as np
 
 from ..checks import whole_number
 from ..sites import columns, units
-from ..sites.columns import LEAST_ORDER
+from ..sites.columns import MINIMUM_ORDER
 from . import markers, panels
 from .color import ANGLE_COLORMAP, angle_colors
 from .style import independent
@@ -32,7 +32,7 @@ def plot_angle_histogram(
     polar: bool = False,
     fold: int = 1,
     variants: int | Sequence[float] | None = None,
-    least_order: float | None = LEAST_ORDER,
+    least_order: float | None = MINIMUM_ORDER,
     cmap: str | Colormap | None = None,
     color: str | None = None,
     title: str | None = None,

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
 
 from ..sites import columns, units
-from ..sites.columns import LEAST_ORDER
+from ..sites.columns import MINIMUM_ORDER
 from . import layout, markers
 from .color import ANGLE_COLORMAP, UNDEFINED_COLOR, class_colors, get_colormap
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..sites import SiteTable
 
 KINDS = ("angle", "signed", "sequential", "labels")
-_MOST_CLASSES = 24
+_MAXIMUM_CLASSES = 24
 _DEFAULT_COLORMAPS = {"angle": ANGLE_COLORMAP, "signed": "coolwarm", "sequential": "viridis"}
 
 
@@ -63,7 +63,7 @@ def color_scale(
     cmap: str | Colormap | None,
     limits: Sequence[float] | None,
     percentiles: Sequence[float],
-    least_order: float | None = LEAST_ORDER,
+    least_order: float | None = MINIMUM_ORDER,
 ) -> ColorScale:
     """Colours of a column; the parameters are those of `plot_site_map`.
 
@@ -96,7 +96,7 @@ def infer_kind(column: str, values: np.ndarray, unit: str) -> str:
         return "angle"
     finite = values[np.isfinite(values)]
     if np.issubdtype(values.dtype, np.integer):
-        few = np.unique(values).size <= _MOST_CLASSES and finite.min() >= -1
+        few = np.unique(values).size <= _MAXIMUM_CLASSES and finite.min() >= -1
         return "labels" if few and kind != "count" else "sequential"
     if kind in ("amplitude", "probability", "score", "position", "count"):
         return "sequential"
@@ -151,9 +151,9 @@ def _label_scale(column: str, values: np.ndarray, cmap: str | Colormap | None) -
             "take kind='sequential' or 'signed'"
         )
     classes = np.unique(finite).astype(int)
-    if classes.size > _MOST_CLASSES:
+    if classes.size > _MAXIMUM_CLASSES:
         raise ValueError(
-            f"column {column!r} has {classes.size} classes, more than the {_MOST_CLASSES} that "
+            f"column {column!r} has {classes.size} classes, more than the {_MAXIMUM_CLASSES} that "
             "colours can tell apart; take kind='sequential'"
         )
     positive = classes[classes >= 0]

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from . import layout, markers, panels
 from .style import independent
 
-_BESIDE, _AROUND = 27.0, 13.0  # mm at 8 point, beside and around axes in a figure of two
+_SIDE_MM, _MARGIN_MM = 27.0, 13.0  # mm at 8 point, beside and around axes in a figure of two
 _ARROWS = "→↘↓↙←↖↑↗"  # from 0 on, as on a map with y down
 
 if TYPE_CHECKING:
@@ -275,9 +275,12 @@ def plot_with_distortion(
     font_size = panels.font_size_for(options["font_size"], None)
     width, grow = layout.column_width(font_size), font_size / 8
     ny, nx, h, w = np.shape(grid[0])
-    inside = width - _BESIDE * grow
-    heights = inside * ny * h / (nx * w) + _AROUND * grow, 2 * inside * h / (len(distortion[2]) * w)
-    heights = heights[0], heights[1] + _AROUND * grow
+    inside = width - _SIDE_MM * grow
+    heights = (
+        inside * ny * h / (nx * w) + _MARGIN_MM * grow,
+        2 * inside * h / (len(distortion[2]) * w),
+    )
+    heights = heights[0], heights[1] + _MARGIN_MM * grow
     figure = layout.new_figure(width, sum(heights))
     upper, lower = figure.subplots(2, 1, height_ratios=heights)
     plot_manifold(*grid, **options | {"ax": upper, "font_size": font_size})

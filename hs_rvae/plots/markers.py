@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.collections import EllipseCollection
 
 from ..sites import columns, missing_column, units
-from ..sites.columns import LEAST_ORDER
+from ..sites.columns import MINIMUM_ORDER
 from .color import UNDEFINED_COLOR
 
 _DIRECTIONS = ("angle", "angle_pixels")  # of a model; without a meaning where there is no order
@@ -44,7 +44,7 @@ def column_values(sites: SiteTable, name: str) -> np.ndarray:
 
 
 def has_direction(
-    sites: SiteTable, name: str, least_order: float | None = LEAST_ORDER
+    sites: SiteTable, name: str, least_order: float | None = MINIMUM_ORDER
 ) -> np.ndarray:
     """Mask (n,) of the sites where a column, if it is the angle of a model, has a meaning.
 

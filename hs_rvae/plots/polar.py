@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..sites import columns, missing_column, units
-from ..sites.columns import LEAST_ORDER
+from ..sites.columns import MINIMUM_ORDER
 from . import layout, markers, panels
 from .color import polar_colors
 from .style import independent
@@ -38,7 +38,7 @@ def plot_polar_map(
     signed: bool | None = None,
     limits: Sequence[float] | None = None,
     percentiles: Sequence[float] = (1, 99),
-    least_order: float | None = LEAST_ORDER,
+    least_order: float | None = MINIMUM_ORDER,
     cmap: str | Colormap | None = None,
     image: Any = None,
     arrows: bool = False,
@@ -273,7 +273,7 @@ def polar_scale(
     limits: Sequence[float] | None,
     percentiles: Sequence[float],
     cmap: str | Colormap | None,
-    least_order: float | None = LEAST_ORDER,
+    least_order: float | None = MINIMUM_ORDER,
 ) -> PolarScale:
     """Colours of the sites; the parameters are those of `plot_polar_map`."""
     if sign not in (1, -1):

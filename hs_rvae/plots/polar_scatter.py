@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..sites.columns import LEAST_ORDER
+from ..sites.columns import MINIMUM_ORDER
 from . import layout, markers, panels
 from .color import UNDEFINED_COLOR
 from .polar import WHEEL_SIDE, add_wheel, polar_scale
@@ -34,7 +34,7 @@ def plot_polar_scatter(
     signed: bool | None = None,
     limits: Sequence[float] | None = None,
     percentiles: Sequence[float] = (1, 99),
-    least_order: float | None = LEAST_ORDER,
+    least_order: float | None = MINIMUM_ORDER,
     cmap: str | Colormap | None = None,
     wheel: bool = True,
     marker_size: float | None = None,

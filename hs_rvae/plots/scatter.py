@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Share of the sites inside the lines of equal density.
 _SHARES = (0.9, 0.7, 0.5, 0.3, 0.1)
 # Sites from which the density is estimated, and points of its grid along each axis.
-_MOST, _GRID = 5000, 90
+_MAXIMUM_SITES, _GRID = 5000, 90
 
 
 @independent
@@ -197,8 +197,8 @@ def density(
     if len(points) < 20 or np.linalg.matrix_rank(points - points.mean(0)) < 2:
         return None
     sample = points
-    if len(points) > _MOST:
-        sample = points[np.random.default_rng(0).choice(len(points), _MOST, replace=False)]
+    if len(points) > _MAXIMUM_SITES:
+        sample = points[np.random.default_rng(0).choice(len(points), _MAXIMUM_SITES, replace=False)]
     centre, spread = sample.mean(0), sample.std(0)
     sample = (sample - centre) / spread
     kernel = gaussian_kde(sample.T, bw_method=0.6 * len(sample) ** (-1 / 6))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..sites.columns import LEAST_ORDER
+from ..sites.columns import MINIMUM_ORDER
 from . import image_series, markers
 from .color_scale import color_scale
 from .panels import open_map
@@ -35,7 +35,7 @@ def plot_site_map(
     cmap: str | Colormap | None = None,
     limits: Sequence[float] | None = None,
     percentiles: Sequence[float] = (1, 99),
-    least_order: float | None = LEAST_ORDER,
+    least_order: float | None = MINIMUM_ORDER,
     marker_size: float | None = None,
     scale_bar: bool | str | None = None,
     colorbar: bool = True,

@@ -44,7 +44,7 @@ UNITS = {
 #: Share and width of the tail of columns that are plain Gaussians.
 NO_TAIL = (0.0, 2.4)
 
-_SMALLEST_RADIUS = 2.0  # px
+_MINIMUM_RADIUS = 2.0  # px
 _BLOCK = 128  # columns that a thread takes at a time: some milliseconds
 
 
@@ -253,11 +253,11 @@ def starting_positions(
 
 def checked_default_radius(radius: float, distance: float) -> float:
     """Refuse a radius that is too small because columns, at this distance, are too close."""
-    if radius < _SMALLEST_RADIUS:
+    if radius < _MINIMUM_RADIUS:
         raise ValueError(
             f"The columns are only {distance:.3g} px apart: the disk of a fit would have a radius "
-            f"of {radius:.3g} px, and needs {_SMALLEST_RADIUS:g}. Pass "
-            f"radius={_SMALLEST_RADIUS:g}, or take an image with finer pixels."
+            f"of {radius:.3g} px, and needs {_MINIMUM_RADIUS:g}. Pass "
+            f"radius={_MINIMUM_RADIUS:g}, or take an image with finer pixels."
         )
     return radius
 
@@ -270,9 +270,9 @@ def make_options(
     num_workers: int | None,
 ) -> Options:
     """Check the options of a fit and fill in the defaults."""
-    if not _SMALLEST_RADIUS <= radius < np.inf:
+    if not _MINIMUM_RADIUS <= radius < np.inf:
         raise ValueError(
-            f"radius={radius!r}: give at least {_SMALLEST_RADIUS:g} pixels, best 2.5 to 4 times "
+            f"radius={radius!r}: give at least {_MINIMUM_RADIUS:g} pixels, best 2.5 to 4 times "
             "the width (sigma) of a column."
         )
     if max_shift is None:

@@ -34,11 +34,11 @@ OK, NOT_CONVERGED, LEFT_REGION, EDGE, NON_FINITE, DEGENERATE, NO_PEAK, FIXED = r
 #: A slope of this much prior weight does not move.
 NO_SLOPE = 1e30
 
-_SMALLEST_SIGMA = 0.4  # px; a narrower peak lies between the pixels
-_LARGEST_RATIO = 4.0  # of the two widths, as in Atomap
-_LEAST_OF_DISK = 0.5  # less of it says little of both x and y
+_MINIMUM_SIGMA = 0.4  # px; a narrower peak lies between the pixels
+_MAXIMUM_RATIO = 4.0  # of the two widths, as in Atomap
+_MINIMUM_OF_DISK = 0.5  # less of it says little of both x and y
 _OFF_CENTRE = 0.3  # px; a disk farther off its column is moved there
-_MOST_MOVES = 5
+_MAXIMUM_MOVES = 5
 
 plain = compiled(nogil=True, error_model="numpy")
 # Sums may be taken in any order, but NaN stays NaN.
@@ -260,7 +260,7 @@ def _is_possible(p, cx, cy, radius):
         return False
     _, largest = _smallest_and_largest_curvature(p)
     near = (p[X] - cx) ** 2 + (p[Y] - cy) ** 2 < (2.0 * radius) ** 2
-    return near and largest < 1.0 / _SMALLEST_SIGMA**2
+    return near and largest < 1.0 / _MINIMUM_SIGMA**2
 
 
 @fast
@@ -393,7 +393,7 @@ def _fit_column(
     count, moves = 0, 0
     while True:
         count, bad = _gather(image, own, add_own, cx, cy, radius, share, width, pixels)
-        if count < max(_LEAST_OF_DISK * math.pi * radius**2, N_PARAMETERS + 1.0):
+        if count < max(_MINIMUM_OF_DISK * math.pi * radius**2, N_PARAMETERS + 1.0):
             return NON_FINITE if bad > 0 else EDGE
         if moves == 0 and not add_own:
             _start(p, cx, cy, radius, pixels, count)
@@ -405,16 +405,16 @@ def _fit_column(
         if status != OK:
             return status
         off = math.sqrt((p[X] - cx) ** 2 + (p[Y] - cy) ** 2)
-        if off < _OFF_CENTRE or moves == _MOST_MOVES:
+        if off < _OFF_CENTRE or moves == _MAXIMUM_MOVES:
             break
         moves += 1
         cx, cy = p[X], p[Y]
     if not p[HEIGHT] > 0.0:
         return NO_PEAK
     smallest, largest = _smallest_and_largest_curvature(p)
-    if largest > _LARGEST_RATIO**2 * smallest or smallest < 1.0 / (2.0 * radius) ** 2:
+    if largest > _MAXIMUM_RATIO**2 * smallest or smallest < 1.0 / (2.0 * radius) ** 2:
         return DEGENERATE
-    if largest > 0.99 / _SMALLEST_SIGMA**2:
+    if largest > 0.99 / _MINIMUM_SIGMA**2:
         return DEGENERATE
     if not _errors(p, share, width, slope_weight, pixels, count, work, diagnostics):
         return DEGENERATE

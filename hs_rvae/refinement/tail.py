@@ -30,7 +30,7 @@ _WINDOW = 40.0  # side of the part of the image that is used: some 800 cells
 _MARGIN = 2.5  # of that part, where tails of columns outside matter
 _DISK = 0.75  # radius around each column: disks of this size leave no pixel out
 _REACH = 2.6  # of the tails that matter in a disk
-_MOST, _FEWEST = 500, 20  # columns looked at
+_MAXIMUM_COLUMNS, _MINIMUM_COLUMNS = 500, 20  # columns looked at
 _COARSEST = 12.0  # pixels in a nearest-neighbour distance: finer images are binned, tails are wide
 _MISFIT = 1.5  # columns whose residual is so much larger than usual stand on a step or a defect
 _ROUNDS = 8
@@ -63,7 +63,7 @@ def estimate_tail(
     """
     fitted = [fit.parameters[np.isfinite(fit.parameters[:, kernel.HEIGHT])] for fit in fits]
     positions = np.concatenate(fitted)[:, [kernel.X, kernel.Y]]
-    if len(positions) < _FEWEST:
+    if len(positions) < _MINIMUM_COLUMNS:
         _logger.info("%d columns are too few to tell whether they have a tail.", len(positions))
         return NO_TAIL
     spacing = nearest_neighbour_distance(positions)
@@ -142,9 +142,9 @@ def _step(
     border = np.minimum(positions, np.array(remainder.shape[::-1]) - 1 - positions).min(axis=1)
     regular = np.concatenate([_regular(part) for part in parts])
     chosen = np.flatnonzero(regular & (border > _MARGIN * spacing))
-    if len(chosen) < _FEWEST:
+    if len(chosen) < _MINIMUM_COLUMNS:
         return None
-    chosen = chosen[np.linspace(0, len(chosen) - 1, min(_MOST, len(chosen))).astype(int)]
+    chosen = chosen[np.linspace(0, len(chosen) - 1, min(_MAXIMUM_COLUMNS, len(chosen))).astype(int)]
     near = cKDTree(positions).query_ball_point(positions[chosen], _REACH * spacing)
     begins = np.concatenate([[0], np.cumsum([len(each) for each in near])])
     neighbours = np.concatenate(near).astype(np.int64)

@@ -20,7 +20,7 @@ _logger = logging.getLogger(__name__)
 
 # Default radius: in nearest-neighbour distances of a sublattice, and at most of all columns.
 _OF_SUBLATTICE, _OF_ALL = 0.38, 0.6
-_FEWEST = 20  # columns that say what slopes are usual
+_MINIMUM_COLUMNS = 20  # columns that say what slopes are usual
 _CLEAR_SLOPE = 9.0  # squared, in variances: a slope like this is no noise (1 % of the columns)
 
 
@@ -178,7 +178,7 @@ def _slope_weights(fit: Fit) -> float | np.ndarray:
     Slopes scatter by noise, whose variance is known, and with the background. What the background
     does to most columns is the prior's variance, except where a column's own slope is clear.
     """
-    if fit.ok.sum() < _FEWEST:
+    if fit.ok.sum() < _MINIMUM_COLUMNS:
         return 0.0
     slopes = fit.parameters[:, [kernel.SLOPE_X, kernel.SLOPE_Y]]
     variances = fit.diagnostics[:, [kernel.VAR_SLOPE_X, kernel.VAR_SLOPE_Y]]

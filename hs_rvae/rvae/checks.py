@@ -10,8 +10,8 @@ import numpy as np
 
 from ..checks import is_whole_number
 from ..masked_arrays import refuse_masked
-from ..options import SMALLEST_WINDOW
-from .harmonic.turning import SitePlaces
+from ..options import MINIMUM_WINDOW
+from .harmonic.rotation import SitePlaces
 from .training import DEFAULTS
 
 if TYPE_CHECKING:
@@ -125,8 +125,8 @@ def check_images(images: Images, offsets: np.ndarray | None) -> np.ndarray | Non
     if images.dtype.kind not in "fiub":
         raise TypeError(f"images has dtype {images.dtype}; real numbers are expected.")
     n, w = images.shape[:2]
-    if w < SMALLEST_WINDOW:
-        raise ValueError(f"images has windows of {w} px; the smallest is {SMALLEST_WINDOW} px.")
+    if w < MINIMUM_WINDOW:
+        raise ValueError(f"images has windows of {w} px; the smallest is {MINIMUM_WINDOW} px.")
     if n < 1:
         raise ValueError("images contains no sub-image.")
     if offsets is None:

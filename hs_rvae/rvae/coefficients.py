@@ -18,8 +18,8 @@ from .batches import Images, map_blocks, n_blocks
 from .device import available_device
 
 if TYPE_CHECKING:
+    from ..progress import Progress
     from .geometry import HarmonicGrid
-    from .training import Progress
 
 _logger = logging.getLogger(__name__)
 

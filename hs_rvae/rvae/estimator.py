@@ -17,19 +17,20 @@ from ..exceptions import ModelMismatch
 from ..files import plain
 from ..masked_arrays import filled, refuse_masked
 from ..parallel import active_client
+from ..progress import Progress
 from .batches import Images, n_blocks, rows_to_fit
 from .checks import check_images, check_places, check_settings
 from .coefficients import Coefficients
 from .convolutional.model import ConvolutionalModel
 from .device import pick_device
-from .harmonic.angle_search import N_ANNEAL, N_BLIND
+from .harmonic.angle_search import N_ANNEAL, N_REFINE
 from .harmonic.model import HarmonicModel
 from .harmonic.shifts import N_CENTRING, N_ROUNDS
 from .pose import N_POSE
 from .results import AngleDistribution, RVAEResult
 from .storage import FORMAT, fit_identity, read_model, write_model
 from .torch_state import default_torch_state, in_default_torch_state
-from .training import Progress, TrainingSettings, warn_if_stopped
+from .training import TrainingSettings, warn_if_stopped
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -294,12 +295,12 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
         n_steps = n_blocks(images, rows if coefficients is None else None) + settings.epochs
         if self.architecture == "harmonic":
             n_steps += N_POSE + (N_CENTRING + N_ROUNDS + 1) * bool(self.translation)
-            blind = self.rotation == "motif" or (self.rotation and places is None)
-            n_steps += (self.n_init * N_ANNEAL + N_BLIND) * bool(blind and initial is None)
+            searches = self.rotation == "motif" or (self.rotation and places is None)
+            n_steps += (self.n_init * N_ANNEAL + N_REFINE) * bool(searches and initial is None)
         harmonic_only: dict[str, Any] = {}
         if self.architecture == "harmonic":
             harmonic_only = {"coefficients": coefficients, "places": places}
-        with Progress(n_steps, bool(self.show_progressbar)) as progress:
+        with Progress(n_steps, bool(self.show_progressbar), "rVAE") as progress:
             self._model = MODELS[self.architecture].fit(
                 images,
                 offsets,

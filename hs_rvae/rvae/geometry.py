@@ -127,7 +127,7 @@ class HarmonicGrid:
             return self._orders(polar * torch.exp(2j * torch.pi * self._phase(offset)))
         return torch.view_as_complex(flat.reshape(n, self.n_q, self.n_orders, 2))
 
-    def moved_harmonics(self, images: Tensor, offset: Tensor) -> Tensor:
+    def shifted_harmonics(self, images: Tensor, offset: Tensor) -> Tensor:
         """Polar harmonics about columns up to a few px off the middle; the disk moves along.
 
         Parameters

@@ -16,19 +16,19 @@ from scipy.ndimage import gaussian_filter, maximum_filter
 from scipy.spatial import cKDTree
 
 # Distance of the predicting sites in cells: their windows share next to nothing with the site's.
-_NEAREST, _FURTHEST = 1.9, 2.9
+_MIN_DISTANCE, _MAX_DISTANCE = 1.9, 2.9
 _SAME_ROWS = 0.35  # |dy| / distance below which two sites lie in the same scan rows
 _RIDGE = 5.0  # weight of the prior of the regression, in sites
 _MIN_PAIRS = 20  # of one lattice offset
 _REACH = 4.2  # of lattice vectors, in nearest distances
 _BIN = 0.06  # of the histogram of distance vectors, in nearest distances
-_ALIKE = 0.1  # difference of two lattices that count as one, in nearest distances
+_SAME_LATTICE = 0.1  # difference of two lattices that count as one, in nearest distances
 _MIN_SITES = 20  # of an image
 _HALF_ROW = 0.5  # half the height of a scan row, in cells
 _MIN_SPREAD = 0.2  # 1 - |mean exp(i p angle)|^2: below, all sites have one angle
 # Two kinds of column: minimum share of each, distance of their profiles in standard deviations, and
 # share of the four nearest sites that are of the other kind.
-_MIN_SHARE, _MIN_APART, _ALTERNATING = 0.25, 4.0, 0.45
+_MIN_SHARE, _MIN_SEPARATION, _ALTERNATING = 0.25, 4.0, 0.45
 #: Thresholds of the order of odd and even multiples of angles: nulls reach 0.44 and 0.75.
 ODD_ORDER, EVEN_ORDER = 0.6, 0.85
 
@@ -222,7 +222,7 @@ def two_kinds(
     share = upper.mean()
     spread = np.sqrt(share * values[upper].var() + (1 - share) * values[~upper].var())
     apart = values[upper].mean() - values[~upper].mean()
-    if min(share, 1 - share) < _MIN_SHARE or apart < _MIN_APART * spread:
+    if min(share, 1 - share) < _MIN_SHARE or apart < _MIN_SEPARATION * spread:
         return False
     strata = np.zeros(len(positions), int) if strata is None else np.asarray(strata)
     others, count = 0, 0
@@ -268,7 +268,7 @@ def _lattice(xy: np.ndarray) -> tuple[np.ndarray, float]:
 def _kind(basis: np.ndarray, bases: list[np.ndarray], size: float) -> int:
     """Number of the lattice among those met so far; a new one is added."""
     for kind, known in enumerate(bases):
-        if np.abs(basis - known).max() < _ALIKE * size:
+        if np.abs(basis - known).max() < _SAME_LATTICE * size:
             return kind
     bases.append(basis)
     return len(bases) - 1
@@ -278,14 +278,14 @@ def _pairs_by_offset(
     xy: np.ndarray, basis: np.ndarray, size: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of sites (n, 2), the second a lattice offset (n, 2) in the upper half plane away."""
-    pairs = cKDTree(xy).query_pairs((_FURTHEST + 0.25) * size, output_type="ndarray")
+    pairs = cKDTree(xy).query_pairs((_MAX_DISTANCE + 0.25) * size, output_type="ndarray")
     pairs = pairs[np.lexsort(pairs.T[::-1])]
     steps = (xy[pairs[:, 1]] - xy[pairs[:, 0]]) @ np.linalg.inv(basis)
     whole = np.round(steps).astype(int)
     vector = whole @ basis
     length = np.hypot(*vector.T)
     good = (np.abs(steps - whole).max(1) < 0.3) & (np.abs(vector[:, 1]) >= _SAME_ROWS * length)
-    good &= (length >= _NEAREST * size) & (length <= _FURTHEST * size)
+    good &= (length >= _MIN_DISTANCE * size) & (length <= _MAX_DISTANCE * size)
     pairs, whole = pairs[good], whole[good]
     back = (whole[:, 0] < 0) | ((whole[:, 0] == 0) & (whole[:, 1] < 0))
     pairs[back], whole[back] = pairs[back][:, ::-1], -whole[back]

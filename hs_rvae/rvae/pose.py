@@ -149,7 +149,7 @@ class PoseModel:
 
     def _posterior(self, harmonics: Tensor, n_modes: int, n_angles: int | None) -> AnglePosterior:
         if not self.rotation:
-            return self._held_at_zero(harmonics)
+            return self._angle_fixed_at_zero(harmonics)
         n_angles = n_angles or max(64, 4 * harmonics.shape[2])
         score, functionals = self.score(harmonics, n_angles)
         modes, found = _local_maxima(score, n_modes)
@@ -174,7 +174,7 @@ class PoseModel:
         std = spread.clamp(max=np.pi**2 / 3).sqrt()
         return AnglePosterior(angle, std, modes, weights, width, log_likelihood)
 
-    def _held_at_zero(self, harmonics: Tensor) -> AnglePosterior:
+    def _angle_fixed_at_zero(self, harmonics: Tensor) -> AnglePosterior:
         zero = torch.zeros((len(harmonics), 1), device=harmonics.device)
         log_likelihood = self.score(harmonics, 1)[0][:, 0] + self._constant_part(harmonics)
         return AnglePosterior(zero[:, 0], zero[:, 0], zero, zero + 1, zero, log_likelihood)

@@ -5,18 +5,15 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 import warnings
 from dataclasses import dataclass
-from types import FrameType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
+from ..progress import Progress
 from .batches import shuffled_batches
 from .device import one_thread
 from .loss import LossTerms, content_loss, spatial_loss
@@ -80,63 +77,6 @@ class TrainingSettings:
     def batch(self, n: int) -> int:
         """Batch size for n sites."""
         return self.batch_size or int(np.clip(n // 32, 128, 1024))
-
-
-class Progress:
-    """Progress bar of a fit, and a stop after Ctrl-C.
-
-    The first Ctrl-C lets the current iteration finish: the model stays usable. A second one
-    interrupts at once, as usual.
-
-    Parameters
-    ----------
-    total : int
-        Expected number of steps.
-    show : bool
-        Whether to draw the bar.
-    description : str
-        Current stage of the fit.
-
-    Attributes
-    ----------
-    stopped : bool
-        Whether Ctrl-C was pressed.
-    """
-
-    def __init__(self, total: int, show: bool, description: str = "rVAE") -> None:
-        self.stopped = False
-        self.description = description
-        self._bar = tqdm(total=total, disable=not show, desc=description, leave=True)
-        self._previous: Any = None
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is threading.main_thread():
-            self._previous = signal.getsignal(signal.SIGINT)
-            if self._previous is not None:
-                signal.signal(signal.SIGINT, self._stop)
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-        if not self.stopped and error[0] is None:
-            self._bar.update(self._bar.total - self._bar.n)  # iterations that were not needed
-        self._bar.close()
-
-    def _stop(self, signal_number: int, frame: FrameType | None) -> None:
-        if self.stopped:
-            raise KeyboardInterrupt
-        self.stopped = True
-
-    def step(self, description: str, values: dict[str, float] | None = None) -> None:
-        """Advance by one step; a dict of numbers is shown beside the bar."""
-        if not self.stopped:
-            self.description = description
-        self._bar.set_description(description, refresh=False)
-        if values:
-            self._bar.set_postfix({k: f"{v:.4g}" for k, v in values.items()}, refresh=False)
-        self._bar.total = max(self._bar.total, self._bar.n + 1)  # the total is a guess
-        self._bar.update()
 
 
 class _History:

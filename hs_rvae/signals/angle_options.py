@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hs_rvae.checks import finite_number, is_whole_number
-from hs_rvae.variants import MOST_GIVEN
+from hs_rvae.variants import MAXIMUM_GROUPS
 
 
 def check_reference(reference: Any, least_resultant: Any) -> None:
@@ -28,7 +28,7 @@ def check_n_variants(n_variants: Any) -> None:
     """Refuse anything but "auto" or a usable number of variants."""
     if not _is_auto(n_variants) and not _is_count(n_variants):
         raise ValueError(
-            f"n_variants={n_variants!r}: give a whole number or 'auto', {MOST_GIVEN} at most."
+            f"n_variants={n_variants!r}: give a whole number or 'auto', {MAXIMUM_GROUPS} at most."
         )
 
 
@@ -37,7 +37,7 @@ def check_options(motif_symmetry: Any, origin: Any, least_order: Any) -> None:
     if not _is_auto(motif_symmetry) and not _is_count(motif_symmetry):
         raise ValueError(
             f"motif_symmetry={motif_symmetry!r}: give a whole number, 1 if none, or 'auto', "
-            f"{MOST_GIVEN} at most."
+            f"{MAXIMUM_GROUPS} at most."
         )
     if origin is not None:
         _check_direction("origin", origin)
@@ -61,4 +61,4 @@ def _is_auto(value: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return is_whole_number(value) and value <= MOST_GIVEN
+    return is_whole_number(value) and value <= MAXIMUM_GROUPS

@@ -32,9 +32,9 @@ _logger = logging.getLogger(__name__)
 
 _HELD_OUT = 0.15
 _PAPER_PRIOR = 0.1  # of the shift, in half windows
-_FEWEST_HELD = 5
+_MINIMUM_HELD_OUT = 5
 _N_DIRECTIONS = 4  # of the distortion in a figure
-_SEVERAL = ("variants", "continuous")  # verdicts with a distortion of several directions
+_WITH_DIRECTIONS = ("variants", "continuous")  # verdicts with a distortion of several directions
 
 
 @dataclass
@@ -101,7 +101,7 @@ class RVAEComparison:
             }
             verdict = stack.rvae_verdict
             if verdict is not None:
-                several = verdict.rotation == "distortion" and verdict.kind in _SEVERAL
+                several = verdict.rotation == "distortion" and verdict.kind in _WITH_DIRECTIONS
                 found = stack._distortion_to_plot(_N_DIRECTIONS) if several else verdict.sentence
                 panels[name]["distortion"] = found
         rows = ["angle", "latent", "histogram", "manifold"]
@@ -190,9 +190,9 @@ def compare_rvae(
     rng = np.random.default_rng(random_state)
     held = np.zeros(len(sites), bool)
     held[rng.permutation(len(sites))[: round(held_out * len(sites))]] = True
-    if held.sum() < _FEWEST_HELD:
+    if held.sum() < _MINIMUM_HELD_OUT:
         raise ValueError(
-            f"held_out={held_out!r}: {held.sum()} of {len(sites)} sites; {_FEWEST_HELD} are "
+            f"held_out={held_out!r}: {held.sum()} of {len(sites)} sites; {_MINIMUM_HELD_OUT} are "
             "needed: give a larger share."
         )
     seed = int(rng.integers(2**31))

@@ -23,7 +23,7 @@ _NO_LABEL = -1
 # Relative difference up to which pixel sizes count as the same.
 _SAME_PIXEL = 1e-3
 # Columns that number the images of a joined stack, or of a series.
-_APART = ("image", "frame")
+_STRATA = ("image", "frame")
 # Matched sites further apart than this, in px, are probably not the same column.
 _SAME_COLUMN = 2.0
 
@@ -143,7 +143,7 @@ def _fit_id(model: Any) -> Any:
 def _groups(table: SiteTable, other: SiteTable) -> list[np.ndarray]:
     """Columns (n, k) that must agree in matched sites: image and frame where both have them."""
     names = []
-    for name in _APART:
+    for name in _STRATA:
         have = [name in one for one in (table, other)]
         if all(have):
             names.append(name)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Collection
 from functools import partial
 from typing import Any
@@ -17,7 +16,7 @@ from hs_rvae.learning import rows as _rows
 from hs_rvae.learning import streaming as _streaming
 from hs_rvae.learning.algorithms import name_of
 from hs_rvae.options import as_seed, own_copy, seeded
-from hs_rvae.progress import progressbar_wanted
+from hs_rvae.progress import dask_progress_bar
 from hs_rvae.signals.learning_results import decomposition_results, update_results
 from hs_rvae.signals.masks import Mask, masks_for_hyperspy, rows_of
 
@@ -135,7 +134,7 @@ def decompose_lazily(
         )
     rows = rows_of(signal, masks)
     centred = options["centre"] == "navigation" or (is_name and name == "PCA")
-    with _progress_bar(show_progressbar):
+    with dask_progress_bar(show_progressbar):
         if signal.data.dtype.kind != "c":
             _decomposition.check_values(_rows.summarise(rows), algorithm, centred)
         if by_hyperspy:
@@ -217,10 +216,3 @@ def _correct_for_estimator(results: Any, estimator: Any, scaled: bool) -> None:
         results.explained_variance_ratio = ratio
     if results.mean is not None:
         results.centre = "navigation"
-
-
-def _progress_bar(show_progressbar: bool | None) -> Any:
-    """Dask's progress bar, as the user or HyperSpy's preference decides."""
-    from dask.diagnostics import ProgressBar
-
-    return ProgressBar() if progressbar_wanted(show_progressbar) else contextlib.nullcontext()

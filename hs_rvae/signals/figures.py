@@ -79,7 +79,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         sites = self._sites_to_plot()
         if "frame" in sites:
             options["frame_labels"] = _series.frame_labels(self)
-        options = self._about_angle(options["column"], options)
+        options = self._options_for_angles(options["column"], options)
         if "frame" in sites:
             return plots.plot_site_map(sites, image=_series.frames_to_plot(self, image), **options)
         return plots.plot_site_map(sites, image=self._image_to_plot(image), **options)
@@ -152,7 +152,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         >>> ax = stack.plot_polar_map("displacement", sign=-1)
         """
         image = self._image_to_plot(image)
-        options = self._about_angle(options["angle"], options)
+        options = self._options_for_angles(options["angle"], options)
         return plots.plot_polar_map(self._sites_to_plot(), image=image, **options)
 
     @figure_method(plots.plot_method_comparison)
@@ -202,7 +202,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         >>> stack.plot_angle_histogram()  # doctest: +SKIP
         """
         marked = self._directions_to_mark(column, variants)
-        options = self._about_angle(column, options)
+        options = self._options_for_angles(column, options)
         return plots.plot_angle_histogram(self._sites_to_plot(), column, variants=marked, **options)
 
     @figure_method(plots.plot_scatter)
@@ -224,7 +224,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         >>> stack.plot_polar_scatter("latent_0", "latent_1", amplitude="latent_1")
         ... # doctest: +SKIP
         """
-        options = self._about_angle(options["angle"], options, titled=False)
+        options = self._options_for_angles(options["angle"], options, titled=False)
         return plots.plot_polar_scatter(self._sites_to_plot(), **options)
 
     @figure_method(plots.plot_scatter, ("sites", "x", "y", "equal"))
@@ -684,7 +684,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
 
     # What is passed to the plots -----------------------------------------------
 
-    def _about_angle(
+    def _options_for_angles(
         self, column: str, options: dict[str, Any], *, titled: bool = True
     ) -> dict[str, Any]:
         """Options of a figure of a column: for the angle of the model, its name and its limits."""

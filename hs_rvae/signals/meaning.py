@@ -16,6 +16,7 @@ from hyperspy.signals import Signal1D
 from hs_rvae import diagnostics as _diagnostics
 from hs_rvae import variants as _variants
 from hs_rvae.cautions import collected_warnings, without_repeats
+from hs_rvae.columns.peaks import subpixel_offset
 from hs_rvae.diagnostics import quantities as _quantities
 from hs_rvae.exceptions import TooFewSites
 from hs_rvae.files import check_place
@@ -25,7 +26,7 @@ from hs_rvae.signals.recording import noted_warnings, recorded
 from hs_rvae.signals.rvae import RVAEMethods
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
-from hs_rvae.sites.columns import LEAST_ORDER
+from hs_rvae.sites.columns import MINIMUM_ORDER
 
 if TYPE_CHECKING:
     from hs_rvae.signals.site_signal import SiteSignal
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
-_LEAST_RESULTANT = 0.5
-_FEWEST_CLEAR = 20  # sites outside walls; fewer do not show the groups
+_MINIMUM_RESULTANT = 0.5
+_MINIMUM_CLEAR = 20  # sites outside walls; fewer do not show the groups
 # Parts of the groups of angles, as the metadata call them.
 _VARIANT_PARTS = {
     "centres": "variant_directions",
@@ -54,7 +55,7 @@ class MeaningMethods(RVAEMethods):
         self,
         reference: str | float = "displacement",
         *,
-        least_resultant: float = _LEAST_RESULTANT,
+        least_resultant: float = _MINIMUM_RESULTANT,
         overwrite: bool = False,
     ) -> tuple[float, float]:
         """Give the angles a zero with a meaning, the same offset for all sites.
@@ -100,7 +101,7 @@ class MeaningMethods(RVAEMethods):
         Examples
         --------
         >>> stack.register_angle("displacement")  # doctest: +SKIP
-        >>> stack.register_angle(np.pi / 4)  # the commonest variant points to the lower right
+        >>> stack.register_angle(np.pi / 4)  # the most frequent variant points to the lower right
         ... # doctest: +SKIP
         """
         check_reference(reference, least_resultant)
@@ -126,9 +127,9 @@ class MeaningMethods(RVAEMethods):
             resultant = float(np.exp(-(sites["angle_std"][defined] ** 2) / 2).mean())
         else:
             angle = sites["angle"][defined]
-            commonest, reason = _commonest(angle), None
-            offset = commonest - float(reference)
-            _, resultant = _variants.common_offset(angle, np.full(len(angle), commonest))
+            most_frequent, reason = _most_frequent_angle(angle), None
+            offset = most_frequent - float(reference)
+            _, resultant = _variants.common_offset(angle, np.full(len(angle), most_frequent))
         if reason is None and isinstance(reference, str) and resultant < least_resultant:
             reason = (
                 f"angles and reference disagree (resultant length {resultant:.2f}, minimum "
@@ -155,7 +156,7 @@ class MeaningMethods(RVAEMethods):
         motif_symmetry: int | str = "auto",
         *,
         origin: float | None = None,
-        least_order: float = LEAST_ORDER,
+        least_order: float = MINIMUM_ORDER,
         overwrite: bool = False,
     ) -> int:
         """Assign each site to one of the groups that the angles lie in.
@@ -268,9 +269,9 @@ class MeaningMethods(RVAEMethods):
                 "the directions into four"
             )
         # Where two variants meet, the angle may look like that of a third.
-        least_clear = min(_CLEAR_ORDER, _CLEAR_ORDER / LEAST_ORDER * least_order)
-        clear = defined & distorted(sites, max(least_order, least_clear))
-        if len(_divisors(fold)) or clear.sum() < _FEWEST_CLEAR:
+        minimum_clear = min(_CLEAR_ORDER, _CLEAR_ORDER / MINIMUM_ORDER * least_order)
+        clear = defined & distorted(sites, max(least_order, minimum_clear))
+        if len(_divisors(fold)) or clear.sum() < _MINIMUM_CLEAR:
             clear = defined
         whole = self._angle_std_within(fold)
         std = whole[clear] if len(whole) == len(sites) else None
@@ -629,7 +630,7 @@ class MeaningMethods(RVAEMethods):
         found = verdict is not None and verdict.found
         return found and self.metadata.get_item(f"{RVAE_NODE}.lattice_symmetry", 1) in turns
 
-    def _defined(self, least_order: float = LEAST_ORDER) -> np.ndarray:
+    def _defined(self, least_order: float = MINIMUM_ORDER) -> np.ndarray:
         """Mask of the sites whose angle has a meaning."""
         sites, verdict = self.sites, self.rvae_verdict
         if verdict is not None and not verdict.found:
@@ -653,7 +654,7 @@ def _uncapitalised(sentence: str) -> str:
     return sentence[0].lower() + sentence[1:].rstrip(".")
 
 
-def distorted(sites: SiteTable, least_order: float = LEAST_ORDER) -> np.ndarray:
+def distorted(sites: SiteTable, least_order: float = MINIMUM_ORDER) -> np.ndarray:
     """Mask of the sites with an order amplitude of `least_order` or more."""
     if "order_amplitude" not in sites:
         return np.ones(len(sites), bool)
@@ -712,7 +713,7 @@ def _divisors(n: int) -> list[int]:
     return [k for k in range(2, n + 1) if n % k == 0]
 
 
-def _commonest(angle: np.ndarray, width: float = 0.09) -> float:
+def _most_frequent_angle(angle: np.ndarray, width: float = 0.09) -> float:
     """The angle with most others within about `width` (rad), refined to their mean."""
     grid = np.linspace(-np.pi, np.pi, 360, endpoint=False)
     density = np.exp((np.cos(grid[:, None] - angle) - 1) / width**2).sum(1)
@@ -723,12 +724,11 @@ def _commonest(angle: np.ndarray, width: float = 0.09) -> float:
 
 def _centre(image: np.ndarray, row: int, column: int) -> list[float]:
     """Centre (row, column) of a peak, from parabolas through the 3 x 3 pixels about it."""
-    centre = []
-    for axis, place in enumerate((row, column)):
-        lines = image[row - 1 : row + 2, column - 1 : column + 2].mean(1 - axis)
-        bend = lines[0] - 2 * lines[1] + lines[2]
-        centre.append(place + (0.5 * (lines[0] - lines[2]) / bend if bend < 0 else 0.0))
-    return centre
+    around = image[row - 1 : row + 2, column - 1 : column + 2]
+    return [
+        row + float(subpixel_offset(*around.mean(1))),
+        column + float(subpixel_offset(*around.mean(0))),
+    ]
 
 
 def instrument_quantities(

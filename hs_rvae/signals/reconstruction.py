@@ -29,10 +29,10 @@ TURNED = "Sub_images.derotated"
 # Degree of the spline: of noise-free images, turned and turned back, it loses 0.2 to 0.7 % of the
 # contrast; degree 3 half as much again.
 _SPLINE = 5
-# Farther off, a turn about the column would bring in what lies outside the window.
-_FARTHEST = 1.0
+# Beyond, a turn about the column would bring in what lies outside the window.
+_MAXIMUM_OFFSET = 1.0
 # The model's disk ends where it has fallen to this.
-_LEAST_DISK = 0.01
+_MINIMUM_DISK = 0.01
 #: How a model is applied where the metadata do not note it otherwise.
 APPLIED = {
     "angle_offset": 0.0,
@@ -74,10 +74,10 @@ def check_square_windows(sites: SiteTable | None, axes: tuple[Any, Any]) -> Site
             f"The windows are {x.size} x {y.size} px; an rVAE needs square ones: crop them "
             "with isig."
         )
-    farthest = np.nanmax(np.abs(sites[["offset_x", "offset_y"]]), initial=0)
-    if farthest > _FARTHEST:
+    largest = np.nanmax(np.abs(sites[["offset_x", "offset_y"]]), initial=0)
+    if largest > _MAXIMUM_OFFSET:
         raise ModelMismatch(
-            f"The columns stand up to {farthest:.1f} px off the middle of the windows, about "
+            f"The columns stand up to {largest:.1f} px off the middle of the windows, about "
             "which the model turns: crop all sides alike, or cut again."
         )
     return sites
@@ -260,7 +260,7 @@ def make_subtractor(
             decoded = disk * decoded
         left = disk * (np.float32(data) - level) - decoded
         # Beyond, there is only the ripple of the model's highest frequency.
-        return np.where((disk < _LEAST_DISK) & np.isfinite(left), np.float32(0), left)
+        return np.where((disk < _MINIMUM_DISK) & np.isfinite(left), np.float32(0), left)
 
     return subtract
 

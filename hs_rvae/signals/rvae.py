@@ -28,7 +28,7 @@ from hs_rvae.verdict import Verdict
 if TYPE_CHECKING:
     from hs_rvae.sites import SiteTable
 
-_LARGEST_MISFIT = np.radians(20)  # of the angle between two variants and a turn of the lattice
+_MAXIMUM_MISFIT = np.radians(20)  # of the angle between two variants and a turn of the lattice
 _TO_ENCODE = "The new model is fitted: stack.apply_rvae() encodes the sites with it."
 
 
@@ -589,7 +589,7 @@ class RVAEMethods(SiteSignal):
         apart = np.asarray(centres, float) - centres[0]
         turns = step * np.round(apart / step)
         worst = int(np.abs(apart - turns).argmax())
-        if np.abs(apart - turns)[worst] > _LARGEST_MISFIT:
+        if np.abs(apart - turns)[worst] > _MAXIMUM_MISFIT:
             raise ModelMismatch(
                 f"derotate(): variants 0 and {worst} are {np.degrees(apart[worst]) % 360:.0f} "
                 f"degrees apart, which is not a multiple of {360 // n} degrees: no turn of the "

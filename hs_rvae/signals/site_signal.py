@@ -727,9 +727,9 @@ class SiteSignal(Signal2D):
         model = RVAE.load(found, device)
         node = self.metadata.get_item(_origins.RVAE_NODE).as_dictionary()
         if node.get("fit_id") != model.fit_id_:
-            how = _origins.difference(model, node)
+            reason = _origins.difference(model, node)
             raise ModelMismatch(
-                f"path={str(found)!r} is not the model that wrote the site table: it {how}. "
+                f"path={str(found)!r} is not the model that wrote the site table: it {reason}. "
                 "stack.apply_rvae(path) encodes the sub-images with it."
             )
         model_columns(self.sites, model)

@@ -9,11 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from hyperspy.external.progressbar import progressbar
 from hyperspy.signals import LazySignal2D
 
 from hs_rvae import positions as _positions
-from hs_rvae.progress import progressbar_wanted
+from hs_rvae.progress import progress_bar
 from hs_rvae.report.columns import COLUMNS_NODE, record_of
 from hs_rvae.signals import cutting as _cutting
 from hs_rvae.signals import regional as _regional
@@ -28,7 +27,7 @@ from hs_rvae.sites import units as _units
 if TYPE_CHECKING:
     from hs_rvae.sites import SiteTable
 
-_MOST_NAMES = 8  # columns that the representation lists one by one
+_MAXIMUM_NAMES = 8  # columns that the representation lists one by one
 
 
 class SubImageStack(FigureMethods, SeriesMethods):
@@ -182,21 +181,9 @@ class SubImageStack(FigureMethods, SeriesMethods):
         if lazy is None:
             lazy = image._lazy or issubclass(cls, LazySignal2D)
         image = _cutting.kept_in_memory(image)
-        progress = partial(
-            progressbar,
-            disable=not progressbar_wanted(show_progressbar),
-            leave=True,
-            desc="Cutting sub-images",
-        )
+        progress = partial(progress_bar, "Cutting sub-images", show_progressbar)
         data, axes, metadata, table = _cutting.cut_stack(
-            image,
-            positions,
-            window_size,
-            lazy,
-            centring,
-            columns,
-            units,
-            progress,
+            image, positions, window_size, lazy, centring, columns, units, progress
         )
         table.claim(writers)
         stack = (LazySubImageStack if lazy else SubImageStack)(data, axes=axes, metadata=metadata)
@@ -563,7 +550,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
 
 def _columns_text(names: list[str]) -> str:
     """All columns if they are few; otherwise the main ones of each step of the work."""
-    if len(names) <= _MOST_NAMES:
+    if len(names) <= _MAXIMUM_NAMES:
         return f"columns: {', '.join(names)}"
     telling = [
         name

@@ -32,7 +32,7 @@ KINDS = {
 }
 
 #: Minimum ``order_amplitude`` of sites whose ``angle`` has a meaning, 1 being typical.
-LEAST_ORDER = 0.5
+MINIMUM_ORDER = 0.5
 
 #: The call of each writer. Columns of any other writer than these are the user's own.
 WRITERS = {

@@ -3,25 +3,21 @@
 """Meaning of the angles: a common zero from physics, and the groups that are variants."""
 
 from .directions import (
-    agreement,
     common_offset,
     folded_std,
     measured_groups,
-    nearest_wells,
     wrap,
 )
-from .groups import MOST_GIVEN, AngleGroups, find_groups
+from .groups import MAXIMUM_GROUPS, AngleGroups, find_groups
 from .walls import groups_in_walls
 
 __all__ = [
-    "MOST_GIVEN",
+    "MAXIMUM_GROUPS",
     "AngleGroups",
-    "agreement",
     "common_offset",
     "find_groups",
     "folded_std",
     "groups_in_walls",
     "measured_groups",
-    "nearest_wells",
     "wrap",
 ]

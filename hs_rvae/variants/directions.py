@@ -50,36 +50,6 @@ def common_offset(
     return float(np.round(np.angle(mean), 12)), float(np.round(np.abs(mean), 12))
 
 
-def agreement(angle: np.ndarray, direction: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """Chance-corrected agreement of two sets of directions, up to a common offset.
-
-    Parameters
-    ----------
-    angle, direction : numpy.ndarray, shape (n,)
-        In radians.
-    weights : numpy.ndarray, shape (n,), optional
-
-    Returns
-    -------
-    float
-        (R - E) / (1 - E), where R is the resultant length of angle - direction, and E the product
-        of the resultants of both, expected if angles and directions are independent. 1 for perfect
-        agreement, about 0 without agreement or if all angles are the same.
-
-    Examples
-    --------
-    >>> direction = np.array([0.0, 1.5, 3.0, 4.5])
-    >>> agreement(direction + 0.2, direction), agreement(np.zeros(4), direction)
-    (1.0, 0.0)
-    """
-    resultant = common_offset(angle, direction, weights)[1]
-    expected = (
-        common_offset(angle, np.zeros(len(angle)), weights)[1]
-        * common_offset(direction, np.zeros(len(angle)), weights)[1]
-    )
-    return float(np.round((resultant - expected) / max(1 - expected, 1e-12), 9)) + 0.0
-
-
 def folded_std(modes: np.ndarray, weights: np.ndarray, widths: np.ndarray, fold: int) -> np.ndarray:
     """Root mean square deviation from the first mode, turns of 360 / fold degrees not counted.
 
@@ -134,41 +104,3 @@ def measured_groups(
             width = float(np.sqrt(np.mean(wrap(own - centre) ** 2)))
             measured[:, k] = centre, width / np.sqrt(len(own)), width
     return measured[0], measured[1], measured[2]
-
-
-def nearest_wells(
-    angle: np.ndarray, n_variants: int, origin: float | None = None
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Nearest of n equally spaced wells.
-
-    Parameters
-    ----------
-    angle : numpy.ndarray, shape (n,)
-        In radians.
-    n_variants : int
-    origin : float, optional
-        Direction of well 0, in radians. If None, the wells that fit the angles best, well 0 being
-        the one nearest to 0.
-
-    Returns
-    -------
-    variant : numpy.ndarray of int, shape (n,)
-        Wells are counted from well 0 towards +y; -1 where the angle is NaN.
-    residual : numpy.ndarray, shape (n,)
-        Angle minus well, in radians.
-    origin : float
-
-    Examples
-    --------
-    >>> variant, residual, origin = nearest_wells(np.array([0.1, 1.7, 3.2]), 4, origin=0.0)
-    >>> variant, residual.round(2)
-    (array([0, 1, 2]), array([0.1 , 0.13, 0.06]))
-    """
-    angle = np.asarray(angle, float)
-    step = 2 * np.pi / n_variants
-    if origin is None:
-        origin = float(np.angle(np.nanmean(np.exp(1j * n_variants * angle))) / n_variants)
-    well = np.round((angle - origin) / step)
-    residual = wrap(angle - origin - well * step)
-    variant = np.mod(np.nan_to_num(well), n_variants).astype(int)
-    return np.where(np.isfinite(angle), variant, -1), residual, origin

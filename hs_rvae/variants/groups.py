@@ -26,11 +26,11 @@ from .mixture import (
 )
 
 #: Maximum number of equally spaced groups, and of turns that leave an angle open: 10 degrees apart.
-MOST_GIVEN = 36
+MAXIMUM_GROUPS = 36
 _FIRST = -np.pi / 8  # numbers begin here: no well along an axis or a diagonal is near
-_MOST_STD = np.pi / 3  # an angle less certain than that says nothing about groups
+_MAXIMUM_STD = np.pi / 3  # an angle less certain than that says nothing about groups
 _GROUP_WIDTH = np.deg2rad(32.0)  # a wider peak is background: a direction that turns
-_FEWEST_SITES = 8.0  # in a group
+_MINIMUM_SITES = 8.0  # in a group
 _VALLEY = 0.9  # highest density between two groups over the lower of their peaks
 # Evidence in nats. Angles from a broad density reach 3.5 n + 4 with n peaks in 1 % of trials, for
 # 60 to 20,000 sites. One peak too many that is a group of its own reaches 5, two 7, in 2 % of
@@ -136,8 +136,8 @@ class AngleGroups:
             group, least_probability = np.abs(apart).argmin(axis=1), 0.0
         likely = near[np.arange(len(group)), group]
         probability[defined] = likely
-        most = np.minimum(_half_gaps(self.centres, self.fold), _MOST_STD / self.fold)
-        certain = std[defined] < most[group]
+        maximum_std = np.minimum(_half_gaps(self.centres, self.fold), _MAXIMUM_STD / self.fold)
+        certain = std[defined] < maximum_std[group]
         kept = certain & (likely >= least_probability)
         places = np.flatnonzero(defined)[kept]
         variant[places] = group[kept]
@@ -260,7 +260,7 @@ def _informative(
             "angle, std and weights must be 1-D and of one length; got shapes "
             f"{angles.shape}, {stds.shape} and {worth.shape}."
         )
-    used = np.isfinite(angles) & (fold * stds < _MOST_STD) & np.isfinite(worth) & (worth > 0)
+    used = np.isfinite(angles) & (fold * stds < _MAXIMUM_STD) & np.isfinite(worth) & (worth > 0)
     return fold * angles[used], None if std is None else fold * stds[used], worth[used]
 
 
@@ -269,9 +269,11 @@ def _check_options(fold: int, n_groups: int | str, most_groups: int, least_share
     if n_groups != "auto":
         numbers["n_groups"] = n_groups  # type: ignore[assignment]
     for name, value in numbers.items():
-        if not is_whole_number(value) or value > MOST_GIVEN:
+        if not is_whole_number(value) or value > MAXIMUM_GROUPS:
             also = " or 'auto'" if name == "n_groups" else ""
-            raise ValueError(f"{name}={value!r}: give a whole number from 1 to {MOST_GIVEN}{also}.")
+            raise ValueError(
+                f"{name}={value!r}: give a whole number from 1 to {MAXIMUM_GROUPS}{also}."
+            )
     if not 0 <= least_share < 1:
         raise ValueError(f"least_share={least_share!r}: give a number from 0 to 1.")
 
@@ -283,7 +285,7 @@ def _search(
 
     Groups closer than `apart` (rad) are one.
     """
-    if counts.total < _FEWEST_SITES:
+    if counts.total < _MINIMUM_SITES:
         return None
     dearer = 1 + _COST_PER_LOG * max(np.log(counts.total / _COST_FROM), 0.0)
     tried: list[tuple[Mixture, float]] = []
@@ -344,8 +346,8 @@ def _separate(
             break
         joined = groups.pop((shallow + 1) % len(groups))
         groups[shallow - (shallow == len(groups))] += joined
-    least = max(least_share, _FEWEST_SITES / counts.total)
-    return [peaks for peaks in groups if mixture.shares[peaks].sum() >= least]
+    minimum_share = max(least_share, _MINIMUM_SITES / counts.total)
+    return [peaks for peaks in groups if mixture.shares[peaks].sum() >= minimum_share]
 
 
 def _bins(angle: np.ndarray) -> list[int]:

@@ -21,11 +21,11 @@ BINS = -np.pi + (np.arange(N_BINS) + 0.5) * BIN  # their centres, in radians
 
 # A peak is the sum of two wrapped normal distributions: uncertainties of sites are known roughly.
 _SCALES = np.array([1.0, 2.5])
-_MOST_TAIL = 0.3  # share of the wider one
+_MAXIMUM_TAIL = 0.3  # share of the wider one
 _NARROWEST, _WIDEST = np.deg2rad([1.0, 60.0])  # widths of a peak
-_ALIKE_SITES = 5  # a peak of that many sites is halfway to the width of all peaks
+_PRIOR_SITES = 5  # a peak of that many sites is halfway to the width of all peaks
 _CLASS_SITES = 20  # a class of that many sites is halfway to the width that is found for it
-_LEAST_BACKGROUND = 1e-4
+_MINIMUM_BACKGROUND = 1e-4
 # Widths of the kernels of a broad density: follows a modulation 1 + 0.75 cos(2 angle) exactly.
 _BROAD = np.deg2rad(40.0)
 _N_BROAD = 24
@@ -183,7 +183,7 @@ def _improve(mixture: Mixture, counts: Counts, fixed: bool) -> tuple[Mixture, fl
     of_peak = sites.sum(axis=(1, 2))
     scaled = (squares / (mixture.ratios[:, None] * _SCALES) ** 2).sum(axis=(1, 2))
     all_peaks = scaled.sum() / max(of_peak.sum(), 1e-300)
-    width2 = (scaled + _ALIKE_SITES * all_peaks) / (of_peak + _ALIKE_SITES)
+    width2 = (scaled + _PRIOR_SITES * all_peaks) / (of_peak + _PRIOR_SITES)
     width2 = np.clip(width2, _NARROWEST**2, _WIDEST**2)
     ratios = mixture.ratios
     if len(ratios) > 1:
@@ -194,8 +194,8 @@ def _improve(mixture: Mixture, counts: Counts, fixed: bool) -> tuple[Mixture, fl
         ratios = np.sqrt(ratio2 / mean) if mean > 0 else ratios
         width2 = np.clip(width2 * mean, _NARROWEST**2, _WIDEST**2)
     shares = of_peak / counts.total
-    background = 0.0 if fixed else max(1 - float(shares.sum()), _LEAST_BACKGROUND)
-    tail = min(float(sites[..., 1].sum() / max(sites.sum(), 1e-300)), _MOST_TAIL)
+    background = 0.0 if fixed else max(1 - float(shares.sum()), _MINIMUM_BACKGROUND)
+    tail = min(float(sites[..., 1].sum() / max(sites.sum(), 1e-300)), _MAXIMUM_TAIL)
     return Mixture(centres, np.sqrt(width2), shares, background, ratios, tail), found
 
 

@@ -9,6 +9,7 @@
 one thread of torch and BLAS, a change of structure must leave every number as it was.
 """
 
+import contextlib
 import sys
 import warnings
 
@@ -22,6 +23,7 @@ import numpy as np
 
 import hs_rvae
 from hs_rvae import SubImageStack
+from hs_rvae.exceptions import ModelMismatch
 
 FIGURES = {
     "site_map_angle": lambda s: s.plot_site_map("angle"),
@@ -134,7 +136,10 @@ def record():
                 numbers[f"{key}/model"] = stack.get_rvae_model().data
                 numbers[f"{key}/manifold"] = stack.get_rvae_manifold((3, 3)).data
                 numbers[f"{key}/posterior"] = stack.get_angle_posterior(72).data
-                numbers[f"{key}/derotated"] = stack.derotate().data
+                with contextlib.suppress(ModelMismatch):  # variants that no lattice turn relates
+                    numbers[f"{key}/derotated"] = stack.derotate().data
+                stack.sites["direction"] = stack.sites["angle"]
+                numbers[f"{key}/turned_back"] = stack.derotate("direction").data
                 table = stack.rvae_diagnostics(n_shuffles=20, random_state=0).table
                 numbers[f"{key}/diagnostics"] = table.select_dtypes("number").to_numpy()
                 for name, draw in FIGURES.items():

@@ -20,9 +20,10 @@ import pytest
 import torch
 
 import hs_rvae
+from hs_rvae.progress import Progress
 from hs_rvae.rvae.convolutional.network import SpatialNetwork
 from hs_rvae.rvae.loss import spatial_loss
-from hs_rvae.rvae.training import Progress, TrainingSettings, train_spatial
+from hs_rvae.rvae.training import TrainingSettings, train_spatial
 from hs_rvae.simulation import compare_angles
 
 ATOMAI, PYROVED = (os.environ.get(f"HS_RVAE_{name}") for name in ("ATOMAI", "PYROVED"))
@@ -114,7 +115,7 @@ def test_the_same_steps_from_the_same_weights_give_the_same_losses(tmp_path, tra
     times = []
     for _ in range(3):
         start = time.process_time()
-        with Progress(1, False) as progress:
+        with Progress(1, False, "") as progress:
             train_spatial(network, pixels, None, settings, torch.Generator(), progress, **options)
         times.append(time.process_time() - start)
     print(f"epoch of {len(images)}: AtomAI {np.min(theirs['epoch_s']):.2f} CPU s, ours "

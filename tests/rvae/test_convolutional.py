@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from hs_rvae import RVAE
+from hs_rvae.progress import Progress
 from hs_rvae.rvae.convolutional.network import SpatialNetwork, coordinate_shift, image_shift
 from hs_rvae.rvae.loss import spatial_loss
 
@@ -219,16 +220,14 @@ def test_a_fit_goes_on_from_another(images, model):
 
 
 def test_ctrl_c_leaves_a_usable_model_and_a_warning(monkeypatch, images):
-    from hs_rvae.rvae import training
-
-    step = training.Progress.step
+    step = Progress.step
 
     def interrupting_step(self, description, values=None):
         if description == "rVAE network":
             signal.raise_signal(signal.SIGINT)
         step(self, description, values)
 
-    monkeypatch.setattr(training.Progress, "step", interrupting_step)
+    monkeypatch.setattr(Progress, "step", interrupting_step)
     with pytest.warns(UserWarning, match="interrupted .* can be used"):
         model = RVAE(**SETTINGS | {"epochs": 5}).fit(images)
     assert len(model.history_["loss"]) == 1

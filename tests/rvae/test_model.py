@@ -11,10 +11,11 @@ import dask.array as da
 import numpy as np
 import pytest
 import torch
+from hyperspy.external import progressbar
 from sklearn.exceptions import NotFittedError
 
 from hs_rvae import RVAE
-from hs_rvae.rvae import training
+from hs_rvae.progress import Progress
 from hs_rvae.simulation import compare_angles
 
 
@@ -307,16 +308,14 @@ def test_without_rotation_all_angles_are_zero(film):
 
 @pytest.mark.parametrize("stage", ["rVAE reading", "rVAE angles", "rVAE content"])
 def test_ctrl_c_leaves_a_usable_model_and_a_warning(monkeypatch, film, stage):
-    from hs_rvae.rvae import training
-
-    step = training.Progress.step
+    step = Progress.step
 
     def interrupting_step(self, description, values=None):
         if description == stage and not self.stopped:
             signal.raise_signal(signal.SIGINT)
         step(self, description, values)
 
-    monkeypatch.setattr(training.Progress, "step", interrupting_step)
+    monkeypatch.setattr(Progress, "step", interrupting_step)
     handler = signal.getsignal(signal.SIGINT)
     model = RVAE(output_dimension=2, rotation="motif", random_state=0)
     with pytest.warns(UserWarning, match="interrupted .* can be used"):
@@ -328,16 +327,14 @@ def test_ctrl_c_leaves_a_usable_model_and_a_warning(monkeypatch, film, stage):
 
 
 def test_a_second_ctrl_c_interrupts_at_once(monkeypatch, film):
-    from hs_rvae.rvae import training
-
-    step = training.Progress.step
+    step = Progress.step
 
     def interrupting_step(self, description, values=None):
         signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)
         step(self, description, values)
 
-    monkeypatch.setattr(training.Progress, "step", interrupting_step)
+    monkeypatch.setattr(Progress, "step", interrupting_step)
     model = RVAE(random_state=0)
     with pytest.raises(KeyboardInterrupt):
         model.fit(film.stack.data)
@@ -357,8 +354,8 @@ def test_a_subset_is_fitted_and_all_sites_encoded(film):
 
 def test_the_progress_bar_is_shown_on_request_only(capfd, film, monkeypatch):
     # Every step is drawn, however fast the machine.
-    every_step = functools.partial(training.tqdm, mininterval=0)
-    monkeypatch.setattr(training, "tqdm", every_step)
+    every_step = functools.partial(progressbar.progressbar, mininterval=0)
+    monkeypatch.setattr(progressbar, "progressbar", every_step)
     RVAE(output_dimension=1, epochs=1, random_state=0).fit(film.stack.data)
     assert "rVAE" not in capfd.readouterr().err
     RVAE(output_dimension=1, epochs=1, random_state=0, show_progressbar=True).fit(film.stack.data)

@@ -9,7 +9,7 @@ import torch
 from hs_rvae import RVAE
 from hs_rvae.rvae.covariance import factor_analysis
 from hs_rvae.rvae.geometry import align, to_real
-from hs_rvae.rvae.harmonic.angle_search import fit_blind
+from hs_rvae.rvae.harmonic.angle_search import fit_random_starts
 from hs_rvae.rvae.pose import PoseModel, fit_pose, wrap
 from hs_rvae.windows import cut_windows
 
@@ -129,7 +129,7 @@ def test_blind_search_finds_template_and_angles_in_every_seed():
     model = random_model(strength=1.0)
     x, angle = sample(model, 600)
     for seed in range(5):
-        start, starts = fit_blind(x, torch.Generator().manual_seed(seed))
+        start, starts = fit_random_starts(x, torch.Generator().manual_seed(seed))
         assert starts["agreement"].max() == pytest.approx(1)
         fitted = fit_pose(x, start, n_factors=3)
         difference = np.exp(1j * (fitted.posterior(x).angle.numpy() - angle))

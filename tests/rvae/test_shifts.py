@@ -51,8 +51,8 @@ def off(film):
 
 def test_windows_about_a_moved_column_are_those_cut_there():
     # All columns move, so a disk that moves along sees what it saw.
-    still = GRID.moved_harmonics(columns((0, 0)), torch.zeros((1, 2)))
-    moved = GRID.moved_harmonics(columns((2.0, -1.5)), torch.tensor([[2.0, -1.5]]))
+    still = GRID.shifted_harmonics(columns((0, 0)), torch.zeros((1, 2)))
+    moved = GRID.shifted_harmonics(columns((2.0, -1.5)), torch.tensor([[2.0, -1.5]]))
     assert float((moved - still).abs().max() / still.abs().max()) < 0.01
     whole = GRID.harmonics(columns((0, 0)))
     assert float((whole - still).abs().max() / still.abs().max()) < 1e-5

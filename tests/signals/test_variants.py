@@ -55,7 +55,7 @@ def test_angles_of_a_distortion_are_directions_of_displacement(polar_film, stack
     assert not caplog.text
 
 
-def test_registering_to_a_direction_turns_the_commonest_angle_there(stack):
+def test_registering_to_a_direction_turns_the_most_frequent_angle_there(stack):
     stack.register_angle(np.pi / 4)
     angle = stack.sites["angle"][stack.sites["order_amplitude"] > 0.5]
     near = circular_error(angle, np.pi / 4) < 10

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
+from ...progress import progress_bar
 from ...verdict import Verdict
 from .. import pose
 from ..batches import Images, map_blocks, n_blocks, spread_sample
@@ -31,8 +31,9 @@ from ..training import train_spatial
 from .network import SpatialNetwork, SpatialPosterior, coordinate_shift, image_shift
 
 if TYPE_CHECKING:
+    from ...progress import Progress
     from ..estimator import RVAE
-    from ..training import Progress, TrainingSettings
+    from ..training import TrainingSettings
 
 _logger = logging.getLogger(__name__)
 
@@ -182,9 +183,7 @@ class ConvolutionalModel:
     ) -> RVAEResult:
         """Infer angles, shifts and latents."""
         self._to(device)
-        bar = tqdm(
-            total=n_blocks(images), disable=not show_progressbar, desc="rVAE encoding", leave=True
-        )
+        bar = progress_bar("rVAE encoding", bool(show_progressbar), total=n_blocks(images))
 
         @torch.no_grad()  # also in the threads of dask
         def encode(block: np.ndarray, offset: np.ndarray | None) -> np.ndarray:
@@ -264,7 +263,7 @@ class ConvolutionalModel:
         """Polar harmonics about the place of the content, of sub-images in units of the network."""
         x = (x * self.maximum - self.level) / self.scale
         if self.network.translation:
-            return self.grid.moved_harmonics(x, shift if offset is None else offset + shift)
+            return self.grid.shifted_harmonics(x, shift if offset is None else offset + shift)
         return self.grid.harmonics(x, offset)
 
     @torch.no_grad()

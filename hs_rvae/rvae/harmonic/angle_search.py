@@ -25,12 +25,12 @@ from ..geometry import by_order, waves
 from ..pose import AnglePosterior, OrderFilter, PoseModel
 
 if TYPE_CHECKING:
+    from ...progress import Progress
     from ..estimator import RVAE
-    from ..training import Progress
 
 _logger = logging.getLogger(__name__)
 
-N_ANNEAL, N_BLIND = 26, 10  # iterations per random start, and on all sites
+N_ANNEAL, N_REFINE = 26, 10  # iterations per random start, and on all sites
 N_STATIC = 2  # iterations in the pose frame where all angles are 0
 
 
@@ -77,7 +77,9 @@ def fit_angles(
     if start is not None:
         model = start
     elif rotation:
-        model, starts = fit_blind(harmonics, generator, n_restarts=options.n_init, report=report)
+        model, starts = fit_random_starts(
+            harmonics, generator, n_restarts=options.n_init, report=report
+        )
         _report_starts(**starts)
     else:
         model = without_angles(harmonics)
@@ -132,7 +134,7 @@ def without_angles(harmonics: Tensor) -> PoseModel:
     return _isotropic_model(_Sites(harmonics), harmonics.mean(0), rotation=False)
 
 
-def fit_blind(
+def fit_random_starts(
     harmonics: Tensor,
     generator: torch.Generator,
     *,
@@ -165,10 +167,10 @@ def fit_blind(
     report = report or (lambda value: False)
     subset = harmonics
     if len(harmonics) > n_subset:
-        subset = harmonics[_permutation(len(harmonics), generator)[:n_subset]]
+        subset = harmonics[torch.randperm(len(harmonics), generator=generator)[:n_subset]]
     some, tried = _Sites(subset), []
     for _ in range(n_restarts):
-        start = subset[_permutation(len(subset), generator)[0]]
+        start = subset[torch.randperm(len(subset), generator=generator)[0]]
         with one_thread():
             template, value, stopped = _anneal(some, 0.7 * start, n_angles, report)
         tried.append((value, template))
@@ -180,7 +182,7 @@ def fit_blind(
         "agreement": _agreement(some, [t for _, t in tried], template, n_angles),
     }
     sites = _Sites(harmonics)
-    for _ in range(N_BLIND):
+    for _ in range(N_REFINE):
         template, value = sites.step(template, sites.noise(template), n_angles)
         if report(value):
             break
@@ -278,7 +280,3 @@ class _Sites:
         wave = waves(grid, n_m)[..., 0].T  # (2 (M + 1), n_angles)
         cos, sin = wave[1:n_m], wave[n_m + 1 :]
         return 2 * (linear.real.T @ cos - linear.imag.T @ sin), cos, sin
-
-
-def _permutation(n: int, generator: torch.Generator) -> Tensor:
-    return torch.randperm(n, generator=generator)

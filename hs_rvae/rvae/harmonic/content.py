@@ -21,7 +21,7 @@ from ..networks import OrderedLatents, linear
 from ..training import TrainingSettings, train_content
 
 if TYPE_CHECKING:
-    from ..training import Progress
+    from ...progress import Progress
 
 _logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
+from ...progress import progress_bar
 from ...verdict import Verdict
 from .. import pose
 from ..batches import Images, map_blocks, n_blocks, spread_sample
@@ -29,12 +29,13 @@ from .angle_search import fit_angles, scatter_of_posterior
 from .charges import contrasts
 from .content import ContentNetwork, content_blocks, content_network, fit_content
 from .distortion import Distortion, Reading
+from .rotation import SitePlaces, choose_rotation
 from .shifts import N_ROUNDS, MiddleColumn, RecentredSites, ShiftModel, recentred_harmonics
-from .turning import SitePlaces, choose_turning
 
 if TYPE_CHECKING:
+    from ...progress import Progress
     from ..estimator import RVAE
-    from ..training import Progress, TrainingSettings
+    from ..training import TrainingSettings
 
 _logger = logging.getLogger(__name__)
 
@@ -202,8 +203,7 @@ class HarmonicModel:
     ) -> RVAEResult:
         """Infer angles, shifts and latents."""
         self._to(device)
-        hidden = not show_progressbar
-        bar = tqdm(total=n_blocks(images), disable=hidden, desc="rVAE encoding", leave=True)
+        bar = progress_bar("rVAE encoding", bool(show_progressbar), total=n_blocks(images))
 
         @torch.no_grad()  # also in the threads of dask
         def encode(block: np.ndarray, offset: np.ndarray | None) -> np.ndarray:
@@ -494,7 +494,7 @@ class _MotifFit:
             rotation = self._wanted(places)
             if not rotation:
                 return self._static(None, None)
-            distortion, verdict = choose_turning(
+            distortion, verdict = choose_rotation(
                 self.harmonics,
                 grid,
                 places,

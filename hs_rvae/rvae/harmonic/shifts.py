@@ -33,7 +33,7 @@ from ..geometry import HarmonicGrid, align
 from ..pose import AnglePosterior, PoseModel, inner_products, weigh
 
 if TYPE_CHECKING:
-    from ..training import Progress
+    from ...progress import Progress
     from .model import HarmonicModel
 
 _logger = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class MiddleColumn:
         spare = (images.shape[1] - self.grid.window_size) // 2 - _MARGIN
         if spare > 0:
             images = images[:, spare:-spare, spare:-spare]
-        return self.grid.moved_harmonics(images, offset)
+        return self.grid.shifted_harmonics(images, offset)
 
     def step(self, harmonics: Tensor) -> Tensor:
         """Distances of the columns from their places, to first order, (n, 2) in px."""
@@ -398,4 +398,4 @@ def recentred_harmonics(
     shift = shift if offset is None else shift + torch.as_tensor(offset, device=device)
     if isinstance(grid, MiddleColumn):
         return grid.harmonics(x, shift)
-    return grid.moved_harmonics(x, shift)
+    return grid.shifted_harmonics(x, shift)

@@ -54,7 +54,7 @@ class SitePlaces:
         )
 
 
-def choose_turning(
+def choose_rotation(
     harmonics: Tensor,
     grid: HarmonicGrid,
     places: SitePlaces | None,
