@@ -194,7 +194,7 @@ def _map_dask(
 
 
 def _return_freed_memory() -> None:
-    """Return memory that is free to the system: glibc keeps what each of many threads has freed."""
+    """Return freed memory to the system; glibc would keep it for each thread."""
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
         if trim is not None:
