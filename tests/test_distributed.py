@@ -126,6 +126,24 @@ def test_a_fit_that_reads_from_workers_is_the_fit_in_process(series, in_process)
     assert_same(stack, in_process)
 
 
+def test_workers_change_no_digit_of_a_distortion(series, monkeypatch):
+    stack = hs_rvae.SubImageStack.from_positions(*series, window_size=36)
+    monkeypatch.setattr(batches, "_BLOCK_PIXELS", 150 * 36**2)  # several blocks
+    images, places = stack.data, {"positions": stack.sites.xy, "strata": stack.sites["frame"]}
+
+    def fit():
+        model = hs_rvae.RVAE(output_dimension=1, epochs=1, random_state=0).fit(images, **places)
+        return model, model.transform(images)
+
+    model, expected = fit()
+    assert model.rotation_ == "distortion"
+    with workers(2):
+        there, result = fit()
+    assert there.fit_id_ == model.fit_id_ and there.verdict_ == model.verdict_
+    for name, values in vars(expected).items():
+        np.testing.assert_array_equal(getattr(result, name), values, err_msg=name)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",

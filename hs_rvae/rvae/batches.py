@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias, TypeVar
@@ -32,6 +34,7 @@ _Block = TypeVar("_Block")
 
 _PATCH = 200  # sites of a patch of neighbours
 _BLOCK_PIXELS = 5_000_000  # per block: 20 MB of float32, 2000 sub-images of 48 x 48
+_TRIMMED = 32  # blocks of a dask array after which freed memory goes back to the system
 
 
 def block_size(images: Images) -> int:
@@ -171,8 +174,14 @@ def _map_dask(
         for k, (piece, block) in enumerate(zip(pieces, images.to_delayed().ravel(), strict=True))
     ]
 
+    left = len(pieces)
+
     def done(number: int, result: np.ndarray) -> None:
+        nonlocal left
         out[pieces[number]] = torch.from_numpy(result) if torch.is_tensor(out) else result
+        left -= 1
+        if left % _TRIMMED == 0:
+            _return_freed_memory()
         if tick is not None:
             tick()
 
@@ -182,6 +191,14 @@ def _map_dask(
         torch.set_num_threads(
             torch.get_num_threads()
         )  # the number that threads of other pools start with
+
+
+def _return_freed_memory() -> None:
+    """Return freed memory to the system; glibc would keep it for each thread."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
+        if trim is not None:
+            trim(0)
 
 
 def _apply(work: _Work, block: np.ndarray, offsets: np.ndarray | None) -> np.ndarray:

@@ -14,7 +14,7 @@ import psutil
 import torch
 from torch import Tensor
 
-from .batches import Images, map_blocks, n_blocks
+from .batches import Images, block_size, map_blocks, n_blocks
 from .device import available_device
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 _SHARE = 0.25  # of the memory that is free
-_CHUNK_BYTES = 2**23
 _MIN_SITES = 10
 _FEW_SITES = 100  # too few for trustworthy uncertainties
 # Sites outside this range of the median power (orders above 0: structure, not level) are left out
@@ -103,11 +102,14 @@ class Coefficients:
             self._folder.cleanup()
             self._folder = None
 
-    def allocate(self, n: int, width: int, device: torch.device | None = None) -> None:
+    def allocate(
+        self, n: int, width: int, device: torch.device | None = None, chunk: int = 2000
+    ) -> None:
         """Allocate `array` for n sub-images: on the graphics card, in memory, or on disk.
 
         The first that has room is taken. On a graphics card, half of the free memory is left for
-        computing.
+        computing. On disk, a chunk has `chunk` sub-images; those that are written together need
+        not be read again.
         """
         n_bytes = 8 * n * width
         if device is not None and n_bytes <= free_memory(device) / 2:
@@ -128,12 +130,11 @@ class Coefficients:
             self.budget / 1e9,
             self._folder.name,
         )
-        rows = max(1, _CHUNK_BYTES // (8 * width))
         self.array = zarr.open(
             self._folder.name,
             mode="w",
             shape=(n, width),
-            chunks=(min(rows, n), width),
+            chunks=(min(chunk, n), width),
             dtype="complex64",
         )
 
@@ -210,7 +211,7 @@ def read_usable(
     if coefficients is None:
         flat = map_blocks(transform, images, offsets, rows, **options)
     else:
-        coefficients.allocate(len(images), width, device)
+        coefficients.allocate(len(images), width, device, block_size(images))
         map_blocks(transform, images, offsets, out=coefficients.array, **options)
         flat = coefficients.rows(rows)
     flat = torch.as_tensor(flat, device=device)

@@ -44,10 +44,11 @@ MODELS: dict[str, Any] = {"harmonic": HarmonicModel, "convolutional": Convolutio
 class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Rotationally invariant variational autoencoder of sub-images.
 
-    A sub-image is modelled as one motif, decoded from ``output_dimension`` content latents and
-    turned by an angle of its own (AIP Advances 12, 105122 (2022)). The harmonic architecture works
-    in polar Fourier space, where a rotation is a phase: the posterior of the angle is computed,
-    not learned, and the content cannot turn the image. The convolutional architecture is that of
+    A sub-image is modelled as a motif, decoded from ``output_dimension`` content latents, and an
+    angle of its own. Either a distortion turns by this angle while the lattice stays, or the whole
+    motif turns, as in AIP Advances 12, 105122 (2022). The harmonic architecture works in polar
+    Fourier space, where a rotation is a phase: the posterior of the angle is computed, not
+    learned, and the content cannot turn the image. The convolutional architecture is that of
     the paper: one network infers angle, shift and latents from the pixels, another draws the
     turned image. It serves to repeat the paper: it takes thousands of times longer, and its angles
     can fail.
@@ -83,8 +84,8 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
         Convolutional only: standard deviation (rad) of the angle prior; only the posterior width
         is penalised.
     n_init : int
-        Random starts of the search for angles; the most likely one is kept. Their agreement is
-        logged and stored in ``history_``.
+        Random starts of the search for the angles of a turning motif; the most likely one is kept.
+        Their agreement is logged and stored in ``history_``. A distortion needs none.
     n_factors : int
         Directions of the pose-frame covariance (see :mod:`hs_rvae.rvae.pose`).
     epochs, batch_size, learning_rate : int, int, float, or None
@@ -92,8 +93,8 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
         batch size that grows with the number of sites, 2e-3. Convolutional: 100, 32, 1e-4, as in
         the paper.
     max_fit_sites : int
-        A random subset of this many sites is fitted when there are more; all are encoded.
-        See `strata` of :meth:`fit`.
+        Maximum number of sites of a fit; all are encoded. If there are more, some are taken at
+        random, in patches of neighbours where positions are given. See `strata` of :meth:`fit`.
     q_max : float, optional
         Highest spatial frequency used, in cycles/px. If None, it is chosen from the data and
         logged.

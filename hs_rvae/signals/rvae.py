@@ -100,15 +100,16 @@ class RVAEMethods(SiteSignal):
             A fitted model, or its file, to start from: no blind search, and the zero of its angles
             is kept.
         n_init : int
-            Random starts of the search for angles; the most likely is kept, and their agreement
-            is logged.
+            Random starts of the search for the angles of a turning motif; the most likely is kept,
+            and their agreement is logged. A distortion needs none.
         n_factors : int
             Directions in which sites may deviate from the motif (see :class:`~hs_rvae.RVAE`).
         epochs, batch_size, learning_rate
             Training of the network. If None, as suits the architecture.
         max_fit_sites : int
-            The model is fitted to a random subset of this many sites if there are more; all sites
-            are encoded. In a series or a joined stack, each frame or image gives the same share.
+            Maximum number of sites of the fit; all sites are encoded. If there are more, patches of
+            neighbours at random places are taken. In a series or a joined stack, each frame or
+            image gives the same share.
         q_max : float, optional
             Highest spatial frequency used, in cycles/px. If None, from the data, logged.
         memory_budget : int or str, optional

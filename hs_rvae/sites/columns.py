@@ -112,7 +112,7 @@ COLUMNS = (
            title="Angle, standard deviation", main=True),
     Column("order_amplitude", "amplitude", "", "rvae",
            "strength of the distortion, 1 = typical, 0 = none", main=True),
-    Column("variant", "label", "", "assign_variants", "well of the angle, -1 = undefined",
+    Column("variant", "label", "", "assign_variants", "group of its angle, -1 = undefined",
            main=True),
     Column("cluster", "label", "", "cluster_analysis",
            "group of similar sites, the largest first, -1 = none", main=True),

@@ -95,6 +95,7 @@ def main(folder, n_sites, memory_budget="1 GB"):
     run = clock.around("rvae", SubImageStack.rvae)
     stack = cut(series, xy, window_size=48)
     run(stack, output_dimension=2, random_state=0, memory_budget=memory_budget)
+    assert stack.rvae_verdict.rotation == "distortion"
     figures = {
         "sites": len(stack.sites),
         "frames": len(xy),

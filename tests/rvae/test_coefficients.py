@@ -62,11 +62,10 @@ def test_coefficients_stay_where_the_model_computes_if_there_is_room(film, monke
     assert places == [torch.Tensor, np.ndarray]
 
 
-def test_a_store_is_read_by_rows_and_removed_when_the_fit_fails(tmp_path, monkeypatch):
+def test_a_store_is_read_by_rows_and_removed_when_the_fit_fails(tmp_path):
     with dask.config.set({"temporary-directory": str(tmp_path)}):
         with pytest.raises(RuntimeError, match="broken"), Coefficients(0) as coefficients:
-            monkeypatch.setattr("hs_rvae.rvae.coefficients._CHUNK_BYTES", 8 * 7 * 4)
-            coefficients.allocate(50, 7)
+            coefficients.allocate(50, 7, chunk=4)
             coefficients.array[:] = np.repeat(np.arange(50)[:, None] * 1j, 7, axis=1)
             rows = np.array([3, 9, 10, 49])
             assert list(tmp_path.iterdir()) and coefficients.array.chunks == (4, 7)

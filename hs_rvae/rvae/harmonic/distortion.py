@@ -43,6 +43,7 @@ _FEWER = 0.8  # the share that neighbours do not predict must fall to this for a
 _BETTER = 0.99  # ... and to this for a refined filter
 _N_STEPS = 8  # of the refinement
 _MAX_SITES = 2000  # of a fit of the circle
+_PIECE = 2000  # sites whose scores in all states of the circle are in memory at a time
 _STRAIN_GAIN = 0.05  # nats per site that charge 2 has to bring
 _MIN_MEASURED = 50  # measured displacements that give a zero
 _CIRCLE = ("zero", "covariance", "density", "shares")  # arrays of a circle
@@ -115,10 +116,7 @@ class Distortion:
         """Angles and amplitudes of sites, from their harmonics (n, n_q, M + 1)."""
         u = self.displacement(harmonics)
         if self.kind == "variants":
-            score = self.circle.score(u)
-            if self.strain is not None:
-                score += self.strain.score(self.strain.coordinates(harmonics, self.reference))
-            angle, std, density = _angles(score, len(self.circle.density))
+            angle, std, density = self._angles(u, harmonics)
             amplitude, amplitude_std = self.circle.amplitude(u, angle)
             return Reading(u, angle, std, amplitude, amplitude_std, density)
         d = u if self.kind == "one direction" else u - self.circle.zero
@@ -129,6 +127,20 @@ class Distortion:
             amplitude, std = np.zeros(len(d)), np.full(len(d), np.pi / np.sqrt(3))
         return Reading(u, np.arctan2(d[:, 1], d[:, 0]), std, amplitude, error, None)
 
+    def _angles(
+        self, u: np.ndarray, harmonics: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Angles, standard deviations and posteriors of sites displaced by u, piece by piece."""
+        strain, found = self.strain, []
+        y = None if strain is None else strain.coordinates(harmonics, self.reference)
+        for piece in _in_pieces(len(u)):
+            score = self.circle.score(u[piece])
+            if strain is not None and y is not None:
+                score += strain.score(y[piece])
+            found.append(_angles(score, len(self.circle.density)))
+        angle, std, density = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return angle, std, density
+
     def angle_from_pixels(self, harmonics: np.ndarray) -> np.ndarray:
         """Angles (n,) of sites read without measured positions."""
         if self.pixels_only is None:
@@ -138,7 +150,8 @@ class Distortion:
     def log_likelihood_gain(self, u: np.ndarray) -> np.ndarray:
         """Log density of displacements (n, 2) less that of a normal distribution, in nats."""
         mean, covariance = self.normal
-        return self.circle.expect(u)[1] - gaussian(u, mean, covariance)
+        value = [self.circle.expect(u[piece])[1] for piece in _in_pieces(len(u))]
+        return np.concatenate(value) - gaussian(u, mean, covariance)
 
     def pattern(self, angle: np.ndarray, amplitude: np.ndarray | float = 1.0) -> np.ndarray:
         """Change of the harmonics of typical sites, (n, n_q, M + 1), by the distortion."""
@@ -268,6 +281,11 @@ def _filtered(harmonics: np.ndarray, filters: np.ndarray, reference: float) -> n
     flat, bank = harmonics.reshape(n, -1), filters.reshape(len(filters), -1)
     response = flat.real @ bank.real.T + flat.imag @ bank.imag.T
     return response.astype(float) * (reference / contrasts(harmonics))[:, None]
+
+
+def _in_pieces(n: int) -> list[slice]:
+    """Slices of n sites, at least one."""
+    return [slice(start, start + _PIECE) for start in range(0, max(n, 1), _PIECE)]
 
 
 def _angles(score: np.ndarray, n_angles: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
