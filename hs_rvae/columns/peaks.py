@@ -8,6 +8,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_laplace, maximum_filter
 from scipy.spatial import cKDTree
 
+_NARROWEST = 0.8  # px
+_FINER = 1.25  # between two widths that are tried
+
 
 def filled(image: np.ndarray, valid: np.ndarray, width: float) -> np.ndarray:
     """Replace pixels that were not measured by a local mean, of about `width` around."""
@@ -32,6 +35,47 @@ def are_dark(passed: np.ndarray) -> bool:
     """
     sample = passed.ravel()[:: max(1, passed.size // 2_000_000)].astype(float)
     return bool(np.mean(sample**3) < 0)
+
+
+def column_width(
+    image: np.ndarray, area: float, widest: float, stretch: np.ndarray, dark: bool
+) -> float:
+    """
+    Width of the band-pass in which the columns stand out most: about that of the columns.
+
+    Parameters
+    ----------
+    image : numpy.ndarray of shape (rows, columns)
+    area : float
+        Of the smallest cell, in pixels.
+    widest : float
+        Width to begin with.
+    stretch : numpy.ndarray of shape (2,)
+    dark : bool
+
+    Returns
+    -------
+    float
+        The widest band-pass, unless a narrower one shows higher maxima.
+    """
+    rows, columns = (slice(max(n // 2 - 400, 0), n // 2 + 400) for n in image.shape)
+    part = image[rows, columns]
+    best, width, highest = widest, widest, -np.inf
+    while width >= _NARROWEST:
+        passed = band_passed(part, width, stretch) * np.float32(-1 if dark else 1)
+        xy, heights = local_maxima(passed, 2 * width, stretch)
+        noise = np.median(noise_of_band_pass(part, xy, width, 32)) if len(xy) else 0.0
+        rank = min(int(0.3 * part.size / area), len(heights) - 1)
+        if rank < 0:
+            break
+        height = np.sort(heights)[::-1][rank]
+        height = np.sqrt(max(height**2 - (2.5 * noise) ** 2, 0))
+        if height > 1.05 * highest:
+            best, highest = width, height
+        elif height < 0.8 * highest:
+            break
+        width /= _FINER
+    return best
 
 
 def noise_of_band_pass(

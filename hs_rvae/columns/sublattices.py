@@ -7,8 +7,9 @@ from __future__ import annotations
 from typing import Any
 
 from .. import parent_image as _parent_image
+from ..checks import whole_number
 from ..refinement.atomap_objects import as_atom_lattice
-from .column_tables import SearchSettings, find_tables
+from .column_tables import SearchSettings, find_tables, sublattice_names
 from .search_image import Picture, warn_of_bands
 from .series import find_in_series
 
@@ -124,8 +125,8 @@ def find_sublattices(
     >>> [sublattice.name for sublattice in lattice.sublattice_list]
     ['A', 'B']
     """
-    if n_sublattices not in (None, 1, 2):
-        raise ValueError(f"n_sublattices={n_sublattices!r}: give 1, 2 or None.")
+    if n_sublattices is not None:
+        n_sublattices = whole_number(n_sublattices, "n_sublattices")
     if getattr(image, "_signal_type", "") == "sub_image_stack":
         raise TypeError("image is a stack of sub-images: pass the image that they were cut from.")
     settings = SearchSettings(
@@ -148,4 +149,6 @@ def find_sublattices(
         return find_in_series(image, settings, show_progressbar)
     picture = Picture.of(image)
     warn_of_bands([picture.bands])
-    return as_atom_lattice(find_tables(picture, settings, show_progressbar), picture.raw)
+    found = find_tables(picture, settings, show_progressbar)
+    names = sublattice_names(len(found.tables))
+    return as_atom_lattice(found.tables, picture.raw, names, found.crystal)

@@ -153,7 +153,7 @@ def test_a_layer_without_contrast_does_not_change_the_names_behind_it(compare):
     lattice = find_sublattices(image)
     assert compare(lattice, truth, (420, 300)).wrong == 0
     a = tables(lattice)["A"]
-    assert (a.part == 0).all()
+    assert (a.grain == 0).all()
     assert len(a) > 0.9 * (truth.a_sites.amplitude > 0.1).sum()
 
 
@@ -182,7 +182,7 @@ def test_the_table_has_fit_errors_and_places(crystal, lattice):
         assert len(table) == len(sublattice.atom_list)
         np.testing.assert_array_equal(sublattice.atom_positions, table[["x", "y"]])
         fit = {"sigma_x", "sigma_y", "rotation", "amplitude", "background", "residual", "volume"}
-        assert fit | {"x_std", "y_std", "status", "found", "i", "j", "part"} <= set(table.columns)
+        assert fit | {"x_std", "y_std", "status", "found", "i", "j", "grain"} <= set(table.columns)
         assert {"start_x", "is_a", "kept"}.isdisjoint(table.columns)
         assert table.attrs["pixel_size"] == (0.015, 0.015)
         assert table.attrs["pixel_units"] == "nm"
@@ -521,7 +521,7 @@ def test_the_whole_superlattice_is_found(pto_sro):
     assert abs(len(a) - 490) <= 8 and 455 <= len(b) <= 490
     assert a.attrs["consistency"] == 1
     for table in (a, b):
-        assert (table.part == 0).all()
+        assert (table.grain == 0).all()
         inner = table[table.y.between(10, 213)]
         counts = np.histogram(inner.x, bins=8, range=(0, 1312))[0]
         # 164 px hold 6 or 7 cells, and rows slant out of the strip: 6/7 of 8/9 at least.
