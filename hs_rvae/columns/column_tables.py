@@ -18,6 +18,7 @@ from ..refinement.fitting import image_array
 from ..refinement.fixed_width import fit_with_shape_held
 from ..refinement.two_sublattices import refine_together
 from .crystal import Crystal, Grain, Place
+from .hidden import hidden_places
 from .holes import Sites, find_holes
 from .lattice_search import FoundCrystal, find_crystal
 from .maxima import away_from_gaps, check_sampling, find_maxima, vectors_text
@@ -94,9 +95,16 @@ def _refine(
     if found.maxima.dark:
         image = -image.astype(np.float64)
     distance = found.maxima.distance / picture.stretch.max()
-    for _ in range(3):
+    searched = not settings.fill_holes
+    for _ in range(4):
         columns = _candidates(picture, found, settings.fill_holes)
         tables = _fitted(image, columns, distance, settings, show_progressbar)
+        if not searched and (wanted is None or len(found.offsets) < wanted):
+            searched = True
+            new = _hidden(picture, image, found, tables, settings.least_height)
+            if len(new):
+                found = found.with_places(new)
+                continue
         shares = np.array([table.kept.mean() if len(table) else 0.0 for table in tables[:-1]])
         if len(shares) > 1:
             _logger.info(
@@ -116,6 +124,33 @@ def _refine(
     if len(shares) == 1:
         _logger.info("The crystal has one sublattice.")
     return [*tables[:-1][:wanted], tables[-1]]
+
+
+def _hidden(
+    picture: Picture,
+    image: np.ndarray,
+    found: FoundCrystal,
+    tables: list[pd.DataFrame],
+    least_height: float,
+) -> np.ndarray:
+    """Places of the cell whose columns are too faint to be maxima."""
+    columns = pd.concat([table[table.status == _refinement.STATUS["ok"]] for table in tables])
+    anchors = (found.grain == 0) & (found.place == 0)
+    new = hidden_places(
+        image,
+        columns,
+        tables[0].attrs["tail"],
+        found.maxima.positions[anchors] / picture.stretch,
+        found.cells[anchors] / picture.stretch,
+        found.offsets,
+        least_height,
+    )
+    if len(new):
+        _logger.info(
+            "The average cell has %d more place(s) with faint columns: %s.", len(new),
+            "; ".join(f"({u:.2f}, {v:.2f})" for u, v in new),
+        )  # fmt: skip
+    return new
 
 
 def _fitted(

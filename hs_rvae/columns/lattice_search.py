@@ -80,6 +80,10 @@ class FoundCrystal:
             offsets=self.offsets[left] - self.offsets[left[0]],
         )
 
+    def with_places(self, offsets: np.ndarray) -> FoundCrystal:
+        """The same with more places, where no maxima are."""
+        return replace(self, offsets=np.vstack([self.offsets, offsets]))
+
     def swapped(self) -> FoundCrystal:
         """The same with the first two places exchanged."""
         place = np.where(self.place == 0, 1, np.where(self.place == 1, 0, self.place))

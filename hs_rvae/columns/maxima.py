@@ -75,6 +75,11 @@ def find_maxima(
     candidates, given = lattice_candidates(picture, cell)
     shortest = min(np.linalg.norm(each, axis=1).min() for each in candidates)
     maxima = maxima_of(picture, candidates, shortest, dark, threshold, separation)
+    if len(maxima.positions) < 3:
+        raise ValueError(
+            f"{len(maxima.positions)} maxima stand out of the image: they do not form a lattice. "
+            f"Pass cell=, dark= or a lower threshold than {threshold:g}."
+        )
     if given is not None:
         chosen = given
     else:
@@ -147,8 +152,8 @@ def check_sampling(distance: float, radius: float | None) -> list[str]:
     if distance < _TOO_FEW_PIXELS and radius is None:
         raise ValueError(
             f"The columns are only {distance:.3g} px apart, and {_TOO_FEW_PIXELS:g} are needed: "
-            "record or enlarge the image (scipy.ndimage.zoom(image, 2)), or pass radius=2, whose "
-            "disks then overlap with the neighbours. Pass cell= if this is not their distance."
+            "enlarge the image, as with scipy.ndimage.zoom(image, 2). Pass radius=2 to fit them as "
+            "they are, or cell= if this is not their distance."
         )
     if distance < _FEW_PIXELS:
         text = (
