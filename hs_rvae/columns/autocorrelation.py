@@ -97,6 +97,7 @@ def candidate_lattices(
     valid: np.ndarray | None = None,
     stretch: tuple[float, float] | np.ndarray = (1.0, 1.0),
     width: float | None = None,
+    narrowest: float = 0.0,
 ) -> tuple[list[ColumnLattice], list[float]]:
     """
     Find all lattices that the autocorrelation of an image may mean.
@@ -108,6 +109,8 @@ def candidate_lattices(
     ----------
     image, valid, stretch, width
         As in :func:`find_lattice`.
+    narrowest : float
+        Band-passes narrower than this are not tried: they would show the pixels.
 
     Returns
     -------
@@ -116,7 +119,7 @@ def candidate_lattices(
     widths : list of float
         The band-passes tried.
     """
-    found, widths = _all_lattices(image, valid, stretch, width, _CANDIDATE_HIGH)
+    found, widths = _all_lattices(image, valid, stretch, width, _CANDIDATE_HIGH, narrowest)
     kept: list[ColumnLattice] = []
     for each in sorted(found, key=lambda lattice: -lattice.score / lattice.noise):
         ratio = each.width / np.linalg.norm(each.vectors[0])
@@ -143,6 +146,7 @@ def _all_lattices(
     stretch: tuple[float, float] | np.ndarray,
     width: float | None,
     shares: tuple[float, ...],
+    narrowest: float = 0.0,
 ) -> tuple[list[ColumnLattice], list[float]]:
     """Lattices at every band-pass, for every share of the highest peak."""
     stretch = np.asarray(stretch, float)
@@ -157,6 +161,7 @@ def _all_lattices(
     if width is None:
         count = np.log(0.2 * (longest[::-1] * stretch).min() / _FIRST_WIDTH) / np.log(_WIDTH_STEP)
         widths = [_FIRST_WIDTH * _WIDTH_STEP**k for k in range(max(int(count) + 1, 0))]
+        widths = [each for each in widths if each >= narrowest]
     else:
         widths = [float(width)]
     results = []

@@ -45,7 +45,7 @@ def choose_cell(
     """
     part = _crowded_part(positions)
     positions, heights = positions[part], heights[part]
-    shares = np.array([_linked(each, positions, heights, distance) for each in candidates])
+    shares = np.array([share_joined(each, positions, heights, distance) for each in candidates])
     good = np.flatnonzero(shares >= _NEARLY_BEST * shares.max())
     best = good[np.argmin([abs(np.linalg.det(candidates[k])) for k in good])]
     vectors = candidates[best]
@@ -55,7 +55,7 @@ def choose_cell(
         if share < _ORDER or depth < _DEPTH:
             break
         larger = ordered_cell(vectors, wave)
-        if _linked(larger, positions, heights, distance) < _NEARLY_BEST * shares[best]:
+        if share_joined(larger, positions, heights, distance) < _NEARLY_BEST * shares[best]:
             break
         vectors = larger
         _logger.info(
@@ -83,10 +83,24 @@ def _reach(vectors: np.ndarray, distance: float) -> float:
     return 0.4 * min(distance, float(np.linalg.norm(vectors, axis=1).min()))
 
 
-def _linked(
+def share_joined(
     vectors: np.ndarray, positions: np.ndarray, heights: np.ndarray, distance: float
 ) -> float:
-    """Share of the steps from columns, by their heights, that end on a column."""
+    """
+    Share of the steps from columns, by their heights, that end on a column.
+
+    Parameters
+    ----------
+    vectors : numpy.ndarray of shape (2, 2)
+    positions : numpy.ndarray of shape (n, 2)
+    heights : numpy.ndarray of shape (n,)
+    distance : float
+        Of nearest columns.
+
+    Returns
+    -------
+    float
+    """
     links = connect(positions, vectors, _reach(vectors, distance))
     ends = positions[:, None] + np.einsum("ks,nsx->nkx", STEPS, links.cells)
     low, high = positions.min(axis=0) + links.reach, positions.max(axis=0) - links.reach

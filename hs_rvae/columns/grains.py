@@ -24,6 +24,7 @@ from .translations import Links
 
 _BETWEEN = 0.4  # of the columns of the smaller piece stand between those of the larger one
 _SHARP = 0.7  # length of the mean phase of the vectors between two pieces; 1 without scatter
+_TURN = 0.15  # difference of the cells of one grain where pieces meet, in shortest vectors
 _SAME = 0.3  # nearest distances within which two places are one
 _NEAR = 0.4  # nearest distances between a column and its place
 _OCCUPIED = 0.2  # of the cells hold a maximum at a place
@@ -98,7 +99,7 @@ def assemble(links: Links, piece: np.ndarray, distance: float) -> Assembly:
     cell = np.median(links.cells, axis=0)
     radius = 1.25 * np.linalg.norm(cell, axis=1).max()
     pairs = Pairs.of(links.positions, links.cells, radius)
-    piece_grain, phase = _grains_of_pieces(pairs, piece)
+    piece_grain, phase = _grains_of_pieces(pairs, piece, links.cells)
     grain = np.where(piece >= 0, piece_grain[piece], -1)
     # A place of each piece, then of the single columns, from their neighbours in the grain.
     fraction = np.where(piece[:, None] >= 0, phase[piece], np.nan)
@@ -119,7 +120,9 @@ def assemble(links: Links, piece: np.ndarray, distance: float) -> Assembly:
     return _sorted(Assembly(grain, place, fractions))
 
 
-def _grains_of_pieces(pairs: Pairs, piece: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _grains_of_pieces(
+    pairs: Pairs, piece: np.ndarray, cells: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Grain of each piece, and the phase of its columns: place in the cell of its grain."""
     count = int(piece.max(initial=-1)) + 1
     size = np.bincount(piece[piece >= 0], minlength=count)
@@ -137,7 +140,14 @@ def _grains_of_pieces(pairs: Pairs, piece: np.ndarray) -> tuple[np.ndarray, np.n
     between = _between(columns, where, steps, len(numbers))
     one, other = numbers // count, numbers % count
     share = between / size[one]
+    # The cells where the two meet.
+    turn = np.stack(
+        [np.bincount(where, (cells[pairs.first[used]] - cells[pairs.second[used]])[:, i, j])
+         for i in (0, 1) for j in (0, 1)], axis=1,
+    ) / np.bincount(where)[:, None]  # fmt: skip
+    shortest = np.linalg.norm(np.median(cells, axis=0), axis=1).min()
     sharp = np.abs(mean).min(axis=1, initial=1) > _SHARP
+    sharp &= np.abs(turn).max(axis=1, initial=0) < _TURN * shortest
     joined = sharp & (size[one] <= size[other]) & (share > _BETWEEN)
     # Of one place, with a gap of poor columns between them.
     step = np.angle(mean) / (2 * np.pi)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ _logger = logging.getLogger(__name__)
 _BAND = 0.14  # width of the band-pass, in shortest lattice vectors: columns are 0.11 cells wide
 _NOISE = 4.0  # standard deviations that a maximum must stand out of the noise
 _SEPARATION = 2.85  # widths of the band-pass between two maxima
+_OTHER_SCALE = 1.9  # ratio of the shortest vectors of lattices of different scales
 _FEW_PIXELS, _TOO_FEW_PIXELS = 8.0, 5.0  # between nearest columns
 
 
@@ -73,6 +74,7 @@ def find_maxima(
     Maxima
     """
     candidates, given = lattice_candidates(picture, cell)
+    candidates = _of_one_scale(picture, candidates, dark, threshold)
     shortest = min(np.linalg.norm(each, axis=1).min() for each in candidates)
     maxima = maxima_of(picture, candidates, shortest, dark, threshold, separation)
     if len(maxima.positions) < 3:
@@ -89,6 +91,38 @@ def find_maxima(
     maxima.cell = _cells.upright(chosen)
     maxima.distance = min(maxima.distance, float(np.linalg.norm(_cells.reduced(chosen)[0])))
     return maxima
+
+
+def _of_one_scale(
+    picture: Picture, candidates: list[np.ndarray], dark: bool | None, threshold: float
+) -> list[np.ndarray]:
+    """
+    Leave out lattices much finer than that of the columns: texture, or pixels made up by a program.
+
+    Each scale is judged by the maxima of its own band-pass, in the middle of the image.
+    """
+    candidates = sorted(candidates, key=lambda vectors: np.linalg.norm(vectors, axis=1).min())
+    lengths = np.array([np.linalg.norm(vectors, axis=1).min() for vectors in candidates])
+    breaks = np.flatnonzero(lengths[1:] > _OTHER_SCALE * lengths[:-1]) + 1
+    if not len(breaks):
+        return candidates
+    rows, columns = (slice(max(n // 2 - 512, 0), n // 2 + 512) for n in picture.values.shape)
+    valid = None if picture.valid is None else picture.valid[rows, columns]
+    if valid is not None and not valid.any():
+        return candidates
+    part = replace(picture, values=picture.values[rows, columns], valid=valid)
+    shares = []
+    for group in np.split(np.arange(len(candidates)), breaks):
+        chosen = [candidates[k] for k in group]
+        maxima = maxima_of(part, chosen, lengths[group[0]], dark, threshold, None)
+        shares.append(0.0)
+        if len(maxima.positions) > 2:
+            shares[-1] = max(
+                _choice.share_joined(each, maxima.positions, maxima.heights, maxima.distance)
+                for each in chosen
+            )
+    first = int(np.argmax(np.array(shares) > 0.87 * max(shares)))
+    return candidates[([0, *breaks])[first] :]
 
 
 def maxima_of(
@@ -109,7 +143,7 @@ def maxima_of(
     if dark is None:
         dark = _peaks.are_dark(_peaks.band_passed(values, width, stretch))
         _logger.info("Columns are %s than their surroundings.", "darker" if dark else "brighter")
-    width = _peaks.column_width(values, area, width, stretch, dark)
+    width = _peaks.column_width(values, area, width, stretch, dark, picture.enlarged)
     passed = _peaks.band_passed(values, width, stretch)
     if dark:
         passed *= -1
@@ -120,7 +154,9 @@ def maxima_of(
     measured = None if picture.valid is None else away_from_gaps(picture.valid, 0.15 * shortest)
     positions, heights = _peaks.local_maxima(passed, separation, stretch, measured)
     del passed
-    noise = _peaks.noise_of_band_pass(values, positions, width, int(2 * shortest) + 1)
+    noise = _peaks.noise_of_band_pass(
+        values, positions, width, int(2 * shortest) + 1, picture.enlarged
+    )
     size = values.size if picture.valid is None else picture.valid.sum()
     typical = _peaks.typical_height(heights, size / area)
     clear = heights > np.maximum(_NOISE * noise, threshold * typical)
@@ -174,7 +210,9 @@ def lattice_candidates(picture: Picture, cell: Any) -> tuple[list[np.ndarray], n
         cell = _cells.upright(cell * stretch)
         return [cell], cell
     width = None if cell is None else 0.11 * float(cell)
-    found, widths = _cells.candidate_lattices(picture.values, picture.valid, stretch, width)
+    found, widths = _cells.candidate_lattices(
+        picture.values, picture.valid, stretch, width, 0.9 * picture.enlarged
+    )
     if not found:
         best = _cells.find_lattice(picture.values, picture.valid, stretch, width)[0]
         text = "none" if best is None else f"{best.score:.2f} with {vectors_text(best.vectors)} px"

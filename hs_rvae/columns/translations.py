@@ -26,6 +26,7 @@ _ENOUGH = 30  # columns with neighbours whose heights are compared
 #: Waves of the orders that are looked for, in units of the reciprocal lattice.
 WAVES = [(0.5, 0.5), (0.5, 0.0), (0.0, 0.5)]
 WAVES += [(1 / 3, 1 / 3), (1 / 3, -1 / 3), (1 / 3, 0.0), (0.0, 1 / 3)]
+_TURN = 0.15  # difference of the cells of neighbours in one grain, in shortest vectors
 _STIFFNESS = 0.5  # weight of the surrounding cells against a column's own neighbours
 _WEIGHTS = np.array([1.0] * 4 + [0.5] * 4)
 
@@ -90,7 +91,10 @@ class Links:
         n = len(self.positions)
         rows, steps = np.nonzero((self.neighbours >= 0) & kept[:, None])
         ends = self.neighbours[rows, steps]
-        good = kept[ends]
+        # At the boundary to a grain that is turned, the cells turn at once.
+        turn = np.abs(self.cells[rows] - self.cells[ends]).max(axis=(1, 2))
+        shortest = np.linalg.norm(np.median(self.cells, axis=0), axis=1).min()
+        good = kept[ends] & (turn < _TURN * shortest)
         links = csr_matrix((np.ones(good.sum(), bool), (rows[good], ends[good])), shape=(n, n))
         count, label = connected_components(links, directed=False)
         size = np.bincount(label, minlength=count)
