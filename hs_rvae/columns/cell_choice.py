@@ -14,10 +14,15 @@ from .translations import STEPS, connect
 _logger = logging.getLogger(__name__)
 
 _SAMPLE = 4000  # maxima that decide
-_NEARLY_BEST = 0.87  # of the share of steps that the best lattice joins
+_NEARLY_BEST = 0.75  # of the share of columns that the best lattice joins
+_JOINED = 0.78  # of the steps from a column end on another one
+#: Of the columns are joined where the image is of one grain.
+ONE_GRAIN = 0.75
+_STILL_JOINED = 0.6  # of this share, by the larger cell of an order
 _ORDER = 0.4  # of the differences between neighbours is explained
 _DEPTH = 0.04  # of the heights; less is not called another kind
 _ROUNDS = 3
+_BENT = 0.2  # difference from the lattice, in nearest distances, that a column may have
 
 
 def choose_cell(
@@ -46,8 +51,8 @@ def choose_cell(
     part = _crowded_part(positions)
     positions, heights = positions[part], heights[part]
     shares = np.array([share_joined(each, positions, heights, distance) for each in candidates])
-    good = np.flatnonzero(shares >= _NEARLY_BEST * shares.max())
-    best = good[np.argmin([abs(np.linalg.det(candidates[k])) for k in good])]
+    areas = np.array([abs(np.linalg.det(each)) for each in candidates])
+    best = int(np.argmin(np.where(shares >= _NEARLY_BEST * shares.max(), areas, np.inf)))
     vectors = candidates[best]
     for _ in range(_ROUNDS):
         links = connect(positions, vectors, _reach(vectors, distance))
@@ -55,7 +60,7 @@ def choose_cell(
         if share < _ORDER or depth < _DEPTH:
             break
         larger = ordered_cell(vectors, wave)
-        if share_joined(larger, positions, heights, distance) < _NEARLY_BEST * shares[best]:
+        if share_joined(larger, positions, heights, distance) < _STILL_JOINED * shares[best]:
             break
         vectors = larger
         _logger.info(
@@ -87,7 +92,10 @@ def share_joined(
     vectors: np.ndarray, positions: np.ndarray, heights: np.ndarray, distance: float
 ) -> float:
     """
-    Share of the steps from columns, by their heights, that end on a column.
+    Share of the columns, by their heights, that the lattice joins with nearly all neighbours.
+
+    Grains are joined by their own lattice, and poorly by all others, also by a large cell that
+    they nearly have in common.
 
     Parameters
     ----------
@@ -108,8 +116,12 @@ def share_joined(
     there = links.neighbours >= 0
     off = np.where(there[..., None], positions[links.neighbours] - ends, 0)
     worth = np.where(there, 1 - 0.5 * (off**2).sum(axis=2) / links.reach**2, 0)
-    weight = heights[:, None] * (inside | there)
-    return float((worth * weight).sum() / max(weight.sum(), 1e-300))
+    # Cells adapt to their surroundings: those of a grain that is turned to far others.
+    bent = np.abs(links.cells - vectors).max(axis=(1, 2)) / (_BENT * distance)
+    worth *= np.clip(1 - bent**2, 0, 1)[:, None]
+    asked = (inside | there).sum(axis=1)
+    joined = (worth * (inside | there)).sum(axis=1) > _JOINED * asked
+    return float(heights[joined & (asked > 0)].sum() / max(heights.sum(), 1e-300))
 
 
 def _crowded_part(positions: np.ndarray) -> np.ndarray:

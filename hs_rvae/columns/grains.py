@@ -27,8 +27,8 @@ _SHARP = 0.7  # length of the mean phase of the vectors between two pieces; 1 wi
 _TURN = 0.15  # difference of the cells of one grain where pieces meet, in shortest vectors
 _SAME = 0.3  # nearest distances within which two places are one
 _NEAR = 0.4  # nearest distances between a column and its place
+_NEAR_ALONE = 0.25  # the same of a column that no translation joins
 _OCCUPIED = 0.2  # of the cells hold a maximum at a place
-_BORDER = 0.3  # a column is none's where the two nearest grains hold this share of its neighbours
 
 
 @dataclass
@@ -112,8 +112,7 @@ def assemble(links: Links, piece: np.ndarray, distance: float) -> Assembly:
     for number in range(int(grain.max(initial=-1)) + 1):
         mine = np.flatnonzero(grain == number)
         local = np.median(links.cells[mine], axis=0)
-        weight = np.where(piece[mine] >= 0, 1.0, 0.0)
-        centres, which = _places(fraction[mine], piece[mine], weight, local, distance)
+        centres, which = _places(fraction[mine], piece[mine], local, distance)
         place[mine] = which
         fractions.append(centres)
     grain = np.where(place >= 0, grain, -1)
@@ -207,7 +206,7 @@ def _singles(
 
 
 def _places(
-    fraction: np.ndarray, piece: np.ndarray, weight: np.ndarray, cell: np.ndarray, distance: float
+    fraction: np.ndarray, piece: np.ndarray, cell: np.ndarray, distance: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Places of a grain, and the place of each of its columns."""
 
@@ -236,7 +235,8 @@ def _places(
             centres = np.vstack([centres, centre])
         free &= ~near
     off = apart(centres)
-    place = np.where(off.min(axis=1) < _NEAR * distance, off.argmin(axis=1), -1)
+    limit = np.where(piece >= 0, _NEAR, _NEAR_ALONE) * distance
+    place = np.where(off.min(axis=1) < limit, off.argmin(axis=1), -1)
     return centres, place
 
 

@@ -14,13 +14,14 @@ from scipy.spatial import cKDTree
 from . import autocorrelation as _cells
 from . import cell_choice as _choice
 from . import grains as _grains
-from .maxima import Maxima, vectors_text
+from .maxima import Maxima, candidates_of_tiles, vectors_text
 from .search_image import Picture
 from .translations import connect
 
 _logger = logging.getLogger(__name__)
 
 _REGULAR = 0.4  # crystals have more than 0.6, linked maxima of noise about 0.2
+_BENT = 0.22  # nearest distances between the cells of a piece and those looked for
 _SMALLEST_PIECE = 6  # columns
 _SMALLEST_GRAIN = 12
 _MANY_LEFT_OUT = 0.1  # of the maxima
@@ -160,6 +161,11 @@ def _region(
     links = connect(maxima.positions[members], cell, 0.4 * distance)
     regular = links.regularity() > _REGULAR
     piece = links.pieces(regular, _SMALLEST_PIECE)
+    # Columns of another lattice, to which the cells have adapted: somewhere, a bent one fits.
+    bent = np.abs(links.cells - cell).max(axis=(1, 2)) / distance
+    for number in np.unique(piece[piece >= 0]):
+        if np.quantile(bent[piece == number], 0.1) > _BENT:
+            piece[piece == number] = -1
     if not (piece >= 0).any():
         return None
     assembly = _grains.assemble(links, piece, distance)
@@ -194,13 +200,15 @@ def _lattice_of_rest(picture: Picture, maxima: Maxima, grain: np.ndarray) -> np.
     if picture.valid is not None:
         valid &= picture.valid
     width = maxima.width
-    found, _ = _cells.candidate_lattices(picture.values, valid, picture.stretch, width)
+    found = [
+        each.vectors
+        for each in _cells.candidate_lattices(picture.values, valid, picture.stretch, width)[0]
+    ]
+    found += candidates_of_tiles(picture, maxima, valid)
     if not found:
         return None
     heights = maxima.heights[grain < 0]
-    vectors, linked = _choice.choose_cell(
-        [each.vectors for each in found], rest, heights, maxima.distance
-    )
+    vectors, linked = _choice.choose_cell(found, rest, heights, maxima.distance)
     if linked < 0.1:
         return None
     return _cells.upright(vectors)

@@ -85,12 +85,42 @@ def find_maxima(
     if given is not None:
         chosen = given
     else:
-        chosen, _ = _choice.choose_cell(
+        chosen, joined = _choice.choose_cell(
             candidates, maxima.positions, maxima.heights, maxima.distance
         )
+        if joined < _choice.ONE_GRAIN and (local := candidates_of_tiles(picture, maxima)):
+            chosen, _ = _choice.choose_cell(
+                local + candidates, maxima.positions, maxima.heights, maxima.distance
+            )
     maxima.cell = _cells.upright(chosen)
     maxima.distance = min(maxima.distance, float(np.linalg.norm(_cells.reduced(chosen)[0])))
     return maxima
+
+
+def candidates_of_tiles(
+    picture: Picture, maxima: Maxima, valid: np.ndarray | None = None
+) -> list[np.ndarray]:
+    """Lattices of parts of an image, which may be single grains where the whole is not."""
+    valid = picture.valid if valid is None else valid
+    found: list[np.ndarray] = []
+    for parts in (2, 3):
+        steps = [np.linspace(0, n * (1 - 1 / parts), 2 * parts - 1).astype(int)
+                 for n in picture.values.shape]  # fmt: skip
+        for row in steps[0]:
+            for column in steps[1]:
+                tile = (
+                    slice(row, row + min(picture.values.shape[0] // parts, 1024)),
+                    slice(column, column + min(picture.values.shape[1] // parts, 1024)),
+                )
+                inside = None if valid is None else valid[tile]
+                if inside is not None and inside.mean() < 0.3:
+                    continue
+                for each in _cells.candidate_lattices(
+                    picture.values[tile], inside, picture.stretch, maxima.width
+                )[0]:
+                    if not any(_cells.same_lattice(each.vectors, other) for other in found):
+                        found.append(each.vectors)
+    return found
 
 
 def _of_one_scale(
@@ -121,7 +151,7 @@ def _of_one_scale(
                 _choice.share_joined(each, maxima.positions, maxima.heights, maxima.distance)
                 for each in chosen
             )
-    first = int(np.argmax(np.array(shares) > 0.87 * max(shares)))
+    first = int(np.argmax(np.array(shares) >= 0.75 * max(shares)))
     return candidates[([0, *breaks])[first] :]
 
 
