@@ -14,7 +14,7 @@ from .translations import STEPS, connect
 _logger = logging.getLogger(__name__)
 
 _SAMPLE = 4000  # maxima that decide
-_NEARLY_BEST = 0.75  # of the share of columns that the best lattice joins
+_NEARLY_BEST = 0.68  # of the share of columns that the best lattice joins
 _JOINED = 0.78  # of the steps from a column end on another one
 #: Of the columns are joined where the image is of one grain.
 ONE_GRAIN = 0.75

@@ -21,7 +21,7 @@ from .translations import connect
 _logger = logging.getLogger(__name__)
 
 _REGULAR = 0.4  # crystals have more than 0.6, linked maxima of noise about 0.2
-_BENT = 0.22  # nearest distances between the cells of a piece and those looked for
+_BENT = 0.2  # difference of the cells of a grain from those looked for, in shortest vectors
 _SMALLEST_PIECE = 6  # columns
 _SMALLEST_GRAIN = 12
 _MANY_LEFT_OUT = 0.1  # of the maxima
@@ -160,12 +160,10 @@ def _region(
     distance = maxima.distance
     links = connect(maxima.positions[members], cell, 0.4 * distance)
     regular = links.regularity() > _REGULAR
+    # Cells adapt: those of another grain are the next lattice, joined later if it is a bent one.
+    bent = np.abs(links.cells - cell).max(axis=(1, 2))
+    regular &= bent < _BENT * np.linalg.norm(cell, axis=1).min()
     piece = links.pieces(regular, _SMALLEST_PIECE)
-    # Columns of another lattice, to which the cells have adapted: somewhere, a bent one fits.
-    bent = np.abs(links.cells - cell).max(axis=(1, 2)) / distance
-    for number in np.unique(piece[piece >= 0]):
-        if np.quantile(bent[piece == number], 0.1) > _BENT:
-            piece[piece == number] = -1
     if not (piece >= 0).any():
         return None
     assembly = _grains.assemble(links, piece, distance)
