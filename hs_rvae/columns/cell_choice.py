@@ -60,7 +60,11 @@ def choose_cell(
         if share < _ORDER or depth < _DEPTH:
             break
         larger = ordered_cell(vectors, wave)
-        if share_joined(larger, positions, heights, distance) < _STILL_JOINED * shares[best]:
+        before, after = (
+            share_joined(each, positions, heights, distance, rigid=False)
+            for each in (vectors, larger)
+        )
+        if after < _STILL_JOINED * before:
             break
         vectors = larger
         _logger.info(
@@ -89,7 +93,11 @@ def _reach(vectors: np.ndarray, distance: float) -> float:
 
 
 def share_joined(
-    vectors: np.ndarray, positions: np.ndarray, heights: np.ndarray, distance: float
+    vectors: np.ndarray,
+    positions: np.ndarray,
+    heights: np.ndarray,
+    distance: float,
+    rigid: bool = True,
 ) -> float:
     """
     Share of the columns, by their heights, that the lattice joins with nearly all neighbours.
@@ -104,6 +112,8 @@ def share_joined(
     heights : numpy.ndarray of shape (n,)
     distance : float
         Of nearest columns.
+    rigid : bool
+        Columns do not count where the lattice is bent or strained much.
 
     Returns
     -------
@@ -117,8 +127,9 @@ def share_joined(
     off = np.where(there[..., None], positions[links.neighbours] - ends, 0)
     worth = np.where(there, 1 - 0.5 * (off**2).sum(axis=2) / links.reach**2, 0)
     # Cells adapt to their surroundings: those of a grain that is turned to far others.
-    bent = np.abs(links.cells - vectors).max(axis=(1, 2)) / (_BENT * distance)
-    worth *= np.clip(1 - bent**2, 0, 1)[:, None]
+    if rigid:
+        bent = np.abs(links.cells - vectors).max(axis=(1, 2)) / (_BENT * distance)
+        worth *= np.clip(1 - bent**2, 0, 1)[:, None]
     asked = (inside | there).sum(axis=1)
     joined = (worth * (inside | there)).sum(axis=1) > _JOINED * asked
     return float(heights[joined & (asked > 0)].sum() / max(heights.sum(), 1e-300))

@@ -260,7 +260,7 @@ def lattice_candidates(picture: Picture, cell: Any) -> tuple[list[np.ndarray], n
     if cell is None:
         return vectors, None
     choices = [_cells.upright(each) for each in vectors]
-    choices += [each for lattice in vectors for each in _cells.centred_cells(lattice)]
+    choices += _cells.centred_cells(vectors[0])[:1]
     edges = [np.sqrt(abs(np.linalg.det(choice))) for choice in choices]
     misfits = [abs(np.log(edge / float(cell))) for edge in edges]
     if min(misfits) > np.log(1.25):
