@@ -1,5 +1,5 @@
 from . import data, diagnostics, plots, simulation, sites
-from .columns import find_sublattices
+from .columns import find_columns, find_sublattices
 from .log import set_log_level
 from .refinement import refine_columns, refine_sublattice, refine_two_sublattices
 from .rvae.estimator import RVAE
@@ -19,6 +19,7 @@ __all__ = [
     "compare_rvae",
     "data",
     "diagnostics",
+    "find_columns",
     "find_sublattices",
     "get_sublattice_means",
     "plots",

@@ -4,5 +4,6 @@
 
 from .series import LatticeSeries
 from .sublattices import find_sublattices
+from .without_lattice import find_columns
 
-__all__ = ["LatticeSeries", "find_sublattices"]
+__all__ = ["LatticeSeries", "find_columns", "find_sublattices"]

@@ -22,6 +22,9 @@ _FIRST_WIDTH, _WIDTH_STEP = 0.9, 1.4  # of the series of band-passes, in px
 # Resolved columns are about 0.15 of the distance to their nearest neighbours wide.
 _WIDTH_RANGE = (0.12, 0.26)
 _HIGH = 0.4  # peaks below this share of the highest one are not used
+_CANDIDATE_RANGE = (0.03, 0.3)  # the same for lattices whose cell holds several columns
+_CANDIDATE_HIGH = (0.4, 0.55, 0.7, 0.85)  # a crystal with a basis has peaks that are no lattice's
+_STANDS_OUT = 8.0  # times the noise
 _MOST = 100  # of the high peaks, the shortest, are used
 _SAME = 0.3  # peaks nearer than this, in shortest vectors, are one: split by alternating shifts
 
@@ -78,6 +81,74 @@ def find_lattice(
     widths : list of float
         The band-passes tried.
     """
+    found, widths = _all_lattices(image, valid, stretch, width, (_HIGH,))
+    best = None
+    for each in found:
+        ratio = each.width / np.linalg.norm(each.vectors[0])
+        if width is None and not _WIDTH_RANGE[0] <= ratio <= _WIDTH_RANGE[1]:
+            continue
+        if best is None or each.score * best.noise > best.score * each.noise:
+            best = each
+    return best, widths
+
+
+def candidate_lattices(
+    image: np.ndarray,
+    valid: np.ndarray | None = None,
+    stretch: tuple[float, float] | np.ndarray = (1.0, 1.0),
+    width: float | None = None,
+    narrowest: float = 0.0,
+) -> tuple[list[ColumnLattice], list[float]]:
+    """
+    Find all lattices that the autocorrelation of an image may mean.
+
+    Where a cell holds several columns, the vectors between them are peaks as well, lower ones. Each
+    candidate takes another share of the highest peak for the height of a lattice vector.
+
+    Parameters
+    ----------
+    image, valid, stretch, width
+        As in :func:`find_lattice`.
+    narrowest : float
+        Band-passes narrower than this are not tried: they would show the pixels.
+
+    Returns
+    -------
+    lattices : list of ColumnLattice
+        Those that stand out of the noise, different ones, the smallest cell first.
+    widths : list of float
+        The band-passes tried.
+    """
+    found, widths = _all_lattices(image, valid, stretch, width, _CANDIDATE_HIGH, narrowest)
+    kept: list[ColumnLattice] = []
+    for each in sorted(found, key=lambda lattice: -lattice.score / lattice.noise):
+        ratio = each.width / np.linalg.norm(each.vectors[0])
+        inside = width is not None or _CANDIDATE_RANGE[0] <= ratio <= _CANDIDATE_RANGE[1]
+        if not inside or each.score < _STANDS_OUT * each.noise:
+            continue
+        if not any(same_lattice(each.vectors, other.vectors) for other in kept):
+            kept.append(each)
+    return sorted(kept, key=lambda lattice: abs(np.linalg.det(lattice.vectors))), widths
+
+
+def same_lattice(first: np.ndarray, second: np.ndarray, tolerance: float = 0.1) -> bool:
+    """Return True if each basis consists of whole numbers of the other."""
+    steps = np.asarray(first) @ np.linalg.inv(second)
+    whole = np.round(steps)
+    return bool(
+        np.abs(steps - whole).max() < tolerance and abs(abs(np.linalg.det(whole)) - 1) < 1e-9
+    )
+
+
+def _all_lattices(
+    image: np.ndarray,
+    valid: np.ndarray | None,
+    stretch: tuple[float, float] | np.ndarray,
+    width: float | None,
+    shares: tuple[float, ...],
+    narrowest: float = 0.0,
+) -> tuple[list[ColumnLattice], list[float]]:
+    """Lattices at every band-pass, for every share of the highest peak."""
     stretch = np.asarray(stretch, float)
     power, overlap, tile = _spectra(image, valid)
     n_rows, n_columns = overlap.shape
@@ -90,26 +161,26 @@ def find_lattice(
     if width is None:
         count = np.log(0.2 * (longest[::-1] * stretch).min() / _FIRST_WIDTH) / np.log(_WIDTH_STEP)
         widths = [_FIRST_WIDTH * _WIDTH_STEP**k for k in range(max(int(count) + 1, 0))]
+        widths = [each for each in widths if each >= narrowest]
     else:
         widths = [float(width)]
-    best = None
+    results = []
     for each in widths:
         passed = irfft2(power * (square * np.exp(-(each**2) * square / 2)) ** 2, overlap.shape)
         # Three steps of the longest vector that suits this width, and some more.
-        reach = np.minimum(longest, np.ceil(4 * each / _WIDTH_RANGE[0] / stretch[::-1]).astype(int))
+        least = _WIDTH_RANGE[0] if len(shares) == 1 else 2.5 * _CANDIDATE_RANGE[0]
+        reach = np.minimum(longest, np.ceil(4 * each / least / stretch[::-1]).astype(int))
         lags = np.ix_(*(np.arange(-n, n + 1) for n in reach))
         correlation = passed[lags] / overlap[lags]
-        found = _lattice_of(correlation / correlation[reach[0], reach[1]], stretch, each)
-        if found is None:
-            continue
-        # Band-passed noise has about one independent value in 4 pi width^2.
-        found.noise = np.sqrt(4 * np.pi * each**2 / _area(image, valid) / 12)
-        ratio = each / np.linalg.norm(found.vectors[0])
-        if width is None and not _WIDTH_RANGE[0] <= ratio <= _WIDTH_RANGE[1]:
-            continue
-        if best is None or found.score * best.noise > best.score * found.noise:
-            best = found
-    return best, widths
+        correlation /= correlation[reach[0], reach[1]]
+        peaks = _peaks(correlation, stretch)
+        for share in shares:
+            found = _lattice_of(correlation, peaks, stretch, each, share)
+            if found is not None:
+                # Band-passed noise has about one independent value in 4 pi width^2.
+                found.noise = np.sqrt(4 * np.pi * each**2 / _area(image, valid) / 12)
+                results.append(found)
+    return results, widths
 
 
 def reduced(vectors: Any) -> np.ndarray:
@@ -202,14 +273,20 @@ def _soft_window(n: int) -> np.ndarray:
     return np.concatenate([rise, np.ones(n - 2 * edge), rise[::-1]])
 
 
-def _lattice_of(correlation: np.ndarray, stretch: np.ndarray, width: float) -> ColumnLattice | None:
+def _lattice_of(
+    correlation: np.ndarray,
+    peaks: tuple[np.ndarray, np.ndarray],
+    stretch: np.ndarray,
+    width: float,
+    share: float,
+) -> ColumnLattice | None:
     """Shortest lattice of the high peaks of an autocorrelation whose zero lag is central."""
-    lags, heights = _peaks(correlation, stretch)
+    lags, heights = peaks
     far = np.linalg.norm(lags, axis=1) > 2 * width
     lags, heights = lags[far], heights[far]
     if not len(lags):
         return None
-    high = heights > _HIGH * heights.max()
+    high = heights > share * heights.max()
     lags, heights = _merged(lags[high], heights[high])
     first = lags[0]
     sine = np.abs(lags @ [first[1], -first[0]]) / np.linalg.norm(lags, axis=1)

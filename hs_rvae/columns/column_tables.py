@@ -16,14 +16,17 @@ from .. import refinement as _refinement
 from ..refinement.aperture import disk_means
 from ..refinement.fitting import image_array
 from ..refinement.fixed_width import fit_with_shape_held
-from . import lattice as _lattice
-from .maxima import FoundColumns, away_from_gaps, find_columns, vectors_text
+from ..refinement.two_sublattices import refine_together
+from .crystal import Crystal, Grain, Place
+from .hidden import hidden_places
+from .holes import Sites, find_holes
+from .lattice_search import FoundCrystal, find_crystal
+from .maxima import away_from_gaps, check_sampling, find_maxima, vectors_text
 from .search_image import Picture
 
 _logger = logging.getLogger(__name__)
 
-_CORE = 0.2  # radius of the disk that tells the brightness of a column, in nearest distances
-_SHARE = 0.3  # of the half-cell places that must hold columns if there are two sublattices
+_SHARE = 0.3  # of the cells that must hold columns at a place
 _RIM = 0.25  # nearest distances from the border within which no place is filled
 _HELD_RADIUS = 0.6  # of the disk of a fit with the shape held, in nearest distances
 _FARTHEST = 0.3  # nearest distances between a column and where its fit started
@@ -53,57 +56,114 @@ class SearchSettings:
     saturation: float | None
 
 
+@dataclass
+class FoundColumns:
+    """Columns of one image.
+
+    Attributes
+    ----------
+    tables : list of pandas.DataFrame
+        One per sublattice, "A" first.
+    crystal : Crystal
+    """
+
+    tables: list[pd.DataFrame]
+    crystal: Crystal
+
+
 def find_tables(
     picture: Picture, settings: SearchSettings, show_progressbar: bool | None
-) -> list[pd.DataFrame]:
-    """Find and fit the columns of one image; returns the tables of A and, if it exists, of B."""
-    found = find_columns(
+) -> FoundColumns:
+    """Find and fit the columns of one image."""
+    maxima = find_maxima(
         picture, settings.cell, settings.dark, settings.threshold, settings.separation
     )
+    pixels = maxima.distance / picture.stretch.max()
+    cautions = check_sampling(pixels, settings.radius)
+    found = find_crystal(picture, maxima)
+    found.cautions[:0] = cautions
     tables = _refine(picture, found, settings, show_progressbar)
-    if settings.swap and len(tables) == 2:
-        tables = tables[::-1]
-    return _finished(picture, found, tables)
+    return _finished(picture, found, tables, settings)
 
 
 def _refine(
-    picture: Picture, found: FoundColumns, settings: SearchSettings, show_progressbar: bool | None
+    picture: Picture, found: FoundCrystal, settings: SearchSettings, show_progressbar: bool | None
 ) -> list[pd.DataFrame]:
-    """Fit all columns; returns the tables of A and, if there is one, of B."""
-    n_sublattices = settings.n_sublattices
-    columns = _candidates(picture, found, settings.fill_holes)
-    image = -picture.measured.astype(np.float64) if found.dark else picture.measured
-    distance = found.distance / picture.stretch.max()
-    both = [columns[columns.is_a], columns[~columns.is_a]]
-    if len(both[1]):
-        tables = _fitted(image, both, distance, settings, show_progressbar)
-        share = tables[1].kept.mean()
-        _logger.info("%.0f %% of the places of B columns hold one.", 100 * share)
-        if n_sublattices == 2 and not share:
-            cell = vectors_text(np.median(found.graph.cells, axis=0) / picture.stretch)
-            raise ValueError(
-                "n_sublattices=2, but no column stands out in the centres of the cells "
-                f"{cell} px: pass cell=, or a lower significance or least_height."
+    """Fit all columns; returns the table of every sublattice, then that of the other maxima."""
+    wanted = settings.n_sublattices
+    image = picture.measured
+    if found.maxima.dark:
+        image = -image.astype(np.float64)
+    distance = found.maxima.distance / picture.stretch.max()
+    searched = not settings.fill_holes
+    for _ in range(4):
+        columns = _candidates(picture, found, settings.fill_holes)
+        tables = _fitted(image, columns, distance, settings, show_progressbar)
+        if not searched and (wanted is None or len(found.offsets) < wanted):
+            searched = True
+            new = _hidden(picture, image, found, tables, settings.least_height)
+            if len(new):
+                found = found.with_places(new)
+                continue
+        shares = np.array([table.kept.mean() if len(table) else 0.0 for table in tables[:-1]])
+        if len(shares) > 1:
+            _logger.info(
+                "Share of the places that hold a column: %s.",
+                ", ".join(f"{share:.0%}" for share in shares),
             )
-        if n_sublattices == 2 or share >= _SHARE:
-            return tables[:n_sublattices]
+        poor = np.flatnonzero(shares < (_SHARE if wanted is None else 1e-9))
+        if not len(poor) or len(poor) == len(shares):
+            break
+        found = found.without(poor)
+    if wanted is not None and len(tables) - 1 < wanted:
+        cell = vectors_text(found.maxima.cell / picture.stretch)
+        raise ValueError(
+            f"n_sublattices={wanted}, but no column stands out at other places than {len(shares)} "
+            f"of the cells {cell} px: pass cell=, or a lower significance or least_height."
+        )
+    if len(shares) == 1:
         _logger.info("The crystal has one sublattice.")
-    return _fitted(image, [both[0], both[1][:0]], distance, settings, show_progressbar)[:1]
+    return [*tables[:-1][:wanted], tables[-1]]
+
+
+def _hidden(
+    picture: Picture,
+    image: np.ndarray,
+    found: FoundCrystal,
+    tables: list[pd.DataFrame],
+    least_height: float,
+) -> np.ndarray:
+    """Places of the cell whose columns are too faint to be maxima."""
+    columns = pd.concat([table[table.status == _refinement.STATUS["ok"]] for table in tables])
+    anchors = (found.grain == 0) & (found.place == 0)
+    new = hidden_places(
+        image,
+        columns,
+        tables[0].attrs["tail"],
+        found.maxima.positions[anchors] / picture.stretch,
+        found.cells[anchors] / picture.stretch,
+        found.offsets,
+        least_height,
+    )
+    if len(new):
+        _logger.info(
+            "The average cell has %d more place(s) with faint columns: %s.", len(new),
+            "; ".join(f"({u:.2f}, {v:.2f})" for u, v in new),
+        )  # fmt: skip
+    return new
 
 
 def _fitted(
     image: np.ndarray,
-    both: list[pd.DataFrame],
+    groups: list[pd.DataFrame],
     distance: float,
     settings: SearchSettings,
     show_progressbar: bool | None,
 ) -> list[pd.DataFrame]:
-    """Fit both sublattices: freely, and with the shape held where that fails."""
-    a_starts, b_starts = (table[["x", "y"]].to_numpy() for table in both)
-    fits = _refinement.refine_two_sublattices(
+    """Fit all groups of columns: freely, and with the shape held where that fails."""
+    fits = refine_together(
         image,
-        a_starts,
-        b_starts,
+        {f"columns {k}": table[["x", "y"]].to_numpy() for k, table in enumerate(groups)},
         radius=settings.radius,
         background=settings.background,
         tail=settings.tail,
@@ -112,7 +172,7 @@ def _fitted(
         show_progressbar=show_progressbar,
     )
     attrs = dict(fits[0].attrs)
-    tables = [_with_fit(*pair) for pair in zip(both, fits, strict=True)]
+    tables = [_with_fit(*pair) for pair in zip(groups, fits, strict=True)]
     tables = _second_chance(image, tables, attrs["tail"], distance, settings)
     if any(table.shape_held.any() for table in tables):
         data = image_array(image, settings.saturation)
@@ -125,72 +185,58 @@ def _fitted(
     return tables
 
 
-def _candidates(picture: Picture, found: FoundColumns, fill_holes: bool) -> pd.DataFrame:
-    """All columns to be fitted: maxima, then places of the lattice without one."""
-    graph = found.graph
-    index, part, positions = graph.index, graph.part, graph.positions
-    is_maximum = np.ones(len(part), bool)
+def _candidates(picture: Picture, found: FoundCrystal, fill_holes: bool) -> list[pd.DataFrame]:
+    """
+    All columns to be fitted: a table for each place, then one for the maxima of no lattice.
+
+    A table has the maxima first, then the places of the lattice without one.
+    """
+    maxima, known = found.maxima, found.known
+    sites = Sites(
+        maxima.positions[known], found.place[known], found.grain[known], found.index[known]
+    )
+    is_maximum = np.ones(len(sites.place), bool)
     if fill_holes:
-        holes, hole_index, hole_part = _lattice.find_holes(graph)
-        size = (np.array(picture.values.shape[::-1]) - 1) * picture.stretch
-        rim = _RIM * found.distance
-        inside = ((holes >= rim) & (holes <= size - rim)).all(axis=1)
-        if picture.valid is not None:
-            x, y = np.round(holes[inside] / picture.stretch).astype(int).T
-            inside[inside] = away_from_gaps(picture.valid, 0.15 * found.distance)[y, x]
-        holes, hole_index, hole_part = holes[inside], hole_index[inside], hole_part[inside]
-        holes = _nearest_faint_maximum(holes, found.faint * picture.stretch, 0.4 * found.distance)
-        positions = np.vstack([positions, holes])
-        index, part = np.vstack([index, hole_index]), np.append(part, hole_part)
-        is_maximum = np.append(is_maximum, np.zeros(len(holes), bool))
-        _logger.info("%d places of the lattice hold no clear maximum.", len(holes))
-    odd_is_a = _odd_is_brighter(picture, graph, found.dark)
-    # Count from an A column: its indices are even.
-    index = index + odd_is_a[part][:, None]
-    x, y = (positions / picture.stretch).T
-    return pd.DataFrame(
+        holes = find_holes(
+            sites, found.cells[known], found.offsets, maxima.distance, maxima.positions[~known]
+        )
+        inside = _usable(picture, holes.positions, maxima.distance)
+        positions = _nearest_faint_maximum(
+            holes.positions[inside], maxima.faint, 0.4 * maxima.distance
+        )
+        sites = Sites(
+            np.vstack([sites.positions, positions]),
+            np.append(sites.place, holes.place[inside]),
+            np.append(sites.grain, holes.grain[inside]),
+            np.vstack([sites.index, holes.index[inside]]),
+        )
+        is_maximum = np.append(is_maximum, np.zeros(inside.sum(), bool))
+        _logger.info("%d places of the lattice hold no clear maximum.", inside.sum())
+    x, y = (sites.positions / picture.stretch).T
+    columns = pd.DataFrame(
         {
             "x": x,
             "y": y,
-            "is_a": index[:, 0] % 2 == 0,
             "found": is_maximum,
-            "i": index[:, 0] // 2,
-            "j": index[:, 1] // 2,
-            "part": part,
+            "grain": sites.grain,
+            "i": sites.index[:, 0],
+            "j": sites.index[:, 1],
         }
     )
+    others = pd.DataFrame(maxima.positions[~known] / picture.stretch, columns=["x", "y"])
+    others = others.assign(found=True, grain=-1, i=0, j=0)
+    return [columns[sites.place == place] for place in range(len(found.offsets))] + [others]
 
 
-def _odd_is_brighter(picture: Picture, graph: _lattice.ColumnGraph, dark: bool) -> np.ndarray:
-    """
-    Find the parts of the crystal whose odd columns are brighter in the median (darker if dark).
-
-    The mean of a small disk is compared, because a saturated peak cannot mislead it.
-    """
-    distance = _lattice.nearest_distance(np.median(graph.cells, axis=0))
-    reach = int(np.ceil(_CORE * distance / picture.stretch.min()))
-    dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    disk = np.hypot(dx * picture.stretch[0], dy * picture.stretch[1]) <= _CORE * distance
-    x, y = np.round(graph.positions / picture.stretch).astype(int).T
-    rows = np.clip(y[:, None] + dy[disk], 0, picture.values.shape[0] - 1)
-    columns = np.clip(x[:, None] + dx[disk], 0, picture.values.shape[1] - 1)
-    brightness = picture.values[rows, columns].mean(axis=1) * (-1 if dark else 1)
-    odd_is_brighter = np.zeros(graph.part.max() + 1, int)
-    for part in np.unique(graph.part):
-        inside = graph.part == part
-        medians = [
-            np.median(brightness[some]) if some.any() else -np.inf
-            for some in (inside & ~graph.odd, inside & graph.odd)
-        ]
-        odd_is_brighter[part] = medians[1] > medians[0]
-        if part == 0 and np.isfinite(medians).all():
-            # From the level of the whole image: the raw zero is anywhere.
-            level = np.median(picture.values) * (-1 if dark else 1)
-            _logger.info(
-                "A is the %s sublattice: median contrast %.3g, that of B %.3g.",
-                "darker" if dark else "brighter", max(medians) - level, min(medians) - level,
-            )  # fmt: skip
-    return odd_is_brighter
+def _usable(picture: Picture, positions: np.ndarray, distance: float) -> np.ndarray:
+    """Mask of the places far enough from the border and from pixels that were not measured."""
+    size = (np.array(picture.values.shape[::-1]) - 1) * picture.stretch
+    rim = _RIM * distance
+    inside = ((positions >= rim) & (positions <= size - rim)).all(axis=1)
+    if picture.valid is not None:
+        x, y = np.round(positions[inside] / picture.stretch).astype(int).T
+        inside[inside] = away_from_gaps(picture.valid, 0.15 * distance)[y, x]
+    return inside
 
 
 def _nearest_faint_maximum(holes: np.ndarray, faint: np.ndarray, reach: float) -> np.ndarray:
@@ -299,25 +345,61 @@ def _has_peak(table: pd.DataFrame, significance: float, distance: float) -> np.n
 
 
 def _finished(
-    picture: Picture, found: FoundColumns, tables: list[pd.DataFrame]
-) -> list[pd.DataFrame]:
+    picture: Picture,
+    found: FoundCrystal,
+    tables: list[pd.DataFrame],
+    settings: SearchSettings,
+) -> FoundColumns:
     """Tables with the columns that are kept, in the intensities of the image."""
-    graph = found.graph
+    dark = found.maxima.dark
+    known = found.known
+    cell = np.median(found.cells[found.grain == 0], axis=0) / picture.stretch
+    shares = [float(table.kept.mean()) if len(table) else 0.0 for table in tables]
     finished = []
     for table in tables:
         attrs = table.attrs
-        table = table[table.kept].drop(columns=["is_a", "kept", "start_x", "start_y"])
+        table = table[table.kept].drop(columns=["kept", "start_x", "start_y"])
         table = table.reset_index(drop=True)
-        if found.dark:
+        if dark:
             table[["background", "disk_mean"]] *= -1
         table.index.name = "column"
         table.attrs = {
             **attrs,
             "pixel_size": picture.scale,
             "pixel_units": picture.units,
-            "cell": (np.median(graph.cells, axis=0) / picture.stretch).tolist(),
-            "dark": found.dark,
-            "consistency": graph.consistency(),
+            "cell": cell.tolist(),
+            "dark": dark,
+            "consistency": found.consistency,
         }
         finished.append(table)
-    return finished
+    *finished, unassigned = finished
+    if settings.swap and len(finished) == 2:
+        finished, shares = finished[::-1], [*shares[1::-1], *shares[2:]]
+        found = found.swapped()
+    names = sublattice_names(len(finished))
+    places = tuple(
+        Place(name, tuple(np.round(offset, 6) % 1), len(table), _height(table), share)
+        for name, offset, table, share in zip(names, found.offsets, finished, shares, strict=False)
+    )
+    counts = sum(np.bincount(table.grain, minlength=found.grain.max() + 1) for table in finished)
+    grains = tuple(
+        Grain(
+            number,
+            np.median(found.cells[known & (found.grain == number)], axis=0) / picture.stretch,
+            int(count),
+        )
+        for number, count in enumerate(counts)
+    )
+    crystal = Crystal(cell, places, grains, unassigned, len(found.grain), tuple(found.cautions))
+    return FoundColumns(finished, crystal)
+
+
+def _height(table: pd.DataFrame) -> float:
+    height = table.amplitude[table.status == _refinement.STATUS["ok"]]
+    return float(height.median()) if len(height) else np.nan
+
+
+def sublattice_names(count: int) -> list[str]:
+    """Names of sublattices: "A" to "Z", then "A1" and so on."""
+    letters = [chr(ord("A") + k) for k in range(26)]
+    return [letters[k % 26] + (str(k // 26) if k >= 26 else "") for k in range(count)]

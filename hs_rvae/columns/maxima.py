@@ -1,63 +1,67 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Columns that are maxima of an image, and their places in the lattice."""
+"""Maxima of an image, and what lattice they ask for."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.ndimage import minimum_filter
+from scipy.spatial import cKDTree
 
 from . import autocorrelation as _cells
-from . import lattice as _lattice
+from . import cell_choice as _choice
 from . import peaks as _peaks
 from .search_image import Picture
 
 _logger = logging.getLogger(__name__)
 
 _BAND = 0.14  # width of the band-pass, in shortest lattice vectors: columns are 0.11 cells wide
-_PERIODIC = 8.0  # a lattice stands this far out of the autocorrelation of noise
-_ALTERNATING = 0.4  # of the two colours; chance gives 0.1
-_FEWER = 0.6  # of one colour than of the other: the faint ones were missed
 _NOISE = 4.0  # standard deviations that a maximum must stand out of the noise
-_FEWEST = 6  # columns of a part of a crystal
-_MANY_LEFT_OUT = 0.1  # of the maxima
-_REGULAR = 0.4  # crystals have more than 0.6, linked maxima of noise about 0.2
+_SEPARATION = 2.85  # widths of the band-pass between two maxima
+_OTHER_SCALE = 1.9  # ratio of the shortest vectors of lattices of different scales
+_FEW_PIXELS, _TOO_FEW_PIXELS = 8.0, 5.0  # between nearest columns
 
 
 @dataclass
-class FoundColumns:
-    """Columns that are maxima of an image.
+class Maxima:
+    """Maxima of an image that stand out, and the lattice they ask for.
 
     Attributes
     ----------
-    graph : ColumnGraph
-        Graph of the maxima that stand out and form a lattice.
+    positions : numpy.ndarray of shape (n, 2)
+        ``(x, y)`` in units in which pixels are square.
     heights : numpy.ndarray of shape (n,)
         In the band-passed image.
     faint : numpy.ndarray of shape (m, 2)
-        Maxima that do not stand out, ``(x, y)`` in pixels.
+        Maxima that do not stand out.
+    cell : numpy.ndarray of shape (2, 2) or None
+        Lattice vectors; None where no lattice was asked for.
     distance : float
-        Distance of the nearest columns, in the units of `graph`.
+        Distance of nearest columns.
+    width : float
+        Of the band-pass.
     dark : bool
         Columns are dark on a bright background.
     """
 
-    graph: _lattice.ColumnGraph
+    positions: np.ndarray
     heights: np.ndarray
     faint: np.ndarray
+    cell: np.ndarray | None
     distance: float
+    width: float
     dark: bool
 
 
-def find_columns(
+def find_maxima(
     picture: Picture, cell: Any, dark: bool | None, threshold: float, separation: float | None
-) -> FoundColumns:
+) -> Maxima:
     """
-    Find the lattice, the maxima on it and their neighbours.
+    Find the maxima of an image, and the smallest cell in which every place holds one kind.
 
     Parameters
     ----------
@@ -67,143 +71,232 @@ def find_columns(
 
     Returns
     -------
-    FoundColumns
+    Maxima
     """
+    candidates, given = lattice_candidates(picture, cell)
+    candidates = _of_one_scale(picture, candidates, dark, threshold)
+    shortest = min(np.linalg.norm(each, axis=1).min() for each in candidates)
+    maxima = maxima_of(picture, candidates, shortest, dark, threshold, separation)
+    if len(maxima.positions) < 3:
+        raise ValueError(
+            f"{len(maxima.positions)} maxima stand out of the image: they do not form a lattice. "
+            f"Pass cell=, dark= or a lower threshold than {threshold:g}."
+        )
+    if given is not None:
+        chosen = given
+    else:
+        chosen, joined = _choice.choose_cell(
+            candidates, maxima.positions, maxima.heights, maxima.distance
+        )
+        if joined < _choice.ONE_GRAIN and (local := candidates_of_tiles(picture, maxima)):
+            chosen, _ = _choice.choose_cell(
+                local + candidates, maxima.positions, maxima.heights, maxima.distance
+            )
+    maxima.cell = _cells.upright(chosen)
+    maxima.distance = min(maxima.distance, float(np.linalg.norm(_cells.reduced(chosen)[0])))
+    return maxima
+
+
+def candidates_of_tiles(
+    picture: Picture, maxima: Maxima, valid: np.ndarray | None = None
+) -> list[np.ndarray]:
+    """Lattices of parts of an image, which may be single grains where the whole is not."""
+    valid = picture.valid if valid is None else valid
+    found: list[np.ndarray] = []
+    for parts in (2, 3):
+        steps = [np.linspace(0, n * (1 - 1 / parts), 2 * parts - 1).astype(int)
+                 for n in picture.values.shape]  # fmt: skip
+        for row in steps[0]:
+            for column in steps[1]:
+                tile = (
+                    slice(row, row + min(picture.values.shape[0] // parts, 1024)),
+                    slice(column, column + min(picture.values.shape[1] // parts, 1024)),
+                )
+                inside = None if valid is None else valid[tile]
+                if inside is not None and inside.mean() < 0.3:
+                    continue
+                for each in _cells.candidate_lattices(
+                    picture.values[tile], inside, picture.stretch, maxima.width
+                )[0]:
+                    if not any(_cells.same_lattice(each.vectors, other) for other in found):
+                        found.append(each.vectors)
+    return found
+
+
+def _of_one_scale(
+    picture: Picture, candidates: list[np.ndarray], dark: bool | None, threshold: float
+) -> list[np.ndarray]:
+    """
+    Leave out lattices much finer than that of the columns: texture, or pixels made up by a program.
+
+    Each scale is judged by the maxima of its own band-pass, in the middle of the image.
+    """
+    candidates = sorted(candidates, key=lambda vectors: np.linalg.norm(vectors, axis=1).min())
+    lengths = np.array([np.linalg.norm(vectors, axis=1).min() for vectors in candidates])
+    breaks = np.flatnonzero(lengths[1:] > _OTHER_SCALE * lengths[:-1]) + 1
+    if not len(breaks):
+        return candidates
+    rows, columns = (slice(max(n // 2 - 512, 0), n // 2 + 512) for n in picture.values.shape)
+    valid = None if picture.valid is None else picture.valid[rows, columns]
+    if valid is not None and not valid.any():
+        return candidates
+    part = replace(picture, values=picture.values[rows, columns], valid=valid)
+    shares = []
+    for group in np.split(np.arange(len(candidates)), breaks):
+        chosen = [candidates[k] for k in group]
+        maxima = maxima_of(part, chosen, lengths[group[0]], dark, threshold, None)
+        shares.append(0.0)
+        if len(maxima.positions) > 2:
+            shares[-1] = max(
+                _choice.share_joined(each, maxima.positions, maxima.heights, maxima.distance)
+                for each in chosen
+            )
+    first = int(np.argmax(np.array(shares) >= 0.75 * max(shares)))
+    return candidates[([0, *breaks])[first] :]
+
+
+def maxima_of(
+    picture: Picture,
+    candidates: list[np.ndarray],
+    shortest: float,
+    dark: bool | None,
+    threshold: float,
+    separation: float | None,
+) -> Maxima:
+    """Find the maxima that stand out, in the band-pass that suits columns of such lattices."""
     stretch = picture.stretch
-    vectors, cell = _lattice_vectors(picture, cell)
-    shortest = float(np.linalg.norm(vectors[0]))
-    width = _BAND * shortest
     values = picture.values
     if picture.valid is not None:
         values = _peaks.filled(values, picture.valid, shortest)
-    passed = _peaks.band_passed(values, width, stretch)
+    area = min(abs(np.linalg.det(each)) for each in candidates)
+    width = _BAND * shortest
     if dark is None:
-        dark = _peaks.are_dark(passed)
+        dark = _peaks.are_dark(_peaks.band_passed(values, width, stretch))
         _logger.info("Columns are %s than their surroundings.", "darker" if dark else "brighter")
+    width = _peaks.column_width(values, area, width, stretch, dark, picture.enlarged)
+    passed = _peaks.band_passed(values, width, stretch)
     if dark:
         passed *= -1
     if separation is None:
-        separation = 0.4 * shortest
+        separation = _SEPARATION * width
         _logger.info("Maxima closer than %.3g px count as one column.", separation)
     separation = float(separation)
     measured = None if picture.valid is None else away_from_gaps(picture.valid, 0.15 * shortest)
     positions, heights = _peaks.local_maxima(passed, separation, stretch, measured)
     del passed
-    noise = _peaks.noise_of_band_pass(values, positions, width, int(2 * shortest) + 1)
-    area = values.size if picture.valid is None else picture.valid.sum()
-    typical = _peaks.typical_height(heights, area / abs(np.linalg.det(vectors)))
+    noise = _peaks.noise_of_band_pass(
+        values, positions, width, int(2 * shortest) + 1, picture.enlarged
+    )
+    size = values.size if picture.valid is None else picture.valid.sum()
+    typical = _peaks.typical_height(heights, size / area)
     clear = heights > np.maximum(_NOISE * noise, threshold * typical)
-    graph = _connect(positions[clear] * stretch, heights[clear], vectors, cell)
-    graph, heights = _crystal_only(graph, heights[clear])
-    if not len(heights):
+    positions = positions * stretch
+    distance = shortest
+    if clear.sum() > 2:
+        nearest = cKDTree(positions[clear]).query(positions[clear], k=2)[0][:, 1]
+        # Some maxima of noise stand nearer to columns than columns do.
+        distance = min(float(np.quantile(nearest, 0.3)), shortest)
+    return Maxima(positions[clear], heights[clear], positions[~clear], None, distance, width, dark)
+
+
+def check_sampling(distance: float, radius: float | None) -> list[str]:
+    """
+    Refuse images with too few pixels between columns, warn of those with few.
+
+    Parameters
+    ----------
+    distance : float
+        Of nearest columns, in pixels.
+    radius : float or None
+        Radius of the fits, if it was given.
+
+    Returns
+    -------
+    list of str
+        Warnings, which were logged.
+    """
+    if distance < _TOO_FEW_PIXELS and radius is None:
         raise ValueError(
-            f"{clear.sum()} maxima stand out of the image, but they do not form a lattice with the "
-            f"vectors {vectors_text(vectors / stretch)} px: pass cell=, dark= or a lower threshold "
-            f"than {threshold:g}."
+            f"The columns are only {distance:.3g} px apart, and {_TOO_FEW_PIXELS:g} are needed: "
+            "enlarge the image, as with scipy.ndimage.zoom(image, 2). Pass radius=2 to fit them as "
+            "they are, or cell= if this is not their distance."
         )
-    n_parts = _lattice.join_parts(graph)
-    _logger.info(
-        "%d columns are maxima of the image, in %d part(s). Neighbours agree on the sublattices to "
-        "%.4f.", len(heights), n_parts, graph.consistency(),
-    )  # fmt: skip
-    left_out = int(clear.sum()) - len(heights)
-    many = left_out > _MANY_LEFT_OUT * clear.sum()
-    _logger.log(
-        logging.WARNING if many else logging.INFO,
-        "%d of %d maxima of the image fit no lattice with the vectors %s px and are left out.%s",
-        left_out, clear.sum(), vectors_text(vectors / stretch),
-        " If they are columns, crop to them, or pass cell=." if many else "",
-    )  # fmt: skip
-    distance = _lattice.nearest_distance(np.median(graph.cells, axis=0))
-    return FoundColumns(graph, heights, positions[~clear], distance, dark)
+    if distance < _FEW_PIXELS:
+        text = (
+            f"The columns are only {distance:.3g} px apart: below {_FEW_PIXELS:g} px, neighbours "
+            "pull at the positions of each other. A finer scan is better."
+        )
+        _logger.warning("%s", text)
+        return [text]
+    return []
 
 
-def _crystal_only(
-    graph: _lattice.ColumnGraph, heights: np.ndarray
-) -> tuple[_lattice.ColumnGraph, np.ndarray]:
-    """Leave out maxima of noise that happen to be linked, and parts of a few columns."""
-    for _ in range(5):
-        size = np.bincount(graph.part, minlength=1)
-        kept = (graph.regularity() > _REGULAR) & (size[graph.part] >= _FEWEST)
-        kept &= (graph.neighbours >= 0).sum(axis=1) >= 2
-        graph, heights = graph.take(kept), heights[kept]
-        if kept.all() or not kept.any():
-            break
-    return graph, heights
-
-
-def _lattice_vectors(picture: Picture, cell: Any) -> tuple[np.ndarray, np.ndarray | None]:
-    """Lattice of all columns, and the cell of one sublattice where it was given."""
+def lattice_candidates(picture: Picture, cell: Any) -> tuple[list[np.ndarray], np.ndarray | None]:
+    """Lattices that the image may have, and the one that was asked for with `cell`."""
     stretch = picture.stretch
-    size = np.array(picture.values.shape[::-1]) * stretch
     if cell is not None:
-        user_cell = cell
-        try:
-            cell = np.asarray(cell, float)
-        except (TypeError, ValueError):
-            cell = np.array(np.nan)
-        usable = np.isfinite(cell).all() and (cell > 0 if cell.shape == () else cell.any())
-        if cell.shape not in ((), (2, 2)) or not usable:
-            raise ValueError(
-                f"cell must be a length or two vectors (x, y), in pixels, not {user_cell!r}."
-            )
+        cell = _checked_cell(cell, picture)
     if cell is not None and cell.shape == (2, 2):
         cell = _cells.upright(cell * stretch)
-        area = abs(np.linalg.det(cell))
-        if area < 0.1 * np.prod(np.linalg.norm(cell, axis=1)):
-            raise ValueError(f"cell={vectors_text(cell)}: the two vectors must not be parallel.")
-        if (2 * np.abs(cell).max(axis=0) > size).any():
-            raise ValueError(
-                f"image ({picture.values.shape[1]} x {picture.values.shape[0]} px) is smaller than "
-                f"two cells of {vectors_text(cell / stretch)} px."
-            )
-        # With a column in the centre, the nearest columns are half a diagonal apart.
-        return _cells.reduced([cell.sum(axis=0) / 2, (cell[0] - cell[1]) / 2]), cell
+        return [cell], cell
     width = None if cell is None else 0.11 * float(cell)
-    found, widths = _cells.find_lattice(picture.values, picture.valid, stretch, width)
-    if found is None or found.score < _PERIODIC * found.noise:
-        best = (
-            "none" if found is None else f"{found.score:.2f} with {vectors_text(found.vectors)} px"
-        )
+    found, widths = _cells.candidate_lattices(
+        picture.values, picture.valid, stretch, width, 0.9 * picture.enlarged
+    )
+    if not found:
+        best = _cells.find_lattice(picture.values, picture.valid, stretch, width)[0]
+        text = "none" if best is None else f"{best.score:.2f} with {vectors_text(best.vectors)} px"
         raise ValueError(
             "No lattice was found in the image: its autocorrelation has no regular peaks at any of "
             f"the {len(widths)} band-passes tried ({_range(widths)} px wide; best mean "
-            f"autocorrelation: {best}). Crop to the crystal, check that the image holds at least "
+            f"autocorrelation: {text}). Crop to the crystal, check that the image holds at least "
             "two cells each way, or pass cell= in pixels."
         )
     _logger.info(
         "The image repeats itself with the vectors %s px (mean autocorrelation %.2f).",
-        vectors_text(found.vectors / stretch), found.score,
+        vectors_text(found[0].vectors / stretch), found[0].score,
     )  # fmt: skip
+    vectors = [each.vectors for each in found]
     if cell is None:
-        return found.vectors, None
-    choices = [_cells.upright(found.vectors), *_cells.centred_cells(found.vectors)[:1]]
+        return vectors, None
+    choices = [_cells.upright(each) for each in vectors]
+    choices += _cells.centred_cells(vectors[0])[:1]
     edges = [np.sqrt(abs(np.linalg.det(choice))) for choice in choices]
     misfits = [abs(np.log(edge / float(cell))) for edge in edges]
     if min(misfits) > np.log(1.25):
+        listed = " or ".join(f"{edge:.4g}" for edge in sorted({float(f"{e:.4g}") for e in edges}))
         raise ValueError(
             f"cell={float(cell):g} px does not fit the lattice of the image, whose cells have "
-            f"edges of {' or '.join(f'{edge:.4g}' for edge in edges)} px."
+            f"edges of {listed} px."
         )
-    return found.vectors, choices[int(np.argmin(misfits))]
+    return vectors, choices[int(np.argmin(misfits))]
 
 
-def _connect(
-    positions: np.ndarray, heights: np.ndarray, vectors: np.ndarray, cell: np.ndarray | None
-) -> _lattice.ColumnGraph:
-    """Neighbours for the given cell, or for the cell that the columns ask for."""
-    if cell is not None:
-        return _lattice.connect(positions, cell)
-    for centred in _cells.centred_cells(vectors)[:1]:
-        graph = _lattice.connect(positions, centred)
-        alternation, fewer = graph.alternation(heights), graph.share_of_fewer()
-        if alternation > _ALTERNATING or fewer < _FEWER:
-            _logger.info(
-                "Columns on every other place of the lattice differ (alternation of heights %.2f, "
-                "the rarer kind %.2f times as many): the cell has a centre.", alternation, fewer,
-            )  # fmt: skip
-            return graph
-    return _lattice.connect(positions, _cells.upright(vectors))
+def _checked_cell(cell: Any, picture: Picture) -> np.ndarray:
+    """A length or two vectors as an array."""
+    stretch = picture.stretch
+    size = np.array(picture.values.shape[::-1]) * stretch
+    user_cell = cell
+    try:
+        cell = np.asarray(cell, float)
+    except (TypeError, ValueError):
+        cell = np.array(np.nan)
+    usable = np.isfinite(cell).all() and (cell > 0 if cell.shape == () else cell.any())
+    if cell.shape not in ((), (2, 2)) or not usable:
+        raise ValueError(
+            f"cell must be a length or two vectors (x, y), in pixels, not {user_cell!r}."
+        )
+    if cell.shape == (2, 2):
+        vectors = cell * stretch
+        area = abs(np.linalg.det(vectors))
+        if area < 0.1 * np.prod(np.linalg.norm(vectors, axis=1)):
+            raise ValueError(f"cell={vectors_text(cell)}: the two vectors must not be parallel.")
+        if (2 * np.abs(vectors).max(axis=0) > size).any():
+            raise ValueError(
+                f"image ({picture.values.shape[1]} x {picture.values.shape[0]} px) is smaller than "
+                f"two cells of {vectors_text(cell)} px."
+            )
+    return cell
 
 
 def away_from_gaps(valid: np.ndarray, distance: float) -> np.ndarray:

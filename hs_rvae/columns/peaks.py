@@ -8,6 +8,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_laplace, maximum_filter
 from scipy.spatial import cKDTree
 
+_NARROWEST = 0.8  # px
+_FINER = 1.25  # between two widths that are tried
+
 
 def filled(image: np.ndarray, valid: np.ndarray, width: float) -> np.ndarray:
     """Replace pixels that were not measured by a local mean, of about `width` around."""
@@ -34,8 +37,60 @@ def are_dark(passed: np.ndarray) -> bool:
     return bool(np.mean(sample**3) < 0)
 
 
+def column_width(
+    image: np.ndarray,
+    area: float,
+    widest: float,
+    stretch: np.ndarray,
+    dark: bool,
+    enlarged: int = 1,
+) -> float:
+    """
+    Width of the band-pass in which the columns stand out most: about that of the columns.
+
+    Parameters
+    ----------
+    image : numpy.ndarray of shape (rows, columns)
+    area : float
+        Of the smallest cell, in pixels.
+    widest : float
+        Width to begin with.
+    stretch : numpy.ndarray of shape (2,)
+    dark : bool
+    enlarged : int
+        Side of a recorded pixel.
+
+    Returns
+    -------
+    float
+        The widest band-pass, unless a narrower one shows higher maxima.
+    """
+    rows, columns = (slice(max(n // 2 - 400, 0), n // 2 + 400) for n in image.shape)
+    part = image[rows, columns]
+    best, width, highest = widest, widest, -np.inf
+    while width >= _NARROWEST * enlarged:
+        passed = band_passed(part, width, stretch) * np.float32(-1 if dark else 1)
+        xy, heights = local_maxima(passed, 2 * width, stretch)
+        noise = (
+            np.median(noise_of_band_pass(part, xy, width, 32 * enlarged, enlarged))
+            if len(xy)
+            else 0.0
+        )
+        rank = min(int(0.3 * part.size / area), len(heights) - 1)
+        if rank < 0:
+            break
+        height = np.sort(heights)[::-1][rank]
+        height = np.sqrt(max(height**2 - (2.5 * noise) ** 2, 0))
+        if height > 1.05 * highest:
+            best, highest = width, height
+        elif height < 0.8 * highest:
+            break
+        width /= _FINER
+    return best
+
+
 def noise_of_band_pass(
-    image: np.ndarray, positions: np.ndarray, width: float, block: int
+    image: np.ndarray, positions: np.ndarray, width: float, block: int, enlarged: int = 1
 ) -> np.ndarray:
     """
     Standard deviation of the noise in a band-passed image, at some positions.
@@ -53,11 +108,16 @@ def noise_of_band_pass(
         Width of the band-pass.
     block : int
         Side of the blocks in pixels.
+    enlarged : int
+        Side of a recorded pixel, of which one pixel counts.
 
     Returns
     -------
     numpy.ndarray of shape (n,)
     """
+    if enlarged > 1:
+        image, positions = image[::enlarged, ::enlarged], positions / enlarged
+        width, block = width / enlarged, max(block // enlarged, 4)
     second = image[:, :-2] - 2 * image[:, 1:-1] + image[:, 2:]
     second = np.abs(second[:-2] - 2 * second[1:-1] + second[2:])
     edges = [np.linspace(0, n, max(n // block, 1) + 1).astype(int) for n in second.shape]

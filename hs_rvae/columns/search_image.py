@@ -43,6 +43,9 @@ class Picture:
         Unit of the scale; "pixel" without calibration, as Atomap has it.
     stretch : numpy.ndarray of shape (2,)
         Size (x, y) of a pixel in units in which its area is 1.
+    enlarged : int
+        Pixels along the side of one that was recorded: more than 1 where a picture was enlarged by
+        repeating its pixels.
     """
 
     raw: np.ndarray
@@ -52,6 +55,7 @@ class Picture:
     units: str
     stretch: np.ndarray
     bands: Bands | None = None
+    enlarged: int = 1
 
     @property
     def measured(self) -> np.ndarray:
@@ -86,7 +90,23 @@ class Picture:
         values = _standardised(raw, valid)
         scale, units = calibration or _parent_image.calibration(image)
         ratio = np.sqrt(abs(scale[0] / scale[1]))
-        return cls(raw, values, valid, scale, units or "pixel", np.array([ratio, 1 / ratio]), bands)
+        stretch = np.array([ratio, 1 / ratio])
+        enlarged = _enlargement(raw)
+        if enlarged > 1:
+            _logger.info("The picture was enlarged: about %d equal pixels side by side.", enlarged)
+        return cls(raw, values, valid, scale, units or "pixel", stretch, bands, enlarged)
+
+
+def _enlargement(raw: np.ndarray) -> int:
+    """Length of the runs of equal rows and columns, rounded up; 1 in an image as recorded."""
+    runs = []
+    for axis in (0, 1):
+        lines = raw if axis == 0 else raw.T
+        # A data bar must not hide it, nor a constant region show it.
+        part = lines[:, lines.shape[1] // 4 : max(3 * lines.shape[1] // 4, 1)]
+        equal = (part[1:] == part[:-1]).all(axis=1)
+        runs.append(len(lines) / max(len(equal) - int(equal.sum()), 1))
+    return int(np.ceil(min(runs) - 0.05)) if min(runs) > 1.5 else 1
 
 
 def _standardised(raw: np.ndarray, valid: np.ndarray | None) -> np.ndarray:

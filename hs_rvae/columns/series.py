@@ -19,7 +19,7 @@ from ..parallel import run_tasks
 from ..positions import of_element, sublattice_listing
 from ..refinement.atomap_objects import as_atom_lattice
 from ..refinement.fitting import refinement_progress
-from .column_tables import SearchSettings, find_tables
+from .column_tables import FoundColumns, SearchSettings, find_tables, sublattice_names
 from .failed_fits import warn_of_failed_fits
 from .search_image import Picture, warn_of_bands
 
@@ -33,8 +33,8 @@ class LatticeSeries(Sequence):
 
     Parameters
     ----------
-    tables : list of list of pandas.DataFrame
-        The ``column_table`` of each sublattice of each frame.
+    frames : list of FoundColumns
+        The ``column_table`` of each sublattice of each frame, and the crystal.
     image : hyperspy.api.signals.Signal2D
         The series.
 
@@ -51,19 +51,20 @@ class LatticeSeries(Sequence):
     [True, True]
     """
 
-    def __init__(self, tables: list[list[pd.DataFrame]], image: Any) -> None:
-        self._tables = tables
+    def __init__(self, frames: list[FoundColumns], image: Any) -> None:
+        self.frames = frames
         self.image = image
 
     def __len__(self) -> int:
-        return len(self._tables)
+        return len(self.frames)
 
     def __getitem__(self, frame: Any) -> Any:
         if isinstance(frame, slice):
             return [self[k] for k in range(*frame.indices(len(self)))]
         frame = range(len(self))[frame]
         raw = np.asarray(_frame(self.image, frame))
-        return as_atom_lattice(self._tables[frame], raw)
+        found = self.frames[frame]
+        return as_atom_lattice(found.tables, raw, self.names, found.crystal)
 
     def __repr__(self) -> str:
         return f"<LatticeSeries, {len(self)} frames, sublattices: {', '.join(self.names)}>"
@@ -71,7 +72,7 @@ class LatticeSeries(Sequence):
     @property
     def names(self) -> list[str]:
         """Names of the sublattices."""
-        return list("AB"[: len(self._tables[0])])
+        return sublattice_names(len(self.frames[0].tables))
 
     def tables(self, sublattice: str | int) -> list[pd.DataFrame]:
         """
@@ -92,14 +93,14 @@ class LatticeSeries(Sequence):
             If there is no such sublattice.
         """
         number: Any = self.names.index(sublattice) if sublattice in self.names else sublattice
-        elements = [table.attrs.get("element") for table in self._tables[0]]
+        elements = [table.attrs.get("element") for table in self.frames[0].tables]
         if isinstance(number, str) and len(own := of_element(elements, number)) == 1:
             number = own[0]
         if isinstance(number, bool) or number not in range(len(self.names)):
             raise ValueError(
                 f"sublattice={sublattice!r}: there are {sublattice_listing(self.names, elements)}"
             )
-        return [tables[number] for tables in self._tables]
+        return [frame.tables[number] for frame in self.frames]
 
 
 def find_in_series(
@@ -128,24 +129,24 @@ def find_in_series(
 
     calibration = _parent_image.calibration(image)
     n_frames, token = len(image.data), uuid4().hex
-    tables: list[list[pd.DataFrame]] = [[]] * n_frames
+    frames: list[Any] = [None] * n_frames
     bands: list[Bands | None] = [None] * n_frames
     with refinement_progress(n_frames, show_progressbar, "Finding columns") as tick:
-        tables[0], bands[0] = _find(np.asarray(_frame(image, 0)), 0, calibration, settings)
+        frames[0], bands[0] = _find(np.asarray(_frame(image, 0)), 0, calibration, settings)
         tick()
-        attrs = tables[0][0].attrs
+        attrs = frames[0].tables[0].attrs
         settings = replace(
             settings,
             cell=attrs["cell"],
             dark=attrs["dark"],
-            n_sublattices=len(tables[0]),
+            n_sublattices=len(frames[0].tables),
             tail=attrs["tail"],
             radius=attrs["radius"],
             disk_radius=attrs["disk_radius"],
         )
 
         def done(number: int, result: Any) -> None:
-            tables[number + 1], bands[number + 1] = result
+            frames[number + 1], bands[number + 1] = result
             tick()
 
         tasks = [
@@ -160,8 +161,8 @@ def find_in_series(
         ]
         run_tasks(tasks, done)
     warn_of_bands(bands)
-    warn_of_failed_fits(tables)
-    return LatticeSeries(tables, image)
+    warn_of_failed_fits([found.tables for found in frames])
+    return LatticeSeries(frames, image)
 
 
 def _frame(image: Any, number: int) -> Any:
@@ -172,10 +173,10 @@ def _frame(image: Any, number: int) -> Any:
 
 def _find(
     data: Any, number: int, calibration: tuple[tuple[float, float], str], settings: SearchSettings
-) -> tuple[list[pd.DataFrame], Bands | None]:
+) -> tuple[FoundColumns, Bands | None]:
     try:
         picture = Picture.of(np.asarray(data), calibration)
-        tables = find_tables(picture, settings, show_progressbar=False)
-        return tables, picture.bands and replace(picture.bands, mask=None)
+        found = find_tables(picture, settings, show_progressbar=False)
+        return found, picture.bands and replace(picture.bands, mask=None)
     except ValueError as error:
         raise ValueError(f"frame {number}: {error}") from error

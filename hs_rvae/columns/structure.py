@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from ..sites.units import length_scale
-from .crystal import Crystal, Grain, KnownStructure, Place
+from .column_tables import FoundColumns
+from .crystal import Crystal, KnownStructure
 from .distortion import average_cell, inside_roi, principal_stretches, stretch_of
 from .projection import ProjectedPlace, Projection, checked_zone_axis, project
 from .structure_match import FAINT, FoundBasis, Match, best_match, lengths_and_angle
@@ -65,59 +66,38 @@ def check_options(structure: Any, zone_axis: Any, correct_distortion: Any) -> No
         )
 
 
-def name_lattice(lattice: Any, crystal: Crystal) -> None:
-    """Give an Atomap lattice its crystal, and its sublattices their elements."""
-    lattice.crystal = crystal
-    for sublattice in lattice.sublattice_list:
-        sublattice.element = sublattice.column_table.attrs.get("element")
-
-
-def name_tables(
-    frames: list[list[pd.DataFrame]],
+def name_by_structure(
+    frames: list[FoundColumns],
     structure: Any,
     zone_axis: Any,
     correct_distortion: Any,
     image: Any,
-    crystal: Crystal | None = None,
-) -> list[Crystal]:
+) -> None:
     """
     Name the sublattices of an image, or of the frames of a series, by their elements.
 
     Parameters
     ----------
-    frames : list of list of pandas.DataFrame
-        The ``column_table`` of each sublattice of each frame. Their ``attrs`` get ``element`` and,
-        where the distortion is corrected, ``distortion``. The names are those of the first frame.
+    frames : list of FoundColumns
+        Their crystals get ``structure`` and the elements of the places. The ``attrs`` of their
+        tables get ``element`` and, where the distortion is corrected, ``distortion``. The names are
+        those of the first frame.
     structure : ase.Atoms, orix.crystal_map.Phase, diffpy.structure.Structure, str or Path
     zone_axis : tuple of int
     correct_distortion : bool or hyperspy.roi.RectangularROI
     image : hyperspy.api.signals.Signal2D or array
-    crystal : Crystal, optional
-        What was found in a single image. If None, it is made from the tables.
-
-    Returns
-    -------
-    list of Crystal
-        With ``structure`` and the elements of the places, for each frame.
     """
     projection = project(structure, zone_axis)
-    crystals: list[Crystal] = []
-    for tables in frames:
-        named = named_by_structure(
-            crystal if crystal is not None else crystal_of_tables(tables),
-            projection,
-            tables,
-            image,
-            correct_distortion,
-            loud=not crystals,
+    for number, found in enumerate(frames):
+        found.crystal = named_by_structure(
+            found.crystal, projection, found.tables, image, correct_distortion, loud=not number
         )
-        crystals.append(named)
-        for table, element in zip(tables, elements_of_sublattices(crystals[0]), strict=False):
+        names = elements_of_sublattices(frames[0].crystal)
+        for table, element in zip(found.tables, names, strict=False):
             table.attrs["element"] = element
-            known = named.structure
+            known = found.crystal.structure
             if known is not None and known.corrected:
                 table.attrs["distortion"] = known.stretch.tolist()
-    return crystals
 
 
 def elements_of_sublattices(crystal: Crystal) -> list[str | None]:
@@ -197,41 +177,6 @@ def named_by_structure(
         for place, element in zip(crystal.places, match.elements, strict=True)
     )
     return replace(crystal, places=places, structure=known, cautions=(*crystal.cautions, *cautions))
-
-
-def crystal_of_tables(tables: list[pd.DataFrame]) -> Crystal:
-    """
-    Make a crystal from tables whose sublattices have one place each.
-
-    Parameters
-    ----------
-    tables : list of pandas.DataFrame
-        The ``column_table`` of each sublattice, "A" first, with the cell in its ``attrs``.
-
-    Returns
-    -------
-    Crystal
-    """
-    cell = np.array(tables[0].attrs["cell"], dtype=float)
-    columns = ["grain" if "grain" in tables[0] else "part", "i", "j"]
-    first = tables[0].set_index(columns)[["x", "y"]]
-    first = first[~first.index.duplicated()]
-    places = []
-    for name, table in zip("ABCDEFGHIJKLMNOPQRSTUVWXYZ", tables, strict=False):
-        others = table.set_index(columns)[["x", "y"]]
-        others = others[~others.index.duplicated()]
-        apart = (others - first.reindex(others.index)).dropna().to_numpy()
-        position = np.linalg.solve(cell.T, np.median(apart, axis=0)) if len(apart) else np.zeros(2)
-        inside = len(apart) / max(len(first), 1)
-        height = float(table.amplitude.median())
-        places.append(Place(name, tuple(np.mod(position, 1)), len(table), height, min(inside, 1.0)))
-    numbers = pd.concat([table[columns[0]] for table in tables])
-    grains = tuple(
-        Grain(int(number), cell, int(count))
-        for number, count in numbers.value_counts().items()
-        if number >= 0
-    )
-    return Crystal(cell, tuple(places), grains, tables[0].iloc[:0])
 
 
 def _compared(

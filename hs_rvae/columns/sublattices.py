@@ -8,13 +8,14 @@ from typing import Any
 
 from .. import parent_image as _parent_image
 from ..cautions import keeping_warnings
+from ..checks import whole_number
 from ..refinement.atomap_objects import as_atom_lattice
-from .column_tables import SearchSettings, find_tables
+from .column_tables import SearchSettings, find_tables, sublattice_names
 from .derivative import warn_of_derivative
 from .failed_fits import warn_of_failed_fits
 from .search_image import Picture, warn_of_bands
 from .series import find_in_series
-from .structure import check_options, name_lattice, name_tables
+from .structure import check_options, name_by_structure
 
 
 @keeping_warnings
@@ -153,8 +154,8 @@ def find_sublattices(
     >>> [sublattice.name for sublattice in lattice.sublattice_list]
     ['A', 'B']
     """
-    if n_sublattices not in (None, 1, 2):
-        raise ValueError(f"n_sublattices={n_sublattices!r}: give 1, 2 or None.")
+    if n_sublattices is not None:
+        n_sublattices = whole_number(n_sublattices, "n_sublattices")
     if getattr(image, "_signal_type", "") == "sub_image_stack":
         raise TypeError("image is a stack of sub-images: pass the image that they were cut from.")
     check_options(structure, zone_axis, correct_distortion)
@@ -180,16 +181,14 @@ def find_sublattices(
     if _parent_image.is_series(image):
         series = find_in_series(image, settings, show_progressbar)
         if structure is not None:
-            frames = zip(*(series.tables(name) for name in series.names), strict=True)
-            name_tables([list(tables) for tables in frames], *known, image)
+            name_by_structure(series.frames, *known, image)
         return series
     picture = Picture.of(image)
     warn_of_bands([picture.bands])
-    tables = find_tables(picture, settings, show_progressbar)
-    warn_of_failed_fits([tables])
-    warn_of_derivative(image, picture.values, tables[0].attrs["cell"])
-    crystals = [] if structure is None else name_tables([tables], *known, image)
-    lattice = as_atom_lattice(tables, picture.raw)
+    found = find_tables(picture, settings, show_progressbar)
+    warn_of_failed_fits([found.tables])
+    warn_of_derivative(image, picture.values, found.crystal.cell)
     if structure is not None:
-        name_lattice(lattice, crystals[0])
-    return lattice
+        name_by_structure([found], *known, image)
+    names = sublattice_names(len(found.tables))
+    return as_atom_lattice(found.tables, picture.raw, names, found.crystal)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from .single_columns import default_radius, refine_columns
 
 _logger = logging.getLogger(__name__)
 
+_COLORS = ("red", "blue", "green", "orange", "purple", "cyan", "magenta", "yellow")
 # Atomap's names for the columns of a table.
 _OF_ATOMAP = {
     "x": "pixel_x",
@@ -160,16 +162,22 @@ def fill_sublattice(sublattice: Any, table: pd.DataFrame) -> None:
         atom.amplitude_gaussian = amplitude
 
 
-def as_atom_lattice(tables: list[pd.DataFrame], raw: np.ndarray) -> Any:
+def as_atom_lattice(
+    tables: list[pd.DataFrame], raw: np.ndarray, names: Sequence[str], crystal: Any = None
+) -> Any:
     """
     Make an Atomap lattice of the tables of its sublattices.
 
     Parameters
     ----------
     tables : list of pandas.DataFrame
-        The tables of A and, if there is one, of B.
+        The table of each sublattice.
     raw : numpy.ndarray of shape (rows, columns)
         The image, which all objects share.
+    names : sequence of str
+        Names of the sublattices.
+    crystal : Crystal, optional
+        What the search found, as ``lattice.crystal``.
 
     Returns
     -------
@@ -191,18 +199,20 @@ def as_atom_lattice(tables: list[pd.DataFrame], raw: np.ndarray) -> Any:
     # Given the image, Atomap would copy it for each sublattice and print about negative values.
     nothing = np.zeros((2, 2))
     sublattices = []
-    for name, color, table in zip("AB", ("red", "blue"), tables, strict=False):
+    for number, (name, table) in enumerate(zip(names, tables, strict=True)):
+        color = _COLORS[number % len(_COLORS)]
         sublattice = Sublattice(
             table[["x", "y"]].to_numpy(), nothing, name=name, color=color, pixel_size=scale,
             units=units,
         )  # fmt: skip
         sublattice.image = sublattice.original_image = raw
         fill_sublattice(sublattice, table)
-        sublattice.column_table = table
+        sublattice.column_table, sublattice.element = table, table.attrs.get("element")
         sublattices.append(sublattice)
     lattice = Atom_Lattice(nothing, sublattice_list=sublattices)
     lattice.image = lattice.original_image = raw
     lattice.pixel_size, lattice.units = scale, units
+    lattice.crystal = crystal
     return lattice
 
 

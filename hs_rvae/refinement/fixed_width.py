@@ -74,7 +74,7 @@ def _fit_block(
     usable = (px >= 0) & (py >= 0) & (px < columns) & (py < rows)
     values = image[np.clip(py, 0, rows - 1), np.clip(px, 0, columns - 1)].astype(np.float64)
     usable &= np.isfinite(values)
-    values = np.where(usable, values - _models(px, py, starts, others, tail), 0)
+    values = np.where(usable, values - models_of_columns(px, py, starts, others, tail), 0)
 
     n = len(starts)
     x, y = starts.T.copy()
@@ -116,7 +116,7 @@ def _fit_block(
     return {name: np.where(failed, np.nan, value) for name, value in result.items()}
 
 
-def _models(
+def models_of_columns(
     px: np.ndarray,
     py: np.ndarray,
     starts: np.ndarray,

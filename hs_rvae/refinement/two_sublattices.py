@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Refinement of two sublattices, each column with all others subtracted."""
+"""Refinement of sublattices, each column with all others subtracted."""
 
 from __future__ import annotations
 
@@ -99,18 +99,60 @@ def refine_two_sublattices(
     >>> [len(table) for table in tables] == [len(truth.a_sites), len(truth.b_sites)]
     True
     """
+    starts = {"a_positions": a_positions, "b_positions": b_positions}
+    a_table, b_table = refine_together(
+        image, starts, radius, background, order=order, tail=tail, n_passes=n_passes,
+        disk_radius=disk_radius, max_shift=max_shift, saturation=saturation,
+        max_iterations=max_iterations, num_workers=num_workers,
+        show_progressbar=show_progressbar,
+    )  # fmt: skip
+    return a_table, b_table
+
+
+def refine_together(
+    image: Any,
+    positions: dict[str, Any],
+    radius: float | None = None,
+    background: str = "plane",
+    *,
+    order: str = "xy",
+    tail: tuple[float, float] | None = None,
+    n_passes: int = 2,
+    disk_radius: float | None = None,
+    max_shift: float | None = None,
+    saturation: float | None = None,
+    max_iterations: int = 60,
+    num_workers: int | None = None,
+    show_progressbar: bool | None = None,
+) -> list[pd.DataFrame]:
+    """
+    Refine the columns of any number of sublattices, each with all the others subtracted.
+
+    Parameters
+    ----------
+    image : hyperspy.api.signals.Signal2D or array of shape (rows, columns)
+    positions : dict of array-like of shape (n, 2)
+        Where the fits start, the brightest sublattice first. Messages have the names.
+    radius, background, order, tail, n_passes, disk_radius, max_shift, saturation, max_iterations, \
+num_workers, show_progressbar
+        As in :func:`refine_two_sublattices`.
+
+    Returns
+    -------
+    list of pandas.DataFrame
+        One per sublattice.
+    """
     slope_weight = fitting.slope_weight_of(background)
     tail = _checked_tail(tail)
     n_passes = whole_number(n_passes, "n_passes")
     data = fitting.image_array(image, saturation)
     starts = [
-        fitting.starting_positions(positions, order, data.shape, name)
-        for positions, name in ((a_positions, "a_positions"), (b_positions, "b_positions"))
+        fitting.starting_positions(xy, order, data.shape, name) for name, xy in positions.items()
     ]
     fits = [fitting.Fit.from_starts(xy) for xy in starts]
     count = sum(map(len, starts))
     if not count:
-        return tuple(fit.table() for fit in fits)
+        return [fit.table() for fit in fits]
     if radius is None:
         radius = _radius(starts)
     options = fitting.make_options(radius, disk_radius, max_shift, max_iterations, num_workers)
@@ -135,7 +177,7 @@ def refine_two_sublattices(
         " and ".join(f"{fit.ok.sum()} of {len(fit.ok)}" for fit in fits), options.radius,
         options.disk_radius,
     )  # fmt: skip
-    return tuple(fit.table(tail, data, options) for fit in fits)
+    return [fit.table(tail, data, options) for fit in fits]
 
 
 def _checked_tail(tail: Any) -> tuple[float, float] | None:

@@ -169,7 +169,7 @@ COLUMNS = (
     Column("found shape_held", "label", "", "sublattice",
            "whether it was a maximum, and whether only height and position were fitted"),
     Column("i j", "count", "", "sublattice", "place of the column in the lattice"),
-    Column("part", "label", "", "sublattice", "connected part of the lattice"),
+    Column("grain", "label", "", "sublattice", "grain of the crystal; -1 for none"),
     Column("disk_intensity lowest_intensity", "score", "", "rvae_diagnostics",
            "intensity of the column and of its surroundings in the sub-image"),
 )  # fmt: skip

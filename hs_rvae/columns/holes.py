@@ -1,0 +1,153 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Places of the lattice without a column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+_LARGEST_GAP = np.deg2rad(185)  # between the neighbours around a hole; at a straight edge, 180
+_EDGES = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]])
+
+
+@dataclass
+class Sites:
+    """Columns, or empty places, of a lattice.
+
+    Attributes
+    ----------
+    positions : numpy.ndarray of shape (n, 2)
+    place, grain : numpy.ndarray of int, shape (n,)
+    index : numpy.ndarray of int, shape (n, 2)
+        Cell.
+    """
+
+    positions: np.ndarray
+    place: np.ndarray
+    grain: np.ndarray
+    index: np.ndarray
+
+
+def steps_from(place: int, offsets: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Steps from a place to the nearest sites of every place.
+
+    Parameters
+    ----------
+    place : int
+    offsets : numpy.ndarray of shape (m, 2)
+        Places in units of the cell vectors.
+    cell : numpy.ndarray of shape (2, 2)
+
+    Returns
+    -------
+    places : numpy.ndarray of int, shape (k,)
+        Where the steps end.
+    cells : numpy.ndarray of int, shape (k, 2)
+        Cells between start and end.
+    """
+    places, cells = [np.full(4, place)], [_EDGES]
+    around = np.array(np.meshgrid([-2, -1, 0, 1, 2], [-2, -1, 0, 1, 2])).reshape(2, -1).T
+    for other in range(len(offsets)):
+        if other != place:
+            length = np.linalg.norm((around + offsets[other] - offsets[place]) @ cell, axis=1)
+            near = around[length < 1.15 * length.min()]
+            places.append(np.full(len(near), other))
+            cells.append(near)
+    return np.concatenate(places), np.concatenate(cells)
+
+
+def find_holes(
+    sites: Sites, cells: np.ndarray, offsets: np.ndarray, distance: float, others: np.ndarray
+) -> Sites:
+    """
+    Find places of the lattice that have no column.
+
+    Every column proposes the places where its steps end on nothing. A hole is where such
+    proposals meet, enclosed by the columns that made them and far from all others.
+
+    Parameters
+    ----------
+    sites : Sites
+        The columns.
+    cells : numpy.ndarray of shape (n, 2, 2)
+        Cell vectors at each column.
+    offsets : numpy.ndarray of shape (m, 2)
+        Places in units of the cell vectors.
+    distance : float
+        Of nearest columns.
+    others : numpy.ndarray of shape (k, 2)
+        Maxima of no lattice: where one stands is no hole.
+
+    Returns
+    -------
+    Sites
+        With the centres of their neighbours as positions.
+    """
+    empty = np.empty(0, int)
+    nothing = Sites(np.empty((0, 2)), empty, empty, np.empty((0, 2), int))
+    proposals = _proposals(sites, cells, offsets)
+    if proposals is None:
+        return nothing
+    start, ends, place, index = proposals
+    everything = np.vstack([sites.positions, others])
+    alone = cKDTree(everything).query(ends, distance_upper_bound=distance)[0] > 0.5 * distance
+    if not alone.any():
+        return nothing
+    start, ends, place, index = start[alone], ends[alone], place[alone], index[alone]
+    # Not by index: around a dislocation, one place has several.
+    pairs = cKDTree(ends).query_pairs(0.3 * distance, output_type="ndarray")
+    links = csr_matrix((np.ones(len(pairs), bool), pairs.T), shape=(len(ends), len(ends)))
+    group = connected_components(links, directed=False)[1]
+    count = np.bincount(group)
+    mean = np.stack([np.bincount(group, ends[:, axis]) / count for axis in (0, 1)], axis=1)
+    spread = np.bincount(group, np.linalg.norm(ends - mean[group], axis=1)) / count
+    enclosed = _largest_gaps(group, sites.positions[start] - mean[group]) < _LARGEST_GAP
+    grain = sites.grain[start]
+    key = (grain * len(offsets)) + place
+    votes = csr_matrix((np.ones(len(key)), (group, key))).toarray()
+    winner = votes.argmax(axis=1)
+    clear = votes.max(axis=1) > 0.8 * count
+    # The outer hull of a crystal is no hole, nor is a place of undecided kind.
+    good = (count >= 2) & enclosed & (spread < 0.2 * distance) & clear
+    majority = np.flatnonzero(key == winner[group])
+    numbers, first = np.unique(group[majority], return_index=True)
+    first = majority[first[good[numbers]]]
+    return Sites(mean[good], place[first], grain[first], index[first])
+
+
+def _proposals(
+    sites: Sites, cells: np.ndarray, offsets: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
+    """Start, end, place and cell of every step from every column."""
+    starts, ends, places, index = [], [], [], []
+    cell = np.median(cells, axis=0)
+    for place in np.unique(sites.place):
+        mine = np.flatnonzero(sites.place == place)
+        goals, between = steps_from(place, offsets, cell)
+        vectors = between + offsets[goals] - offsets[place]
+        starts.append(np.repeat(mine, len(goals)))
+        end = sites.positions[mine][:, None] + np.einsum("ks,nsx->nkx", vectors, cells[mine])
+        ends.append(end.reshape(-1, 2))
+        places.append(np.tile(goals, len(mine)))
+        index.append((sites.index[mine][:, None] + between).reshape(-1, 2))
+    if not starts:
+        return None
+    return tuple(np.concatenate(each) for each in (starts, ends, places, index))
+
+
+def _largest_gaps(group: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Largest angle between neighbouring vectors of each group."""
+    angle = np.arctan2(vectors[:, 1], vectors[:, 0])
+    order = np.lexsort([angle, group])
+    group, angle = group[order], angle[order]
+    last = np.append(group[1:] != group[:-1], True)
+    start = np.append(0, np.flatnonzero(last)[:-1] + 1)
+    following = np.append(angle[1:], 0.0)
+    following[last] = angle[start] + 2 * np.pi
+    return np.maximum.reduceat(following - angle, start)

@@ -1,0 +1,392 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The crystal behind the maxima of an image: grains, places in the cell, cells."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from itertools import product
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from . import autocorrelation as _cells
+from . import cell_choice as _choice
+from . import grains as _grains
+from .maxima import Maxima, candidates_of_tiles, vectors_text
+from .search_image import Picture
+from .translations import connect
+
+_logger = logging.getLogger(__name__)
+
+_REGULAR = 0.4  # crystals have more than 0.6, linked maxima of noise about 0.2
+_BENT = 0.2  # difference of the cells of a grain from those looked for, in shortest vectors
+_SMALLEST_PIECE = 6  # columns
+_SMALLEST_GRAIN = 12
+_MANY_LEFT_OUT = 0.1  # of the maxima
+_ANOTHER = 40  # maxima of no lattice, and
+_ANOTHER_SHARE = 0.04  # of all, among which another lattice is looked for
+_MOST_LATTICES = 5
+_PAIRS = 15  # of columns that tell the vector between two grains
+_LONGEST_GAP = 8.0  # cells between two regions that may be one grain
+_CORE = 0.2  # radius of the disk that tells the brightness of a column, in nearest distances
+_ALIKE = 0.06  # difference of two metrics that may be one lattice
+
+
+@dataclass
+class FoundCrystal:
+    """Maxima with their places in the lattice.
+
+    Attributes
+    ----------
+    maxima : Maxima
+    grain, place : numpy.ndarray of int, shape (n,)
+        -1 for maxima of no lattice. Places are numbered by descending brightness.
+    index : numpy.ndarray of int, shape (n, 2)
+        Cell.
+    cells : numpy.ndarray of shape (n, 2, 2)
+        Cell vectors at each maximum.
+    offsets : numpy.ndarray of shape (m, 2)
+        Places in the cell, the first one at its origin.
+    consistency : float
+        Share of the columns that translations join whose places agree.
+    cautions : list of str
+    """
+
+    maxima: Maxima
+    grain: np.ndarray
+    place: np.ndarray
+    index: np.ndarray
+    cells: np.ndarray
+    offsets: np.ndarray
+    consistency: float = np.nan
+    cautions: list[str] = field(default_factory=list)
+
+    @property
+    def known(self) -> np.ndarray:
+        """Mask of the maxima that belong to a lattice."""
+        return self.grain >= 0
+
+    def without(self, places: np.ndarray) -> FoundCrystal:
+        """The same without some places; their columns belong to no lattice."""
+        gone = np.isin(self.place, places)
+        left = np.setdiff1d(np.arange(len(self.offsets)), places)
+        number = np.full(len(self.offsets) + 1, -1)
+        number[left] = np.arange(len(left))
+        return replace(
+            self,
+            grain=np.where(gone, -1, self.grain),
+            place=number[self.place],
+            offsets=self.offsets[left] - self.offsets[left[0]],
+        )
+
+    def with_places(self, offsets: np.ndarray) -> FoundCrystal:
+        """The same with more places, where no maxima are."""
+        return replace(self, offsets=np.vstack([self.offsets, offsets]))
+
+    def swapped(self) -> FoundCrystal:
+        """The same with the first two places exchanged."""
+        place = np.where(self.place == 0, 1, np.where(self.place == 1, 0, self.place))
+        offsets = self.offsets[[1, 0, *range(2, len(self.offsets))]]
+        return replace(self, place=place, offsets=(offsets - offsets[0]) % 1)
+
+
+@dataclass
+class _Region:
+    """Grains of one lattice."""
+
+    members: np.ndarray
+    assembly: _grains.Assembly
+    cells: np.ndarray
+
+
+def find_crystal(picture: Picture, maxima: Maxima) -> FoundCrystal:
+    """
+    Find grains and places of the maxima of an image.
+
+    Parameters
+    ----------
+    picture : Picture
+    maxima : Maxima
+        With a cell.
+
+    Returns
+    -------
+    FoundCrystal
+
+    Raises
+    ------
+    ValueError
+        If they form no lattice.
+    """
+    n = len(maxima.positions)
+    grain, place = np.full(n, -1), np.full(n, -1)
+    cells = np.broadcast_to(maxima.cell, (n, 2, 2)).copy()
+    fractions: list[np.ndarray] = []
+    cell, agreed = maxima.cell, [0, 0]
+    for number in range(_MOST_LATTICES):
+        members = np.flatnonzero(grain < 0)
+        region = _region(maxima, members, cell, agreed)
+        if region is not None:
+            assembly = region.assembly
+            kept = assembly.grain >= 0
+            grain[members[kept]] = assembly.grain[kept] + len(fractions)
+            place[members[kept]] = assembly.place[kept]
+            cells[members[kept]] = region.cells[kept]
+            fractions += assembly.fractions
+        elif number == 0:
+            raise ValueError(
+                f"{n} maxima stand out of the image, but they do not form a lattice with the "
+                f"vectors {vectors_text(maxima.cell / picture.stretch)} px: pass cell=, dark= or a "
+                "lower threshold, or use find_columns, which asks for no lattice."
+            )
+        cell = _lattice_of_rest(picture, maxima, grain)
+        if cell is None:
+            break
+    brightness = _brightness(picture, maxima)
+    grain, place, offsets, cells = _one_basis(maxima, grain, place, cells, fractions, brightness)
+    found = FoundCrystal(maxima, grain, place, np.zeros((n, 2), int), cells, offsets)
+    found.consistency = agreed[0] / agreed[1] if agreed[1] else np.nan
+    _number(found)
+    _report(picture, found)
+    return found
+
+
+def _region(
+    maxima: Maxima, members: np.ndarray, cell: np.ndarray, agreed: list[int]
+) -> _Region | None:
+    """Grains of one lattice among some of the maxima."""
+    distance = maxima.distance
+    links = connect(maxima.positions[members], cell, 0.4 * distance)
+    regular = links.regularity() > _REGULAR
+    # Cells adapt: those of another grain are the next lattice, joined later if it is a bent one.
+    bent = np.abs(links.cells - cell).max(axis=(1, 2))
+    regular &= bent < _BENT * np.linalg.norm(cell, axis=1).min()
+    piece = links.pieces(regular, _SMALLEST_PIECE)
+    if not (piece >= 0).any():
+        return None
+    assembly = _grains.assemble(links, piece, distance)
+    count = np.bincount(assembly.grain + 1, minlength=1)[1:]
+    small = np.flatnonzero(count < _SMALLEST_GRAIN)
+    if len(small) == len(count) and count.max(initial=0) < _SMALLEST_PIECE:
+        return None
+    if len(small) < len(count):
+        lost = np.isin(assembly.grain, small)
+        assembly.grain[lost] = assembly.place[lost] = -1
+        assembly.fractions = assembly.fractions[: len(count) - len(small)]
+    rows, steps = np.nonzero(links.neighbours >= 0)
+    ends = links.neighbours[rows, steps]
+    both = (assembly.grain[rows] >= 0) & (assembly.grain[rows] == assembly.grain[ends])
+    agreed[0] += int((assembly.place[rows] == assembly.place[ends])[both].sum())
+    agreed[1] += int(both.sum())
+    return _Region(members, assembly, links.cells)
+
+
+def _lattice_of_rest(picture: Picture, maxima: Maxima, grain: np.ndarray) -> np.ndarray | None:
+    """Lattice of the part of the image whose maxima belong to none yet."""
+    rest = maxima.positions[grain < 0]
+    if len(rest) < max(_ANOTHER, _ANOTHER_SHARE * len(grain)):
+        return None
+    x, y = np.round(rest / picture.stretch).astype(int).T
+    valid = np.zeros(picture.values.shape, bool)
+    valid[np.clip(y, 0, valid.shape[0] - 1), np.clip(x, 0, valid.shape[1] - 1)] = True
+    from scipy.ndimage import distance_transform_edt
+
+    near = distance_transform_edt(~valid, sampling=picture.stretch[::-1])
+    valid = near < 1.2 * maxima.distance
+    if picture.valid is not None:
+        valid &= picture.valid
+    width = maxima.width
+    found = [
+        each.vectors
+        for each in _cells.candidate_lattices(picture.values, valid, picture.stretch, width)[0]
+    ]
+    found += candidates_of_tiles(picture, maxima, valid)
+    if not found:
+        return None
+    heights = maxima.heights[grain < 0]
+    vectors, linked = _choice.choose_cell(found, rest, heights, maxima.distance)
+    if linked < 0.1:
+        return None
+    return _cells.upright(vectors)
+
+
+def _one_basis(
+    maxima: Maxima,
+    grain: np.ndarray,
+    place: np.ndarray,
+    cells: np.ndarray,
+    fractions: list[np.ndarray],
+    brightness: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Number the places of all grains alike; the brightest of the largest grain is the first."""
+    grain, place = _join(maxima, grain, place, cells, fractions)
+    count = np.bincount(grain[grain >= 0], minlength=len(fractions))
+    order = [k for k in np.argsort(-count, kind="stable") if count[k]]
+    names, offsets = np.full(len(grain), -1), np.empty((0, 2))
+    new_grain, cells = np.full(len(grain), -1), cells.copy()
+    reference: tuple[np.ndarray, np.ndarray] | None = None
+    for number, old in enumerate(order):
+        mine = grain == old
+        new_grain[mine] = number
+        light = np.array(
+            [np.median(brightness[mine & (place == k)]) if (mine & (place == k)).any() else -np.inf
+             for k in range(len(fractions[old]))]
+        )  # fmt: skip
+        cell = np.median(cells[mine], axis=0)
+        if reference is None:
+            rank = np.argsort(-light, kind="stable")
+            offsets = (fractions[old][rank] - fractions[old][rank[0]]) % 1
+            mapping = np.argsort(rank)
+            reference = cell, light[rank]
+        else:
+            turn, mapping, offsets = _alike(
+                reference, offsets, cell, fractions[old], light, maxima.distance
+            )
+            cells[mine] = turn @ cells[mine]
+        names[mine] = mapping[place[mine]]
+    return new_grain, names, offsets, cells
+
+
+def _join(
+    maxima: Maxima,
+    grain: np.ndarray,
+    place: np.ndarray,
+    cells: np.ndarray,
+    fractions: list[np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Make one grain of those whose lattices continue each other.
+
+    A layer without contrast, a crack or a part without measured pixels cuts a crystal into parts.
+    The nearest columns of two parts tell the vector between their origins; if it maps the places of
+    one on those of the other, the parts are one crystal.
+    """
+    grain, place = grain.copy(), place.copy()
+    numbers = [k for k in range(len(fractions)) if (grain == k).any()]
+    for later in numbers[1:]:
+        ours = np.flatnonzero(grain == later)
+        others = np.flatnonzero((grain < later) & (grain >= 0))
+        distance, nearest = cKDTree(maxima.positions[others]).query(maxima.positions[ours])
+        near = np.argsort(distance, kind="stable")[:_PAIRS]
+        one, other = ours[near], others[nearest[near]]
+        into = np.bincount(grain[other]).argmax()
+        one, other = one[grain[other] == into], other[grain[other] == into]
+        mean = (cells[one] + cells[other]) / 2
+        lengths = np.linalg.norm(mean, axis=2)
+        apart = np.abs(cells[one] - cells[other]).max() > 0.2 * lengths.min()
+        if apart or np.median(distance[near]) > _LONGEST_GAP * lengths.mean():
+            continue
+        steps = _grains.in_cells(maxima.positions[one] - maxima.positions[other], mean)
+        shift = steps + fractions[into][place[other]] - fractions[later][place[one]]
+        phase = np.exp(2j * np.pi * shift).mean(axis=0)
+        if np.abs(phase).min() < 0.7:
+            continue
+        moved = fractions[later] + np.angle(phase) / (2 * np.pi)
+        off = moved[:, None] - fractions[into]
+        cell = np.median(mean, axis=0)
+        off = np.linalg.norm((off - np.round(off)) @ cell, axis=2)
+        if (off.min(axis=1) > 0.3 * maxima.distance).any():
+            continue
+        place[ours] = off.argmin(axis=1)[place[ours]]
+        grain[ours] = into
+    return grain, place
+
+
+def _alike(
+    reference: tuple[np.ndarray, np.ndarray],
+    offsets: np.ndarray,
+    cell: np.ndarray,
+    fractions: np.ndarray,
+    light: np.ndarray,
+    distance: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """
+    Match the basis of a grain to that of the largest one, over all turns of its cell.
+
+    Returns
+    -------
+    turn : numpy.ndarray of shape (2, 2)
+        Whole numbers that make the grain's cell vectors those that correspond.
+    mapping : numpy.ndarray of int, shape (m,)
+        Number of each place of the grain.
+    offsets : numpy.ndarray of shape (k, 2)
+        With the places that were not known before.
+    """
+    known_cell, known_light = reference
+    metric = known_cell @ known_cell.T
+    best = None
+    for entries in product((-1, 0, 1), repeat=4):
+        turn = np.array(entries).reshape(2, 2)
+        if abs(round(np.linalg.det(turn))) != 1:
+            continue
+        turned = turn @ cell
+        if np.abs(turned @ turned.T - metric).max() > 2 * _ALIKE * np.trace(metric) / 2:
+            continue
+        places = fractions @ np.linalg.inv(turn)
+        for start in range(len(places)):
+            for goal in range(len(known_light)):
+                off = (places - places[start] + offsets[goal])[:, None] - offsets
+                off = np.linalg.norm((off - np.round(off)) @ known_cell, axis=2)
+                if (
+                    len(set(off.argmin(axis=1))) < len(off)
+                    or off.min(axis=1).max() > 0.4 * distance
+                ):
+                    continue
+                goals = off.argmin(axis=1)
+                agree = np.abs(np.argsort(np.argsort(-light)) - np.argsort(np.argsort(goals))).sum()
+                proper = np.linalg.det(turned) * np.linalg.det(known_cell) > 0
+                turns = np.abs(turned - known_cell).max() / np.abs(known_cell).max()
+                cost = (agree, not proper, round(turns, 1), off.min(axis=1).sum())
+                if best is None or cost < best[0]:
+                    best = cost, turn, goals
+    if best is not None:
+        return best[1], best[2], offsets
+    first = len(offsets)
+    rank = np.argsort(np.argsort(-light, kind="stable"))
+    own = (fractions - fractions[light.argmax()]) % 1
+    return np.eye(2, dtype=int), first + rank, np.vstack([offsets, own[np.argsort(rank)]])
+
+
+def _brightness(picture: Picture, maxima: Maxima) -> np.ndarray:
+    """Mean of a small disk, which a saturated peak cannot mislead; depths for dark columns."""
+    radius = _CORE * maxima.distance
+    reach = int(np.ceil(radius / picture.stretch.min()))
+    dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    disk = np.hypot(dx * picture.stretch[0], dy * picture.stretch[1]) <= radius
+    x, y = np.round(maxima.positions / picture.stretch).astype(int).T
+    rows = np.clip(y[:, None] + dy[disk], 0, picture.values.shape[0] - 1)
+    columns = np.clip(x[:, None] + dx[disk], 0, picture.values.shape[1] - 1)
+    return picture.values[rows, columns].mean(axis=1) * (-1 if maxima.dark else 1)
+
+
+def _number(found: FoundCrystal) -> None:
+    """Number the cells of all grains, from 0 at the first row and column of each."""
+    known = np.flatnonzero(found.known)
+    index, part = _grains.number_cells(
+        found.maxima.positions[known], found.cells[known], found.grain[known],
+        found.offsets[found.place[known]], found.maxima.distance,
+    )  # fmt: skip
+    found.index[known] = index
+
+
+def _report(picture: Picture, found: FoundCrystal) -> None:
+    """Log what was found; warn of maxima that belong to no lattice."""
+    n, known = len(found.grain), int(found.known.sum())
+    _logger.info(
+        "%d columns are maxima of the image, in %d grain(s), at %d place(s) of the cell. "
+        "Translations join equal places to %.4f.", known, found.grain.max() + 1,
+        len(found.offsets), found.consistency,
+    )  # fmt: skip
+    left_out = n - known
+    many = left_out > _MANY_LEFT_OUT * n
+    cell = vectors_text(found.maxima.cell / picture.stretch)
+    text = f"{left_out} of {n} maxima of the image fit no lattice with the vectors {cell} px"
+    if many:
+        text += (
+            ": they are in lattice.crystal.unassigned. If they are columns, crop to one crystal, "
+            "pass cell=, or use find_columns, which asks for no lattice."
+        )
+        found.cautions.append(text)
+    _logger.log(logging.WARNING if many else logging.INFO, "%s", text)

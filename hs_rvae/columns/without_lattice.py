@@ -1,0 +1,127 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""All columns of an image, refined, without a lattice."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.spatial import cKDTree
+
+from ..refinement.two_sublattices import refine_together
+from . import autocorrelation as _cells
+from .maxima import check_sampling, maxima_of
+from .search_image import Picture, warn_of_bands
+
+_logger = logging.getLogger(__name__)
+
+_LARGEST = 40  # columns that the shorter side of an image holds at least, if nothing repeats
+
+
+def find_columns(
+    image: Any,
+    method: str = "maxima",
+    *,
+    dark: bool | None = None,
+    threshold: float = 0.1,
+    separation: float | None = None,
+    radius: float | None = None,
+    background: str = "plane",
+    tail: tuple[float, float] | None = None,
+    disk_radius: float | None = None,
+    saturation: float | None = None,
+    show_progressbar: bool | None = None,
+) -> pd.DataFrame:
+    """
+    Find and refine all atomic columns of an image, whatever their lattice.
+
+    For boundaries, defects, several phases and two-dimensional materials. Every maximum that
+    stands out is a column; each is refined with all others subtracted. The table goes on to
+    :meth:`SubImageStack.from_positions`.
+
+    Parameters
+    ----------
+    image : hyperspy.api.signals.Signal2D or array of shape (rows, columns)
+        One image. A lazy one is computed once. Pixels that are not finite or masked count as not
+        measured, and so do constant bands at its border, such as a data bar.
+    method : {"maxima"}
+        How columns are found: as maxima of the band-passed image.
+    dark : bool, optional
+        Columns are darker than their surroundings. If None, the image decides.
+    threshold : float
+        Minimum height of a maximum in the band-passed image, in units of that of strong columns.
+    separation : float, optional
+        The fainter one of two maxima closer than this, in pixels, is dropped. If None, 2.85 widths
+        of the columns.
+    radius, background, tail, disk_radius, saturation
+        Options of the fit and of ``disk_mean``, as in :func:`refine_two_sublattices`.
+    show_progressbar : bool, optional
+        If None, HyperSpy's preference.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per column, the results of :func:`refine_columns`: ``x``, ``y``, ``amplitude``,
+        ``sigma_x``, ``sigma_y``, ``rotation``, ``x_std``, ``y_std``, ``status`` and others. For
+        dark columns, heights and volumes are depths, as positive numbers. Its ``attrs`` hold
+        ``radius``, ``disk_radius`` and ``tail`` of the fit, ``units``, ``pixel_size`` (x, y),
+        ``pixel_units`` and ``dark``.
+
+    Raises
+    ------
+    ValueError
+        If the image is not one 2-D image, is empty or constant, shows no maxima, or has fewer than
+        5 px between columns; if `method` is unknown.
+    TypeError
+        If its values are not real numbers.
+
+    See Also
+    --------
+    find_sublattices : With names of the sublattices, grains and places without a column.
+
+    Examples
+    --------
+    >>> import hs_rvae
+    >>> image, truth = hs_rvae.simulation.simulate_perovskite((256, 256), random_state=0)
+    >>> table = hs_rvae.find_columns(image)
+    >>> stack = hs_rvae.SubImageStack.from_positions(image, table[["x", "y"]], window_size=24)
+    """
+    if method != "maxima":
+        raise ValueError(f"method={method!r} is unknown: use 'maxima'.")
+    picture = Picture.of(image)
+    warn_of_bands([picture.bands])
+    lattices, _ = _cells.candidate_lattices(
+        picture.values, picture.valid, picture.stretch, narrowest=0.9 * picture.enlarged
+    )
+    vectors = [each.vectors for each in lattices] or [_of_nothing(picture)]
+    shortest = min(np.linalg.norm(each, axis=1).min() for each in vectors)
+    maxima = maxima_of(picture, vectors, shortest, dark, threshold, separation)
+    positions = maxima.positions / picture.stretch
+    if len(positions) < 2:
+        raise ValueError(
+            f"{len(positions)} maxima stand out of the image: pass dark= or a lower threshold than "
+            f"{threshold:g}."
+        )
+    nearest = cKDTree(positions).query(positions, k=2)[0][:, 1]
+    check_sampling(float(np.median(nearest)), radius)
+    measured = -picture.measured.astype(np.float64) if maxima.dark else picture.measured
+    (table,) = refine_together(
+        measured, {"columns": positions}, radius, background, tail=tail, disk_radius=disk_radius,
+        saturation=saturation, show_progressbar=show_progressbar,
+    )  # fmt: skip
+    if maxima.dark:
+        table[["background", "disk_mean"]] *= -1
+    table.index.name = "column"
+    table.attrs |= {
+        "pixel_size": picture.scale, "pixel_units": picture.units, "dark": maxima.dark
+    }  # fmt: skip
+    _logger.info("%d columns were found.", len(table))
+    return table
+
+
+def _of_nothing(picture: Picture) -> np.ndarray:
+    """A cell for an image that does not repeat itself: columns are narrower than its band-pass."""
+    return np.eye(2) * min(picture.values.shape) / _LARGEST * 4
