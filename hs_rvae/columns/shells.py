@@ -26,6 +26,7 @@ LIMIT = 0.3
 _FIRST_LIMIT = 0.5  # before the displacement of the site is taken into account
 _ENCLOSED = np.deg2rad(150)  # a larger gap between the neighbours leaves the site on one side
 _ONE_SHELL = 1.25  # times the nearest: distances of one shell
+_ONE_SYMMETRICAL_SHELL = 1.1  # the same about a centre of inversion, where displacements cancel
 _ONE_CAGE = 1.45  # times the nearest: distances of a cage of one sublattice
 _OFF_CENTRE = 0.3  # of the distance to the cage: a displaced site, not another place
 _ALIKE = 0.15  # of the distance: misfit of a shell that is turned on itself
@@ -156,9 +157,9 @@ def find_shells(
     name : str
         Name of the sublattice; "A" is the brightest.
     cage : str or list of str, optional
-        Sublattices of the neighbours. If None, the brightest other sublattice with a cage around
-        the site: neighbours at about one distance that enclose it. Without such a sublattice, the
-        nearest places of all others; in a crystal of one sublattice, those of its own.
+        Sublattices of the neighbours. If None, the brightest other one, where it has a cage around
+        the site: neighbours at about one distance that enclose it. Otherwise, the nearest places of
+        all others; in a crystal of one sublattice, those of its own.
 
     Returns
     -------
@@ -184,9 +185,10 @@ def find_shells(
         if wanted:
             shells.append(_shell(crystal, number, wanted)[0])
             continue
-        single = [_shell(crystal, number, [other]) for other in others]
-        caged = [shell for shell, spread in single if spread <= _ONE_CAGE]
-        shells.append(caged[0] if caged else _shell(crystal, number, others or [name])[0])
+        shell, spread = _shell(crystal, number, others[:1] or [name])
+        if len(others) > 1 and spread > _ONE_CAGE:
+            shell, _ = _shell(crystal, number, others)
+        shells.append(shell)
     return shells
 
 
@@ -234,7 +236,8 @@ def _shell(crystal: Crystal, number: int, names: Sequence[str]) -> tuple[Shell, 
     about = vectors - (0 if centre is None else centre)
     distance = np.linalg.norm(about, axis=1)
     order = np.argsort(distance, kind="stable")
-    chosen = order[: _enclosing(about[order])]
+    same = _ONE_SHELL if centre is None else _ONE_SYMMETRICAL_SHELL
+    chosen = order[: _enclosing(about[order], same)]
     spread = float(distance[chosen].max() / distance[chosen].min())
     azimuth = np.arctan2(*vectors[chosen].T[::-1])
     chosen = chosen[np.argsort(azimuth)]
@@ -253,12 +256,12 @@ def _shell(crystal: Crystal, number: int, names: Sequence[str]) -> tuple[Shell, 
     return shell, spread
 
 
-def _enclosing(vectors: np.ndarray) -> int:
+def _enclosing(vectors: np.ndarray, same: float) -> int:
     """Number of the nearest vectors, whole shells only, that enclose the origin."""
     distance = np.linalg.norm(vectors, axis=1)
     end = 0
     while end < len(vectors):
-        end = int(np.searchsorted(distance, _ONE_SHELL * distance[end], side="right"))
+        end = int(np.searchsorted(distance, same * distance[end], side="right"))
         if largest_gap(vectors[None, :end])[0] < _ENCLOSED:
             break
     return end
