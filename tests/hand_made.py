@@ -110,3 +110,81 @@ def picture(columns, size, sigma, dose, rng, background=0.15, contamination=0.0,
                 * (1 + np.sin(2 * np.pi * (kx * x + ky * y) / size + rng.uniform(0, 6)))
             )
     return rng.poisson(dose * image).astype(np.float32)
+
+
+@dataclass
+class Damaged:
+    """An image of a crystal with defects, and what a search would have found in it.
+
+    Attributes
+    ----------
+    image : numpy.ndarray
+    tables : dict of str to pandas.DataFrame
+    crystal : Crystal
+    truth : pandas.DataFrame
+        Kind, x, y, sublattice and ratio of each defect.
+    """
+
+    image: np.ndarray
+    tables: dict
+    crystal: Crystal
+    truth: pd.DataFrame
+
+
+def damage(
+    name,
+    rng,
+    dose=100,
+    share=0.02,
+    ratios=(0.75, 1.3),
+    interstitials=0,
+    size=400,
+    edge=26.0,
+    sigma=2.9,
+    false_columns=0.5,
+    roughness=0.0,
+    **settings,
+):
+    """A crystal with vacancies, and substitutions of each ratio; each is `share` of the columns."""
+    made = make(name, size, edge)
+    drawn, truth, tables = [], [], {}
+    for sublattice, table in made.tables.items():
+        height = made.heights[sublattice].copy()
+        kind = rng.choice(
+            2 + len(ratios),
+            len(table),
+            p=[1 - share * (1 + len(ratios)), share, *[share] * len(ratios)],
+        )
+        factor = np.array([1, 0, *ratios])[kind]
+        full = height
+        height = height * factor * (1 + roughness * rng.normal(size=len(table)))
+        drawn.append(np.column_stack([table[["x", "y"]], height]))
+        for row in np.flatnonzero(kind):
+            what = "vacancy" if kind[row] == 1 else "substitution"
+            truth.append((what, table.x[row], table.y[row], sublattice, factor[row]))
+        counted = 2 * np.pi * sigma**2 * dose * np.where(kind == 1, 0.05, height)
+        error = 1.3 * sigma / np.sqrt(counted)
+        found = table.copy()
+        found[["x", "y"]] += error[:, None].clip(max=2) * rng.normal(size=(len(table), 2))
+        found["x_std"] = found["y_std"] = error
+        found["amplitude"] = dose * np.where(kind == 1, 0.1 * full, height)
+        found["sigma_x"] = found["sigma_y"] = sigma
+        found["rotation"] = 0.0
+        # A search leaves some vacancies empty and fits noise in others.
+        kept = (kind != 1) | (rng.random(len(table)) < false_columns)
+        tables[sublattice] = found[kept].reset_index(drop=True)
+    loose = np.empty((0, 3))
+    if interstitials:
+        cells = (rng.integers(3, int(size / edge) - 3, (interstitials, 2)) + [0.5, 0.02]) * edge
+        loose = np.column_stack([np.unique(cells, axis=0)])
+        loose = np.column_stack([loose, np.full(len(loose), 0.3)])
+        drawn.append(loose)
+        truth += [("interstitial", x, y, "", 0.3) for x, y, _ in loose]
+    # Noise that a search takes for columns at no place.
+    noise = rng.uniform(3 * edge, size - 3 * edge, (5, 2))
+    unassigned = pd.DataFrame(np.vstack([loose[:, :2], noise]), columns=["x", "y"])
+    unassigned["grain"] = -1
+    crystal = Crystal(made.crystal.cell, made.crystal.places, made.crystal.grains, unassigned)
+    image = picture(np.vstack(drawn), size, sigma, dose, rng, **settings)
+    truth = pd.DataFrame(truth, columns=["kind", "x", "y", "sublattice", "ratio"])
+    return Damaged(image, tables, crystal, truth)
