@@ -1,5 +1,5 @@
 from . import data, diagnostics, plots, simulation, sites
-from .columns import find_sublattices
+from .columns import count_defects, find_defects, find_sublattices, line_deviation
 from .log import set_log_level
 from .refinement import refine_columns, refine_sublattice, refine_two_sublattices
 from .rvae.estimator import RVAE
@@ -16,9 +16,12 @@ __all__ = [
     "SiteTable",
     "SubImageStack",
     "compare_rvae",
+    "count_defects",
     "data",
     "diagnostics",
+    "find_defects",
     "find_sublattices",
+    "line_deviation",
     "plots",
     "refine_columns",
     "refine_sublattice",

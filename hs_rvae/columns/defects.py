@@ -137,11 +137,11 @@ def find_defects(
     if any(table.attrs.get("dark") for table in tables.values()):
         values = -values
     defects = defects_of_tables(values, tables, crystal, *options)
-    counts = defects.attrs["counts"]
+    counts, n_columns = defects.attrs["counts"], defects.attrs["n_columns"]
     _logger.info(
         "%d of %d places hold no column, %d of %d columns stand out of their sublattice, %d "
-        "columns are at no place.", counts["vacancy"], defects.attrs["n_places"], counts["substitution"],
-        defects.attrs["n_columns"], counts["interstitial"],
+        "columns are at no place.", counts["vacancy"], defects.attrs["n_places"],
+        counts["substitution"], n_columns, counts["interstitial"],
     )  # fmt: skip
     return defects
 

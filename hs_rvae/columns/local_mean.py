@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import nnls
 from scipy.spatial import cKDTree
 
 from .heights import Heights
@@ -16,6 +17,9 @@ _FEWEST = 6  # neighbours that make a mean
 _ALL_KINDS = 8  # nearest columns of any sublattice, whose heights may vary together
 _ROUNDS = 4  # of the robust fit
 _CUT = 4.5  # robust standard deviations beyond which a neighbour does not count
+_IN_A_BIN, _BINS = 80, 3  # columns of similar noise whose scatter is measured, and such bins
+_INSIDE = 2.5  # standard deviations within which values are no outliers
+_OF_INSIDE = 0.9546  # standard deviation of a normal scatter that is cut off there
 _TO_SIGMA = 1.4826  # standard deviations of a normal scatter in its median absolute deviation
 
 
@@ -47,7 +51,8 @@ def compare_with_neighbours(
     A plane is fitted to the heights of the nearest 24 columns, robustly, so that a ramp of the
     thickness and other odd columns do not matter. If columns of all sublattices vary together, as
     under contamination, what they share is taken out as well. The scatter that remains in a
-    sublattice gives the standard error, scaled with the noise of the image at the place.
+    sublattice gives the standard error: a part that is the same everywhere, such as roughness, and
+    a part in proportion to the noise of the image at the place.
 
     Parameters
     ----------
@@ -75,8 +80,7 @@ def compare_with_neighbours(
     for name in np.unique(sublattice):
         own = (sublattice == name) & np.isfinite(ratio) & (noise > 0)
         if own.any():
-            scaled = (ratio[own] - 1) / noise[own]
-            ratio_std[own] = noise[own] * _TO_SIGMA * np.median(np.abs(scaled - np.median(scaled)))
+            ratio_std[own] = _scatter(ratio[own] - 1, noise[own])
     with np.errstate(invalid="ignore", divide="ignore"):
         return Comparison(ratio, ratio_std, (ratio - 1) / ratio_std)
 
@@ -111,6 +115,30 @@ def _against_plane(
     with np.errstate(invalid="ignore", divide="ignore"):
         noise = np.sqrt(local / weight * (1 + lever)) / mean
         return np.where(positive, height / mean, np.nan), np.where(positive, noise, np.nan)
+
+
+def _scatter(change: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Standard deviation of each relative change: one of all, and a multiple of its noise."""
+    order = np.argsort(noise)
+    bins = np.array_split(order, int(np.clip(len(order) // _IN_A_BIN, 1, _BINS)))
+    square = np.array([_sigma(change[each]) ** 2 for each in bins])
+    mean = np.array([np.median(noise[each] ** 2) for each in bins])
+    if len(bins) == 1:
+        return np.asarray(np.sqrt(square[0] / mean[0]) * noise)
+    # The variance of a variance is its square.
+    weight = 1 / np.maximum(square, 1e-300)
+    constant, share = nnls(np.column_stack([weight, mean * weight]), square * weight)[0]
+    return np.asarray(np.sqrt(constant + share * noise**2))
+
+
+def _sigma(values: np.ndarray) -> float:
+    """Standard deviation without outliers: of what lies within 2.5 of them, corrected for that."""
+    middle = np.median(values)
+    sigma = _TO_SIGMA * float(np.median(np.abs(values - middle)))
+    for _ in range(_ROUNDS):
+        inside = values[np.abs(values - middle) <= _INSIDE * sigma]
+        middle, sigma = inside.mean(), float(inside.std()) / _OF_INSIDE
+    return sigma
 
 
 def _without_shared(positions: np.ndarray, ratio: np.ndarray, grain: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@ from .angle_histogram import plot_angle_histogram
 from .clusters import plot_cluster_means, plot_cluster_metric
 from .color import angle_colors, class_colors, polar_colors
 from .comparison import plot_comparison
+from .defects import plot_defects
 from .diagnostics import plot_diagnostics
 from .history import plot_history
 from .image import plot_image, plot_sub_image, plot_sublattices
@@ -25,6 +26,7 @@ __all__ = [
     "plot_cluster_metric",
     "plot_color_wheel",
     "plot_comparison",
+    "plot_defects",
     "plot_diagnostics",
     "plot_distortion",
     "plot_history",

@@ -85,7 +85,7 @@ def plot_image(
     >>> ax = plot_image(image, boxes=[(2, 2, 4, 4)])
     >>> detail = plot_image(image, region=(2, 2, 4, 4))
     """
-    data, low, high, unit = _calibrated_image(image)
+    data, low, high, unit = calibrated_image(image)
     size = high - low
     part = np.array([low, high]) if region is None else _checked_region(region, low, high)
     shape = np.array(data.shape[::-1])
@@ -164,7 +164,7 @@ def plot_sublattices(
     """
     from scipy.spatial import cKDTree
 
-    data, low, high, _ = _calibrated_image(image)
+    data, low, high, _ = calibrated_image(image)
     step = (high - low) / np.array(data.shape[::-1])
     groups = {}
     for name, xy in _named_positions(sublattices).items():
@@ -268,7 +268,7 @@ def _draw_scale_bar(ax: Axes, unit: str, scale_bar: bool | str | None, font_size
         panels.add_scale_bar(ax, unit, corner, font_size=font_size)
 
 
-def _calibrated_image(image: Any) -> tuple[Any, np.ndarray, np.ndarray, str]:
+def calibrated_image(image: Any) -> tuple[Any, np.ndarray, np.ndarray, str]:
     """Pixels, the two corners (x, y) of the outermost pixels' edges, and the unit."""
     axes = getattr(image, "axes_manager", None)
     data = filled(image.data) if axes is not None else np.asarray(filled(image))
