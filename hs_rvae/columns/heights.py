@@ -15,7 +15,8 @@ import pandas as pd
 from scipy.sparse import csc_array, csr_array, diags_array, hstack, kron
 from scipy.sparse.linalg import splu
 
-_REACH = 3.0  # sigmas: radius of the pixels that belong to a column
+_REACH = 3.0  # sigmas: radius of the pixels that belong to a column, at least
+_NOTHING = 0.015  # of the height: where the tail of a column ends
 _TILE = 512  # pixels: edge of the part of an image that is fitted at once
 
 
@@ -165,7 +166,10 @@ def _profiles(
     rows, columns = shape
     n = len(positions)
     share, wider = tail
-    reach = int(np.ceil(_REACH * np.sqrt(np.linalg.eigvalsh(shapes).max(initial=0.25))))
+    radius = _REACH
+    if share > _NOTHING:
+        radius = max(radius, wider * np.sqrt(2 * np.log(share / _NOTHING)))
+    reach = int(np.ceil(radius * np.sqrt(np.linalg.eigvalsh(shapes).max(initial=0.25))))
     dy, dx = (each.ravel() for each in np.mgrid[-reach : reach + 1, -reach : reach + 1])
     centres = np.round(positions).astype(int)
     px, py = centres[:, :1] + dx, centres[:, 1:] + dy
@@ -174,7 +178,7 @@ def _profiles(
     square = inverse[:, 0, 0, None] * u**2 + inverse[:, 1, 1, None] * v**2
     square += 2 * inverse[:, 0, 1, None] * u * v
     value = (1 - share) * np.exp(-square / 2) + share * np.exp(-square / (2 * wider**2))
-    inside = (square <= _REACH**2) & (px >= 0) & (py >= 0) & (px < columns) & (py < rows)
+    inside = (square <= radius**2) & (px >= 0) & (py >= 0) & (px < columns) & (py < rows)
     number = np.broadcast_to(np.arange(n)[:, None], inside.shape)
     pixel = py * columns + px
     return csr_array((value[inside], (pixel[inside], number[inside])), shape=(rows * columns, n))

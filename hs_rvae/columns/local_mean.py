@@ -10,11 +10,13 @@ import numpy as np
 from scipy.optimize import nnls
 from scipy.spatial import cKDTree
 
+from ..neighbours import largest_gap
 from .heights import Heights
 
 _NEIGHBOURS = 24  # of the own sublattice: two shells and more each way
 _FEWEST = 6  # neighbours that make a mean
 _ALL_KINDS = 8  # nearest columns of any sublattice, whose heights may vary together
+_ENCLOSED = np.deg2rad(150)  # a larger gap between the nearest of them: a column at a rim
 _ROUNDS = 4  # of the robust fit
 _CUT = 4.5  # robust standard deviations beyond which a neighbour does not count
 _IN_A_BIN, _BINS = 80, 3  # columns of similar noise whose scatter is measured, and such bins
@@ -30,7 +32,7 @@ class Comparison:
     Attributes
     ----------
     ratio : numpy.ndarray of shape (n,)
-        Height over the local mean; NaN where there are too few neighbours.
+        Height over the local mean; NaN where there are too few neighbours, and at a rim.
     ratio_std : numpy.ndarray of shape (n,)
         Standard error of the ratio.
     z : numpy.ndarray of shape (n,)
@@ -90,9 +92,16 @@ def _against_plane(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Ratio to the local mean of one sublattice of one grain, and its noise from the image."""
     height, weight, variance = (each[rows] for each in vars(heights).values())
-    k = min(_NEIGHBOURS, len(rows) - 1)
-    distance, nearest = cKDTree(positions).query(positions, k=k + 1)
-    nearest = nearest[:, 1:]
+    # What lies beyond a rim is not in the fit: heights there are neither judged nor a reference.
+    around = cKDTree(positions).query(positions, k=min(_ALL_KINDS, len(rows) - 1) + 1)[1][:, 1:]
+    inside = largest_gap(positions[around] - positions[:, None]) < _ENCLOSED
+    if inside.sum() <= _FEWEST:
+        return np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+    k = min(_NEIGHBOURS, int(inside.sum()) - 1)
+    distance, nearest = cKDTree(positions[inside]).query(positions, k=k + 1)
+    # The nearest one of a column inside is itself.
+    own = distance[:, :1] == 0
+    nearest = np.flatnonzero(inside)[np.where(own, nearest[:, 1:], nearest[:, :-1])]
     reach = distance[:, -1:].clip(1e-9)
     steps = (positions[nearest] - positions[:, None]) / reach[..., None]
     design = np.concatenate([np.ones((*steps.shape[:2], 1)), steps], axis=2)
@@ -111,7 +120,7 @@ def _against_plane(
     mean = fit[:, 0]
     lever = np.linalg.inv(normal)[:, 0, 0]
     local = np.median(variance[nearest], axis=1)
-    positive = mean > 0.05 * np.median(height)
+    positive = inside & (mean > 0.05 * np.median(height))
     with np.errstate(invalid="ignore", divide="ignore"):
         noise = np.sqrt(local / weight * (1 + lever)) / mean
         return np.where(positive, height / mean, np.nan), np.where(positive, noise, np.nan)
