@@ -356,7 +356,7 @@ def sorted_by_azimuth(vectors: np.ndarray) -> np.ndarray:
 
 def largest_gap(vectors: np.ndarray) -> np.ndarray:
     """
-    Largest angle between neighbouring directions, which tells whether vectors enclose a site.
+    Largest angle between neighbouring directions: below half a turn, they enclose the site.
 
     Parameters
     ----------

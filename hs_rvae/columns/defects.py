@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is missing from a crystal or different in it: vacancies, substitutions, interstitials."""
+"""Defects of a crystal: vacancies, substitutions, interstitials."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def find_defects(
     -----
     The standard deviation is the robust scatter of the sublattice, scaled with the local noise, so
     that roughness and scan noise are part of it. A column that has lost some of its atoms is a
-    substitution, because heights alone do not tell the two apart.
+    substitution, because heights alone do not separate the two.
 
     Examples
     --------
@@ -128,7 +128,7 @@ def find_defects(
     crystal = getattr(lattice, "crystal", None)
     if crystal is None:
         raise ValueError(
-            "lattice has no crystal, which tells where columns are expected: pass what "
+            "lattice has no crystal, which has the places of columns: pass what "
             "find_sublattices returns."
         )
     tables = {s.name: s.column_table for s in lattice.sublattice_list}
@@ -247,7 +247,7 @@ def _check_options(
 
 
 def _threshold(count: int, false_alarms: float) -> float:
-    """Standard deviations beyond which a column is no longer one of `count` regular ones."""
+    """Limit of regular columns, in standard deviations, for `count` of them."""
     return float(norm.isf(min(false_alarms, _FAULTS / max(count, 1)) / 2))
 
 

@@ -161,7 +161,7 @@ def _place_numbers(
 def _predictions(
     columns: Columns, rows: np.ndarray, place: np.ndarray, crystal: Crystal, cell: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where the columns of a grain expect their neighbours: positions, places, their own."""
+    """Predicted neighbours of the columns of a grain: positions, places, and the columns'."""
     ends, targets, starts = [np.empty((0, 2))], [np.empty(0, int)], [np.empty((0, 2))]
     for k in range(len(crystal.places)):
         own = columns.positions[rows[place == k]]

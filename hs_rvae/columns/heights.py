@@ -27,7 +27,7 @@ class Heights:
     Attributes
     ----------
     height : numpy.ndarray of shape (n,)
-        Of the peak above the background; NaN where there are too few pixels.
+        Height of the peak above the background; NaN where there are too few pixels.
     weight : numpy.ndarray of shape (n,)
         Sum of the squared profile over the pixels: the variance of the height is that of a pixel
         over it, apart from the overlap with neighbours.

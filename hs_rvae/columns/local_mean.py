@@ -141,7 +141,7 @@ def _scatter(change: np.ndarray, noise: np.ndarray) -> np.ndarray:
 
 
 def _sigma(values: np.ndarray) -> float:
-    """Standard deviation without outliers: of what lies within 2.5 of them, corrected for that."""
+    """Standard deviation of the values within 2.5 of them, corrected for the cut."""
     middle = np.median(values)
     sigma = _TO_SIGMA * float(np.median(np.abs(values - middle)))
     for _ in range(_ROUNDS):
@@ -151,7 +151,7 @@ def _sigma(values: np.ndarray) -> float:
 
 
 def _without_shared(positions: np.ndarray, ratio: np.ndarray, grain: np.ndarray) -> np.ndarray:
-    """Ratios without what the nearest columns of all kinds share, as far as they share any."""
+    """Ratios divided by the change that the nearest columns of all kinds share, if any."""
     rows = np.flatnonzero(np.isfinite(ratio))
     if len(rows) < 5 * _ALL_KINDS:
         return ratio

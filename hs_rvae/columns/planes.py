@@ -122,7 +122,7 @@ def _inverse(u: int, v: int) -> tuple[int, int]:
 
 
 def _from_line(xy: np.ndarray, along: np.ndarray, n_ends: int | None, component: str) -> np.ndarray:
-    """Deviations of the columns of one plane, which are in order."""
+    """Deviations of the columns of one plane, in their order."""
     count = len(along)
     if n_ends is None:
         used = np.arange(count)

@@ -289,7 +289,7 @@ def _centre(vectors: np.ndarray) -> np.ndarray | None:
 
 
 def _is_turned_on_itself(vectors: np.ndarray) -> bool:
-    """Whether a turn by half or a third of a circle about their mean maps vectors on themselves."""
+    """Return True if a half or a third of a turn about their mean maps vectors on themselves."""
     mean = vectors.mean(axis=0)
     about = vectors - mean
     length = np.linalg.norm(about, axis=1).mean()

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is missing or different, as open markers on the image."""
+"""Defects of a crystal, as open markers on the image."""
 
 from __future__ import annotations
 

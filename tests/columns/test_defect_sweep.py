@@ -30,7 +30,10 @@ def table(sweep):
     yield rows
     if len(rows) == len(STRUCTURES) * len(DOSES):
         names = row("crystal", "dose", "V recall", "V prec.", "S recall", "S prec.", "false")
-        title = "Recall and precision (%) of vacancies (V) and substitutions (S); false alarms in 1,000 columns of a perfect crystal"
+        title = (
+            "Recall and precision (%) of vacancies (V) and substitutions (S); false alarms in "
+            "1,000 columns of a perfect crystal"
+        )
         lines = [RULE, names, RULE, *rows.values(), RULE]
         page.write("\n".join([f".. table:: {title}", "   :widths: auto", "", *lines, ""]), SEEDS)
 
