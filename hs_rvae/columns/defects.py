@@ -14,7 +14,13 @@ from scipy.stats import norm
 
 from ..neighbours import largest_gap
 from .crystal import Crystal
-from .empty_places import FILLED, Columns, find_empty_places, shortest_distance
+from .empty_places import (
+    FILLED,
+    Columns,
+    find_empty_places,
+    places_at_the_border,
+    shortest_distance,
+)
 from .heights import Heights, measure_heights, typical_shape
 from .local_mean import Comparison, compare_with_neighbours
 from .search_image import Picture
@@ -181,7 +187,10 @@ def defects_of_tables(
     names = np.concatenate([columns.sublattice, empty.sublattice])
     grains = np.concatenate([columns.grain, empty.grain])
     rows = np.concatenate([columns.row, np.full(len(empty.grain), -1)])
-    heights = _heights(image, positions, names, len(loose), tables, crystal)
+    beyond = places_at_the_border(columns, crystal, image.shape)
+    everything = np.concatenate([positions, beyond])
+    heights = _heights(image, everything, names, len(loose) + len(beyond), tables, crystal)
+    heights = Heights(*(each[: len(positions)] for each in vars(heights).values()))
     n = len(names)
     known = Heights(heights.height[:n], heights.weight[:n], heights.variance[:n])
     compared = compare_with_neighbours(positions[:n], known, names, grains)
@@ -259,7 +268,7 @@ def _heights(
     tables: dict[str, pd.DataFrame],
     crystal: Crystal,
 ) -> Heights:
-    """Heights of columns, empty places and loose columns, in this order."""
+    """Heights of columns and empty places, which have names, and of others after them."""
     shapes = {name: typical_shape(table) for name, table in tables.items()}
     good = [shape for shape in shapes.values() if np.isfinite(shape).all()]
     if not good:

@@ -129,6 +129,48 @@ def find_empty_places(columns: Columns, crystal: Crystal, others: np.ndarray) ->
     return EmptyPlaces(positions[good], names[good], grains[good])
 
 
+def places_at_the_border(columns: Columns, crystal: Crystal, shape: tuple[int, int]) -> np.ndarray:
+    """
+    Predict the columns that the border of an image cuts off, which have no row in a table.
+
+    Parameters
+    ----------
+    columns : Columns
+    crystal : Crystal
+    shape : tuple of int
+        Rows and columns of the image.
+
+    Returns
+    -------
+    numpy.ndarray of shape (m, 2)
+        ``(x, y)`` in pixels, up to a shortest distance on both sides of the border. Part of their
+        intensity is in the image.
+    """
+    shortest = shortest_distance(crystal)
+    reach = FILLED * shortest
+    size = np.array(shape[::-1]) - 1
+    everything = cKDTree(columns.positions)
+    found = [np.empty((0, 2))]
+    for number, cell in grain_cells(crystal).items():
+        rows = np.flatnonzero(columns.grain == number)
+        if not len(rows):
+            continue
+        place = _place_numbers(columns, rows, crystal, cell, everything, reach)
+        ends = _predictions(columns, rows, place, crystal, cell)[0]
+        near = (ends > -shortest).all(axis=1) & (ends < size + shortest).all(axis=1)
+        near &= ~((ends > shortest) & (ends < size - shortest)).all(axis=1)
+        found.append(ends[near])
+    ends = np.concatenate(found)
+    ends = ends[np.isinf(everything.query(ends, distance_upper_bound=reach)[0])]
+    if not len(ends):
+        return ends
+    pairs = cKDTree(ends).query_pairs(reach, output_type="ndarray")
+    links = coo_array((np.ones(len(pairs), bool), pairs.T), shape=(len(ends),) * 2)
+    group = connected_components(links, directed=False)[1]
+    count = np.bincount(group)
+    return np.stack([np.bincount(group, each) / count for each in ends.T], axis=1)
+
+
 def _around(crystal: Crystal, number: int) -> tuple[np.ndarray, np.ndarray]:
     """Vectors, in fractions, and places of the neighbours of a place that are about a cell away."""
     fractions, places = predicted_neighbours(crystal, number)
