@@ -198,3 +198,19 @@ def test_bad_input_is_refused(hand_made):
     ):  # fmt: skip
         with pytest.raises(ValueError, match=name):
             hs_rvae.find_defects(lattice_of(damaged), **{name: value})
+
+
+def test_the_frames_of_a_series_are_listed_one_after_another(hand_made):
+    class Series(list):
+        def tables(self, name):
+            return [one.sublattice_list["AB".index(name)].column_table for one in self]
+
+    made = [
+        hand_made.damage("perovskite", np.random.default_rng(k), 300, 0.02, size=SIZE)
+        for k in range(2)
+    ]
+    defects = hs_rvae.find_defects(Series(lattice_of(one) for one in made))
+    counts = [len(find(one)) for one in made]
+    assert list(np.bincount(defects.frame)) == counts
+    assert sum(defects.attrs["counts"].values()) == len(defects)
+    assert all("defect" in one.tables["A"] for one in made)
