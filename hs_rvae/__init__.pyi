@@ -1,5 +1,11 @@
 from . import data, diagnostics, plots, simulation, sites
-from .columns import find_columns, find_sublattices
+from .columns import (
+    count_defects,
+    find_columns,
+    find_defects,
+    find_sublattices,
+    line_deviation,
+)
 from .log import set_log_level
 from .refinement import refine_columns, refine_sublattice, refine_two_sublattices
 from .rvae.estimator import RVAE
@@ -17,11 +23,14 @@ __all__ = [
     "SiteTable",
     "SubImageStack",
     "compare_rvae",
+    "count_defects",
     "data",
     "diagnostics",
     "find_columns",
+    "find_defects",
     "find_sublattices",
     "get_sublattice_means",
+    "line_deviation",
     "plots",
     "refine_columns",
     "refine_sublattice",

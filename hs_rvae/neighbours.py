@@ -17,6 +17,9 @@ from scipy.spatial import cKDTree
 # Neighbours that leave a gap of this angle or more stand on one side of a site: an edge of the
 # image or a missing column. Four neighbours of a square cell leave 90 degrees, three leave 120.
 _LARGEST_GAP = np.deg2rad(150)
+# Times the median: distance of the outermost neighbour. Without it another column takes the place
+# of a missing one; sites of strong displacement have 1.28.
+_FARTHEST_NEIGHBOUR = 1.35
 # A neighbour within this share of the nearest distance is the site itself, from another table.
 _ITSELF = 0.05
 # Positions within this share of the nearest-neighbour distance are one column, found twice.
@@ -237,7 +240,8 @@ def displacement(
     -------
     numpy.ndarray
         Shape (n, 2), pixels. NaN unless the neighbours enclose the position (largest angular
-        gap below 150 degrees), as at edges and beside missing columns.
+        gap below 150 degrees), as at edges and beside missing columns; and where the outermost
+        neighbour is further away than 1.35 times its usual distance.
 
     Notes
     -----
@@ -281,7 +285,25 @@ def local_cells(
     >>> local_cells(np.array([[4.5, 3.0]]), corners)
     (array([[8., 0.]]), array([[0., 9.]]))
     """
-    vectors, one_lattice = _enclosing_neighbours(positions, neighbours, 4)
+    return cells_of_four(*_enclosing_neighbours(positions, neighbours, 4))
+
+
+def cells_of_four(vectors: np.ndarray, one_lattice: bool) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Cell vectors around sites from the vectors to four neighbours.
+
+    Parameters
+    ----------
+    vectors : numpy.ndarray of shape (n, 4, 2)
+        To the neighbours, by azimuth, in pixels.
+    one_lattice : bool
+        Whether the neighbours lie a cell away, not on the corners of a cell around the site.
+
+    Returns
+    -------
+    a, b : numpy.ndarray of shape (n, 2)
+        As from :func:`local_cells`.
+    """
     if one_lattice:  # opposite neighbours lie two cells apart
         first, second = (vectors[:, i] - vectors[:, i + 2] for i in (0, 1))
     else:  # opposite edges of the quadrilateral
@@ -302,12 +324,50 @@ def _enclosing_neighbours(
     """
     positions = np.asarray(positions, dtype=np.float64)
     others = positions if neighbours is None else np.asarray(neighbours, dtype=np.float64)
-    _, vectors, itself = _nearest(positions, others, k)
-    azimuth = np.arctan2(vectors[..., 1], vectors[..., 0])
-    order = np.argsort(azimuth, axis=1)
-    vectors = np.take_along_axis(vectors, order[..., None], axis=1)
-    azimuth = np.take_along_axis(azimuth, order, axis=1)
-    gaps = np.diff(azimuth, axis=1, append=azimuth[:, :1] + 2 * np.pi)
-    vectors[~(gaps.max(axis=1) < _LARGEST_GAP)] = np.nan
+    distance, vectors, itself = _nearest(positions, others, k)
+    vectors = sorted_by_azimuth(vectors)
+    vectors[~(largest_gap(vectors) < _LARGEST_GAP)] = np.nan
+    with np.errstate(invalid="ignore"):
+        enclosed = np.isfinite(vectors).all(axis=(1, 2))
+    if enclosed.any():
+        farthest = distance[:, -1]
+        vectors[enclosed & (farthest > _FARTHEST_NEIGHBOUR * np.median(farthest[enclosed]))] = (
+            np.nan
+        )
     finite = np.isfinite(positions).all(axis=1)
     return vectors, bool(itself[finite].sum() > finite.sum() / 2)
+
+
+def sorted_by_azimuth(vectors: np.ndarray) -> np.ndarray:
+    """
+    Vectors of each site in the order of their directions.
+
+    Parameters
+    ----------
+    vectors : numpy.ndarray of shape (n, k, 2)
+
+    Returns
+    -------
+    numpy.ndarray of shape (n, k, 2)
+    """
+    order = np.argsort(np.arctan2(vectors[..., 1], vectors[..., 0]), axis=1)
+    return np.take_along_axis(vectors, order[..., None], axis=1)
+
+
+def largest_gap(vectors: np.ndarray) -> np.ndarray:
+    """
+    Largest angle between neighbouring directions: below half a turn, they enclose the site.
+
+    Parameters
+    ----------
+    vectors : numpy.ndarray of shape (n, k, 2)
+        In any order.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n,)
+        In radians; NaN where a vector is.
+    """
+    azimuth = np.sort(np.arctan2(vectors[..., 1], vectors[..., 0]), axis=1)
+    gaps = np.diff(azimuth, axis=1, append=azimuth[:, :1] + 2 * np.pi)
+    return np.asarray(gaps.max(axis=1))

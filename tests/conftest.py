@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Images that several tests share; the core of the suite; tables of the sweeps."""
 
+import importlib.util
 import os
 import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -207,3 +209,15 @@ def sweep(request):
     root = Path(__file__).parents[1]
     script = request.path.relative_to(root).as_posix()
     return lambda page: _Sweep(root / "docs" / "user_guide" / f"{page}.rst", script)
+
+
+@pytest.fixture(scope="session")
+def hand_made():
+    """The module hand_made.py: crystals made by hand, with their tables and images."""
+    spec = importlib.util.spec_from_file_location(
+        "hand_made", Path(__file__).with_name("hand_made.py")
+    )
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module

@@ -3,6 +3,7 @@ from .clusters import plot_cluster_means, plot_cluster_metric
 from .color import angle_colors, class_colors, polar_colors
 from .columns import plot_columns
 from .comparison import plot_comparison
+from .defects import plot_defects
 from .diagnostics import plot_diagnostics
 from .history import plot_history
 from .image import plot_image, plot_sub_image, plot_sublattices
@@ -27,6 +28,7 @@ __all__ = [
     "plot_color_wheel",
     "plot_columns",
     "plot_comparison",
+    "plot_defects",
     "plot_diagnostics",
     "plot_distortion",
     "plot_history",

@@ -85,7 +85,7 @@ def plot_image(
     >>> ax = plot_image(image, boxes=[(2, 2, 4, 4)])
     >>> detail = plot_image(image, region=(2, 2, 4, 4))
     """
-    data, low, high, unit = _calibrated_image(image)
+    data, low, high, unit = calibrated_image(image)
     size = high - low
     part = np.array([low, high]) if region is None else _checked_region(region, low, high)
     shape = np.array(data.shape[::-1])
@@ -257,7 +257,7 @@ def _draw_scale_bar(ax: Axes, unit: str, scale_bar: bool | str | None, font_size
         panels.add_scale_bar(ax, unit, corner, font_size=font_size)
 
 
-def _calibrated_image(image: Any) -> tuple[Any, np.ndarray, np.ndarray, str]:
+def calibrated_image(image: Any) -> tuple[Any, np.ndarray, np.ndarray, str]:
     """Pixels, the two corners (x, y) of the outermost pixels' edges, and the unit."""
     axes = getattr(image, "axes_manager", None)
     data = filled(image.data) if axes is not None else np.asarray(filled(image))
@@ -317,7 +317,7 @@ def calibrated_points(image: Any, groups: Mapping[str, Any]) -> dict[str, np.nda
     ValueError
         If there is no position, or a shape is another.
     """
-    data, low, high, _ = _calibrated_image(image)
+    data, low, high, _ = calibrated_image(image)
     step = (high - low) / np.array(data.shape[::-1])
     points = {}
     for name, xy in groups.items():

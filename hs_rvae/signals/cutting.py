@@ -25,6 +25,7 @@ from hs_rvae import positions as _positions
 from hs_rvae import windows as _windows
 from hs_rvae.cautions import without_repeats
 from hs_rvae.columns.distortion import STRETCH, without_stretch
+from hs_rvae.columns.shells import Cage, cage_around
 from hs_rvae.constant_bands import describe, find_bands, may_have_bands
 from hs_rvae.image_files import lattice_groups
 from hs_rvae.masked_arrays import filled
@@ -323,12 +324,59 @@ def _report(counts: Counter[str], total: int, kept: int, window_size: int) -> No
 
 def standard_errors(positions: Any) -> np.ndarray | None:
     """Standard errors (n, 2), px, of a sublattice or table with x_std and y_std; or None."""
+    if isinstance(positions, Cage):
+        return positions.errors
     if _positions.is_sublattice(positions):
         positions = _positions.column_table(positions)
     names = ["x_std", "y_std"]
     if not set(names) <= set(getattr(positions, "columns", ())):
         return None
     return np.asarray(positions[names], dtype=np.float64)
+
+
+def cage_of(lattice: Any, chosen: Any, cage: Any = None) -> Cage | None:
+    """
+    The sites of a sublattice against their first shell, where the crystal is known.
+
+    Parameters
+    ----------
+    lattice : Atom_Lattice
+        With a ``crystal``, as :func:`hs_rvae.find_sublattices` gives it; any other has no cage.
+    chosen : Sublattice
+        One of its sublattices.
+    cage : str or list of str, optional
+        Sublattices of the neighbours, as :func:`hs_rvae.columns.shells.find_shells` takes them.
+
+    Returns
+    -------
+    Cage or None
+
+    Raises
+    ------
+    ValueError
+        If `cage` names no sublattice, or is given without a crystal.
+    """
+    crystal = getattr(lattice, "crystal", None)
+    tables = {s.name: _positions.column_table(s) for s in lattice.sublattice_list}
+    if crystal is None or any(table is None for table in tables.values()):
+        if cage is not None:
+            raise ValueError(
+                f"cage={cage!r} needs the crystal that find_sublattices finds; this lattice has "
+                "none. Pass neighbours= to from_sublattice."
+            )
+        return None
+    found = cage_around(chosen.name, tables, crystal, cage)
+    _logger.info(
+        "Displacements of %s: against the first shell, of %s.", chosen.name, ", ".join(found.names)
+    )
+    return found
+
+
+def neighbour_positions(neighbours: Any, order: str) -> Any:
+    """Positions (m, 2) of the neighbours; a cage stays as it is."""
+    if isinstance(neighbours, Cage):
+        return neighbours
+    return _positions.as_positions(neighbours, order)
 
 
 def stretch_to_take_out(positions: Any) -> np.ndarray | None:
@@ -341,7 +389,7 @@ def stretch_to_take_out(positions: Any) -> np.ndarray | None:
 
 def surroundings(
     positions: np.ndarray,
-    neighbours: np.ndarray,
+    neighbours: np.ndarray | Cage,
     image: Any,
     errors: np.ndarray | None = None,
     neighbour_errors: np.ndarray | None = None,
@@ -354,8 +402,9 @@ def surroundings(
     ----------
     positions : numpy.ndarray of shape (n, 2)
         ``(x, y)`` in pixels.
-    neighbours : numpy.ndarray of shape (m, 2)
+    neighbours : numpy.ndarray of shape (m, 2) or Cage
         Positions of the other sublattice, or of the same one: a site is not its own neighbour.
+        The four nearest count; of a cage, those of the first shell.
     image : Signal2D
         Image with the calibration.
     errors, neighbour_errors : numpy.ndarray of shape (n, 2) and (m, 2), optional
@@ -372,8 +421,11 @@ def surroundings(
         ``stretch_xx``, ``stretch_xy`` and ``stretch_yy``.
     units : dict of str to str
     """
-    moved = _neighbours.displacement(positions, neighbours)
-    a, b = _neighbours.local_cells(positions, neighbours)
+    if isinstance(neighbours, Cage):
+        moved, a, b, count = (neighbours.displacement, neighbours.a, neighbours.b, neighbours.count)
+    else:
+        moved, count = _neighbours.displacement(positions, neighbours), np.array(4)
+        a, b = _neighbours.local_cells(positions, neighbours)
     if stretch is not None:
         moved, a, b = (without_stretch(each, stretch, pixel_size(image)) for each in (moved, a, b))
     factor, length = _units.length_scale(pixel_units(image))
@@ -389,8 +441,9 @@ def surroundings(
         "cell_angle": np.mod(turned, 2 * np.pi),
     }
     if errors is not None and neighbour_errors is not None:
-        # The site minus the mean of four neighbours, whose errors are taken to be alike.
-        variance = (errors**2).mean(1) + np.nanmedian(neighbour_errors**2) / 4
+        # The site minus the mean of its neighbours, whose errors are taken to be alike.
+        shared = np.nanmedian(neighbour_errors**2) / np.maximum(count, 1)
+        variance = (errors**2).mean(1) + shared
         if stretch is not None:  # a mean over directions
             variance = variance * (np.linalg.inv(stretch) ** 2).sum() / 2
         columns["displacement_std"] = np.where(np.isfinite(moved[:, 0]), variance**0.5, np.nan)
@@ -402,8 +455,12 @@ def surroundings(
     return columns, {name: _columns.unit(name, length) for name in columns}
 
 
-def warn_small_window(window_size: int, positions: np.ndarray, neighbours: np.ndarray) -> None:
+def warn_small_window(
+    window_size: int, positions: np.ndarray, neighbours: np.ndarray | Cage
+) -> None:
     """Warn if the inscribed disk of the window leaves out the nearest neighbours."""
+    if isinstance(neighbours, Cage):
+        neighbours = neighbours.positions
     distance = _neighbours.nearest_shell_distance(positions, neighbours)
     # The disk of the model is soft: it has fallen to one half at about 0.46 of the window.
     radius = 0.46 * window_size

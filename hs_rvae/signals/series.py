@@ -11,6 +11,7 @@ import numpy as np
 from hs_rvae import parent_image as _parent_image
 from hs_rvae import positions as _positions
 from hs_rvae import tracks as _tracks
+from hs_rvae.columns.shells import cage_around
 from hs_rvae.masked_arrays import filled
 from hs_rvae.signals.concatenate import match_stacks
 from hs_rvae.signals.recording import recorded
@@ -213,7 +214,7 @@ def _each_frame(positions: Any, n_frames: int) -> Any:
 
 
 def of_lattices(
-    lattices: Any, image: Any, sublattice: str | int | None, columns: Any
+    lattices: Any, image: Any, sublattice: str | int | None, columns: Any, cage: Any = None
 ) -> tuple[Any, Any, Any, list[dict[str, Any]], dict[str, str]]:
     """
     Arguments of :meth:`SubImageStack.from_positions` from the lattices of a series.
@@ -225,6 +226,8 @@ def of_lattices(
         If None, the series that the columns were found in.
     sublattice : str, int or None
     columns : list of dict or None
+    cage : str or list of str, optional
+        Sublattices of the neighbours.
 
     Returns
     -------
@@ -241,5 +244,14 @@ def of_lattices(
         numbers = table.select_dtypes(["number", "bool"]).drop(columns=["x", "y"])
         own.append(dict(numbers) | dict((columns[k] if columns else None) or {}))
     neighbours = others[0] if len(others) == 1 else tables
+    crystals = getattr(lattices, "crystals", None)
+    if crystals is not None:
+        name = sublattice if isinstance(sublattice, str) else names[sublattice]
+        neighbours = [
+            cage_around(name, {one: lattices.tables(one)[k] for one in names}, crystal, cage)
+            for k, crystal in enumerate(crystals)
+        ]
+    elif cage is not None:
+        raise ValueError(f"cage={cage!r} needs the crystals of the frames; this series has none.")
     image = lattices.image if image is None else image
     return image, tables, neighbours, own, _positions.POSITION_UNITS

@@ -169,7 +169,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
         writers = {name: writer for table in tables for name, writer in table[2].items()}
         writers |= dict.fromkeys((*_cutting.OWN_COLUMNS, "frame"), "from_positions")
         if neighbours is not None:
-            others = [_positions.as_positions(one, order) for one in given[1]]
+            others = [_cutting.neighbour_positions(one, order) for one in given[1]]
             for k, xy in enumerate(positions):
                 own, of_others = (_cutting.standard_errors(one[k]) for one in given[:2])
                 stretch = _cutting.stretch_to_take_out(given[0][k])
@@ -271,6 +271,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
         sublattice: Any = None,
         window_size: int | float | None = None,
         *,
+        cage: Any = None,
         lazy: bool | None = None,
         centring: str = "subpixel",
         columns: Any = None,
@@ -283,8 +284,10 @@ class SubImageStack(FigureMethods, SeriesMethods):
         Parameters
         ----------
         lattice : atomap.atom_lattice.Atom_Lattice, LatticeSeries, str or pathlib.Path
-            What :func:`hs_rvae.find_sublattices` returns, of an image or a series. In a lattice of
-            two sublattices, the one that is not chosen gives the `neighbours`.
+            What :func:`hs_rvae.find_sublattices` returns, of an image or a series. Displacements
+            are those against the first shell of neighbours that the crystal predicts, within the
+            grain. Without a crystal, as in a lattice of Atomap's, they are those against the four
+            nearest columns of the other sublattice, or of its own if there are not two.
             A path names a file that ``Atom_Lattice.save`` wrote. Such a file keeps positions,
             ``sigma_x``, ``sigma_y`` and ``rotation``, but neither amplitudes nor a
             ``column_table``.
@@ -296,6 +299,10 @@ class SubImageStack(FigureMethods, SeriesMethods):
         window_size : int, float or None
             int: pixels. float: units of the image's axes. If None, 1.85 nearest-neighbour
             distances.
+        cage : str or list of str, optional
+            Sublattices of the neighbours that displacements refer to, such as "A". If None, the
+            brightest other sublattice whose columns enclose the site at about one distance, or the
+            nearest columns of all others.
         lazy, centring, columns, units, show_progressbar
             As in :meth:`from_positions`.
 
@@ -308,7 +315,8 @@ class SubImageStack(FigureMethods, SeriesMethods):
         TypeError
             If it is not a lattice.
         ValueError
-            If there is no such sublattice, or the file holds no lattice.
+            If there is no such sublattice, or the file holds no lattice; if `cage` is given, and
+            the lattice has no crystal.
         FileNotFoundError
             If there is no such file.
 
@@ -324,7 +332,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
         if hasattr(lattice, "tables"):
             given = {name for one in columns or [] for name in _as_dict(one)}
             image, positions, neighbours, columns, own = _series.of_lattices(
-                lattice, image, sublattice, columns
+                lattice, image, sublattice, columns, cage
             )
             stack = cls.from_positions(
                 image,
@@ -342,11 +350,14 @@ class SubImageStack(FigureMethods, SeriesMethods):
             return stack
         lattice = _cutting.atom_lattice(lattice)
         chosen, others = _positions.pick_sublattice(lattice, sublattice)
+        neighbours = _cutting.cage_of(lattice, chosen, cage)
+        if neighbours is None and len(others) == 1:
+            neighbours = others[0]
         stack = cls.from_sublattice(
             chosen,
             _cutting.image_of_lattice(lattice, chosen, image),
             window_size,
-            neighbours=others[0] if len(others) == 1 else None,
+            neighbours=neighbours,
             lazy=lazy,
             centring=centring,
             columns=columns,

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.text import Text
 from PIL import Image
@@ -116,6 +117,17 @@ FIGURES = {
     ),
     "plots.plot_comparison": lambda t: plots.plot_comparison(
         {"one": {"sites": t.stack.sites, "manifold": t.manifold}}
+    ),
+    "plots.plot_defects": lambda t: plots.plot_defects(
+        t.film.image,
+        pd.DataFrame(
+            {
+                "kind": ["vacancy", "substitution", "substitution", "interstitial"],
+                "x": [30.0, 60.0, 90.0, 40.0],
+                "y": [30.0, 40.0, 50.0, 80.0],
+                "ratio": [0.0, 0.75, 1.3, 0.4],
+            }
+        ),
     ),
     "plots.plot_diagnostics": lambda t: plots.plot_diagnostics(t.found.table),
     "plots.plot_distortion": lambda t: plots.plot_distortion(*t.stack._distortion_to_plot(4)),
