@@ -41,7 +41,7 @@ def find_defects(
     image: Any = None,
     *,
     false_alarms: float = 1e-4,
-    least_change: float = 0.12,
+    least_change: float = 0.15,
     vacancy_height: float = 0.35,
     least_height: float = 0.15,
 ) -> pd.DataFrame:
@@ -157,7 +157,7 @@ def defects_of_tables(
     tables: dict[str, pd.DataFrame],
     crystal: Crystal,
     false_alarms: float = 1e-4,
-    least_change: float = 0.12,
+    least_change: float = 0.15,
     vacancy_height: float = 0.35,
     least_height: float = 0.15,
 ) -> pd.DataFrame:
