@@ -71,7 +71,11 @@ def column_width(
     while width >= _NARROWEST * enlarged:
         passed = band_passed(part, width, stretch) * np.float32(-1 if dark else 1)
         xy, heights = local_maxima(passed, 2 * width, stretch)
-        noise = np.median(noise_of_band_pass(part, xy, width, 32 * enlarged, enlarged)) if len(xy) else 0.0
+        noise = (
+            np.median(noise_of_band_pass(part, xy, width, 32 * enlarged, enlarged))
+            if len(xy)
+            else 0.0
+        )
         rank = min(int(0.3 * part.size / area), len(heights) - 1)
         if rank < 0:
             break

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from .. import parent_image as _parent_image
 from ..refinement.two_sublattices import refine_together
 from . import autocorrelation as _cells
 from .maxima import check_sampling, maxima_of
