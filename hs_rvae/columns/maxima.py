@@ -171,7 +171,8 @@ def maxima_of(
     area = min(abs(np.linalg.det(each)) for each in candidates)
     width = _BAND * shortest
     if dark is None:
-        dark = _peaks.are_dark(_peaks.band_passed(values, width, stretch))
+        middle = tuple(slice(max(n // 2 - 700, 0), n // 2 + 700) for n in values.shape)
+        dark = _peaks.are_dark(_peaks.band_passed(values[middle], width, stretch))
         _logger.info("Columns are %s than their surroundings.", "darker" if dark else "brighter")
     width = _peaks.column_width(values, area, width, stretch, dark, picture.enlarged)
     passed = _peaks.band_passed(values, width, stretch)

@@ -80,7 +80,11 @@ def column_width(
         if rank < 0:
             break
         height = np.sort(heights)[::-1][rank]
-        height = np.sqrt(max(height**2 - (2.5 * noise) ** 2, 0))
+        # As high as the highest of the independent values of noise in a cell.
+        chance = noise * (1 + np.sqrt(2 * np.log(max(area / (4 * width**2), 3))))
+        if height < 1.2 * chance and width < widest:
+            break
+        height = np.sqrt(max(height**2 - chance**2, 0))
         if height > 1.05 * highest:
             best, highest = width, height
         elif height < 0.8 * highest:

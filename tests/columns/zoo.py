@@ -67,7 +67,8 @@ def image_of(sites, height, sigma, shape, dose, background=0.1, seed=0):
         rows = slice(max(int(y) - reach, 0), max(int(y) + reach + 1, 0))
         columns = slice(max(int(x) - reach, 0), max(int(x) + reach + 1, 0))
         yy, xx = np.ogrid[rows, columns]
-        yy, xx = yy[: shape[0] - rows.start], xx[:, : shape[1] - columns.start]
+        yy = yy[: max(shape[0] - rows.start, 0)]
+        xx = xx[:, : max(shape[1] - columns.start, 0)]
         if yy.size and xx.size:
             image[rows, columns] += peak * np.exp(-((xx - x) ** 2 + (yy - y) ** 2) / (2 * sigma**2))
     return np.random.default_rng(seed).poisson(image * dose).astype(np.float32)

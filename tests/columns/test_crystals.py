@@ -1,0 +1,107 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Crystals of all kinds: every column under a name that means one kind."""
+
+import logging
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.ndimage import zoom
+
+import hs_rvae
+
+sys.path.insert(0, str(Path(__file__).parent))
+import zoo
+
+SHAPE = (320, 320)
+
+
+def check(lattice, xy, kinds, distance, shape=SHAPE, found=0.99, wrong=0.005, strays=0):
+    share, mixed, stray, names = zoo.judge(lattice, xy, kinds, shape, distance)
+    assert share >= found and mixed <= wrong and stray <= strays
+    return names
+
+
+@pytest.mark.parametrize("dose", [30, 400])
+@pytest.mark.parametrize("name", zoo.CRYSTALS)
+def test_every_kind_has_names_of_its_own(name, dose):
+    image, xy, kinds = zoo.simulate(name, 16, SHAPE, dose, seed=1, jitter=0.3)
+    lattice = hs_rvae.find_sublattices(image)
+    names = check(lattice, xy, kinds, 16)
+    assert len(names) <= len(zoo.CRYSTALS[name][1])
+    places = lattice.crystal.places
+    assert [place.name for place in places] == names
+    assert places[0].position == (0, 0) and len(lattice.crystal.grains) == 1
+    assert sum(place.count for place in places) == lattice.crystal.grains[0].count
+
+
+@pytest.mark.parametrize("name", ["graphene", "1H layer"])
+def test_holes_of_honeycombs_are_no_dark_columns(name):
+    for dark in (False, True):
+        image, xy, kinds = zoo.simulate(name, 18, SHAPE, seed=2, dark=dark)
+        lattice = hs_rvae.find_sublattices(image)
+        check(lattice, xy, kinds, 18)
+        assert lattice.sublattice_list[0].column_table.attrs["dark"] == dark
+
+
+@pytest.mark.parametrize(
+    ("name", "shift"), [("hexagonal", (0.5, 0.5)), ("hexagonal", (0, 0.5)), ("graphene", (0.5, 0))]
+)
+def test_an_antiphase_boundary_parts_two_grains(name, shift):
+    halves = [
+        zoo.crystal(name, 16, SHAPE, region=lambda x, y: x < 160),
+        zoo.crystal(name, 16, SHAPE, region=lambda x, y: x >= 160, shift=shift),
+    ]
+    xy, kinds, heights = (np.concatenate(parts) for parts in zip(*halves, strict=True))
+    lattice = hs_rvae.find_sublattices(zoo.image_of(xy, heights, 3.2, SHAPE, 100))
+    check(lattice, xy, kinds, 16)
+    assert len(lattice.crystal.grains) == 2
+    table = lattice.sublattice_list[0].column_table
+    left, right = (
+        np.bincount(table.grain[side]).argmax() for side in (table.x < 150, table.x > 170)
+    )
+    assert left != right
+
+
+def test_a_grain_that_is_turned_has_the_same_names():
+    halves = [
+        zoo.crystal("perovskite 001", 16, (400, 400), region=lambda x, y: x < 196),
+        zoo.crystal("perovskite 001", 16, (400, 400), turn=32, region=lambda x, y: x >= 204),
+    ]
+    xy, kinds, heights = (np.concatenate(parts) for parts in zip(*halves, strict=True))
+    lattice = hs_rvae.find_sublattices(zoo.image_of(xy, heights, 3.2, (400, 400), 100))
+    names = check(lattice, xy, kinds, 16, (400, 400), found=0.98, wrong=0.01, strays=2)
+    assert names == ["A", "B"] and len(lattice.crystal.grains) == 2
+
+
+@pytest.mark.parametrize("order", [0, 1])
+def test_the_period_of_the_crystal_wins_over_the_pixels(order):
+    image, xy, kinds = zoo.simulate("perovskite 001", 12, (240, 240), 400)
+    grey = np.round(255 * image / image.max())
+    large = zoom(grey, 3, order=order, grid_mode=True, mode="nearest").round().astype(np.uint8)
+    check(hs_rvae.find_sublattices(large), 3 * xy + 1, kinds, 36, large.shape)
+
+
+def test_few_pixels_between_columns_are_warned_of_and_too_few_refused(caplog):
+    image, _, _ = zoo.simulate("hexagonal", 7, (160, 160), 400)
+    with caplog.at_level(logging.WARNING, "hs_rvae"):
+        lattice = hs_rvae.find_sublattices(image)
+    assert "px apart" in caplog.text and lattice.crystal.cautions
+    image, _, _ = zoo.simulate("hexagonal", 4.4, (160, 160), 400)
+    with pytest.raises(ValueError, match=r"only 4.\d* px apart.*zoom"):
+        hs_rvae.find_sublattices(image)
+
+
+def test_all_columns_are_found_without_a_lattice():
+    image, xy, _ = zoo.simulate("tungsten bronze", 16, SHAPE, seed=3)
+    table = hs_rvae.find_columns(image)
+    inner = ((xy > 16) & (xy < 303)).all(axis=1)
+    distance = zoo.cKDTree(table[["x", "y"]]).query(xy[inner])[0]
+    assert (distance < 2).mean() > 0.99
+    assert {"amplitude", "sigma_x", "x_std", "status"} <= set(table.columns)
+    stack = hs_rvae.SubImageStack.from_positions(image, table[["x", "y"]], window_size=16)
+    assert len(stack.sites) > 200
+    with pytest.raises(ValueError, match="method='network' is unknown"):
+        hs_rvae.find_columns(image, method="network")
