@@ -268,7 +268,7 @@ def _heights(
     tables: dict[str, pd.DataFrame],
     crystal: Crystal,
 ) -> Heights:
-    """Heights of columns and empty places, which have names, and of others after them."""
+    """Heights of named columns and empty places, then of `n_loose` others."""
     shapes = {name: typical_shape(table) for name, table in tables.items()}
     good = [shape for shape in shapes.values() if np.isfinite(shape).all()]
     if not good:

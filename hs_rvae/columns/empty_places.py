@@ -131,7 +131,7 @@ def find_empty_places(columns: Columns, crystal: Crystal, others: np.ndarray) ->
 
 def places_at_the_border(columns: Columns, crystal: Crystal, shape: tuple[int, int]) -> np.ndarray:
     """
-    Predict the columns that the border of an image cuts off, which have no row in a table.
+    Predict columns without a row in a table that the border of an image cuts off.
 
     Parameters
     ----------
