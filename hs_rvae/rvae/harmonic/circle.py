@@ -133,6 +133,16 @@ class Circle:
         mean = (posterior @ states.T.astype(posterior.dtype)).astype(float)
         return mean, (states * posterior.mean(0, dtype=float)) @ states.T
 
+    def turned(self, angle: float) -> Circle:
+        """The same circle for displacements turned by an angle in radians."""
+        new, turn = self.copy(), turn_matrix(angle)
+        new.zero, new.covariance = turn @ self.zero, turn @ self.covariance @ turn.T
+        n = len(self.density)
+        before = np.arange(n) - angle / (2 * np.pi / n)
+        new.density = np.interp(before, np.arange(n), self.density, period=n)
+        new.density /= new.density.sum()
+        return new
+
     def finer(self, u: np.ndarray, n_iterations: int = 30) -> Circle:
         """Same circle with the density of angles on a fine grid, fitted to displacements (n, 2)."""
         new = self.copy()
@@ -162,6 +172,11 @@ class Circle:
 def _by_state(density: np.ndarray) -> np.ndarray:
     """Log density of the angle of each state."""
     return np.repeat(np.log(density), len(AMPLITUDES)).astype(np.float32)
+
+
+def turn_matrix(angle: float) -> np.ndarray:
+    """Matrix (2, 2) that turns vectors by an angle in radians, from x towards y."""
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
 def normalise(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
