@@ -88,8 +88,11 @@ class Circle:
         """Posterior of the states, (n, n_states), and the log-likelihood of sites, (n,)."""
         return normalise(self.score(u))
 
-    def maximise(self, u: np.ndarray, posterior: np.ndarray) -> None:
-        """Fit the parameters to displacements (n, 2) and the posterior of their states."""
+    def maximise(self, u: np.ndarray, posterior: np.ndarray, width: float = _SMOOTHING) -> None:
+        """Fit the parameters to displacements (n, 2) and the posterior of their states.
+
+        The density of angles is smoothed by `width` (rad).
+        """
         n, states = len(u), self.states
         precision = np.linalg.inv(self.covariance)
         share = posterior.sum(0, dtype=float) / n
@@ -112,7 +115,7 @@ class Circle:
         self.covariance = shrunk((spread + spread.T) / 2, n)
         share = share.reshape(len(self.density), -1)
         if self.free_density:
-            self.density = smoothed(share[:, AMPLITUDES > 0.4].sum(1))
+            self.density = smoothed(share[:, AMPLITUDES > 0.4].sum(1), width)
         self.shares = _with_prior(share.sum(0))
 
     def run(self, u: np.ndarray, n_iterations: int = 60, tolerance: float = 2e-5) -> float:
@@ -143,22 +146,29 @@ class Circle:
         new.density /= new.density.sum()
         return new
 
-    def finer(self, u: np.ndarray, n_iterations: int = 30) -> Circle:
-        """Same circle with the density of angles on a fine grid, fitted to displacements (n, 2)."""
+    def finer(self, u: np.ndarray, n_rounds: int = 6, n_iterations: int = 5) -> Circle:
+        """Same circle with the density of angles on a fine grid, fitted to displacements (n, 2).
+
+        The coarse grid counts the noise of sites as a width of the wells, so that Sigma is fitted
+        again: each round fits it once, the density `n_iterations` times.
+        """
         new = self.copy()
         at = N_COARSE / N_FINE * np.arange(N_FINE)
         around = np.append(self.density, self.density[0])
         new.density = np.interp(at, np.arange(N_COARSE + 1), around) * N_COARSE / N_FINE
         new.density /= new.density.sum()
-        if self.free_density:
+        if not self.free_density:
+            return new
+        for _ in range(n_rounds):
             # A narrower kernel would split a well into the noise of its sites.
-            noise = np.sqrt(np.trace(self.covariance) / 2) / self.length
+            noise = np.sqrt(np.trace(new.covariance) / 2) / new.length
             width = float(np.clip(_SHARPEST * noise, np.radians(3), _SMOOTHING))
             likelihood = new.score(u) - _by_state(new.density)
             for _ in range(n_iterations):
                 posterior = normalise(likelihood + _by_state(new.density))[0]
                 share = posterior.mean(0, dtype=float).reshape(N_FINE, -1)
                 new.density = smoothed(share[:, AMPLITUDES > 0.4].sum(1), width)
+            new.maximise(u, posterior, width)
         return new
 
     def amplitude(self, u: np.ndarray, angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
