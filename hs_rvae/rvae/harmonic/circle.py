@@ -88,11 +88,8 @@ class Circle:
         """Posterior of the states, (n, n_states), and the log-likelihood of sites, (n,)."""
         return normalise(self.score(u))
 
-    def maximise(self, u: np.ndarray, posterior: np.ndarray, width: float = _SMOOTHING) -> None:
-        """Fit the parameters to displacements (n, 2) and the posterior of their states.
-
-        The density of angles is smoothed by `width` (rad).
-        """
+    def maximise(self, u: np.ndarray, posterior: np.ndarray) -> None:
+        """Fit the parameters to displacements (n, 2) and the posterior of their states."""
         n, states = len(u), self.states
         precision = np.linalg.inv(self.covariance)
         share = posterior.sum(0, dtype=float) / n
@@ -115,7 +112,7 @@ class Circle:
         self.covariance = shrunk((spread + spread.T) / 2, n)
         share = share.reshape(len(self.density), -1)
         if self.free_density:
-            self.density = smoothed(share[:, AMPLITUDES > 0.4].sum(1), width)
+            self.density = smoothed(share[:, AMPLITUDES > 0.4].sum(1))
         self.shares = _with_prior(share.sum(0))
 
     def run(self, u: np.ndarray, n_iterations: int = 60, tolerance: float = 2e-5) -> float:
@@ -146,30 +143,47 @@ class Circle:
         new.density /= new.density.sum()
         return new
 
-    def finer(self, u: np.ndarray, n_rounds: int = 6, n_iterations: int = 5) -> Circle:
+    def finer(self, u: np.ndarray, n_iterations: int = 30) -> Circle:
         """Same circle with the density of angles on a fine grid, fitted to displacements (n, 2).
 
-        The coarse grid counts the noise of sites as a width of the wells, so that Sigma is fitted
-        again: each round fits it once, the density `n_iterations` times.
+        The coarse grid counts noise of the sites as width of the wells. Here wells are as narrow as
+        displacements that scatter by `_SHARPEST` of the noise, and the rest of their width is noise.
         """
         new = self.copy()
         at = N_COARSE / N_FINE * np.arange(N_FINE)
         around = np.append(self.density, self.density[0])
         new.density = np.interp(at, np.arange(N_COARSE + 1), around) * N_COARSE / N_FINE
         new.density /= new.density.sum()
-        if not self.free_density:
-            return new
-        for _ in range(n_rounds):
-            # A narrower kernel would split a well into the noise of its sites.
-            noise = np.sqrt(np.trace(new.covariance) / 2) / new.length
+        if self.free_density:
+            noise = np.sqrt(np.trace(self.covariance) / 2)
+            apart = self.length * self._scatter_about_wells(u)
+            new.covariance = self.covariance * max(1, apart / np.hypot(1, _SHARPEST) / noise) ** 2
+            noise = np.sqrt(np.trace(new.covariance) / 2) / self.length
             width = float(np.clip(_SHARPEST * noise, np.radians(3), _SMOOTHING))
-            likelihood = new.score(u) - _by_state(new.density)
+            likelihood, narrow = new.score(u) - _by_state(new.density), new.density
             for _ in range(n_iterations):
+                new.density = smoothed(narrow, width)
                 posterior = normalise(likelihood + _by_state(new.density))[0]
                 share = posterior.mean(0, dtype=float).reshape(N_FINE, -1)
-                new.density = smoothed(share[:, AMPLITUDES > 0.4].sum(1), width)
-            new.maximise(u, posterior, width)
+                share = share[:, AMPLITUDES > 0.4].sum(1)
+                narrow = narrow * _convolved(share / share.sum() / new.density, width)
         return new
+
+    def _scatter_about_wells(self, u: np.ndarray) -> float:
+        """Robust scatter in radians of the directions of displacements (n, 2) about their wells."""
+        n = len(self.density)
+        around = np.stack([np.roll(self.density, step) for step in (1, -1)])
+        wells = 2 * np.pi / n * np.flatnonzero((self.density > around).all(0))
+        d = u - self.zero
+        angle = np.arctan2(d[:, 1], d[:, 0])[np.hypot(*d.T) > 0.5 * self.length]
+        if not len(angle) or not len(wells):
+            return 0.0
+        apart = np.mod(angle[:, None] - wells + np.pi, 2 * np.pi) - np.pi
+        nearest = np.abs(apart).argmin(1)
+        apart = apart[np.arange(len(apart)), nearest]
+        for well in np.unique(nearest):  # the grid is coarse
+            apart[nearest == well] -= np.median(apart[nearest == well])
+        return float(np.median(np.abs(apart))) / 0.6745
 
     def amplitude(self, u: np.ndarray, angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Amplitude of displacements (n, 2) along angles (n,), and its standard deviation."""
@@ -201,12 +215,17 @@ def normalise(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def smoothed(share: np.ndarray, width: float = _SMOOTHING) -> np.ndarray:
     """Density of angles, smoothed by `width` (rad), with a uniform part."""
     n = len(share)
-    k = np.minimum(np.arange(n), n - np.arange(n)) * (2 * np.pi / n / width)
-    kernel = np.exp(-0.5 * k**2)
-    wave = np.fft.fft(share / share.sum()) * np.fft.fft(kernel / kernel.sum())
-    density = np.maximum(np.fft.ifft(wave).real, 0)
+    density = np.maximum(_convolved(share / share.sum(), width), 0)
     density = (1 - _FLOOR) * density + _FLOOR / n
     return density / density.sum()
+
+
+def _convolved(values: np.ndarray, width: float) -> np.ndarray:
+    """Values on the grid of angles, convolved with a normal distribution of `width` (rad)."""
+    n = len(values)
+    k = np.minimum(np.arange(n), n - np.arange(n)) * (2 * np.pi / n / width)
+    kernel = np.exp(-0.5 * k**2)
+    return np.fft.ifft(np.fft.fft(values) * np.fft.fft(kernel / kernel.sum())).real
 
 
 def shrunk(covariance: np.ndarray, n: float) -> np.ndarray:

@@ -410,13 +410,9 @@ class _Fit:
         if model.kind == "variants":
             if self.n in (4, 6):
                 self._add_strain(model, found)
-            # The filter was fitted to these sites, and so took part of their noise away.
-            excess = len(u) / (len(u) - len(found.columns) / 2)
             model.circle = model.circle.finer(u)
-            model.circle.covariance = excess * model.circle.covariance
             if model.pixels_only is not None:
                 model.pixels_only = model.pixels_only.finer(u)
-                model.pixels_only.covariance = excess * model.pixels_only.covariance
             if model.strain is not None:
                 model.strain.n_angles = len(model.circle.density)
         model.patterns = self._patterns(model)
