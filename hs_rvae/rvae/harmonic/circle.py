@@ -24,7 +24,7 @@ _SHARES = np.array([0.05, 0.05, 0.05, 0.1, 0.65, 0.1])  # prior, worth half of t
 _FULL = 4  # index of the amplitude 1
 _MAX_UNDISTORTED = 0.45  # otherwise weak tails are explained as few strong sites
 _SMOOTHING = np.radians(10)  # of the density of angles
-_SHARPEST = 0.55  # of the noise of an angle: smoothing of the density on the fine grid
+_SHARPEST = 0.55  # scatter of single displacements about their well, in parts of the noise
 _FLOOR = 0.02  # uniform share of the density of angles
 _PRIOR_SITES = 4.0  # weight of an isotropic Sigma
 
@@ -148,6 +148,7 @@ class Circle:
 
         The coarse grid counts noise of the sites as width of the wells. Here wells are as narrow as
         displacements that scatter by `_SHARPEST` of the noise, and the rest of their width is noise.
+        The noise is isotropic, as its shape cannot be told from that of the wells.
         """
         new = self.copy()
         at = N_COARSE / N_FINE * np.arange(N_FINE)
@@ -155,11 +156,10 @@ class Circle:
         new.density = np.interp(at, np.arange(N_COARSE + 1), around) * N_COARSE / N_FINE
         new.density /= new.density.sum()
         if self.free_density:
-            noise = np.sqrt(np.trace(self.covariance) / 2)
-            apart = self.length * self._scatter_about_wells(u)
-            new.covariance = self.covariance * max(1, apart / np.hypot(1, _SHARPEST) / noise) ** 2
-            noise = np.sqrt(np.trace(new.covariance) / 2) / self.length
-            width = float(np.clip(_SHARPEST * noise, np.radians(3), _SMOOTHING))
+            apart = self._scatter_about_wells(u) / np.hypot(1, _SHARPEST)
+            noise = max(np.sqrt(np.trace(self.covariance) / 2), self.length * apart)
+            new.covariance = noise**2 * np.eye(2)
+            width = float(np.clip(_SHARPEST * noise / self.length, np.radians(3), _SMOOTHING))
             likelihood, narrow = new.score(u) - _by_state(new.density), new.density
             for _ in range(n_iterations):
                 new.density = smoothed(narrow, width)
