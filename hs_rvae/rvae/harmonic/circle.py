@@ -47,6 +47,8 @@ class Circle:
         Probabilities omega of :data:`AMPLITUDES`.
     free_zero, free_density : bool
         Whether S and pi are fitted; otherwise they stay as they are.
+    along : numpy.ndarray, shape (2, 2), or None
+        Sigma for amplitudes, without the width of wells. If None, `covariance`.
     """
 
     zero: np.ndarray
@@ -56,6 +58,7 @@ class Circle:
     shares: np.ndarray
     free_zero: bool = True
     free_density: bool = True
+    along: np.ndarray | None = None
 
     def copy(self) -> Circle:
         """Copy with arrays of its own."""
@@ -137,6 +140,8 @@ class Circle:
         """The same circle for displacements turned by an angle in radians."""
         new, turn = self.copy(), turn_matrix(angle)
         new.zero, new.covariance = turn @ self.zero, turn @ self.covariance @ turn.T
+        if self.along is not None:
+            new.along = turn @ self.along @ turn.T
         n = len(self.density)
         before = np.arange(n) - angle / (2 * np.pi / n)
         new.density = np.interp(before, np.arange(n), self.density, period=n)
@@ -158,7 +163,7 @@ class Circle:
         if self.free_density:
             apart = self._scatter_about_wells(u) / np.hypot(1, _SHARPEST)
             noise = max(np.sqrt(np.trace(self.covariance) / 2), self.length * apart)
-            new.covariance = noise**2 * np.eye(2)
+            new.along, new.covariance = self.covariance, noise**2 * np.eye(2)
             width = float(np.clip(_SHARPEST * noise / self.length, np.radians(3), _SMOOTHING))
             likelihood, narrow = new.score(u) - _by_state(new.density), new.density
             for _ in range(n_iterations):
@@ -187,7 +192,7 @@ class Circle:
 
     def amplitude(self, u: np.ndarray, angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Amplitude of displacements (n, 2) along angles (n,), and its standard deviation."""
-        precision = np.linalg.inv(self.covariance)
+        precision = np.linalg.inv(self.covariance if self.along is None else self.along)
         e = self.length * np.stack([np.cos(angle), np.sin(angle)], 1)
         power = np.einsum("ni,ij,nj->n", e, precision, e)
         return np.einsum("ni,ij,nj->n", e, precision, u - self.zero) / power, power**-0.5

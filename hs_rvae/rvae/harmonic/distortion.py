@@ -174,6 +174,8 @@ class Distortion:
         for name, circle in circles.items():
             arrays |= {f"{name}_{k}": getattr(circle, k) for k in _CIRCLE}
             arrays[f"{name}_length"] = np.array([circle.length])
+            if circle.along is not None:
+                arrays[f"{name}_along"] = circle.along
         names = ("reference", "kind", "symmetry", "scale", "noise", "evidence", "turn")
         header = {name: getattr(self, name) for name in names}
         if self.strain is not None:
@@ -192,6 +194,7 @@ class Distortion:
                 arrays[f"{name}_covariance"],
                 arrays[f"{name}_density"],
                 arrays[f"{name}_shares"],
+                along=arrays.get(f"{name}_along"),
             )
             for name in ("circle", "pixels_only")
             if f"{name}_length" in arrays
