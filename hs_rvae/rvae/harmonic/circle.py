@@ -165,12 +165,12 @@ class Circle:
             noise = max(np.sqrt(np.trace(self.covariance) / 2), self.length * apart)
             new.along, new.covariance = self.covariance, noise**2 * np.eye(2)
             width = float(np.clip(_SHARPEST * noise / self.length, np.radians(3), _SMOOTHING))
-            likelihood, narrow = new.score(u) - _by_state(new.density), new.density
+            score, narrow = new.score(u) - _by_state(new.density), new.density
+            likelihood = np.exp(score - score.max(1, keepdims=True)).reshape(len(u), N_FINE, -1)
+            strong, every = likelihood[:, :, AMPLITUDES > 0.4].sum(2), likelihood.sum(2)
             for _ in range(n_iterations):
                 new.density = smoothed(narrow, width)
-                posterior = normalise(likelihood + _by_state(new.density))[0]
-                share = posterior.mean(0, dtype=float).reshape(N_FINE, -1)
-                share = share[:, AMPLITUDES > 0.4].sum(1)
+                share = new.density * ((1 / (every @ new.density)) @ strong)
                 narrow = narrow * _convolved(share / share.sum() / new.density, width)
         return new
 
