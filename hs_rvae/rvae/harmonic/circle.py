@@ -152,8 +152,8 @@ class Circle:
         """Same circle with the density of angles on a fine grid, fitted to displacements (n, 2).
 
         The coarse grid counts noise of the sites as width of the wells. Here wells are as narrow as
-        displacements that scatter by `_SHARPEST` of the noise; the rest of their width is noise.
-        It is isotropic, as its shape cannot be told from that of the wells.
+        displacements that scatter by `_SHARPEST` of the noise; their remaining width is noise.
+        It is isotropic, as its shape cannot be separated from that of the wells.
         """
         new = self.copy()
         at = N_COARSE / N_FINE * np.arange(N_FINE)
