@@ -256,7 +256,11 @@ def gaussian(u: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> np.ndar
 
 
 def fit_circle(
-    u: np.ndarray, *, zero: np.ndarray | None = None, free_density: bool = True
+    u: np.ndarray,
+    *,
+    zero: np.ndarray | None = None,
+    free_density: bool = True,
+    also: Circle | None = None,
 ) -> tuple[Circle, float]:
     """Fit a circle to displacements (n, 2) from several starts.
 
@@ -267,6 +271,9 @@ def fit_circle(
         Known zero. If None, it is fitted.
     free_density : bool
         Whether the density of the angles is fitted; otherwise it is uniform.
+    also : Circle, optional
+        A further start. Where all sites lie on a line, the others may end in a wide normal
+        distribution about a circle without a length.
 
     Returns
     -------
@@ -296,6 +303,11 @@ def fit_circle(
                 for _ in range(2):
                     circle.maximise(u, posterior)
             started.append((circle.run(u, 20), circle))
+    if also is not None:
+        circle = also.copy()
+        circle.zero = circle.zero if zero is None else zero.copy()
+        circle.free_zero, circle.free_density = zero is None, free_density
+        started.append((circle.run(u, 20), circle))
     best = sorted(started, key=lambda pair: -pair[0])[:2]
     values = [(circle.run(u, 45), circle) for _, circle in best]
     value, circle = max(values, key=lambda pair: pair[0])

@@ -496,7 +496,7 @@ class _Fit:
         free = found.circle
         assert free is not None
         value = float(free.expect(u)[1].mean())
-        bound, bound_value = fit_circle(u, zero=np.zeros(2))
+        bound, bound_value = fit_circle(u, zero=np.zeros(2), also=free)
         asymmetry = self._asymmetry()
         zero_evidence = value - bound_value
         symmetric = asymmetry < limit["asymmetry"] or first_gain < limit["gain"]
@@ -548,7 +548,7 @@ class _Fit:
             if zero is not None:
                 found, pixels_only = found.turned(-turn), circle.turned(-turn)
                 u = found.u[self.some]
-                circle = fit_circle(u, zero=zero)[0]
+                circle = fit_circle(u, zero=zero, also=pixels_only)[0]
         scatter = float(np.sqrt(((u - u.mean(0)) ** 2).sum(1).mean() / 2))
         scale = float(np.quantile(np.hypot(*(u - circle.zero).T), 0.6))
         ring = None
