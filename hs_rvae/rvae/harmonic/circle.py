@@ -25,6 +25,7 @@ _FULL = 4  # index of the amplitude 1
 _MAX_UNDISTORTED = 0.45  # otherwise weak tails are explained as few strong sites
 _SMOOTHING = np.radians(10)  # of the density of angles
 _SHARPEST = 0.55  # scatter of single displacements about their well, in parts of the noise
+_ELONGATED = 4.0  # ratio of variances along and across displacements that lie on a line
 _FLOOR = 0.02  # uniform share of the density of angles
 _PRIOR_SITES = 4.0  # weight of an isotropic Sigma
 
@@ -303,6 +304,15 @@ def fit_circle(
                 for _ in range(2):
                     circle.maximise(u, posterior)
             started.append((circle.run(u, 20), circle))
+    small, large = np.linalg.eigvalsh(np.cov(u.T, bias=True))
+    if large > _ELONGATED * small:
+        # Opposite variants, with walls between them through no displacement at all.
+        zero_start = u.mean(0) if zero is None else zero.copy()
+        circle = Circle(
+            zero_start, float(np.sqrt(large)), shrunk(small * np.eye(2), len(u)),
+            np.full(N_COARSE, 1 / N_COARSE), _SHARES.copy(), zero is None, free_density,
+        )  # fmt: skip
+        started.append((circle.run(u, 20), circle))
     if also is not None:
         circle = also.copy()
         circle.zero = circle.zero if zero is None else zero.copy()
