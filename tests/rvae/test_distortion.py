@@ -275,3 +275,13 @@ def test_a_film_of_an_aberrated_probe_has_a_zero_of_its_own(make_film):
     if model._model.distortion.pixels_only is not None:
         assert found.angle_pixels.shape == found.angle.shape
         assert np.isfinite(found.angle_pixels).all()
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_displacements_on_a_line_keep_the_length_of_their_circle(make_film, seed):
+    film = make_film(seed, n_variants=2, shift=1.8)
+    sites = film.stack.sites
+    model = RVAE(**SETTINGS).fit(film.stack.data, positions=sites.xy)
+    assert model.verdict_.kind == "variants"
+    order = model.transform(film.stack.data).order_amplitude
+    assert np.median(order) > 0.5

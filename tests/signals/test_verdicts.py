@@ -267,7 +267,7 @@ def test_two_detectors_of_one_scan_number_variants_alike(whole):
     other.rvae(output_dimension=1, epochs=1, random_state=1)
     assert other.assign_variants() == 4
     both = (other.sites["variant"] >= 0) & (stack.sites["variant"] >= 0)
-    assert both.mean() > 0.9
+    assert both[film.interior].mean() > 0.95  # in walls angles lie between the variants
     assert (other.sites["variant"] == stack.sites["variant"])[both].mean() > 0.98
     assert np.median(circular(other.sites["angle"], stack.sites["angle"])[both]) < 3
 

@@ -24,7 +24,8 @@ _SHARES = np.array([0.05, 0.05, 0.05, 0.1, 0.65, 0.1])  # prior, worth half of t
 _FULL = 4  # index of the amplitude 1
 _MAX_UNDISTORTED = 0.45  # otherwise weak tails are explained as few strong sites
 _SMOOTHING = np.radians(10)  # of the density of angles
-_SHARPEST = 0.55  # of the noise of an angle: smoothing of the density on the fine grid
+_SHARPEST = 0.55  # scatter of single displacements about their well, in parts of the noise
+_ELONGATED = 4.0  # ratio of variances along and across displacements that lie on a line
 _FLOOR = 0.02  # uniform share of the density of angles
 _PRIOR_SITES = 4.0  # weight of an isotropic Sigma
 
@@ -47,6 +48,8 @@ class Circle:
         Probabilities omega of :data:`AMPLITUDES`.
     free_zero, free_density : bool
         Whether S and pi are fitted; otherwise they stay as they are.
+    along : numpy.ndarray, shape (2, 2), or None
+        Sigma for amplitudes, without the width of wells. If None, `covariance`.
     """
 
     zero: np.ndarray
@@ -56,6 +59,7 @@ class Circle:
     shares: np.ndarray
     free_zero: bool = True
     free_density: bool = True
+    along: np.ndarray | None = None
 
     def copy(self) -> Circle:
         """Copy with arrays of its own."""
@@ -133,27 +137,63 @@ class Circle:
         mean = (posterior @ states.T.astype(posterior.dtype)).astype(float)
         return mean, (states * posterior.mean(0, dtype=float)) @ states.T
 
+    def turned(self, angle: float) -> Circle:
+        """The same circle for displacements turned by an angle in radians."""
+        new, turn = self.copy(), turn_matrix(angle)
+        new.zero, new.covariance = turn @ self.zero, turn @ self.covariance @ turn.T
+        if self.along is not None:
+            new.along = turn @ self.along @ turn.T
+        n = len(self.density)
+        before = np.arange(n) - angle / (2 * np.pi / n)
+        new.density = np.interp(before, np.arange(n), self.density, period=n)
+        new.density /= new.density.sum()
+        return new
+
     def finer(self, u: np.ndarray, n_iterations: int = 30) -> Circle:
-        """Same circle with the density of angles on a fine grid, fitted to displacements (n, 2)."""
+        """Same circle with the density of angles on a fine grid, fitted to displacements (n, 2).
+
+        The coarse grid counts noise of the sites as width of the wells. Here wells are as narrow as
+        displacements that scatter by `_SHARPEST` of the noise; their remaining width is noise.
+        It is isotropic, as its shape cannot be separated from that of the wells.
+        """
         new = self.copy()
         at = N_COARSE / N_FINE * np.arange(N_FINE)
         around = np.append(self.density, self.density[0])
         new.density = np.interp(at, np.arange(N_COARSE + 1), around) * N_COARSE / N_FINE
         new.density /= new.density.sum()
         if self.free_density:
-            # A narrower kernel would split a well into the noise of its sites.
-            noise = np.sqrt(np.trace(self.covariance) / 2) / self.length
-            width = float(np.clip(_SHARPEST * noise, np.radians(3), _SMOOTHING))
-            likelihood = new.score(u) - _by_state(new.density)
+            apart = self._scatter_about_wells(u) / np.hypot(1, _SHARPEST)
+            noise = max(np.sqrt(np.trace(self.covariance) / 2), self.length * apart)
+            new.along, new.covariance = self.covariance, noise**2 * np.eye(2)
+            width = float(np.clip(_SHARPEST * noise / self.length, np.radians(3), _SMOOTHING))
+            score, narrow = new.score(u) - _by_state(new.density), new.density
+            likelihood = np.exp(score - score.max(1, keepdims=True)).reshape(len(u), N_FINE, -1)
+            strong, every = likelihood[:, :, AMPLITUDES > 0.4].sum(2), likelihood.sum(2)
             for _ in range(n_iterations):
-                posterior = normalise(likelihood + _by_state(new.density))[0]
-                share = posterior.mean(0, dtype=float).reshape(N_FINE, -1)
-                new.density = smoothed(share[:, AMPLITUDES > 0.4].sum(1), width)
+                new.density = smoothed(narrow, width)
+                share = new.density * ((1 / (every @ new.density)) @ strong)
+                narrow = narrow * _convolved(share / share.sum() / new.density, width)
         return new
+
+    def _scatter_about_wells(self, u: np.ndarray) -> float:
+        """Robust scatter in radians of the directions of displacements (n, 2) about their wells."""
+        n = len(self.density)
+        around = np.stack([np.roll(self.density, step) for step in (1, -1)])
+        wells = 2 * np.pi / n * np.flatnonzero((self.density > around).all(0))
+        d = u - self.zero
+        angle = np.arctan2(d[:, 1], d[:, 0])[np.hypot(*d.T) > 0.5 * self.length]
+        if not len(angle) or not len(wells):
+            return 0.0
+        apart = np.mod(angle[:, None] - wells + np.pi, 2 * np.pi) - np.pi
+        nearest = np.abs(apart).argmin(1)
+        apart = apart[np.arange(len(apart)), nearest]
+        for well in np.unique(nearest):  # the grid is coarse
+            apart[nearest == well] -= np.median(apart[nearest == well])
+        return float(np.median(np.abs(apart))) / 0.6745
 
     def amplitude(self, u: np.ndarray, angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Amplitude of displacements (n, 2) along angles (n,), and its standard deviation."""
-        precision = np.linalg.inv(self.covariance)
+        precision = np.linalg.inv(self.covariance if self.along is None else self.along)
         e = self.length * np.stack([np.cos(angle), np.sin(angle)], 1)
         power = np.einsum("ni,ij,nj->n", e, precision, e)
         return np.einsum("ni,ij,nj->n", e, precision, u - self.zero) / power, power**-0.5
@@ -162,6 +202,11 @@ class Circle:
 def _by_state(density: np.ndarray) -> np.ndarray:
     """Log density of the angle of each state."""
     return np.repeat(np.log(density), len(AMPLITUDES)).astype(np.float32)
+
+
+def turn_matrix(angle: float) -> np.ndarray:
+    """Matrix (2, 2) that turns vectors by an angle in radians, from x towards y."""
+    return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
 def normalise(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -176,12 +221,17 @@ def normalise(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def smoothed(share: np.ndarray, width: float = _SMOOTHING) -> np.ndarray:
     """Density of angles, smoothed by `width` (rad), with a uniform part."""
     n = len(share)
-    k = np.minimum(np.arange(n), n - np.arange(n)) * (2 * np.pi / n / width)
-    kernel = np.exp(-0.5 * k**2)
-    wave = np.fft.fft(share / share.sum()) * np.fft.fft(kernel / kernel.sum())
-    density = np.maximum(np.fft.ifft(wave).real, 0)
+    density = np.maximum(_convolved(share / share.sum(), width), 0)
     density = (1 - _FLOOR) * density + _FLOOR / n
     return density / density.sum()
+
+
+def _convolved(values: np.ndarray, width: float) -> np.ndarray:
+    """Values on the grid of angles, convolved with a normal distribution of `width` (rad)."""
+    n = len(values)
+    k = np.minimum(np.arange(n), n - np.arange(n)) * (2 * np.pi / n / width)
+    kernel = np.exp(-0.5 * k**2)
+    return np.fft.ifft(np.fft.fft(values) * np.fft.fft(kernel / kernel.sum())).real
 
 
 def shrunk(covariance: np.ndarray, n: float) -> np.ndarray:
@@ -207,7 +257,11 @@ def gaussian(u: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> np.ndar
 
 
 def fit_circle(
-    u: np.ndarray, *, zero: np.ndarray | None = None, free_density: bool = True
+    u: np.ndarray,
+    *,
+    zero: np.ndarray | None = None,
+    free_density: bool = True,
+    also: Circle | None = None,
 ) -> tuple[Circle, float]:
     """Fit a circle to displacements (n, 2) from several starts.
 
@@ -218,6 +272,9 @@ def fit_circle(
         Known zero. If None, it is fitted.
     free_density : bool
         Whether the density of the angles is fitted; otherwise it is uniform.
+    also : Circle, optional
+        A further start. Where all sites lie on a line, the others may end in a wide normal
+        distribution about a circle without a length.
 
     Returns
     -------
@@ -247,6 +304,20 @@ def fit_circle(
                 for _ in range(2):
                     circle.maximise(u, posterior)
             started.append((circle.run(u, 20), circle))
+    small, large = np.linalg.eigvalsh(np.cov(u.T, bias=True))
+    if large > _ELONGATED * small:
+        # Opposite variants, with walls between them through no displacement at all.
+        zero_start = u.mean(0) if zero is None else zero.copy()
+        circle = Circle(
+            zero_start, float(np.sqrt(large)), shrunk(small * np.eye(2), len(u)),
+            np.full(N_COARSE, 1 / N_COARSE), _SHARES.copy(), zero is None, free_density,
+        )  # fmt: skip
+        started.append((circle.run(u, 20), circle))
+    if also is not None:
+        circle = also.copy()
+        circle.zero = circle.zero if zero is None else zero.copy()
+        circle.free_zero, circle.free_density = zero is None, free_density
+        started.append((circle.run(u, 20), circle))
     best = sorted(started, key=lambda pair: -pair[0])[:2]
     values = [(circle.run(u, 45), circle) for _, circle in best]
     value, circle = max(values, key=lambda pair: pair[0])

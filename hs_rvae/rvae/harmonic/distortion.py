@@ -33,15 +33,25 @@ from .charges import (
     of_charge,
     vector_pattern,
 )
-from .circle import AMPLITUDES, Circle, fit_circle, gaussian, held_out, normalise
+from .circle import (
+    AMPLITUDES,
+    Circle,
+    fit_circle,
+    gaussian,
+    held_out,
+    normalise,
+    turn_matrix,
+)
 
 _N_COMPONENTS = (8, 16)  # of charge 1, tried in turn
+_SITES_PER_COMPONENT = 8  # of the last filter, which has all components that sites determine
 _N_STRAIN = 4  # components of charge 2
 _LOAD = 10.0  # of the first filter, in mean variances: nearly a plain matched filter
 _SHAPES = (0.0, 1.0, -1.0)  # share of the shear in the displacement of the surroundings
 _FEWER = 0.8  # the share that neighbours do not predict must fall to this for another shape,
 _BETTER = 0.99  # ... and to this for a refined filter
-_N_STEPS = 8  # of the refinement
+_N_FOLLOW = 15  # iterations of a circle after a change of the filter
+_N_STEPS, _N_WIDE = 8, 3  # of the refinement, and of that with all components
 _MAX_SITES = 2000  # of a fit of the circle
 _PIECE = 2000  # sites whose scores in all states of the circle are in memory at a time
 _STRAIN_GAIN = 0.05  # nats per site that charge 2 has to bring
@@ -93,6 +103,9 @@ class Distortion:
     pixels_only : Circle or None
         The distribution found without measured positions, where the zero of `circle` comes from
         them; otherwise None.
+    turn : float
+        Turn in radians of the displacements of pixels alone against measured ones, taken back in
+        `filters`.
     """
 
     filters: np.ndarray
@@ -107,6 +120,7 @@ class Distortion:
     patterns: np.ndarray
     strain: Strain | None = None
     pixels_only: Circle | None = None
+    turn: float = 0.0
 
     def displacement(self, harmonics: np.ndarray) -> np.ndarray:
         """Displacements (n, 2) in px of sites, from their harmonics (n, n_q, M + 1)."""
@@ -145,7 +159,8 @@ class Distortion:
         """Angles (n,) of sites read without measured positions."""
         if self.pixels_only is None:
             return self.read(harmonics).angle
-        return replace(self, circle=self.pixels_only).read(harmonics).angle
+        angle = replace(self, circle=self.pixels_only).read(harmonics).angle + self.turn
+        return np.angle(np.exp(1j * angle))
 
     def log_likelihood_gain(self, u: np.ndarray) -> np.ndarray:
         """Log density of displacements (n, 2) less that of a normal distribution, in nats."""
@@ -172,7 +187,9 @@ class Distortion:
         for name, circle in circles.items():
             arrays |= {f"{name}_{k}": getattr(circle, k) for k in _CIRCLE}
             arrays[f"{name}_length"] = np.array([circle.length])
-        names = ("reference", "kind", "symmetry", "scale", "noise", "evidence")
+            if circle.along is not None:
+                arrays[f"{name}_along"] = circle.along
+        names = ("reference", "kind", "symmetry", "scale", "noise", "evidence", "turn")
         header = {name: getattr(self, name) for name in names}
         if self.strain is not None:
             arrays |= {f"strain_{k}": getattr(self.strain, k) for k in _STRAIN}
@@ -190,6 +207,7 @@ class Distortion:
                 arrays[f"{name}_covariance"],
                 arrays[f"{name}_density"],
                 arrays[f"{name}_shares"],
+                along=arrays.get(f"{name}_along"),
             )
             for name in ("circle", "pixels_only")
             if f"{name}_length" in arrays
@@ -350,6 +368,21 @@ class _Filter:
     circle: Circle | None = None
     gain: float = 0.0
 
+    def turned(self, angle: float) -> _Filter:
+        """The same filter with displacements turned by an angle in radians."""
+        turn = turn_matrix(angle)
+        return replace(self, rows=turn @ self.rows, u=self.u @ turn.T)
+
+
+@dataclass
+class _Judgement:
+    """Verdict on a filter, and circles for the displacements it gives."""
+
+    kind: str
+    evidence: dict[str, float]
+    bound: Circle | None  # about the symmetric position; None if the zero is off it
+    uniform: Circle
+
 
 class _Fit:
     """Data of one fit of a distortion."""
@@ -374,7 +407,8 @@ class _Fit:
         if n_sites > _MAX_SITES:
             self.some = np.sort(rng.permutation(n_sites)[:_MAX_SITES])
         some = self.harmonics[self.some]
-        self.basis = ChargeBasis.fit(some, self.n, 1, max(_N_COMPONENTS))
+        n_components = max(*_N_COMPONENTS, len(some) // _SITES_PER_COMPONENT)
+        self.basis = ChargeBasis.fit(some, self.n, 1, n_components)
         self.patterns = deformation_patterns(mean, grid, self.n, some.mean(0))
         self.cage, self.shear, self.dipole = (self.basis.pair(*p) for p in self.patterns.values())
         self.noise_power = grid.noise_power()
@@ -387,20 +421,28 @@ class _Fit:
         found = first
         if first.gain > THRESHOLDS["gain"]:
             for k in _N_COMPONENTS:
-                refined = self._refined(first, k)
-                if 1 - refined.predicted < _BETTER * (1 - found.predicted):
-                    found = refined
-        model = self._judge(found, first.gain)
+                found = self._better(found, self._refined(first, k))
+        judged = self._judge(found, first.gain)
+        if judged.kind in ("variants", "continuous") and self.basis.k > max(_N_COMPONENTS):
+            # Not before the verdict: a filter with many components makes wells of noise.
+            found = self._better(found, self._refined(found, self.basis.k, _N_WIDE))
+        model, found = self._model(found, judged)
+        u = found.u[self.some]
         if model.kind == "variants":
             if self.n in (4, 6):
                 self._add_strain(model, found)
-            model.circle = model.circle.finer(found.u[self.some])
+            model.circle = model.circle.finer(u)
             if model.pixels_only is not None:
-                model.pixels_only = model.pixels_only.finer(found.u[self.some])
+                model.pixels_only = model.pixels_only.finer(u)
             if model.strain is not None:
                 model.strain.n_angles = len(model.circle.density)
         model.patterns = self._patterns(model)
         return model
+
+    @staticmethod
+    def _better(found: _Filter, other: _Filter) -> _Filter:
+        """Filter whose displacements other cells predict better; the first one if in doubt."""
+        return other if 1 - other.predicted < _BETTER * (1 - found.predicted) else found
 
     def _apply(self, rows: np.ndarray, columns: np.ndarray, shape: float) -> _Filter:
         u = self.y[:, columns] @ rows.T
@@ -425,13 +467,13 @@ class _Fit:
         best.gain = value - _gaussian_value(best.u[self.some])
         return best
 
-    def _refined(self, start: _Filter, k: int) -> _Filter:
+    def _refined(self, start: _Filter, k: int, n_steps: int = _N_STEPS) -> _Filter:
         """Filter of the turning part, refined until neighbours predict it less."""
         columns, current, last = self.basis.first(k), start, None
         patterns = (self.cage + start.shape * self.shear)[:, columns]
         templates = [p[:, columns] for p in (self.cage, self.shear, self.dipole)]
         y = self.y[self.some][:, columns]
-        for _ in range(_N_STEPS):
+        for _ in range(n_steps):
             assert current.circle is not None
             e, power = current.circle.moments(current.u[self.some])
             patterns = self.basis.regress(y, e, power, patterns)
@@ -441,32 +483,29 @@ class _Fit:
             new = self._apply(_least_squares(precision, patterns), columns, start.shape)
             new.circle = current.circle.copy()
             u = new.u[self.some]
-            new.gain = new.circle.run(u, 15) - _gaussian_value(u)
+            new.gain = new.circle.run(u, _N_FOLLOW) - _gaussian_value(u)
             if last is not None and new.predicted < last.predicted:
                 break
             last = current = new
         assert last is not None
         return last
 
-    def _judge(self, found: _Filter, first_gain: float) -> Distortion:
+    def _judge(self, found: _Filter, first_gain: float) -> _Judgement:
         """Zero of the displacements, and the verdict on them."""
         u, limit = found.u[self.some], THRESHOLDS
         free = found.circle
         assert free is not None
         value = float(free.expect(u)[1].mean())
-        bound, bound_value = fit_circle(u, zero=np.zeros(2))
+        bound, bound_value = fit_circle(u, zero=np.zeros(2), also=free)
         asymmetry = self._asymmetry()
         zero_evidence = value - bound_value
         symmetric = asymmetry < limit["asymmetry"] or first_gain < limit["gain"]
         symmetric |= zero_evidence * asymmetry < limit["zero"]
-        circle, pixels_only = (bound, None) if symmetric else (free, None)
-        measured = None if symmetric else self._measured_zero(u)
-        if measured is not None:
-            circle, pixels_only = fit_circle(u, zero=measured)[0], free
+        zero = bound.zero if symmetric else self._measured_frame(u)[0]
         uniform = fit_circle(u, free_density=False)[0]
         wells = held_out(u, free) - max(held_out(u, uniform), held_out(u))
         scatter = float(np.sqrt(((u - u.mean(0)) ** 2).sum(1).mean() / 2))
-        length = np.hypot(*(u - circle.zero).T)
+        length = np.hypot(*(u - (free.zero if zero is None else zero)).T)
         evidence = {
             "predicted": found.predicted,
             "gain": found.gain,
@@ -480,7 +519,6 @@ class _Fit:
             "coherence": coherence(self.harmonics[self.some], self.n, self.noise_power),
             "n_pairs": float(self.offsets.n_pairs),
         }
-        scale = float(np.quantile(length, 0.6))
         # Few sites imitate wells, but other cells do not predict them.
         ordered = found.predicted > limit["predicted"] / 2 or not self.offsets.n_pairs
         if ordered and wells > max(limit["wells"], limit["wells_per_gain"] * found.gain):
@@ -492,24 +530,49 @@ class _Fit:
         ):
             kind = "continuous"
         elif evidence["poled"] > limit["poled"] and asymmetry < limit["asymmetry"]:
-            kind, scale = "one direction", float(np.hypot(*u.mean(0)))
+            kind = "one direction"
         else:
             kind = "nothing"
-        return Distortion(
-            self.basis.filters(found.rows, found.columns, self.harmonics.shape[1]).astype(
-                np.complex64
-            ),
+        return _Judgement(kind, evidence, bound if symmetric else None, uniform)
+
+    def _model(self, found: _Filter, judged: _Judgement) -> tuple[Distortion, _Filter]:
+        """Distribution of the displacements that a filter gives, and the filter in its frame."""
+        u, turn, pixels_only = found.u[self.some], 0.0, None
+        assert found.circle is not None
+        if judged.bound is not None:
+            circle = judged.bound
+            circle.run(u, _N_FOLLOW)
+        else:
+            circle = found.circle
+            zero, turn = self._measured_frame(u)
+            if zero is not None:
+                found, pixels_only = found.turned(-turn), circle.turned(-turn)
+                u = found.u[self.some]
+                circle = fit_circle(u, zero=zero, also=pixels_only)[0]
+        scatter = float(np.sqrt(((u - u.mean(0)) ** 2).sum(1).mean() / 2))
+        scale = float(np.quantile(np.hypot(*(u - circle.zero).T), 0.6))
+        ring = None
+        if judged.kind == "continuous":
+            ring = judged.uniform
+            ring.run(u, _N_FOLLOW)
+        if judged.kind == "one direction":
+            scale = float(np.hypot(*u.mean(0)))
+        n_q = self.harmonics.shape[1]
+        model = Distortion(
+            self.basis.filters(found.rows, found.columns, n_q).astype(np.complex64),
             self.reference,
             circle,
-            kind,
+            judged.kind,
             self.n,
             max(scale, 1e-12),
-            self._noise(found.predicted, scatter, uniform if kind == "continuous" else None),
-            evidence,
+            self._noise(found.predicted, scatter, ring),
+            judged.evidence,
             (u.mean(0), np.cov(u.T, bias=True) + 1e-12 * np.eye(2)),
             np.zeros((4, *self.harmonics.shape[1:]), np.complex64),
             pixels_only=pixels_only,
+            turn=turn,
         )
+        return model, found
 
     @staticmethod
     def _noise(predicted: float, scatter: float, ring: Circle | None) -> float:
@@ -524,13 +587,28 @@ class _Fit:
         about_ring = float(np.sqrt(np.trace(ring.covariance) / 2))
         return float(np.sqrt(unpredicted * min(unpredicted, about_ring)))
 
-    def _measured_zero(self, u: np.ndarray) -> np.ndarray | None:
-        """Zero of displacements u (n, 2) of the fit, from those of measured positions."""
+    def _measured_frame(self, u: np.ndarray) -> tuple[np.ndarray | None, float]:
+        """Zero of displacements u (n, 2) of the fit, and their turn against measured ones.
+
+        Both have noise: ``u = zero + c v`` with one complex c is fitted by total least squares. The
+        zero is that of u turned back, None if too few displacements are measured; the turn is in
+        radians.
+        """
         if self.displacements is None:
-            return None
-        apart = u - self.displacements[self.some]
-        apart = apart[np.isfinite(apart).all(1)]
-        return np.median(apart, 0) if len(apart) >= _MIN_MEASURED else None
+            return None, 0.0
+        pair = np.stack([u, self.displacements[self.some]])
+        pair = pair[:, np.isfinite(pair).all((0, 2))]
+        if pair.shape[1] < _MIN_MEASURED:
+            return None, 0.0
+        z = pair[..., 0] + 1j * pair[..., 1]
+        for _ in range(2):  # the second time without outliers
+            d = z - z.mean(1, keepdims=True)
+            along = np.linalg.eigh(d @ d.conj().T)[1][:, 1]
+            c = along[0] / along[1]
+            missed = np.abs(d[0] - c * d[1])
+            zero = (z.mean(1) @ np.array([1, -c])) * np.exp(-1j * np.angle(c))
+            z = z[:, missed < 4 * np.median(missed)]
+        return np.array([zero.real, zero.imag]), float(np.angle(c))
 
     def _asymmetry(self) -> float:
         """Charge 1 of the mean site beyond cage, shear and dipole, in parts of its cage."""
