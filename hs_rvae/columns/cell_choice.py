@@ -141,11 +141,11 @@ def _crowded_part(positions: np.ndarray) -> np.ndarray:
         return np.ones(len(positions), bool)
     low, high = positions.min(axis=0), positions.max(axis=0)
     side = np.sqrt(_SAMPLE / len(positions) * np.prod(high - low))
-    best = None
+    best = np.zeros(len(positions), bool)
     for x in (0.5, 0.2, 0.8):
         for y in (0.5, 0.2, 0.8):
             centre = low + (high - low) * [x, y]
             mask = (np.abs(positions - centre) < side / 2).all(axis=1)
-            if best is None or mask.sum() > 1.2 * best.sum():
+            if mask.sum() > 1.2 * best.sum():
                 best = mask
     return best

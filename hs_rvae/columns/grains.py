@@ -153,7 +153,7 @@ def _grains_of_pieces(
     joined |= sharp & (np.abs(step).max(axis=1, initial=0) < 0.12)
     grain, phase = np.full(count, -1), np.zeros((count, 2))
     weight = np.where(joined, share * size[one], 0)
-    edges = {i: [] for i in range(count)}
+    edges: dict[int, list[tuple[float, int, np.ndarray]]] = {i: [] for i in range(count)}
     for k in np.flatnonzero(joined):
         edges[one[k]].append((weight[k], other[k], step[k]))
         edges[other[k]].append((weight[k], one[k], -step[k]))

@@ -138,7 +138,8 @@ def _proposals(
         index.append((sites.index[mine][:, None] + between).reshape(-1, 2))
     if not starts:
         return None
-    return tuple(np.concatenate(each) for each in (starts, ends, places, index))
+    start, end, goal, cell_of = (np.concatenate(each) for each in (starts, ends, places, index))
+    return start, end, goal, cell_of
 
 
 def _largest_gaps(group: np.ndarray, vectors: np.ndarray) -> np.ndarray:

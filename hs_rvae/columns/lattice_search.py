@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
 from . import autocorrelation as _cells
@@ -124,8 +125,11 @@ def find_crystal(picture: Picture, maxima: Maxima) -> FoundCrystal:
     grain, place = np.full(n, -1), np.full(n, -1)
     cells = np.broadcast_to(maxima.cell, (n, 2, 2)).copy()
     fractions: list[np.ndarray] = []
-    cell, agreed = maxima.cell, [0, 0]
+    cell: np.ndarray | None = maxima.cell
+    agreed = [0, 0]
     for number in range(_MOST_LATTICES):
+        if cell is None:
+            break
         members = np.flatnonzero(grain < 0)
         region = _region(maxima, members, cell, agreed)
         if region is not None:
@@ -142,8 +146,6 @@ def find_crystal(picture: Picture, maxima: Maxima) -> FoundCrystal:
                 "lower threshold, or use find_columns, which asks for no lattice."
             )
         cell = _lattice_of_rest(picture, maxima, grain)
-        if cell is None:
-            break
     brightness = _brightness(picture, maxima)
     grain, place, offsets, cells = _one_basis(maxima, grain, place, cells, fractions, brightness)
     found = FoundCrystal(maxima, grain, place, np.zeros((n, 2), int), cells, offsets)
@@ -189,10 +191,9 @@ def _lattice_of_rest(picture: Picture, maxima: Maxima, grain: np.ndarray) -> np.
     if len(rest) < max(_ANOTHER, _ANOTHER_SHARE * len(grain)):
         return None
     x, y = np.round(rest / picture.stretch).astype(int).T
-    valid = np.zeros(picture.values.shape, bool)
-    valid[np.clip(y, 0, valid.shape[0] - 1), np.clip(x, 0, valid.shape[1] - 1)] = True
-    from scipy.ndimage import distance_transform_edt
-
+    rows, columns = picture.values.shape
+    valid = np.zeros((rows, columns), bool)
+    valid[np.clip(y, 0, rows - 1), np.clip(x, 0, columns - 1)] = True
     near = distance_transform_edt(~valid, sampling=picture.stretch[::-1])
     valid = near < 1.2 * maxima.distance
     if picture.valid is not None:
@@ -271,7 +272,7 @@ def _join(
         distance, nearest = cKDTree(maxima.positions[others]).query(maxima.positions[ours])
         near = np.argsort(distance, kind="stable")[:_PAIRS]
         one, other = ours[near], others[nearest[near]]
-        into = np.bincount(grain[other]).argmax()
+        into = int(np.bincount(grain[other]).argmax())
         one, other = one[grain[other] == into], other[grain[other] == into]
         mean = (cells[one] + cells[other]) / 2
         lengths = np.linalg.norm(mean, axis=2)

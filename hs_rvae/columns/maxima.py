@@ -38,8 +38,8 @@ class Maxima:
         In the band-passed image.
     faint : numpy.ndarray of shape (m, 2)
         Maxima that do not stand out.
-    cell : numpy.ndarray of shape (2, 2) or None
-        Lattice vectors; None where no lattice was asked for.
+    cell : numpy.ndarray of shape (2, 2)
+        Lattice vectors; the first candidate until one is chosen.
     distance : float
         Distance of nearest columns.
     width : float
@@ -51,7 +51,7 @@ class Maxima:
     positions: np.ndarray
     heights: np.ndarray
     faint: np.ndarray
-    cell: np.ndarray | None
+    cell: np.ndarray
     distance: float
     width: float
     dark: bool
@@ -197,7 +197,9 @@ def maxima_of(
         nearest = cKDTree(positions[clear]).query(positions[clear], k=2)[0][:, 1]
         # Some maxima of noise stand nearer to columns than columns do.
         distance = min(float(np.quantile(nearest, 0.3)), shortest)
-    return Maxima(positions[clear], heights[clear], positions[~clear], None, distance, width, dark)
+    return Maxima(
+        positions[clear], heights[clear], positions[~clear], candidates[0], distance, width, dark
+    )
 
 
 def check_sampling(distance: float, radius: float | None) -> list[str]:
