@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Choice of the smallest cell in which every place holds one kind of column."""
+"""Choice of the smallest cell with one kind of column at every place."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def choose_cell(
         Maxima that stand out.
     heights : numpy.ndarray of shape (n,)
     distance : float
-        Of nearest columns.
+        Distance of nearest columns.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def share_joined(
     positions : numpy.ndarray of shape (n, 2)
     heights : numpy.ndarray of shape (n,)
     distance : float
-        Of nearest columns.
+        Distance of nearest columns.
     rigid : bool
         Columns do not count where the lattice is bent or strained much.
 

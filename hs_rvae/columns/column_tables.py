@@ -386,7 +386,7 @@ def _crystal(
     unassigned: pd.DataFrame,
     picture: Picture,
 ) -> Crystal:
-    """What the search found, from the finished tables."""
+    """Summary of the search, from the finished tables."""
     names = sublattice_names(len(tables))
     places = tuple(
         Place(name, (float(u) % 1, float(v) % 1), len(table), _height(table), share)

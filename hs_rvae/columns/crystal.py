@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a search for columns found: lattice, basis, grains, and what belongs to none of them."""
+"""Result of a search for columns: lattice, basis, grains, and the columns of none of them."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def assemble(links: Links, piece: np.ndarray, distance: float) -> Assembly:
     piece : numpy.ndarray of int, shape (n,)
         As :meth:`Links.pieces` returns.
     distance : float
-        Of nearest columns.
+        Distance of nearest columns.
 
     Returns
     -------
@@ -283,7 +283,7 @@ def number_cells(
     offset : numpy.ndarray of shape (n, 2)
         Place of each column in its cell.
     distance : float
-        Of nearest columns.
+        Distance of nearest columns.
 
     Returns
     -------

@@ -80,9 +80,9 @@ def find_holes(
     offsets : numpy.ndarray of shape (m, 2)
         Places in units of the cell vectors.
     distance : float
-        Of nearest columns.
+        Distance of nearest columns.
     others : numpy.ndarray of shape (k, 2)
-        Maxima of no lattice: where one stands is no hole.
+        Maxima of no lattice: a hole is where none stands.
 
     Returns
     -------

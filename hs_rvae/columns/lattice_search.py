@@ -351,7 +351,7 @@ def _alike(
 
 
 def _brightness(picture: Picture, maxima: Maxima) -> np.ndarray:
-    """Mean of a small disk, which a saturated peak cannot mislead; depths for dark columns."""
+    """Mean of a small disk, robust against saturated peaks; depths for dark columns."""
     radius = _CORE * maxima.distance
     reach = int(np.ceil(radius / picture.stretch.min()))
     dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
@@ -373,7 +373,7 @@ def _number(found: FoundCrystal) -> None:
 
 
 def _report(picture: Picture, found: FoundCrystal) -> None:
-    """Log what was found; warn of maxima that belong to no lattice."""
+    """Log the result; warn of maxima that belong to no lattice."""
     n, known = len(found.grain), int(found.known.sum())
     _logger.info(
         "%d columns are maxima of the image, in %d grain(s), at %d place(s) of the cell. "

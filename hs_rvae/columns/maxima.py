@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Maxima of an image, and what lattice they ask for."""
+"""Maxima of an image, and the lattice they ask for."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Maxima:
     distance : float
         Distance of nearest columns.
     width : float
-        Of the band-pass.
+        Width of the band-pass.
     dark : bool
         Columns are dark on a bright background.
     """
@@ -61,7 +61,7 @@ def find_maxima(
     picture: Picture, cell: Any, dark: bool | None, threshold: float, separation: float | None
 ) -> Maxima:
     """
-    Find the maxima of an image, and the smallest cell in which every place holds one kind.
+    Find the maxima of an image, and the smallest cell with one kind at every place.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def find_maxima(
 def candidates_of_tiles(
     picture: Picture, maxima: Maxima, valid: np.ndarray | None = None
 ) -> list[np.ndarray]:
-    """Lattices of parts of an image, which may be single grains where the whole is not."""
+    """Lattices of parts of an image: of single grains, perhaps, where the whole has several."""
     valid = picture.valid if valid is None else valid
     found: list[np.ndarray] = []
     for parts in (2, 3):
@@ -209,7 +209,7 @@ def check_sampling(distance: float, radius: float | None) -> list[str]:
     Parameters
     ----------
     distance : float
-        Of nearest columns, in pixels.
+        Distance of nearest columns, in pixels.
     radius : float or None
         Radius of the fits, if it was given.
 
