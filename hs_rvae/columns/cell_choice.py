@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Choice of the smallest cell in which every place holds one kind of column."""
+"""Choice of the smallest cell with one kind of column at every place."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def choose_cell(
         Maxima that stand out.
     heights : numpy.ndarray of shape (n,)
     distance : float
-        Of nearest columns.
+        Distance of nearest columns.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def share_joined(
     positions : numpy.ndarray of shape (n, 2)
     heights : numpy.ndarray of shape (n,)
     distance : float
-        Of nearest columns.
+        Distance of nearest columns.
     rigid : bool
         Columns do not count where the lattice is bent or strained much.
 
@@ -141,11 +141,11 @@ def _crowded_part(positions: np.ndarray) -> np.ndarray:
         return np.ones(len(positions), bool)
     low, high = positions.min(axis=0), positions.max(axis=0)
     side = np.sqrt(_SAMPLE / len(positions) * np.prod(high - low))
-    best = None
+    best = np.zeros(len(positions), bool)
     for x in (0.5, 0.2, 0.8):
         for y in (0.5, 0.2, 0.8):
             centre = low + (high - low) * [x, y]
             mask = (np.abs(positions - centre) < side / 2).all(axis=1)
-            if best is None or mask.sum() > 1.2 * best.sum():
+            if mask.sum() > 1.2 * best.sum():
                 best = mask
     return best

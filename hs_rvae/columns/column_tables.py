@@ -82,14 +82,14 @@ def find_tables(
     cautions = check_sampling(pixels, settings.radius)
     found = find_crystal(picture, maxima)
     found.cautions[:0] = cautions
-    tables = _refine(picture, found, settings, show_progressbar)
+    found, tables = _refine(picture, found, settings, show_progressbar)
     return _finished(picture, found, tables, settings)
 
 
 def _refine(
     picture: Picture, found: FoundCrystal, settings: SearchSettings, show_progressbar: bool | None
-) -> list[pd.DataFrame]:
-    """Fit all columns; returns the table of every sublattice, then that of the other maxima."""
+) -> tuple[FoundCrystal, list[pd.DataFrame]]:
+    """Fit all columns: the crystal, the table of every sublattice, that of the other maxima."""
     wanted = settings.n_sublattices
     image = picture.measured
     if found.maxima.dark:
@@ -123,7 +123,7 @@ def _refine(
         )
     if len(shares) == 1:
         _logger.info("The crystal has one sublattice.")
-    return [*tables[:-1][:wanted], tables[-1]]
+    return found, [*tables[:-1][:wanted], tables[-1]]
 
 
 def _hidden(
@@ -352,7 +352,6 @@ def _finished(
 ) -> FoundColumns:
     """Tables with the columns that are kept, in the intensities of the image."""
     dark = found.maxima.dark
-    known = found.known
     cell = np.median(found.cells[found.grain == 0], axis=0) / picture.stretch
     shares = [float(table.kept.mean()) if len(table) else 0.0 for table in tables]
     finished = []
@@ -376,22 +375,38 @@ def _finished(
     if settings.swap and len(finished) == 2:
         finished, shares = finished[::-1], [*shares[1::-1], *shares[2:]]
         found = found.swapped()
-    names = sublattice_names(len(finished))
+    return FoundColumns(finished, _crystal(found, cell, finished, shares, unassigned, picture))
+
+
+def _crystal(
+    found: FoundCrystal,
+    cell: np.ndarray,
+    tables: list[pd.DataFrame],
+    shares: list[float],
+    unassigned: pd.DataFrame,
+    picture: Picture,
+) -> Crystal:
+    """Summary of the search, from the finished tables."""
+    names = sublattice_names(len(tables))
     places = tuple(
-        Place(name, tuple(np.round(offset, 6) % 1), len(table), _height(table), share)
-        for name, offset, table, share in zip(names, found.offsets, finished, shares, strict=False)
+        Place(name, (float(u) % 1, float(v) % 1), len(table), _height(table), share)
+        for name, (u, v), table, share in zip(
+            names, np.round(found.offsets, 6), tables, shares, strict=False
+        )
     )
-    counts = sum(np.bincount(table.grain, minlength=found.grain.max() + 1) for table in finished)
+    counts = np.zeros(found.grain.max() + 1, int)
+    for table in tables:
+        counts += np.bincount(table.grain, minlength=len(counts))
     grains = tuple(
         Grain(
             number,
-            np.median(found.cells[known & (found.grain == number)], axis=0) / picture.stretch,
+            np.median(found.cells[found.grain == number], axis=0) / picture.stretch,
             int(count),
         )
         for number, count in enumerate(counts)
+        if count
     )
-    crystal = Crystal(cell, places, grains, unassigned, len(found.grain), tuple(found.cautions))
-    return FoundColumns(finished, crystal)
+    return Crystal(cell, places, grains, unassigned, len(found.grain), tuple(found.cautions))
 
 
 def _height(table: pd.DataFrame) -> float:

@@ -89,7 +89,7 @@ def assemble(links: Links, piece: np.ndarray, distance: float) -> Assembly:
     piece : numpy.ndarray of int, shape (n,)
         As :meth:`Links.pieces` returns.
     distance : float
-        Of nearest columns.
+        Distance of nearest columns.
 
     Returns
     -------
@@ -153,7 +153,7 @@ def _grains_of_pieces(
     joined |= sharp & (np.abs(step).max(axis=1, initial=0) < 0.12)
     grain, phase = np.full(count, -1), np.zeros((count, 2))
     weight = np.where(joined, share * size[one], 0)
-    edges = {i: [] for i in range(count)}
+    edges: dict[int, list[tuple[float, int, np.ndarray]]] = {i: [] for i in range(count)}
     for k in np.flatnonzero(joined):
         edges[one[k]].append((weight[k], other[k], step[k]))
         edges[other[k]].append((weight[k], one[k], -step[k]))
@@ -283,7 +283,7 @@ def number_cells(
     offset : numpy.ndarray of shape (n, 2)
         Place of each column in its cell.
     distance : float
-        Of nearest columns.
+        Distance of nearest columns.
 
     Returns
     -------

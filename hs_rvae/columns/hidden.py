@@ -118,7 +118,7 @@ def _inside(anchors: np.ndarray, cells: np.ndarray, shape: tuple[int, int]) -> n
 
 
 def _band_passed(mean: np.ndarray, cell: np.ndarray, width: float) -> np.ndarray:
-    """Negative Laplacian of Gaussian of an average cell, which repeats itself."""
+    """Negative Laplacian of Gaussian of a periodic average cell."""
     reciprocal = 2 * np.pi * np.linalg.inv(cell).T
     waves = np.stack(
         np.meshgrid(*(np.fft.fftfreq(n, 1 / n) for n in mean.shape), indexing="ij"), axis=-1

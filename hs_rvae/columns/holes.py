@@ -80,9 +80,9 @@ def find_holes(
     offsets : numpy.ndarray of shape (m, 2)
         Places in units of the cell vectors.
     distance : float
-        Of nearest columns.
+        Distance of nearest columns.
     others : numpy.ndarray of shape (k, 2)
-        Maxima of no lattice: where one stands is no hole.
+        Maxima of no lattice: a hole is where none stands.
 
     Returns
     -------
@@ -138,7 +138,8 @@ def _proposals(
         index.append((sites.index[mine][:, None] + between).reshape(-1, 2))
     if not starts:
         return None
-    return tuple(np.concatenate(each) for each in (starts, ends, places, index))
+    start, end, goal, cell_of = (np.concatenate(each) for each in (starts, ends, places, index))
+    return start, end, goal, cell_of
 
 
 def _largest_gaps(group: np.ndarray, vectors: np.ndarray) -> np.ndarray:

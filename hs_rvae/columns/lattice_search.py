@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
 from . import autocorrelation as _cells
@@ -124,8 +125,11 @@ def find_crystal(picture: Picture, maxima: Maxima) -> FoundCrystal:
     grain, place = np.full(n, -1), np.full(n, -1)
     cells = np.broadcast_to(maxima.cell, (n, 2, 2)).copy()
     fractions: list[np.ndarray] = []
-    cell, agreed = maxima.cell, [0, 0]
+    cell: np.ndarray | None = maxima.cell
+    agreed = [0, 0]
     for number in range(_MOST_LATTICES):
+        if cell is None:
+            break
         members = np.flatnonzero(grain < 0)
         region = _region(maxima, members, cell, agreed)
         if region is not None:
@@ -142,8 +146,6 @@ def find_crystal(picture: Picture, maxima: Maxima) -> FoundCrystal:
                 "lower threshold, or use find_columns, which asks for no lattice."
             )
         cell = _lattice_of_rest(picture, maxima, grain)
-        if cell is None:
-            break
     brightness = _brightness(picture, maxima)
     grain, place, offsets, cells = _one_basis(maxima, grain, place, cells, fractions, brightness)
     found = FoundCrystal(maxima, grain, place, np.zeros((n, 2), int), cells, offsets)
@@ -189,10 +191,9 @@ def _lattice_of_rest(picture: Picture, maxima: Maxima, grain: np.ndarray) -> np.
     if len(rest) < max(_ANOTHER, _ANOTHER_SHARE * len(grain)):
         return None
     x, y = np.round(rest / picture.stretch).astype(int).T
-    valid = np.zeros(picture.values.shape, bool)
-    valid[np.clip(y, 0, valid.shape[0] - 1), np.clip(x, 0, valid.shape[1] - 1)] = True
-    from scipy.ndimage import distance_transform_edt
-
+    rows, columns = picture.values.shape
+    valid = np.zeros((rows, columns), bool)
+    valid[np.clip(y, 0, rows - 1), np.clip(x, 0, columns - 1)] = True
     near = distance_transform_edt(~valid, sampling=picture.stretch[::-1])
     valid = near < 1.2 * maxima.distance
     if picture.valid is not None:
@@ -271,7 +272,7 @@ def _join(
         distance, nearest = cKDTree(maxima.positions[others]).query(maxima.positions[ours])
         near = np.argsort(distance, kind="stable")[:_PAIRS]
         one, other = ours[near], others[nearest[near]]
-        into = np.bincount(grain[other]).argmax()
+        into = int(np.bincount(grain[other]).argmax())
         one, other = one[grain[other] == into], other[grain[other] == into]
         mean = (cells[one] + cells[other]) / 2
         lengths = np.linalg.norm(mean, axis=2)
@@ -350,7 +351,7 @@ def _alike(
 
 
 def _brightness(picture: Picture, maxima: Maxima) -> np.ndarray:
-    """Mean of a small disk, which a saturated peak cannot mislead; depths for dark columns."""
+    """Mean of a small disk, robust against saturated peaks; depths for dark columns."""
     radius = _CORE * maxima.distance
     reach = int(np.ceil(radius / picture.stretch.min()))
     dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
@@ -372,7 +373,7 @@ def _number(found: FoundCrystal) -> None:
 
 
 def _report(picture: Picture, found: FoundCrystal) -> None:
-    """Log what was found; warn of maxima that belong to no lattice."""
+    """Log the result; warn of maxima that belong to no lattice."""
     n, known = len(found.grain), int(found.known.sum())
     _logger.info(
         "%d columns are maxima of the image, in %d grain(s), at %d place(s) of the cell. "

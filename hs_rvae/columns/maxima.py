@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Maxima of an image, and what lattice they ask for."""
+"""Maxima of an image, and the lattice they ask for."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Maxima:
         In the band-passed image.
     faint : numpy.ndarray of shape (m, 2)
         Maxima that do not stand out.
-    cell : numpy.ndarray of shape (2, 2) or None
-        Lattice vectors; None where no lattice was asked for.
+    cell : numpy.ndarray of shape (2, 2)
+        Lattice vectors; the first candidate until one is chosen.
     distance : float
         Distance of nearest columns.
     width : float
-        Of the band-pass.
+        Width of the band-pass.
     dark : bool
         Columns are dark on a bright background.
     """
@@ -51,7 +51,7 @@ class Maxima:
     positions: np.ndarray
     heights: np.ndarray
     faint: np.ndarray
-    cell: np.ndarray | None
+    cell: np.ndarray
     distance: float
     width: float
     dark: bool
@@ -61,7 +61,7 @@ def find_maxima(
     picture: Picture, cell: Any, dark: bool | None, threshold: float, separation: float | None
 ) -> Maxima:
     """
-    Find the maxima of an image, and the smallest cell in which every place holds one kind.
+    Find the maxima of an image, and the smallest cell with one kind at every place.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def find_maxima(
 def candidates_of_tiles(
     picture: Picture, maxima: Maxima, valid: np.ndarray | None = None
 ) -> list[np.ndarray]:
-    """Lattices of parts of an image, which may be single grains where the whole is not."""
+    """Lattices of parts of an image: of single grains, perhaps, where the whole has several."""
     valid = picture.valid if valid is None else valid
     found: list[np.ndarray] = []
     for parts in (2, 3):
@@ -197,7 +197,9 @@ def maxima_of(
         nearest = cKDTree(positions[clear]).query(positions[clear], k=2)[0][:, 1]
         # Some maxima of noise stand nearer to columns than columns do.
         distance = min(float(np.quantile(nearest, 0.3)), shortest)
-    return Maxima(positions[clear], heights[clear], positions[~clear], None, distance, width, dark)
+    return Maxima(
+        positions[clear], heights[clear], positions[~clear], candidates[0], distance, width, dark
+    )
 
 
 def check_sampling(distance: float, radius: float | None) -> list[str]:
@@ -207,7 +209,7 @@ def check_sampling(distance: float, radius: float | None) -> list[str]:
     Parameters
     ----------
     distance : float
-        Of nearest columns, in pixels.
+        Distance of nearest columns, in pixels.
     radius : float or None
         Radius of the fits, if it was given.
 

@@ -46,13 +46,13 @@ def column_width(
     enlarged: int = 1,
 ) -> float:
     """
-    Width of the band-pass in which the columns stand out most: about that of the columns.
+    Width of the best band-pass for the columns: about their own.
 
     Parameters
     ----------
     image : numpy.ndarray of shape (rows, columns)
     area : float
-        Of the smallest cell, in pixels.
+        Area of the smallest cell, in pixels.
     widest : float
         Width to begin with.
     stretch : numpy.ndarray of shape (2,)

@@ -42,13 +42,13 @@ def find_sublattices(
     show_progressbar: bool | None = None,
 ) -> Any:
     """
-    Find and refine all atomic columns of an image and tell its two sublattices apart.
+    Find and refine all atomic columns of an image and name its sublattices.
 
-    No zone axes and no trained network are used. The autocorrelation gives the lattice; maxima of
-    the band-passed image give columns; neighbours give each column its place in the lattice and
-    with it its sublattice, whatever the local contrast; places left empty are fitted after the
-    other columns are subtracted, and kept if a significant peak is there. The choices made are
-    logged at the level INFO.
+    No zone axes and no trained network are used. The autocorrelation gives lattices, and maxima of
+    the band-passed image give columns. The smallest lattice that joins the columns, and whose
+    places hold one kind each, is kept. Columns that translations join are one place in the cell: a
+    sublattice, whatever the local contrast. Places left empty are fitted after the other columns
+    are subtracted, and kept if a significant peak is there. Choices are logged at the level INFO.
 
     Parameters
     ----------
@@ -59,14 +59,15 @@ def find_sublattices(
         picture; a warning names them.
     cell : float or array-like of shape (2, 2), optional
         Edge of a square cell, or the two cell vectors ``(x, y)``, in pixels. The cell joins columns
-        of the same sublattice. If None, the autocorrelation gives it.
+        of the same sublattice. If None, the image gives it.
     dark : bool, optional
         Columns are darker than their surroundings, as in annular bright field. If None, the image
         decides.
-    n_sublattices : {1, 2}, optional
-        If None, two if the centres of the cells hold columns.
+    n_sublattices : int, optional
+        Number of sublattices, the brightest ones; the minimum is 1. If None, the places of the cell
+        that hold columns.
     swap : bool
-        Call the brighter sublattice "B" and the other one "A".
+        Call the brighter one of two sublattices "B" and the other one "A".
     structure : ase.Atoms, orix Phase, diffpy Structure, str or pathlib.Path, optional
         The known crystal; a path names a CIF file. Its elements name the sublattices:
         ``sublattice.element``, which ``SubImageStack.from_atom_lattice`` takes as well as "A" and
@@ -102,17 +103,18 @@ def find_sublattices(
     Returns
     -------
     atomap.atom_lattice.Atom_Lattice
-        With the sublattices "A", whose columns are brighter (darker with `dark`) in the median, and
-        "B" in the centres of its cells; only "A" if there are no others. Each has a
-        ``column_table``. For a series, a :class:`~hs_rvae.columns.LatticeSeries`, which
+        With the sublattices "A", "B", "C" and so on, by descending brightness (darkness with
+        `dark`) in the median. Each has a ``column_table``. ``lattice.crystal`` has the cell, the
+        places, the grains, the maxima that belong to no lattice (``unassigned``) and the warnings.
+        For a series, a :class:`~hs_rvae.columns.LatticeSeries`, which
         ``SubImageStack.from_atom_lattice`` takes as well. All frames have cell, radius, tail,
         polarity and number of sublattices of the first frame; they are fitted in parallel.
 
     Raises
     ------
     ValueError
-        If the image is not one 2-D image, is empty or constant, or shows no lattice; if the
-        structure is not a crystal, or does not match the found one.
+        If the image is not one 2-D image, is empty or constant, shows no lattice, or has fewer than
+        5 px between columns; if the structure is not a crystal, or does not match the found one.
     TypeError
         If the values of the image are not real numbers, or `structure` or `correct_distortion` is
         of another kind.
@@ -136,15 +138,16 @@ def find_sublattices(
         True where the free fit failed, as it does for columns barely above the noise, and height
         and position were fitted with the width of the other columns.
     ``i``, ``j``
-        Cell, counted along the vector nearest to +x and the one nearest to +y. The brighter column
-        is the cell's origin, the other one its centre.
-    ``part``
-        Parts of a crystal that are not connected have origins of their own; 0 is the largest.
+        Cell of its grain, counted along the vector nearest to +x and the one nearest to +y. A
+        column of "A" is the cell's origin.
+    ``grain``
+        Region of one lattice and one origin; 0 is the largest. Grains meet at grain boundaries and
+        antiphase boundaries.
 
     For dark columns, peak height and volume are depths, as positive numbers. Its ``attrs`` hold
     ``radius``, ``disk_radius`` and ``tail`` of the fit, ``units``, ``pixel_size`` (x, y; Atomap
     keeps only one), ``pixel_units``, ``cell`` (px), ``dark`` and ``consistency``, the share of
-    neighbours that agree on their sublattice.
+    the columns joined by translations that agree on their sublattice.
 
     Examples
     --------

@@ -107,13 +107,26 @@ def test_vacancies_stay_empty_without_noise():
     assert {name: len(table) for name, table in found.items()} == {"A": 397}
 
 
-def test_many_maxima_that_fit_no_lattice_are_warned_of(caplog):
+def test_columns_that_zigzag_by_a_quarter_of_the_cell_are_of_one_lattice():
     import atomap.api as am
 
-    # Half of it zigzags by a quarter of the cell.
-    find_sublattices(am.dummy_data.get_distorted_cubic_signal())
-    assert "50 of 100 maxima of the image fit no lattice" in caplog.text
-    assert "pass cell=" in caplog.text
+    (a,) = find_sublattices(am.dummy_data.get_distorted_cubic_signal()).sublattice_list
+    assert len(a.column_table) > 90
+
+
+def test_many_maxima_that_fit_no_lattice_are_kept_and_warned_of(crystal, caplog):
+    data = crystal[0].data.copy()
+    spots = np.random.default_rng(0).uniform([205, 0], [320, 288], (90, 2))
+    y, x = np.indices(SHAPE)
+    data[:, 200:] = 20
+    for spot in spots:
+        data += 100 * np.exp(-(np.hypot(x - spot[0], y - spot[1]) ** 2) / 18)
+    found = find_sublattices(data)
+    assert "maxima of the image fit no lattice" in caplog.text
+    assert "lattice.crystal.unassigned" in caplog.text and "find_columns" in caplog.text
+    left = found.crystal.unassigned
+    assert len(left) > 30 and (left.grain == -1).all() and left.x.min() > 190
+    assert any("fit no lattice" in caution for caution in found.crystal.cautions)
 
 
 def test_nothing_is_found_in_vacuum(compare):

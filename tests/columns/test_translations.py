@@ -43,7 +43,7 @@ def test_an_order_is_told_from_chance_from_layers_and_from_a_step():
         ((0.5, 0.5), index.sum(axis=1) % 2), ((0, 0.5), rows % 2), ((0, 1 / 3), rows % 3 == 0)
     ):  # fmt: skip
         found, share, depth = links.order(chance * np.where(which, 0.8, 1.0))
-        assert found == wave and share > 0.7 and depth > 0.05
+        assert found == wave and share > 0.6 and depth > 0.05
 
 
 def test_columns_between_others_are_of_their_grain_and_beside_them_of_another():
