@@ -60,6 +60,9 @@ class Verdict:
     multiple : int
         n if other cells predict n times the angle, but not smaller multiples: angles then have a
         meaning up to turns of 360/n degrees.
+    grouped : bool
+        False if directions are not equally frequent, but groups of them were looked for and do not
+        stand apart.
 
     Examples
     --------
@@ -77,12 +80,15 @@ class Verdict:
     notes: tuple[str, ...] = ()
     tested: bool = True
     multiple: int = 1
+    grouped: bool = True
 
     @property
     def sentence(self) -> str:
         """The verdict in one sentence."""
         if not self.tested:
             return "Angles were fitted, but no other cells were available to test them."
+        if self.kind == "variants" and not self.grouped:
+            return "Some directions are more frequent than others, but no variants stand apart."
         return KINDS[self.kind]
 
     @property
@@ -126,7 +132,7 @@ class Verdict:
             parts[name] = tuple(str(text) for text in parts.get(name, ()))
         for name in ("evidence", "thresholds"):
             parts[name] = {k: float(v) for k, v in parts.get(name, {}).items()}
-        for name, kind in (("tested", bool), ("multiple", int)):
+        for name, kind in (("tested", bool), ("multiple", int), ("grouped", bool)):
             if name in parts:  # a file brings back numbers of NumPy
                 parts[name] = kind(parts[name])
         return cls(**parts)

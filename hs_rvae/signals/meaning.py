@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -240,6 +241,7 @@ class MeaningMethods(RVAEMethods):
         values = dict(zip(written, (variant, residual), strict=True))
         sites.set_many(values, {"variant": "", "variant_residual": "rad"}, writer="assign_variants")
         self._note_variants(groups)
+        self._note_grouped(groups is not None)
         return 0 if groups is None else groups.n_groups
 
     def _groups(
@@ -295,6 +297,13 @@ class MeaningMethods(RVAEMethods):
             sites.xy[rows], variant, groups.centres, self._strata(rows)
         )
         return np.isin(variant, found) if found else None
+
+    def _note_grouped(self, grouped: bool) -> None:
+        """Keep in the verdict whether the directions lie in groups."""
+        verdict = self.rvae_verdict
+        if verdict is not None and verdict.kind == "variants" and verdict.grouped != grouped:
+            verdict = replace(verdict, grouped=grouped)
+            self.metadata.set_item(f"{RVAE_NODE}.verdict", verdict.as_dict())
 
     def _note_variants(self, groups: AngleGroups | None) -> None:
         """Keep directions, widths and shares of the variants with the stack."""
