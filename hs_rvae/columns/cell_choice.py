@@ -19,7 +19,7 @@ _JOINED = 0.78  # of the steps from a column end on another one
 #: Of the columns are joined where the image is of one grain.
 ONE_GRAIN = 0.75
 _STILL_JOINED = 0.6  # of this share, by the larger cell of an order
-_ORDER = 0.4  # of the differences between neighbours is explained
+_ORDER = 0.5  # of the differences between neighbours is explained
 _DEPTH = 0.04  # of the heights; less is not called another kind
 _ROUNDS = 3
 _BENT = 0.2  # difference from the lattice, in nearest distances, that a column may have

@@ -22,7 +22,7 @@ from .translations import connect
 _logger = logging.getLogger(__name__)
 
 _REGULAR = 0.4  # crystals have more than 0.6, linked maxima of noise about 0.2
-_BENT = 0.2  # difference of the cells of a grain from those looked for, in shortest vectors
+_BENT = 0.27  # difference of the cells of a grain from those looked for, in shortest vectors
 _SMALLEST_PIECE = 6  # columns
 _SMALLEST_GRAIN = 12
 _MANY_LEFT_OUT = 0.1  # of the maxima

@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter, gaussian_laplace, maximum_filter
 from scipy.spatial import cKDTree
 
 _NARROWEST = 0.8  # px
+_RANK = 0.2  # of the cells have a maximum this high
 _FINER = 1.25  # between two widths that are tried
 
 
@@ -71,21 +72,19 @@ def column_width(
     while width >= _NARROWEST * enlarged:
         passed = band_passed(part, width, stretch) * np.float32(-1 if dark else 1)
         xy, heights = local_maxima(passed, 2 * width, stretch)
-        noise = (
-            np.median(noise_of_band_pass(part, xy, width, 32 * enlarged, enlarged))
-            if len(xy)
-            else 0.0
-        )
-        rank = min(int(0.3 * part.size / area), len(heights) - 1)
+        rank = min(int(_RANK * part.size / area), len(heights) - 1)
         if rank < 0:
             break
-        height = np.sort(heights)[::-1][rank]
+        # Where the columns are: vacuum has less noise.
+        order = np.argsort(-heights)[: rank + 1]
+        noise = np.median(noise_of_band_pass(part, xy[order], width, 32 * enlarged, enlarged))
+        height = heights[order[-1]]
         # As high as the highest of the independent values of noise in a cell.
         chance = noise * (1 + np.sqrt(2 * np.log(max(area / (4 * width**2), 3))))
         if height < 1.2 * chance and width < widest:
             break
         height = np.sqrt(max(height**2 - chance**2, 0))
-        if height > 1.05 * highest:
+        if height > 1.1 * highest:
             best, highest = width, height
         elif height < 0.8 * highest:
             break
