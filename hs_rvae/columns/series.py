@@ -20,6 +20,7 @@ from ..positions import of_element, sublattice_listing
 from ..refinement.atomap_objects import as_atom_lattice
 from ..refinement.fitting import refinement_progress
 from .column_tables import FoundColumns, SearchSettings, find_tables, sublattice_names
+from .crystal import Crystal
 from .failed_fits import warn_of_failed_fits
 from .search_image import Picture, warn_of_bands
 
@@ -68,6 +69,11 @@ class LatticeSeries(Sequence):
 
     def __repr__(self) -> str:
         return f"<LatticeSeries, {len(self)} frames, sublattices: {', '.join(self.names)}>"
+
+    @property
+    def crystals(self) -> list[Crystal]:
+        """The crystal of each frame."""
+        return [found.crystal for found in self.frames]
 
     @property
     def names(self) -> list[str]:

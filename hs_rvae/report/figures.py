@@ -196,7 +196,7 @@ def _maps(stack: Any) -> Iterator[Planned]:
     if "displacement_x" in sites and "displacement_y" in sites:
         yield (
             "Displacement",
-            "Each column minus the mean of its four nearest neighbours, as fitted: hue is the "
+            "Each column minus the mean of its neighbours, as fitted: hue is the "
             "direction, brightness the length. It does not come from the rVAE.",
             lambda: stack.plot_polar_map("displacement", **size),
             _no_value(sites, "displacement_x", "displacement_y"),
