@@ -600,6 +600,7 @@ class MeaningMethods(RVAEMethods):
         """Offset of the angles to the displacement in the model's motif, reason if none."""
         model = self._model_of_sites()
         motif = model.inverse_transform(np.zeros((1, model.n_latents_)))[0]
+        motif = motif.reshape(-1, *motif.shape[-2:])[0]  # of the first detector
         mean, reason = _displacement_in_motif(motif)
         if mean is None:
             return np.nan, reason
