@@ -75,7 +75,7 @@ def refuse_detectors(image: Any) -> None:
 
 
 def refuse_vectors(image: Any) -> None:
-    """Refuse the components of a vector, on which rotations do not act one by one."""
+    """Refuse the components of a vector: rotations do not act on one of them."""
     name = str(image.axes_manager.navigation_axes[0].name).lower()
     if getattr(image, "_signal_type", "") in ("dpc", "beam_shift") or name in _VECTOR_AXES:
         raise ValueError(

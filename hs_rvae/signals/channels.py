@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stacks of several detectors of one scan, ``(detector, site | x, y)``: one row of the table a site.
+"""Stacks of several detectors of one scan: ``(detector, site | x, y)``, one table row a site.
 
 The names of the detectors are in the metadata. A stack of one detector that was taken out of such a
 stack keeps its name, by which the part of a model that belongs to it is found.
@@ -177,8 +177,9 @@ def _image_of_detectors(image: Any) -> Any:
     """Check that it is an image ``(detector | x, y)``."""
     if not _parent_image.is_series(image):
         raise ValueError(
-            f"channels: image={image!r} is not a signal (detector | x, y). hyperspy.api.stack([...])"
-            " joins the images of several detectors; of a single image, leave channels out."
+            f"channels: image={image!r} is not a signal (detector | x, y). "
+            "hyperspy.api.stack([...]) joins the images of several detectors; of a single image, "
+            "leave channels out."
         )
     _parent_image.refuse_vectors(image)
     return image

@@ -23,7 +23,7 @@ from hs_rvae.progress import progressbar_wanted
 from hs_rvae.report.columns import columns_of
 from hs_rvae.signals import exploring as _exploring
 from hs_rvae.signals import series as _series
-from hs_rvae.signals.channels import first_image
+from hs_rvae.signals.channels import check_one_detector, first_image
 from hs_rvae.signals.figure_method import figure_method
 from hs_rvae.signals.learning import LearningMethods
 from hs_rvae.signals.meaning import MeaningMethods
@@ -497,6 +497,8 @@ class FigureMethods(MeaningMethods, LearningMethods):
         ------
         IndexError
             If there is no such site.
+        ValueError
+            If the stack has several detectors.
 
         Examples
         --------
@@ -504,6 +506,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         >>> stack.plot_sub_image(10, disk=True, ax=ax.inset_axes((0.7, 0.6, 0.3, 0.4)))
         ... # doctest: +SKIP
         """
+        check_one_detector(self)
         count = self.axes_manager.navigation_size or 1
         if not 0 <= site < count:
             raise IndexError(f"site={site!r}: there are {count} sites, counted from 0.")
@@ -636,6 +639,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         True
         >>> explorer.close()
         """
+        check_one_detector(self)
         self._sites_to_explore()
         extent, unit = self._extent_of_windows()
         explorer = plots.Explorer(

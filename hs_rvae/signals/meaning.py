@@ -20,6 +20,7 @@ from hs_rvae.diagnostics import quantities as _quantities
 from hs_rvae.exceptions import TooFewSites
 from hs_rvae.files import check_place
 from hs_rvae.signals.angle_options import check_n_variants, check_options, check_reference
+from hs_rvae.signals.channels import check_one_detector
 from hs_rvae.signals.origins import RVAE_NODE
 from hs_rvae.signals.recording import noted_warnings, recorded
 from hs_rvae.signals.rvae import RVAEMethods
@@ -436,8 +437,8 @@ class MeaningMethods(RVAEMethods):
         Raises
         ------
         ValueError
-            If the columns of a model are missing, the stack joins several images or is a series of
-            several frames, or an option is out of range.
+            If the columns of a model are missing, the stack joins several images or detectors or is
+            a series of several frames, or an option is out of range.
         hs_rvae.exceptions.TooFewSites
             If fewer than 100 sites have finite values; it is a ValueError too.
 
@@ -465,6 +466,7 @@ class MeaningMethods(RVAEMethods):
                 "writes them."
             )
         _check_one_image(sites)
+        check_one_detector(self)
         values = {name: sites[name] for name in names}
         if "angle" in values:
             angle = _units.radians(values["angle"], sites.units["angle"])
@@ -557,6 +559,7 @@ class MeaningMethods(RVAEMethods):
                     f"The stack {what}: report on each {name}, for example on "
                     f"select_sites(stack.sites[{name!r}] == {sites[name][0]})."
                 )
+        check_one_detector(self)
         check_place(path)  # before minutes of work depend on it
         before = set(sites.columns)
         diagnostics: _diagnostics.Diagnostics | str

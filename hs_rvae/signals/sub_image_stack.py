@@ -37,9 +37,9 @@ class SubImageStack(FigureMethods, SeriesMethods):
     Sub-images around the columns of one sublattice, with a table of their sites.
 
     The navigation axis is ``site``, after ``detector`` where there are several. The signal axes
-    have the names, units and scales of the image, with the column at zero. :attr:`sites` is the table of named columns; it follows
-    slicing, copies, selection and saving. Make a stack with :meth:`from_positions`,
-    :meth:`from_sublattice` or :meth:`from_atom_lattice`.
+    have the names, units and scales of the image, with the column at zero. :attr:`sites` is the
+    table of named columns; it follows slicing, copies, selection and saving. Make a stack with
+    :meth:`from_positions`, :meth:`from_sublattice` or :meth:`from_atom_lattice`.
 
     Examples
     --------
@@ -132,9 +132,10 @@ class SubImageStack(FigureMethods, SeriesMethods):
             Units of `columns`; dimensionless if not given.
         channels : bool or sequence of str
             Whether `image` holds the images of several detectors of one scan,
-            ``(detector | x, y)``; or the names of the detectors. The stack is ``(detector, site | x, y)`` with one row of
-            the table for each site. If True, names are the titles that ``hyperspy.api.stack``
-            keeps, or numbers. ``stack.inav[0]`` is the stack of one detector.
+            ``(detector | x, y)``; or the names of the detectors. The stack is
+            ``(detector, site | x, y)`` with one row of the table for each site. If True, names are
+            the titles that ``hyperspy.api.stack`` keeps, or numbers. ``stack.inav[0]`` is the
+            stack of one detector.
         show_progressbar : bool, optional
             If None, as HyperSpy's preference.
 

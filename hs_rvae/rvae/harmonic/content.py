@@ -149,7 +149,7 @@ def _mlp(n_in: int, width: int, n_out: int, generator: torch.Generator | None) -
 
 
 def content_blocks(harmonics: Tensor, grid: HarmonicGrid) -> tuple[Tensor, Tensor]:
-    """Order 0 (n, n_radial), and the rest as real numbers: other orders, other detectors."""
+    """Order 0 (n, n_radial), and the other orders and detectors as real numbers."""
     real = to_real(harmonics)
     radial, others = real.split([grid.n_radial, real.shape[1] - grid.n_radial], 1)
     return radial, others

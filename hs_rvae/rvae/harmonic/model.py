@@ -345,7 +345,7 @@ class HarmonicModel:
         """Sub-images of float32, (n, w, w), from latents (n, k), angles (n,) and shifts (n, 2).
 
         Without angles a distortion is left out; its strength goes with the order amplitudes (n,).
-        Of several detectors they are (n, n_detectors, w, w).
+        A model of several detectors gives (n, n_detectors, w, w).
         """
         one_thread_in_a_pool()
         self._to(device)

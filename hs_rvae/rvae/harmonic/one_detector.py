@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a model of several detectors states about one of them."""
+"""Part of a model of several detectors that decodes the sub-images of one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class OneDetector:
     Attributes
     ----------
     joint : HarmonicModel
-        Of several detectors.
+        Model of several detectors.
     detector : int
     """
 
