@@ -65,18 +65,23 @@ def refuse_detectors(image: Any) -> None:
     """Refuse images of several detectors where a series or one image is wanted."""
     if not are_detectors(image):
         return
+    refuse_vectors(image)
     count = image.axes_manager.navigation_size
+    raise ValueError(
+        f"image={image!r} holds {count} detectors of one scan, not frames of a series: "
+        "take one, image.inav[0], and bring the sites to the others with "
+        "stack.recut(image.inav[1]), or cut all of them with channels=True."
+    )
+
+
+def refuse_vectors(image: Any) -> None:
+    """Refuse the components of a vector: rotations do not act on one of them."""
     name = str(image.axes_manager.navigation_axes[0].name).lower()
     if getattr(image, "_signal_type", "") in ("dpc", "beam_shift") or name in _VECTOR_AXES:
         raise ValueError(
             f"image={image!r} holds the components of a vector: take get_magnitude_signal() or "
             "phase_retrieval() of the beam shift."
         )
-    raise ValueError(
-        f"image={image!r} holds {count} detectors of one scan, not frames of a series: "
-        "take one, image.inav[0], and bring the sites to the others with "
-        "stack.recut(image.inav[1])."
-    )
 
 
 def _axes_of(image: Any) -> str:

@@ -120,6 +120,43 @@ def test_patterns_come_back_as_patterns(patterns, images):
     assert means.get_virtual_image(hs.roi.CircleROI(0, 0, 12)).data.shape == means.data.shape[:1]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_two_detectors_of_one_scan_give_the_same_variants(seed):
+    signal, truth = simulate_4dstem(
+        (500, 500),
+        step=2,
+        detector=32,
+        cell=26,
+        column_width=0.06,
+        domain_size=7,
+        chemistry=0.15,
+        electrons=4000,
+        random_state=seed,
+    )
+    signal.set_signal_type("electron_diffraction")
+    shift = signal.get_direct_beam_position(method="center_of_mass")
+    phase, dark_field = (
+        shift.phase_retrieval(),
+        signal.get_virtual_image(hs.roi.CircleROI(0, 0, 60, 20)),
+    )
+    xy = truth.b_sites[["x", "y"]].to_numpy() / 2
+    one = SubImageStack.from_positions(phase, xy, window_size=24)
+    found = {"phase": one, "dark field": one.recut(dark_field)}
+    found["both"] = SubImageStack.from_positions(
+        hs.stack([phase, dark_field]), xy, window_size=24, channels=["phase", "dark field"]
+    )
+    for stack in found.values():
+        stack.rvae(1, epochs=1, random_state=0)
+        stack.assign_variants(4)
+        np.testing.assert_array_equal(stack.sites["site_index"], one.sites["site_index"])
+    for name in ("dark field", "both"):
+        variants = np.stack([one.sites["variant"], found[name].sites["variant"]])
+        defined = (variants >= 0).all(0)
+        assert defined.mean() > 0.8
+        assert (variants[0] == variants[1])[defined].mean() >= 0.97
+
+
 def test_spectra_come_back_with_lines_and_errors(spectra):
     image, signal, _ = spectra
     signal.set_elements(["Pb"])

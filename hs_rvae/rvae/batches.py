@@ -25,9 +25,11 @@ from .torch_state import in_default_torch_state
 
 _logger = logging.getLogger(__name__)
 
-#: Sub-images (n, w, w), a NumPy or dask array; inside the room also their coefficients (n, k), a
-#: NumPy or zarr array or a tensor.
+#: Sub-images (n, w, w), or (n, n_detectors, w, w), a NumPy or dask array; inside the room also
+#: their coefficients (n, k), a NumPy or zarr array or a tensor.
 Images: TypeAlias = Any
+#: A number, or one for each detector.
+Numbers: TypeAlias = Any
 
 _Piece = TypeVar("_Piece")
 _Block = TypeVar("_Block")
@@ -157,7 +159,8 @@ def _map_dask(
 ) -> None:
     """Do the work of :func:`map_blocks` for a dask array, in the blocks of an array in memory."""
     # Sums of products depend on the number of rows in their last digits.
-    images = images.rechunk({0: work.size, 1: -1, 2: -1}, method="tasks")
+    whole = dict.fromkeys(range(1, images.ndim), -1)
+    images = images.rechunk({0: work.size} | whole, method="tasks")
     ends = np.cumsum(images.chunks[0])
     pieces = [slice(int(end - n), int(end)) for end, n in zip(ends, images.chunks[0], strict=True)]
     token = uuid4().hex

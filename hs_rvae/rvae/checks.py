@@ -62,6 +62,23 @@ def check_settings(model: RVAE) -> None:
         raise ValueError(f"q_max={q_max!r}: give cycles/px between 0 and 0.5, or None.")
 
 
+def check_detectors(model: RVAE, images: Images) -> None:
+    """Refuse settings that cannot be used with the sub-images of several detectors."""
+    if len(images.shape) != 4:
+        return
+    if model.architecture != "harmonic" or model.translation:
+        what = "translation=True" if model.architecture == "harmonic" else "the paper's network"
+        raise ValueError(
+            f"images are those of {images.shape[1]} detectors, and {what} takes those of one: give "
+            "images[:, k], of a stack channel=k; or architecture='harmonic' without translation."
+        )
+    first = model.latent_channel
+    if not is_whole_number(first, 0) or first >= images.shape[1]:
+        raise ValueError(
+            f"latent_channel={first!r}: the detectors have the numbers 0 to {images.shape[1] - 1}."
+        )
+
+
 def _check_rotation(model: RVAE, convolutional: bool) -> None:
     """Refuse values of rotation that there are not, or not with these settings."""
     rotation = model.rotation
@@ -120,11 +137,13 @@ def check_images(images: Images, offsets: np.ndarray | None) -> np.ndarray | Non
     if not (hasattr(images, "shape") and hasattr(images, "dtype")):
         raise TypeError(f"images is a {type(images).__name__}; give a numpy or dask array.")
     refuse_masked(images=images, offsets=offsets)
-    if len(images.shape) != 3 or images.shape[1] != images.shape[2]:
-        raise ValueError(f"images has shape {images.shape}; (n, w, w) is expected.")
+    if len(images.shape) not in (3, 4) or images.shape[-2] != images.shape[-1]:
+        raise ValueError(
+            f"images has shape {images.shape}; (n, w, w), or (n, n_detectors, w, w), is expected."
+        )
     if images.dtype.kind not in "fiub":
         raise TypeError(f"images has dtype {images.dtype}; real numbers are expected.")
-    n, w = images.shape[:2]
+    n, w = images.shape[0], images.shape[-1]
     if w < MINIMUM_WINDOW:
         raise ValueError(f"images has windows of {w} px; the smallest is {MINIMUM_WINDOW} px.")
     if n < 1:

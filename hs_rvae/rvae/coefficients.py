@@ -14,7 +14,7 @@ import psutil
 import torch
 from torch import Tensor
 
-from .batches import Images, block_size, map_blocks, n_blocks
+from .batches import Images, Numbers, block_size, map_blocks, n_blocks
 from .device import available_device
 
 if TYPE_CHECKING:
@@ -158,8 +158,8 @@ def read_usable(
     offsets: np.ndarray | None,
     rows: np.ndarray,
     grid: HarmonicGrid,
-    level: float,
-    scale: float,
+    level: Numbers,
+    scale: Numbers,
     device: torch.device,
     progress: Progress,
     coefficients: Coefficients | None = None,
@@ -173,7 +173,7 @@ def read_usable(
     rows : numpy.ndarray of int
         Sub-images to fit.
     grid : HarmonicGrid
-    level, scale : float
+    level, scale : float, or numpy.ndarray of shape (n_detectors,)
         Intensity of the images that becomes 0, and the contrast that becomes 1.
     device : torch.device
     progress : Progress
@@ -255,8 +255,13 @@ def check_enough(n_usable: int) -> None:
         )
 
 
-def normalised(block: np.ndarray, level: float, scale: float, device: torch.device) -> Tensor:
+def normalised(block: np.ndarray, level: Numbers, scale: Numbers, device: torch.device) -> Tensor:
     """Block of sub-images on a device, with a typical level of 0 and a typical contrast of 1."""
+    if isinstance(level, np.ndarray) and isinstance(scale, np.ndarray):
+        level, scale = (of[:, None, None].astype(np.float32) for of in (level, scale))
+        if torch.is_tensor(block):
+            level, scale = (torch.as_tensor(of, device=block.device) for of in (level, scale))
+        return torch.as_tensor((block - level) / scale, device=device)
     return torch.as_tensor((block - np.float32(level)) / np.float32(scale), device=device)
 
 
@@ -264,8 +269,8 @@ def harmonics_of(
     block: np.ndarray,
     offset: np.ndarray | None,
     grid: HarmonicGrid,
-    level: float,
-    scale: float,
+    level: Numbers,
+    scale: Numbers,
     device: torch.device,
 ) -> Tensor:
     """Harmonics of a block of sub-images; a block of coefficients is only reshaped."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,12 +20,13 @@ from ..masked_arrays import filled, refuse_masked
 from ..parallel import active_client
 from ..progress import Progress
 from .batches import Images, n_blocks, rows_to_fit
-from .checks import check_images, check_places, check_settings
+from .checks import check_detectors, check_images, check_places, check_settings
 from .coefficients import Coefficients
 from .convolutional.model import ConvolutionalModel
 from .device import pick_device
 from .harmonic.angle_search import N_ANNEAL, N_REFINE
 from .harmonic.model import HarmonicModel
+from .harmonic.one_detector import OneDetector
 from .harmonic.shifts import N_CENTRING, N_ROUNDS
 from .pose import N_POSE
 from .results import AngleDistribution, RVAEResult
@@ -43,6 +45,9 @@ MODELS: dict[str, Any] = {"harmonic": HarmonicModel, "convolutional": Convolutio
 
 class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Rotationally invariant variational autoencoder of sub-images.
+
+    Sub-images (n, n_detectors, w, w) of several detectors of one scan are fitted together: a site
+    has one angle, and each detector its own static part, template and noise.
 
     A sub-image is modelled as a motif, decoded from ``output_dimension`` content latents, and an
     angle of its own. Either a distortion turns by this angle while the lattice stays, or the whole
@@ -98,6 +103,9 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
     q_max : float, optional
         Highest spatial frequency used, in cycles/px. If None, it is chosen from the data and
         logged.
+    latent_channel : int
+        Number of the detector whose sub-images give the latents, where those of several detectors
+        are fitted together.
     memory_budget : int or str, optional
         Bytes, or text such as ``"2 GB"``, for the coefficients that :meth:`fit_transform` keeps (a
         fifth of the bytes of the pixels). Beyond, they go to a temporary zarr store in dask's
@@ -124,7 +132,9 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
     window_size_ : int
         Width of the sub-images fitted, in px.
     n_sites_fit_ : int
-        Number of sub-images the model was fitted to.
+        Number of sites the model was fitted to.
+    n_detectors_ : int
+        Number of sub-images of each site.
     pixel_size_, pixel_units_ : float and str, or None
         Size of the pixels fitted, set by the stack that was fitted and saved with the model; None
         if it is not known.
@@ -183,6 +193,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
         learning_rate: float | None = None,
         max_fit_sites: int = 10_000,
         q_max: float | None = None,
+        latent_channel: int = 0,
         memory_budget: int | str | None = None,
         random_state: int | np.random.Generator | None = None,
         device: str | torch.device | None = None,
@@ -202,6 +213,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
         self.learning_rate = learning_rate
         self.max_fit_sites = max_fit_sites
         self.q_max = q_max
+        self.latent_channel = latent_channel
         self.memory_budget = memory_budget
         self.random_state = random_state
         self.device = device
@@ -239,7 +251,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
 
         Parameters
         ----------
-        images : numpy.ndarray or dask.array.Array, shape (n, w, w)
+        images : numpy.ndarray or dask.array.Array, shape (n, w, w) or (n, n_detectors, w, w)
             Sub-images centred on their columns. A dask array is read one chunk at a time.
         offsets : numpy.ndarray, shape (n, 2), optional
             Column minus window centre, (x, y) in px, for windows cut at whole pixels.
@@ -284,6 +296,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
         """Do the work of :meth:`fit`; `coefficients` are filled with those of all sub-images."""
         check_settings(self)
         offsets = check_images(images, offsets)
+        check_detectors(self, images)
         refuse_masked(strata=strata, positions=positions, displacements=displacements)
         places = check_places(self, len(images), positions, displacements, strata)
         initial = None if initial_model is None else self._initial(initial_model, images)
@@ -330,7 +343,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
 
         Parameters
         ----------
-        images : numpy.ndarray or dask.array.Array, shape (n, w, w)
+        images : numpy.ndarray or dask.array.Array, shape (n, w, w) or (n, n_detectors, w, w)
         offsets : numpy.ndarray, shape (n, 2), optional
             Column minus window centre, (x, y) in px.
         show_progressbar : bool or None
@@ -492,7 +505,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
 
         Returns
         -------
-        numpy.ndarray of float32, shape (n, w, w)
+        numpy.ndarray of float32, shape (n, w, w) or (n, n_detectors, w, w)
             In the units of the fitted images; outside the disk of the model the mean level.
 
         Raises
@@ -635,11 +648,39 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
         model.pixel_size_, model.pixel_units_ = header.get("pixel_size"), header.get("pixel_units")
         return model
 
+    def of_detector(self, detector: int) -> RVAE:
+        """Part of a model of several detectors that decodes the sub-images of one.
+
+        Parameters
+        ----------
+        detector : int
+            Number of the detector.
+
+        Returns
+        -------
+        RVAE
+            With the attributes of this model. It decodes, but does not encode.
+
+        Raises
+        ------
+        ValueError
+            If there is no such detector.
+        """
+        self._check_fitted("of_detector")
+        if not is_whole_number(detector, 0) or detector >= self.n_detectors_:
+            raise ValueError(f"detector={detector!r}: there are 0 to {self.n_detectors_ - 1}.")
+        if self.n_detectors_ == 1:
+            return self
+        part = copy.copy(self)
+        part._model = OneDetector(self._model, int(detector))
+        return part
+
     def _publish(self) -> None:
         """Set the fitted attributes, named as scikit-learn names them."""
         self.path_ = None
         self.history_: dict[str, np.ndarray] = self._model.history
         self.window_size_: int = self._model.grid.window_size
+        self.n_detectors_: int = self._model.grid.n_detectors
         self.n_sites_fit_: int = self._model.n_sites_fit
         self.dropped_variance_: float = self._model.dropped_variance
         self.angle_scatter_: float = self._model.angle_scatter
@@ -669,9 +710,15 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
         return model._model
 
     def _check_window(self, images: Images) -> None:
-        if images.shape[1] != self.window_size_:
+        n_detectors = images.shape[1] if len(images.shape) == 4 else 1
+        if n_detectors != self.n_detectors_:
             raise ModelMismatch(
-                f"images have windows of {images.shape[1]} px, the model was fitted to "
+                f"images are those of {n_detectors} detector(s), the model was fitted to "
+                f"{self.n_detectors_}: give (n, n_detectors, w, w) with the same detectors."
+            )
+        if images.shape[-1] != self.window_size_:
+            raise ModelMismatch(
+                f"images have windows of {images.shape[-1]} px, the model was fitted to "
                 f"{self.window_size_} px; cut windows of that size."
             )
 

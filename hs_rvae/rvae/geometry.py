@@ -74,6 +74,21 @@ class HarmonicGrid:
         return self.max_order + 1
 
     @property
+    def n_radial(self) -> int:
+        """Number of radial frequencies of the sub-images that give the latents."""
+        return self.n_q
+
+    @property
+    def n_detectors(self) -> int:
+        """Number of sub-images of a site."""
+        return 1
+
+    @property
+    def single(self) -> HarmonicGrid:
+        """Grid of the sub-images of one detector."""
+        return self
+
+    @property
     def q(self) -> np.ndarray:
         """Radial frequencies in cycles/px, shape (n_q,)."""
         return (np.arange(self.n_q) + 0.5) * self.q_max / self.n_q

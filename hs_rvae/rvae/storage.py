@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..files import complete_file, plain
 from . import pose
 from .geometry import HarmonicGrid
+from .joint_grid import JointGrid
 
 if TYPE_CHECKING:
     from .convolutional.model import ConvolutionalModel
@@ -49,7 +50,9 @@ def state_of(
     tensors |= {f"{name}.{k}": v for k, v in network.state_dict().items()}
     for part in ("mean", "noise", "factors"):
         tensors[f"pose.{part}"] = torch.view_as_real(getattr(model.pose, part).resolve_conj())
-    grid = {k: getattr(model.grid, k) for k in ("window_size", "q_max", "n_q", "max_order")}
+    names = ["window_size", "q_max", "n_q", "max_order"]
+    names += ["detectors"] * isinstance(model.grid, JointGrid)
+    grid = {k: getattr(model.grid, k) for k in names}
     return tensors, {"grid": grid, "order_scale": model.order.scale}
 
 
@@ -72,10 +75,15 @@ def from_common(
     dict
         ``grid``, ``pose``, ``order`` and ``history``.
     """
+    grid = header.pop("grid")
+    if "detectors" in grid:
+        grid = JointGrid(**grid | {"detectors": tuple(grid["detectors"])})
+    else:
+        grid = HarmonicGrid(**grid)
     complexes = {k: torch.view_as_complex(v) for k, v in parts["pose"].items()}
     pose_model = pose.PoseModel(**complexes, rotation=rotation)
     return {
-        "grid": HarmonicGrid(**header.pop("grid")),
+        "grid": grid,
         "pose": pose_model,
         "order": pose.OrderFilter(pose_model, header.pop("order_scale")),
         "history": {k: v.numpy() for k, v in parts.get("history", {}).items()},

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hs_rvae.neighbours import mutual_nearest
+from hs_rvae.signals.channels import check_one_detector
 from hs_rvae.signals.origins import image_notes
 from hs_rvae.signals.site_signal import SiteSignal
 from hs_rvae.sites import SiteTable
@@ -225,6 +226,7 @@ def _check_joinable(stacks: list[SiteSignal]) -> None:
     for i, one in enumerate(stacks):
         if not isinstance(one, SiteSignal):
             raise TypeError(f"stacks[{i}] is a {type(one).__name__}, not a SubImageStack.")
+        check_one_detector(one, "hs_rvae.stack()")
         if one._sites_signal() is None:
             raise ValueError(
                 f"stacks[{i}] has no site table that matches its sites: make it with "

@@ -33,13 +33,14 @@ def link(figure: Any, manager: Any) -> None:
     """
 
     def lead(site: int) -> None:
-        if manager.indices != (site,):
-            manager.indices = (site,)
+        indices = (*manager.indices[:-1], site)  # the site comes after a detector
+        if manager.indices != indices:
+            manager.indices = indices
 
     def follow() -> None:
-        figure.show(manager.indices[0])
+        figure.show(manager.indices[-1])
 
-    figure.show(manager.indices[0])
+    figure.show(manager.indices[-1])
     figure.on_site(lead)
     manager.events.indices_changed.connect(follow, [])
     canvas = figure.figure.canvas

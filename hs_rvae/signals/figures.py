@@ -23,6 +23,7 @@ from hs_rvae.progress import progressbar_wanted
 from hs_rvae.report.columns import columns_of
 from hs_rvae.signals import exploring as _exploring
 from hs_rvae.signals import series as _series
+from hs_rvae.signals.channels import check_one_detector, first_image
 from hs_rvae.signals.figure_method import figure_method
 from hs_rvae.signals.learning import LearningMethods
 from hs_rvae.signals.meaning import MeaningMethods
@@ -315,7 +316,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         --------
         >>> stack.plot_rvae_manifold(axes=(0, 2))  # doctest: +SKIP
         """
-        model = self._model_of_sites()
+        model = self._model_to_decode()
         images, values_y, values_x = model.manifold(shape, limits, axes)
         options |= {"label_x": f"latent_{axes[0]}", "label_y": f"latent_{axes[-1]}"}
         options["intensity_label"] = self._intensity_label()
@@ -496,6 +497,8 @@ class FigureMethods(MeaningMethods, LearningMethods):
         ------
         IndexError
             If there is no such site.
+        ValueError
+            If the stack has several detectors.
 
         Examples
         --------
@@ -503,6 +506,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         >>> stack.plot_sub_image(10, disk=True, ax=ax.inset_axes((0.7, 0.6, 0.3, 0.4)))
         ... # doctest: +SKIP
         """
+        check_one_detector(self)
         count = self.axes_manager.navigation_size or 1
         if not 0 <= site < count:
             raise IndexError(f"site={site!r}: there are {count} sites, counted from 0.")
@@ -635,6 +639,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         True
         >>> explorer.close()
         """
+        check_one_detector(self)
         self._sites_to_explore()
         extent, unit = self._extent_of_windows()
         explorer = plots.Explorer(
@@ -719,7 +724,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
 
     def _distortion_to_plot(self, n_angles: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Sub-images with the distortion in each direction, the changes it makes, directions."""
-        model, zero = self._model_of_sites(), self._applied()["angle_offset"]
+        model, zero = self._model_to_decode(), self._applied()["angle_offset"]
         angles = 2 * np.pi / n_angles * np.arange(n_angles)
         latent = np.zeros((n_angles, model.n_latents_))
         images = model.inverse_transform(latent, angles + zero)
@@ -739,7 +744,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         if image is False:
             return None
         if image is None:
-            image = self.image
+            image = first_image(self)
         if isinstance(image, list):
             numbers = np.unique(self.sites["image"])
             # Several images at once are refused by the plot itself.
@@ -754,7 +759,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
 
     def _image_of_sites(self) -> Any:
         """The parent image; the one image or frame that all sites are in, if there is one."""
-        image, sites = self.image, self.sites
+        image, sites = first_image(self), self.sites
         several = isinstance(image, list) or is_series(image)
         if not several or sites is None:
             return image

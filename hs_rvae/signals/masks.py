@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hs_rvae.learning import rows as _rows
 from hs_rvae.masked_arrays import refuse_masked
+from hs_rvae.signals.channels import check_one_detector
 
 if TYPE_CHECKING:
     from hs_rvae.signals.site_signal import SiteSignal
@@ -61,6 +62,7 @@ def masks_for_hyperspy(axes: Any, masks: tuple[Mask, Mask]) -> dict[str, Any]:
 
 def rows_of(signal: SiteSignal, masks: tuple[Mask, Mask] = (None, None)) -> Any:
     """Sub-images without masked sites and pixels as rows (n, p), of NumPy or dask."""
+    check_one_detector(signal)
     keep = [None if mask is None else np.flatnonzero(~mask) for mask in masks]
     data, axes = signal.data, signal.axes_manager
     if hasattr(data, "dask"):

@@ -22,6 +22,7 @@ from hs_rvae.diagnostics import quantities as _quantities
 from hs_rvae.exceptions import TooFewSites
 from hs_rvae.files import check_place
 from hs_rvae.signals.angle_options import check_n_variants, check_options, check_reference
+from hs_rvae.signals.channels import check_one_detector
 from hs_rvae.signals.origins import RVAE_NODE
 from hs_rvae.signals.recording import noted_warnings, recorded
 from hs_rvae.signals.rvae import RVAEMethods
@@ -446,8 +447,8 @@ class MeaningMethods(RVAEMethods):
         Raises
         ------
         ValueError
-            If the columns of a model are missing, the stack joins several images or is a series of
-            several frames, or an option is out of range.
+            If the columns of a model are missing, the stack joins several images or detectors or is
+            a series of several frames, or an option is out of range.
         hs_rvae.exceptions.TooFewSites
             If fewer than 100 sites have finite values; it is a ValueError too.
 
@@ -475,6 +476,7 @@ class MeaningMethods(RVAEMethods):
                 "writes them."
             )
         _check_one_image(sites)
+        check_one_detector(self)
         values = {name: sites[name] for name in names}
         if "angle" in values:
             angle = _units.radians(values["angle"], sites.units["angle"])
@@ -567,6 +569,7 @@ class MeaningMethods(RVAEMethods):
                     f"The stack {what}: report on each {name}, for example on "
                     f"select_sites(stack.sites[{name!r}] == {sites[name][0]})."
                 )
+        check_one_detector(self)
         check_place(path)  # before minutes of work depend on it
         before = set(sites.columns)
         diagnostics: _diagnostics.Diagnostics | str
@@ -610,6 +613,7 @@ class MeaningMethods(RVAEMethods):
         """Offset of the angles to the displacement in the model's motif, reason if none."""
         model = self._model_of_sites()
         motif = model.inverse_transform(np.zeros((1, model.n_latents_)))[0]
+        motif = motif.reshape(-1, *motif.shape[-2:])[0]  # of the first detector
         mean, reason = _displacement_in_motif(motif)
         if mean is None:
             return np.nan, reason

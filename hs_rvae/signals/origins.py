@@ -17,6 +17,7 @@ import numpy as np
 
 from hs_rvae.files import file_of, plain
 from hs_rvae.image_files import load_signals
+from hs_rvae.parent_image import is_series
 from hs_rvae.signals import cutting as _cutting
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def read_image(path: Path, note: dict[str, Any], lazy: bool, sites: SiteTable | 
     number = note.get("number")
     if number is not None and number < len(signals):
         signals = [signals[number]]
+    signals = [_detectors_of(signal, note) for signal in signals]
     for signal in signals:
         _bring_to(signal, note, sites)
     why = [_other_image(signal, note, sites) for signal in signals]
@@ -98,6 +100,16 @@ def read_image(path: Path, note: dict[str, Any], lazy: bool, sites: SiteTable | 
             "and calibration that the sub-images were cut with, and set stack.image."
         )
     return fitting[0]
+
+
+def _detectors_of(signal: Any, note: dict[str, Any]) -> Any:
+    """The noted ones of the images of several detectors."""
+    numbers = note.get("detectors")
+    if numbers is None or not is_series(signal):
+        return signal
+    if isinstance(numbers, list | tuple):
+        return signal.inav[int(numbers[0]) : int(numbers[-1]) + 1]
+    return signal.inav[int(numbers)]
 
 
 def _bring_to(signal: Any, note: dict[str, Any], sites: SiteTable | None) -> None:

@@ -19,6 +19,7 @@ from hs_rvae.variants import wrap
 
 if TYPE_CHECKING:
     from hs_rvae.rvae.estimator import RVAE
+    from hs_rvae.rvae.results import RVAEResult
     from hs_rvae.sites import SiteTable
 
 _logger = logging.getLogger(__name__)
@@ -171,6 +172,35 @@ def model_columns(sites: SiteTable, model: RVAE) -> list[str]:
             "apply_rvae(stack.rvae_model)."
         )
     return names
+
+
+def columns_of_result(
+    result: RVAEResult, model: RVAE, sites: SiteTable, rows: NDArray[Any]
+) -> dict[str, NDArray[Any]]:
+    """Columns of the table for the result of a model on some rows of it."""
+    columns = {}
+    if model.rotation:
+        columns = {"angle": result.angle, "angle_std": result.angle_std}
+        columns["angle_weight"] = result.angle_weight
+        if result.angle_pixels is not None:
+            columns["angle_pixels"] = result.angle_pixels
+        stretch = stretches(sites)
+        if stretch is not None and model.rotation_ == "distortion":
+            columns |= without_stretches(columns, stretch[rows])
+    factor, _ = _units.length_scale(sites.pixel_units)
+    if result.shift is not None and result.shift_std is not None:
+        for axis, name in enumerate(("shift_x", "shift_y")):
+            shift, std = result.shift[:, axis], result.shift_std[:, axis]
+            columns |= {name: shift, f"{name}_std": std}
+            columns[f"{name}_calibrated"] = shift * (sites.pixel_size[axis] * factor)
+    for k in range(result.latent.shape[1]):
+        columns[f"latent_{k}"] = result.latent[:, k]
+        columns[f"latent_{k}_std"] = result.latent_std[:, k]
+    if model.rotation:
+        columns["order_amplitude"] = result.order_amplitude
+        columns["order_amplitude_std"] = result.order_amplitude_std
+    columns["log_likelihood"] = result.log_likelihood
+    return columns
 
 
 def make_decoder(

@@ -20,6 +20,7 @@ import numpy as np
 
 from hs_rvae.cautions import collected_warnings, without_repeats
 from hs_rvae.options import options_of, refuse_unknown
+from hs_rvae.signals.channels import names_of
 
 if TYPE_CHECKING:
     from hs_rvae.signals.site_signal import SiteSignal
@@ -63,7 +64,7 @@ def recorded(verb: Verb) -> Verb:
         table = self._sites_signal()
         if table is None:
             return verb(self, *args, **kwargs)
-        lacks: list[str] = []
+        lacks = ["it ran on the sub-images of several detectors"] * bool(names_of(self))
         files: list[str] = []
         kwargs = _with_seed(self, signature, args, kwargs)
         line = _line(self, verb.__name__, signature, args, kwargs, lacks, files)

@@ -36,7 +36,7 @@ def to_model_pixels(
 
     Parameters
     ----------
-    images : numpy.ndarray or dask.array.Array, shape (n, w, w)
+    images : numpy.ndarray or dask.array.Array, shape (n, w, w) or (n, n_detectors, w, w)
     model : RVAE
     size : float or None
         Pixel size of the sub-images; None if it is not known.
@@ -55,7 +55,7 @@ def to_model_pixels(
     ValueError
         If the windows are too small, or the two units do not compare.
     """
-    own, wanted = images.shape[1], model.window_size_
+    own, wanted = images.shape[-1], model.window_size_
     known, known_unit = (getattr(model, f"pixel_{name}_", None) for name in ("size", "units"))
     if size is None or known is None:
         whose = "the sub-images" if size is None else "the model"
@@ -140,6 +140,15 @@ def model_intensities(images: Any, model: RVAE, rescale: bool) -> tuple[float, f
     from hs_rvae.rvae.batches import spread_rows
     from hs_rvae.rvae.choose_grid import intensity_scale
 
+    if images.ndim == 4:
+        if rescale:
+            raise ModelMismatch(
+                "rescale_intensity=True takes one detector: bring the images of all of them to the "
+                "intensities of those that the model was fitted to, before the stack is cut."
+            )
+        for k in range(model.n_detectors_):
+            model_intensities(images[:, k], model.of_detector(k), False)
+        return 1.0, 0.0
     sample = images[spread_rows(np.arange(len(images)), _SAMPLE)]
     sample = np.asarray(sample.compute() if hasattr(sample, "dask") else sample, np.float32)
     sample = sample[np.isfinite(sample).all((1, 2))]
@@ -170,7 +179,10 @@ def of_images(
     function: Callable[[np.ndarray], np.ndarray], images: Any, size: int | None = None
 ) -> Any:
     """Dask array of `function` applied to blocks of sub-images, float32 both ways."""
-    own = images.shape[1]
+    own = images.shape[-1]
+    if images.ndim == 4:
+        flat = of_images(function, images.reshape(-1, own, own), size)
+        return flat.reshape(*images.shape[:2], *flat.shape[1:])
     blocks = images.chunks[0] if hasattr(images, "dask") else blocks_of(len(images), own)
     return by_block(
         lambda block: function(np.asarray(block, np.float32)).astype(np.float32),

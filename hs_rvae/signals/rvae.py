@@ -14,6 +14,7 @@ from hyperspy.signals import Signal2D
 from hs_rvae.checks import is_whole_number
 from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.progress import explain_interruption, progressbar_wanted
+from hs_rvae.signals import channels as _channels
 from hs_rvae.signals import reconstruction as _reconstruction
 from hs_rvae.signals.blocks import with_images
 from hs_rvae.signals.masks import table_mask
@@ -56,6 +57,8 @@ class RVAEMethods(SiteSignal):
         q_max: float | None = None,
         memory_budget: int | str | None = None,
         navigation_mask: Any = None,
+        channel: int | str | None = None,
+        latent_channel: int | str = 0,
         random_state: int | np.random.Generator | None = None,
         device: Any = None,
         show_progressbar: bool | None = None,
@@ -118,6 +121,12 @@ class RVAEMethods(SiteSignal):
             free memory.
         navigation_mask : numpy.ndarray of bool, shape (n_sites,), or BaseSignal, optional
             True = excluded from the fit and left NaN in the table.
+        channel : int, str or None
+            In a stack of several detectors, the number or name of one to fit alone. If None, all
+            are fitted together: a site has one angle, and each detector its own static part,
+            template and noise.
+        latent_channel : int or str
+            Detector whose sub-images give the latents where all are fitted together.
         random_state : int, numpy.random.Generator or None
             Seed of everything random; the same seed gives the same result. If None, a seed is
             drawn; it is the ``random_state`` of the model, and stands in the report.
@@ -131,8 +140,8 @@ class RVAEMethods(SiteSignal):
         Raises
         ------
         ValueError
-            If the stack has no site table, windows are not square, a setting is not usable, or a
-            column of yours would be replaced.
+            If the stack has no site table, windows are not square, a setting is not usable, there
+            is no such channel, or a column of yours would be replaced.
 
         Examples
         --------
@@ -160,6 +169,7 @@ class RVAEMethods(SiteSignal):
             learning_rate=learning_rate,
             max_fit_sites=max_fit_sites,
             q_max=q_max,
+            latent_channel=_channels.number_for_latents(self, latent_channel),
             memory_budget=memory_budget,
             random_state=random_state,
             device=device,
@@ -167,7 +177,7 @@ class RVAEMethods(SiteSignal):
         )
         if isinstance(initial_model, str | os.PathLike):
             initial_model = RVAE.load(os.fspath(initial_model))
-        images, offsets, rows = self._rvae_input(navigation_mask)
+        images, offsets, rows = self._rvae_input(navigation_mask, channel)
         replaced = self._replaced_by(model, "stack.rvae", overwrite)
         try:
             result = model.fit_transform(
@@ -195,6 +205,7 @@ class RVAEMethods(SiteSignal):
             raise
         model.pixel_size_, model.pixel_units_ = self._pixel_calibration()
         self._write_rvae(model, result, rows, replaced)
+        _channels.note_fitted(self, channel)
 
     @recorded
     def apply_rvae(
@@ -202,6 +213,7 @@ class RVAEMethods(SiteSignal):
         model: Any = None,
         *,
         rescale_intensity: bool = False,
+        channel: int | str | None = None,
         navigation_mask: Any = None,
         show_progressbar: bool | None = None,
         overwrite: bool = False,
@@ -223,6 +235,8 @@ class RVAEMethods(SiteSignal):
             the model's first, for an image with another gain or dose. It also takes away what
             really differs between the two images as a whole, such as composition. By default
             intensities are taken as they are, and a warning names those that differ.
+        channel : int, str or None
+            In a stack of several detectors, the one that a model of one detector is applied to.
         navigation_mask : numpy.ndarray of bool, shape (n_sites,), or BaseSignal, optional
             True = left NaN in the table.
         show_progressbar : bool or None
@@ -257,7 +271,8 @@ class RVAEMethods(SiteSignal):
         with explain_interruption(
             "stack.apply_rvae() was interrupted: the site table is as it was."
         ):
-            images, offsets, rows = self._rvae_input(navigation_mask)
+            images, offsets, rows = self._rvae_input(navigation_mask, channel)
+            _channels.check_detectors(images, model)
             images, step = to_model_pixels(images, model, *self._pixel_calibration())
             gain, offset = model_intensities(images, model, rescale_intensity)
             if rescale_intensity:
@@ -268,6 +283,7 @@ class RVAEMethods(SiteSignal):
             result.shift, result.shift_std = result.shift / step, result.shift_std / step
         applied = {"pixel_step": step, "intensity_gain": gain, "intensity_offset": offset}
         self._write_rvae(model, result, rows, replaced, applied)
+        _channels.note_fitted(self, channel)
 
     def get_rvae_model(
         self, *, lazy_output: bool | None = None, show_progressbar: bool | None = None
@@ -347,7 +363,7 @@ class RVAEMethods(SiteSignal):
         >>> stack.sites["residual"] = residual.data.std((1, 2))  # doctest: +SKIP
         """
         decode, pose = self._decoder()
-        model, size = self.rvae_model._model, self.data.shape[-1]
+        model, size = self._model_to_decode()._model, self.data.shape[-1]
         return with_images(
             self,
             _reconstruction.make_subtractor(decode, model, self._applied(), size),
@@ -393,7 +409,7 @@ class RVAEMethods(SiteSignal):
         --------
         >>> stack.get_rvae_manifold((7, 9)).plot()  # doctest: +SKIP
         """
-        model, node = self._model_of_sites(), self._applied()
+        model, node = self._model_to_decode(), self._applied()
         latent, axes = _reconstruction.latent_grid(model, shape, limits, axes)
         size = self.data.shape[-1]
         images = model.inverse_transform(
@@ -438,7 +454,7 @@ class RVAEMethods(SiteSignal):
         """
         if not is_whole_number(n_angles):
             raise ValueError(f"n_angles={n_angles!r}: give a whole number of 1 or more.")
-        model, node = self._model_of_sites(), self._applied()
+        model, node = self._model_to_decode(), self._applied()
         if model.rotation_ != "distortion":
             what = "the whole motif turns" if model.rotation_ else "the model has no angles"
             raise ModelMismatch(f"There is no distortion apart from the motif: {what}.")
@@ -624,6 +640,12 @@ class RVAEMethods(SiteSignal):
             return None
         return Verdict.from_dict(node.as_dictionary())
 
+    def _model_to_decode(self) -> Any:
+        """The model of the site table, or its part for the detector of these sub-images."""
+        model = self._model_of_sites()
+        _channels.check_one_detector(self)
+        return _channels.part_of_model(self, model)
+
     def _model_to_apply(self) -> Any:
         """The model of an rvae() that was interrupted after the fit, else that of the stack."""
         return self.rvae_model if self._unused_model is None else self._unused_model
@@ -646,7 +668,8 @@ class RVAEMethods(SiteSignal):
     def _as_encoded(self) -> tuple[Any, np.ndarray]:
         """Sub-images and offsets as the model was given them: its pixels and its intensities."""
         model = self._model_of_sites()
-        images, offsets, _ = self._rvae_input(None)
+        images, offsets, _ = self._rvae_input(None, _channels.fitted_channel(self))
+        _channels.check_detectors(images, model)
         images, step = to_model_pixels(images, model, *self._pixel_calibration())
         node = self._applied()
         gain, offset = node["intensity_gain"], node["intensity_offset"]
@@ -661,13 +684,20 @@ class RVAEMethods(SiteSignal):
             return None, None
         return float(np.sqrt(abs(x.scale * y.scale))), str(x.units)
 
-    def _rvae_input(self, navigation_mask: Any) -> tuple[Any, np.ndarray, np.ndarray]:
-        """Sub-images, their offsets and the rows of the table that they stand for."""
+    def _rvae_input(
+        self, navigation_mask: Any, channel: int | str | None = None
+    ) -> tuple[Any, np.ndarray, np.ndarray]:
+        """Sub-images, their offsets and the rows of the table that they stand for.
+
+        Sub-images are (n, w, w), or of all detectors (n, n_detectors, w, w).
+        """
         sites = self._square_windows()
         _reconstruction.warn_of_oblong_pixels(self.axes_manager.signal_axes)
         images, offsets, rows = self.data, sites[["offset_x", "offset_y"]], np.arange(len(sites))
-        if self.axes_manager.navigation_dimension == 0:
+        if _channels.site_axis(self) is None:
             images = images[None]
+        if channel is not None:
+            images = images[:, _channels.number_of(self, channel)]
         mask = table_mask(sites, navigation_mask)
         if mask is not None:
             if mask.all():
@@ -707,28 +737,10 @@ class RVAEMethods(SiteSignal):
 
         `applied` has the pixels and intensities relative to the model's.
         """
-        columns, sites = {}, self.sites
-        if model.rotation:
-            columns = {"angle": result.angle, "angle_std": result.angle_std}
-            columns["angle_weight"] = result.angle_weight
-            if result.angle_pixels is not None:
-                columns["angle_pixels"] = result.angle_pixels
-            stretch = _reconstruction.stretches(sites)
-            if stretch is not None and model.rotation_ == "distortion":
-                columns |= _reconstruction.without_stretches(columns, stretch[rows])
-        factor, length = _units.length_scale(sites.pixel_units)
-        if result.shift is not None:
-            for axis, name in enumerate(("shift_x", "shift_y")):
-                shift, std = result.shift[:, axis], result.shift_std[:, axis]
-                columns |= {name: shift, f"{name}_std": std}
-                columns[f"{name}_calibrated"] = shift * (sites.pixel_size[axis] * factor)
-        for k in range(result.latent.shape[1]):
-            columns[f"latent_{k}"] = result.latent[:, k]
-            columns[f"latent_{k}_std"] = result.latent_std[:, k]
-        if model.rotation:
-            columns["order_amplitude"] = result.order_amplitude
-            columns["order_amplitude_std"] = result.order_amplitude_std
-        columns["log_likelihood"] = result.log_likelihood
+        sites = self.sites
+        assert sites is not None
+        columns = _reconstruction.columns_of_result(result, model, sites, rows)
+        length = _units.length_scale(sites.pixel_units)[1]
         full = {name: np.full(len(sites), np.nan) for name in columns}
         for name, values in columns.items():
             full[name][rows] = values
@@ -777,6 +789,6 @@ class RVAEMethods(SiteSignal):
     def _decoder(self) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
         """Function that decodes a block of poses in the stack's intensities, and all poses."""
         self._check_not_turned()
-        model, sites = self._model_of_sites(), self._square_windows()
+        model, sites = self._model_to_decode(), self._square_windows()
         size, scale = self.data.shape[-1], self.axes_manager.signal_axes[0].scale
         return _reconstruction.make_decoder(model, sites, self._applied(), size, scale)

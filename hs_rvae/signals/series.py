@@ -201,7 +201,7 @@ def by_frame(image: Any, positions: Any, neighbours: Any, columns: Any) -> tuple
             raise ValueError(
                 f"{name} {what}, and image holds {len(image.data)} images: for a series give a "
                 "list with one entry for each frame. For detectors of one scan take one, "
-                "image.inav[0], and stack.recut(image.inav[1]) for the others."
+                "image.inav[0], and stack.recut(image.inav[1]) for the others, or channels=True."
             )
     return positions, neighbours, columns
 

@@ -25,6 +25,7 @@ from hs_rvae.files import complete_file, plain
 from hs_rvae.masked_arrays import filled
 from hs_rvae.parent_image import is_series
 from hs_rvae.progress import progressbar_wanted
+from hs_rvae.signals import channels as _channels
 from hs_rvae.signals import origins as _origins
 from hs_rvae.signals import saving as _saving
 from hs_rvae.signals import selection as _selection
@@ -49,7 +50,10 @@ _REFERENCES = ("_image", "_rvae_model")
 
 
 class SiteSignal(Signal2D):
-    """A signal ``(site | x, y)`` with a table of its sites; the trunk of :class:`SubImageStack`."""
+    """A signal ``(site | x, y)`` with a table of its sites; the trunk of :class:`SubImageStack`.
+
+    With several detectors of one scan it is ``(detector, site | x, y)``.
+    """
 
     _additional_slicing_targets = Signal2D._additional_slicing_targets + ["metadata." + _SITES]
     _image: Any = None
@@ -116,7 +120,8 @@ class SiteSignal(Signal2D):
             image = parent_image(image)
             table = self.sites
             if table is not None:
-                if is_series(image) and "frame" not in table:
+                detectors = len(_channels.names_of(self))
+                if is_series(image) and "frame" not in table and len(image.data) != detectors:
                     raise ValueError(
                         f"image has navigation axes {image.axes_manager.navigation_shape}, but "
                         "the sites are those of one image: give the image that they are from."
@@ -170,13 +175,11 @@ class SiteSignal(Signal2D):
 
     def _sites_signal(self) -> Any:
         """Find the signal of the site table; None if there is none or it does not match."""
-        signal = self.metadata.get_item(_SITES)
-        axes = self.axes_manager
-        if signal is None or axes.navigation_dimension > 1:
+        signal, sites = self.metadata.get_item(_SITES), _channels.n_sites(self)
+        if signal is None or not sites:
             return None
-        sites = axes.navigation_size if axes.navigation_dimension else 1
         rows = signal.data.size // signal.data.shape[-1]
-        transposed = "site" in [axis.name for axis in axes.signal_axes]
+        transposed = "site" in [axis.name for axis in self.axes_manager.signal_axes]
         if rows != sites or transposed or not signal.metadata.has_item("Sites.columns"):
             return None
         if fault := damage(signal):
@@ -191,11 +194,13 @@ class SiteSignal(Signal2D):
 
     def _images(self) -> Any:
         """Sub-images (n, w, w), also of a single site."""
+        _channels.check_one_detector(self)
         return self.data.reshape(-1, *self.data.shape[-2:])
 
     def _check_site_axis(self) -> None:
         """Refuse a stack that is one sub-image without an axis, or whose sites were rearranged."""
         dimension = self.axes_manager.navigation_dimension
+        dimension -= _channels.detector_axis(self) is not None
         if dimension == 0:
             raise ValueError(
                 "The stack is a single sub-image and has no navigation axis: keep the axis with "
@@ -208,10 +213,9 @@ class SiteSignal(Signal2D):
 
     def _align_sites(self) -> None:
         """Calibrate the table's axis as the stack's, so that HyperSpy slices both alike."""
-        signal = self._sites_signal()
-        if signal is None or not self.axes_manager.navigation_dimension:
+        signal, site = self._sites_signal(), _channels.site_axis(self)
+        if signal is None or site is None:
             return
-        site = self.axes_manager.navigation_axes[0]
         for axis in signal.axes_manager.navigation_axes:
             axis.scale, axis.offset, axis.units = site.scale, site.offset, site.units
 
@@ -272,7 +276,7 @@ class SiteSignal(Signal2D):
         index = self._numbers_of(sites)
         chosen = self._deepcopy_with_new_data(self.data[index])
         chosen.get_dimensions_from_data()
-        axis = chosen.axes_manager.navigation_axes[0]
+        axis = _channels.site_axis(chosen)
         axis.offset, axis.scale = 0, 1
         table = self.sites
         if table is not None:
@@ -284,7 +288,7 @@ class SiteSignal(Signal2D):
         """Numbers of the sites that a mask, numbers or a ROI choose."""
         if _selection.is_roi(sites):
             sites = self._sites_in_roi(sites)
-        return _selection.site_indices(sites, self.axes_manager.navigation_size)
+        return _selection.site_indices(sites, _channels.n_sites(self))
 
     def _sites_in_roi(self, roi: BaseROI) -> np.ndarray:
         """Mask of the sites inside a region of interest on the image."""
@@ -333,10 +337,13 @@ class SiteSignal(Signal2D):
             If there is no such axis, or nothing would be left of it.
         """
         axis = self.axes_manager[axis]
+        if axis is _channels.detector_axis(self):
+            raise ValueError("Detectors are chosen by stack.inav[...], not cropped in place.")
         table = self._sites_signal() if axis.navigate else None
         self._align_sites()
         columns_at = self._columns_at()
-        numbers = self._site_numbers() if axis.navigate else None
+        alone = _channels.detector_axis(self) is None
+        numbers = self._site_numbers() if axis.navigate and alone else None
         super().crop(axis, start, end, convert_units=False)
         if numbers is None:
             self.learning_results = LearningResults()
@@ -397,6 +404,11 @@ class SiteSignal(Signal2D):
         """
         if axis == "auto":
             self._check_site_axis()
+        several = _channels.detector_axis(self)
+        if several is not None:
+            axis = _channels.site_axis(self).name if axis == "auto" else axis
+            if self.axes_manager[axis] is several:
+                raise ValueError("Detectors are not split: take stack.inav[0], stack.inav[1], ...")
         parts = super().split(axis, number_of_parts, step_sizes)
         table = None if self._sites_signal() is None else self.sites
         along_sites = axis == "auto" or self.axes_manager[axis].navigate
@@ -407,7 +419,7 @@ class SiteSignal(Signal2D):
             self._hand_references_to(part)
             if table is None:
                 continue
-            count = max(part.axes_manager.navigation_size, 1) if along_sites else len(table)
+            count = _channels.n_sites(part) if along_sites else len(table)
             part._set_sites(table.take(range(start, start + count)))
             if along_sites:
                 start += count
@@ -432,12 +444,18 @@ class SiteSignal(Signal2D):
         if isinstance(current, SiteSignal):
             self._hand_references_to(current)
             current._leave_sites()
+            indices = self.axes_manager.indices
+            if _channels.names_of(self):
+                _channels.keep_detectors(self, current, indices[0])
+                indices = indices[1:]
             if self._sites_signal() is not None:
-                current._set_sites(self.sites.take(self.axes_manager.indices or (0,)))
+                current._set_sites(self.sites.take(indices or (0,)))
         return current
 
     def _slicer(self, slices: Any, isNavigation: bool | None = None, out: Any = None) -> Any:
         table = self._sites_signal()
+        if isNavigation and _channels.names_of(self):
+            return self._slice_channels(slices, out)
         self._align_sites()
         if table is None or not isNavigation or out is not None:
             # The table shares the site axis only: nothing to slice for isig. HyperSpy would not
@@ -462,10 +480,27 @@ class SiteSignal(Signal2D):
                 self._hand_results_to(sliced, rows)
         return result
 
+    def _slice_channels(self, slices: Any, out: Any) -> Any:
+        """Slice detectors and sites: the first leave the table whole."""
+        if out is not None:
+            raise ValueError("out: a stack of several detectors is sliced into a new one.")
+        detectors, rows = _channels.chosen(self, slices)
+        table = None if self._sites_signal() is None else self.sites.take(rows)
+        self._additional_slicing_targets = Signal2D._additional_slicing_targets
+        try:
+            result = super()._slicer(slices, True)
+        finally:
+            self.__dict__.pop("_additional_slicing_targets", None)
+        _channels.keep_detectors(self, result, detectors)
+        result._leave_sites()
+        if table is not None:
+            result._set_sites(table)
+        return result
+
     def _remove_axis(self, axes: Any) -> None:
-        had_sites = self.axes_manager.navigation_dimension
+        had_sites = _channels.site_axis(self) is not None
         super()._remove_axis(axes)
-        if had_sites and not self.axes_manager.navigation_dimension:
+        if had_sites and _channels.site_axis(self) is None:
             # mean, sum, ... over the sites; a single site taken out gets its row back. Unbound:
             # the class may have changed with the axes.
             SiteSignal._leave_sites(self)

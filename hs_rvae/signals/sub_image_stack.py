@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,6 +17,7 @@ from hs_rvae.report.columns import COLUMNS_NODE, record_of
 from hs_rvae.signals import cutting as _cutting
 from hs_rvae.signals import regional as _regional
 from hs_rvae.signals import series as _series
+from hs_rvae.signals.channels import n_sites, names_of, of_each_detector
 from hs_rvae.signals.figures import FigureMethods
 from hs_rvae.signals.origins import IMAGE_NODE, note_of
 from hs_rvae.signals.recording import note_warnings, noting_warnings
@@ -34,10 +35,10 @@ class SubImageStack(FigureMethods, SeriesMethods):
     """
     Sub-images around the columns of one sublattice, with a table of their sites.
 
-    The navigation axis is ``site``; the signal axes have the names, units and scales of the
-    image, with the column at zero. :attr:`sites` is the table of named columns; it follows
-    slicing, copies, selection and saving. Make a stack with :meth:`from_positions`,
-    :meth:`from_sublattice` or :meth:`from_atom_lattice`.
+    The navigation axis is ``site``, after ``detector`` where there are several. The signal axes
+    have the names, units and scales of the image, with the column at zero. :attr:`sites` is the
+    table of named columns; it follows slicing, copies, selection and saving. Make a stack with
+    :meth:`from_positions`, :meth:`from_sublattice` or :meth:`from_atom_lattice`.
 
     Examples
     --------
@@ -59,6 +60,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
 
     @classmethod
     @noting_warnings
+    @of_each_detector
     def from_positions(
         cls,
         image: Any,
@@ -71,6 +73,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
         neighbours: Any = None,
         columns: Any = None,
         units: Any = None,
+        channels: bool | Sequence[str] = False,
         show_progressbar: bool | None = None,
     ) -> Self:
         """
@@ -126,6 +129,12 @@ class SubImageStack(FigureMethods, SeriesMethods):
             those of the windows, with their units.
         units : Mapping of str to str, optional
             Units of `columns`; dimensionless if not given.
+        channels : bool or sequence of str
+            Whether `image` holds the images of several detectors of one scan,
+            ``(detector | x, y)``; or the names of the detectors. The stack is
+            ``(detector, site | x, y)`` with one row of the table for each site. If True, names are
+            the titles that ``hyperspy.api.stack`` keeps, or numbers. ``stack.inav[0]`` is the
+            stack of one detector.
         show_progressbar : bool, optional
             If None, as HyperSpy's preference.
 
@@ -199,6 +208,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
 
     @classmethod
     @noting_warnings
+    @of_each_detector
     def from_sublattice(
         cls,
         sublattice: Any,
@@ -210,6 +220,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
         centring: str = "subpixel",
         columns: Any = None,
         units: Any = None,
+        channels: bool | Sequence[str] = False,
         show_progressbar: bool | None = None,
     ) -> Self:
         """
@@ -230,7 +241,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
         neighbours : Sublattice or array-like of shape (m, 2), optional
             The other sublattice. Each site's four nearest of them, or of its own sublattice if
             there is no other, give the displacement and the cell, as in :meth:`from_positions`.
-        lazy, centring, columns, units, show_progressbar
+        lazy, centring, columns, units, channels, show_progressbar
             As in :meth:`from_positions`.
 
         Returns
@@ -264,6 +275,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
 
     @classmethod
     @noting_warnings
+    @of_each_detector
     def from_atom_lattice(
         cls,
         lattice: Any,
@@ -276,6 +288,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
         centring: str = "subpixel",
         columns: Any = None,
         units: Any = None,
+        channels: bool | Sequence[str] = False,
         show_progressbar: bool | None = None,
     ) -> Self:
         """
@@ -303,7 +316,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
             Sublattices of the neighbours that displacements refer to, such as "A". If None, the
             brightest other sublattice whose columns enclose the site at about one distance, or the
             nearest columns of all others.
-        lazy, centring, columns, units, show_progressbar
+        lazy, centring, columns, units, channels, show_progressbar
             As in :meth:`from_positions`.
 
         Returns
@@ -552,9 +565,10 @@ class SubImageStack(FigureMethods, SeriesMethods):
         extent = (
             f" ({abs(x.size * x.scale):.4g} {x.units})" if _units.is_calibrated(x.units) else ""
         )
-        count = self.axes_manager.navigation_size or 1
+        count, names = n_sites(self), names_of(self)
+        detectors = f"detectors: {', '.join(names)}, " if names else ""
         return (
-            f"{text[:-1]}, {count} {'site' if count == 1 else 'sites'}, "
+            f"{text[:-1]}, {detectors}{count} {'site' if count == 1 else 'sites'}, "
             f"window: {pixels} px{extent}, {_columns_text(list(signal.metadata.Sites.columns))}>"
         )
 

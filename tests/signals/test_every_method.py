@@ -23,6 +23,7 @@ KINDS = (
     "loaded lazily",
     "without image",
     "without model",
+    "channels",
 )
 
 
@@ -53,13 +54,30 @@ def _cut_series():
     )
 
 
+def _cut_channels():
+    image, xy, neighbours = _film(0)
+    return SubImageStack.from_positions(
+        hs.stack([image, image * -1.0]), xy, window_size=WINDOW, neighbours=neighbours,
+        channels=True,
+    )  # fmt: skip
+
+
 def _with_results(stack):
+    if stack.axes_manager.navigation_dimension == 2:
+        return _with_results_of_channels(stack)
     stack.rvae(output_dimension=2, random_state=0, epochs=4, q_max=0.15)
     stack.register_angle("displacement")
     stack.assign_variants(4)
     stack.decomposition("PCA", output_dimension=3)
     stack.embedding("mds", random_state=0)
     stack.cluster_analysis("rvae", algorithm="kmeans", n_clusters=2, random_state=0)
+    return stack
+
+
+def _with_results_of_channels(stack):
+    stack.rvae(output_dimension=2, random_state=0, epochs=4, q_max=0.15)
+    stack.register_angle("displacement")
+    stack.assign_variants(4)
     return stack
 
 
@@ -87,6 +105,7 @@ def complete(tmp_path_factory):
         "loaded lazily": hs.load(path, lazy=True),
         "without image": without_image,
         "without model": _cut(0),
+        "channels": _with_results(_cut_channels()),
     }
     return stacks, folder
 
@@ -188,7 +207,13 @@ def _means(stack, result):
 
 
 def _data(stack, data):
-    assert data.reshape(-1, WINDOW, WINDOW).shape[0] == len(stack.sites)
+    n_detectors = data.shape[1] if data.ndim == 4 else 1
+    assert data.reshape(-1, WINDOW, WINDOW).shape[0] == len(stack.sites) * n_detectors
+
+
+def _transformed(stack, model):
+    shape = stack.data.shape[-3:] if stack.data.ndim == 4 else (WINDOW, WINDOW)
+    assert np.isfinite(model.transform(stack.data.reshape(-1, *shape)[:1]).angle).all()
 
 
 def _same_pixels(image, path):
@@ -283,7 +308,7 @@ USES = {
     ),
     "rvae_model": (
         lambda s: s.rvae_model,
-        lambda s, model: model.transform(s.data.reshape(-1, WINDOW, WINDOW)[:1]),
+        _transformed,
     ),
     "save": (
         lambda s: s.save(s.folder / "stack.zspy"),
@@ -306,7 +331,25 @@ NO_COLUMN = {"without model": ((KeyError, ValueError), r"stack\.(rvae|cluster_an
 ONE_IMAGE = {"joined": (ValueError, r"select_sites\(stack\.sites\['image'\] == 0\)")}
 ONE_FRAME = ONE_IMAGE | {"series": (ValueError, r"select_sites\(stack\.sites\['frame'\] == 0\)")}
 NO_FRAMES = {kind: (ValueError, "no column 'frame'") for kind in KINDS if kind != "series"}
+# Methods of one detector, beside those that have a line of their own.
+ONE_DETECTOR = {"channels": (ValueError, r"stack\.inav\[0\]")}
 FEW = dict.fromkeys((*ONE, "two sites"), (ValueError, "at least 100 are needed"))
+_OF_ONE = (
+    "cluster_analysis",
+    "decomposition",
+    "derotate",
+    "embedding",
+    "explore",
+    "get_rvae_distortion",
+    "get_rvae_manifold",
+    "get_rvae_model",
+    "get_rvae_residual",
+    "plot_rvae_diagnostics",
+    "plot_rvae_manifold",
+    "plot_sub_image",
+    "report",
+    "rvae_diagnostics",
+)
 # The uses that are refused, with the error that the documentation names.
 REFUSED = {
     "assign_variants": NO_COLUMN,
@@ -363,6 +406,19 @@ REFUSED = {
     "split": {ONE[1]: (ValueError, "no DataAxis named site")},
     "variants": {"without model": (ValueError, r"stack\.assign_variants\(\)")},
 }
+for _name in _OF_ONE:
+    REFUSED[_name] = REFUSED.get(_name, {}) | ONE_DETECTOR
+for _name, _refusal in {
+    "apply_rvae": (ValueError, "choose one, channel=0"),
+    "crop": (ValueError, r"stack\.inav\[\.\.\.\]"),
+    "get_cluster_means": (KeyError, r"stack\.cluster_analysis\("),
+    "get_decomposition_model": (RuntimeError, r"call stack\.decomposition\("),
+    "load_image": (ValueError, "is not the image of this stack"),
+    "load_rvae_model": (ValueError, "is not the model"),
+    "plot_cluster_means": (KeyError, r"stack\.cluster_analysis\("),
+    "plot_method_comparison": (KeyError, r"stack\.decomposition\(\)"),
+}.items():
+    REFUSED[_name] = REFUSED.get(_name, {}) | {"channels": _refusal}
 
 
 def test_every_public_name_has_its_row():

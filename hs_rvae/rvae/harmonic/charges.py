@@ -68,13 +68,30 @@ def coherence(harmonics: np.ndarray, n: int, noise_power: np.ndarray) -> float:
     """
     mean = harmonics.mean(0)
     scatter = (np.abs(harmonics - mean) ** 2).mean(0)
-    seen = noise_power > _RESOLVED * noise_power.max()
-    seen[:, 0] = False
-    noise = np.quantile(scatter[seen] / noise_power[seen], _NOISE_QUANTILE) * noise_power
+    noise = noise_variance(scatter, noise_power) * noise_power
     lattice = slice(max(n, 2), None, max(n, 2))
     common = (np.abs(mean[:, lattice]) ** 2).sum()
     varying = max(float((scatter - noise)[:, lattice].sum()), 0.0)
     return float(common / max(common + varying, 1e-30))
+
+
+def noise_variance(scatter: np.ndarray, noise_power: np.ndarray) -> float:
+    """Variance of the white noise in sub-images.
+
+    Parameters
+    ----------
+    scatter : numpy.ndarray, shape (n_q, M + 1)
+        Mean square of the harmonics of sites about their mean.
+    noise_power : numpy.ndarray, shape (n_q, M + 1)
+        Power of the harmonics of white noise of unit variance.
+
+    Returns
+    -------
+    float
+    """
+    seen = noise_power > _RESOLVED * noise_power.max()
+    seen[:, 0] = False
+    return np.quantile(scatter[seen] / noise_power[seen], _NOISE_QUANTILE)
 
 
 def charged_orders(n_orders: int, n: int, charge: int) -> list[tuple[int, bool]]:
@@ -264,8 +281,8 @@ def deformation_patterns(
 
     Parameters
     ----------
-    mean : numpy.ndarray, shape (w, w)
-        Mean sub-image.
+    mean : numpy.ndarray, shape (w, w), or (n_detectors, w, w)
+        Mean sub-image, of several detectors in the order of the grid.
     grid : HarmonicGrid
     n : int
         Symmetry of the lattice.
@@ -280,7 +297,14 @@ def deformation_patterns(
         plus ``shear`` those beside the middle move twice as far, the others stay. ``dipole``: they
         are brighter on one side (composition, thickness), which is not a displacement.
     """
-    image = np.asarray(mean, float)
+    means = np.asarray(mean, float).reshape(-1, *np.shape(mean)[-2:])
+    parts = zip(means, np.split(harmonics, len(means)), strict=True)
+    z = of_charge(np.concatenate([_deformed(*part, grid.single) for part in parts], 1), n, 1)
+    return {name: (z[2 * k], z[2 * k + 1]) for k, name in enumerate(("cage", "shear", "dipole"))}
+
+
+def _deformed(image: np.ndarray, harmonics: np.ndarray, grid: HarmonicGrid) -> np.ndarray:
+    """Harmonics (6, n_q, M + 1) of the changes of one mean sub-image: x and y of each kind."""
     line = np.arange(len(image)) - (len(image) - 1) / 2
     x, y = np.meshgrid(line, line)
     radius, phi = np.hypot(x, y), np.arctan2(y, x)
@@ -302,5 +326,4 @@ def deformation_patterns(
     stack = torch.as_tensor(np.stack([*patterns, image]).astype(np.float32))
     z = grid.harmonics(stack).numpy().astype(complex)
     z *= np.linalg.norm(harmonics[:, 1:]) / max(float(np.linalg.norm(z[-1][:, 1:])), 1e-30)
-    z = of_charge(z[:-1], n, 1)
-    return {name: (z[2 * k], z[2 * k + 1]) for k, name in enumerate(("cage", "shear", "dipole"))}
+    return z[:-1]

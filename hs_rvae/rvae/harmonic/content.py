@@ -149,8 +149,9 @@ def _mlp(n_in: int, width: int, n_out: int, generator: torch.Generator | None) -
 
 
 def content_blocks(harmonics: Tensor, grid: HarmonicGrid) -> tuple[Tensor, Tensor]:
-    """Order 0 (n, n_q), and the other orders as real numbers (n, 2 n_q M)."""
-    radial, others = to_real(harmonics).split([grid.n_q, 2 * grid.n_q * grid.max_order], 1)
+    """Order 0 (n, n_radial), and the other orders and detectors as real numbers."""
+    real = to_real(harmonics)
+    radial, others = real.split([grid.n_radial, real.shape[1] - grid.n_radial], 1)
     return radial, others
 
 
@@ -158,7 +159,8 @@ def content_network(
     grid: HarmonicGrid, n_latents: int, generator: torch.Generator
 ) -> ContentNetwork:
     """Create an untrained network for the harmonics of a grid."""
-    return ContentNetwork(grid.n_q, 2 * grid.n_q * grid.max_order, n_latents, generator=generator)
+    n_others = grid.n_q * (2 * grid.max_order + 1) - grid.n_radial
+    return ContentNetwork(grid.n_radial, n_others, n_latents, generator=generator)
 
 
 def fit_content(
@@ -176,7 +178,7 @@ def fit_content(
     Parameters
     ----------
     grid : HarmonicGrid
-    radial, others : torch.Tensor, shapes (n, n_q), (n, 2 n_q M)
+    radial, others : torch.Tensor, shapes (n, n_radial), (n, n_others)
         Harmonics of the sites in the pose frame, from :func:`content_blocks`.
     n_latents : int or "auto"
     settings : TrainingSettings
@@ -219,7 +221,7 @@ def _choose_content(
     """Train networks with more and more latents, as long as the held-out sites gain by them."""
     best: tuple[ContentNetwork, dict[str, np.ndarray]] | None = None
     losses: list[float] = []
-    for n_latents in range(1, min(_MAX_LATENTS, grid.n_q) + 1):
+    for n_latents in range(1, min(_MAX_LATENTS, grid.n_radial) + 1):
         network = content_network(grid, n_latents, generator).to(radial.device)
         state = generator.get_state()
         history = train_content(network, radial, others, settings, generator, progress)

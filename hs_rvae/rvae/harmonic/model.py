@@ -16,11 +16,12 @@ from torch import Tensor
 from ...progress import progress_bar
 from ...verdict import Verdict
 from .. import pose
-from ..batches import Images, map_blocks, n_blocks, spread_sample
+from ..batches import Images, Numbers, map_blocks, n_blocks, spread_sample
 from ..choose_grid import choose_grid, intensity_scale
 from ..coefficients import Coefficients, harmonics_of, read_usable
 from ..device import available_device, one_thread, one_thread_in_a_pool
 from ..geometry import HarmonicGrid, align, images_on, to_complex
+from ..joint_grid import JointGrid
 from ..pose import N_MODES, AnglePosterior, OrderFilter
 from ..results import AngleDistribution, RVAEResult, angle_bins, middles
 from ..storage import from_common, parts_of, state_of
@@ -29,6 +30,7 @@ from .angle_search import fit_angles, scatter_of_posterior
 from .charges import contrasts
 from .content import ContentNetwork, content_blocks, content_network, fit_content
 from .distortion import Distortion, Reading
+from .joint_scales import choose_joint_scales
 from .rotation import SitePlaces, choose_rotation
 from .shifts import N_ROUNDS, MiddleColumn, RecentredSites, ShiftModel, recentred_harmonics
 
@@ -50,7 +52,7 @@ class HarmonicModel:
     ----------
     grid : HarmonicGrid
         Window, frequencies and orders.
-    level, scale : float
+    level, scale : float, or numpy.ndarray of shape (n_detectors,)
         Intensity of the fitted images that becomes 0, and the contrast that becomes 1.
     pose : PoseModel
         Template and covariance, which determine the angles.
@@ -75,8 +77,8 @@ class HarmonicModel:
     """
 
     grid: HarmonicGrid
-    level: float
-    scale: float
+    level: Numbers
+    scale: Numbers
     pose: pose.PoseModel
     order: OrderFilter
     content: ContentNetwork
@@ -128,7 +130,7 @@ class HarmonicModel:
 
         Parameters
         ----------
-        images : numpy.ndarray or dask.array.Array, shape (n, w, w)
+        images : numpy.ndarray or dask.array.Array, shape (n, w, w) or (n, n_detectors, w, w)
         offsets : numpy.ndarray of float32, shape (n, 2), or None
         rows : numpy.ndarray of int
         options : RVAE
@@ -210,7 +212,7 @@ class HarmonicModel:
             self._to(available_device(device))
             where = available_device(device)
             x, posterior, shift, order = self._pose(block, offset, where)
-            mean, log_variance = self.content.encode(x[:, :, 0].real)
+            mean, log_variance = self.content.encode(x[:, : self.grid.n_radial, 0].real)
             latent, std = self.content.to_user(mean, torch.exp(0.5 * log_variance))
             spread = torch.hypot(posterior.std, torch.full_like(posterior.std, self.angle_scatter))
             weight = posterior.weights[:, 0]
@@ -343,6 +345,7 @@ class HarmonicModel:
         """Sub-images of float32, (n, w, w), from latents (n, k), angles (n,) and shifts (n, 2).
 
         Without angles a distortion is left out; its strength goes with the order amplitudes (n,).
+        A model of several detectors gives (n, n_detectors, w, w).
         """
         one_thread_in_a_pool()
         self._to(device)
@@ -355,8 +358,14 @@ class HarmonicModel:
             harmonics = harmonics + torch.as_tensor(turned, device=device)
         moved = None if shift is None else torch.as_tensor(shift, device=device)
         size = self.grid.window_size if window_size is None else window_size
-        images = images_on(self.grid, harmonics, size, step, moved)
-        return images.cpu().numpy() * self.scale + self.level
+        if not isinstance(self.grid, JointGrid):
+            images = images_on(self.grid, harmonics, size, step, moved)
+            return images.cpu().numpy() * self.scale + self.level
+        single, numbers = self.grid.single, range(self.grid.n_detectors)
+        parts = [harmonics[:, self.grid.block(k)] for k in numbers]
+        images = torch.stack([images_on(single, part, size, step, moved) for part in parts], 1)
+        scale, level = (of[:, None, None].astype(np.float32) for of in (self.scale, self.level))
+        return images.cpu().numpy() * scale + level
 
     @in_default_torch_state
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -374,7 +383,10 @@ class HarmonicModel:
             arrays, header["distortion"] = self.distortion.state()
             tensors |= {f"distortion.{name}": torch.as_tensor(v) for name, v in arrays.items()}
         header["verdict"] = None if self.verdict is None else self.verdict.as_dict()
-        return tensors, header | {name: getattr(self, name) for name in numbers}
+        header |= {name: getattr(self, name) for name in numbers}
+        if isinstance(self.grid, JointGrid):
+            header |= {name: header[name].tolist() for name in ("level", "scale")}
+        return tensors, header
 
     @classmethod
     @in_default_torch_state  # also where a copy or a worker makes the model
@@ -395,6 +407,8 @@ class HarmonicModel:
             arrays = {name: tensor.numpy() for name, tensor in parts["distortion"].items()}
             distortion = Distortion.from_state(arrays, header.pop("distortion"))
         verdict = header.pop("verdict")
+        if isinstance(grid, JointGrid):
+            header |= {name: np.array(header[name]) for name in ("level", "scale")}
         return cls(
             content=content.eval(),
             shifts=shifts,
@@ -423,22 +437,27 @@ class HarmonicModel:
 
 def _choose_scales(
     images: Images, rows: np.ndarray, options: RVAE, initial: HarmonicModel | None
-) -> tuple[HarmonicGrid, float, float, float]:
+) -> tuple[HarmonicGrid, Numbers, Numbers, float]:
     """Grid, level, scale and dropped variance: those of the initial model, or from the data."""
     sample = spread_sample(images, rows)
-    level, scale = intensity_scale(sample[np.isfinite(sample).all((1, 2))])
-    if initial is None:
+    if initial is not None:
+        intensity_scale(sample[np.isfinite(sample).all(tuple(range(1, sample.ndim)))])
+        grid, dropped = initial.grid, initial.dropped_variance
+        level, scale = initial.level, initial.scale
+    elif sample.ndim == 4:
+        grid, level, scale, dropped = choose_joint_scales(
+            sample, options.q_max, int(options.latent_channel)
+        )
+    else:
+        level, scale = intensity_scale(sample[np.isfinite(sample).all((1, 2))])
         usable = np.isfinite(sample).all((1, 2))
         usable &= np.abs(sample - level).max((1, 2)) < 1e4 * scale
         grid, dropped = choose_grid((sample[usable] - level) / scale, options.q_max)
-    else:
-        grid, dropped = initial.grid, initial.dropped_variance
-        level, scale = initial.level, initial.scale
     n_latents = options.output_dimension
-    if not isinstance(n_latents, str) and n_latents > grid.n_q:
+    if not isinstance(n_latents, str) and n_latents > grid.n_radial:
         raise ValueError(
             f"output_dimension={n_latents}: windows of {grid.window_size} px "
-            f"resolve {grid.n_q} content latents at most; give fewer, or cut larger windows."
+            f"resolve {grid.n_radial} content latents at most; give fewer, or cut larger windows."
         )
     _logger.info(
         "rVAE scales from the data: %s, disk radius %.1f px; the truncation in frequency drops "
