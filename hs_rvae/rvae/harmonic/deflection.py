@@ -1,0 +1,103 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The distortion in diffraction patterns: what turns is learnt, the deflection gives its direction.
+
+The pixels of a pattern are no places, so no column moves in it, and nothing foretells its change by
+a displacement. But that change has charge 1, as every vector in a lattice. Its pattern is the
+leading principal component of charge 1, refined and judged by other cells as in sub-images. A
+component has no direction of its own. It takes that of its centre of mass: electrons are deflected
+towards the side to which a column has moved. Displacements have no unit here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ..geometry import HarmonicGrid
+from ..neighbour_test import LatticeOffsets
+from .charges import of_charge, vector_pattern
+from .distortion import Distortion, DistortionFit, Filter, least_squares
+
+_TRIED = 3  # leading components, of which other cells choose one
+_FLATTEST = 0.2  # of the deflections along two directions, in parts of the larger
+
+
+def fit_deflection(
+    harmonics: np.ndarray,
+    grid: HarmonicGrid,
+    mean: np.ndarray,
+    positions: np.ndarray,
+    strata: np.ndarray | None,
+    rng: np.random.Generator,
+) -> Distortion:
+    """Fit the filters and the distribution of the displacements to diffraction patterns.
+
+    Parameters
+    ----------
+    harmonics, grid, mean, positions, strata, rng
+        As in :func:`~hs_rvae.rvae.harmonic.distortion.fit_distortion`, of windows about the centre
+        of the bright disk.
+
+    Returns
+    -------
+    Distortion
+        Its displacements have no unit.
+    """
+    offsets = LatticeOffsets(positions, strata)
+    return _DeflectionFit(harmonics, grid, mean, offsets, rng, None).run()
+
+
+class _DeflectionFit(DistortionFit):
+    """Data of one fit to diffraction patterns."""
+
+    def _set_templates(self, mean: np.ndarray, grid: HarmonicGrid, harmonics: np.ndarray) -> None:
+        """Keep the harmonics whose product with a pattern is its centre of mass."""
+        line = torch.arange(grid.window_size, dtype=torch.float32) - (grid.window_size - 1) / 2
+        y, x = torch.meshgrid(line, line, indexing="ij")
+        z = of_charge(grid.harmonics(torch.stack([x, y])).numpy().astype(complex), self.n, 1)
+        self.deflection = self.basis.pair(*z)
+        self.unit: float | None = None
+
+    def _first_filters(self) -> list[Filter]:
+        """Filters of the leading components."""
+        everything, tried = self.basis.first(self.basis.k), []
+        for k in range(min(_TRIED, self.basis.k)):
+            if self.basis.tied:
+                pair = vector_pattern(np.eye(self.basis.k)[k])
+            else:
+                pair = np.eye(2 * self.basis.k)[2 * k : 2 * k + 2]
+            patterns = self._in_units(pair, everything)
+            rows = least_squares(np.eye(len(everything)), patterns)
+            tried.append(self._apply(rows, everything, patterns))
+        return tried
+
+    def _before(self, start: Filter, columns: np.ndarray) -> np.ndarray:
+        """Patterns (2, len(columns)) of the first filter."""
+        return start.patterns[:, columns]
+
+    def _in_units(self, patterns: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Patterns whose centres of mass move along x and y, by what the first one moves."""
+        moved = self.deflection[:, columns] @ patterns.T
+        left, size, right = np.linalg.svd(moved)
+        turn = right.T @ np.diag(1 / np.maximum(size, max(_FLATTEST * size[0], 1e-30))) @ left.T
+        new = turn.T @ patterns
+        if self.unit is None:
+            self.unit = self.reference / np.sqrt((new**2).sum() / 2)
+        return self.unit * new
+
+    def _asymmetry(self, found: Filter) -> float:
+        """Charge 1 of the mean site beyond its displacement, in parts of a full one."""
+        z = of_charge(self.harmonics[self.some], self.n, 1)
+        y = self.y[self.some][:, found.columns]
+        plane = np.linalg.qr(found.patterns.T)[0]
+        inside = y @ plane
+        missed = (np.abs(z.mean(0)) ** 2).sum() - (inside.mean(0) ** 2).sum()
+        noise = ((np.abs(z) ** 2).sum(1).mean() - (inside**2).sum(1).mean() - missed) / len(z)
+        assert found.circle is not None
+        full = found.circle.length * np.sqrt((found.patterns**2).sum() / 2)
+        return float(np.sqrt(max(missed - noise, 0.0)) / max(full, 1e-30))
+
+    def _sizes(self, found: Filter, length: np.ndarray) -> dict[str, float]:
+        """Displacements without unit cannot be compared with the cell."""
+        return {}
