@@ -232,6 +232,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         displacements: ArrayLike | None = None,
         initial_model: RVAE | None = None,
         strata: np.ndarray | None = None,
+        diffraction: bool = False,
     ) -> Self:
         """Fit the model.
 
@@ -255,6 +256,10 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         strata : numpy.ndarray of int, shape (n,), optional
             Number of the image or frame of each sub-image. Only sites of one image are compared.
             If only `max_fit_sites` are fitted, each image contributes the same share of its sites.
+        diffraction : bool
+            Whether the sub-images are diffraction patterns about the centre of the bright disk.
+            Their change by a displacement is then learnt from all of them, rather than taken from
+            the mean sub-image, and `displacements` are not used.
 
         Returns
         -------
@@ -267,7 +272,9 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
             If a setting or the shape of the images is not usable.
         """
         with default_torch_state():
-            return self._fit(images, offsets, positions, displacements, initial_model, strata)
+            return self._fit(
+                images, offsets, positions, displacements, initial_model, strata, diffraction
+            )
 
     def _fit(
         self,
@@ -277,13 +284,14 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         displacements: ArrayLike | None = None,
         initial_model: RVAE | None = None,
         strata: np.ndarray | None = None,
+        diffraction: bool = False,
         coefficients: Coefficients | None = None,
     ) -> Self:
         """Do the work of :meth:`fit`; `coefficients` are filled with those of all sub-images."""
         check_settings(self)
         offsets = check_images(images, offsets)
         refuse_masked(strata=strata, positions=positions, displacements=displacements)
-        places = check_places(self, len(images), positions, displacements, strata)
+        places = check_places(self, len(images), positions, displacements, strata, diffraction)
         initial = None if initial_model is None else self._initial(initial_model, images)
         device = pick_device(self.device)
         seed = int(np.random.default_rng(self.random_state).integers(2**62))
@@ -360,6 +368,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         displacements: ArrayLike | None = None,
         initial_model: RVAE | None = None,
         strata: np.ndarray | None = None,
+        diffraction: bool = False,
     ) -> RVAEResult:
         """Fit to the sub-images, then :meth:`transform` them, in one pass over the pixels.
 
@@ -368,7 +377,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
 
         Parameters
         ----------
-        images, offsets, positions, displacements, initial_model, strata
+        images, offsets, positions, displacements, initial_model, strata, diffraction
             As in :meth:`fit`.
 
         Returns
@@ -378,12 +387,15 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):
         on_workers = hasattr(images, "dask") and active_client() is not None
         if on_workers or self.architecture != "harmonic" or self.translation:
             with default_torch_state():
-                self._fit(images, offsets, positions, displacements, initial_model, strata)
+                self._fit(
+                    images, offsets, positions, displacements, initial_model, strata, diffraction
+                )
             return self.transform(images, offsets)
         with default_torch_state(), Coefficients(self.memory_budget) as coefficients:
             self._fit(
-                images, offsets, positions, displacements, initial_model, strata, coefficients
-            )
+                images, offsets, positions, displacements, initial_model, strata, diffraction,
+                coefficients,
+            )  # fmt: skip
             device = pick_device(self.device)
             return self._model.encode(coefficients.array, None, device, self.show_progressbar)
 

@@ -18,11 +18,13 @@ from hs_rvae.signals import reconstruction as _reconstruction
 from hs_rvae.signals.blocks import with_images
 from hs_rvae.signals.masks import table_mask
 from hs_rvae.signals.origins import RVAE_NODE
+from hs_rvae.signals.patterns import PATTERNS_NODE
 from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.resampling import model_intensities, of_images, to_model_pixels
 from hs_rvae.signals.site_signal import SiteSignal
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
+from hs_rvae.variants.directions import wrap
 from hs_rvae.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -176,6 +178,7 @@ class RVAEMethods(SiteSignal):
                 displacements=self._measured_displacements(rows),
                 initial_model=initial_model,
                 strata=self._strata(rows),
+                diffraction=self.metadata.has_item(PATTERNS_NODE),
             )
         except BaseException as error:
             fitted = hasattr(model, "fit_id_")
@@ -707,7 +710,10 @@ class RVAEMethods(SiteSignal):
         `applied` has the pixels and intensities relative to the model's.
         """
         columns, sites = {}, self.sites
+        zero = np.radians(self.metadata.get_item(f"{PATTERNS_NODE}.scan_rotation", 0.0))
         if model.rotation:
+            if zero:
+                result.angle = wrap(result.angle - zero)
             columns = {"angle": result.angle, "angle_std": result.angle_std}
             columns["angle_weight"] = result.angle_weight
             if result.angle_pixels is not None:
@@ -747,7 +753,7 @@ class RVAEMethods(SiteSignal):
                 "n_sites_fit": model.n_sites_fit_,
                 "window_size": model.window_size_,
                 "pixel_size": float(self.axes_manager.signal_axes[0].scale),
-                "angle_offset": 0.0,  # what register_angle subtracts
+                "angle_offset": float(wrap(zero)),  # to it adds what register_angle subtracts
             }
             | (applied or {}),
         )
