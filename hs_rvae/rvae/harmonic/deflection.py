@@ -98,6 +98,21 @@ class _DeflectionFit(DistortionFit):
         full = found.circle.length * np.sqrt((found.patterns**2).sum() / 2)
         return float(np.sqrt(max(missed - noise, 0.0)) / max(full, 1e-30))
 
+    def _coherence(self) -> float:
+        """Share of the power of the lattice's orders that the sites have in common, without noise.
+
+        The noise of a pattern is that of the bright disk. It is read from the orders beside those
+        of the lattice, which hold the distortion too, but no turn of the lattice.
+        """
+        sites, n = self.harmonics[self.some], max(self.n, 2)
+        mean = sites.mean(0)
+        scatter = (np.abs(sites - mean) ** 2).mean(0).sum(0)
+        orders = np.arange(n, len(scatter) - 1, n)
+        beside = (scatter[orders - 1] + scatter[orders + 1]) / 2
+        common = (np.abs(mean[:, orders]) ** 2).sum()
+        varying = max(float((scatter[orders] - beside).sum()), 0.0)
+        return float(common / max(common + varying, 1e-30))
+
     def _sizes(self, found: Filter, length: np.ndarray) -> dict[str, float]:
         """Displacements without unit cannot be compared with the cell."""
         return {}

@@ -497,7 +497,7 @@ class DistortionFit:
             "asymmetry": asymmetry,
             "zero": zero_evidence * asymmetry,
             "poled": float(np.hypot(*u.mean(0))) / max(scatter, 1e-12),
-            "coherence": coherence(self.harmonics[self.some], self.n, self.noise_power),
+            "coherence": self._coherence(),
             "n_pairs": float(self.offsets.n_pairs),
         } | self._sizes(found, length)
         scale = float(np.quantile(length, 0.6))
@@ -530,6 +530,10 @@ class DistortionFit:
             np.zeros((4, *self.harmonics.shape[1:]), np.complex64),
             pixels_only=pixels_only,
         )
+
+    def _coherence(self) -> float:
+        """Share of the power of the lattice's orders that the sites have in common."""
+        return coherence(self.harmonics[self.some], self.n, self.noise_power)
 
     def _sizes(self, found: Filter, length: np.ndarray) -> dict[str, float]:
         """Root mean square displacement in cells, and the part of it that other cells predict."""

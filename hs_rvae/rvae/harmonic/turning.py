@@ -102,10 +102,8 @@ def choose_turning(
     evidence = {k: v for k, v in found.evidence.items() if np.isfinite(v)}
     limits = {k: v for k, v in THRESHOLDS.items() if k in evidence}
     limits["wells"] = max(limits["wells"], THRESHOLDS["wells_per_gain"] * evidence["gain"])
-    # Where noise differs between pixels, as in the dark of a pattern, coherence looks lower.
-    may_turn = _TURNS if places.diffraction else _MAY_TURN
-    limits["coherence"] = may_turn
-    if rotation == "auto" and (found.kind == "nothing" or evidence["coherence"] < may_turn):
+    limits["coherence"] = _MAY_TURN
+    if rotation == "auto" and (found.kind == "nothing" or evidence["coherence"] < _MAY_TURN):
         verdict = _judge_motif(sites, places, angles_of_motif(), evidence, limits, grid)
         if verdict.found:
             return None, _logged(verdict)
