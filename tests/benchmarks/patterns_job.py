@@ -6,8 +6,7 @@
     python tests/benchmarks/patterns_job.py means FILE
 
 The first writes a scan of SIDE x SIDE patterns of 64 x 64 float32. The second
-reads it twice: once for nothing, which gives the time of reading, and once for the means. See
-test_patterns.py. The figures are printed as JSON.
+reads it for nothing, which gives the time of reading, and for the means. See test_patterns.py. The figures are printed as JSON.
 """
 
 import json
@@ -23,14 +22,17 @@ import numpy as np
 from hs_rvae import SubImageStack
 
 DETECTOR, CELL, ROWS = 64, 13, 20  # px; rows of the scan in a chunk
+OUTSIDE = 12  # of 256 pixels outside the disk have a count
+REPEATS = 3  # of reading and of the means, of which the quickest counts
 
 
 def counts(first, rows, side):
-    """Some rows of the scan: a bright disk with counting noise."""
+    """Some rows of the scan: a bright disk with counting noise, and single counts outside."""
     rng = np.random.default_rng(first)
     y, x = np.indices((DETECTOR, DETECTOR)) - DETECTOR // 2
     disk = np.hypot(x, y) < 8
-    patterns = np.zeros((rows, side, DETECTOR, DETECTOR), np.float32)
+    shape = rows, side, DETECTOR, DETECTOR
+    patterns = (rng.integers(0, 256, shape, np.uint8) < OUTSIDE).astype(np.float32)
     patterns[..., disk] = rng.poisson(20.0, (rows, side, disk.sum()))
     return patterns
 
@@ -67,20 +69,22 @@ def means(path):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Every chunk once, and no more of it than one number.
     read = patterns.data.map_blocks(lambda block: block[:1, :1, :1, :1] + 0, dtype=np.float32)
-    start = time.perf_counter()
-    read.compute()
-    reading = time.perf_counter() - start
-    start = time.perf_counter()
-    found = stack.get_cluster_means("variant", patterns, radius=2)
-    seconds = time.perf_counter() - start
+    reading, seconds = [], []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        read.compute()
+        reading.append(time.perf_counter() - start)
+        start = time.perf_counter()
+        found = stack.get_cluster_means("variant", patterns, radius=2)
+        seconds.append(time.perf_counter() - start)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     figures = {
         "gigabytes": patterns.data.nbytes / 1e9,
         "sites": len(xy),
         "finite": float(np.isfinite(found.data).mean()),
         "counts": found.metadata.Clusters.counts,
-        "reading_s": reading,
-        "means_s": seconds,
+        "reading_s": min(reading),
+        "means_s": min(seconds),
         "above_baseline_gb": (peak - before) / 1e6,
     }
     print(json.dumps(figures))

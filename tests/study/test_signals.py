@@ -15,8 +15,6 @@ import hs_rvae
 from hs_rvae import SubImageStack
 from hs_rvae.simulation import simulate_4dstem, simulate_perovskite, simulate_spectrum_image
 
-pytestmark = pytest.mark.slow
-
 SEEDS = range(6)
 CELL = 20  # px, of the films of the spectra
 PURE = {"cell": CELL, "chemistry": 0.0, "random_composition": 0.0, "domain_size": 8}
@@ -38,6 +36,7 @@ def expected(spectra, truth):
     return new
 
 
+@pytest.mark.slow
 def test_mean_spectra_of_sublattices_keep_their_errors():
     off = []
     for seed in SEEDS:
@@ -97,6 +96,7 @@ def ways(spectra):
     yield "ROI", spectra.inav[30:, 40:-20], 1
 
 
+@pytest.mark.slow
 def test_the_mean_cell_of_a_variant_shows_its_displacement():
     missed = {}
     for seed in SEEDS:
@@ -184,11 +184,13 @@ def judge(seed, size, least):
     assert abs(np.angle(off.mean())) < np.radians(10)  # the zero is that of the image
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_patterns_show_the_direction_of_the_displacement(seed):
     judge(seed, 400, 0.78)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_two_thousand_patterns_show_it_better(seed):
     judge(seed, 1200, 0.87)
@@ -200,6 +202,7 @@ def test_other_films_of_two_thousand_patterns(seed):
     judge(seed, 1200, 0.87)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_patterns_of_undistorted_films_show_nothing(seed):
     stack, _ = patterns_of(seed, 400, shift=0.0)
