@@ -246,9 +246,10 @@ def _window(
     shape: tuple[int, ...], disk: BrightDisk, centre: Any, radius: Any, patterns: Any
 ) -> _Window:
     """Window about the centre that holds the model's disk."""
-    where = np.array(disk.centre if centre is None else centre, float)
-    if where.shape != (2,) or not np.isfinite(where).all():
+    given = disk.centre if centre is None else centre
+    if np.shape(given) != (2,) or not all(finite_number(each) for each in given):
         raise ValueError(f"centre={centre!r}: give (x, y) in pixels of the detector, or None.")
+    where = np.array(given, float)
     middle = np.floor(where + 0.5).astype(int)
     limits = np.array(shape[::-1]) - 1
     room = int(np.minimum(middle, limits - middle).min())

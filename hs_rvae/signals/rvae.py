@@ -146,6 +146,12 @@ class RVAEMethods(SiteSignal):
         """
         from hs_rvae.rvae.estimator import RVAE
 
+        diffraction = self.metadata.has_item(PATTERNS_NODE)
+        if diffraction and translation:
+            raise ValueError(
+                "translation=True: patterns have one centre, which centre= in from_site_signals "
+                "sets; give translation=False."
+            )
         model = RVAE(
             output_dimension,
             architecture,
@@ -178,7 +184,7 @@ class RVAEMethods(SiteSignal):
                 displacements=self._measured_displacements(rows),
                 initial_model=initial_model,
                 strata=self._strata(rows),
-                diffraction=self.metadata.has_item(PATTERNS_NODE),
+                diffraction=diffraction,
             )
         except BaseException as error:
             fitted = hasattr(model, "fit_id_")
