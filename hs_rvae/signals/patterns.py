@@ -53,8 +53,8 @@ def find_disk(mean: np.ndarray) -> BrightDisk:
     """
     Find the bright disk in a mean pattern by its rim.
 
-    What deflects electrons moves the centre of mass, and leaves the rim. So the centre is that of
-    the area within the rim. The rim is where the area changes least with the threshold.
+    A deflection of the electrons moves the centre of mass, and leaves the rim. So the centre is
+    that of the area within the rim. At the rim, the area hardly depends on the threshold.
 
     Parameters
     ----------
@@ -138,22 +138,23 @@ def stack_parts(
         images, moved = images[:, ::-1], moved * (1, -1)
     table = _table(values, like, rows, moved)
     axes = _axes(patterns, len(rows), window)
+    where = [a + b for a, b in zip(window.first, _inside(window), strict=True)]
     found = {
         "scan_rotation": rotation,
         "flip": bool(flip),
-        "centre": [a + b for a, b in zip(window.first, _inside(window), strict=True)],
+        "centre": where,
         "radius": disk.radius,
     }
     _logger.info(
         "Patterns of %d sites: windows of %d px about (%.2f, %.2f) px of the detector, the radius "
         "of the bright disk is %.1f px, the scan rotation %.1f degrees.",
-        len(rows), window.size, *found["centre"], disk.radius, rotation,
+        len(rows), window.size, where[0], where[1], disk.radius, rotation,
     )  # fmt: skip
     return images, axes, _metadata(patterns, window.size, found), table
 
 
 def _check_patterns(patterns: Any) -> None:
-    """Refuse what is not one pattern per site."""
+    """Refuse all signals but those with one pattern per site."""
     if not isinstance(patterns, BaseSignal):
         raise TypeError(
             f"patterns is a {type(patterns).__name__}: give the signal that "

@@ -76,7 +76,8 @@ class RVAEMethods(SiteSignal):
         ``order_amplitude_std`` (about 1 for distorted sites, 0 for undistorted ones, whose angle
         has no meaning) and ``log_likelihood`` (nat). Columns of an earlier fit are replaced, and
         variants of its angles removed; columns of yours are not. The
-        data are not changed. A lazy stack is read block by block. After Ctrl-C the stack is as it
+        data are not changed. The angles of diffraction patterns (:meth:`from_site_signals`) are
+        directions in the scan. A lazy stack is read block by block. After Ctrl-C the stack is as it
         was; where the model was fitted already, ``stack.apply_rvae()`` encodes the sites with it.
 
         Parameters

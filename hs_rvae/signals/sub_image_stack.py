@@ -387,8 +387,8 @@ class SubImageStack(FigureMethods, SeriesMethods):
         Take the diffraction pattern of each site as its sub-image.
 
         The sub-images are the square root of the counts, in one window about the bright disk, less
-        their linear change with the place of the probe in its pixel. Then :meth:`rvae` tells the
-        part that all patterns have from the part that turns with the displacement of the column.
+        their linear change with the place of the probe in its pixel. Then :meth:`rvae` separates
+        the part that all patterns have from the part that turns with the displacement.
         Patterns about the centre of the cage show that displacement; those on the column do not.
 
         Parameters
@@ -424,7 +424,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
         Raises
         ------
         TypeError
-            If `patterns` is no signal of real numbers, or a stack already.
+            If `patterns` is not a signal of real numbers, or is a stack already.
         ValueError
             If `patterns` does not have one pattern for each row of `columns`, or no counts; if
             there are no positions; if the window leaves the detector.

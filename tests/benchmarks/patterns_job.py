@@ -5,8 +5,9 @@
     python tests/benchmarks/patterns_job.py make FILE SIDE
     python tests/benchmarks/patterns_job.py means FILE
 
-The first writes a scan of SIDE x SIDE patterns of 64 x 64 float32. The second
-reads it for nothing, which gives the time of reading, and for the means. See test_patterns.py. The figures are printed as JSON.
+The first writes a scan of SIDE x SIDE patterns of 64 x 64 float32. The second reads it for nothing,
+which gives the time of reading, and for the means. The figures are printed as JSON: see
+test_patterns.py.
 """
 
 import json

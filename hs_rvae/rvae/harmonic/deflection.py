@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The distortion in diffraction patterns: what turns is learnt, the deflection gives its direction.
+"""The distortion in diffraction patterns: the turning part is learnt, with the deflection as zero.
 
-The pixels of a pattern are no places, so no column moves in it, and nothing foretells its change by
+The pixels of a pattern are not places: no column moves in it, and nothing foretells its change by
 a displacement. But that change has charge 1, as every vector in a lattice. Its pattern is the
 leading principal component of charge 1, refined and judged by other cells as in sub-images. A
 component has no direction of its own. It takes that of its centre of mass: electrons are deflected
@@ -77,7 +77,7 @@ class _DeflectionFit(DistortionFit):
         return start.patterns[:, columns]
 
     def _in_units(self, patterns: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Patterns whose centres of mass move along x and y, by what the first one moves."""
+        """Patterns whose centres of mass move along x and y, as far as in the first one."""
         moved = self.deflection[:, columns] @ patterns.T
         left, size, right = np.linalg.svd(moved)
         turn = right.T @ np.diag(1 / np.maximum(size, max(_FLATTEST * size[0], 1e-30))) @ left.T

@@ -53,8 +53,8 @@ class SitePlaces:
     def of(self, rows: np.ndarray) -> SitePlaces:
         """Places of some of the sites."""
         others = (self.strata, self.displacements)
-        chosen = (None if values is None else values[rows] for values in others)
-        return SitePlaces(self.positions[rows], *chosen, self.diffraction)
+        strata, displacements = (None if values is None else values[rows] for values in others)
+        return SitePlaces(self.positions[rows], strata, displacements, self.diffraction)
 
 
 def choose_turning(
