@@ -340,7 +340,7 @@ class Filter:
     circle : Circle or None
         Their distribution.
     gain : float
-        Nats per site by which it is likelier than a normal distribution.
+        Its log-likelihood less that of a normal distribution, in nats per site.
     """
 
     rows: np.ndarray

@@ -42,7 +42,7 @@ class SitePlaces:
     displacements : numpy.ndarray, shape (n, 2), or None
         Displacements (x, y) in px from measured positions.
     diffraction : bool
-        Whether the sub-images are diffraction patterns, whose pixels are no places.
+        Whether the sub-images are diffraction patterns, whose pixels are not places.
     """
 
     positions: np.ndarray
