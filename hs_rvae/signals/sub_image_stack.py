@@ -513,7 +513,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
         >>> image, truth = hs_rvae.simulation.simulate_perovskite((200, 200), random_state=0)
         >>> stack = SubImageStack.from_positions(image, truth.b_sites, window_size=40)
         >>> heights = stack.get_site_signals(image, radius=3)
-        >>> heights.axes_manager.navigation_size == len(stack.sites)
+        >>> heights.data.shape == (len(stack.sites),)
         True
         """
         return _regional.site_signals(
