@@ -157,6 +157,23 @@ def test_two_detectors_of_one_scan_give_the_same_variants(seed):
         assert (variants[0] == variants[1])[defined].mean() >= 0.97
 
 
+def test_patterns_become_sub_images(patterns, images):
+    signal, truth = patterns
+    a, b = (sites[["x", "y"]] / 2 for sites in (truth.a_sites, truth.b_sites))
+    stack = SubImageStack.from_positions(
+        images["integrated intensity"], b, window_size=18, neighbours=a
+    )
+    for data in (signal, signal.as_lazy()):
+        at_sites = stack.get_site_signals(data, radius=1, about="cage")
+        of_patterns = SubImageStack.from_site_signals(at_sites, stack.sites)
+        assert of_patterns.metadata.Sub_images.patterns.scan_rotation == 0
+        assert 0 < len(of_patterns.sites) <= len(stack.sites)
+        axis = of_patterns.axes_manager.signal_axes[0]
+        assert axis.units == signal.axes_manager.signal_axes[0].units
+    of_patterns.rvae(1, epochs=1, random_state=0)
+    assert of_patterns.rvae_model.rotation_ == "distortion"
+
+
 def test_spectra_come_back_with_lines_and_errors(spectra):
     image, signal, _ = spectra
     signal.set_elements(["Pb"])

@@ -32,11 +32,15 @@ class Regions:
         False where the region leaves the scan or its centre is unknown.
     overlap : float
         Share of the pixels in regions that belong to two or more.
+    offset : numpy.ndarray of shape (n_sites, 2)
+        Middle of the pixels of a site less its centre, ``(x, y)`` in scan pixels; NaN where
+        incomplete.
     """
 
     members: csr_matrix
     complete: np.ndarray
     overlap: float
+    offset: np.ndarray
 
 
 def check_region(region: str, radius: Any) -> None:
@@ -101,7 +105,15 @@ def regions_of(centres: np.ndarray, scan: Scan, region: str, radius: Any) -> Reg
     members = csr_matrix((np.ones(len(rows)), (rows, pixels)), shape=(len(centres), size))
     count = np.bincount(pixels, minlength=1)
     overlap = float((count > 1).sum() / max((count > 0).sum(), 1))
-    return Regions(members, complete, overlap)
+    return Regions(members, complete, overlap, _middle(rows, pixels, centres, scan) - centres)
+
+
+def _middle(rows: np.ndarray, pixels: np.ndarray, centres: np.ndarray, scan: Scan) -> np.ndarray:
+    """Mean place (n_sites, 2) of the pixels of each site, in scan pixels; NaN without any."""
+    place = np.stack([pixels % scan.shape[1], pixels // scan.shape[1]])
+    count = np.bincount(rows, minlength=len(centres))
+    total = np.stack([np.bincount(rows, each, len(centres)) for each in place], axis=1)
+    return np.where(count[:, None] > 0, total / np.maximum(count, 1)[:, None], np.nan)
 
 
 def _disks(

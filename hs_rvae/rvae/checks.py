@@ -110,10 +110,13 @@ def check_places(
     positions: ArrayLike | None,
     displacements: ArrayLike | None,
     strata: np.ndarray | None,
+    diffraction: bool = False,
 ) -> SitePlaces | None:
     """Check positions (n, 2) of the sites; None if there are none or nothing needs them."""
     if strata is not None and np.shape(strata) != (n,):
         raise ValueError(f"strata has shape {np.shape(strata)}; ({n},) is expected.")
+    if not isinstance(diffraction, bool | np.bool_):
+        raise ValueError(f"diffraction={diffraction!r}: give True or False.")
     if positions is None:
         if model.rotation == "distortion":
             raise ValueError(
@@ -129,7 +132,7 @@ def check_places(
     if not model.rotation or model.architecture != "harmonic":
         return None
     strata = None if strata is None else np.asarray(strata)
-    return SitePlaces(given["positions"], strata, given.get("displacements"))
+    return SitePlaces(given["positions"], strata, given.get("displacements"), bool(diffraction))
 
 
 def check_images(images: Images, offsets: np.ndarray | None) -> np.ndarray | None:

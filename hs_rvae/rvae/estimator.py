@@ -246,6 +246,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
         displacements: ArrayLike | None = None,
         initial_model: RVAE | None = None,
         strata: np.ndarray | None = None,
+        diffraction: bool = False,
     ) -> Self:
         """Fit the model.
 
@@ -269,6 +270,10 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
         strata : numpy.ndarray of int, shape (n,), optional
             Number of the image or frame of each sub-image. Only sites of one image are compared.
             If only `max_fit_sites` are fitted, each image contributes the same share of its sites.
+        diffraction : bool
+            Whether the sub-images are diffraction patterns about the centre of the bright disk.
+            Their change by a displacement is then learnt from all of them, rather than taken from
+            the mean sub-image, and `displacements` are not used.
 
         Returns
         -------
@@ -281,7 +286,9 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
             If a setting or the shape of the images is not usable.
         """
         with default_torch_state():
-            return self._fit(images, offsets, positions, displacements, initial_model, strata)
+            return self._fit(
+                images, offsets, positions, displacements, initial_model, strata, diffraction
+            )
 
     def _fit(
         self,
@@ -291,6 +298,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
         displacements: ArrayLike | None = None,
         initial_model: RVAE | None = None,
         strata: np.ndarray | None = None,
+        diffraction: bool = False,
         coefficients: Coefficients | None = None,
     ) -> Self:
         """Do the work of :meth:`fit`; `coefficients` are filled with those of all sub-images."""
@@ -298,7 +306,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
         offsets = check_images(images, offsets)
         check_detectors(self, images)
         refuse_masked(strata=strata, positions=positions, displacements=displacements)
-        places = check_places(self, len(images), positions, displacements, strata)
+        places = check_places(self, len(images), positions, displacements, strata, diffraction)
         initial = None if initial_model is None else self._initial(initial_model, images)
         device = pick_device(self.device)
         seed = int(np.random.default_rng(self.random_state).integers(2**62))
@@ -375,6 +383,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
         displacements: ArrayLike | None = None,
         initial_model: RVAE | None = None,
         strata: np.ndarray | None = None,
+        diffraction: bool = False,
     ) -> RVAEResult:
         """Fit to the sub-images, then :meth:`transform` them, in one pass over the pixels.
 
@@ -383,7 +392,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
 
         Parameters
         ----------
-        images, offsets, positions, displacements, initial_model, strata
+        images, offsets, positions, displacements, initial_model, strata, diffraction
             As in :meth:`fit`.
 
         Returns
@@ -393,12 +402,15 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
         on_workers = hasattr(images, "dask") and active_client() is not None
         if on_workers or self.architecture != "harmonic" or self.translation:
             with default_torch_state():
-                self._fit(images, offsets, positions, displacements, initial_model, strata)
+                self._fit(
+                    images, offsets, positions, displacements, initial_model, strata, diffraction
+                )
             return self.transform(images, offsets)
         with default_torch_state(), Coefficients(self.memory_budget) as coefficients:
             self._fit(
-                images, offsets, positions, displacements, initial_model, strata, coefficients
-            )
+                images, offsets, positions, displacements, initial_model, strata, diffraction,
+                coefficients,
+            )  # fmt: skip
             device = pick_device(self.device)
             return self._model.encode(coefficients.array, None, device, self.show_progressbar)
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
+#: Middle of the pixels of each site less the place asked for, (n_sites, 2) in scan pixels.
+OFFSET_NODE = "Regions.offset"
 _MANY_SHARED = 0.01  # of the pixels in regions
 
 
@@ -190,6 +192,7 @@ def site_signals(
     if lazy_output and not lazy:
         new = new.as_lazy()
     note_regions(new, region, radius, about, statistic)
+    new.metadata.set_item(OFFSET_NODE, regions.offset)
     return new
 
 

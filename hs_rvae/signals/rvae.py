@@ -19,11 +19,13 @@ from hs_rvae.signals import reconstruction as _reconstruction
 from hs_rvae.signals.blocks import with_images
 from hs_rvae.signals.masks import table_mask
 from hs_rvae.signals.origins import RVAE_NODE
+from hs_rvae.signals.patterns import PATTERNS_NODE
 from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.resampling import model_intensities, of_images, to_model_pixels
 from hs_rvae.signals.site_signal import SiteSignal
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
+from hs_rvae.variants.directions import wrap
 from hs_rvae.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -77,7 +79,8 @@ class RVAEMethods(SiteSignal):
         ``order_amplitude_std`` (about 1 for distorted sites, 0 for undistorted ones, whose angle
         has no meaning) and ``log_likelihood`` (nat). Columns of an earlier fit are replaced, and
         variants of its angles removed; columns of yours are not. The
-        data are not changed. A lazy stack is read block by block. After Ctrl-C the stack is as it
+        data are not changed. The angles of diffraction patterns (:meth:`from_site_signals`) are
+        directions in the scan. A lazy stack is read block by block. After Ctrl-C the stack is as it
         was; where the model was fitted already, ``stack.apply_rvae()`` encodes the sites with it.
 
         Parameters
@@ -154,6 +157,12 @@ class RVAEMethods(SiteSignal):
         """
         from hs_rvae.rvae.estimator import RVAE
 
+        diffraction = self.metadata.has_item(PATTERNS_NODE)
+        if diffraction and translation:
+            raise ValueError(
+                "translation=True: patterns have one centre, which centre= in from_site_signals "
+                "sets; give translation=False."
+            )
         model = RVAE(
             output_dimension,
             architecture,
@@ -187,6 +196,7 @@ class RVAEMethods(SiteSignal):
                 displacements=self._measured_displacements(rows),
                 initial_model=initial_model,
                 strata=self._strata(rows),
+                diffraction=diffraction,
             )
         except BaseException as error:
             fitted = hasattr(model, "fit_id_")
@@ -739,6 +749,9 @@ class RVAEMethods(SiteSignal):
         """
         sites = self.sites
         assert sites is not None
+        zero = np.radians(self.metadata.get_item(f"{PATTERNS_NODE}.scan_rotation", 0.0))
+        if model.rotation and zero:
+            result.angle = wrap(result.angle - zero)
         columns = _reconstruction.columns_of_result(result, model, sites, rows)
         length = _units.length_scale(sites.pixel_units)[1]
         full = {name: np.full(len(sites), np.nan) for name in columns}
@@ -760,7 +773,7 @@ class RVAEMethods(SiteSignal):
                 "n_sites_fit": model.n_sites_fit_,
                 "window_size": model.window_size_,
                 "pixel_size": float(self.axes_manager.signal_axes[0].scale),
-                "angle_offset": 0.0,  # what register_angle subtracts
+                "angle_offset": float(wrap(zero)),  # to it adds what register_angle subtracts
             }
             | (applied or {}),
         )

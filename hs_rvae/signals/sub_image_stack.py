@@ -15,6 +15,7 @@ from hs_rvae import positions as _positions
 from hs_rvae.progress import progress_bar
 from hs_rvae.report.columns import COLUMNS_NODE, record_of
 from hs_rvae.signals import cutting as _cutting
+from hs_rvae.signals import patterns as _patterns
 from hs_rvae.signals import regional as _regional
 from hs_rvae.signals import series as _series
 from hs_rvae.signals.channels import n_sites, names_of, of_each_detector
@@ -382,6 +383,84 @@ class SubImageStack(FigureMethods, SeriesMethods):
         note_warnings(stack, _cutting.warnings_of(lattice))
         return stack
 
+    @classmethod
+    @noting_warnings
+    def from_site_signals(
+        cls,
+        patterns: Any,
+        columns: Any,
+        centre: Any = None,
+        radius: int | float | None = None,
+        scan_rotation: float | None = None,
+        flip: bool = False,
+    ) -> Self:
+        """
+        Take the diffraction pattern of each site as its sub-image.
+
+        The sub-images are the square root of the counts, in one window about the bright disk, less
+        their linear change with the place of the probe in its pixel. Then :meth:`rvae` separates
+        the part that all patterns have from the part that turns with the displacement.
+        Patterns about the centre of the cage show that displacement; those on the column do not.
+
+        Parameters
+        ----------
+        patterns : hyperspy.api.signals.BaseSignal
+            ``(site | kx, ky)``, what ``stack.get_site_signals(data, radius=1, about="cage")`` makes
+            of 4D-STEM data; eager or lazy. Sites without a pattern (NaN) are left out. Lazy
+            patterns that are small beside the free memory are computed.
+        columns : SiteTable, pandas.DataFrame or Mapping of str to array-like of shape (n,)
+            Table of the sites, ``stack.sites``. It needs the positions ``x`` and ``y``: other cells
+            test the angles. Its stretch is left out.
+        centre : tuple of float, optional
+            Centre ``(x, y)`` of the bright disk, in pixels of the detector. If None, the middle of
+            the area within the rim of the mean pattern.
+        radius : int, float or None
+            Radius of the disk that is kept. int: pixels of the detector. float: units of its axes.
+            If None, 1.2 times that of the bright disk.
+        scan_rotation : float, optional
+            Direction of the scan's +x in the patterns, in degrees from their +x towards their +y.
+            It is taken off the angles. If None,
+            ``metadata.Acquisition_instrument.TEM.scan_rotation``; without it 0, with a line in the
+            log.
+        flip : bool
+            Mirror the patterns in ky, for a detector that runs against the scan. `scan_rotation`
+            holds for the mirrored patterns.
+
+        Returns
+        -------
+        SubImageStack or LazySubImageStack
+            float32, with the columns of the sites; the axes are those of the detector, the centre
+            of the disk at zero. ``metadata.Sub_images.patterns`` keeps the choice.
+
+        Raises
+        ------
+        TypeError
+            If `patterns` is not a signal of real numbers, or is a stack already.
+        ValueError
+            If `patterns` does not have one pattern for each row of `columns`, or no counts; if
+            there are no positions; if the window leaves the detector.
+
+        Examples
+        --------
+        >>> import hs_rvae
+        >>> data, truth = hs_rvae.simulation.simulate_4dstem(
+        ...     (130, 130), cell=26, detector=32, random_state=0
+        ... )
+        >>> a, b = (sites[["x", "y"]] / 2 for sites in (truth.a_sites, truth.b_sites))
+        >>> image = data.sum(axis=("kx", "ky"))
+        >>> stack = SubImageStack.from_positions(image, b, window_size=10, neighbours=a)
+        >>> patterns = stack.get_site_signals(data, radius=1, about="cage")
+        >>> of_patterns = SubImageStack.from_site_signals(patterns, stack.sites)
+        >>> of_patterns.axes_manager.signal_axes[0].units
+        'mrad'
+        """
+        parts = _patterns.stack_parts(patterns, columns, centre, radius, scan_rotation, flip)
+        data, axes, metadata, table = parts
+        lazy = hasattr(data, "dask")
+        stack = (LazySubImageStack if lazy else SubImageStack)(data, axes=axes, metadata=metadata)
+        stack._set_sites(table)
+        return stack
+
     def get_site_signals(
         self,
         signal: Any,
@@ -445,7 +524,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
         >>> image, truth = hs_rvae.simulation.simulate_perovskite((200, 200), random_state=0)
         >>> stack = SubImageStack.from_positions(image, truth.b_sites, window_size=40)
         >>> heights = stack.get_site_signals(image, radius=3)
-        >>> heights.axes_manager.navigation_size == len(stack.sites)
+        >>> heights.data.shape == (len(stack.sites),)
         True
         """
         return _regional.site_signals(

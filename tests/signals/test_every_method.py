@@ -230,6 +230,17 @@ def _from_lattice(stack):
     return SubImageStack.from_atom_lattice(lattice, sublattice="B", window_size=WINDOW)
 
 
+def _patterns_of(stack):
+    """A stack made of its own sub-images, as if they were patterns."""
+    images = np.abs(np.asarray(stack.data).reshape(-1, WINDOW, WINDOW))
+    return SubImageStack.from_site_signals(hs.signals.Signal2D(images), stack.sites)
+
+
+def _same_sites(stack, result):
+    assert isinstance(result, SubImageStack)
+    np.testing.assert_array_equal(result.sites["x"], stack.sites["x"])
+
+
 # Every public name of a stack: how it is used, and what must be true afterwards.
 USES = {
     "apply_rvae": (lambda s: s.apply_rvae(s.other_model), _finite("angle", "latent_0")),
@@ -256,14 +267,23 @@ USES = {
         ),
         _cut_anew,
     ),
+    "from_site_signals": (_patterns_of, _same_sites),
     "get_angle_posterior": (lambda s: s.get_angle_posterior(36), _posterior),
     "get_cluster_means": (lambda s: s.get_cluster_means(), _means),
     "get_current_signal": (lambda s: s.get_current_signal(), _sites(1)),
     "get_decomposition_model": (lambda s: s.get_decomposition_model(), _images),
+    "get_mean_cell": (
+        lambda s: s.get_mean_cell(_film(0)[0], "cluster", window_size=20),
+        lambda s, cell: _shape(len(cell.metadata.Clusters.labels), 20, 20)(s, cell),
+    ),
     "get_rvae_distortion": (lambda s: s.get_rvae_distortion(4), _shape(4, WINDOW, WINDOW)),
     "get_rvae_manifold": (lambda s: s.get_rvae_manifold((3, 2)), _shape(3, 2, WINDOW, WINDOW)),
     "get_rvae_model": (lambda s: s.get_rvae_model(), _images),
     "get_rvae_residual": (lambda s: s.get_rvae_residual(), _images),
+    "get_site_signals": (
+        lambda s: s.get_site_signals(_film(0)[0], radius=2),
+        lambda s, result: _shape(len(s.sites))(s, result),
+    ),
     "image": (lambda s: s.image, lambda s, image: None),
     "link_frames": (lambda s: s.link_frames(), _finite("track")),
     "load_image": (
@@ -291,6 +311,7 @@ USES = {
     "plot_scatter": (lambda s: s.plot_scatter("x", "y"), _drawn),
     "plot_site_map": (lambda s: s.plot_site_map("angle"), _drawn),
     "plot_sub_image": (lambda s: s.plot_sub_image(0), _drawn),
+    "recut": (lambda s: s.recut(_film(0)[0]), _same_sites),
     "rebin": (
         lambda s: s.rebin(scale=[1] * s.axes_manager.navigation_dimension + [2, 2]),
         _rebinned,
@@ -364,10 +385,12 @@ REFUSED = {
     "get_angle_posterior": NO_MODEL,
     "get_cluster_means": NO_COLUMN,
     "get_decomposition_model": {"without model": (RuntimeError, r"call stack\.decomposition\(")},
+    "get_mean_cell": NO_COLUMN | ONE_FRAME,
     "get_rvae_distortion": NO_MODEL,
     "get_rvae_manifold": NO_MODEL,
     "get_rvae_model": NO_MODEL,
     "get_rvae_residual": NO_MODEL,
+    "get_site_signals": ONE_FRAME,
     "link_frames": NO_FRAMES,
     "plot": ONE_FRAME | {ONE[1]: (ValueError, "no navigation axis")},
     "plot_angle_histogram": NO_COLUMN,
@@ -387,6 +410,7 @@ REFUSED = {
     "plot_rvae_history": NO_MODEL,
     "plot_rvae_manifold": NO_MODEL,
     "plot_site_map": NO_COLUMN | ONE_IMAGE,
+    "recut": ONE_FRAME,
     "register_angle": NO_COLUMN,
     "report": NO_COLUMN | ONE_FRAME,
     "rvae": dict.fromkeys((*ONE, "two sites"), (ValueError, "a fit needs 10")),

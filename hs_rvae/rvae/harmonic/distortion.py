@@ -43,7 +43,7 @@ from .circle import (
     turn_matrix,
 )
 
-_N_COMPONENTS = (8, 16)  # of charge 1, tried in turn
+N_COMPONENTS = (8, 16)  # of charge 1, tried in turn
 _SITES_PER_COMPONENT = 8  # of the last filter, which has all components that sites determine
 _N_STRAIN = 4  # components of charge 2
 _LOAD = 10.0  # of the first filter, in mean variances: nearly a plain matched filter
@@ -353,25 +353,47 @@ def fit_distortion(
     Distortion
     """
     offsets = LatticeOffsets(positions, strata)
-    return _Fit(harmonics, grid, mean, offsets, rng, displacements).run()
+    return DistortionFit(harmonics, grid, mean, offsets, rng, displacements).run()
 
 
 @dataclass
-class _Filter:
-    """A filter on the first components of charge 1, and the displacements it gives."""
+class Filter:
+    """A filter on the first components of charge 1, and the displacements it gives.
+
+    Attributes
+    ----------
+    rows : numpy.ndarray, shape (2, len(columns))
+    columns : numpy.ndarray of int
+        Coordinates that it acts on.
+    patterns : numpy.ndarray, shape (2, len(columns))
+        Change of these coordinates with a displacement along x and along y.
+    shape : float
+        Share of the shear in the displacement of the surroundings.
+    u : numpy.ndarray, shape (n, 2)
+        Displacements.
+    predicted : float
+        Share of them that other cells predict.
+    circle : Circle or None
+        Their distribution.
+    gain : float
+        Its log-likelihood less that of a normal distribution, in nats per site.
+    """
 
     rows: np.ndarray
     columns: np.ndarray
+    patterns: np.ndarray
     shape: float
-    u: np.ndarray  # (n, 2)
+    u: np.ndarray
     predicted: float
     circle: Circle | None = None
     gain: float = 0.0
 
-    def turned(self, angle: float) -> _Filter:
+    def turned(self, angle: float) -> Filter:
         """The same filter with displacements turned by an angle in radians."""
         turn = turn_matrix(angle)
-        return replace(self, rows=turn @ self.rows, u=self.u @ turn.T)
+        return replace(
+            self, rows=turn @ self.rows, patterns=turn @ self.patterns, u=self.u @ turn.T
+        )
 
 
 @dataclass
@@ -384,7 +406,7 @@ class _Judgement:
     uniform: Circle
 
 
-class _Fit:
+class DistortionFit:
     """Data of one fit of a distortion."""
 
     def __init__(
@@ -407,23 +429,27 @@ class _Fit:
         if n_sites > _MAX_SITES:
             self.some = np.sort(rng.permutation(n_sites)[:_MAX_SITES])
         some = self.harmonics[self.some]
-        n_components = max(*_N_COMPONENTS, len(some) // _SITES_PER_COMPONENT)
+        n_components = max(*N_COMPONENTS, len(some) // _SITES_PER_COMPONENT)
         self.basis = ChargeBasis.fit(some, self.n, 1, n_components)
-        self.patterns = deformation_patterns(mean, grid, self.n, some.mean(0))
-        self.cage, self.shear, self.dipole = (self.basis.pair(*p) for p in self.patterns.values())
+        self._set_templates(mean, grid, some.mean(0))
         self.noise_power = grid.noise_power()
         self.offsets, self.displacements = offsets, displacements
         self.y = self.basis.coordinates(self.harmonics)
+
+    def _set_templates(self, mean: np.ndarray, grid: HarmonicGrid, harmonics: np.ndarray) -> None:
+        """Keep the patterns of charge 1 that are known beforehand."""
+        self.patterns = deformation_patterns(mean, grid, self.n, harmonics)
+        self.cage, self.shear, self.dipole = (self.basis.pair(*p) for p in self.patterns.values())
 
     def run(self) -> Distortion:
         """Fit filter, circle and verdict."""
         first = self._first_filter()
         found = first
         if first.gain > THRESHOLDS["gain"]:
-            for k in _N_COMPONENTS:
+            for k in N_COMPONENTS:
                 found = self._better(found, self._refined(first, k))
         judged = self._judge(found, first.gain)
-        if judged.kind in ("variants", "continuous") and self.basis.k > max(_N_COMPONENTS):
+        if judged.kind in ("variants", "continuous") and self.basis.k > max(N_COMPONENTS):
             # Not before the verdict: a filter with many components makes wells of noise.
             found = self._better(found, self._refined(found, self.basis.k, _N_WIDE))
         model, found = self._model(found, judged)
@@ -440,26 +466,20 @@ class _Fit:
         return model
 
     @staticmethod
-    def _better(found: _Filter, other: _Filter) -> _Filter:
+    def _better(found: Filter, other: Filter) -> Filter:
         """Filter whose displacements other cells predict better; the first one if in doubt."""
         return other if 1 - other.predicted < _BETTER * (1 - found.predicted) else found
 
-    def _apply(self, rows: np.ndarray, columns: np.ndarray, shape: float) -> _Filter:
+    def _apply(
+        self, rows: np.ndarray, columns: np.ndarray, patterns: np.ndarray, shape: float = 0.0
+    ) -> Filter:
         u = self.y[:, columns] @ rows.T
-        return _Filter(rows, columns, shape, u, self.offsets.predicted(u[:, 0] + 1j * u[:, 1]))
+        predicted = self.offsets.predicted(u[:, 0] + 1j * u[:, 1])
+        return Filter(rows, columns, patterns, shape, u, predicted)
 
-    def _first_filter(self) -> _Filter:
-        """Matched filter of the shape whose displacements other cells predict best."""
-        columns = self.basis.first(_N_COMPONENTS[0])
-        y = self.y[self.some][:, columns]
-        covariance = self.basis.shrunk(np.cov(y.T, bias=True), len(y))
-        load = _LOAD * np.trace(covariance) / len(covariance)
-        precision = np.linalg.inv(covariance + load * np.eye(len(covariance)))
-        tried = []
-        for shape in _SHAPES:
-            pattern = (self.cage + shape * self.shear)[:, columns]
-            rows = _least_squares(precision, pattern, self.dipole[:, columns])
-            tried.append(self._apply(rows, columns, shape))
+    def _first_filter(self) -> Filter:
+        """Filter whose displacements other cells predict best, with its circle."""
+        tried = self._first_filters()
         best = max(tried, key=lambda f: f.predicted)
         if 1 - best.predicted > _FEWER * (1 - tried[0].predicted):
             best = tried[0]
@@ -467,11 +487,33 @@ class _Fit:
         best.gain = value - _gaussian_value(best.u[self.some])
         return best
 
-    def _refined(self, start: _Filter, k: int, n_steps: int = _N_STEPS) -> _Filter:
+    def _first_filters(self) -> list[Filter]:
+        """Matched filters of the shapes of the displaced surroundings."""
+        columns = self.basis.first(N_COMPONENTS[0])
+        y = self.y[self.some][:, columns]
+        covariance = self.basis.shrunk(np.cov(y.T, bias=True), len(y))
+        load = _LOAD * np.trace(covariance) / len(covariance)
+        precision = np.linalg.inv(covariance + load * np.eye(len(covariance)))
+        tried = []
+        for shape in _SHAPES:
+            pattern = (self.cage + shape * self.shear)[:, columns]
+            rows = least_squares(precision, pattern, self.dipole[:, columns])
+            tried.append(self._apply(rows, columns, pattern, shape))
+        return tried
+
+    def _before(self, start: Filter, columns: np.ndarray) -> np.ndarray:
+        """Patterns (2, len(columns)) that a refinement starts from."""
+        return (self.cage + start.shape * self.shear)[:, columns]
+
+    def _in_units(self, patterns: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Patterns (2, len(columns)) with the unit and the direction of a displacement."""
+        templates = [p[:, columns] for p in (self.cage, self.shear, self.dipole)]
+        return _in_px(patterns, templates, self.basis.tied)
+
+    def _refined(self, start: Filter, k: int, n_steps: int = _N_STEPS) -> Filter:
         """Filter of the turning part, refined until neighbours predict it less."""
         columns, current, last = self.basis.first(k), start, None
-        patterns = (self.cage + start.shape * self.shear)[:, columns]
-        templates = [p[:, columns] for p in (self.cage, self.shear, self.dipole)]
+        patterns = self._before(start, columns)
         y = self.y[self.some][:, columns]
         for _ in range(n_steps):
             assert current.circle is not None
@@ -479,8 +521,9 @@ class _Fit:
             patterns = self.basis.regress(y, e, power, patterns)
             noise = left_over(y, e, power, patterns)
             precision = np.linalg.inv(self.basis.shrunk(_positive(noise), len(y)))
-            patterns = _in_px(patterns, templates, self.basis.tied)
-            new = self._apply(_least_squares(precision, patterns), columns, start.shape)
+            patterns = self._in_units(patterns, columns)
+            rows = least_squares(precision, patterns)
+            new = self._apply(rows, columns, patterns, start.shape)
             new.circle = current.circle.copy()
             u = new.u[self.some]
             new.gain = new.circle.run(u, _N_FOLLOW) - _gaussian_value(u)
@@ -490,14 +533,14 @@ class _Fit:
         assert last is not None
         return last
 
-    def _judge(self, found: _Filter, first_gain: float) -> _Judgement:
+    def _judge(self, found: Filter, first_gain: float) -> _Judgement:
         """Zero of the displacements, and the verdict on them."""
         u, limit = found.u[self.some], THRESHOLDS
         free = found.circle
         assert free is not None
         value = float(free.expect(u)[1].mean())
         bound, bound_value = fit_circle(u, zero=np.zeros(2), also=free)
-        asymmetry = self._asymmetry()
+        asymmetry = self._asymmetry(found)
         zero_evidence = value - bound_value
         symmetric = asymmetry < limit["asymmetry"] or first_gain < limit["gain"]
         symmetric |= zero_evidence * asymmetry < limit["zero"]
@@ -512,21 +555,18 @@ class _Fit:
             "wells": wells,
             "asymmetry": asymmetry,
             "zero": zero_evidence * asymmetry,
-            "largest": float(np.sqrt((length**2).mean())) / self.offsets.cell,
-            "smallest": float(np.sqrt(max(found.predicted, 0) * (length**2).mean()))
-            / self.offsets.cell,
             "poled": float(np.hypot(*u.mean(0))) / max(scatter, 1e-12),
-            "coherence": coherence(self.harmonics[self.some], self.n, self.noise_power),
+            "coherence": self._coherence(),
             "n_pairs": float(self.offsets.n_pairs),
-        }
+        } | self._sizes(found, length)
         # Few sites imitate wells, but other cells do not predict them.
         ordered = found.predicted > limit["predicted"] / 2 or not self.offsets.n_pairs
         if ordered and wells > max(limit["wells"], limit["wells_per_gain"] * found.gain):
             kind = "variants"
         elif (
             found.predicted > limit["predicted"]
-            and limit["smallest"] < evidence["smallest"]
-            and evidence["largest"] < limit["largest"]
+            and limit["smallest"] < evidence.get("smallest", np.inf)
+            and evidence.get("largest", 0.0) < limit["largest"]
         ):
             kind = "continuous"
         elif evidence["poled"] > limit["poled"] and asymmetry < limit["asymmetry"]:
@@ -535,7 +575,7 @@ class _Fit:
             kind = "nothing"
         return _Judgement(kind, evidence, bound if symmetric else None, uniform)
 
-    def _model(self, found: _Filter, judged: _Judgement) -> tuple[Distortion, _Filter]:
+    def _model(self, found: Filter, judged: _Judgement) -> tuple[Distortion, Filter]:
         """Distribution of the displacements that a filter gives, and the filter in its frame."""
         u, turn, pixels_only = found.u[self.some], 0.0, None
         assert found.circle is not None
@@ -574,6 +614,18 @@ class _Fit:
         )
         return model, found
 
+    def _coherence(self) -> float:
+        """Share of the power of the lattice's orders that the sites have in common."""
+        return coherence(self.harmonics[self.some], self.n, self.noise_power)
+
+    def _sizes(self, found: Filter, length: np.ndarray) -> dict[str, float]:
+        """Root mean square displacement in cells, and the part of it that other cells predict."""
+        power = (length**2).mean()
+        return {
+            "largest": float(np.sqrt(power)) / self.offsets.cell,
+            "smallest": float(np.sqrt(max(found.predicted, 0) * power)) / self.offsets.cell,
+        }
+
     @staticmethod
     def _noise(predicted: float, scatter: float, ring: Circle | None) -> float:
         """Standard deviation of each component of a site's displacement, in px.
@@ -610,7 +662,7 @@ class _Fit:
             z = z[:, missed < 4 * np.median(missed)]
         return np.array([zero.real, zero.imag]), float(np.angle(c))
 
-    def _asymmetry(self) -> float:
+    def _asymmetry(self, found: Filter) -> float:
         """Charge 1 of the mean site beyond cage, shear and dipole, in parts of its cage."""
         mean = of_charge(self.harmonics[self.some], self.n, 1).mean(0)
         pairs = list(self.patterns.values())
@@ -625,7 +677,7 @@ class _Fit:
         missed = np.linalg.norm(target - design @ fit)
         return float(missed) / max(float(np.linalg.norm(cage)), 1e-30)
 
-    def _add_strain(self, model: Distortion, found: _Filter, n_steps: int = 12) -> None:
+    def _add_strain(self, model: Distortion, found: Filter, n_steps: int = 12) -> None:
         """Joint fit with charge 2, kept where it brings enough."""
         basis = ChargeBasis.fit(self.harmonics[self.some], self.n, 2, _N_STRAIN)
         y, u, circle = (
@@ -693,7 +745,7 @@ def _positive(covariance: np.ndarray) -> np.ndarray:
     return (vector * np.maximum(value, 1e-6 * max(value[-1], 1e-30))) @ vector.T
 
 
-def _least_squares(precision: np.ndarray, *patterns: np.ndarray) -> np.ndarray:
+def least_squares(precision: np.ndarray, *patterns: np.ndarray) -> np.ndarray:
     """Rows (2, d) that give a displacement by generalised least squares, blind to further pairs."""
     design = np.concatenate(patterns).T
     return np.linalg.solve(design.T @ precision @ design, design.T @ precision)[:2]

@@ -16,6 +16,7 @@ from torch import Tensor
 from ...verdict import FEW_SITES, Verdict
 from ..neighbour_test import LatticeOffsets, angular_order, two_kinds
 from .charges import coherence, lattice_symmetry
+from .deflection import fit_deflection
 from .distortion import THRESHOLDS, Distortion, fit_distortion
 
 if TYPE_CHECKING:
@@ -40,18 +41,20 @@ class SitePlaces:
         Number of the image or frame of each site.
     displacements : numpy.ndarray, shape (n, 2), or None
         Displacements (x, y) in px from measured positions.
+    diffraction : bool
+        Whether the sub-images are diffraction patterns, whose pixels are not places.
     """
 
     positions: np.ndarray
     strata: np.ndarray | None = None
     displacements: np.ndarray | None = None
+    diffraction: bool = False
 
     def of(self, rows: np.ndarray) -> SitePlaces:
         """Places of some of the sites."""
         others = (self.strata, self.displacements)
-        return SitePlaces(
-            self.positions[rows], *(None if values is None else values[rows] for values in others)
-        )
+        strata, displacements = (None if values is None else values[rows] for values in others)
+        return SitePlaces(self.positions[rows], strata, displacements, self.diffraction)
 
 
 def choose_rotation(
@@ -91,9 +94,11 @@ def choose_rotation(
     seed = int(torch.randint(2**62, (1,), generator=generator))
     mean = grid.mean_image(harmonics.mean(0).cpu()).numpy()
     rng = np.random.default_rng(seed)
-    found = fit_distortion(
-        sites, grid, mean, places.positions, places.strata, rng, places.displacements
-    )
+    where = places.positions, places.strata, rng
+    if places.diffraction:
+        found = fit_deflection(sites, grid, mean, *where)
+    else:
+        found = fit_distortion(sites, grid, mean, *where, places.displacements)
     evidence = {k: v for k, v in found.evidence.items() if np.isfinite(v)}
     limits = {k: v for k, v in THRESHOLDS.items() if k in evidence}
     limits["wells"] = max(limits["wells"], THRESHOLDS["wells_per_gain"] * evidence["gain"])
