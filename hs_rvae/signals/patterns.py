@@ -23,7 +23,7 @@ from hyperspy.signal import BaseSignal
 from hs_rvae.checks import finite_number, is_whole_number
 from hs_rvae.columns.distortion import STRETCH
 from hs_rvae.masked_arrays import filled
-from hs_rvae.options import SMALLEST_WINDOW
+from hs_rvae.options import MINIMUM_WINDOW
 from hs_rvae.signals import cutting as _cutting
 from hs_rvae.signals.regional import OFFSET_NODE
 from hs_rvae.sites import SiteTable
@@ -254,10 +254,10 @@ def _window(
     middle = np.floor(where + 0.5).astype(int)
     limits = np.array(shape[::-1]) - 1
     room = int(np.minimum(middle, limits - middle).min())
-    if room < SMALLEST_WINDOW // 2:
+    if room < MINIMUM_WINDOW // 2:
         raise ValueError(
             f"centre=({where[0]:.1f}, {where[1]:.1f}): it must lie inside the detector of "
-            f"{shape[1]} x {shape[0]} px, {SMALLEST_WINDOW // 2} px from its border at least."
+            f"{shape[1]} x {shape[0]} px, {MINIMUM_WINDOW // 2} px from its border at least."
         )
     if radius is None:
         half = min(_half(_MARGIN * disk.radius + _MORE), room)
@@ -275,7 +275,7 @@ def _window(
                 f"radius={radius!r} needs a window of {2 * half + 1} px about the centre, which "
                 f"leaves the detector of {shape[1]} x {shape[0]} px: give a smaller one."
             )
-    half = max(half, SMALLEST_WINDOW // 2)
+    half = max(half, MINIMUM_WINDOW // 2)
     first = middle - half
     offset = where - middle
     return _Window(
