@@ -115,7 +115,7 @@ def garbage(path):
         ("noise.hspy", noise, "lattice"),
         ("constant.tif", constant, "image is constant"),
         ("several.hspy", several_images, "navigation axes (3,): pass a single image"),
-        ("spectrum.hspy", spectrum, "pass one 2-D image"),
+        ("spectrum.hspy", spectrum, "one 2-D image (| x, y) is wanted"),
     ],
 )
 def test_an_image_that_cannot_be_analysed_is_refused_in_one_line(

@@ -139,7 +139,7 @@ def test_the_named_image_is_analysed(two_detectors):
 
 
 def test_thumbnails_spectra_and_colour_images_beside_the_image_are_passed_over(tmp_path, film):
-    from hs_rvae.cli import _load
+    from hs_rvae.cli.reading import load_image as _load
 
     data = as_type(film[0].data, "i4")
     colour = np.dstack([as_type(data, "u1")] * 3)
@@ -164,7 +164,7 @@ def test_a_series_of_frames_is_refused_with_the_remedy(tmp_path, film, ending, c
 def test_a_colour_picture_becomes_grey_whatever_its_opacity(tmp_path, film, ending):
     from matplotlib.image import imsave
 
-    from hs_rvae.cli import _load
+    from hs_rvae.cli.reading import load_image as _load
 
     grey = as_type(film[0].data, "u1")
     colour = np.dstack([grey, grey // 2, grey])
@@ -187,7 +187,7 @@ def test_an_image_without_calibration_is_analysed_in_pixels(tmp_path, film, endi
     # 0.7 of a unit is nothing to cut windows of.
     options = ["--window", "0.7", "-o", str(tmp_path / "out")]
     assert main(["analyse", str(path), *options]) == 2
-    assert "window_size=0.7" in capsys.readouterr().err
+    assert "--window 0.7" in capsys.readouterr().err
 
 
 def test_pixels_that_are_not_square_are_said(tmp_path, film, caplog):
@@ -199,7 +199,7 @@ def test_pixels_that_are_not_square_are_said(tmp_path, film, caplog):
 def test_the_report_of_a_colour_picture_repeats_its_conversion(tmp_path, film, monkeypatch):
     from matplotlib.image import imsave
 
-    from hs_rvae.cli import _load
+    from hs_rvae.cli.reading import load_image as _load
     from hs_rvae.report.script import make_script
     from hs_rvae.report.text import about_image
 

@@ -133,8 +133,10 @@ def write_model(path: str | Path, tensors: dict[str, Tensor], header: dict[str, 
         If the folder does not exist or cannot be written.
     """
     tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    text = json.dumps(plain(header))
-    content = to_bytes(tensors, metadata={"hs_rvae": text, "sha256": _check_sum(text, tensors)})
+    header = plain(header)
+    header["sha256"] = _check_sum(header, tensors)
+    # One entry: safetensors writes several in any order.
+    content = to_bytes(tensors, metadata={"hs_rvae": json.dumps(header)})
     with complete_file(path, "The model") as draft:
         draft.write_bytes(content)  # safetensors' own files are closed to others
     return Path(path)
@@ -168,8 +170,7 @@ def read_model(path: str | Path, expected_format: str) -> tuple[dict[str, Tensor
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # no mapping
-        text = metadata.get("hs_rvae", "{}")
-        header = json.loads(text)
+        header = json.loads(metadata.get("hs_rvae", "{}"))
     except Exception as error:  # safetensors has no public exception of its own
         raise ValueError(
             f"path={str(path)!r} is not a safetensors file ({error}); give one that save() wrote."
@@ -180,7 +181,7 @@ def read_model(path: str | Path, expected_format: str) -> tuple[dict[str, Tensor
             f"path={str(path)!r} holds {known or 'no model of hs_rvae'!r}; this version reads "
             f"{expected_format!r}."
         )
-    if metadata.get("sha256") != _check_sum(text, tensors):
+    if header.pop("sha256", None) != _check_sum(header, tensors):
         raise ValueError(
             f"path={str(path)!r} is damaged or was changed: its check sum does not fit its "
             "content. Save the model again."
@@ -194,9 +195,9 @@ def read_model(path: str | Path, expected_format: str) -> tuple[dict[str, Tensor
     return tensors, header
 
 
-def _check_sum(text: str, tensors: dict[str, Tensor]) -> str:
+def _check_sum(header: dict[str, Any], tensors: dict[str, Tensor]) -> str:
     """Digest of the settings and of all tensors."""
-    digest = hashlib.sha256(text.encode())
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(tensors):
         values = tensors[name].contiguous().numpy()
         digest.update(f"{name} {values.dtype} {values.shape}".encode())

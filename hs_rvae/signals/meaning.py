@@ -300,7 +300,7 @@ class MeaningMethods(RVAEMethods):
         return np.isin(variant, found) if found else None
 
     def _note_grouped(self, grouped: bool) -> None:
-        """Keep in the verdict whether the directions lie in groups."""
+        """Keep in the verdict that the directions lie in groups, or that they do not."""
         verdict = self.rvae_verdict
         if verdict is not None and verdict.kind == "variants" and verdict.grouped != grouped:
             verdict = replace(verdict, grouped=grouped)

@@ -546,7 +546,7 @@ class SiteTable:
 
 def damage(signal: Any) -> str:
     """
-    Text on what is wrong with the names, units and flags of a site table; "" for nothing.
+    Fault in the names, units and flags of a site table, as text; "" for none.
 
     Parameters
     ----------

@@ -131,4 +131,4 @@ def test_every_option_of_a_figure_is_documented(name):
 
 
 def test_there_are_as_many_figures_as_the_stack_has():
-    assert len(FIGURES) == 15
+    assert len(FIGURES) == 16

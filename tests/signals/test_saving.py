@@ -182,8 +182,9 @@ def test_the_image_of_a_stack_is_not_overwritten(image, xy, tmp_path, extension,
 
 @pytest.mark.parametrize("extension", ["hspy", "zspy"])
 def test_windows_of_a_lazy_image_that_is_overwritten_are_right_or_refuse(
-    image, xy, small, tmp_path, extension
+    image, xy, small, tmp_path, extension, monkeypatch
 ):
+    monkeypatch.setattr("hs_rvae.signals.cutting._SMALL", 0.0)
     path = tmp_path / f"film.{extension}"
     image.save(path)
     lazy = SubImageStack.from_positions(hs.load(path, lazy=True), xy, window_size=24)
