@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 from . import autocorrelation as _cells
 from . import cell_choice as _choice
 from . import grains as _grains
+from .antiphase import find_domains
 from .maxima import Maxima, candidates_of_tiles, vectors_text
 from .search_image import Picture
 from .translations import connect
@@ -223,6 +224,7 @@ def _one_basis(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Number the places of all grains alike; the brightest of the largest grain is the first."""
     grain, place = _join(maxima, grain, place, cells, fractions)
+    grain, place, fractions = _part_domains(maxima, grain, place, cells, fractions)
     count = np.bincount(grain[grain >= 0], minlength=len(fractions))
     order = [k for k in np.argsort(-count, kind="stable") if count[k]]
     names, offsets = np.full(len(grain), -1), np.empty((0, 2))
@@ -293,6 +295,37 @@ def _join(
         place[ours] = off.argmin(axis=1)[place[ours]]
         grain[ours] = into
     return grain, place
+
+
+def _part_domains(
+    maxima: Maxima,
+    grain: np.ndarray,
+    place: np.ndarray,
+    cells: np.ndarray,
+    fractions: list[np.ndarray],
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Part grains at antiphase boundaries where kinds change places and the lattice goes on."""
+    grain, place, fractions = grain.copy(), place.copy(), list(fractions)
+    for number in range(len(fractions)):
+        mine = np.flatnonzero(grain == number)
+        if len(mine) < _SMALLEST_GRAIN:
+            continue
+        domains = find_domains(
+            maxima.positions[mine], maxima.heights[mine], place[mine], fractions[number],
+            np.median(cells[mine], axis=0), maxima.distance,
+        )  # fmt: skip
+        if domains is None:
+            continue
+        _logger.info("An antiphase boundary exchanges the kinds: its sides are grains of their own")
+        held = np.unique(domains.place[domains.place >= 0])
+        rank = np.full(len(fractions[number]) + 1, -1)
+        rank[held] = np.arange(len(held))
+        fractions[number] = fractions[number][held]
+        place[mine] = rank[domains.place]
+        grain[mine] = np.where(domains.label == 0, number, len(fractions) + domains.label - 1)
+        fractions += [fractions[number]] * int(domains.label.max())
+        grain[mine[place[mine] < 0]] = -1
+    return grain, place, fractions
 
 
 def _alike(
