@@ -26,6 +26,8 @@ _REGULAR = 0.4  # crystals have more than 0.6, linked maxima of noise about 0.2
 _BENT = 0.27  # difference of the cells of a grain from those looked for, in shortest vectors
 _SMALLEST_PIECE = 6  # columns
 _SMALLEST_GRAIN = 12
+_WEAK = 0.2  # of the largest grain of a lattice; its smaller ones are looked at again
+_CLEARLY_LARGER = 2.0  # ratio of the columns of two grains that claim a column
 _MANY_LEFT_OUT = 0.1  # of the maxima
 _ANOTHER = 40  # maxima of no lattice, and
 _ANOTHER_SHARE = 0.04  # of all, among which another lattice is looked for
@@ -128,18 +130,16 @@ def find_crystal(picture: Picture, maxima: Maxima) -> FoundCrystal:
     fractions: list[np.ndarray] = []
     cell: np.ndarray | None = maxima.cell
     agreed = [0, 0]
+    weak = np.zeros(n, bool)
     for number in range(_MOST_LATTICES):
         if cell is None:
             break
-        members = np.flatnonzero(grain < 0)
+        members = np.flatnonzero((grain < 0) | weak)
         region = _region(maxima, members, cell, agreed)
         if region is not None:
-            assembly = region.assembly
-            kept = assembly.grain >= 0
-            grain[members[kept]] = assembly.grain[kept] + len(fractions)
-            place[members[kept]] = assembly.place[kept]
-            cells[members[kept]] = region.cells[kept]
-            fractions += assembly.fractions
+            found_weak = _add_region(region, grain, place, cells, len(fractions))
+            fractions += region.assembly.fractions
+            weak[members] = found_weak[members]
         elif number == 0:
             raise ValueError(
                 f"{n} maxima stand out of the image, but they do not form a lattice with the "
@@ -147,6 +147,7 @@ def find_crystal(picture: Picture, maxima: Maxima) -> FoundCrystal:
                 "lower threshold, or use find_columns, which asks for no lattice."
             )
         cell = _lattice_of_rest(picture, maxima, grain)
+    _drop(grain, place, np.bincount(grain + 1, minlength=1)[1:] < _SMALLEST_GRAIN)
     brightness = _brightness(picture, maxima)
     grain, place, offsets, cells = _one_basis(maxima, grain, place, cells, fractions, brightness)
     found = FoundCrystal(maxima, grain, place, np.zeros((n, 2), int), cells, offsets)
@@ -154,6 +155,39 @@ def find_crystal(picture: Picture, maxima: Maxima) -> FoundCrystal:
     _number(found)
     _report(picture, found)
     return found
+
+
+def _add_region(
+    region: _Region, grain: np.ndarray, place: np.ndarray, cells: np.ndarray, first: int
+) -> np.ndarray:
+    """
+    Enter the grains of a lattice, in place, but columns of a larger grain.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (n,)
+        Columns of grains much smaller than the largest of their lattice. They may be those of
+        another one, which this lattice happens to join.
+    """
+    assembly, members = region.assembly, region.members
+    count = np.bincount(assembly.grain[assembly.grain >= 0], minlength=1)
+    before = np.bincount(grain + 1, minlength=1)
+    before[0] = 0
+    kept = assembly.grain >= 0
+    kept &= count[assembly.grain] > _CLEARLY_LARGER * before[grain[members] + 1]
+    new = members[kept]
+    grain[new] = assembly.grain[kept] + first
+    place[new] = assembly.place[kept]
+    cells[new] = region.cells[kept]
+    total = np.bincount(grain + 1, minlength=1)[1:]
+    weak = total < _WEAK * count.max()
+    return (grain >= 0) & weak[grain]
+
+
+def _drop(grain: np.ndarray, place: np.ndarray, grains: np.ndarray) -> None:
+    """Leave out some grains, a boolean mask, in place."""
+    lost = (grain >= 0) & grains[grain]
+    grain[lost] = place[lost] = -1
 
 
 def _region(
