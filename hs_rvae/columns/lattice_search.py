@@ -16,6 +16,7 @@ from . import autocorrelation as _cells
 from . import cell_choice as _choice
 from . import grains as _grains
 from .antiphase import find_domains
+from .boundaries import settle
 from .maxima import Maxima, candidates_of_tiles, vectors_text
 from .search_image import Picture
 from .translations import connect
@@ -23,7 +24,7 @@ from .translations import connect
 _logger = logging.getLogger(__name__)
 
 _REGULAR = 0.4  # crystals have more than 0.6, linked maxima of noise about 0.2
-_BENT = 0.27  # difference of the cells of a grain from those looked for, in shortest vectors
+_BENT = 0.22  # difference of the cells of a grain from those looked for, in shortest vectors
 _SMALLEST_PIECE = 6  # columns
 _SMALLEST_GRAIN = 12
 _WEAK = 0.2  # of the largest grain of a lattice; its smaller ones are looked at again
@@ -150,6 +151,7 @@ def find_crystal(picture: Picture, maxima: Maxima) -> FoundCrystal:
     _drop(grain, place, np.bincount(grain + 1, minlength=1)[1:] < _SMALLEST_GRAIN)
     brightness = _brightness(picture, maxima)
     grain, place, offsets, cells = _one_basis(maxima, grain, place, cells, fractions, brightness)
+    grain, place = settle(maxima.positions, grain, place, cells, offsets, maxima.distance)
     found = FoundCrystal(maxima, grain, place, np.zeros((n, 2), int), cells, offsets)
     found.consistency = agreed[0] / agreed[1] if agreed[1] else np.nan
     _number(found)
