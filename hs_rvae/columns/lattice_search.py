@@ -25,6 +25,8 @@ _logger = logging.getLogger(__name__)
 
 _REGULAR = 0.4  # crystals have more than 0.6, linked maxima of noise about 0.2
 _BENT = 0.22  # difference of the cells of a grain from those looked for, in shortest vectors
+_BENT_LITTLE = 0.15  # likewise, where other grains seem to have that lattice, turned:
+_TURNED = 0.2  # of the columns are bent more
 _SMALLEST_PIECE = 6  # columns
 _SMALLEST_GRAIN = 12
 _WEAK = 0.2  # of the largest grain of a lattice; its smaller ones are looked at again
@@ -200,8 +202,9 @@ def _region(
     links = connect(maxima.positions[members], cell, 0.4 * distance)
     regular = links.regularity() > _REGULAR
     # Cells adapt: those of another grain are the next lattice, joined later if it is a bent one.
-    bent = np.abs(links.cells - cell).max(axis=(1, 2))
-    regular &= bent < _BENT * np.linalg.norm(cell, axis=1).min()
+    bent = np.abs(links.cells - cell).max(axis=(1, 2)) / np.linalg.norm(cell, axis=1).min()
+    turned = (bent[regular] > _BENT_LITTLE).mean() > _TURNED if regular.any() else False
+    regular &= bent < (_BENT_LITTLE if turned else _BENT)
     piece = links.pieces(regular, _SMALLEST_PIECE)
     if not (piece >= 0).any():
         return None
