@@ -11,7 +11,7 @@ from .grains import in_cells
 
 _CLOSE = 3.5  # nearest distances from a column of another grain, within which columns are asked
 _AROUND = 1.6  # longest cell vectors: radius of the columns that predict one
-_PREDICTED = 0.2  # nearest distances from the predicted place: a column of the grain
+_PREDICTED = 0.3  # nearest distances from the predicted place: a column of the grain
 _LOST = 0.3  # likewise: not a column of the grain
 _BETTER = 0.6  # ratio of the misfits of two grains, one of which takes a column
 _LEAST = 3  # columns that predict one
@@ -63,7 +63,7 @@ def settle(
         mine = np.where(known, misfit[np.minimum(own, len(numbers) - 1), range(len(asked))], np.inf)
         best = misfit.argmin(axis=0)
         least = misfit[best, range(len(asked))]
-        moved = (least < _PREDICTED) & (least < _BETTER * mine) & (mine > _PREDICTED / 2)
+        moved = (least < _PREDICTED) & (least < _BETTER * mine) & (mine > _PREDICTED / 3)
         lost = known & ~moved & (mine > _LOST)
         if not (moved & (numbers[best] != grain[asked])).any() and not lost.any():
             break
