@@ -313,7 +313,7 @@ def _second_chance(
         high = _reaches(table, neighbours, settings.least_height)
         # What is left in a vacancy is far fainter than the columns of that place.
         own = table[mask & table.found]
-        high &= _reaches(table, own, _OF_ITS_PLACE * settings.least_height)
+        high = high & _reaches(table, own, _OF_ITS_PLACE * settings.least_height)
         table["kept"] = table.found | (mask & high)
         decided.append(table)
     return decided
