@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from .grains import in_cells
@@ -15,6 +17,8 @@ _PREDICTED = 0.3  # nearest distances from the predicted place: a column of the 
 _LOST = 0.3  # likewise: not a column of the grain
 _BETTER = 0.6  # ratio of the misfits of two grains, one of which takes a column
 _LEAST = 3  # columns that predict one
+_LINKED = 2.2  # nearest distances between columns of one island
+_ISLAND = 12  # columns
 _ROUNDS = 3
 
 
@@ -51,11 +55,12 @@ def settle(
     means = {k: np.median(cells[grain == k], axis=0) for k in numbers}
     asked = _near_others(positions, grain, numbers, _CLOSE * distance)
     for _ in range(_ROUNDS):
+        firm = ~_loose(positions, grain, _LINKED * distance)
         misfit = np.full((len(numbers), len(asked)), np.inf)
         choice = np.full((len(numbers), len(asked)), -1)
         for row, k in enumerate(numbers):
             misfit[row], choice[row] = _predicted(
-                positions, asked, grain == k, place, means[k], offsets
+                positions, asked, (grain == k) & firm, place, means[k], offsets
             )
         misfit /= distance
         own = np.searchsorted(numbers, grain[asked])
@@ -82,6 +87,17 @@ def _near_others(
         apart = cKDTree(positions[grain == k]).query(positions, distance_upper_bound=reach)[0]
         near += np.isfinite(apart)
     return np.flatnonzero(near > 1)
+
+
+def _loose(positions: np.ndarray, grain: np.ndarray, reach: float) -> np.ndarray:
+    """Columns in small islands of their grain, which must not predict themselves."""
+    pairs = cKDTree(positions).query_pairs(reach, output_type="ndarray")
+    pairs = pairs[grain[pairs[:, 0]] == grain[pairs[:, 1]]]
+    n = len(grain)
+    links = csr_matrix((np.ones(len(pairs), bool), pairs.T), shape=(n, n))
+    island = connected_components(links, directed=False)[1]
+    size = np.bincount(island)[island]
+    return (size < _ISLAND) & (size < np.bincount(grain + 1)[grain + 1])
 
 
 def _predicted(
