@@ -17,7 +17,8 @@ _PREDICTED = 0.3  # nearest distances from the predicted place: a column of the 
 _LOST = 0.3  # likewise: not a column of the grain
 _BETTER = 0.6  # ratio of the misfits of two grains, one of which takes a column
 _LEAST = 3  # columns that predict one
-_LINKED = 2.2  # nearest distances between columns of one island
+_LINKED = 2.2  # nearest distances between columns of one island, or
+_LINKED_CELLS = 1.1  # shortest cell vectors, if that is more
 _ISLAND = 12  # columns
 _ROUNDS = 3
 
@@ -54,8 +55,10 @@ def settle(
     grain, place, cells = grain.copy(), place.copy(), cells.copy()
     means = {k: np.median(cells[grain == k], axis=0) for k in numbers}
     asked = _near_others(positions, grain, numbers, _CLOSE * distance)
+    shortest = max(np.linalg.norm(mean, axis=1).min() for mean in means.values())
+    linked = max(_LINKED * distance, _LINKED_CELLS * shortest)
     for _ in range(_ROUNDS):
-        firm = ~_loose(positions, grain, _LINKED * distance)
+        firm = ~_loose(positions, grain, linked)
         misfit = np.full((len(numbers), len(asked)), np.inf)
         choice = np.full((len(numbers), len(asked)), -1)
         for row, k in enumerate(numbers):
