@@ -101,7 +101,7 @@ def find_domains(
 
 
 def _shifts(fractions: np.ndarray, cell: np.ndarray, distance: float) -> np.ndarray:
-    """Place that each shift which keeps all places maps each one on: shape (k, m), none first."""
+    """Place that each one is mapped on by each shift that keeps all places; no shift is first."""
     found = [np.arange(len(fractions))]
     for goal in range(1, len(fractions)):
         off = (fractions + fractions[goal] - fractions[0])[:, None] - fractions

@@ -93,7 +93,7 @@ def _near_others(
 
 
 def _loose(positions: np.ndarray, grain: np.ndarray, reach: float) -> np.ndarray:
-    """Columns in small islands of their grain, which must not predict themselves."""
+    """Columns in small islands of their grain, not fit to predict themselves."""
     pairs = cKDTree(positions).query_pairs(reach, output_type="ndarray")
     pairs = pairs[grain[pairs[:, 0]] == grain[pairs[:, 1]]]
     n = len(grain)
