@@ -140,6 +140,16 @@ def same_lattice(first: np.ndarray, second: np.ndarray, tolerance: float = 0.1) 
     )
 
 
+def same_shape(first: np.ndarray, second: np.ndarray, tolerance: float = 0.08) -> bool:
+    """Return True if a turn or mirror makes the lattices one, about."""
+    metrics = []
+    for vectors in (first, second):
+        short, long = reduced(vectors)
+        metrics.append([short @ short, long @ long, abs(short @ long)])
+    one, other = np.array(metrics)
+    return bool(np.abs(one - other).max() < 2 * tolerance * min(one[1], other[1]))
+
+
 def _all_lattices(
     image: np.ndarray,
     valid: np.ndarray | None,

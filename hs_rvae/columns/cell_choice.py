@@ -22,6 +22,7 @@ _STILL_JOINED = 0.6  # of this share, by the larger cell of an order
 _ORDER = 0.5  # of the differences between neighbours is explained
 _DEPTH = 0.04  # of the heights; less is not called another kind
 _ROUNDS = 3
+_ENOUGH = 40  # columns of one grain, that decide on its order
 _BENT = 0.2  # difference from the lattice, in nearest distances, that a column may have
 
 
@@ -50,10 +51,15 @@ def choose_cell(
     """
     part = _crowded_part(positions)
     positions, heights = positions[part], heights[part]
-    shares = np.array([share_joined(each, positions, heights, distance) for each in candidates])
+    masks = [joined_columns(each, positions, distance) for each in candidates]
+    shares = np.array([_share(mask, heights) for mask in masks])
     areas = np.array([abs(np.linalg.det(each)) for each in candidates])
-    best = int(np.argmin(np.where(shares >= _NEARLY_BEST * shares.max(), areas, np.inf)))
+    together, alike = _shares_of_shapes(candidates, masks, heights)
+    best = int(np.argmin(np.where(together >= _NEARLY_BEST * together.max(), areas, np.inf)))
+    best = int(np.argmax(np.where(alike[best], shares, -1)))
     vectors = candidates[best]
+    if shares[best] < ONE_GRAIN and masks[best].sum() > _ENOUGH:
+        positions, heights = positions[masks[best]], heights[masks[best]]
     for _ in range(_ROUNDS):
         links = connect(positions, vectors, _reach(vectors, distance))
         wave, share, depth = links.order(heights)
@@ -92,6 +98,33 @@ def _reach(vectors: np.ndarray, distance: float) -> float:
     return 0.4 * min(distance, float(np.linalg.norm(vectors, axis=1).min()))
 
 
+def _shares_of_shapes(
+    candidates: list[np.ndarray], masks: list[np.ndarray], heights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Share of the columns that each lattice joins in one of its orientations.
+
+    Turned grains have one lattice: what its orientations join together is what it explains.
+
+    Returns
+    -------
+    shares : numpy.ndarray of shape (n,)
+    alike : numpy.ndarray of bool, shape (n, n)
+        Candidates that are one lattice, turned.
+    """
+    alike = np.array([[_cells.same_shape(a, b) for b in candidates] for a in candidates])
+    shares = [_share(np.array(masks)[row].any(axis=0), heights) for row in alike]
+    return np.array(shares), alike
+
+
+def share_of_shapes(
+    candidates: list[np.ndarray], positions: np.ndarray, heights: np.ndarray, distance: float
+) -> float:
+    """Largest share of the columns, by their heights, that one lattice joins, however turned."""
+    masks = [joined_columns(each, positions, distance) for each in candidates]
+    return float(_shares_of_shapes(candidates, masks, heights)[0].max())
+
+
 def share_joined(
     vectors: np.ndarray,
     positions: np.ndarray,
@@ -99,8 +132,19 @@ def share_joined(
     distance: float,
     rigid: bool = True,
 ) -> float:
+    """Share of the columns, by their heights, that :func:`joined_columns` finds."""
+    return _share(joined_columns(vectors, positions, distance, rigid), heights)
+
+
+def _share(joined: np.ndarray, heights: np.ndarray) -> float:
+    return float(heights[joined].sum() / max(heights.sum(), 1e-300))
+
+
+def joined_columns(
+    vectors: np.ndarray, positions: np.ndarray, distance: float, rigid: bool = True
+) -> np.ndarray:
     """
-    Share of the columns, by their heights, that the lattice joins with nearly all neighbours.
+    Find the columns that the lattice joins with nearly all neighbours.
 
     Grains are joined by their own lattice, and poorly by all others, also by a large cell that
     they nearly have in common.
@@ -109,7 +153,6 @@ def share_joined(
     ----------
     vectors : numpy.ndarray of shape (2, 2)
     positions : numpy.ndarray of shape (n, 2)
-    heights : numpy.ndarray of shape (n,)
     distance : float
         Distance of nearest columns.
     rigid : bool
@@ -117,7 +160,7 @@ def share_joined(
 
     Returns
     -------
-    float
+    numpy.ndarray of bool, shape (n,)
     """
     links = connect(positions, vectors, _reach(vectors, distance))
     ends = positions[:, None] + np.einsum("ks,nsx->nkx", STEPS, links.cells)
@@ -132,7 +175,7 @@ def share_joined(
         worth *= np.clip(1 - bent**2, 0, 1)[:, None]
     asked = (inside | there).sum(axis=1)
     joined = (worth * (inside | there)).sum(axis=1) > _JOINED * asked
-    return float(heights[joined & (asked > 0)].sum() / max(heights.sum(), 1e-300))
+    return np.asarray(joined & (asked > 0))
 
 
 def _crowded_part(positions: np.ndarray) -> np.ndarray:

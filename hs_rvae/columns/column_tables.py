@@ -29,6 +29,7 @@ _logger = logging.getLogger(__name__)
 _SHARE = 0.3  # of the cells that must hold columns at a place
 _RIM = 0.25  # nearest distances from the border within which no place is filled
 _HELD_RADIUS = 0.6  # of the disk of a fit with the shape held, in nearest distances
+_OF_ITS_PLACE = 3.0  # times the least height: the same against columns of its own place
 _FARTHEST = 0.3  # nearest distances between a column and where its fit started
 _RESULTS = ["sigma_x", "sigma_y", "rotation", "amplitude", "volume", "disk_mean", "background"]
 _RESULTS += ["residual", "x_std", "y_std", "amplitude_std"]
@@ -309,7 +310,11 @@ def _second_chance(
         table.loc[lost, "status"] = _refinement.STATUS["left_region"]
         table.loc[lost, ["x", "y"]] = table.loc[lost, ["start_x", "start_y"]].to_numpy()
         table.loc[lost, _RESULTS] = np.nan
-        table["kept"] = table.found | (mask & _reaches(table, neighbours, settings.least_height))
+        high = _reaches(table, neighbours, settings.least_height)
+        # What is left in a vacancy is far fainter than the columns of that place.
+        own = table[mask & table.found]
+        high = high & _reaches(table, own, _OF_ITS_PLACE * settings.least_height)
+        table["kept"] = table.found | (mask & high)
         decided.append(table)
     return decided
 

@@ -15,6 +15,8 @@ from scipy.spatial import cKDTree
 from . import autocorrelation as _cells
 from . import cell_choice as _choice
 from . import grains as _grains
+from .antiphase import find_domains
+from .boundaries import settle
 from .maxima import Maxima, candidates_of_tiles, vectors_text
 from .search_image import Picture
 from .translations import connect
@@ -22,9 +24,13 @@ from .translations import connect
 _logger = logging.getLogger(__name__)
 
 _REGULAR = 0.4  # crystals have more than 0.6, linked maxima of noise about 0.2
-_BENT = 0.27  # difference of the cells of a grain from those looked for, in shortest vectors
+_BENT = 0.22  # difference of the cells of a grain from those looked for, in shortest vectors
+_BENT_LITTLE = 0.15  # likewise, where other grains seem to have that lattice, turned:
+_TURNED = 0.2  # of the columns are bent more
 _SMALLEST_PIECE = 6  # columns
 _SMALLEST_GRAIN = 12
+_WEAK = 0.2  # of the largest grain of a lattice; its smaller ones are looked at again
+_CLEARLY_LARGER = 2.0  # ratio of the columns of two grains that claim a column
 _MANY_LEFT_OUT = 0.1  # of the maxima
 _ANOTHER = 40  # maxima of no lattice, and
 _ANOTHER_SHARE = 0.04  # of all, among which another lattice is looked for
@@ -127,18 +133,16 @@ def find_crystal(picture: Picture, maxima: Maxima) -> FoundCrystal:
     fractions: list[np.ndarray] = []
     cell: np.ndarray | None = maxima.cell
     agreed = [0, 0]
+    weak = np.zeros(n, bool)
     for number in range(_MOST_LATTICES):
         if cell is None:
             break
-        members = np.flatnonzero(grain < 0)
+        members = np.flatnonzero((grain < 0) | weak)
         region = _region(maxima, members, cell, agreed)
         if region is not None:
-            assembly = region.assembly
-            kept = assembly.grain >= 0
-            grain[members[kept]] = assembly.grain[kept] + len(fractions)
-            place[members[kept]] = assembly.place[kept]
-            cells[members[kept]] = region.cells[kept]
-            fractions += assembly.fractions
+            found_weak = _add_region(region, grain, place, cells, len(fractions))
+            fractions += region.assembly.fractions
+            weak[members] = found_weak[members]
         elif number == 0:
             raise ValueError(
                 f"{n} maxima stand out of the image, but they do not form a lattice with the "
@@ -146,13 +150,48 @@ def find_crystal(picture: Picture, maxima: Maxima) -> FoundCrystal:
                 "lower threshold, or use find_columns, which asks for no lattice."
             )
         cell = _lattice_of_rest(picture, maxima, grain)
+    _drop(grain, place, np.bincount(grain + 1, minlength=1)[1:] < _SMALLEST_GRAIN)
     brightness = _brightness(picture, maxima)
     grain, place, offsets, cells = _one_basis(maxima, grain, place, cells, fractions, brightness)
+    grain, place = settle(maxima.positions, grain, place, cells, offsets, maxima.distance)
     found = FoundCrystal(maxima, grain, place, np.zeros((n, 2), int), cells, offsets)
     found.consistency = agreed[0] / agreed[1] if agreed[1] else np.nan
     _number(found)
     _report(picture, found)
     return found
+
+
+def _add_region(
+    region: _Region, grain: np.ndarray, place: np.ndarray, cells: np.ndarray, first: int
+) -> np.ndarray:
+    """
+    Enter the grains of a lattice, in place, but columns of a larger grain.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (n,)
+        Columns of grains much smaller than the largest of their lattice. They may be those of
+        another one, which this lattice happens to join.
+    """
+    assembly, members = region.assembly, region.members
+    count = np.bincount(assembly.grain[assembly.grain >= 0], minlength=1)
+    before = np.bincount(grain + 1, minlength=1)
+    before[0] = 0
+    kept = assembly.grain >= 0
+    kept &= count[assembly.grain] > _CLEARLY_LARGER * before[grain[members] + 1]
+    new = members[kept]
+    grain[new] = assembly.grain[kept] + first
+    place[new] = assembly.place[kept]
+    cells[new] = region.cells[kept]
+    total = np.bincount(grain + 1, minlength=1)[1:]
+    weak = total < _WEAK * count.max()
+    return (grain >= 0) & weak[grain]
+
+
+def _drop(grain: np.ndarray, place: np.ndarray, grains: np.ndarray) -> None:
+    """Leave out some grains, a boolean mask, in place."""
+    lost = (grain >= 0) & grains[grain]
+    grain[lost] = place[lost] = -1
 
 
 def _region(
@@ -163,8 +202,9 @@ def _region(
     links = connect(maxima.positions[members], cell, 0.4 * distance)
     regular = links.regularity() > _REGULAR
     # Cells adapt: those of another grain are the next lattice, joined later if it is a bent one.
-    bent = np.abs(links.cells - cell).max(axis=(1, 2))
-    regular &= bent < _BENT * np.linalg.norm(cell, axis=1).min()
+    bent = np.abs(links.cells - cell).max(axis=(1, 2)) / np.linalg.norm(cell, axis=1).min()
+    turned = (bent[regular] > _BENT_LITTLE).mean() > _TURNED if regular.any() else False
+    regular &= bent < (_BENT_LITTLE if turned else _BENT)
     piece = links.pieces(regular, _SMALLEST_PIECE)
     if not (piece >= 0).any():
         return None
@@ -223,6 +263,7 @@ def _one_basis(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Number the places of all grains alike; the brightest of the largest grain is the first."""
     grain, place = _join(maxima, grain, place, cells, fractions)
+    grain, place, fractions = _part_domains(maxima, grain, place, cells, fractions)
     count = np.bincount(grain[grain >= 0], minlength=len(fractions))
     order = [k for k in np.argsort(-count, kind="stable") if count[k]]
     names, offsets = np.full(len(grain), -1), np.empty((0, 2))
@@ -293,6 +334,37 @@ def _join(
         place[ours] = off.argmin(axis=1)[place[ours]]
         grain[ours] = into
     return grain, place
+
+
+def _part_domains(
+    maxima: Maxima,
+    grain: np.ndarray,
+    place: np.ndarray,
+    cells: np.ndarray,
+    fractions: list[np.ndarray],
+) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+    """Part grains at antiphase boundaries where kinds change places and the lattice goes on."""
+    grain, place, fractions = grain.copy(), place.copy(), list(fractions)
+    for number in range(len(fractions)):
+        mine = np.flatnonzero(grain == number)
+        if len(mine) < _SMALLEST_GRAIN:
+            continue
+        domains = find_domains(
+            maxima.positions[mine], maxima.heights[mine], place[mine], fractions[number],
+            np.median(cells[mine], axis=0), maxima.distance,
+        )  # fmt: skip
+        if domains is None:
+            continue
+        _logger.info("An antiphase boundary exchanges the kinds: its sides are grains of their own")
+        held = np.unique(domains.place[domains.place >= 0])
+        rank = np.full(len(fractions[number]) + 1, -1)
+        rank[held] = np.arange(len(held))
+        fractions[number] = fractions[number][held]
+        place[mine] = rank[domains.place]
+        grain[mine] = np.where(domains.label == 0, number, len(fractions) + domains.label - 1)
+        fractions += [fractions[number]] * int(domains.label.max())
+        grain[mine[place[mine] < 0]] = -1
+    return grain, place, fractions
 
 
 def _alike(

@@ -23,6 +23,8 @@ _BAND = 0.14  # width of the band-pass, in shortest lattice vectors: columns are
 _NOISE = 4.0  # standard deviations that a maximum must stand out of the noise
 _SEPARATION = 2.85  # widths of the band-pass between two maxima
 _OTHER_SCALE = 1.9  # ratio of the shortest vectors of lattices of different scales
+_NEARLY = 0.75  # of the share of maxima that the best scale explains
+_LARGE = 8.0  # columns of a cell that the grains of an image may have nearly in common
 _FEW_PIXELS, _TOO_FEW_PIXELS = 8.0, 5.0  # between nearest columns
 
 
@@ -88,7 +90,9 @@ def find_maxima(
         chosen, joined = _choice.choose_cell(
             candidates, maxima.positions, maxima.heights, maxima.distance
         )
-        if joined < _choice.ONE_GRAIN and (local := candidates_of_tiles(picture, maxima)):
+        large = abs(np.linalg.det(chosen)) > _LARGE * maxima.distance**2
+        several = large or joined < _choice.ONE_GRAIN
+        if several and (local := candidates_of_tiles(picture, maxima)):
             chosen, _ = _choice.choose_cell(
                 local + candidates, maxima.positions, maxima.heights, maxima.distance
             )
@@ -141,18 +145,32 @@ def _of_one_scale(
     if valid is not None and not valid.any():
         return candidates
     part = replace(picture, values=picture.values[rows, columns], valid=valid)
-    shares = []
+    shares, scales = [], []
     for group in np.split(np.arange(len(candidates)), breaks):
         chosen = [candidates[k] for k in group]
         maxima = maxima_of(part, chosen, lengths[group[0]], dark, threshold, None)
-        shares.append(0.0)
-        if len(maxima.positions) > 2:
-            shares[-1] = max(
-                _choice.share_joined(each, maxima.positions, maxima.heights, maxima.distance)
-                for each in chosen
-            )
-    first = int(np.argmax(np.array(shares) >= 0.75 * max(shares)))
-    return candidates[([0, *breaks])[first] :]
+        scales.append((maxima, chosen, lengths[group[-1]] * _OTHER_SCALE))
+        shares.append(_share_explained(maxima, chosen))
+    for k, (maxima, chosen, longest) in enumerate(scales):
+        if shares[k] < _NEARLY * max(shares) and len(maxima.positions) > 2:
+            # Turned grains have a coarser lattice nearly in common; the image repeats itself by it.
+            tiles = [
+                each for each in candidates_of_tiles(part, maxima)
+                if np.linalg.norm(each, axis=1).min() < longest
+            ]  # fmt: skip
+            shares[k] = _share_explained(maxima, chosen + tiles)
+            if shares[k] >= _NEARLY * max(shares):
+                return chosen + tiles + candidates[([0, *breaks])[k] :]
+        if shares[k] >= _NEARLY * max(shares):
+            return candidates[([0, *breaks])[k] :]
+    return candidates
+
+
+def _share_explained(maxima: Maxima, candidates: list[np.ndarray]) -> float:
+    """Share of the maxima that a lattice joins, in all its orientations among the candidates."""
+    if len(maxima.positions) < 3:
+        return 0.0
+    return _choice.share_of_shapes(candidates, maxima.positions, maxima.heights, maxima.distance)
 
 
 def maxima_of(

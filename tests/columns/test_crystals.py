@@ -65,6 +65,35 @@ def test_an_antiphase_boundary_parts_two_grains(name, shift):
     assert left != right
 
 
+def test_an_antiphase_boundary_that_exchanges_kinds_parts_grains_and_inverted_layers_do_not():
+    halves = [
+        zoo.crystal("perovskite 001", 16, SHAPE, region=lambda x, y: x < 160),
+        zoo.crystal("perovskite 001", 16, SHAPE, region=lambda x, y: x >= 160, shift=(0.5, 0.5)),
+    ]
+    xy, kinds, heights = (np.concatenate(parts) for parts in zip(*halves, strict=True))
+    lattice = hs_rvae.find_sublattices(zoo.image_of(xy, heights, 3.2, SHAPE, 100))
+    assert check(lattice, xy, kinds, 16) == ["A", "B"]
+    assert len(lattice.crystal.grains) == 2
+    # The same contrast, but the bright columns of one side are fainter than those of the other.
+    heights = np.where(xy[:, 0] < 160, heights, 0.7 * heights)
+    lattice = hs_rvae.find_sublattices(zoo.image_of(xy, heights, 3.2, SHAPE, 100))
+    assert len(lattice.crystal.grains) == 1
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_two_grains_with_oxygen_seen_have_the_same_names(seed):
+    name, shape = "perovskite 001, O seen", (400, 400)
+    halves = [
+        zoo.crystal(name, 16, shape, turn=0, region=lambda x, y: x < 192),
+        zoo.crystal(name, 16, shape, turn=17, region=lambda x, y: x >= 208),
+    ]
+    xy, kinds, heights = (np.concatenate(parts) for parts in zip(*halves, strict=True))
+    image = zoo.image_of(xy, heights, 2.6, shape, 200, seed=seed)
+    lattice = hs_rvae.find_sublattices(image)
+    assert len(check(lattice, xy, kinds, 16, shape, found=0.98)) == 4
+    assert len(lattice.crystal.grains) == 2
+
+
 def test_a_grain_that_is_turned_has_the_same_names():
     halves = [
         zoo.crystal("perovskite 001", 16, (400, 400), region=lambda x, y: x < 196),
