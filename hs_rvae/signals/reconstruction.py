@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hs_rvae.rvae.estimator import RVAE
     from hs_rvae.rvae.results import RVAEResult
     from hs_rvae.sites import SiteTable
+    from hs_rvae.verdict import Verdict
 
 _logger = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ _SPLINE = 5
 _MAXIMUM_OFFSET = 1.0
 # The model's disk ends where it has fallen to this.
 _MINIMUM_DISK = 0.01
+# Angle between two variants and a turn of the lattice.
+_MAXIMUM_MISFIT = np.radians(20)
 #: How a model is applied where the metadata do not note it otherwise.
 APPLIED = {
     "angle_offset": 0.0,
@@ -323,3 +326,57 @@ def _latent_axis(number: int, values: NDArray[Any]) -> dict[str, Any]:
         "scale": step,
         "navigate": True,
     }
+
+
+def lattice_turns(sites: SiteTable, verdict: Verdict, node: dict[str, Any]) -> NDArray[Any]:
+    """
+    Whole turns of the lattice (rad) that bring each site's variant to variant 0.
+
+    Parameters
+    ----------
+    sites : SiteTable
+    verdict : Verdict
+    node : dict
+        How the model was applied, with the symmetry of the lattice and the variants.
+
+    Returns
+    -------
+    numpy.ndarray of shape (n,)
+        NaN for sites without one.
+
+    Raises
+    ------
+    ModelMismatch
+        If no turn of the lattice brings the variants onto each other.
+    """
+    n = node.get("lattice_symmetry", 1)
+    if not verdict.found:
+        raise ModelMismatch(f"derotate(): nothing to turn back. {verdict.sentence}")
+    if verdict.kind == "one direction":
+        return np.where(np.isfinite(sites["angle"]), 0.0, np.nan)
+    if n < 2:
+        raise ModelMismatch(
+            "derotate(): the lattice has no turn onto itself, so that sub-images cannot be "
+            "turned back; use stack.derotate(column) with a column of angles of your own."
+        )
+    step = 2 * np.pi / n
+    if verdict.kind == "continuous":
+        return step * np.round(sites["angle"] / step)
+    centres = node.get("variant_directions")
+    if (
+        centres is None
+        or np.ndim(centres) != 1
+        or sites.writers.get("variant") != "assign_variants"
+    ):
+        raise ModelMismatch("derotate(): there are no variants; stack.assign_variants() first.")
+    apart = np.asarray(centres, float) - centres[0]
+    turns = step * np.round(apart / step)
+    worst = int(np.abs(apart - turns).argmax())
+    if np.abs(apart - turns)[worst] > _MAXIMUM_MISFIT:
+        raise ModelMismatch(
+            f"derotate(): variants 0 and {worst} are {np.degrees(apart[worst]) % 360:.0f} "
+            f"degrees apart, which is not a multiple of {360 // n} degrees: no turn of the "
+            "lattice brings one onto the other. get_cluster_means('variant') averages each."
+        )
+    variant = np.asarray(sites["variant"], int)
+    return np.where(variant >= 0, turns[variant], np.nan)

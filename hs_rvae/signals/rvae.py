@@ -29,9 +29,9 @@ from hs_rvae.variants.directions import wrap
 from hs_rvae.verdict import Verdict
 
 if TYPE_CHECKING:
+    from hs_rvae.rvae.estimator import RVAE
     from hs_rvae.sites import SiteTable
 
-_MAXIMUM_MISFIT = np.radians(20)  # of the angle between two variants and a turn of the lattice
 _TO_ENCODE = "The new model is fitted: stack.apply_rvae() encodes the sites with it."
 
 
@@ -199,23 +199,27 @@ class RVAEMethods(SiteSignal):
                 diffraction=diffraction,
             )
         except BaseException as error:
-            fitted = hasattr(model, "fit_id_")
-            if fitted:
-                model.pixel_size_, model.pixel_units_ = self._pixel_calibration()
-                self._unused_model = model
-            if isinstance(error, KeyboardInterrupt):
-                message = "stack.rvae() was interrupted: the site table is as it was"
-                if self._rvae_model is not None:
-                    message += " and belongs to stack.rvae_model"
-                message += "."
-                message = " ".join([*map(str, error.args), message, _TO_ENCODE * fitted]).strip()
-                raise KeyboardInterrupt(message) from None
-            if fitted:
-                error.add_note(_TO_ENCODE)
+            self._keep_unused(model, error)
             raise
         model.pixel_size_, model.pixel_units_ = self._pixel_calibration()
         self._write_rvae(model, result, rows, replaced)
         _channels.note_fitted(self, channel)
+
+    def _keep_unused(self, model: RVAE, error: BaseException) -> None:
+        """Keep a fitted model whose sites were not encoded; say so in the error."""
+        fitted = hasattr(model, "fit_id_")
+        if fitted:
+            model.pixel_size_, model.pixel_units_ = self._pixel_calibration()
+            self._unused_model = model
+        if isinstance(error, KeyboardInterrupt):
+            message = "stack.rvae() was interrupted: the site table is as it was"
+            if self._rvae_model is not None:
+                message += " and belongs to stack.rvae_model"
+            message += "."
+            message = " ".join([*map(str, error.args), message, _TO_ENCODE * fitted]).strip()
+            raise KeyboardInterrupt(message) from None
+        if fitted:
+            error.add_note(_TO_ENCODE)
 
     @recorded
     def apply_rvae(
@@ -590,40 +594,10 @@ class RVAEMethods(SiteSignal):
                 "'angle'."
             )
         if column == "angle" and self._turns("distortion"):
-            return self._lattice_turns()
+            assert self.rvae_verdict is not None
+            node = self.metadata.get_item(RVAE_NODE).as_dictionary()
+            return _reconstruction.lattice_turns(sites, self.rvae_verdict, node)
         return _units.radians(sites[column], sites.units[column])
-
-    def _lattice_turns(self) -> np.ndarray:
-        """Whole turns of the lattice (rad) that bring each site's variant to variant 0."""
-        sites, verdict = self.sites, self.rvae_verdict
-        assert sites is not None and verdict is not None
-        n = self.metadata.get_item(f"{RVAE_NODE}.lattice_symmetry", 1)
-        if not verdict.found:
-            raise ModelMismatch(f"derotate(): nothing to turn back. {verdict.sentence}")
-        if verdict.kind == "one direction":
-            return np.where(np.isfinite(sites["angle"]), 0.0, np.nan)
-        if n < 2:
-            raise ModelMismatch(
-                "derotate(): the lattice has no turn onto itself, so that sub-images cannot be "
-                "turned back; use stack.derotate(column) with a column of angles of your own."
-            )
-        step = 2 * np.pi / n
-        if verdict.kind == "continuous":
-            return step * np.round(sites["angle"] / step)
-        centres = self.metadata.get_item(f"{RVAE_NODE}.variant_directions")
-        if np.ndim(centres) != 1 or sites.writers.get("variant") != "assign_variants":
-            raise ModelMismatch("derotate(): there are no variants; stack.assign_variants() first.")
-        apart = np.asarray(centres, float) - centres[0]
-        turns = step * np.round(apart / step)
-        worst = int(np.abs(apart - turns).argmax())
-        if np.abs(apart - turns)[worst] > _MAXIMUM_MISFIT:
-            raise ModelMismatch(
-                f"derotate(): variants 0 and {worst} are {np.degrees(apart[worst]) % 360:.0f} "
-                f"degrees apart, which is not a multiple of {360 // n} degrees: no turn of the "
-                "lattice brings one onto the other. get_cluster_means('variant') averages each."
-            )
-        variant = np.asarray(sites["variant"], int)
-        return np.where(variant >= 0, turns[variant], np.nan)
 
     def _turns(self, part: str) -> bool:
         """Return True if the angles of the table are those of this part of the sub-image."""

@@ -232,7 +232,8 @@ def _from_lattice(stack):
 
 def _patterns_of(stack):
     """A stack made of its own sub-images, as if they were patterns."""
-    images = np.abs(np.asarray(stack.data).reshape(-1, WINDOW, WINDOW))
+    data = np.asarray(stack.data)
+    images = np.abs(data[:, 0] if data.ndim == 4 else data.reshape(-1, WINDOW, WINDOW))
     return SubImageStack.from_site_signals(hs.signals.Signal2D(images), stack.sites)
 
 
