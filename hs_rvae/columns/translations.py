@@ -23,6 +23,8 @@ _HALF = [0, 1, 4, 7]  # one of each step and the step back
 # Correlations of differences from the mean of four neighbours, of independent heights.
 _CHANCE = np.array([-0.4, -0.4, 0.1, 0.1])
 _ENOUGH = 30  # columns with neighbours whose heights are compared
+_FEWEST = 8  # of them; fewer than enough show an order only where it is clear
+_CLEAR = 0.8  # share of the differences that a clear order explains
 #: Waves of the orders that are looked for, in units of the reciprocal lattice.
 WAVES = [(0.5, 0.5), (0.5, 0.0), (0.0, 0.5)]
 WAVES += [(1 / 3, 1 / 3), (1 / 3, -1 / 3), (1 / 3, 0.0), (0.0, 1 / 3)]
@@ -127,7 +129,7 @@ class Links:
         known = edges >= 0
         count = known.sum(axis=1)
         used = count >= 3
-        if used.sum() < _ENOUGH:
+        if used.sum() < _FEWEST:
             return WAVES[0], 0.0, 0.0
         mean = np.where(known, heights[edges], 0).sum(axis=1) / np.maximum(count, 1)
         difference = np.where(used, heights - mean, 0)
@@ -143,6 +145,8 @@ class Links:
         best = int(np.argmax(expected @ measured / lengths))
         share = float(expected[best] @ measured / lengths[best] ** 2)
         share = min(share, *self._returns(difference, used, 2 if 0.5 in WAVES[best] else 3))
+        if used.sum() < _ENOUGH and share < _CLEAR:
+            share = 0.0
         depth = np.sqrt(max(share, 0) * (difference[used] ** 2).mean())
         return WAVES[best], share, float(depth / np.median(np.abs(heights[used])))
 
