@@ -112,12 +112,6 @@ DEFECTS = {
     }.items()
 }
 
-#: Where a search for defects is plugged in: a function of an image and its Atomap lattice that
-#: gives a table. Columns are ``x``, ``y``, ``kind`` ("vacancy", "interstitial" or "substitution"),
-#: ``ratio`` and ``z``. None: there is no such search.
-FIND_DEFECTS = None
-
-
 class Case(NamedTuple):
     """Name of a crystal, settings of the simulator, and whether defects are looked for."""
 
@@ -343,8 +337,8 @@ def measure(image, known=False):
         structure = image.case.crystal.split(",")[0] if known else None
         lattice, seconds = search(image.image, structure)
         row |= judge_columns(found_columns(lattice), image) | {"seconds": round(seconds, 3)}
-        if image.case.defects and FIND_DEFECTS is not None:
-            row |= judge_defects(FIND_DEFECTS(image.image, lattice), image)
+        if image.case.defects:
+            row |= judge_defects(hs_rvae.find_defects(lattice, image.image), image)
     except Exception as error:  # an image that ends the search is a result
         row |= {"found": 0.0, "error": f"{type(error).__name__}: {error}"}
     return row
