@@ -246,7 +246,7 @@ def of_lattices(
     neighbours = others[0] if len(others) == 1 else tables
     crystals = getattr(lattices, "crystals", None)
     if crystals is not None:
-        name = sublattice if isinstance(sublattice, str) else names[sublattice]
+        name = next(one for one in names if lattices.tables(one)[0] is tables[0])
         neighbours = [
             cage_around(name, {one: lattices.tables(one)[k] for one in names}, crystal, cage)
             for k, crystal in enumerate(crystals)
