@@ -112,6 +112,7 @@ DEFECTS = {
     }.items()
 }
 
+
 class Case(NamedTuple):
     """Name of a crystal, settings of the simulator, and whether defects are looked for."""
 
