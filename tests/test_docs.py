@@ -46,6 +46,14 @@ PAGES = [
 ]
 
 
+def _crystal(length):
+    """A cubic perovskite, as ase has it."""
+    from ase import Atoms
+
+    places = [(0, 0, 0), (0.5, 0.5, 0.5), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)]
+    return Atoms("SrTiO3", scaled_positions=places, cell=[length] * 3, pbc=True)
+
+
 @pytest.fixture(scope="module")
 def at_hand(tmp_path_factory):
     """Names and files that a reader of a page has: an image, its columns, a fitted stack."""
@@ -64,6 +72,7 @@ def at_hand(tmp_path_factory):
     stack.rvae_model.save(folder / "my_model.safetensors")
     series, truths = hs_rvae.simulation.simulate_series((300, 300), 3, cell=20.0, random_state=0)
     series.save(folder / "switching.zspy")
+    _crystal(3.0).write(folder / "SrTiO3.cif")  # of the image, whose cell has 0.3 nm
     image.save(folder / "large.zspy")
     names = {
         "hs": hs, "hs_rvae": hs_rvae, "np": np, "image": image, "other_image": image,

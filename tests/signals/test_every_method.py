@@ -386,7 +386,7 @@ REFUSED = {
     "get_angle_posterior": NO_MODEL,
     "get_cluster_means": NO_COLUMN,
     "get_decomposition_model": {"without model": (RuntimeError, r"call stack\.decomposition\(")},
-    "get_mean_cell": NO_COLUMN | ONE_FRAME,
+    "get_mean_cell": NO_COLUMN | ONE_FRAME | {"channels": (KeyError, "no column 'cluster'")},
     "get_rvae_distortion": NO_MODEL,
     "get_rvae_manifold": NO_MODEL,
     "get_rvae_model": NO_MODEL,
