@@ -20,6 +20,8 @@ REFUSED = {
     "patterns": "get_virtual_image",
     "spectra": "isig",
     "a list of maps": "list of 1 signals",
+    "a complex image": "complex",
+    "patterns of one line": "2-D image|navigation axes|constant|too small|lattice",
 }
 
 
@@ -70,6 +72,8 @@ def images(patterns, spectra):
         "one channel as a map": spectra[1].isig[10:40].sum(-1),
         "a list of maps": [spectra[1].isig[3].T],
         "image of the spectra": spectra[0],
+        "a complex image": hs.signals.ComplexSignal2D(spectra[0].data * 1j),
+        "patterns of one line": signal.inav[:, 3],
     }
 
 
@@ -83,6 +87,32 @@ def test_images_of_patterns_are_accepted_with_their_calibration(images, patterns
     axis = patterns[0].axes_manager.navigation_axes[0]
     assert stack.sites.pixel_units == "nm" and stack.sites.pixel_size[0] == axis.scale
     assert stack.metadata.Acquisition_instrument.TEM.beam_energy == 300.0
+
+
+@pytest.mark.parametrize("kind", ["virtual_dark_field", "electron_diffraction", "diffraction"])
+def test_the_signal_type_of_an_image_does_not_matter(spectra, kind):
+    image, _, truth = spectra
+    image = image.deepcopy()
+    image.set_signal_type(kind)
+    xy = truth.film.b_sites[["x", "y"]]
+    one_frame = hs.signals.Signal2D(image.data[None])
+    for given in (image, image.T, one_frame):
+        stack = SubImageStack.from_positions(given, xy, window_size=20)
+        assert len(stack.sites) > 20
+
+
+@pytest.mark.parametrize("unit", ["nm", "Å", "A", "angstrom", "pm", "um", "µm"])
+def test_displacements_are_right_in_any_unit_of_length(spectra, unit):
+    image, _, truth = spectra
+    image, xy = image.deepcopy(), truth.film.b_sites[["x", "y"]]
+    size = {"nm": 1.0, "pm": 1e3, "um": 1e-3, "µm": 1e-3}.get(unit, 10.0)
+    before = SubImageStack.from_positions(image, xy, 20, neighbours=truth.film.a_sites)
+    for axis in image.axes_manager.signal_axes:
+        axis.scale, axis.units = axis.scale * size, unit
+    after = SubImageStack.from_positions(image, xy, 20, neighbours=truth.film.a_sites)
+    name = "displacement_x_calibrated"
+    assert after.sites.units[name] == "pm"
+    np.testing.assert_allclose(after.sites[name], before.sites[name], rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["virtual image", "magnitude", "integrated phase"])
