@@ -116,6 +116,48 @@ def scan_of(signal: Any) -> Scan:
     )
 
 
+def transform(grid: ImageGrid, scan: Scan) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Factor and shift of x and y from the pixels of an image to those of a scan.
+
+    Parameters
+    ----------
+    grid : ImageGrid
+    scan : Scan
+
+    Returns
+    -------
+    factor, shift : numpy.ndarray of shape (2,)
+        ``placed = positions * factor + shift``, in scan pixels.
+
+    Raises
+    ------
+    ValueError
+        If the two calibrations cannot be compared.
+    """
+    if _units.is_calibrated(grid.unit) and _units.is_calibrated(scan.unit):
+        ratio = _units.length_ratio(grid.unit, scan.unit)
+        if ratio is None:
+            raise ValueError(
+                f"signal has scan axes in {scan.unit}, the image of the sites has axes in "
+                f"{grid.unit}: they are not lengths of one kind. Set the units of "
+                "signal.axes_manager.navigation_axes."
+            )
+        size, offset = np.array(grid.pixel_size), np.array(grid.pixel_offset)
+        return size * ratio / scan.scale, (offset * ratio - scan.offset) / scan.scale
+    if grid.shape is not None and tuple(grid.shape) == scan.shape:
+        which = "signal has" if not _units.is_calibrated(scan.unit) else "image of the sites has"
+        _logger.info("The %s no calibrated scan axes: positions are taken pixel for pixel.", which)
+        return np.ones(2), np.zeros(2)
+    known = "of unknown size" if grid.shape is None else f"{grid.shape[1]} x {grid.shape[0]} px"
+    raise ValueError(
+        f"signal has a scan of {scan.shape[1]} x {scan.shape[0]} px "
+        f"({_units.printed(scan.unit)}), the image of the sites is {known} "
+        f"({_units.printed(grid.unit)}): without lengths on both sides, only scans of the same "
+        "size can be compared. Set scale, offset and units of both."
+    )
+
+
 def place(positions: np.ndarray, grid: ImageGrid, scan: Scan) -> np.ndarray:
     """
     Positions of an image in the pixels of a scan.
@@ -137,28 +179,8 @@ def place(positions: np.ndarray, grid: ImageGrid, scan: Scan) -> np.ndarray:
     ValueError
         If the two calibrations cannot be compared, or no position lies in the scan.
     """
-    if _units.is_calibrated(grid.unit) and _units.is_calibrated(scan.unit):
-        ratio = _units.length_ratio(grid.unit, scan.unit)
-        if ratio is None:
-            raise ValueError(
-                f"signal has scan axes in {scan.unit}, the image of the sites has axes in "
-                f"{grid.unit}: they are not lengths of one kind. Set the units of "
-                "signal.axes_manager.navigation_axes."
-            )
-        calibrated = positions * np.array(grid.pixel_size) + np.array(grid.pixel_offset)
-        placed = (calibrated * ratio - scan.offset) / scan.scale
-    elif grid.shape is not None and tuple(grid.shape) == scan.shape:
-        which = "signal has" if not _units.is_calibrated(scan.unit) else "image of the sites has"
-        _logger.info("The %s no calibrated scan axes: positions are taken pixel for pixel.", which)
-        placed = np.asarray(positions, float).copy()
-    else:
-        known = "of unknown size" if grid.shape is None else f"{grid.shape[1]} x {grid.shape[0]} px"
-        raise ValueError(
-            f"signal has a scan of {scan.shape[1]} x {scan.shape[0]} px "
-            f"({_units.printed(scan.unit)}), the image of the sites is {known} "
-            f"({_units.printed(grid.unit)}): without lengths on both sides, only scans of the same "
-            "size can be compared. Set scale, offset and units of both."
-        )
+    factor, shift = transform(grid, scan)
+    placed = np.asarray(positions, float) * factor + shift
     size = np.array(scan.shape[::-1])
     inside = ((placed > -0.5) & (placed < size - 0.5)).all(axis=1)
     if not inside.any():

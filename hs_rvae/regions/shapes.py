@@ -70,7 +70,9 @@ def check_region(region: str, radius: Any) -> None:
         )
 
 
-def regions_of(centres: np.ndarray, scan: Scan, region: str, radius: Any) -> Regions:
+def regions_of(
+    centres: np.ndarray, scan: Scan, region: str, radius: Any, kinds: np.ndarray | None = None
+) -> Regions:
     """
     Find the pixels of every site.
 
@@ -83,6 +85,9 @@ def regions_of(centres: np.ndarray, scan: Scan, region: str, radius: Any) -> Reg
     radius : int, float, tuple or None
         See :func:`check_region`. Whole numbers count from the pixel nearest to the site, floats
         from the site itself.
+    kinds : numpy.ndarray of int, shape (n,), optional
+        Sublattice of each site: a cell ends beside cells of its own sublattice. If None, all sites
+        are of one.
 
     Returns
     -------
@@ -96,7 +101,10 @@ def regions_of(centres: np.ndarray, scan: Scan, region: str, radius: Any) -> Reg
     check_region(region, radius)
     known = np.isfinite(centres).all(axis=1)
     if region == "cell":
-        rows, pixels, complete = _cells(centres, known, scan)
+        kinds = np.zeros(len(centres), int) if kinds is None else kinds
+        parts = [_cells(centres, known & (kinds == kind), scan) for kind in np.unique(kinds[known])]
+        rows, pixels = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
+        complete = np.any([part[2] for part in parts], axis=0)
     else:
         rows, pixels, complete = _disks(centres, known, scan, region, radius)
     used = complete[rows]

@@ -756,20 +756,19 @@ class LearningMethods(SiteSignal):
         >>> stack.get_cluster_means("variant")  # doctest: +SKIP
         >>> stack.get_cluster_means("variant", spectrum_image, radius=3)  # doctest: +SKIP
         """
-        labels, members = _regional.label_members(self, column)
+        choice = _regional.Choice(radius, region, about, statistic)
         if source is not None:
             return _regional.label_means(
-                self, source, column, (labels, members), radius, statistic, region, about,
-                num_workers, show_progressbar,
-            )  # fmt: skip
-        if (radius, statistic, region, about) != (None, "mean", "disk", "column"):
+                self, source, column, choice, num_workers, show_progressbar
+            )
+        if choice != _regional.Choice():
             raise ValueError(
                 "radius=, statistic=, region= and about= choose pixels of another signal: pass it "
                 "as source=."
             )
-        counts = members.sum(axis=1)
-        means = sum_rows(rows_of(self), members) / counts[:, None]
-        return _regional.means_of_images(self, means, column, labels, counts)
+        labels, members = _regional.label_members(self, column)
+        means = sum_rows(rows_of(self), members) / members.sum(axis=1)[:, None]
+        return _regional.means_of_images(self, means, column, labels, members)
 
 
 def _write_numbered(sites: SiteTable, stem: str, values: np.ndarray, writer: str) -> list[str]:

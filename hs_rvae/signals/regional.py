@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,52 +52,82 @@ def grid_of(stack: SiteSignal) -> _placing.ImageGrid:
     )
 
 
-def site_regions(
-    stack: SiteSignal, signal: Any, radius: Any, region: str, about: str
-) -> _shapes.Regions:
-    """Pixels of the scan of `signal` that belong to each site of a stack."""
-    _shapes.check_region(region, radius)
-    if about not in ("column", "cage"):
-        raise ValueError(f"about={about!r}: give 'column' or 'cage'.")
+@dataclass(frozen=True)
+class Choice:
+    """Pixels of a scan that count for a site, and the statistic over them.
+
+    Attributes
+    ----------
+    radius, region, about, statistic
+        As in ``stack.get_site_signals``.
+    """
+
+    radius: Any = None
+    region: str = "disk"
+    about: str = "column"
+    statistic: str = "mean"
+
+    def check(self) -> None:
+        """Refuse options that are unknown or do not suit each other."""
+        if self.statistic not in ("mean", "sum"):
+            raise ValueError(f"statistic={self.statistic!r}: give 'mean' or 'sum'.")
+        if self.about not in ("column", "cage"):
+            raise ValueError(f"about={self.about!r}: give 'column' or 'cage'.")
+        _shapes.check_region(self.region, self.radius)
+
+    def note(self, new: Any) -> None:
+        """Keep the choice in the metadata of a result."""
+        radius = list(self.radius) if isinstance(self.radius, tuple) else self.radius
+        if radius is None and self.region == "disk":
+            radius = "nearest pixel"
+        node = {"region": self.region, "radius": radius}
+        new.metadata.set_item("Regions", node | {"about": self.about, "statistic": self.statistic})
+
+
+def _positions_about(stack: SiteSignal, about: str) -> np.ndarray:
+    """Places (n_sites, 2) that regions are centred on, in pixels of the image."""
     sites = stack.sites
     if sites is None:
         raise ValueError("The stack has no site table: its sites were merged or rearranged.")
-    scan = _placing.scan_of(signal)
-    positions = sites.xy
-    if about == "cage":
-        names = ["displacement_x", "displacement_y"]
-        if not set(names) <= set(sites.columns):
-            raise ValueError(
-                "about='cage' needs the columns displacement_x and displacement_y: cut the stack "
-                "with neighbours=, or take about='column'."
-            )
-        positions = positions - sites[names]
-    centres = _placing.place(positions, grid_of(stack), scan)
-    regions = _shapes.regions_of(centres, scan, region, radius)
+    if about == "column":
+        return sites.xy
+    names = ["displacement_x", "displacement_y"]
+    if not set(names) <= set(sites.columns):
+        raise ValueError(
+            "about='cage' needs the columns displacement_x and displacement_y: cut the stack with "
+            "neighbours=, or take about='column'."
+        )
+    return np.asarray(sites.xy - sites[names])
+
+
+def _regions(
+    positions: np.ndarray,
+    grid: _placing.ImageGrid,
+    scan: _placing.Scan,
+    choice: Choice,
+    kinds: np.ndarray | None = None,
+) -> _shapes.Regions:
+    """Pixels of the scan that belong to each site, with a word on those left out and shared."""
+    centres = _placing.place(positions, grid, scan)
+    regions = _shapes.regions_of(centres, scan, choice.region, choice.radius, kinds)
     if not regions.complete.any():
         raise ValueError(
-            f"radius={radius!r}: no site has a whole region inside the scan of {scan.shape[1]} x "
-            f"{scan.shape[0]} px."
+            f"radius={choice.radius!r}: no site has a whole region inside the scan of "
+            f"{scan.shape[1]} x {scan.shape[0]} px."
         )
     left_out = int((~regions.complete).sum())
     if left_out:
         _logger.info(
             "%d of %d sites are left out: their regions leave the scan%s.", left_out,
-            len(centres), ", or they have no displacement" if about == "cage" else "",
+            len(centres), ", or they have no displacement" if choice.about == "cage" else "",
         )  # fmt: skip
-    if regions.overlap > _MANY_SHARED:
+    if regions.overlap > _MANY_SHARED and choice.region != "cell":
         _logger.warning(
             "%.0f %% of the pixels belong to the regions of two or more sites: their means are "
             "not independent. A smaller radius, or region='cell', shares none.",
             100 * regions.overlap,
         )
     return regions
-
-
-def check_statistic(statistic: str) -> None:
-    """Refuse another statistic than the mean and the sum."""
-    if statistic not in ("mean", "sum"):
-        raise ValueError(f"statistic={statistic!r}: give 'mean' or 'sum'.")
 
 
 def new_signal(
@@ -146,20 +177,6 @@ def new_signal(
     return new
 
 
-def note_regions(new: Any, region: str, radius: Any, about: str, statistic: str) -> None:
-    """Keep in the metadata of a result the choice of its pixels."""
-    radius = list(radius) if isinstance(radius, tuple) else radius
-    new.metadata.set_item(
-        "Regions",
-        {
-            "region": region,
-            "radius": "nearest pixel" if radius is None and region == "disk" else radius,
-            "about": about,
-            "statistic": statistic,
-        },
-    )
-
-
 def with_variance(new: Any, variance: Any) -> None:
     """Put the variance of a signal where HyperSpy's fits look for it."""
     new.metadata.set_item("Signal.Noise_properties.variance", new._deepcopy_with_new_data(variance))
@@ -168,30 +185,27 @@ def with_variance(new: Any, variance: Any) -> None:
 def site_signals(
     stack: SiteSignal,
     signal: Any,
-    radius: Any,
-    statistic: str,
-    region: str,
-    about: str,
+    choice: Choice,
     lazy_output: bool | None,
     num_workers: int | None,
     show_progressbar: bool | None,
 ) -> Any:
     """The signal at every site, as ``stack.get_site_signals`` describes it."""
-    check_statistic(statistic)
-    regions = site_regions(stack, signal, radius, region, about)
+    choice.check()
+    scan = _placing.scan_of(signal)
+    regions = _regions(_positions_about(stack, choice.about), grid_of(stack), scan, choice)
     shape = (len(stack.sites), *signal.data.shape[2:])
     lazy = hasattr(signal.data, "dask")
     if lazy and lazy_output is not False:
-        data = _averages.lazy_site_means(signal.data, regions.members, statistic)
+        data = _averages.lazy_site_means(signal.data, regions.members, choice.statistic)
     else:
         data = _averages.site_means(
-            signal.data, regions.members, statistic, show_progressbar, num_workers
+            signal.data, regions.members, choice.statistic, show_progressbar, num_workers
         ).reshape(shape)
-    axes = [{"name": "site", "size": shape[0]}]
-    new = new_signal(signal, data, axes, "Sites")
+    new = new_signal(signal, data, [{"name": "site", "size": shape[0]}], "Sites")
     if lazy_output and not lazy:
         new = new.as_lazy()
-    note_regions(new, region, radius, about, statistic)
+    choice.note(new)
     new.metadata.set_item(OFFSET_NODE, regions.offset)
     return new
 
@@ -219,55 +233,56 @@ def label_means(
     stack: SiteSignal,
     signal: Any,
     column: str,
-    members_of: tuple[np.ndarray, np.ndarray],
-    radius: Any,
-    statistic: str,
-    region: str,
-    about: str,
+    choice: Choice,
     num_workers: int | None,
     show_progressbar: bool | None,
 ) -> Any:
-    """
-    Mean of a signal over the sites of each label.
+    """Mean of a signal over the sites of each label, see ``stack.get_cluster_means``."""
+    choice.check()
+    scan = _placing.scan_of(signal)
+    labels, members = label_members(stack, column)
+    regions = _regions(_positions_about(stack, choice.about), grid_of(stack), scan, choice)
+    new = _means_of(
+        signal, regions, members, column, choice, f"Means of {column}", num_workers,
+        show_progressbar,
+    )  # fmt: skip
+    note_labels(new, labels, members, regions.complete)
+    return new
 
-    Parameters
-    ----------
-    members_of : tuple of numpy.ndarray
-        Labels, and a mask (labels, sites).
-    stack, signal, column, radius, statistic, region, about, num_workers, show_progressbar
-        As in ``stack.get_cluster_means``.
 
-    Returns
-    -------
-    BaseSignal
-    """
-    check_statistic(statistic)
-    labels, members = members_of
-    regions = site_regions(stack, signal, radius, region, about)
-    counts = (members & regions.complete).sum(axis=1)
-    if not counts.any():
+def _means_of(
+    signal: Any,
+    regions: _shapes.Regions,
+    members: np.ndarray,
+    axis: str,
+    choice: Choice,
+    title: str,
+    num_workers: int | None,
+    show_progressbar: bool | None,
+) -> Any:
+    """Means of a signal over groups of sites, a mask (groups, sites), with their variance."""
+    if not (members & regions.complete).any():
         raise ValueError(
-            f"column={column!r}: none of its labels has a site whose region lies in the scan."
+            f"{axis}: no site of any label has a whole region inside the scan of the signal."
         )
     found = _averages.group_means(
         signal.data,
         regions.members,
         csr_matrix(members.astype(float)),
-        statistic,
+        choice.statistic,
         show_progressbar,
         num_workers,
     )
-    shape = (len(labels), *signal.data.shape[2:])
-    axes = [{"name": column, "size": len(labels)}]
-    new = new_signal(signal, found.means.reshape(shape), axes, f"Means of {column}")
+    shape = (len(members), *signal.data.shape[2:])
+    axes = [{"name": axis, "size": len(members)}]
+    new = new_signal(signal, found.means.reshape(shape), axes, title)
     with_variance(new, found.variance.reshape(shape))
-    note_labels(new, labels, counts, members.sum(axis=1) - counts)
-    note_regions(new, region, radius, about, statistic)
+    choice.note(new)
     return new
 
 
 def means_of_images(
-    stack: SiteSignal, means: np.ndarray, column: str, labels: np.ndarray, counts: np.ndarray
+    stack: SiteSignal, means: np.ndarray, column: str, labels: np.ndarray, members: np.ndarray
 ) -> Any:
     """Signal ``(label | x, y)`` of mean sub-images, with the metadata of the stack."""
     from hyperspy.signals import Signal2D
@@ -285,18 +300,19 @@ def means_of_images(
             is_node = hasattr(kept, "as_dictionary")
             signal.metadata.set_item(node, kept.as_dictionary() if is_node else kept)
     signal.metadata.General.title = f"Means of {column}"
-    note_labels(signal, labels, counts, np.zeros_like(counts))
+    note_labels(signal, labels, members, np.ones(members.shape[1], bool))
     return signal
 
 
-def note_labels(new: Any, labels: Any, counts: np.ndarray, left_out: np.ndarray) -> None:
+def note_labels(new: Any, labels: Any, members: np.ndarray, complete: np.ndarray) -> None:
     """Keep the labels of the first axis of a result, and the number of sites of each."""
+    counts = (members & complete).sum(axis=1)
     new.metadata.add_dictionary(
         {
             "Clusters": {
                 "labels": np.asarray(labels).tolist(),
                 "counts": counts.tolist(),
-                "left_out": left_out.tolist(),
+                "left_out": (members.sum(axis=1) - counts).tolist(),
             }
         }
     )
@@ -306,128 +322,83 @@ def mean_cell(
     stack: SiteSignal,
     signal: Any,
     column: str,
-    members_of: tuple[np.ndarray, np.ndarray],
-    window_size: int,
-    turns: np.ndarray,
-    centring: str,
-    num_workers: int | None,
-    show_progressbar: bool | None,
-) -> Any:
-    """
-    Average window of each label, as ``stack.get_mean_cell`` describes it.
-
-    Parameters
-    ----------
-    window_size : int
-        Side in scan pixels.
-    turns : numpy.ndarray of shape (n_sites,)
-        Angles (rad) by which the windows are turned back; NaN leaves a site out.
-    stack, signal, column, members_of, centring, num_workers, show_progressbar
-        As in :func:`label_means`.
-
-    Returns
-    -------
-    BaseSignal
-        ``(x, y, label | signal axes)``; of an image ``(label | x, y)``.
-    """
-    labels, members = members_of
-    scan = _placing.scan_of(signal)
-    centres = _placing.place(stack.sites.xy, grid_of(stack), scan)
-    pixels, weights, complete = _window_pixels(centres, turns, window_size, scan.shape, centring)
-    counts = (members & complete).sum(axis=1)
-    if not counts.any():
-        raise ValueError(
-            f"window_size={window_size}: no labelled site has a whole window inside the scan of "
-            f"{scan.shape[1]} x {scan.shape[0]} px."
-        )
-    # Each pixel of the scan that is used is a member of its own; groups are pixels of windows.
-    used, number = np.unique(pixels[:, complete], return_inverse=True)
-    each = csr_matrix(
-        (np.ones(len(used)), (np.arange(len(used)), used)),
-        shape=(len(used), int(np.prod(scan.shape))),
-    )
-    site, place = np.meshgrid(np.flatnonzero(complete), np.arange(window_size**2), indexing="ij")
-    number = number.reshape(len(pixels), *site.shape)
-    label = np.where(members.any(axis=0), members.argmax(axis=0), -1)[site]
-    kept = label >= 0
-    groups = csr_matrix(
-        (
-            np.concatenate([w[complete][kept] for w in weights]),
-            (
-                np.tile((label * window_size**2 + place)[kept], len(pixels)),
-                np.concatenate([n[kept] for n in number]),
-            ),
-        ),
-        shape=(len(labels) * window_size**2, len(used)),
-    )
-    found = _averages.group_means(signal.data, each, groups, "mean", show_progressbar, num_workers)
-    shape = (len(labels), window_size, window_size, *signal.data.shape[2:])
-    pair = (
-        signal.axes_manager.navigation_axes
-        if signal.axes_manager.navigation_dimension
-        else signal.axes_manager.signal_axes
-    )
-    axes = [{"name": column, "size": len(labels)}]
-    axes += [
-        axis.get_axis_dictionary()
-        | {"size": window_size, "offset": -(window_size - 1) / 2 * axis.scale}
-        for axis in reversed(pair)
-    ]
-    image = signal.axes_manager.navigation_dimension == 0
-    new = new_signal(signal, found.means.reshape(shape), axes, f"Mean cell of {column}", image)
-    with_variance(new, found.variance.reshape(shape))
-    note_labels(new, labels, counts, members.sum(axis=1) - counts)
-    return new
-
-
-def mean_cell_of(
-    stack: SiteSignal,
-    signal: Any,
-    column: str,
     window_size: Any,
     derotate: bool,
     centring: str,
     num_workers: int | None,
     show_progressbar: bool | None,
 ) -> Any:
-    """Average window of each label, with the defaults of ``stack.get_mean_cell``."""
+    """Average window of each label, as ``stack.get_mean_cell`` describes it."""
     if centring not in ("nearest", "subpixel"):
         raise ValueError(f"centring={centring!r}: give 'nearest' or 'subpixel'.")
     if not isinstance(derotate, bool | np.bool_):
         raise ValueError(f"derotate={derotate!r}: give True or False.")
-    scan = _placing.scan_of(signal)
-    members = label_members(stack, column)
-    grid, scale = grid_of(stack), np.abs(scan.scale)
+    scan, grid = _placing.scan_of(signal), grid_of(stack)
+    labels, members = label_members(stack, column)
+    size = _window_size(stack, window_size, grid, scan)
     centres = _placing.place(stack.sites.xy, grid, scan)
+    turns = stack._turns_back("angle") if derotate else np.zeros(len(centres))
+    pixels, weights, complete = _window_pixels(centres, turns, size, scan.shape, centring)
+    if not (members & complete).any():
+        raise ValueError(
+            f"window_size={size}: no labelled site has a whole window inside the scan of "
+            f"{scan.shape[1]} x {scan.shape[0]} px."
+        )
+    each, groups = _window_groups(pixels, weights, complete, members, int(np.prod(scan.shape)))
+    found = _averages.group_means(signal.data, each, groups, "mean", show_progressbar, num_workers)
+    shape = (len(labels), size, size, *signal.data.shape[2:])
+    image = signal.axes_manager.navigation_dimension == 0
+    pair = signal.axes_manager.signal_axes if image else signal.axes_manager.navigation_axes
+    axes = [{"name": column, "size": len(labels)}]
+    axes += [
+        axis.get_axis_dictionary() | {"size": size, "offset": -(size - 1) / 2 * axis.scale}
+        for axis in reversed(pair)
+    ]
+    new = new_signal(signal, found.means.reshape(shape), axes, f"Mean cell of {column}", image)
+    with_variance(new, found.variance.reshape(shape))
+    note_labels(new, labels, members, complete)
+    return new
+
+
+def _window_size(
+    stack: SiteSignal, window_size: Any, grid: _placing.ImageGrid, scan: _placing.Scan
+) -> int:
+    """Side of the windows in scan pixels; that of the stack's windows if None."""
     if window_size is None:
-        # The window of the stack, as long on the scan as it is on the image.
-        sites = stack.sites.xy[:2] if len(stack.sites) > 1 else None
-        ratio = 1.0
-        if sites is not None:
-            ratio = float(np.linalg.norm(np.diff(centres[:2], axis=0))
-                          / np.linalg.norm(np.diff(sites, axis=0)))  # fmt: skip
-        window_size = max(round(stack.data.shape[-1] * ratio), 1)
+        factor = np.abs(_placing.transform(grid, scan)[0])
+        size = round(stack.data.shape[-1] * float(np.sqrt(factor.prod())))
     elif is_whole_number(window_size):
-        window_size = int(window_size)
+        size = int(window_size)
     elif finite_number(window_size, 0) and window_size > 0:
-        window_size = max(round(float(window_size / np.sqrt(scale.prod()))), 1)
+        size = round(float(window_size / np.sqrt(np.abs(scan.scale).prod())))
     else:
         raise ValueError(
             f"window_size={window_size!r}: give a whole number of scan pixels, or a float in units "
             "of the scan's axes."
         )
-    if window_size > min(scan.shape):
+    if size > min(scan.shape):
         raise ValueError(
-            f"window_size={window_size} px is larger than the scan of {scan.shape[1]} x "
+            f"window_size={size} px is larger than the scan of {scan.shape[1]} x "
             f"{scan.shape[0]} px."
         )
-    turns = np.zeros(len(stack.sites))
-    if derotate:
-        turns = stack._turns_back("angle")
-    return mean_cell(
-        stack, signal, column, members, window_size, turns, centring, num_workers,
-        show_progressbar,
-    )  # fmt: skip
+    return max(size, 1)
+
+
+def _window_groups(
+    pixels: np.ndarray, weights: np.ndarray, complete: np.ndarray, members: np.ndarray, n: int
+) -> tuple[csr_matrix, csr_matrix]:
+    """Used pixels of the scan (used, n), and their weights in the pixels of windows of labels."""
+    used, number = np.unique(pixels[:, complete], return_inverse=True)
+    each = csr_matrix((np.ones(len(used)), (np.arange(len(used)), used)), shape=(len(used), n))
+    n_places = pixels.shape[2]
+    site, place = np.meshgrid(np.flatnonzero(complete), np.arange(n_places), indexing="ij")
+    number = number.reshape(len(pixels), *site.shape)
+    label = np.where(members.any(axis=0), members.argmax(axis=0), -1)[site]
+    kept = label >= 0
+    rows = np.tile((label * n_places + place)[kept], len(pixels))
+    columns = np.concatenate([one[kept] for one in number])
+    values = np.concatenate([one[complete][kept] for one in weights])
+    return each, csr_matrix((values, (rows, columns)), shape=(len(members) * n_places, len(used)))
 
 
 def recut(
@@ -566,14 +537,14 @@ def get_sublattice_means(
     >>> means.metadata.Clusters.labels
     ['A', 'B']
     """
-    _shapes.check_region(region, radius)
+    choice = Choice(radius, region)
+    choice.check()
     if not hasattr(lattice, "sublattice_list"):
         raise TypeError(
             f"lattice is a {type(lattice).__name__}: pass what hs_rvae.find_sublattices returned."
         )
     scan = _placing.scan_of(signal)
-    first = lattice.sublattice_list[0]
-    parent = _cutting.image_of_lattice(lattice, first, image)
+    parent = _cutting.image_of_lattice(lattice, lattice.sublattice_list[0], image)
     grid = _placing.ImageGrid(
         _cutting.pixel_size(parent),
         _cutting.pixel_offset(parent),
@@ -581,24 +552,14 @@ def get_sublattice_means(
         tuple(parent.data.shape[-2:]),
     )
     parts = [_positions.as_positions(each) for each in lattice.sublattice_list]
-    centres = _placing.place(np.concatenate(parts), grid, scan)
     owner = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    regions = _shapes.regions_of(centres, scan, region, radius)
+    regions = _regions(np.concatenate(parts), grid, scan, choice, owner)
     members = owner == np.arange(len(parts))[:, None]
-    counts = (members & regions.complete).sum(axis=1)
-    found = _averages.group_means(
-        signal.data,
-        regions.members,
-        csr_matrix(members.astype(float)),
-        "mean",
+    new = _means_of(
+        signal, regions, members, "sublattice", choice, "Means of the sublattices", num_workers,
         show_progressbar,
-        num_workers,
+    )  # fmt: skip
+    note_labels(
+        new, [str(each.name) for each in lattice.sublattice_list], members, regions.complete
     )
-    shape = (len(parts), *signal.data.shape[2:])
-    axes = [{"name": "sublattice", "size": len(parts)}]
-    new = new_signal(signal, found.means.reshape(shape), axes, "Means of the sublattices")
-    with_variance(new, found.variance.reshape(shape))
-    names = [str(each.name) for each in lattice.sublattice_list]
-    note_labels(new, names, counts, members.sum(axis=1) - counts)
-    note_regions(new, region, radius, "column", "mean")
     return new

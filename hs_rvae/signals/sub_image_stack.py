@@ -527,10 +527,10 @@ class SubImageStack(FigureMethods, SeriesMethods):
         >>> heights.data.shape == (len(stack.sites),)
         True
         """
+        choice = _regional.Choice(radius, region, about, statistic)
         return _regional.site_signals(
-            self, signal, radius, statistic, region, about, lazy_output, num_workers,
-            show_progressbar,
-        )  # fmt: skip
+            self, signal, choice, lazy_output, num_workers, show_progressbar
+        )
 
     def get_mean_cell(
         self,
@@ -588,7 +588,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
         >>> stack.get_mean_cell(image, window_size=30).axes_manager.signal_shape
         (30, 30)
         """
-        return _regional.mean_cell_of(
+        return _regional.mean_cell(
             self, signal, column, window_size, derotate, centring, num_workers, show_progressbar
         )
 

@@ -230,3 +230,14 @@ def test_columns_of_another_stack_come_with_units_and_writers(film, stack, given
     np.testing.assert_array_equal(other.sites["variant"], stack.sites["variant"])
     assert other.sites.units["displacement_x"] == "px"
     assert other.sites.writers["displacement_x"] == "neighbours"
+
+
+def test_cells_of_sublattices_end_at_columns_of_their_own(film):
+    image = film[0]
+    lattice = hs_rvae.find_sublattices(image, show_progressbar=False)
+    whole = hs_rvae.get_sublattice_means(lattice, image, region="cell")
+    alone = SubImageStack.from_positions(
+        image, lattice.sublattice_list[1], window_size=26, columns=None
+    )
+    each = alone.get_site_signals(image, region="cell")
+    assert np.nanmean(each.data) == pytest.approx(whole.data[1], rel=0.01)
