@@ -9,8 +9,9 @@ import hyperspy.api as hs
 import numpy as np
 import pytest
 
-from hs_rvae import SubImageStack, find_sublattices
+from hs_rvae import SubImageStack, find_columns, find_sublattices
 from hs_rvae.parent_image import calibration, image_data
+from hs_rvae.simulation import simulate_perovskite
 
 
 def test_the_pixels_are_neither_copied_nor_computed():
@@ -111,3 +112,33 @@ def test_columns_and_windows_refuse_an_image_with_the_same_words(bad):
         SubImageStack.from_positions(bad, [[30.0, 30.0]], 16)
     assert repr(of_columns.value) == repr(of_windows.value)
     assert str(of_columns.value).startswith("image ")
+
+
+FILM = simulate_perovskite((200, 200), random_state=0)[0]
+
+
+@pytest.mark.parametrize("given", [FILM.T, hs.signals.Signal2D(FILM.data[None]), FILM.as_lazy()])
+def test_columns_are_those_of_the_image_wherever_its_axes_are(given):
+    expected = find_columns(FILM, show_progressbar=False)
+    found = find_columns(given, show_progressbar=False)
+    np.testing.assert_array_equal(found[["x", "y"]], expected[["x", "y"]])
+
+
+@pytest.mark.parametrize("find", [find_columns, find_sublattices])
+def test_several_detectors_are_not_a_series(find):
+    detectors = hs.stack([FILM, FILM * 0.5], new_axis_name="detector")
+    with pytest.raises(ValueError, match="holds 2 detectors.*image.inav.0.*channels=True"):
+        find(detectors, show_progressbar=False)
+
+
+def test_columns_of_a_series_are_a_table_for_each_frame():
+    series = hs.stack([FILM, FILM.isig[::-1, :]], new_axis_name="time")
+    first, second = find_columns(series, show_progressbar=False)
+    assert len(first) == len(second) == len(find_columns(FILM, show_progressbar=False))
+    stack = SubImageStack.from_positions(
+        series, [table[["x", "y"]] for table in (first, second)], window_size=24
+    )
+    assert set(stack.sites["frame"]) == {0, 1}
+    series.data[1] = 0.0
+    with pytest.raises(ValueError, match="frame 1: image is constant"):
+        find_columns(series, show_progressbar=False)

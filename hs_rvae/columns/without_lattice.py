@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
+from .. import parent_image as _parent_image
 from ..refinement.two_sublattices import refine_together
 from . import autocorrelation as _cells
+from .derivative import warn_of_derivative
 from .maxima import check_sampling, maxima_of
 from .search_image import Picture, warn_of_bands
 
@@ -34,7 +36,7 @@ def find_columns(
     disk_radius: float | None = None,
     saturation: float | None = None,
     show_progressbar: bool | None = None,
-) -> pd.DataFrame:
+) -> pd.DataFrame | list[pd.DataFrame]:
     """
     Find and refine all atomic columns of an image, whatever their lattice.
 
@@ -45,8 +47,9 @@ def find_columns(
     Parameters
     ----------
     image : hyperspy.api.signals.Signal2D or array of shape (rows, columns)
-        One image. A lazy one is computed once. Pixels that are not finite or masked count as not
-        measured, and so do constant bands at its border, such as a data bar.
+        One image, or a series. A lazy one is computed once, a lazy series frame by frame. Pixels
+        that are not finite or masked count as not measured, and so do constant bands at the border,
+        such as a data bar.
     method : {"maxima"}
         How columns are found: as maxima of the band-passed image.
     dark : bool, optional
@@ -63,7 +66,7 @@ def find_columns(
 
     Returns
     -------
-    pandas.DataFrame
+    pandas.DataFrame, or list of pandas.DataFrame for a series
         One row per column, the results of :func:`refine_columns`: ``x``, ``y``, ``amplitude``,
         ``sigma_x``, ``sigma_y``, ``rotation``, ``x_std``, ``y_std``, ``status`` and others. For
         dark columns, heights and volumes are depths, as positive numbers. Its ``attrs`` hold
@@ -91,6 +94,37 @@ def find_columns(
     """
     if method != "maxima":
         raise ValueError(f"method={method!r} is unknown: use 'maxima'.")
+    image = _parent_image.as_image(image)
+    _parent_image.refuse_detectors(image)
+    options: dict[str, Any] = {
+        "dark": dark, "threshold": threshold, "separation": separation, "radius": radius,
+        "background": background, "tail": tail, "disk_radius": disk_radius,
+        "saturation": saturation, "show_progressbar": show_progressbar,
+    }  # fmt: skip
+    if not _parent_image.is_series(image):
+        return _columns_of(image, **options)
+    tables = []
+    for k in range(image.axes_manager.navigation_size):
+        try:
+            tables.append(_columns_of(image.inav[k], **options))
+        except ValueError as error:
+            raise ValueError(f"frame {k}: {error}") from error
+    return tables
+
+
+def _columns_of(
+    image: Any,
+    dark: bool | None,
+    threshold: float,
+    separation: float | None,
+    radius: float | None,
+    background: str,
+    tail: tuple[float, float] | None,
+    disk_radius: float | None,
+    saturation: float | None,
+    show_progressbar: bool | None,
+) -> pd.DataFrame:
+    """Table of the columns of one image."""
     picture = Picture.of(image)
     warn_of_bands([picture.bands])
     lattices, _ = _cells.candidate_lattices(
@@ -107,6 +141,7 @@ def find_columns(
         )
     nearest = cKDTree(positions).query(positions, k=2)[0][:, 1]
     check_sampling(float(np.median(nearest)), radius)
+    warn_of_derivative(image, picture.values, np.eye(2) * np.median(nearest))
     measured = -picture.measured.astype(np.float64) if maxima.dark else picture.measured
     (table,) = refine_together(
         measured, {"columns": positions}, radius, background, tail=tail, disk_radius=disk_radius,
