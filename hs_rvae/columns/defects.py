@@ -41,9 +41,9 @@ def find_defects(
     image: Any = None,
     *,
     false_alarms: float = 1e-4,
-    least_change: float = 0.15,
+    minimum_change: float = 0.15,
     vacancy_height: float = 0.35,
-    least_height: float = 0.15,
+    minimum_height: float = 0.15,
 ) -> pd.DataFrame:
     """
     Find missing columns, additional columns, and columns of another height than their neighbours.
@@ -63,11 +63,11 @@ def find_defects(
     false_alarms : float
         Accepted share of regular columns in the result, if the scatter of the heights is normal. In
         large images it is lower, so that half a column is expected.
-    least_change : float
+    minimum_change : float
         Smallest difference from the local mean that counts, as a share of it.
     vacancy_height : float
         Height below which a place is empty, as a share of the local mean.
-    least_height : float
+    minimum_height : float
         Smallest height of an interstitial, as a share of that of the faintest sublattice.
 
     Returns
@@ -116,17 +116,17 @@ def find_defects(
     >>> lattice = hs_rvae.find_sublattices(image)
     >>> defects = hs_rvae.find_defects(lattice, image)  # doctest: +SKIP
     """
-    _check_options(false_alarms, least_change, vacancy_height, least_height)
-    options = (false_alarms, least_change, vacancy_height, least_height)
+    _check_options(false_alarms, minimum_change, vacancy_height, minimum_height)
+    options = (false_alarms, minimum_change, vacancy_height, minimum_height)
     if hasattr(lattice, "tables"):
         frames = [
             find_defects(
                 one,
                 None if image is None else image.inav[k],
                 false_alarms=false_alarms,
-                least_change=least_change,
+                minimum_change=minimum_change,
                 vacancy_height=vacancy_height,
-                least_height=least_height,
+                minimum_height=minimum_height,
             ).assign(frame=k)
             for k, one in enumerate(lattice)
         ]
@@ -157,9 +157,9 @@ def defects_of_tables(
     tables: dict[str, pd.DataFrame],
     crystal: Crystal,
     false_alarms: float = 1e-4,
-    least_change: float = 0.15,
+    minimum_change: float = 0.15,
     vacancy_height: float = 0.35,
-    least_height: float = 0.15,
+    minimum_height: float = 0.15,
 ) -> pd.DataFrame:
     """
     Defects of a crystal, from the tables of its columns.
@@ -171,7 +171,7 @@ def defects_of_tables(
     tables : dict of str to pandas.DataFrame
         ``column_table`` of each sublattice; their column ``defect`` is written.
     crystal : Crystal
-    false_alarms, least_change, vacancy_height, least_height
+    false_alarms, minimum_change, vacancy_height, minimum_height
         As in :func:`find_defects`.
 
     Returns
@@ -198,7 +198,7 @@ def defects_of_tables(
     threshold = _threshold(int(measured.sum()), false_alarms)
     lost = measured & (compared.ratio < vacancy_height) & (compared.z < -threshold)
     changed = measured & (np.abs(compared.z) > threshold) & ~lost
-    changed &= np.abs(compared.ratio - 1) > least_change
+    changed &= np.abs(compared.ratio - 1) > minimum_change
     kind = np.where(lost, 0, np.where(changed, 1, -1))
     for name, table in tables.items():
         own = (names == name) & (rows >= 0)
@@ -207,7 +207,7 @@ def defects_of_tables(
     listed = np.flatnonzero(kind >= 0)
     found = _table(listed, kind, positions, names, grains, rows, known.height, compared)
     additional = _interstitials(
-        positions[n:], loose_rows, heights, n, columns, threshold + _SURE, least_height, crystal
+        positions[n:], loose_rows, heights, n, columns, threshold + _SURE, minimum_height, crystal
     )
     defects = pd.concat([found, additional], ignore_index=True) if len(additional) else found
     defects.attrs = {
@@ -243,16 +243,16 @@ def count_defects(defects: pd.DataFrame) -> dict[str, int]:
 
 
 def _check_options(
-    false_alarms: float, least_change: float, vacancy_height: float, least_height: float
+    false_alarms: float, minimum_change: float, vacancy_height: float, minimum_height: float
 ) -> None:
     """Refuse options out of range."""
     if not 0 < false_alarms < 0.5:
         raise ValueError(f"false_alarms={false_alarms!r}: give a share from 0 to 0.5.")
-    for name, value in (("least_change", least_change), ("vacancy_height", vacancy_height)):
+    for name, value in (("minimum_change", minimum_change), ("vacancy_height", vacancy_height)):
         if not 0 <= value < 1:
             raise ValueError(f"{name}={value!r}: give a share of the local mean, from 0 to 1.")
-    if not least_height > 0:
-        raise ValueError(f"least_height={least_height!r}: give a positive share.")
+    if not minimum_height > 0:
+        raise ValueError(f"minimum_height={minimum_height!r}: give a positive share.")
 
 
 def _threshold(count: int, false_alarms: float) -> float:
@@ -316,7 +316,7 @@ def _interstitials(
     first: int,
     columns: Columns,
     threshold: float,
-    least_height: float,
+    minimum_height: float,
     crystal: Crystal,
 ) -> pd.DataFrame:
     """Rows of the result for loose columns at no place of the lattice, inside a grain."""
@@ -341,7 +341,7 @@ def _interstitials(
         for name in np.unique(columns.sublattice)
     ]
     faintest = float(min(medians))
-    good &= (z > threshold) & (height > least_height * faintest)
+    good &= (z > threshold) & (height > minimum_height * faintest)
     listed = np.flatnonzero(good)
     compared = Comparison(height / faintest, error / faintest, z)
     kind, names = np.full(len(positions), 2), np.full(len(positions), "")
