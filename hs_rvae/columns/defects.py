@@ -33,7 +33,7 @@ _KNOTS = 1.4  # typical distances of two columns: distance of the knots of the b
 _FAULTS = 0.5  # false alarms that are expected in an image, at most
 _SURE = 1.0  # standard deviations that an interstitial must stand out further: it may be anywhere
 _INSIDE = np.deg2rad(150)  # a larger gap between its neighbours: a column beside a grain
-_AROUND = 8  # nearest columns that tell whether a place is inside a grain
+_AROUND = 8  # nearest columns that decide whether a place is inside a grain
 
 
 def find_defects(
@@ -101,7 +101,8 @@ def find_defects(
     Raises
     ------
     ValueError
-        If the lattice has no crystal, or an option is out of range.
+        If the lattice has no crystal, no column has a fitted shape, the image is not one 2-D
+        image, or an option is out of range.
 
     Notes
     -----
@@ -177,6 +178,12 @@ def defects_of_tables(
     Returns
     -------
     pandas.DataFrame
+        As from :func:`find_defects`, without ``frame``.
+
+    Raises
+    ------
+    ValueError
+        If no column has a fitted shape.
     """
     columns = Columns.of(tables)
     loose = crystal.unassigned[["x", "y"]].to_numpy(float)
@@ -190,9 +197,8 @@ def defects_of_tables(
     beyond = places_at_the_border(columns, crystal, image.shape)
     everything = np.concatenate([positions, beyond])
     heights = _heights(image, everything, names, len(loose) + len(beyond), tables, crystal)
-    heights = Heights(*(each[: len(positions)] for each in vars(heights).values()))
     n = len(names)
-    known = Heights(heights.height[:n], heights.weight[:n], heights.variance[:n])
+    known = heights.part(slice(n))
     compared = compare_with_neighbours(positions[:n], known, names, grains)
     measured = np.isfinite(compared.z)
     threshold = _threshold(int(measured.sum()), false_alarms)
@@ -207,9 +213,11 @@ def defects_of_tables(
     listed = np.flatnonzero(kind >= 0)
     found = _table(listed, kind, positions, names, grains, rows, known.height, compared)
     additional = _interstitials(
-        positions[n:], loose_rows, heights, n, columns, threshold + _SURE, minimum_height, crystal
-    )
-    defects = pd.concat([found, additional], ignore_index=True) if len(additional) else found
+        loose, loose_rows, heights.part(slice(n, n + len(loose))), known, columns,
+        threshold + _SURE, minimum_height, crystal,
+    )  # fmt: skip
+    some = additional is not None and len(additional)
+    defects = pd.concat([found, additional], ignore_index=True) if some else found
     defects.attrs = {
         "counts": count_defects(defects),
         "threshold": threshold,
@@ -313,16 +321,16 @@ def _interstitials(
     positions: np.ndarray,
     rows: np.ndarray,
     heights: Heights,
-    first: int,
+    known: Heights,
     columns: Columns,
     threshold: float,
     minimum_height: float,
     crystal: Crystal,
-) -> pd.DataFrame:
+) -> pd.DataFrame | None:
     """Rows of the result for loose columns at no place of the lattice, inside a grain."""
     inside = columns.grain >= 0
     if not len(positions) or inside.sum() < _AROUND:
-        return _table(np.empty(0, int), *_NOTHING)
+        return None
     tree = cKDTree(columns.positions[inside])
     distance, nearest = tree.query(positions, k=_AROUND)
     grain = columns.grain[inside][nearest]
@@ -331,13 +339,12 @@ def _interstitials(
     good = (grain == grain[:, :1]).all(axis=1) & (distance[:, 0] < edge)
     good &= largest_gap(steps) < _INSIDE
     good &= distance[:, 0] > FILLED * shortest_distance(crystal)
-    height, weight = heights.height[first:], heights.weight[first:]
+    height = heights.height
     with np.errstate(invalid="ignore", divide="ignore"):
-        error = np.sqrt(heights.variance[first:] / weight)
+        error = np.sqrt(heights.variance / heights.weight)
         z = height / error
-    own = heights.height[:first]
     medians = [
-        np.nanmedian(own[: len(columns.row)][columns.sublattice == name])
+        np.nanmedian(known.height[: len(columns.row)][columns.sublattice == name])
         for name in np.unique(columns.sublattice)
     ]
     faintest = float(min(medians))
@@ -346,12 +353,6 @@ def _interstitials(
     compared = Comparison(height / faintest, error / faintest, z)
     kind, names = np.full(len(positions), 2), np.full(len(positions), "")
     return _table(listed, kind, positions, names, grain[:, 0], rows, height, compared)
-
-
-_NOTHING: Any = (
-    np.empty(0, int), np.empty((0, 2)), np.empty(0, "U1"), np.empty(0, int), np.empty(0, int),
-    np.empty(0), Comparison(np.empty(0), np.empty(0), np.empty(0)),
-)  # fmt: skip
 
 
 def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:

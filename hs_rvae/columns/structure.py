@@ -49,8 +49,27 @@ class Calibration:
         return cls(size / np.sqrt(size.prod()), False)
 
 
-def check_options(structure: Any, zone_axis: Any, correct_distortion: Any) -> None:
-    """Refuse unusable options before any work; the structure is read when it is needed."""
+def checked_projection(
+    structure: Any, zone_axis: Any, correct_distortion: Any
+) -> Projection | None:
+    """
+    Read and project the structure of a search, and refuse unusable options before any work.
+
+    Parameters
+    ----------
+    structure, zone_axis, correct_distortion
+        As in :func:`find_sublattices`.
+
+    Returns
+    -------
+    Projection or None
+        None without a structure.
+
+    Raises
+    ------
+    FileNotFoundError, TypeError, ValueError
+        As :func:`find_sublattices` for these options.
+    """
     is_roi = all(hasattr(correct_distortion, side) for side in ("left", "top", "right", "bottom"))
     if not isinstance(correct_distortion, bool | np.bool_) and not is_roi:
         raise TypeError(
@@ -59,19 +78,16 @@ def check_options(structure: Any, zone_axis: Any, correct_distortion: Any) -> No
         )
     checked_zone_axis(zone_axis)
     if structure is not None:
-        project(structure, zone_axis)
-    elif correct_distortion is not False:
+        return project(structure, zone_axis)
+    if correct_distortion is not False:
         raise ValueError(
             "correct_distortion needs structure=: the distortion is that against a known cell."
         )
+    return None
 
 
 def name_by_structure(
-    frames: list[FoundColumns],
-    structure: Any,
-    zone_axis: Any,
-    correct_distortion: Any,
-    image: Any,
+    frames: list[FoundColumns], projection: Projection, correct_distortion: Any, image: Any
 ) -> None:
     """
     Name the sublattices of an image, or of the frames of a series, by their elements.
@@ -82,12 +98,15 @@ def name_by_structure(
         Their crystals get ``structure`` and the elements of the places. The ``attrs`` of their
         tables get ``element`` and, where the distortion is corrected, ``distortion``. The names are
         those of the first frame.
-    structure : ase.Atoms, orix.crystal_map.Phase, diffpy.structure.Structure, str or Path
-    zone_axis : tuple of int
+    projection : Projection
     correct_distortion : bool or hyperspy.roi.RectangularROI
     image : hyperspy.api.signals.Signal2D or array
+
+    Raises
+    ------
+    ValueError
+        As :func:`named_by_structure`.
     """
-    projection = project(structure, zone_axis)
     for number, found in enumerate(frames):
         found.crystal = named_by_structure(
             found.crystal, projection, found.tables, image, correct_distortion, loud=not number
