@@ -14,9 +14,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-# Neighbours that leave a gap of this angle or more stand on one side of a site: an edge of the
-# image or a missing column. Four neighbours of a square cell leave 90 degrees, three leave 120.
-_LARGEST_GAP = np.deg2rad(150)
+#: Neighbours that leave a gap of this angle or more stand on one side of a site: an edge of the
+#: image or a missing column. Four neighbours of a square cell leave 90 degrees, three leave 120.
+LARGEST_GAP = np.deg2rad(150)
 # Times the median: distance of the outermost neighbour. Without it another column takes the place
 # of a missing one; sites of strong displacement have 1.28.
 _FARTHEST_NEIGHBOUR = 1.35
@@ -366,7 +366,7 @@ def _enclosing_neighbours(
     others = positions if neighbours is None else np.asarray(neighbours, dtype=np.float64)
     distance, vectors, itself = _nearest(positions, others, k)
     vectors = sorted_by_azimuth(vectors)
-    vectors[~(largest_gap(vectors) < _LARGEST_GAP)] = np.nan
+    vectors[~(largest_gap(vectors) < LARGEST_GAP)] = np.nan
     with np.errstate(invalid="ignore"):
         enclosed = np.isfinite(vectors).all(axis=(1, 2))
     if enclosed.any():

@@ -88,11 +88,11 @@ def find_domains(
         scores = _scores(relative, place, shifts, near, profile)
         label = scores.argmin(axis=1)
         profile = _profile(relative, shifts[label, place], len(fractions))
-    told = [
+    differ = [
         k == 0 or np.abs(profile - profile[shift]).max() > _CONTRAST * profile.mean()
         for k, shift in enumerate(shifts)
     ]
-    label = np.where(told, scores, np.inf).argmin(axis=1)
+    label = np.where(differ, scores, np.inf).argmin(axis=1)
     label = _confirmed(label, pairs, positions, heights, place, shifts, _WALL * length)
     numbers, counts = np.unique(label, return_counts=True)
     if len(numbers) < 2:

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.spatial import cKDTree
 from scipy.stats import norm
 
-from ..neighbours import largest_gap
+from ..neighbours import LARGEST_GAP, largest_gap
 from .crystal import Crystal
 from .empty_places import (
     FILLED,
@@ -32,7 +32,6 @@ KINDS = ("vacancy", "substitution", "interstitial")
 _KNOTS = 1.4  # typical distances of two columns: distance of the knots of the background
 _FAULTS = 0.5  # false alarms that are expected in an image, at most
 _SURE = 1.0  # standard deviations that an interstitial must stand out further: it may be anywhere
-_INSIDE = np.deg2rad(150)  # a larger gap between its neighbours: a column beside a grain
 _AROUND = 8  # nearest columns that decide whether a place is inside a grain
 
 
@@ -337,7 +336,7 @@ def _interstitials(
     steps = columns.positions[inside][nearest] - positions[:, None]
     edge = np.sqrt(abs(np.linalg.det(crystal.cell)))
     good = (grain == grain[:, :1]).all(axis=1) & (distance[:, 0] < edge)
-    good &= largest_gap(steps) < _INSIDE
+    good &= largest_gap(steps) < LARGEST_GAP
     good &= distance[:, 0] > FILLED * shortest_distance(crystal)
     height = heights.height
     with np.errstate(invalid="ignore", divide="ignore"):

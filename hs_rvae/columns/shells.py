@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from ..neighbours import cells_of_four, largest_gap, sorted_by_azimuth
+from ..neighbours import LARGEST_GAP, cells_of_four, largest_gap, sorted_by_azimuth
 from .crystal import Crystal
 
 _logger = logging.getLogger(__name__)
@@ -24,7 +24,6 @@ _logger = logging.getLogger(__name__)
 # Longest distance of a neighbour from its predicted place, in shortest vectors of the shell.
 _LIMIT = 0.3
 _FIRST_LIMIT = 0.5  # before the displacement of the site is taken into account
-_ENCLOSED = np.deg2rad(150)  # a larger gap between the neighbours leaves the site on one side
 _ONE_SHELL = 1.25  # times the nearest: distances of one shell
 _ONE_SYMMETRICAL_SHELL = 1.1  # the same about a centre of inversion, where displacements cancel
 _ONE_CAGE = 1.45  # times the nearest: distances of a cage of one sublattice
@@ -258,7 +257,7 @@ def _enclosing(vectors: np.ndarray, same: float) -> int:
     end = 0
     while end < len(vectors):
         end = int(np.searchsorted(distance, same * distance[end], side="right"))
-        if largest_gap(vectors[None, :end])[0] < _ENCLOSED:
+        if largest_gap(vectors[None, :end])[0] < LARGEST_GAP:
             break
     return end
 

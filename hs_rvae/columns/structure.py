@@ -235,8 +235,7 @@ def _off_nominal(
     scale: float,
 ) -> tuple[str, ...]:
     """Caution if lengths or the angle differ from those of the structure."""
-    size = calibration.size * (1 if calibration.calibrated else scale)
-    wanted, got = lengths_and_angle(nominal), lengths_and_angle(measured * size)
+    wanted, got = _wanted_and_found(nominal, measured, calibration, scale)
     off = [got[0] / wanted[0] - 1, got[1] / wanted[1] - 1, (got[2] - wanted[2]) / 90]
     if max(map(abs, off)) <= _TOLERANCE:
         return ()
@@ -246,6 +245,14 @@ def _off_nominal(
         f"{100 * _TOLERANCE:.0f} %: {_cells(got, wanted)}. The {what} is distorted, the crystal is "
         "strained, or the structure is another one.",
     )
+
+
+def _wanted_and_found(
+    nominal: np.ndarray, measured: np.ndarray, calibration: Calibration, scale: float
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Lengths in nm and angle of the cell of the structure, and of the measured one (px)."""
+    size = calibration.size * (1 if calibration.calibrated else scale)
+    return lengths_and_angle(nominal), lengths_and_angle(measured * size)
 
 
 def _cells(got: tuple[float, ...], wanted: tuple[float, ...]) -> str:
@@ -327,8 +334,7 @@ def _log(
             100 * FAINT,
             "; ".join(map(_where, known.faint)),
         )
-    size = calibration.size * (1 if calibration.calibrated else known.scale)
-    wanted, got = lengths_and_angle(known.nominal), lengths_and_angle(known.measured * size)
+    wanted, got = _wanted_and_found(known.nominal, known.measured, calibration, known.scale)
     _logger.info(
         "Cell from %d columns%s: %s. By the structure a pixel is %.5g nm wide.",
         count,
