@@ -14,9 +14,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-# Neighbours that leave a gap of this angle or more stand on one side of a site: an edge of the
-# image or a missing column. Four neighbours of a square cell leave 90 degrees, three leave 120.
-_LARGEST_GAP = np.deg2rad(150)
+#: Neighbours that leave a gap of this angle or more stand on one side of a site: an edge of the
+#: image or a missing column. Four neighbours of a square cell leave 90 degrees, three leave 120.
+LARGEST_GAP = np.deg2rad(150)
 # Times the median: distance of the outermost neighbour. Without it another column takes the place
 # of a missing one; sites of strong displacement have 1.28.
 _FARTHEST_NEIGHBOUR = 1.35
@@ -78,17 +78,57 @@ def _merged(positions: np.ndarray, reach: float) -> np.ndarray:
     Groups that lie anywhere may as well be small crystals.
     """
     pairs = cKDTree(positions).query_pairs(reach, output_type="ndarray")
-    links = coo_array((np.ones(len(pairs), bool), pairs.T), shape=(len(positions),) * 2)
-    count, group = connected_components(links, directed=False)
-    if count < _FEWEST:
+    group = linked_groups(pairs, len(positions))
+    if group.max() + 1 < _FEWEST:
         return positions[:0]
-    size = np.bincount(group)
-    centres = np.stack([np.bincount(group, each) / size for each in positions.T], axis=1)
+    centres = group_means(positions, group)
     width = 2 * np.quantile(np.linalg.norm(positions - centres[group], axis=1), 0.9)
     nearest = cKDTree(centres).query(centres, k=2)[0][:, 1]
     typical = np.median(nearest)
     regular = np.mean(np.abs(nearest - typical) < 0.25 * typical) > 0.5
     return centres if regular and width < _TWICE * typical else centres[:0]
+
+
+def linked_groups(pairs: np.ndarray, n: int) -> np.ndarray:
+    """
+    Number the groups of columns that pairs link, directly or by others.
+
+    Parameters
+    ----------
+    pairs : numpy.ndarray of int, shape (m, 2)
+    n : int
+        Number of columns.
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (n,)
+        From 0, in the order of the first column of each group.
+
+    Examples
+    --------
+    >>> linked_groups(np.array([[0, 2], [2, 3]]), 4).tolist()
+    [0, 1, 0, 0]
+    """
+    links = coo_array((np.ones(len(pairs), bool), pairs.T), shape=(n, n))
+    return np.asarray(connected_components(links, directed=False)[1])
+
+
+def group_means(positions: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """
+    Mean position of each group.
+
+    Parameters
+    ----------
+    positions : numpy.ndarray of shape (n, 2)
+    group : numpy.ndarray of int, shape (n,)
+        As :func:`linked_groups` returns it.
+
+    Returns
+    -------
+    numpy.ndarray of shape (k, 2)
+    """
+    count = np.bincount(group)
+    return np.stack([np.bincount(group, each) / count for each in positions.T], axis=1)
 
 
 def crowded(positions: np.ndarray) -> np.ndarray:
@@ -326,7 +366,7 @@ def _enclosing_neighbours(
     others = positions if neighbours is None else np.asarray(neighbours, dtype=np.float64)
     distance, vectors, itself = _nearest(positions, others, k)
     vectors = sorted_by_azimuth(vectors)
-    vectors[~(largest_gap(vectors) < _LARGEST_GAP)] = np.nan
+    vectors[~(largest_gap(vectors) < LARGEST_GAP)] = np.nan
     with np.errstate(invalid="ignore"):
         enclosed = np.isfinite(vectors).all(axis=(1, 2))
     if enclosed.any():

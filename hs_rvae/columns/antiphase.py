@@ -13,13 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
+
+from ..neighbours import linked_groups
+from .grains import periodic_lengths
 
 _SAME = 0.35  # nearest distances within which a shift maps one place on another
 _AROUND = 1.3  # longest cell vectors: radius within which columns are compared
 _WALL = 4.0  # longest cell vectors from the boundary, within which heights are compared
-_CONTRAST = 0.15  # of the mean height, by which two places must differ to be told apart
+_CONTRAST = 0.15  # of the mean height, by which two places must differ to count as two
 _EQUAL = 0.15  # of a height, that may differ across the boundary, and
 _EQUAL_NOISE = 0.05  # likewise, of the greatest height
 _CLEARLY = 3.0  # ratio of the misfits with one kind at each place, and with the exchange
@@ -86,11 +88,11 @@ def find_domains(
         scores = _scores(relative, place, shifts, near, profile)
         label = scores.argmin(axis=1)
         profile = _profile(relative, shifts[label, place], len(fractions))
-    told = [
+    differ = [
         k == 0 or np.abs(profile - profile[shift]).max() > _CONTRAST * profile.mean()
         for k, shift in enumerate(shifts)
     ]
-    label = np.where(told, scores, np.inf).argmin(axis=1)
+    label = np.where(differ, scores, np.inf).argmin(axis=1)
     label = _confirmed(label, pairs, positions, heights, place, shifts, _WALL * length)
     numbers, counts = np.unique(label, return_counts=True)
     if len(numbers) < 2:
@@ -105,7 +107,7 @@ def _shifts(fractions: np.ndarray, cell: np.ndarray, distance: float) -> np.ndar
     found = [np.arange(len(fractions))]
     for goal in range(1, len(fractions)):
         off = (fractions + fractions[goal] - fractions[0])[:, None] - fractions
-        off = np.linalg.norm((off - np.round(off)) @ cell, axis=2)
+        off = periodic_lengths(off, cell)
         there = off.argmin(axis=1)
         if off.min(axis=1).max() < _SAME * distance and len(set(there)) == len(there):
             found.append(there)
@@ -171,14 +173,12 @@ def _confirmed(
     reach: float,
 ) -> np.ndarray:
     """Labels of the columns; domains that are small or have other heights get the main label."""
-    n, m = len(label), shifts.shape[1]
     inner = pairs[label[pairs[:, 0]] == label[pairs[:, 1]]]
-    links = csr_matrix((np.ones(len(inner), bool), inner.T), shape=(n, n))
-    domain = connected_components(links, directed=False)[1]
+    domain = linked_groups(inner, len(label))
     main = int(np.bincount(label).argmax())
     size = np.bincount(domain)
     label = label.copy()
-    small = size[domain] < _SMALLEST * m
+    small = size[domain] < _SMALLEST * shifts.shape[1]
     label[small] = main
     result = label.copy()
     for number in np.unique(domain[(label != main) & ~small]):

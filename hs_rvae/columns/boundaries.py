@@ -5,18 +5,17 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from .grains import in_cells
+from ..neighbours import linked_groups
+from .grains import in_cells, periodic_lengths, sums_of_phases
 
 _CLOSE = 3.5  # nearest distances from a column of another grain, within which columns are asked
 _AROUND = 1.6  # longest cell vectors: radius of the columns that predict one
 _PREDICTED = 0.3  # nearest distances from the predicted place: a column of the grain
 _LOST = 0.3  # likewise: not a column of the grain
 _BETTER = 0.6  # ratio of the misfits of two grains, one of which takes a column
-_LEAST = 3  # columns that predict one
+_MINIMUM_COLUMNS = 3  # columns that predict one
 _LINKED = 2.2  # nearest distances between columns of one island, or
 _LINKED_CELLS = 1.1  # shortest cell vectors, if that is more
 _ISLAND = 12  # columns
@@ -96,9 +95,7 @@ def _loose(positions: np.ndarray, grain: np.ndarray, reach: float) -> np.ndarray
     """Columns in small islands of their grain, not fit to predict themselves."""
     pairs = cKDTree(positions).query_pairs(reach, output_type="ndarray")
     pairs = pairs[grain[pairs[:, 0]] == grain[pairs[:, 1]]]
-    n = len(grain)
-    links = csr_matrix((np.ones(len(pairs), bool), pairs.T), shape=(n, n))
-    island = connected_components(links, directed=False)[1]
+    island = linked_groups(pairs, len(grain))
     size = np.bincount(island)[island]
     return (size < _ISLAND) & (size < np.bincount(grain + 1)[grain + 1])
 
@@ -121,12 +118,7 @@ def _predicted(
     other = ends != asked[rows] if len(rows) else np.zeros(0, bool)
     rows, ends = (rows[other], ends[other]) if len(rows) else (rows, ends[:0])
     steps = in_cells(positions[asked[rows]] - positions[ends], cell) + offsets[place[ends]]
-    turn = np.exp(2j * np.pi * steps)
-    mean = np.stack(
-        [np.bincount(rows, turn[:, k].real, len(asked))
-         + 1j * np.bincount(rows, turn[:, k].imag, len(asked)) for k in (0, 1)], axis=1,
-    )  # fmt: skip
-    off = (np.angle(mean) / (2 * np.pi))[:, None] - offsets
-    off = np.linalg.norm((off - np.round(off)) @ cell, axis=2)
+    mean = np.angle(sums_of_phases(steps, rows, len(asked))) / (2 * np.pi)
+    off = periodic_lengths(mean[:, None] - offsets, cell)
     votes = np.bincount(rows, minlength=len(asked))
-    return np.where(votes >= _LEAST, off.min(axis=1), np.inf), off.argmin(axis=1)
+    return np.where(votes >= _MINIMUM_COLUMNS, off.min(axis=1), np.inf), off.argmin(axis=1)

@@ -67,7 +67,7 @@ def choose_cell(
             break
         larger = ordered_cell(vectors, wave)
         before, after = (
-            share_joined(each, positions, heights, distance, rigid=False)
+            _share(joined_columns(each, positions, distance, rigid=False), heights)
             for each in (vectors, larger)
         )
         if after < _STILL_JOINED * before:
@@ -123,17 +123,6 @@ def share_of_shapes(
     """Largest share of the columns, by their heights, that one lattice joins, however turned."""
     masks = [joined_columns(each, positions, distance) for each in candidates]
     return float(_shares_of_shapes(candidates, masks, heights)[0].max())
-
-
-def share_joined(
-    vectors: np.ndarray,
-    positions: np.ndarray,
-    heights: np.ndarray,
-    distance: float,
-    rigid: bool = True,
-) -> float:
-    """Share of the columns, by their heights, that :func:`joined_columns` finds."""
-    return _share(joined_columns(vectors, positions, distance, rigid), heights)
 
 
 def _share(joined: np.ndarray, heights: np.ndarray) -> float:

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.spatial import cKDTree
 from scipy.stats import norm
 
-from ..neighbours import largest_gap
+from ..neighbours import LARGEST_GAP, largest_gap
 from .crystal import Crystal
 from .empty_places import (
     FILLED,
@@ -32,8 +32,7 @@ KINDS = ("vacancy", "substitution", "interstitial")
 _KNOTS = 1.4  # typical distances of two columns: distance of the knots of the background
 _FAULTS = 0.5  # false alarms that are expected in an image, at most
 _SURE = 1.0  # standard deviations that an interstitial must stand out further: it may be anywhere
-_INSIDE = np.deg2rad(150)  # a larger gap between its neighbours: a column beside a grain
-_AROUND = 8  # nearest columns that tell whether a place is inside a grain
+_AROUND = 8  # nearest columns that decide whether a place is inside a grain
 
 
 def find_defects(
@@ -41,9 +40,9 @@ def find_defects(
     image: Any = None,
     *,
     false_alarms: float = 1e-4,
-    least_change: float = 0.15,
+    minimum_change: float = 0.15,
     vacancy_height: float = 0.35,
-    least_height: float = 0.15,
+    minimum_height: float = 0.15,
 ) -> pd.DataFrame:
     """
     Find missing columns, additional columns, and columns of another height than their neighbours.
@@ -63,11 +62,11 @@ def find_defects(
     false_alarms : float
         Accepted share of regular columns in the result, if the scatter of the heights is normal. In
         large images it is lower, so that half a column is expected.
-    least_change : float
+    minimum_change : float
         Smallest difference from the local mean that counts, as a share of it.
     vacancy_height : float
         Height below which a place is empty, as a share of the local mean.
-    least_height : float
+    minimum_height : float
         Smallest height of an interstitial, as a share of that of the faintest sublattice.
 
     Returns
@@ -101,7 +100,8 @@ def find_defects(
     Raises
     ------
     ValueError
-        If the lattice has no crystal, or an option is out of range.
+        If the lattice has no crystal, no column has a fitted shape, the image is not one 2-D
+        image, or an option is out of range.
 
     Notes
     -----
@@ -116,17 +116,17 @@ def find_defects(
     >>> lattice = hs_rvae.find_sublattices(image)
     >>> defects = hs_rvae.find_defects(lattice, image)  # doctest: +SKIP
     """
-    _check_options(false_alarms, least_change, vacancy_height, least_height)
-    options = (false_alarms, least_change, vacancy_height, least_height)
+    _check_options(false_alarms, minimum_change, vacancy_height, minimum_height)
+    options = (false_alarms, minimum_change, vacancy_height, minimum_height)
     if hasattr(lattice, "tables"):
         frames = [
             find_defects(
                 one,
                 None if image is None else image.inav[k],
                 false_alarms=false_alarms,
-                least_change=least_change,
+                minimum_change=minimum_change,
                 vacancy_height=vacancy_height,
-                least_height=least_height,
+                minimum_height=minimum_height,
             ).assign(frame=k)
             for k, one in enumerate(lattice)
         ]
@@ -157,9 +157,9 @@ def defects_of_tables(
     tables: dict[str, pd.DataFrame],
     crystal: Crystal,
     false_alarms: float = 1e-4,
-    least_change: float = 0.15,
+    minimum_change: float = 0.15,
     vacancy_height: float = 0.35,
-    least_height: float = 0.15,
+    minimum_height: float = 0.15,
 ) -> pd.DataFrame:
     """
     Defects of a crystal, from the tables of its columns.
@@ -171,12 +171,18 @@ def defects_of_tables(
     tables : dict of str to pandas.DataFrame
         ``column_table`` of each sublattice; their column ``defect`` is written.
     crystal : Crystal
-    false_alarms, least_change, vacancy_height, least_height
+    false_alarms, minimum_change, vacancy_height, minimum_height
         As in :func:`find_defects`.
 
     Returns
     -------
     pandas.DataFrame
+        As from :func:`find_defects`, without ``frame``.
+
+    Raises
+    ------
+    ValueError
+        If no column has a fitted shape.
     """
     columns = Columns.of(tables)
     loose = crystal.unassigned[["x", "y"]].to_numpy(float)
@@ -190,15 +196,14 @@ def defects_of_tables(
     beyond = places_at_the_border(columns, crystal, image.shape)
     everything = np.concatenate([positions, beyond])
     heights = _heights(image, everything, names, len(loose) + len(beyond), tables, crystal)
-    heights = Heights(*(each[: len(positions)] for each in vars(heights).values()))
     n = len(names)
-    known = Heights(heights.height[:n], heights.weight[:n], heights.variance[:n])
+    known = heights.part(slice(n))
     compared = compare_with_neighbours(positions[:n], known, names, grains)
     measured = np.isfinite(compared.z)
     threshold = _threshold(int(measured.sum()), false_alarms)
     lost = measured & (compared.ratio < vacancy_height) & (compared.z < -threshold)
     changed = measured & (np.abs(compared.z) > threshold) & ~lost
-    changed &= np.abs(compared.ratio - 1) > least_change
+    changed &= np.abs(compared.ratio - 1) > minimum_change
     kind = np.where(lost, 0, np.where(changed, 1, -1))
     for name, table in tables.items():
         own = (names == name) & (rows >= 0)
@@ -207,9 +212,11 @@ def defects_of_tables(
     listed = np.flatnonzero(kind >= 0)
     found = _table(listed, kind, positions, names, grains, rows, known.height, compared)
     additional = _interstitials(
-        positions[n:], loose_rows, heights, n, columns, threshold + _SURE, least_height, crystal
-    )
-    defects = pd.concat([found, additional], ignore_index=True) if len(additional) else found
+        loose, loose_rows, heights.part(slice(n, n + len(loose))), known, columns,
+        threshold + _SURE, minimum_height, crystal,
+    )  # fmt: skip
+    some = additional is not None and len(additional)
+    defects = pd.concat([found, additional], ignore_index=True) if some else found
     defects.attrs = {
         "counts": count_defects(defects),
         "threshold": threshold,
@@ -243,16 +250,16 @@ def count_defects(defects: pd.DataFrame) -> dict[str, int]:
 
 
 def _check_options(
-    false_alarms: float, least_change: float, vacancy_height: float, least_height: float
+    false_alarms: float, minimum_change: float, vacancy_height: float, minimum_height: float
 ) -> None:
     """Refuse options out of range."""
     if not 0 < false_alarms < 0.5:
         raise ValueError(f"false_alarms={false_alarms!r}: give a share from 0 to 0.5.")
-    for name, value in (("least_change", least_change), ("vacancy_height", vacancy_height)):
+    for name, value in (("minimum_change", minimum_change), ("vacancy_height", vacancy_height)):
         if not 0 <= value < 1:
             raise ValueError(f"{name}={value!r}: give a share of the local mean, from 0 to 1.")
-    if not least_height > 0:
-        raise ValueError(f"least_height={least_height!r}: give a positive share.")
+    if not minimum_height > 0:
+        raise ValueError(f"minimum_height={minimum_height!r}: give a positive share.")
 
 
 def _threshold(count: int, false_alarms: float) -> float:
@@ -313,45 +320,38 @@ def _interstitials(
     positions: np.ndarray,
     rows: np.ndarray,
     heights: Heights,
-    first: int,
+    known: Heights,
     columns: Columns,
     threshold: float,
-    least_height: float,
+    minimum_height: float,
     crystal: Crystal,
-) -> pd.DataFrame:
+) -> pd.DataFrame | None:
     """Rows of the result for loose columns at no place of the lattice, inside a grain."""
     inside = columns.grain >= 0
     if not len(positions) or inside.sum() < _AROUND:
-        return _table(np.empty(0, int), *_NOTHING)
+        return None
     tree = cKDTree(columns.positions[inside])
     distance, nearest = tree.query(positions, k=_AROUND)
     grain = columns.grain[inside][nearest]
     steps = columns.positions[inside][nearest] - positions[:, None]
     edge = np.sqrt(abs(np.linalg.det(crystal.cell)))
     good = (grain == grain[:, :1]).all(axis=1) & (distance[:, 0] < edge)
-    good &= largest_gap(steps) < _INSIDE
+    good &= largest_gap(steps) < LARGEST_GAP
     good &= distance[:, 0] > FILLED * shortest_distance(crystal)
-    height, weight = heights.height[first:], heights.weight[first:]
+    height = heights.height
     with np.errstate(invalid="ignore", divide="ignore"):
-        error = np.sqrt(heights.variance[first:] / weight)
+        error = np.sqrt(heights.variance / heights.weight)
         z = height / error
-    own = heights.height[:first]
     medians = [
-        np.nanmedian(own[: len(columns.row)][columns.sublattice == name])
+        np.nanmedian(known.height[: len(columns.row)][columns.sublattice == name])
         for name in np.unique(columns.sublattice)
     ]
     faintest = float(min(medians))
-    good &= (z > threshold) & (height > least_height * faintest)
+    good &= (z > threshold) & (height > minimum_height * faintest)
     listed = np.flatnonzero(good)
     compared = Comparison(height / faintest, error / faintest, z)
     kind, names = np.full(len(positions), 2), np.full(len(positions), "")
     return _table(listed, kind, positions, names, grain[:, 0], rows, height, compared)
-
-
-_NOTHING: Any = (
-    np.empty(0, int), np.empty((0, 2)), np.empty(0, "U1"), np.empty(0, int), np.empty(0, int),
-    np.empty(0), Comparison(np.empty(0), np.empty(0), np.empty(0)),
-)  # fmt: skip
 
 
 def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:

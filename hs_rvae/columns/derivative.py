@@ -17,8 +17,8 @@ _logger = logging.getLogger(__name__)
 _LARGEST_SKEWNESS = 0.2
 # A derivative of round columns has two to five times as much slope along its direction as across;
 # images of columns have up to 1.5.
-_LEAST_ANISOTROPY = 1.8
-_SIDE = 1024  # px that are looked at
+_MINIMUM_ANISOTROPY = 1.8
+_SIDE = 1024  # px that are judged
 
 
 def looks_like_derivative(values: np.ndarray, spacing: float) -> bool:
@@ -45,7 +45,7 @@ def looks_like_derivative(values: np.ndarray, spacing: float) -> bool:
     slope_y, slope_x = np.gradient(part)
     tensor = np.cov(np.stack([slope_x.ravel(), slope_y.ravel()]))
     small, large = np.linalg.eigvalsh(tensor)
-    return bool(abs(skewness) < _LARGEST_SKEWNESS and large > _LEAST_ANISOTROPY * small)
+    return bool(abs(skewness) < _LARGEST_SKEWNESS and large > _MINIMUM_ANISOTROPY * small)
 
 
 def warn_of_derivative(image: Any, values: np.ndarray, cell: Any) -> None:

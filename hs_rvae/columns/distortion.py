@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .shells import grain_numbers
+
 #: Columns of a site table that keep the stretch which was taken out.
 STRETCH = ("stretch_xx", "stretch_xy", "stretch_yy")
 _FEWEST = 12  # columns that a cell is fitted to
@@ -159,7 +161,7 @@ def average_cell(
     """
     found, places = [], []
     for number, table in enumerate(tables):
-        grain = table["grain" if "grain" in table else "part"].to_numpy()
+        grain = grain_numbers(table)
         used = (grain >= 0) & (table.status == 0).to_numpy()
         used &= True if inside is None else inside[number]
         found.append(table.loc[used, ["x", "y"]].to_numpy())

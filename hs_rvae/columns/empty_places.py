@@ -4,16 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from ..neighbours import largest_gap
+from ..neighbours import group_means, largest_gap, linked_groups
 from .crystal import Crystal
 from .shells import grain_cells, grain_numbers, predicted_neighbours
 
@@ -104,12 +102,7 @@ def find_empty_places(columns: Columns, crystal: Crystal, others: np.ndarray) ->
     everything = np.concatenate([columns.positions, others])
     tree = cKDTree(everything)
     found: list[tuple[np.ndarray, str, int]] = []
-    for number, cell in grain_cells(crystal).items():
-        rows = np.flatnonzero(columns.grain == number)
-        if not len(rows):
-            continue
-        place = _place_numbers(columns, rows, crystal, cell, tree, reach)
-        ends, targets, starts = _predictions(columns, rows, place, crystal, cell)
+    for number, ends, targets, starts in _predicted(columns, crystal, tree, reach):
         alone = np.isinf(tree.query(ends, distance_upper_bound=reach)[0])
         ends, targets, starts = ends[alone], targets[alone], starts[alone]
         for k, one in enumerate(crystal.places):
@@ -151,12 +144,7 @@ def places_at_the_border(columns: Columns, crystal: Crystal, shape: tuple[int, i
     size = np.array(shape[::-1]) - 1
     everything = cKDTree(columns.positions)
     found = [np.empty((0, 2))]
-    for number, cell in grain_cells(crystal).items():
-        rows = np.flatnonzero(columns.grain == number)
-        if not len(rows):
-            continue
-        place = _place_numbers(columns, rows, crystal, cell, everything, reach)
-        ends = _predictions(columns, rows, place, crystal, cell)[0]
+    for _, ends, _, _ in _predicted(columns, crystal, everything, reach):
         near = (ends > -shortest).all(axis=1) & (ends < size + shortest).all(axis=1)
         near &= ~((ends > shortest) & (ends < size - shortest)).all(axis=1)
         found.append(ends[near])
@@ -165,10 +153,18 @@ def places_at_the_border(columns: Columns, crystal: Crystal, shape: tuple[int, i
     if not len(ends):
         return ends
     pairs = cKDTree(ends).query_pairs(reach, output_type="ndarray")
-    links = coo_array((np.ones(len(pairs), bool), pairs.T), shape=(len(ends),) * 2)
-    group = connected_components(links, directed=False)[1]
-    count = np.bincount(group)
-    return np.stack([np.bincount(group, each) / count for each in ends.T], axis=1)
+    return group_means(ends, linked_groups(pairs, len(ends)))
+
+
+def _predicted(
+    columns: Columns, crystal: Crystal, tree: cKDTree, reach: float
+) -> Iterator[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+    """Number and :func:`_predictions` of each grain that has columns."""
+    for number, cell in grain_cells(crystal).items():
+        rows = np.flatnonzero(columns.grain == number)
+        if len(rows):
+            place = _place_numbers(columns, rows, crystal, cell, tree, reach)
+            yield number, *_predictions(columns, rows, place, crystal, cell)
 
 
 def _around(crystal: Crystal, number: int) -> tuple[np.ndarray, np.ndarray]:
@@ -219,12 +215,10 @@ def _enclosed_groups(ends: np.ndarray, starts: np.ndarray, reach: float) -> list
     if len(ends) < _FEWEST:
         return []
     pairs = cKDTree(ends).query_pairs(reach, output_type="ndarray")
-    links = coo_array((np.ones(len(pairs), bool), pairs.T), shape=(len(ends),) * 2)
-    count, group = connected_components(links, directed=False)
-    size = np.bincount(group, minlength=count)
+    group = linked_groups(pairs, len(ends))
     order = np.argsort(group, kind="stable")
     centres = []
-    for members in np.split(order, np.cumsum(size)[:-1]):
+    for members in np.split(order, np.cumsum(np.bincount(group))[:-1]):
         if len(members) < _FEWEST:
             continue
         centre = np.median(ends[members], axis=0)

@@ -78,6 +78,47 @@ def in_cells(vectors: np.ndarray, cells: np.ndarray) -> np.ndarray:
     return np.stack([x * by - y * bx, y * ax - x * ay], axis=1) / (ax * by - ay * bx)[..., None]
 
 
+def periodic_lengths(steps: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    """
+    Lengths of steps between places of the cell, up to whole cells.
+
+    Parameters
+    ----------
+    steps : numpy.ndarray of shape (..., 2)
+        In units of the cell vectors.
+    cell : numpy.ndarray of shape (2, 2)
+
+    Returns
+    -------
+    numpy.ndarray of shape (...)
+        In the unit of the cell.
+    """
+    return np.asarray(np.linalg.norm((steps - np.round(steps)) @ cell, axis=-1))
+
+
+def sums_of_phases(steps: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
+    """
+    Sum the phases of steps over all that belong to one row.
+
+    Parameters
+    ----------
+    steps : numpy.ndarray of shape (n, 2)
+        In units of the cell vectors.
+    rows : numpy.ndarray of int, shape (n,)
+    count : int
+        Number of rows.
+
+    Returns
+    -------
+    numpy.ndarray of complex, shape (count, 2)
+    """
+    turn = np.exp(2j * np.pi * steps)
+    return np.stack(
+        [np.bincount(rows, turn[:, axis].real, count)
+         + 1j * np.bincount(rows, turn[:, axis].imag, count) for axis in (0, 1)], axis=1,
+    )  # fmt: skip
+
+
 def assemble(links: Links, piece: np.ndarray, distance: float) -> Assembly:
     """
     Put pieces together.
@@ -131,11 +172,7 @@ def _grains_of_pieces(
     columns, steps = pairs.first[used], pairs.steps[used]
     key = first[used] * count + second[used]
     numbers, where = np.unique(key, return_inverse=True)
-    turn = np.exp(2j * np.pi * steps)
-    mean = np.stack(
-        [np.bincount(where, turn[:, k].real) + 1j * np.bincount(where, turn[:, k].imag)
-         for k in (0, 1)], axis=1,
-    ) / np.bincount(where)[:, None]  # fmt: skip
+    mean = sums_of_phases(steps, where, len(numbers)) / np.bincount(where)[:, None]
     between = _between(columns, where, steps, len(numbers))
     one, other = numbers // count, numbers % count
     share = between / size[one]
@@ -196,45 +233,28 @@ def _singles(
     votes = votes.reshape(n, grains)
     found = np.where(votes.max(axis=1) >= 3, votes.argmax(axis=1), -1)
     same = grain[neighbour] == found[column]
-    turn = np.exp(2j * np.pi * (fraction[neighbour] - pairs.steps[used]))[same]
-    for axis in (0, 1):
-        mean = np.bincount(column[same], turn[:, axis].real, n) + 1j * np.bincount(
-            column[same], turn[:, axis].imag, n
-        )
-        place[:, axis] = np.where(found >= 0, np.angle(mean) / (2 * np.pi) % 1, np.nan)
-    return found, place
+    mean = sums_of_phases((fraction[neighbour] - pairs.steps[used])[same], column[same], n)
+    return found, np.where(found[:, None] >= 0, np.angle(mean) / (2 * np.pi) % 1, np.nan)
 
 
 def _places(
     fraction: np.ndarray, piece: np.ndarray, cell: np.ndarray, distance: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Places of a grain, and the place of each of its columns."""
-
-    def apart(centres: np.ndarray) -> np.ndarray:
-        steps = fraction[:, None] - centres
-        return np.linalg.norm((steps - np.round(steps)) @ cell, axis=2)
-
     free, centres = np.ones(len(fraction), bool), np.empty((0, 2))
     cells = 0.0
     for _ in range(30):
         if not free.any():
             break
         centre = _densest(fraction[free], cell, distance)
-        near = free & (apart(centre[None])[:, 0] < _NEAR * distance)
+        near = free & (periodic_lengths(fraction - centre, cell) < _NEAR * distance)
         cells = max(cells, near.sum())
         if near.sum() < max(_OCCUPIED * cells, 3):
             break
-        crowded = (
-            len(centres)
-            and np.linalg.norm(
-                ((centre - centres) - np.round(centre - centres)) @ cell, axis=1
-            ).min()
-            < _SAME * distance
-        )
-        if not crowded:
+        if not (periodic_lengths(centre - centres, cell) < _SAME * distance).any():
             centres = np.vstack([centres, centre])
         free &= ~near
-    off = apart(centres)
+    off = periodic_lengths(fraction[:, None] - centres, cell)
     limit = np.where(piece >= 0, _NEAR, _NEAR_ALONE) * distance
     place = np.where(off.min(axis=1) < limit, off.argmin(axis=1), -1)
     return centres, place

@@ -39,6 +39,10 @@ class Heights:
     weight: np.ndarray
     variance: np.ndarray
 
+    def part(self, rows: slice) -> Heights:
+        """The heights of some columns."""
+        return Heights(self.height[rows], self.weight[rows], self.variance[rows])
+
 
 def typical_shape(table: pd.DataFrame) -> np.ndarray:
     """

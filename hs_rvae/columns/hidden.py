@@ -14,6 +14,7 @@ import pandas as pd
 from scipy.ndimage import map_coordinates, maximum_filter
 
 from ..refinement.fixed_width import models_of_columns
+from .grains import periodic_lengths
 
 _CELLS = 600  # that are averaged
 _FINENESS = 7.0  # points of the average cell per distance of nearest columns
@@ -78,7 +79,7 @@ def hidden_places(
     passed = [_band_passed(half, cell, width) for half in halves]
     noise = np.std(passed[0] - passed[1]) / 2
     passed = (passed[0] + passed[1]) / 2
-    free = np.linalg.norm(_nearest_steps(points, offsets) @ cell, axis=2).min(axis=1)
+    free = periodic_lengths(points[:, None] - offsets, cell).min(axis=1)
     free = free.reshape(size)
     height = float(columns.amplitude.quantile(0.9))
     peaks = (passed == maximum_filter(passed, size=3, mode="wrap")) & (free > _APART * distance)
@@ -88,7 +89,7 @@ def hidden_places(
     strength = passed[peaks]
     if not len(places):
         return places
-    apart = np.linalg.norm(_nearest_steps(points, places) @ cell, axis=2).min(axis=1)
+    apart = periodic_lengths(points[:, None] - places, cell).min(axis=1)
     elsewhere = (free > 0.35 * distance) & (apart.reshape(size) > 0.45 * distance)
     placebo = np.sqrt((passed[elsewhere] ** 2).mean()) if elsewhere.any() else 0.0
     good = strength > max(_PLACEBO * placebo, 0.3 * strength.max())
@@ -98,16 +99,9 @@ def hidden_places(
 def _nearest(offsets: np.ndarray, cell: np.ndarray) -> float:
     """Distance of nearest columns of a crystal."""
     around = np.array(np.meshgrid([-1, 0, 1], [-1, 0, 1])).reshape(2, -1).T
-    steps = (around[:, None] + offsets - offsets[:1]).reshape(-1, 2)
-    steps = (steps[:, None] - (offsets - offsets[0])).reshape(-1, 2)
-    lengths = np.linalg.norm(steps @ cell, axis=1)
+    ends = (around[:, None] + offsets).reshape(-1, 2)
+    lengths = np.linalg.norm((ends[:, None] - offsets).reshape(-1, 2) @ cell, axis=1)
     return float(lengths[lengths > 1e-6 * np.linalg.norm(cell)].min())
-
-
-def _nearest_steps(points: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Vectors from every place to every point, in cells, of the nearest of their images."""
-    steps = points[:, None] - places
-    return steps - np.round(steps)
 
 
 def _inside(anchors: np.ndarray, cells: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

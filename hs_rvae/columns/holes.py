@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
+
+from ..neighbours import group_means, linked_groups
 
 _LARGEST_GAP = np.deg2rad(185)  # between the neighbours around a hole; at a straight edge, 180
 _EDGES = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]])
@@ -102,10 +103,8 @@ def find_holes(
     start, ends, place, index = start[alone], ends[alone], place[alone], index[alone]
     # Not by index: around a dislocation, one place has several.
     pairs = cKDTree(ends).query_pairs(0.3 * distance, output_type="ndarray")
-    links = csr_matrix((np.ones(len(pairs), bool), pairs.T), shape=(len(ends), len(ends)))
-    group = connected_components(links, directed=False)[1]
-    count = np.bincount(group)
-    mean = np.stack([np.bincount(group, ends[:, axis]) / count for axis in (0, 1)], axis=1)
+    group = linked_groups(pairs, len(ends))
+    count, mean = np.bincount(group), group_means(ends, group)
     spread = np.bincount(group, np.linalg.norm(ends - mean[group], axis=1)) / count
     enclosed = _largest_gaps(group, sites.positions[start] - mean[group]) < _LARGEST_GAP
     grain = sites.grain[start]

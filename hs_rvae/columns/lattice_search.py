@@ -35,9 +35,9 @@ _MANY_LEFT_OUT = 0.1  # of the maxima
 _ANOTHER = 40  # maxima of no lattice, and
 _ANOTHER_SHARE = 0.04  # of all, among which another lattice is looked for
 _MOST_LATTICES = 5
-_PAIRS = 15  # of columns that tell the vector between two grains
+_PAIRS = 15  # of columns that give the vector between two grains
 _LONGEST_GAP = 8.0  # cells between two regions that may be one grain
-_CORE = 0.2  # radius of the disk that tells the brightness of a column, in nearest distances
+_CORE = 0.2  # radius of the disk that gives the brightness of a column, in nearest distances
 _ALIKE = 0.06  # difference of two metrics that may be one lattice
 
 
@@ -302,7 +302,7 @@ def _join(
     Make one grain of those whose lattices continue each other.
 
     A layer without contrast, a crack or a part without measured pixels cuts a crystal into parts.
-    The nearest columns of two parts tell the vector between their origins; if it maps the places of
+    The nearest columns of two parts give the vector between their origins; if it maps the places of
     one on those of the other, the parts are one crystal.
     """
     grain, place = grain.copy(), place.copy()
@@ -326,9 +326,7 @@ def _join(
         if np.abs(phase).min() < 0.7:
             continue
         moved = fractions[later] + np.angle(phase) / (2 * np.pi)
-        off = moved[:, None] - fractions[into]
-        cell = np.median(mean, axis=0)
-        off = np.linalg.norm((off - np.round(off)) @ cell, axis=2)
+        off = _grains.periodic_lengths(moved[:, None] - fractions[into], np.median(mean, axis=0))
         if (off.min(axis=1) > 0.3 * maxima.distance).any():
             continue
         place[ours] = off.argmin(axis=1)[place[ours]]
@@ -401,13 +399,10 @@ def _alike(
         for start in range(len(places)):
             for goal in range(len(known_light)):
                 off = (places - places[start] + offsets[goal])[:, None] - offsets
-                off = np.linalg.norm((off - np.round(off)) @ known_cell, axis=2)
-                if (
-                    len(set(off.argmin(axis=1))) < len(off)
-                    or off.min(axis=1).max() > 0.4 * distance
-                ):
-                    continue
+                off = _grains.periodic_lengths(off, known_cell)
                 goals = off.argmin(axis=1)
+                if len(set(goals)) < len(off) or off.min(axis=1).max() > 0.4 * distance:
+                    continue
                 agree = np.abs(np.argsort(np.argsort(-light)) - np.argsort(np.argsort(goals))).sum()
                 proper = np.linalg.det(turned) * np.linalg.det(known_cell) > 0
                 turns = np.abs(turned - known_cell).max() / np.abs(known_cell).max()
@@ -437,11 +432,10 @@ def _brightness(picture: Picture, maxima: Maxima) -> np.ndarray:
 def _number(found: FoundCrystal) -> None:
     """Number the cells of all grains, from 0 at the first row and column of each."""
     known = np.flatnonzero(found.known)
-    index, part = _grains.number_cells(
+    found.index[known], _ = _grains.number_cells(
         found.maxima.positions[known], found.cells[known], found.grain[known],
         found.offsets[found.place[known]], found.maxima.distance,
     )  # fmt: skip
-    found.index[known] = index
 
 
 def _report(picture: Picture, found: FoundCrystal) -> None:

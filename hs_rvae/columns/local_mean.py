@@ -10,13 +10,12 @@ import numpy as np
 from scipy.optimize import nnls
 from scipy.spatial import cKDTree
 
-from ..neighbours import largest_gap
+from ..neighbours import LARGEST_GAP, largest_gap
 from .heights import Heights
 
 _NEIGHBOURS = 24  # of the own sublattice: two shells and more each way
 _FEWEST = 6  # neighbours that make a mean
 _ALL_KINDS = 8  # nearest columns of any sublattice, whose heights may vary together
-_ENCLOSED = np.deg2rad(150)  # a larger gap between the nearest of them: a column at a rim
 _ROUNDS = 4  # of the robust fit
 _CUT = 4.5  # robust standard deviations beyond which a neighbour does not count
 _IN_A_BIN, _BINS = 80, 3  # columns of similar noise whose scatter is measured, and such bins
@@ -94,7 +93,7 @@ def _against_plane(
     height, weight, variance = (each[rows] for each in vars(heights).values())
     # What lies beyond a rim is not in the fit: heights there are neither judged nor a reference.
     around = cKDTree(positions).query(positions, k=min(_ALL_KINDS, len(rows) - 1) + 1)[1][:, 1:]
-    inside = largest_gap(positions[around] - positions[:, None]) < _ENCLOSED
+    inside = largest_gap(positions[around] - positions[:, None]) < LARGEST_GAP
     if inside.sum() <= _FEWEST:
         return np.full(len(rows), np.nan), np.full(len(rows), np.nan)
     k = min(_NEIGHBOURS, int(inside.sum()) - 1)

@@ -74,6 +74,11 @@ def find_maxima(
     Returns
     -------
     Maxima
+
+    Raises
+    ------
+    ValueError
+        If the image shows no lattice or fewer than three maxima, or the cell does not fit.
     """
     candidates, given = lattice_candidates(picture, cell)
     candidates = _of_one_scale(picture, candidates, dark, threshold)
@@ -235,6 +240,11 @@ def check_sampling(distance: float, radius: float | None) -> list[str]:
     -------
     list of str
         Warnings, which were logged.
+
+    Raises
+    ------
+    ValueError
+        Below 5 px, unless a radius is given.
     """
     if distance < _TOO_FEW_PIXELS and radius is None:
         raise ValueError(

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..checks import whole_number
 from ..positions import column_table, is_sublattice
+from .projection import bezout
 from .shells import grain_numbers
 
 COMPONENTS = ("across", "along", "both")
@@ -77,13 +79,13 @@ def line_deviation(
     u, v = _checked_direction(direction)
     if component not in COMPONENTS:
         raise ValueError(f"component={component!r}: take one of {', '.join(COMPONENTS)}.")
-    if n_ends is not None and (isinstance(n_ends, bool) or int(n_ends) != n_ends or n_ends < 2):
-        raise ValueError(f"n_ends={n_ends!r}: give a whole number of 2 or more, or None.")
+    if n_ends is not None:
+        n_ends = whole_number(n_ends, "n_ends", 2, ", or None")
     i, j = (table[name].to_numpy(int) for name in "ij")
     grain = grain_numbers(table)
     xy = table[["x", "y"]].to_numpy(float)
     # u s + v t = 1: s i + t j counts the columns along the plane.
-    s, t = _inverse(u, v)
+    _, s, t = bezout(u, v)
     along, plane = s * i + t * j, u * j - v * i
     deviation = np.full(xy.shape, np.nan)
     usable = np.flatnonzero((grain >= 0) & np.isfinite(xy).all(axis=1))
@@ -107,18 +109,6 @@ def _checked_direction(direction: Sequence[int]) -> tuple[int, int]:
         raise ValueError(f"direction={direction!r}: give two whole numbers, such as (1, 0).")
     divisor = gcd(u, v)
     return u // divisor, v // divisor
-
-
-def _inverse(u: int, v: int) -> tuple[int, int]:
-    """Whole numbers s, t with u s + v t = 1 (Euclid)."""
-    (a, s, t), (b, s1, t1) = (u, 1, 0), (v, 0, 1)
-    while b:
-        quotient = a // b
-        (a, s, t), (b, s1, t1) = (
-            (b, s1, t1),
-            (a - quotient * b, s - quotient * s1, t - quotient * t1),
-        )
-    return (s, t) if a > 0 else (-s, -t)
 
 
 def _from_line(xy: np.ndarray, along: np.ndarray, n_ends: int | None, component: str) -> np.ndarray:

@@ -295,14 +295,21 @@ def _across(axis: tuple[int, int, int]) -> np.ndarray:
     u, v, w = axis
     if not u and not v:
         return np.array([[1, 0, 0], [0, 1, 0]])
-    divisor, x, y = _bezout(u, v)
+    divisor, x, y = bezout(u, v)
     one, other = u // divisor, v // divisor
-    _, t, s = _bezout(divisor, w)
+    _, t, s = bezout(divisor, w)
     return np.array([[-y, x, 0], [-s * one, -s * other, t]])
 
 
-def _bezout(a: int, b: int) -> tuple[int, int, int]:
-    """Greatest common divisor, and the numbers x, y with x a + y b equal to it."""
+def bezout(a: int, b: int) -> tuple[int, int, int]:
+    """
+    Find the greatest common divisor of a and b, and whole x, y with x a + y b equal to it.
+
+    Examples
+    --------
+    >>> bezout(6, 4)
+    (2, 1, -1)
+    """
     old, new = (a, 1, 0), (b, 0, 1)
     while new[0]:
         ratio = old[0] // new[0]

@@ -16,15 +16,14 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
-from ..neighbours import cells_of_four, largest_gap, sorted_by_azimuth
+from ..neighbours import LARGEST_GAP, cells_of_four, largest_gap, sorted_by_azimuth
 from .crystal import Crystal
 
 _logger = logging.getLogger(__name__)
 
-#: Longest distance of a neighbour from its predicted place, in shortest vectors of the shell.
-LIMIT = 0.3
+# Longest distance of a neighbour from its predicted place, in shortest vectors of the shell.
+_LIMIT = 0.3
 _FIRST_LIMIT = 0.5  # before the displacement of the site is taken into account
-_ENCLOSED = np.deg2rad(150)  # a larger gap between the neighbours leaves the site on one side
 _ONE_SHELL = 1.25  # times the nearest: distances of one shell
 _ONE_SYMMETRICAL_SHELL = 1.1  # the same about a centre of inversion, where displacements cancel
 _ONE_CAGE = 1.45  # times the nearest: distances of a cage of one sublattice
@@ -39,8 +38,6 @@ class Shell:
 
     Attributes
     ----------
-    place : int
-        Number of the place in ``crystal.places``.
     members : tuple of str
         Sublattice of each neighbour, in the order of their directions.
     fractions : numpy.ndarray of shape (k, 2)
@@ -50,7 +47,6 @@ class Shell:
         for a cage that is symmetrical about its mean, the offset of the average cell for others.
     """
 
-    place: int
     members: tuple[str, ...]
     fractions: np.ndarray
     reference: np.ndarray
@@ -248,7 +244,6 @@ def _shell(crystal: Crystal, number: int, names: Sequence[str]) -> tuple[Shell, 
             "its place in the average cell.", crystal.places[number].name,
         )  # fmt: skip
     shell = Shell(
-        place=number,
         members=tuple(crystal.places[k].name for k in places[chosen]),
         fractions=fractions[chosen],
         reference=np.zeros(2) if symmetrical else -fractions[chosen].mean(axis=0),
@@ -262,7 +257,7 @@ def _enclosing(vectors: np.ndarray, same: float) -> int:
     end = 0
     while end < len(vectors):
         end = int(np.searchsorted(distance, same * distance[end], side="right"))
-        if largest_gap(vectors[None, :end])[0] < _ENCLOSED:
+        if largest_gap(vectors[None, :end])[0] < LARGEST_GAP:
             break
     return end
 
@@ -306,10 +301,7 @@ def _is_turned_on_itself(vectors: np.ndarray) -> bool:
 
 def grain_numbers(table: pd.DataFrame) -> np.ndarray:
     """Grain of each column of a table, -1 for none; 0 for all where the table has no grains."""
-    for name in ("grain", "part"):
-        if name in table:
-            return table[name].to_numpy(int)
-    return np.zeros(len(table), int)
+    return table["grain"].to_numpy(int) if "grain" in table else np.zeros(len(table), int)
 
 
 def grain_cells(crystal: Crystal) -> dict[int, np.ndarray]:
@@ -348,7 +340,7 @@ def _matched(
         predicted = shell.fractions @ cell
         shortest = np.linalg.norm(predicted, axis=1).min()
         xy, shift = positions[rows], np.zeros((len(rows), 1, 2))
-        for limit in (_FIRST_LIMIT, LIMIT):
+        for limit in (_FIRST_LIMIT, _LIMIT):
             ends = xy[:, None] + predicted + shift
             found = np.full((len(rows), k, 2), np.nan)
             for m, name in enumerate(shell.members):

@@ -49,8 +49,27 @@ class Calibration:
         return cls(size / np.sqrt(size.prod()), False)
 
 
-def check_options(structure: Any, zone_axis: Any, correct_distortion: Any) -> None:
-    """Refuse unusable options before any work; the structure is read when it is needed."""
+def checked_projection(
+    structure: Any, zone_axis: Any, correct_distortion: Any
+) -> Projection | None:
+    """
+    Read and project the structure of a search, and refuse unusable options before any work.
+
+    Parameters
+    ----------
+    structure, zone_axis, correct_distortion
+        As in :func:`find_sublattices`.
+
+    Returns
+    -------
+    Projection or None
+        None without a structure.
+
+    Raises
+    ------
+    FileNotFoundError, TypeError, ValueError
+        As :func:`find_sublattices` for these options.
+    """
     is_roi = all(hasattr(correct_distortion, side) for side in ("left", "top", "right", "bottom"))
     if not isinstance(correct_distortion, bool | np.bool_) and not is_roi:
         raise TypeError(
@@ -59,19 +78,16 @@ def check_options(structure: Any, zone_axis: Any, correct_distortion: Any) -> No
         )
     checked_zone_axis(zone_axis)
     if structure is not None:
-        project(structure, zone_axis)
-    elif correct_distortion is not False:
+        return project(structure, zone_axis)
+    if correct_distortion is not False:
         raise ValueError(
             "correct_distortion needs structure=: the distortion is that against a known cell."
         )
+    return None
 
 
 def name_by_structure(
-    frames: list[FoundColumns],
-    structure: Any,
-    zone_axis: Any,
-    correct_distortion: Any,
-    image: Any,
+    frames: list[FoundColumns], projection: Projection, correct_distortion: Any, image: Any
 ) -> None:
     """
     Name the sublattices of an image, or of the frames of a series, by their elements.
@@ -82,12 +98,15 @@ def name_by_structure(
         Their crystals get ``structure`` and the elements of the places. The ``attrs`` of their
         tables get ``element`` and, where the distortion is corrected, ``distortion``. The names are
         those of the first frame.
-    structure : ase.Atoms, orix.crystal_map.Phase, diffpy.structure.Structure, str or Path
-    zone_axis : tuple of int
+    projection : Projection
     correct_distortion : bool or hyperspy.roi.RectangularROI
     image : hyperspy.api.signals.Signal2D or array
+
+    Raises
+    ------
+    ValueError
+        As :func:`named_by_structure`.
     """
-    projection = project(structure, zone_axis)
     for number, found in enumerate(frames):
         found.crystal = named_by_structure(
             found.crystal, projection, found.tables, image, correct_distortion, loud=not number
@@ -216,8 +235,7 @@ def _off_nominal(
     scale: float,
 ) -> tuple[str, ...]:
     """Caution if lengths or the angle differ from those of the structure."""
-    size = calibration.size * (1 if calibration.calibrated else scale)
-    wanted, got = lengths_and_angle(nominal), lengths_and_angle(measured * size)
+    wanted, got = _wanted_and_found(nominal, measured, calibration, scale)
     off = [got[0] / wanted[0] - 1, got[1] / wanted[1] - 1, (got[2] - wanted[2]) / 90]
     if max(map(abs, off)) <= _TOLERANCE:
         return ()
@@ -227,6 +245,14 @@ def _off_nominal(
         f"{100 * _TOLERANCE:.0f} %: {_cells(got, wanted)}. The {what} is distorted, the crystal is "
         "strained, or the structure is another one.",
     )
+
+
+def _wanted_and_found(
+    nominal: np.ndarray, measured: np.ndarray, calibration: Calibration, scale: float
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Lengths in nm and angle of the cell of the structure, and of the measured one (px)."""
+    size = calibration.size * (1 if calibration.calibrated else scale)
+    return lengths_and_angle(nominal), lengths_and_angle(measured * size)
 
 
 def _cells(got: tuple[float, ...], wanted: tuple[float, ...]) -> str:
@@ -308,8 +334,7 @@ def _log(
             100 * FAINT,
             "; ".join(map(_where, known.faint)),
         )
-    size = calibration.size * (1 if calibration.calibrated else known.scale)
-    wanted, got = lengths_and_angle(known.nominal), lengths_and_angle(known.measured * size)
+    wanted, got = _wanted_and_found(known.nominal, known.measured, calibration, known.scale)
     _logger.info(
         "Cell from %d columns%s: %s. By the structure a pixel is %.5g nm wide.",
         count,

@@ -23,7 +23,7 @@ _MOST_CELLS = 4  # in the larger one of the two cells
 _SHAPE_LIMIT = np.log(1.12)  # of the ratio of the two principal stretches
 _SIZE_LIMIT = np.log(1.2)  # of the calibration
 _FAR = 0.35  # nearest distances within which a found place can be one of the structure
-_LEAST_SEEN = 0.3  # of the brightness that is to be found
+_MINIMUM_SEEN = 0.3  # of the brightness that is to be found
 _FEWEST = 0.66  # of the columns that have a place in the structure
 # Misfits that cost 1.
 _SHAPE, _SIZE, _PLACE, _HEIGHT = 0.03, 0.05, 0.08, 0.15
@@ -278,7 +278,7 @@ class _Placement:
         taken[nearest[near]] = True
         seen = self.visible[self.of_known]
         weights = np.minimum(self.weights[self.of_known], np.median(self.weights[self.visible]))
-        if weights[taken & seen].sum() < _LEAST_SEEN * weights[seen].sum():
+        if weights[taken & seen].sum() < _MINIMUM_SEEN * weights[seen].sum():
             return None
         places = np.where(near, np.minimum((misfit / _PLACE) ** 2, _UNMATCHED), _UNMATCHED)
         heights = self._cost_of_heights(nearest, near)

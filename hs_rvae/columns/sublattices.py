@@ -15,7 +15,7 @@ from .derivative import warn_of_derivative
 from .failed_fits import warn_of_failed_fits
 from .search_image import Picture, warn_of_bands
 from .series import find_in_series
-from .structure import check_options, name_by_structure
+from .structure import checked_projection, name_by_structure
 
 
 @keeping_warnings
@@ -161,7 +161,7 @@ def find_sublattices(
         n_sublattices = whole_number(n_sublattices, "n_sublattices")
     if getattr(image, "_signal_type", "") == "sub_image_stack":
         raise TypeError("image is a stack of sub-images: pass the image that they were cut from.")
-    check_options(structure, zone_axis, correct_distortion)
+    projection = checked_projection(structure, zone_axis, correct_distortion)
     settings = SearchSettings(
         cell=cell,
         dark=dark,
@@ -178,20 +178,19 @@ def find_sublattices(
         disk_radius=disk_radius,
         saturation=saturation,
     )
-    known = structure, zone_axis, correct_distortion
     image = _parent_image.as_image(image)
     _parent_image.refuse_detectors(image)
     if _parent_image.is_series(image):
         series = find_in_series(image, settings, show_progressbar)
-        if structure is not None:
-            name_by_structure(series.frames, *known, image)
+        if projection is not None:
+            name_by_structure(series.frames, projection, correct_distortion, image)
         return series
     picture = Picture.of(image)
     warn_of_bands([picture.bands])
     found = find_tables(picture, settings, show_progressbar)
     warn_of_failed_fits([found.tables])
     warn_of_derivative(image, picture.values, found.crystal.cell)
-    if structure is not None:
-        name_by_structure([found], *known, image)
+    if projection is not None:
+        name_by_structure([found], projection, correct_distortion, image)
     names = sublattice_names(len(found.tables))
     return as_atom_lattice(found.tables, picture.raw, names, found.crystal)

@@ -12,9 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
+
+from ..neighbours import linked_groups
 
 #: Steps to the neighbours, in cells: four edges, four diagonals.
 STEPS = np.array([[1, 0], [0, 1], [-1, 0], [0, -1], [1, 1], [-1, 1], [-1, -1], [1, -1]])
@@ -53,12 +53,6 @@ class Links:
     cells: np.ndarray
     reach: float
 
-    def take(self, kept: np.ndarray) -> Links:
-        """The links of some columns only, a boolean mask."""
-        number = np.where(kept, np.cumsum(kept) - 1, -1)
-        neighbours = np.where(self.neighbours >= 0, number[self.neighbours], -1)
-        return Links(self.positions[kept], neighbours[kept], self.cells[kept], self.reach)
-
     def regularity(self) -> np.ndarray:
         """
         Similarity of the surroundings of each column to a lattice, 0 to 1.
@@ -90,18 +84,16 @@ class Links:
 
     def pieces(self, kept: np.ndarray, smallest: int) -> np.ndarray:
         """Connected piece of each column, the largest one 0; -1 in pieces of a few columns."""
-        n = len(self.positions)
         rows, steps = np.nonzero((self.neighbours >= 0) & kept[:, None])
         ends = self.neighbours[rows, steps]
         # At the boundary to a grain that is turned, the cells turn at once.
         turn = np.abs(self.cells[rows] - self.cells[ends]).max(axis=(1, 2))
         shortest = np.linalg.norm(np.median(self.cells, axis=0), axis=1).min()
         good = kept[ends] & (turn < _TURN * shortest)
-        links = csr_matrix((np.ones(good.sum(), bool), (rows[good], ends[good])), shape=(n, n))
-        count, label = connected_components(links, directed=False)
-        size = np.bincount(label, minlength=count)
-        rank = np.empty(count, int)
-        rank[np.argsort(-size, kind="stable")] = np.arange(count)
+        label = linked_groups(np.stack([rows, ends], axis=1)[good], len(self.positions))
+        size = np.bincount(label)
+        rank = np.empty(len(size), int)
+        rank[np.argsort(-size, kind="stable")] = np.arange(len(size))
         return np.where(kept & (size[label] >= smallest), rank[label], -1)
 
     def order(self, heights: np.ndarray) -> tuple[tuple[float, float], float, float]:

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from . import panels
 from .color import class_colors
-from .image import calibrated_points, named_positions, plot_image
+from .image import calibrated_points, column_distance, named_positions, plot_image
 from .style import independent
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def plot_columns(
     new = ax is None
     ax = plot_image(image, region=region, scale_bar=scale_bar, font_size=font_size, ax=ax)
     if marker_size is None:
-        marker_size = _SHARE * _distance(np.concatenate(list(points.values())))
+        marker_size = _SHARE * (column_distance(points) or 1.0)
     width = _line_width(ax, marker_size)
     named = [name for name in points if name]
     colors = dict(zip(named, class_colors(np.resize(_ORDER, len(named))), strict=True))
@@ -109,14 +109,6 @@ def _all_positions(lattice: Any) -> dict[str, Any]:
     if unassigned is not None and len(unassigned):
         groups[""] = unassigned[["x", "y"]].to_numpy()
     return groups
-
-
-def _distance(points: np.ndarray) -> float:
-    """Median distance of a column to the nearest one."""
-    from scipy.spatial import cKDTree
-
-    distance = cKDTree(points).query(points, k=min(2, len(points)))[0]
-    return float(np.median(distance.max(axis=-1))) or 1.0
 
 
 def _line_width(ax: Axes, diameter: float) -> float:

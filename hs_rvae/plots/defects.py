@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.patheffects import Stroke
 
-from .image import calibrated_image, plot_image
+from .image import in_units_of_axes, plot_image
 from .panels import font_size_for
 from .style import independent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Name, marker and colour of Okabe and Ito: told apart by their forms, too.
+# Name, marker and colour of Okabe and Ito: they differ in form, too.
 _MARKERS = {
     "vacancy": ("Vacancies", "x", "#D55E00"),
     "brighter": ("Brighter", "o", "#F0E442"),
@@ -80,9 +80,7 @@ def plot_defects(
         raise ValueError(
             f"defects has no column {missing[0]!r}: pass the table that find_defects returns"
         )
-    data, low, high, _ = calibrated_image(image)
-    step = (high - low) / np.array(data.shape[::-1])
-    points = low + (np.column_stack([defects["x"], defects["y"]]).astype(float) + 0.5) * step
+    points = in_units_of_axes(image, np.column_stack([defects["x"], defects["y"]]).astype(float))
     font_size = font_size_for(font_size, ax)
     ax = plot_image(
         image, region=region, scale_bar=scale_bar, title=title, font_size=font_size, ax=ax

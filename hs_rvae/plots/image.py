@@ -162,17 +162,13 @@ def plot_sublattices(
     >>> xy = {"A": truth.a_sites[["x", "y"]], "B": truth.b_sites[["x", "y"]]}
     >>> ax = plot_sublattices(image, xy)
     """
-    from scipy.spatial import cKDTree
-
     groups = calibrated_points(image, named_positions(sublattices))
     font_size = panels.font_size_for(font_size, ax)
     ax = plot_image(
         image, region=region, scale_bar=scale_bar, title=title, font_size=font_size, ax=ax
     )
-    together = np.concatenate(list(groups.values()))
     if marker_size is None:
-        distance = cKDTree(together).query(together, k=min(2, len(together)))[0]
-        marker_size = _MARKER_SHARE * float(np.median(distance.max(axis=-1))) or 1.0
+        marker_size = _MARKER_SHARE * column_distance(groups) or 1.0
     # Vermillion and sky blue: far apart for colour-blind readers and on grey.
     colors = class_colors([5, 4, 2, 6, 3])
     for k, (name, points) in enumerate(groups.items()):
@@ -317,8 +313,6 @@ def calibrated_points(image: Any, groups: Mapping[str, Any]) -> dict[str, np.nda
     ValueError
         If there is no position, or a shape is another.
     """
-    data, low, high, _ = calibrated_image(image)
-    step = (high - low) / np.array(data.shape[::-1])
     points = {}
     for name, xy in groups.items():
         xy = np.asarray(xy, dtype=float)
@@ -326,10 +320,26 @@ def calibrated_points(image: Any, groups: Mapping[str, Any]) -> dict[str, np.nda
             raise ValueError(
                 f"sublattices[{name!r}] has the shape {xy.shape}: give (n, 2), x and y"
             )
-        points[name] = low + (xy + 0.5) * step
+        points[name] = xy
     if not points:
         raise ValueError("sublattices is empty: there is nothing to draw")
-    return points
+    return {name: in_units_of_axes(image, xy) for name, xy in points.items()}
+
+
+def in_units_of_axes(image: Any, xy: np.ndarray) -> np.ndarray:
+    """Positions (n, 2) from px, the first pixel's centre at 0, to the units of the image's axes."""
+    data, low, high, _ = calibrated_image(image)
+    step = (high - low) / np.array(data.shape[::-1])
+    return np.asarray(low + (xy + 0.5) * step)
+
+
+def column_distance(groups: Mapping[str, np.ndarray]) -> float:
+    """Median distance of a column to the nearest one of any group; 0 for a single column."""
+    from scipy.spatial import cKDTree
+
+    points = np.concatenate(list(groups.values()))
+    distance = cKDTree(points).query(points, k=min(2, len(points)))[0]
+    return float(np.median(distance.max(axis=-1)))
 
 
 def named_positions(sublattices: Any) -> dict[str, Any]:

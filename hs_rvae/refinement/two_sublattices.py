@@ -20,7 +20,7 @@ _logger = logging.getLogger(__name__)
 
 # Default radius: in nearest-neighbour distances of a sublattice, and at most of all columns.
 _OF_SUBLATTICE, _OF_ALL = 0.38, 0.6
-_MINIMUM_COLUMNS = 20  # columns that say what slopes are usual
+_MINIMUM_COLUMNS = 20  # columns that give the usual slopes
 _CLEAR_SLOPE = 9.0  # squared, in variances: a slope like this is no noise (1 % of the columns)
 
 
@@ -141,6 +141,11 @@ num_workers, show_progressbar
     -------
     list of pandas.DataFrame
         One per sublattice.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As :func:`refine_two_sublattices`.
     """
     slope_weight = fitting.slope_weight_of(background)
     tail = _checked_tail(tail)

@@ -118,10 +118,6 @@ class ImagedBasis:
         """Area of the cell, in the unit of the cell squared."""
         return _area(self.cell)
 
-    def scaled(self, factor: float) -> ImagedBasis:
-        """The same crystal with all lengths multiplied by a factor."""
-        return ImagedBasis(self.cell * factor, self.places, self.heights, self.names)
-
     def kinds(self, tolerance: float = 0.02) -> np.ndarray:
         """Number of the kind of each place.
 

@@ -194,7 +194,7 @@ def test_bad_input_is_refused(hand_made):
     with pytest.raises(ValueError, match="lattice has no crystal"):
         hs_rvae.find_defects(lattice)
     for name, value in (
-        ("false_alarms", 0), ("least_change", 1.0), ("vacancy_height", -1), ("least_height", 0)
+        ("false_alarms", 0), ("minimum_change", 1.0), ("vacancy_height", -1), ("minimum_height", 0)
     ):  # fmt: skip
         with pytest.raises(ValueError, match=name):
             hs_rvae.find_defects(lattice_of(damaged), **{name: value})

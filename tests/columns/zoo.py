@@ -75,9 +75,8 @@ def image_of(sites, height, sigma, shape, dose, background=0.1, seed=0):
 
 
 def crystal(
-    name, distance=16.0, shape=(400, 400), turn=7.0, dose=100, width=None, seed=0, dark=False,
-    jitter=0.0, region=None, shift=(0, 0),
-):  # fmt: skip
+    name, distance=16.0, shape=(400, 400), turn=7.0, seed=0, jitter=0.0, region=None, shift=(0, 0)
+):
     """Sites, kinds and heights of a crystal whose nearest columns are `distance` px apart."""
     cell, basis = CRYSTALS[name]
     cell = np.array(cell, float)

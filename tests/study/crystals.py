@@ -46,14 +46,14 @@ NEAR = 0.3  # nearest distances: a column further from every true one is false
 RIM = 1.0  # nearest distances from the border, within which nothing is judged
 AT_BOUNDARY = 1.5  # likewise, from a boundary: columns there may belong to no grain
 ALIKE = 0.3  # nearest distances that places of one kind may be from symmetry
-COLUMNS, CELLS = 400, 60  # least numbers in an image
+COLUMNS, CELLS = 400, 60  # minimum numbers in an image
 TURN = 11.3  # degrees between the crystals of two seeds
 
-#: Least share of columns found, largest share with a wrong sublattice, and of false columns.
+#: Minimum share of columns found, maximum share with a wrong sublattice, and of false columns.
 ENOUGH, WRONG = 0.99, 0.005
 #: Counts, and height of the faintest column in standard errors, below which cases are reported, not
 #: judged: there a search that is right loses columns in the noise.
-LEAST_DOSE, LEAST_HEIGHT = 30, 5.0
+MINIMUM_DOSE, MINIMUM_HEIGHT = 30, 5.0
 
 _OXYGEN = dict(light_elements=True, dark=True)
 #: Settings of each crystal. Without its oxygen, fluorite looks like rock salt.
@@ -202,8 +202,7 @@ def found_columns(lattice):
         tables.append(columns.assign(name="", grain=-1))
     for sublattice in lattice.sublattice_list:
         table = sublattice.column_table
-        grain = table["grain" if "grain" in table else "part"]
-        tables.append(table[["x", "y"]].assign(name=sublattice.name, grain=np.asarray(grain)))
+        tables.append(table[["x", "y", "grain"]].assign(name=sublattice.name))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -231,11 +230,11 @@ def judge_columns(table, image):
     Returns
     -------
     dict of str to float
-        Shares of the true columns: ``found`` with a name, ``kept`` with or without one; and of the
-        found ones: ``wrong`` (kind is not that of
-        most columns of the name), ``strict`` (likewise, but kinds that are only nearly alike are
-        different) and ``grains`` (label is that of their grain). ``false`` is the number of found
-        columns that are none, ``columns`` that of true columns, ``names`` of sublattices.
+        Shares of the true columns: ``found`` with a name, ``kept`` with or without one. Shares of
+        the found ones: ``wrong`` (kind is not that of most columns of the name), ``strict``
+        (likewise, but kinds that are only nearly alike are different) and ``grains`` (label is that
+        of their grain). ``false`` is the number of found columns that are none, ``columns`` that of
+        true columns, ``names`` of sublattices.
     """
     truth, true = image.truth, image.truth.columns
     reach = NEAR * truth.spacing
@@ -357,8 +356,8 @@ def passed(rows):
 
 def reported_only(name):
     """True for a case that is not judged: few counts, or columns that drown in the noise."""
-    few = CASES[name].settings.get("dose", 150.0) < LEAST_DOSE
-    return few or faintest(CASES[name]) < LEAST_HEIGHT
+    few = CASES[name].settings.get("dose", 150.0) < MINIMUM_DOSE
+    return few or faintest(CASES[name]) < MINIMUM_HEIGHT
 
 
 def faintest(case):
