@@ -113,6 +113,11 @@ def cut(make: Callable[..., Any], image: Any, channels: bool | Sequence[str]) ->
     -------
     SubImageStack or LazySubImageStack
         ``(detector, site | x, y)`` with the sites that every detector has.
+
+    Raises
+    ------
+    ValueError
+        If the image is not ``(detector | x, y)``, the names do not fit, or no site is left.
     """
     image = _image_of_detectors(image)
     names = _names(image, channels)
@@ -258,9 +263,9 @@ def keep_detectors(stack: SiteSignal, part: Any, detectors: Any) -> None:
 
 def number_for_latents(stack: SiteSignal, channel: Any) -> int:
     """Number of the detector that gives the latents."""
-    return (
-        0 if not names_of(stack) and channel == 0 else number_of(stack, channel, "latent_channel")
-    )
+    if channel == 0 and not names_of(stack):
+        return 0
+    return number_of(stack, channel, "latent_channel")
 
 
 def note_fitted(stack: SiteSignal, channel: Any) -> None:
