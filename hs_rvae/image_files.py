@@ -116,13 +116,14 @@ def _image_of_lattice(path: Path) -> Any:
     import h5py
     from hyperspy.signals import Signal2D
 
+    node = image_node(path)
     with h5py.File(path) as file:
-        image = Signal2D(file[image_node(path)][:])
+        image = Signal2D(file[node][:])
     attributes = lattice_groups(path)[0][1]
     unit = attributes.get("units", "")
     for axis in image.axes_manager.signal_axes:
         axis.scale = float(attributes.get("pixel_size", 1.0)) or 1.0
         axis.units = unit.decode() if isinstance(unit, bytes) else str(unit)
     image.metadata.General.title = path.stem
-    image.tmp_parameters.set_item("atomap_node", image_node(path))
+    image.tmp_parameters.set_item("atomap_node", node)
     return image

@@ -46,9 +46,7 @@ def read_positions(path: str | os.PathLike[str]) -> np.ndarray | pd.DataFrame:
     ValueError
         If it holds no positions; the message names the content.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"positions={str(path)!r}: there is no such file.")
+    path = _checked_file(path)
     if path.suffix == ".npy":
         return _read_array(path)
     return _positions(path, *_read_text(path))
@@ -76,9 +74,7 @@ def read_sublattices(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     ValueError
         If it holds no positions, or Python objects (a pickle), which are never loaded.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"positions={str(path)!r}: there is no such file.")
+    path = _checked_file(path)
     if path.suffix == ".npy":
         content: np.ndarray | pd.DataFrame = _read_array(path, _SAVE_ALONE)
     else:
@@ -101,6 +97,14 @@ def read_sublattices(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         return {"sites": xy}
     names = kinds.map(lambda kind: f"{kind:g}" if isinstance(kind, int | float) else str(kind))
     return {name: xy[(names == name).to_numpy()] for name in sorted(names.unique())}
+
+
+def _checked_file(path: str | os.PathLike[str]) -> Path:
+    """Refuse a path without a file."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"positions={str(path)!r}: there is no such file.")
+    return path
 
 
 def _read_text(path: Path) -> tuple[pd.DataFrame, bool]:

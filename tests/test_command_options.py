@@ -4,6 +4,7 @@
 
 import pickle
 import re
+import shlex
 from html import unescape
 
 import h5py
@@ -87,7 +88,7 @@ def test_messages_name_options_of_the_command_line(image_file, tmp_path, capsys)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("pass cell=, dark= or a lower threshold than 0.1.", "pass --cell, --dark or --bright."),
         ("n_sublattices=2, but no column", "--sublattices 2, but no column"),
@@ -102,8 +103,8 @@ def test_messages_name_options_of_the_command_line(image_file, tmp_path, capsys)
         ),
     ],
 )
-def test_options_of_python_become_those_of_the_command_line(text, said):
-    assert as_command_line(text) == said
+def test_options_of_python_become_those_of_the_command_line(text, expected):
+    assert as_command_line(text) == expected
 
 
 def test_an_image_is_cropped_and_calibrated(image_file):
@@ -160,9 +161,7 @@ def test_files_that_are_not_there_and_options_that_exclude_each_other(
         (("--no-lattice", "--positions", cif), "exclude each other"),
         (("--reader", "parsnip"), "--reader parsnip: there is no such reader; there are "),
     ):
-        assert refusal(capsys, image_file, *words, *out).startswith(message) or message in refusal(
-            capsys, image_file, *words, *out
-        )
+        assert message in refusal(capsys, image_file, *words, *out)
     monkeypatch.setattr(of_columns.importlib.util, "find_spec", lambda name: None)
     line = refusal(capsys, image_file, "--structure", cif, *out)
     assert "the package ase, which is not installed: pip install ase" in line
@@ -181,16 +180,10 @@ def test_a_known_crystal_is_passed_on(image_file, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="no lattice"):
         cut_stack(image, options)
     assert (str(asked["structure"]), asked["zone_axis"]) == ("a.cif", (1, -1, 0))
-    monkeypatch.setattr(hs_rvae, "find_sublattices", lambda image: None)
-    with pytest.raises(ValueError, match=r"--structure a\.cif: this version .* known crystal"):
-        cut_stack(image, options)
 
 
 def test_without_a_lattice_all_maxima_are_taken(image_file, film, monkeypatch):
     image, options = load_image(image_file), options_of(image_file, "--no-lattice", "--window", 32)
-    monkeypatch.setattr(columns, "find_columns", None, raising=False)
-    with pytest.raises(ValueError, match="--no-lattice: this version"):
-        cut_stack(image, options)
     table = pd.DataFrame(film.positions, columns=["x", "y"])
     asked = []
 
@@ -236,7 +229,7 @@ def test_positions_come_from_a_file(image_file, film, tmp_path, kind):
     assert {tuple(xy) for xy in np.round(part.sites.xy + corner, 6)} <= whole
 
 
-def test_the_sublattice_is_asked_for_where_names_say_nothing(image_file, film, tmp_path):
+def test_the_sublattice_is_asked_for_where_names_do_not_decide(image_file, film, tmp_path):
     both = np.c_[film.positions, np.arange(len(film.positions)) % 2]
     np.save(tmp_path / "p.npy", both)
     image = load_image(image_file)
@@ -320,8 +313,6 @@ def test_the_command_repeats_itself():
     words = ["analyse", "my image.dm4", "--reader", "hspy", "--scale", "0.015nm"]
     words += ["--region", "0", "1.5", "200", "300", "--cell=-3,20,20,3", "--dark"]
     words += ["--sublattices", "2", "--structure", "a.cif", "--zone-axis", "1", "-1", "0"]
-    import shlex
-
     again = shlex.split(command_line(parser().parse_args(words)))
     assert again[0] == "hs-rvae"
     assert vars(parser().parse_args(again[1:])) == vars(parser().parse_args(words))
@@ -332,8 +323,8 @@ def test_a_region_with_a_scale_from_start_to_end(image_file, film, tmp_path, cap
     out = tmp_path / "out"
     words = ["--region", "8", "16", "300", "310", "--scale", "20pm", "--starts", "1"]
     assert main(["analyze", str(image_file), *words, "-o", str(out)]) == 0
-    said = capsys.readouterr().out
-    assert " columns: " in said and "Average cell: a = " in said.replace("\n", " ")
+    printed = capsys.readouterr().out
+    assert " columns: " in printed and "Average cell: a = " in printed.replace("\n", " ")
     text = (out / "film.html").read_text(encoding="utf-8")
     assert text.index('id="columns"') < text.index('id="outcome"') < text.index('id="figures"')
     assert "--scale 20pm --region 8 16 300 310" in unescape(text)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The beginning of a report: columns and warnings, with and without a crystal."""
 
+import json
 import logging
 from types import SimpleNamespace
 
@@ -34,7 +35,7 @@ def lattice(film):
 
 @pytest.fixture
 def crystal(lattice):
-    """What a search tells of the film, with three columns of no lattice and two grains."""
+    """The result of a search in the film, with three columns of no lattice and two grains."""
     a, b = (sublattice.column_table for sublattice in lattice.sublattice_list)
     cell = np.asarray(a.attrs["cell"])
     places = (
@@ -60,21 +61,21 @@ def crystal_stack(lattice, crystal, film):
 def test_columns_are_counted_without_a_crystal(lattice, film):
     stack = SubImageStack.from_atom_lattice(lattice, film.image, window_size=36)
     a, b = (len(sublattice.atom_list) for sublattice in lattice.sublattice_list)
-    said = " ".join(columns.sentences(stack))
-    assert said.startswith(f"{a + b:,} columns: {a:,} A and {b:,} B.")
-    assert f"{len(stack.sites):,} of the {b:,} B have a sub-image." in said
-    assert "The fit failed for" in said and "left out" not in said
-    assert "Average cell: a = " in said and " pm (" in said and "angle 9" in said
+    text = " ".join(columns.sentences(stack))
+    assert text.startswith(f"{a + b:,} columns: {a:,} A and {b:,} B.")
+    assert f"{len(stack.sites):,} of the {b:,} B have a sub-image." in text
+    assert "The fit failed for" in text and "left out" not in text
+    assert "Average cell: a = " in text and " pm (" in text and "angle 9" in text
     head, *rows = columns.rows(stack)
     assert head == ("sublattice", "columns", "median height", "fit failed", "shape held")
     assert [row[:2] for row in rows] == [("A", f"{a:,}"), ("B", f"{b:,}")]
 
 
 def test_a_crystal_adds_places_grains_and_what_was_left_out(crystal_stack, crystal):
-    said = " ".join(columns.sentences(crystal_stack))
-    assert "They lie in 2 grains of 900 and 120 columns." in said
-    assert "3 more belong to no lattice (crosses)." in said
-    assert f"25 of {crystal.n_maxima:,} maxima of the image" in said
+    text = " ".join(columns.sentences(crystal_stack))
+    assert "They lie in 2 grains of 900 and 120 columns." in text
+    assert "3 more belong to no lattice (crosses)." in text
+    assert f"25 of {crystal.n_maxima:,} maxima of the image" in text
     head, a, b = columns.rows(crystal_stack)
     about_b = dict(zip(head, b, strict=True))
     assert about_b["element"] == "Ti or Zr" and a[:2] == ("A", "Pb")
@@ -125,7 +126,7 @@ def test_lattices_of_atomap_and_many_sublattices_are_counted():
         for k, name in enumerate(["Bi", "Fe", "", "Fe"], 1)
     ]
     record = columns.record_of(SimpleNamespace(sublattice_list=members))
-    names = [one["name"] for one in columns.json.loads(record["about"])["sublattices"]]
+    names = [one["name"] for one in json.loads(record["about"])["sublattices"]]
     assert names == ["Bi", "Fe", "2", "Fe 3"]
     assert np.bincount(record["group"]).tolist() == [1, 2, 3, 4]
 
@@ -162,9 +163,10 @@ def test_every_warning_of_the_run_is_a_point_to_check(film, tmp_path):
 
 def test_a_second_fit_takes_the_warnings_of_the_first_with_it(film):
     stack = SubImageStack.from_positions(film.image, film.positions, 36)
-    stack.select_sites(np.arange(60)).rvae(epochs=1, n_init=1, random_state=0)
-    stack.rvae(epochs=1, n_init=1, random_state=0)
-    assert not any("are few for" in text for text in noted_warnings(stack))
+    few = np.arange(len(stack.sites)) >= 60
+    for mask, warned in ((few, True), (None, False)):
+        stack.rvae(epochs=1, n_init=1, random_state=0, navigation_mask=mask)
+        assert any("sites are few" in text for text in noted_warnings(stack)) == warned
 
 
 def test_warnings_are_collected_once_and_the_logger_is_left_as_it_was():

@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : list of str, optional
-        Default: those of the process.
+        If None, those of the process.
 
     Returns
     -------
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _settle() -> None:
-    """Figures go to files; other packages' warnings about each other help nobody here."""
+    """Send figures to files, and hide the warnings of other packages about each other."""
     import warnings
 
     import matplotlib

@@ -83,7 +83,20 @@ def _fit(stack: Any, options: argparse.Namespace) -> str | None:
 
 
 def register(stack: Any) -> str | None:
-    """Give the angles of a turning motif a zero with a meaning; return the agreement in words."""
+    """
+    Register the angles: give those of a turning motif a zero with a meaning.
+
+    Parameters
+    ----------
+    stack : SubImageStack
+        Changed in place.
+
+    Returns
+    -------
+    str or None
+        Agreement with the displacements, or the reference that gave the zero. None if nothing was
+        found, or nothing agrees.
+    """
     verdict = stack.rvae_verdict
     if verdict is None or not verdict.found:
         return None

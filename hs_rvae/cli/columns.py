@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from ..image_files import HDF5
 from ..position_files import read_sublattices
 from ..positions import default_name, inside_image, pick_sublattice
-from ..report.columns import COLUMNS_NODE, record_of
+from ..report.columns import COLUMNS_NODE, listed, record_of
 
 _OF_SEARCH = ("cell", "dark", "bright", "sublattices", "structure", "zone_axis")
 
@@ -109,10 +108,10 @@ def _chosen_member(options: argparse.Namespace, lattice: Any) -> Any:
 def _choose(options: argparse.Namespace, names: list[str]) -> str:
     """Message about a sublattice that is not there, or not named."""
     where = "this image" if options.positions is None else str(options.positions)
-    listed = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+    known = listed(names)
     if options.sublattice is None:
-        return f"{where} has the sublattices {listed}: choose one of them with --sublattice."
-    return f"--sublattice {options.sublattice}: {where} has {listed}; choose one of them."
+        return f"{where} has the sublattices {known}: choose one of them with --sublattice."
+    return f"--sublattice {options.sublattice}: {where} has {known}; choose one of them."
 
 
 def _chosen(options: argparse.Namespace, names: list[str]) -> str:
@@ -138,11 +137,6 @@ def _found(image: Any, options: argparse.Namespace) -> Any:
         search["structure"] = options.structure
         if options.zone_axis is not None:
             search["zone_axis"] = tuple(options.zone_axis)
-        if "structure" not in inspect.signature(hs_rvae.find_sublattices).parameters:
-            raise ValueError(
-                f"--structure {options.structure}: this version of hs_rvae cannot use a known "
-                "crystal."
-            )
     try:
         return hs_rvae.find_sublattices(image, **search)
     except (TypeError, ValueError) as error:
@@ -154,19 +148,13 @@ def _without_lattice(image: Any, options: argparse.Namespace) -> Any:
     from .. import columns
     from ..signals.sub_image_stack import SubImageStack
 
-    find_columns: Any = getattr(columns, "find_columns", None)
-    if find_columns is None:
-        raise ValueError(
-            "--no-lattice: this version of hs_rvae cannot find columns without a lattice; give "
-            "--positions FILE."
-        )
     if options.sublattice is not None:
         raise ValueError(
             f"--sublattice {options.sublattice}: without a lattice there are no sublattices."
         )
     dark = {"dark": options.dark} if options.dark or options.bright else {}
     try:
-        table = find_columns(image, method="maxima", **dark)
+        table = columns.find_columns(image, method="maxima", **dark)
     except (TypeError, ValueError) as error:
         raise ValueError(f"IMAGE {options.image}: {error}") from error
     stack = SubImageStack.from_positions(image, table, options.window)
@@ -183,7 +171,7 @@ def _from_file(image: Any, options: argparse.Namespace, start: tuple[int, int]) 
     try:
         groups = read_sublattices(options.positions)
     except ValueError as error:
-        raise ValueError(_of_option(options.positions, error)) from error
+        raise ValueError(_of_option(options.positions, error, "positions")) from error
     inside = {name: _inside(xy - start, image) for name, xy in groups.items()}
     groups = {name: xy for name, xy in inside.items() if len(xy)}
     if not groups:
@@ -203,9 +191,9 @@ def _from_file(image: Any, options: argparse.Namespace, start: tuple[int, int]) 
     return stack, chosen
 
 
-def _of_option(path: Path, error: Exception) -> str:
+def _of_option(path: Path, error: Exception, argument: str) -> str:
     """An error about a file, with the option in place of the argument."""
-    text = str(error).removeprefix(f"positions={str(path)!r} ")
+    text = str(error).removeprefix(f"{argument}={str(path)!r} ")
     return f"--positions {path}: {text}"
 
 
@@ -221,8 +209,7 @@ def _from_atomap(image: Any, path: Path, start: tuple[int, int]) -> Any:
     try:
         lattice = atom_lattice(path)
     except ValueError as error:
-        text = str(error).removeprefix(f"lattice={str(path)!r} ")
-        raise ValueError(f"--positions {path}: {text}") from error
+        raise ValueError(_of_option(path, error, "lattice")) from error
     for number, sublattice in enumerate(lattice.sublattice_list):
         sublattice.name = sublattice.name or str(number)
         if start == (0, 0) and np.shape(sublattice.original_image) == image.data.shape:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import Any
 
 from ..report.interface import as_command_line
@@ -13,8 +14,6 @@ _LINE = 100  # characters
 
 def outcome(stack: Any, agreement: str | None = None) -> list[str]:
     """Lines on the angles and variants of a stack: a paragraph, tables and points to check."""
-    from textwrap import wrap
-
     from ..report import angles
 
     words = angles.paragraph(stack) + (f" {agreement}" if agreement else "")
@@ -28,8 +27,6 @@ def outcome(stack: Any, agreement: str | None = None) -> list[str]:
 
 def about_columns(stack: Any) -> list[str]:
     """Lines on the columns of the image: counts, maxima left out, the average cell."""
-    from textwrap import wrap
-
     from ..report import columns
 
     return wrap(" ".join(columns.sentences(stack)), _LINE)

@@ -157,15 +157,14 @@ def sentences(stack: Any) -> list[str]:
         return [f"{len(stack.sites):,} positions were given; no search for columns is known."]
     counts = [f"{len(xy):,} {name}" for name, xy in positions.items() if name != _NO_LATTICE]
     total = sum(len(xy) for name, xy in positions.items() if name != _NO_LATTICE)
-    lines = [f"{total:,} columns: {_listed(counts)}." if len(counts) > 1 else f"{counts[0]}."]
+    lines = [f"{total:,} columns: {listed(counts)}."]
     if len(counts) == 1:
-        name = next(iter(positions))
-        lines = [f"{total:,} columns of one sublattice, {name}."]
+        lines = [f"{total:,} columns of one sublattice, {next(iter(positions))}."]
     if "structure" in about:
         lines.append(f"The known crystal is {about['structure']}.")
     if len(about["grains"]) > 1:
         grains = [f"{count:,}" for count in about["grains"]]
-        lines.append(f"They lie in {len(grains)} grains of {_listed(grains)} columns.")
+        lines.append(f"They lie in {len(grains)} grains of {listed(grains)} columns.")
     if outside := len(positions.get(_NO_LATTICE, ())):
         lines.append(f"{outside:,} more belong to no lattice (crosses).")
     if "n_maxima" in about:
@@ -189,7 +188,24 @@ def sentences(stack: Any) -> list[str]:
     return [*lines, *_about_cell(stack, about)]
 
 
-def _listed(words: list[str]) -> str:
+def listed(words: Sequence[str]) -> str:
+    """
+    Words with commas, the last one after "and".
+
+    Parameters
+    ----------
+    words : sequence of str
+        One or more.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> listed(["A", "B", "C"])
+    'A, B and C'
+    """
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 

@@ -137,11 +137,10 @@ def _draw_columns(stack: Any, image: Any, region: Any = None) -> Any:
     """Draw the columns over the width of the page."""
     import matplotlib.pyplot as plt
 
-    height, width = np.shape(image.data)
-    share = height / width if region is None else 1.0
-    side = _PAGE_WIDTH * min(1.0, 1.0 / share) * (1.0 if region is None else 0.6)
-    size = (side, min(share, 1.0) * _PAGE_WIDTH + 0.3) if region is None else (side, side + 0.3)
-    _, ax = plt.subplots(figsize=size, layout="constrained")
+    height, width = np.full(2, 0.6 * _PAGE_WIDTH)
+    if region is None:
+        height, width = _PAGE_WIDTH * np.array(image.data.shape) / max(image.data.shape)
+    _, ax = plt.subplots(figsize=(width, height + 0.3), layout="constrained")
     return stack.plot_columns(image=image, region=region, font_size=8, ax=ax)
 
 

@@ -419,7 +419,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
 
         Parameters
         ----------
-        images : numpy.ndarray or dask.array.Array, shape (n, w, w)
+        images : numpy.ndarray or dask.array.Array, shape (n, w, w) or (n, n_detectors, w, w)
         offsets : numpy.ndarray, shape (n, 2), optional
             Column minus window centre, (x, y) in px.
 
@@ -450,7 +450,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
 
         Parameters
         ----------
-        images : numpy.ndarray or dask.array.Array, shape (n, w, w)
+        images : numpy.ndarray or dask.array.Array, shape (n, w, w) or (n, n_detectors, w, w)
         offsets : numpy.ndarray, shape (n, 2), optional
             Column minus window centre, (x, y) in px.
         n_angles : int
@@ -576,7 +576,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
 
         Returns
         -------
-        images : numpy.ndarray of float32, shape (ny, nx, w, w)
+        images : numpy.ndarray of float32, shape (ny, nx, w, w) or (ny, nx, n_detectors, w, w)
         values_y, values_x : numpy.ndarray, shapes (ny,), (nx,)
             Latent values of rows and columns.
         """

@@ -3,7 +3,7 @@
 """Harmonics of the sub-images of several detectors of one scan, one block below the other.
 
 A rotation is the same phase in every block, so that templates, filters and covariances of the
-joined harmonics are those of one site with one angle, seen by all detectors.
+joined harmonics are those of one site with one angle, common to all detectors.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from safetensors import safe_open
 from safetensors.torch import save as to_bytes
@@ -104,13 +103,8 @@ def fit_identity(tensors: dict[str, Tensor], header: dict[str, Any]) -> str:
     str
         16 hexadecimal digits.
     """
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    for name in sorted(tensors):
-        if not name.startswith("history."):
-            values = tensors[name].detach().cpu().contiguous().numpy()
-            digest.update(f"{name} {values.dtype} {values.shape}".encode())
-            digest.update(np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()[:16]
+    lasting = {name: t for name, t in tensors.items() if not name.startswith("history.")}
+    return _check_sum(header, lasting)[:16]
 
 
 def write_model(path: str | Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> Path:
@@ -199,7 +193,7 @@ def _check_sum(header: dict[str, Any], tensors: dict[str, Tensor]) -> str:
     """Digest of the settings and of all tensors."""
     digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(tensors):
-        values = tensors[name].contiguous().numpy()
+        values = tensors[name].detach().cpu().contiguous().numpy()
         digest.update(f"{name} {values.dtype} {values.shape}".encode())
         digest.update(values.tobytes())
     return digest.hexdigest()

@@ -19,7 +19,7 @@ import numpy as np
 from hs_rvae import parent_image as _parent_image
 from hs_rvae.checks import is_whole_number
 from hs_rvae.exceptions import ModelMismatch
-from hs_rvae.signals.origins import IMAGE_NODE, RVAE_NODE, note_of
+from hs_rvae.signals.origins import IMAGE_NODE, RVAE_NODE, images_of_detectors, note_of
 
 if TYPE_CHECKING:
     from hs_rvae.signals.site_signal import SiteSignal
@@ -113,6 +113,11 @@ def cut(make: Callable[..., Any], image: Any, channels: bool | Sequence[str]) ->
     -------
     SubImageStack or LazySubImageStack
         ``(detector, site | x, y)`` with the sites that every detector has.
+
+    Raises
+    ------
+    ValueError
+        If the image is not ``(detector | x, y)``, the names do not fit, or no site is left.
     """
     image = _image_of_detectors(image)
     names = _names(image, channels)
@@ -235,7 +240,7 @@ def keep_detectors(stack: SiteSignal, part: Any, detectors: Any) -> None:
     known = note.get("detectors", list(range(len(names))))
     one = np.ndim(detectors) == 0
     numbers = [int(k) for k in np.atleast_1d(detectors)]
-    if not one and len(numbers) == len(names):
+    if not one and numbers == list(range(len(names))):
         return
     if one:
         del part.metadata.Sub_images.detectors
@@ -244,9 +249,7 @@ def keep_detectors(stack: SiteSignal, part: Any, detectors: Any) -> None:
     else:
         part.metadata.set_item(DETECTORS, [names[k] for k in numbers])
     if image is not None:
-        start, end = numbers[0], numbers[-1] + 1
-        image = image.inav[start] if one else image.inav[start:end]
-        part._image = image
+        part._image = image = images_of_detectors(image, numbers[0] if one else numbers)
         note |= {k: v for k, v in note_of(image).items() if k in ("pixels", "shape")}
     elif "shape" in note:
         size = list(note["shape"])[-2:]
@@ -260,9 +263,9 @@ def keep_detectors(stack: SiteSignal, part: Any, detectors: Any) -> None:
 
 def number_for_latents(stack: SiteSignal, channel: Any) -> int:
     """Number of the detector that gives the latents."""
-    return (
-        0 if not names_of(stack) and channel == 0 else number_of(stack, channel, "latent_channel")
-    )
+    if channel == 0 and not names_of(stack):
+        return 0
+    return number_of(stack, channel, "latent_channel")
 
 
 def note_fitted(stack: SiteSignal, channel: Any) -> None:

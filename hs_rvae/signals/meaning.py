@@ -271,7 +271,7 @@ class MeaningMethods(RVAEMethods):
                 f"{_uncapitalised(verdict.sentence)} (stack.rvae_verdict); n_variants=4 divides "
                 "the directions into four"
             )
-        # Where two variants meet, the angle may look like that of a third.
+        # Where two variants meet, the angle may resemble that of a third.
         minimum_clear = min(_CLEAR_ORDER, _CLEAR_ORDER / MINIMUM_ORDER * least_order)
         clear = defined & distorted(sites, max(least_order, minimum_clear))
         if len(_divisors(fold)) or clear.sum() < _MINIMUM_CLEAR:
@@ -620,7 +620,7 @@ class MeaningMethods(RVAEMethods):
         return -(self._angle_offset + float(np.arctan2(*mean))), None
 
     def _motif_symmetry(self) -> int:
-        """Turns of the motif onto itself that its angles cannot tell apart."""
+        """Turns of the motif onto itself that its angles cannot distinguish."""
         return 1 if self._turns("distortion") else int(self._applied().get("motif_symmetry", 1))
 
     def _angle_std_within(self, motif_symmetry: int) -> np.ndarray:

@@ -102,14 +102,36 @@ def read_image(path: Path, note: dict[str, Any], lazy: bool, sites: SiteTable | 
     return fitting[0]
 
 
+def images_of_detectors(images: Any, numbers: Any) -> Any:
+    """
+    The images of some detectors.
+
+    Parameters
+    ----------
+    images : hyperspy.api.signals.Signal2D
+        ``(detector | x, y)``.
+    numbers : int or sequence of int
+        One detector, or several in equal steps.
+
+    Returns
+    -------
+    hyperspy.api.signals.Signal2D
+        ``(x, y)`` of one detector, otherwise ``(detector | x, y)`` in the given order.
+    """
+    if np.ndim(numbers) == 0:
+        return images.inav[int(numbers)]
+    first, last = int(numbers[0]), int(numbers[-1])
+    step = int(numbers[1]) - first if len(numbers) > 1 else 1
+    end = last + step
+    return images.inav[first : end if end >= 0 else None : step]
+
+
 def _detectors_of(signal: Any, note: dict[str, Any]) -> Any:
     """The noted ones of the images of several detectors."""
     numbers = note.get("detectors")
     if numbers is None or not is_series(signal):
         return signal
-    if isinstance(numbers, list | tuple):
-        return signal.inav[int(numbers[0]) : int(numbers[-1]) + 1]
-    return signal.inav[int(numbers)]
+    return images_of_detectors(signal, numbers)
 
 
 def _bring_to(signal: Any, note: dict[str, Any], sites: SiteTable | None) -> None:

@@ -16,6 +16,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import psutil
 from hyperspy.signal import BaseSignal
@@ -33,11 +34,12 @@ _logger = logging.getLogger(__name__)
 #: How the patterns were made sub-images.
 PATTERNS_NODE = "Sub_images.patterns"
 _ROTATION = "Acquisition_instrument.TEM.scan_rotation"
-_OWN = (*_cutting.OWN_COLUMNS, *STRETCH)  # the detector is not stretched as the scan is
+# Columns of the image's windows: the detector is not stretched as the scan is.
+_OF_WINDOWS = ("offset_x", "offset_y", *STRETCH)
 _SMALL = 0.02  # of the free memory: lazy patterns up to this size are computed
 _BRIGHTEST = 0.001  # share of the detector whose mean counts as the height of the bright disk
 _MARGIN, _MORE = 1.2, 0.5  # of the radius of the model's disk beyond the bright disk, px
-_FEWEST = 20  # sites that show the effect of the probe's offset
+_MINIMUM_SITES = 20  # that show the effect of the probe's offset
 _STEADY = 0.02  # standard deviation of offsets in scan px that have no effect
 
 
@@ -175,12 +177,11 @@ def _check_patterns(patterns: Any) -> None:
 
 def _site_columns(columns: Any, n: int) -> tuple[dict[str, Any], Any]:
     """Columns of the sites with their positions, and the units, writers and calibration."""
-    kept, units, writers = _cutting.given_columns(columns)
-    if isinstance(columns, SiteTable):
-        like: Any = columns
-        kept = {name: columns[name] for name in columns.columns}
+    _, units, writers = _cutting.given_columns(columns)
+    like = columns if isinstance(columns, SiteTable) else None
+    if like is not None:
+        kept = {name: like[name] for name in like.columns}
     else:
-        like = None
         kept = dict(columns if columns is not None else {})
     if not {"x", "y"} <= set(kept):
         raise ValueError(
@@ -193,8 +194,8 @@ def _site_columns(columns: Any, n: int) -> tuple[dict[str, Any], Any]:
                 f"columns[{name!r}] has the shape {np.shape(values)} for {n} patterns: give the "
                 "table of the stack that made them."
             )
-    values = {name: np.asarray(filled(one)) for name, one in kept.items() if name not in _OWN[3:]}
-    return values, (units, writers, like)
+    own = {name: np.asarray(filled(one)) for name, one in kept.items() if name not in _OF_WINDOWS}
+    return own, (units, writers, like)
 
 
 def _rotation(patterns: Any, scan_rotation: Any) -> float:
@@ -303,15 +304,13 @@ def _square_root(data: Any) -> Any:
 
 def _without_offset(images: Any, offset: np.ndarray | None) -> Any:
     """Patterns less their linear change with the offset of the probe."""
-    if offset is None or len(offset) < _FEWEST or (offset.std(axis=0) < _STEADY).all():
+    if offset is None or len(offset) < _MINIMUM_SITES or (offset.std(axis=0) < _STEADY).all():
         return images
     inverse = np.linalg.pinv(offset - offset.mean(axis=0), rcond=0.05).astype(np.float32)
     flat = images.reshape(len(images), -1)
     slopes = np.asarray(inverse @ flat).reshape(2, *images.shape[1:])
     if not hasattr(images, "dask"):
         return images - np.einsum("nk,kyx->nyx", offset.astype(np.float32), slopes)
-    import dask.array as da
-
     chunked = da.from_array(offset.astype(np.float32), chunks=(images.chunks[0], 2))
     return images - sum(chunked[:, k, None, None] * slopes[k] for k in range(2))
 

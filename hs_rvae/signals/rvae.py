@@ -206,7 +206,7 @@ class RVAEMethods(SiteSignal):
         _channels.note_fitted(self, channel)
 
     def _keep_unused(self, model: RVAE, error: BaseException) -> None:
-        """Keep a fitted model whose sites were not encoded; say so in the error."""
+        """Keep a fitted model whose sites were not encoded; add that to the error."""
         fitted = hasattr(model, "fit_id_")
         if fitted:
             model.pixel_size_, model.pixel_units_ = self._pixel_calibration()
@@ -553,19 +553,13 @@ class RVAEMethods(SiteSignal):
         """
         self._check_not_turned()
         sites = self._square_windows()
-        if column not in sites:
-            raise ValueError(
-                f"column={column!r}: the site table has no such column; stack.rvae() writes "
-                "'angle'."
-            )
+        pose = np.column_stack([self._turns_back(column), sites[["offset_x", "offset_y"]]])
         _reconstruction.warn_of_oblong_pixels(self.axes_manager.signal_axes)
 
         def turn_back(data: np.ndarray, pose: np.ndarray) -> np.ndarray:
             return _reconstruction.turn(data, -pose[:, 0], pose[:, 1:], fill_value)
 
         whole = column == "angle" and self._turns("distortion")
-        pose = sites[[column, "offset_x", "offset_y"]]
-        pose[:, 0] = self._turns_back(column)
         turned = with_images(
             self,
             turn_back,

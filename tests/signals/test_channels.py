@@ -177,6 +177,20 @@ def test_some_detectors(film):
     assert len(stack.inav[1:2].sites) == len(stack.sites)
 
 
+@pytest.mark.parametrize("slices", [slice(None, None, -1), slice(None, None, 2), slice(2, 0, -1)])
+def test_detectors_in_other_steps_keep_their_names_and_images(film, tmp_path, slices):
+    images = hs.stack([film[0].inav[0], film[0].inav[1], film[0].inav[0] * 2])
+    images.save(tmp_path / "images.hspy")
+    stack = _cut((hs.load(tmp_path / "images.hspy"), film[1]), channels=["a", "b", "c"])
+    part = stack.inav[slices]
+    assert list(part.metadata.Sub_images.detectors) == ["a", "b", "c"][slices]
+    np.testing.assert_array_equal(part.data, stack.data[:, slices])
+    np.testing.assert_array_equal(part.image.data, images.data[slices])
+    part.save(tmp_path / "part.zspy")
+    loaded = hs.load(tmp_path / "part.zspy")
+    np.testing.assert_array_equal(loaded.load_image().data, images.data[slices])
+
+
 def test_values_of_the_site_axis_slice_both(stack):
     part = stack.select_sites(np.arange(5, 20)).inav[:, 3.0:6.0]
     np.testing.assert_array_equal(part.sites["x"], stack.sites["x"][8:11])

@@ -185,7 +185,7 @@ def test_verbs_after_the_fit_work_on_patterns(fitted, tmp_path):
     assert means.axes_manager.signal_shape == stack.axes_manager.signal_shape
     assert stack.get_rvae_distortion(4).data.shape[0] == 4
     assert stack.derotate().data.shape == stack.data.shape
-    assert stack.report(tmp_path / "report.html")
+    assert stack.report(tmp_path / "report.html").is_file()
 
 
 @pytest.mark.parametrize("centre", [(20.0, 20.0), (25.3, 30.6)])

@@ -171,15 +171,15 @@ def ridge(images, moved, n_components=8, n_folds=5):
     return np.arctan2(found[:, 1], found[:, 0])
 
 
-def judge(seed, size, least):
-    """Fit a film, and hold its resultant against the least and against the regression."""
+def judge(seed, size, minimum):
+    """Fit a film, and compare its resultant with the minimum and with the regression."""
     stack, moved = patterns_of(seed, size)
     stack.rvae(random_state=0)
     found = resultant(stack.sites["angle"], moved)
     supervised = resultant(ridge(stack.data, moved), moved)
     print(f"seed {seed}, {len(moved)} sites: {found:.3f}, regression {supervised:.3f}")
     assert stack.rvae_verdict.kind == "variants"
-    assert found >= least and found >= supervised - 0.03
+    assert found >= minimum and found >= supervised - 0.03
     off = np.exp(1j * (stack.sites["angle"] - np.arctan2(moved[:, 1], moved[:, 0])))
     assert abs(np.angle(off.mean())) < np.radians(10)  # the zero is that of the image
 

@@ -256,6 +256,12 @@ def gaussian(u: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> np.ndar
     return -0.5 * (own + np.linalg.slogdet(2 * np.pi * covariance)[1])
 
 
+def _uniform_circle(zero: np.ndarray, length: float, covariance: np.ndarray) -> Circle:
+    """Circle whose angles have the same density everywhere."""
+    density = np.full(N_COARSE, 1 / N_COARSE)
+    return Circle(zero.copy(), float(length), covariance, density, _SHARES.copy())
+
+
 def fit_circle(
     u: np.ndarray,
     *,
@@ -287,15 +293,9 @@ def fit_circle(
     for start in starts:
         for wide in (False, True):
             d = u - start
-            circle = Circle(
-                start.copy(),
-                float(np.sqrt((d**2).sum(1).mean())),
-                shrunk(0.5 * np.cov(u.T, bias=True), len(u)),
-                np.full(N_COARSE, 1 / N_COARSE),
-                _SHARES.copy(),
-                zero is None,
-                free_density,
-            )
+            length, covariance = np.sqrt((d**2).sum(1).mean()), 0.5 * np.cov(u.T, bias=True)
+            circle = _uniform_circle(start, length, shrunk(covariance, len(u)))
+            circle.free_zero, circle.free_density = zero is None, free_density
             if not wide:
                 angle = np.arctan2(d[:, 1], d[:, 0])
                 nearest = np.round(angle / (2 * np.pi / N_COARSE)).astype(int) % N_COARSE
@@ -307,11 +307,9 @@ def fit_circle(
     small, large = np.linalg.eigvalsh(np.cov(u.T, bias=True))
     if large > _ELONGATED * small:
         # Opposite variants, with walls between them through no displacement at all.
-        zero_start = u.mean(0) if zero is None else zero.copy()
-        circle = Circle(
-            zero_start, float(np.sqrt(large)), shrunk(small * np.eye(2), len(u)),
-            np.full(N_COARSE, 1 / N_COARSE), _SHARES.copy(), zero is None, free_density,
-        )  # fmt: skip
+        start, covariance = starts[-1], shrunk(small * np.eye(2), len(u))
+        circle = _uniform_circle(start, np.sqrt(large), covariance)
+        circle.free_zero, circle.free_density = zero is None, free_density
         started.append((circle.run(u, 20), circle))
     if also is not None:
         circle = also.copy()

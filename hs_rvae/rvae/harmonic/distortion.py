@@ -62,7 +62,7 @@ _STRAIN = ("mean", "slopes", "covariance")
 #: Thresholds of the verdict, by the name of the evidence.
 THRESHOLDS = {
     "predicted": 0.2,  # share of the displacement that other cells predict: nulls up to 0.133
-    "gain": 0.03,  # nats per site by which the circle is likelier than a normal distribution
+    "gain": 0.03,  # nats per site by which the circle is more likely than a normal distribution
     "wells": 0.04,  # nats per held-out site by which wells beat the best density without them,
     "wells_per_gain": 0.15,  # ... and that in parts of the gain
     "asymmetry": 0.2,  # of the mean site; the error of the template alone gives 0.12 to 0.15
@@ -302,7 +302,7 @@ def _filtered(harmonics: np.ndarray, filters: np.ndarray, reference: float) -> n
 
 
 def _in_pieces(n: int) -> list[slice]:
-    """Slices of n sites, at least one."""
+    """Slices of n sites, one or more."""
     return [slice(start, start + _PIECE) for start in range(0, max(n, 1), _PIECE)]
 
 

@@ -16,7 +16,7 @@ from .charges import noise_variance
 
 _logger = logging.getLogger(__name__)
 
-_LEAST_NOISE = 0.02  # of the contrast: a detector without noise has no infinite weight
+_MINIMUM_NOISE = 0.02  # of the contrast: a detector without noise has no infinite weight
 
 
 def choose_joint_scales(
@@ -31,6 +31,7 @@ def choose_joint_scales(
     Parameters
     ----------
     sample : numpy.ndarray of float32, shape (n, n_detectors, w, w)
+        Finite sub-images.
     q_max : float or None
         Highest frequency in cycles/px. If None, it is chosen from the sub-images.
     first : int
@@ -42,8 +43,12 @@ def choose_joint_scales(
     level, scale : numpy.ndarray, shape (n_detectors,)
     dropped : float
         Largest share of the variance above the noise that lies beyond the highest frequency.
+
+    Raises
+    ------
+    ValueError
+        If most sub-images of a detector are constant, or there is none.
     """
-    sample = sample[np.isfinite(sample).all((1, 2, 3))]
     numbers = np.array([intensity_scale(images) for images in sample.swapaxes(0, 1)])
     level, scale = (values.reshape(-1, 1, 1) for values in numbers.T)
     usable = (np.abs(sample - level) < 1e4 * scale).all((1, 2, 3))
@@ -51,7 +56,7 @@ def choose_joint_scales(
     highest = q_max if q_max is not None else max(choose_grid(x)[0].q_max for x in images)
     chosen = [choose_grid(each, highest) for each in images]
     noise = np.array([_noise(each, grid) for each, (grid, _) in zip(images, chosen, strict=True)])
-    noise = np.maximum(noise, _LEAST_NOISE)
+    noise = np.maximum(noise, _MINIMUM_NOISE)
     weight = noise / np.exp(np.log(noise).mean())
     _logger.info(
         "rVAE: noise of the detectors in parts of their contrast: %s.",

@@ -440,8 +440,9 @@ def _choose_scales(
 ) -> tuple[HarmonicGrid, Numbers, Numbers, float]:
     """Grid, level, scale and dropped variance: those of the initial model, or from the data."""
     sample = spread_sample(images, rows)
+    sample = sample[np.isfinite(sample).all(tuple(range(1, sample.ndim)))]
     if initial is not None:
-        intensity_scale(sample[np.isfinite(sample).all(tuple(range(1, sample.ndim)))])
+        intensity_scale(sample)  # refuses constant sub-images
         grid, dropped = initial.grid, initial.dropped_variance
         level, scale = initial.level, initial.scale
     elif sample.ndim == 4:
@@ -449,9 +450,8 @@ def _choose_scales(
             sample, options.q_max, int(options.latent_channel)
         )
     else:
-        level, scale = intensity_scale(sample[np.isfinite(sample).all((1, 2))])
-        usable = np.isfinite(sample).all((1, 2))
-        usable &= np.abs(sample - level).max((1, 2)) < 1e4 * scale
+        level, scale = intensity_scale(sample)
+        usable = np.abs(sample - level).max((1, 2)) < 1e4 * scale
         grid, dropped = choose_grid((sample[usable] - level) / scale, options.q_max)
     n_latents = options.output_dimension
     if not isinstance(n_latents, str) and n_latents > grid.n_radial:

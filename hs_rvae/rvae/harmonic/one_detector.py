@@ -54,11 +54,14 @@ class OneDetector:
         latent: np.ndarray,
         angle: np.ndarray | None,
         device: torch.device,
-        *more: Any,
-        **options: Any,
+        shift: np.ndarray | None = None,
+        window_size: int | None = None,
+        step: float = 1.0,
+        order: np.ndarray | float = 1.0,
     ) -> np.ndarray:
         """Sub-images (n, w, w) of the detector, as :meth:`HarmonicModel.decode` describes them."""
-        return self.joint.decode(latent, angle, device, *more, **options)[:, self.detector]
+        images = self.joint.decode(latent, angle, device, shift, window_size, step, order)
+        return images[:, self.detector]
 
     def encode(self, *args: Any) -> NoReturn:
         """Refuse: the sub-images of all detectors are encoded together."""
