@@ -4,11 +4,15 @@
 
 from __future__ import annotations
 
+import ctypes
+import glob
 import os
+import platform
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +58,8 @@ def complete_file(
     """
     place = check_place(path, folder=folder)
     earlier = "the file that was there is as it was" if place.exists() else "no file is left"
-    folder_of_draft = Path(tempfile.mkdtemp(prefix=".hs_rvae-", dir=place.parent))
+    _remove_drafts_of_the_dead(place.parent)
+    folder_of_draft = Path(tempfile.mkdtemp(prefix=_prefix(), dir=place.parent))
     try:
         draft = folder_of_draft / place.name
         yield draft
@@ -106,7 +111,7 @@ def check_place(path: str | os.PathLike[str], *, folder: bool = False) -> Path:
     try:
         if place.exists() and not os.access(place, os.W_OK):
             raise PermissionError(None, "it is write-protected")
-        os.rmdir(tempfile.mkdtemp(prefix=".hs_rvae-", dir=place.parent))
+        os.rmdir(tempfile.mkdtemp(prefix=_prefix(), dir=place.parent))
     except OSError as error:
         raise type(error)(
             f"path={str(path)!r} cannot be written ({error.strerror}): choose a folder that "
@@ -115,12 +120,32 @@ def check_place(path: str | os.PathLike[str], *, folder: bool = False) -> Path:
     return place
 
 
+def _prefix() -> str:
+    """Beginning of the names of this process's drafts."""
+    return f".hs_rvae-{platform.node()}-{os.getpid()}-"
+
+
+def _remove_drafts_of_the_dead(folder: Path) -> None:
+    """Remove drafts that processes of this user and machine left behind as they were killed."""
+    import psutil
+
+    beginning = f".hs_rvae-{platform.node()}-"
+    for draft in folder.glob(f"{glob.escape(beginning)}*"):
+        pid = draft.name.removeprefix(beginning).partition("-")[0]
+        with suppress(OSError):
+            theirs = hasattr(os, "getuid") and draft.lstat().st_uid != os.getuid()
+            if pid.isdecimal() and not theirs and not psutil.pid_exists(int(pid)):
+                shutil.rmtree(draft, ignore_errors=True)
+
+
 def _put_in_place(draft: Path, place: Path) -> None:
-    """Give the draft its name; a folder cannot be replaced, so it is moved out of the way first."""
+    """Give the draft its name; what has the name is complete at any moment, the old or the new."""
     if not place.is_dir() and not (place.exists() and draft.is_dir()):
         os.replace(draft, place)
         return
-    aside = Path(tempfile.mkdtemp(prefix=".hs_rvae-", dir=place.parent))
+    if _exchange(draft, place):  # the earlier one goes with the folder of the draft
+        return
+    aside = Path(tempfile.mkdtemp(prefix=_prefix(), dir=place.parent))
     earlier = aside / place.name
     try:
         os.replace(place, earlier)
@@ -131,6 +156,25 @@ def _put_in_place(draft: Path, place: Path) -> None:
         aside.rmdir()
         raise
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two paths swap what they name, in one step; False where the system has no such call.
+
+    Python offers no call for it. Folders cannot replace each other, so the only other way has a
+    moment at which neither has the name.
+    """
+    calls = {"linux": ("renameat2", 2), "darwin": ("renameatx_np", 2)}  # RENAME_EXCHANGE, _SWAP
+    here = {"linux": -100, "darwin": -2}  # AT_FDCWD
+    if sys.platform not in calls:
+        return False
+    name, flag = calls[sys.platform]
+    folder = ctypes.c_int(here[sys.platform])
+    try:
+        call = getattr(ctypes.CDLL(None, use_errno=True), name)
+    except (AttributeError, OSError):
+        return False
+    return not call(folder, os.fsencode(one), folder, os.fsencode(other), ctypes.c_uint(flag))
 
 
 def plain(value: Any) -> Any:

@@ -3,11 +3,15 @@
 """Where compiled code is kept, and that it works where it cannot be kept."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import numba
 import platformdirs
 import pytest
+from numba.core.dispatcher import Dispatcher
+from numba.np.ufunc.ufuncbuilder import UFuncDispatcher
 
 import hs_rvae
 from hs_rvae.refinement import compiling, kernel
@@ -74,10 +78,31 @@ def test_without_a_folder_nothing_is_kept_and_everything_works(
 
 
 def test_numba_may_be_told_to_keep_no_code_there(folders, tmp_path, monkeypatch):
+    for dispatcher in (Dispatcher, UFuncDispatcher):  # what is changed for others is put back
+        monkeypatch.setattr(dispatcher, "enable_caching", dispatcher.enable_caching)
     monkeypatch.setattr(numba.config, "CACHE_LOCATOR_CLASSES", "IPythonCacheLocator", raising=False)
     folders("", tmp_path)
     assert compiling.compiled()(twice)(3) == 6
     assert numba.config.CACHE_DIR == ""
+
+
+NOWHERE = """
+import numba.core.caching as caching
+def not_writable(self):
+    raise OSError(30, "Read-only file system")
+for name in ("UserProvidedCacheLocator", "InTreeCacheLocator", "UserWideCacheLocator"):
+    getattr(caching, name).ensure_cache_path = not_writable
+from hs_rvae.refinement import kernel
+import atomap.api
+assert kernel.dot.stats.cache_path is None
+"""
+
+
+@pytest.mark.slow
+def test_other_packages_load_where_no_folder_can_be_written():
+    done = subprocess.run([sys.executable, "-c", NOWHERE], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "set the environment variable NUMBA_CACHE_DIR" in done.stderr
 
 
 def test_no_other_module_compiles():

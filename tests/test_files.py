@@ -3,12 +3,15 @@
 """Files that appear complete or not at all, and values as files hold them."""
 
 import os
+import platform
 import stat
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from hs_rvae.files import check_place, complete_file, plain
+from hs_rvae.files import _exchange, check_place, complete_file, plain
 
 needs_a_user = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is forbidden to this user"
@@ -97,6 +100,7 @@ def test_what_was_there_stays_until_the_new_is_in_place(tmp_path, monkeypatch, o
         replace(*names)
 
     monkeypatch.setattr(os, "replace", refuse)
+    monkeypatch.setattr("hs_rvae.files._exchange", lambda one, other: False)  # by moves alone
     once = old == "nothing" or (old, new) == ("file", "file")
     try:
         with complete_file(path, "It", folder=True) as draft:
@@ -188,3 +192,63 @@ def test_arrays_of_numbers_and_objects_stay_as_they_are():
     ragged = np.array([np.ones(2), np.ones(3)], dtype=object)
     for value in (np.arange(3), ragged, np.array(["a", "b"]), marker, None, "text", 1.5):
         assert plain(value) is value
+
+
+def test_a_folder_is_replaced_in_one_step(tmp_path, monkeypatch):
+    """Where the system can do it, the name always stands for a folder, the old or the new."""
+    if not _exchange(*two_folders(tmp_path / "asked")):
+        pytest.skip("this system cannot exchange two folders")
+    place = tmp_path / "film.zspy"
+    place.mkdir()
+    replaced = []
+    monkeypatch.setattr(os, "replace", lambda *paths: replaced.append(paths))
+    with complete_file(place, folder=True) as draft:
+        fill(draft)
+    assert (place / "inside").read_text() == "new" and not replaced
+    assert sorted(os.listdir(tmp_path)) == ["asked", "film.zspy"]
+
+
+def two_folders(parent):
+    for name in ("one", "other"):
+        (parent / name).mkdir(parents=True)
+        (parent / name / name).touch()
+    return parent / "one", parent / "other"
+
+
+def test_exchange_of_two_folders(tmp_path):
+    one, other = two_folders(tmp_path)
+    if _exchange(one, other):
+        assert (one / "other").exists() and (other / "one").exists()
+    assert not _exchange(one, tmp_path / "nothing")
+    assert one.exists()
+
+
+def test_where_there_is_no_such_call_the_earlier_folder_steps_aside(tmp_path, monkeypatch):
+    monkeypatch.setattr("hs_rvae.files._exchange", lambda one, other: False)
+    place = tmp_path / "film.zspy"
+    for _ in range(2):
+        with complete_file(place, folder=True) as draft:
+            fill(draft)
+    assert (place / "inside").read_text() == "new" and os.listdir(tmp_path) == ["film.zspy"]
+
+
+def test_drafts_of_ended_processes_are_removed(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    host = platform.node()
+    drafts = {name: tmp_path / f".hs_rvae-{name}-abc" for name in (
+        f"{host}-{ended.pid}", f"{host}-{os.getppid()}", f"elsewhere-{ended.pid}", "notes"
+    )}  # fmt: skip
+    for draft in drafts.values():
+        draft.mkdir()
+        (draft / "half.hspy").touch()
+    write(tmp_path / "new.csv")
+    left = {name for name, draft in drafts.items() if draft.exists()}
+    assert left == set(drafts) - {f"{host}-{ended.pid}"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+def test_drafts_are_private(tmp_path):
+    with complete_file(tmp_path / "a.csv") as draft:
+        assert mode(draft.parent) == 0o700
+        draft.write_text("new")

@@ -9,6 +9,7 @@ and Python takes the remaining folder for a package without content.
 from __future__ import annotations
 
 import functools
+import logging
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ import numba
 import platformdirs
 from numba import njit
 
+_logger = logging.getLogger(__name__)
 config: Any = numba.config  # its names are made while numba is imported
 
 
@@ -26,18 +28,42 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
     def decorate(function: Callable[..., Any]) -> Any:
         folder = _folder()
-        if folder is None:
-            return njit(**options)(function)
-        # Numba reads the folder here, once. Other people's functions keep theirs.
-        before, config.CACHE_DIR = config.CACHE_DIR, folder
-        try:
-            return njit(cache=True, **options)(function)
-        except RuntimeError:  # the user has told numba not to keep code in such folders
-            return njit(**options)(function)
-        finally:
-            config.CACHE_DIR = before
+        if folder is not None:
+            # Numba reads the folder here, once. Other people's functions keep theirs.
+            before, config.CACHE_DIR = config.CACHE_DIR, folder
+            try:
+                return njit(cache=True, **options)(function)
+            except RuntimeError:  # the user has told numba not to keep code in such folders
+                pass
+            finally:
+                config.CACHE_DIR = before
+        _let_others_compile(function)
+        return njit(**options)(function)
 
     return decorate
+
+
+def _let_others_compile(function: Callable[..., Any]) -> None:
+    """Where no folder at all can be written, have Numba keep nothing for anybody.
+
+    Otherwise it refuses to load any package that asks it to keep code, HyperSpy among them.
+    """
+    from numba.core.dispatcher import Dispatcher
+    from numba.np.ufunc.ufuncbuilder import UFuncDispatcher
+
+    try:
+        njit(cache=True)(function)
+    except RuntimeError:
+        _logger.warning(
+            "No folder for compiled code can be written, so that each process compiles anew: set "
+            "the environment variable NUMBA_CACHE_DIR to a folder of yours that can be written."
+        )
+        for dispatcher in (Dispatcher, UFuncDispatcher):
+            setattr(dispatcher, "enable_caching", _keep_nothing)  # noqa: B010
+
+
+def _keep_nothing(dispatcher: Any) -> None:
+    """Take the place of ``enable_caching``."""
 
 
 @functools.cache

@@ -9,6 +9,7 @@ import importlib.metadata
 import inspect
 import numbers
 import platform
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -94,6 +95,9 @@ def _of_model(stack: Any, random_state: int) -> list[tuple[str, str, str]]:
     loss = np.asarray(model.history_.get("validation_loss", ()), dtype=float)
     if loss.size and np.isfinite(loss[-1]):
         rows.append(("loss of held-out sites", f"{loss[-1]:.1f} nat", "after the last epoch"))
+    ended = _training_sentence(model.history_)
+    if ended:
+        rows.append(("training", ended.partition(";")[0], ended.partition("; ")[2]))
     dropped = getattr(model, "dropped_variance_", None)
     if dropped is not None:
         text = "of the variance above the noise, beyond the highest frequency used"
@@ -103,6 +107,19 @@ def _of_model(stack: Any, random_state: int) -> list[tuple[str, str, str]]:
         text = f"of the variance between the pixels of {n:,} sub-images, inside the model's disk"
         rows.append(("explained by the model", f"{share:.1%}", text))
     return rows
+
+
+def _training_sentence(history: Mapping[str, Any]) -> str:
+    """How a training ended; empty if the history does not hold it."""
+    if "converged" not in history:
+        return ""
+    rates, state = history["learning_rate"], float(history["converged"][0])
+    failed = ", ".join(f"{rate:g}" for rate in rates[:-1])
+    if not len(history.get("loss", ())) and state == 0:
+        return f"failed with every learning rate tried ({failed}, {rates[-1]:g}); taken back"
+    names = {1.0: "converged", 0.0: "the loss still fell: give more epochs"}
+    sentence = f"{names.get(state, 'too few epochs to judge')}; learning rate {rates[-1]:g}"
+    return sentence + (f", after {failed} diverged" if failed else "")
 
 
 def _explained(stack: Any, random_state: int) -> tuple[float | None, int]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from ..progress import Progress
 from .batches import shuffled_batches
+from .convergence import Guard, train_until_it_holds
 from .device import one_thread
 from .loss import LossTerms, content_loss, spatial_loss
 
@@ -35,6 +37,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "validation_fraction": 0.15,
     },
 }
+
+_JUDGED = 2000  # sites whose loss before and after training is compared
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,11 @@ class _History:
             values.append(value)
         return {"loss": reconstruction + kl, "validation": validation}
 
+    @property
+    def last(self) -> float:
+        """Loss of the last epoch."""
+        return self._values["loss"][-1]
+
     def arrays(self) -> dict[str, np.ndarray]:
         """Losses by name, one number per epoch."""
         return {name: np.array(values) for name, values in self._values.items()}
@@ -128,7 +137,8 @@ def train_content(
     -------
     history : dict of str to numpy.ndarray
         ``loss``, ``reconstruction``, ``kl`` and ``validation_loss`` (loss of the held-out sites),
-        in nats per site, one number per epoch; the loss is reconstruction plus kl.
+        in nats per site, one number per epoch; the loss is reconstruction plus kl. How it ended
+        stands beside them, see :func:`~.convergence.train_until_it_holds`.
     """
     n = len(radial)
     order = torch.randperm(n, generator=generator)
@@ -142,36 +152,41 @@ def train_content(
         noise_variance,
     )
 
-    optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
-    batch_size = settings.batch(len(kept))
-    n_batches = len(list(shuffled_batches(len(kept), batch_size, torch.Generator())))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, settings.learning_rate, total_steps=settings.epochs * n_batches + 1
-    )
-    history = _History()
-
-    def loss(rows: Tensor) -> LossTerms:
-        noise = torch.randn((len(rows), network.n_latents), generator=generator).to(radial.device)
+    def loss(rows: Tensor, source: torch.Generator) -> LossTerms:
+        noise = torch.randn((len(rows), network.n_latents), generator=source).to(radial.device)
         return content_loss(network, radial[rows], others[rows], noise, noise_variance)
 
-    for _ in range(settings.epochs):
-        if progress.stopped:
-            break
-        sums = torch.zeros(2, device=radial.device)
-        for batch in shuffled_batches(len(kept), batch_size, generator):
-            terms = loss(kept[batch.to(kept.device)])
-            optimiser.zero_grad(set_to_none=True)
-            terms.total.backward()
-            optimiser.step()
-            schedule.step()
-            sums += torch.stack([terms.reconstruction.detach(), terms.kl.detach()])
-        validation = np.nan
-        if n_held:
-            with torch.no_grad():
-                terms = loss(held)
-            validation = float(terms.reconstruction + terms.kl)
-        progress.step("rVAE content", history.append(sums / n_batches, validation))
-    return history.arrays()
+    def epochs(settings: TrainingSettings, guard: Guard) -> dict[str, np.ndarray]:
+        optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+        batch_size = settings.batch(len(kept))
+        n_batches = len(list(shuffled_batches(len(kept), batch_size, torch.Generator())))
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, settings.learning_rate, total_steps=settings.epochs * n_batches + 1
+        )
+        history = _History()
+        for _ in range(settings.epochs):
+            if progress.stopped:
+                break
+            sums = torch.zeros(2, device=radial.device)
+            for batch in shuffled_batches(len(kept), batch_size, generator):
+                terms = loss(kept[batch.to(kept.device)], generator)
+                optimiser.zero_grad(set_to_none=True)
+                terms.total.backward()
+                optimiser.step()
+                schedule.step()
+                sums += torch.stack([terms.reconstruction.detach(), terms.kl.detach()])
+            validation = np.nan
+            if n_held:
+                with torch.no_grad():
+                    terms = loss(held, generator)
+                validation = float(terms.reconstruction + terms.kl)
+            progress.step("rVAE content", history.append(sums / n_batches, validation))
+            guard.check(history.last)
+        return history.arrays()
+
+    judged = order[:_JUDGED].to(radial.device)
+    judge = _judge(lambda source: loss(judged, source).total)
+    return train_until_it_holds(network, settings, epochs, judge, progress)
 
 
 def train_spatial(
@@ -214,42 +229,59 @@ def train_spatial(
     order = torch.randperm(len(images), generator=generator)
     n_held = int(settings.validation_fraction * len(images)) if len(images) >= 50 else 0
     held, kept = order[:n_held], order[n_held:]
-    optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
-    batch_size = settings.batch(len(kept))
     centred = network.coordinates()
 
-    def loss(rows: Tensor, free: bool) -> LossTerms:
-        noise = torch.randn((len(rows), network.n_all), generator=generator).to(device)
+    def loss(rows: Tensor, free: bool, source: torch.Generator) -> LossTerms:
+        noise = torch.randn((len(rows), network.n_all), generator=source).to(device)
         rows = rows.to(device)
         coordinates = centred if offsets is None else network.coordinates(offsets[rows])
         return spatial_loss(
             network, images[rows], coordinates, noise, rotation_prior, shift_scale, free
         )
 
-    history = _History()
-    for epoch in range(settings.epochs):
-        free = network.translation and epoch >= round(delay * settings.epochs)
-        sums, n_batches = torch.zeros(2, device=device), 0
-        for batch in shuffled_batches(len(kept), batch_size, generator):
+    def epochs(settings: TrainingSettings, guard: Guard) -> dict[str, np.ndarray]:
+        optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+        batch_size, history = settings.batch(len(kept)), _History()
+        for epoch in range(settings.epochs):
+            free = network.translation and epoch >= round(delay * settings.epochs)
+            sums, n_batches = torch.zeros(2, device=device), 0
+            for batch in shuffled_batches(len(kept), batch_size, generator):
+                if progress.stopped:
+                    break
+                terms = loss(kept[batch], free, generator)
+                optimiser.zero_grad(set_to_none=True)
+                terms.total.backward()
+                optimiser.step()
+                sums += torch.stack([terms.reconstruction.detach(), terms.kl.detach()])
+                n_batches += 1
+            if not n_batches:
+                break
+            validation = np.nan
+            if n_held:
+                with torch.no_grad():
+                    parts = [
+                        (len(r), loss(r, free, generator).total) for r in held.split(4 * batch_size)
+                    ]
+                validation = sum(n * float(value) for n, value in parts) / n_held
+            progress.step("rVAE network", history.append(sums / n_batches, validation))
+            guard.check(history.last)
             if progress.stopped:
                 break
-            terms = loss(kept[batch], free)
-            optimiser.zero_grad(set_to_none=True)
-            terms.total.backward()
-            optimiser.step()
-            sums += torch.stack([terms.reconstruction.detach(), terms.kl.detach()])
-            n_batches += 1
-        if not n_batches:
-            break
-        validation = np.nan
-        if n_held:
-            with torch.no_grad():
-                parts = [(len(rows), loss(rows, free).total) for rows in held.split(4 * batch_size)]
-            validation = sum(n * float(value) for n, value in parts) / n_held
-        progress.step("rVAE network", history.append(sums / n_batches, validation))
-        if progress.stopped:
-            break
-    return history.arrays()
+        return history.arrays()
+
+    judged = order[: 4 * settings.batch(len(kept))]
+    judge = _judge(lambda source: loss(judged, False, source).total)
+    return train_until_it_holds(network, settings, epochs, judge, progress)
+
+
+def _judge(loss: Callable[[torch.Generator], Tensor]) -> Callable[[], float]:
+    """Loss as a function of the network alone: the same noise each time, no gradient."""
+
+    def judge() -> float:
+        with torch.no_grad():
+            return float(loss(torch.Generator().manual_seed(0)))
+
+    return judge
 
 
 def warn_if_stopped(progress: Progress) -> None:

@@ -739,6 +739,7 @@ class RVAEMethods(SiteSignal):
                 "motif_symmetry": model.motif_symmetry_,
                 "verdict": None if model.verdict_ is None else model.verdict_.as_dict(),
                 "n_sites_fit": model.n_sites_fit_,
+                "converged": float(model.history_.get("converged", [np.nan])[0]),
                 "window_size": model.window_size_,
                 "pixel_size": float(self.axes_manager.signal_axes[0].scale),
                 "angle_offset": float(wrap(zero)),  # to it adds what register_angle subtracts

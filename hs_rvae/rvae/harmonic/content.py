@@ -226,7 +226,7 @@ def _choose_content(
         state = generator.get_state()
         history = train_content(network, radial, others, settings, generator, progress)
         generator.set_state(state)  # the same sites are held out for every number of latents
-        losses.append(history["validation_loss"][-1] if len(history["loss"]) else np.inf)
+        losses.append(history["validation_loss"][-1] if len(history.get("loss", ())) else np.inf)
         if best is not None and not losses[-1] < losses[-2] - _MIN_GAIN:
             break
         best = network, history
