@@ -31,7 +31,8 @@ for level in (1.0, 2.0):
     stack = hs_rvae.SubImageStack.from_positions(
         image, truth.b_sites[["x", "y"]], window_size=32, show_progressbar=False)
     stack.sites["level"] = np.full(len(stack.sites), level)
-    stack.data = np.full_like(stack.data, level)
+    if what == "stack":
+        stack.data = np.full_like(stack.data, level)
     stacks.append(stack)
 if what == "model":
     images = rng.normal(size=(60, 16, 16)).astype("float32")
