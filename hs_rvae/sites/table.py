@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 _EXACT = 2**53  # whole numbers up to here are exact in double precision
 
+#: Of the table in the metadata of a stack; another one is refused. Tables without are of the first.
+FORMAT = 1
+
 
 class SiteTable:
     """
@@ -129,6 +132,7 @@ class SiteTable:
         signal.metadata.add_dictionary(
             {
                 "Sites": {
+                    "format": FORMAT,
                     "columns": list(columns),
                     "units": [str(units.get(name, "")) for name in columns],
                     "integer": [_is_integer(values) for values in columns.values()],
@@ -557,6 +561,12 @@ def damage(signal: Any) -> str:
     str
     """
     node, width = signal.metadata.Sites, signal.data.shape[-1]
+    written = node.get_item("format", FORMAT)
+    if written != FORMAT:
+        return (
+            f"it has format {written!r}, this version of hs_rvae reads {FORMAT}: install the "
+            "version that wrote it, or a newer one"
+        )
     names = list(node.columns)
     if len(names) != width or len(set(names)) != width:
         return f"it has {width} columns of values and {len(set(names))} names"

@@ -262,3 +262,13 @@ def test_a_table_of_an_earlier_version_has_the_writers_of_the_register(table):
     assert table.writers["angle"] == "rvae" and table.writers["strain"] == ""
     table["strain"] = np.ones(4)
     assert table.writers["angle"] == "rvae"
+
+
+def test_a_table_of_another_format_is_refused():
+    table = SiteTable.from_columns({"x": [1.0, 2.0]})
+    assert table.signal.metadata.Sites.format == 1
+    table.signal.metadata.Sites.format = 2
+    with pytest.raises(ValueError, match="format 2, this version of hs_rvae reads 1: install"):
+        SiteTable(table.signal)
+    del table.signal.metadata.Sites.format  # as tables were before formats had numbers
+    assert len(SiteTable(table.signal)) == 2
