@@ -285,3 +285,13 @@ def test_the_conda_recipe_asks_for_what_pip_asks_for():
     for requirement in project["dependencies"]:
         name = re.match(r"[\w-]+", requirement)[0].lower()
         assert renamed.get(name, name) in listed, f"{name} is missing in environment.yml"
+
+
+def test_the_tests_that_show_promises_are_there():
+    text = (DOCS / "user_guide" / "promises.rst").read_text(encoding="utf-8")
+    named = re.findall(r"``(tests/[^`]+)``", text)
+    assert len(named) > 10
+    for each in named:
+        file, _, name = each.partition("::")
+        code = (ROOT / file).read_text(encoding="utf-8")
+        assert f"def {name or 'test_'}" in code, each

@@ -649,7 +649,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
             model = cls(**header["settings"])
             kind = MODELS[model.architecture]
             model._model = kind.from_state(tensors, header["model"])
-        except (KeyError, TypeError, RuntimeError) as error:
+        except (KeyError, TypeError, RuntimeError, ValueError) as error:
             raise ValueError(
                 f"path={str(path)!r} does not hold what this version of hs_rvae reads ({error}); "
                 "it was written by another version, or is damaged."

@@ -14,6 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
+from ..checks import is_whole_number
 from ..files import complete_file, plain
 from . import pose
 from .geometry import HarmonicGrid
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .harmonic.model import HarmonicModel
 
 FORMAT = "hs_rvae harmonic model 1"  # of both architectures
+_LARGEST_WINDOW = 2048  # px; more than any sub-image, less than what fills a memory
 
 
 def state_of(
@@ -75,6 +77,9 @@ def from_common(
         ``grid``, ``pose``, ``order`` and ``history``.
     """
     grid = header.pop("grid")
+    size, q_max = grid["window_size"], grid["q_max"]
+    if not (is_whole_number(size, 4) and size <= _LARGEST_WINDOW and 0 < q_max <= 1):
+        raise ValueError(f"windows of {size!r} px with frequencies up to {q_max!r} cycles/px")
     if "detectors" in grid:
         grid = JointGrid(**grid | {"detectors": tuple(grid["detectors"])})
     else:
