@@ -1,3 +1,5 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Print the lowest versions that pyproject.toml declares, as constraints for .ci/run."""
 
 import re
