@@ -5,9 +5,14 @@
 Public names are listed in ``__init__.pyi`` and loaded on first use.
 """
 
+from importlib import metadata
+
 import lazy_loader
 
-__version__ = "0.1.0"
+try:
+    __version__ = metadata.version("hs_rvae")  # that of the last tag, when it was installed
+except metadata.PackageNotFoundError:  # a copy on the path that is not installed
+    __version__ = "0.0.0+unknown"
 
 __getattr__, __dir__, _names = lazy_loader.attach_stub(__name__, __file__)
 __all__ = [*_names, "__version__"]

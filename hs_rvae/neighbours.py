@@ -14,6 +14,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from .wording import count_of
+
 #: Neighbours that leave a gap of this angle or more stand on one side of a site: an edge of the
 #: image or a missing column. Four neighbours of a square cell leave 90 degrees, three leave 120.
 LARGEST_GAP = np.deg2rad(150)
@@ -53,8 +55,8 @@ def nearest_neighbour_distance(positions: np.ndarray) -> float:
     finite = np.unique(np.round(finite, 3), axis=0)
     if len(finite) < 2:
         raise ValueError(
-            f"{len(finite)} position(s) have no nearest-neighbour distance: give window_size "
-            "as an int (pixels) or a float (units of the axis)."
+            f"{count_of(len(finite), 'position')} have no nearest-neighbour distance: give "
+            "window_size as an int (pixels) or a float (units of the axis)."
         )
     distance, reach = _typical_distance(finite), 2
     while reach <= _FARTHEST:

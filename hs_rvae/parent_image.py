@@ -10,6 +10,7 @@ import numpy as np
 
 from hs_rvae.masked_arrays import filled
 from hs_rvae.sites import units as _units
+from hs_rvae.wording import count_of
 
 _DETECTOR_TYPES = ("virtual_dark_field", "dpc", "beam_shift")
 _DETECTOR_AXES = ("detector", "detectors", "virtual dark field")
@@ -174,7 +175,7 @@ def image_data(image: Any) -> Any:
     if axes is not None:
         _refuse_other_axes(image)
     elif data.ndim != 2:
-        raise ValueError(f"image has {data.ndim} dimension(s): pass one 2-D image.")
+        raise ValueError(f"image has {count_of(data.ndim, 'dimension')}: pass one 2-D image.")
     if data.dtype.kind == "c":
         raise TypeError(
             f"image is complex ({data.dtype}): take its real part, amplitude or phase first."

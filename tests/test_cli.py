@@ -177,10 +177,9 @@ def test_the_version_is_told(capsys):
     assert stop.value.code == 0 and hs_rvae.__version__ in capsys.readouterr().out
 
 
-def test_a_command_must_be_named(capsys):
-    with pytest.raises(SystemExit) as stop:
-        main([])
-    assert stop.value.code == 2 and "command" in capsys.readouterr().err
+def test_without_a_command_the_help_is_printed(capsys):
+    assert main([]) == 0
+    assert "usage: hs-rvae" in (text := capsys.readouterr().out) and "analyse an image" in text
 
 
 @pytest.fixture(scope="module")

@@ -113,3 +113,14 @@ def test_no_other_module_compiles():
             if isinstance(node, ast.ImportFrom):
                 names = [node.module or ""]
             assert path.name == "compiling.py" or not any(n.startswith("numba") for n in names)
+
+
+def test_only_a_call_that_compiles_is_announced(folders, tmp_path):
+    folders("", tmp_path)
+    function = compiling.compiled()(twice)
+    assert compiling.must_compile(function)
+    function(3)
+    assert not compiling.must_compile(function)  # compiled in this process
+    assert not compiling.must_compile(compiling.compiled()(twice))  # kept by an earlier one
+    folders("", tmp_path / "another")
+    assert compiling.must_compile(compiling.compiled()(twice))

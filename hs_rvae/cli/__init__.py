@@ -34,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     >>> main(["demo", "--output", "results"])  # doctest: +SKIP
     """
     options = parser().parse_args(arguments)
+    if options.command is None:
+        parser().print_help()
+        return 0
     try:
         check_folder(options.output)
         _settle()

@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
         prog="hs-rvae", description="Orientation of ferroic variants from atomic-resolution images."
     )
     whole.add_argument("--version", action="version", version=f"hs_rvae {__version__}")
-    commands = whole.add_subparsers(dest="command", required=True)
+    commands = whole.add_subparsers(dest="command")
     demo = commands.add_parser(
         "demo",
         help="analyse two simulated images and a real one, and compare with the truth",

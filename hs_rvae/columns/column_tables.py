@@ -17,6 +17,7 @@ from ..refinement.aperture import disk_means
 from ..refinement.fitting import image_array
 from ..refinement.fixed_width import fit_with_shape_held
 from ..refinement.two_sublattices import refine_together
+from ..wording import count_of
 from .crystal import Crystal, Grain, Place
 from .hidden import hidden_places
 from .holes import Sites, find_holes
@@ -148,7 +149,7 @@ def _hidden(
     )
     if len(new):
         _logger.info(
-            "The average cell has %d more place(s) with faint columns: %s.", len(new),
+            "The average cell has %s more with faint columns: %s.", count_of(len(new), "place"),
             "; ".join(f"({u:.2f}, {v:.2f})" for u, v in new),
         )  # fmt: skip
     return new

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
+from ..wording import count_of
 from . import autocorrelation as _cells
 from . import cell_choice as _choice
 from . import grains as _grains
@@ -442,9 +443,10 @@ def _report(picture: Picture, found: FoundCrystal) -> None:
     """Log the result; warn of maxima that belong to no lattice."""
     n, known = len(found.grain), int(found.known.sum())
     _logger.info(
-        "%d columns are maxima of the image, in %d grain(s), at %d place(s) of the cell. "
-        "Translations join equal places to %.4f.", known, found.grain.max() + 1,
-        len(found.offsets), found.consistency,
+        "%s are maxima of the image, in %s, at %s of the cell. "
+        "Translations join equal places to %.4f.", count_of(known, "column"),
+        count_of(found.grain.max() + 1, "grain"), count_of(len(found.offsets), "place"),
+        found.consistency,
     )  # fmt: skip
     left_out = n - known
     many = left_out > _MANY_LEFT_OUT * n

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 @independent
 def plot_polar_scatter(
     sites: SiteTable,
-    x: str,
-    y: str,
+    x: str = "latent_0",
+    y: str = "latent_1",
     angle: str = "angle",
     amplitude: str | None = "latent_0",
     *,
@@ -49,7 +49,7 @@ def plot_polar_scatter(
     sites : SiteTable
         Sites of one or more images.
     x, y : str
-        Columns. Angles (in radians) are drawn in degrees.
+        Columns, by default the first two latents. Angles (in radians) are drawn in degrees.
     angle, amplitude, sign, signed, limits, percentiles, least_order, cmap, wheel
         As in :func:`hs_rvae.plots.plot_polar_map`.
     marker_size : float, optional

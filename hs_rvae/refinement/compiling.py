@@ -66,6 +66,15 @@ def _keep_nothing(dispatcher: Any) -> None:
     """Take the place of ``enable_caching``."""
 
 
+def must_compile(function: Any) -> bool:
+    """Return True if the next call of a compiled function compiles: no code of it was kept."""
+    if getattr(function, "signatures", True):
+        return False
+    folder = function.stats.cache_path
+    name = function.py_func.__qualname__
+    return folder is None or not any(Path(folder).glob(f"*.{name}-*.nbi"))
+
+
 @functools.cache
 def _folder() -> str | None:
     """Folder that can be written: that of numba's settings, or the user's cache; None without one.

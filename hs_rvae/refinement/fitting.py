@@ -22,6 +22,7 @@ from ..progress import explain_interruption, progress_bar
 from ..sites import columns
 from . import kernel, model_sum
 from .aperture import checked_disk_radius, disk_means
+from .compiling import must_compile
 
 #: What the numbers in the column ``status`` of a table mean.
 STATUS = {
@@ -360,8 +361,7 @@ def refinement_progress(
     callable
         Adds a number of fits that are done.
     """
-    compiles = not getattr(kernel.fit_range, "signatures", True)
-    note = " (the first use compiles: half a minute)" if compiles else ""
+    note = " (the first use compiles: half a minute)" if must_compile(kernel.fit_range) else ""
     with (
         explain_interruption(f"{text} was interrupted: nothing has been changed."),
         progress_bar(text + note, show_progressbar, total=total) as bar,

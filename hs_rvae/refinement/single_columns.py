@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..neighbours import nearest_neighbour_distance
+from ..wording import count_of
 from . import fitting
 
 _logger = logging.getLogger(__name__)
@@ -150,6 +151,7 @@ def default_radius(xy: np.ndarray) -> float:
         distance = nearest_neighbour_distance(xy)
     except ValueError:
         raise ValueError(
-            f"{len(xy)} position(s) have no nearest-neighbour distance: give radius in pixels."
+            f"{count_of(len(xy), 'position')} have no nearest-neighbour distance: give "
+            "radius in pixels."
         ) from None
     return fitting.checked_default_radius(_NEIGHBOUR_DISTANCES * distance, distance)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..checks import whole_number
 from ..neighbours import nearest_neighbour_distance
+from ..wording import count_of
 from . import fitting, kernel
 from .fitting import NO_TAIL, Fit
 from .tail import estimate_tail
@@ -205,8 +206,8 @@ def _radius(starts: list[np.ndarray]) -> float:
     everything = _distinct(np.concatenate(starts))
     if not distances or len(everything) < 2:
         raise ValueError(
-            f"{len(everything)} position(s) have no neighbours of their own sublattice: give "
-            "radius in pixels."
+            f"{count_of(len(everything), 'position')} have no neighbours of their own sublattice: "
+            "give radius in pixels."
         )
     choices = [
         (_OF_SUBLATTICE * min(distances), min(distances)),

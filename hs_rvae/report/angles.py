@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hs_rvae.verdict import EVIDENCE, Verdict
+from hs_rvae.wording import count_of
 
 _MANY_UNDEFINED = 0.5
 _ORDER = {name: k for k, name in enumerate(EVIDENCE)}  # a saved stack has another
@@ -59,7 +60,7 @@ def _about_variants(stack: Any, verdict: Verdict | None) -> list[str]:
         return []
     variant = stack.sites["variant"]
     filled = len(np.unique(variant[variant >= 0]))
-    many = f"{n} variant{'s' if n > 1 else ''}"
+    many = count_of(n, "variant")
     some = "" if filled == n else f" ({filled} of them in these sites)"
     share = f"{(variant >= 0).mean():.1%} of the {len(variant):,} sites"
     if verdict is not None and verdict.kind == "continuous":

@@ -19,6 +19,7 @@ from ..files import plain
 from ..masked_arrays import filled, refuse_masked
 from ..parallel import active_client
 from ..progress import Progress
+from ..wording import count_of
 from .batches import Images, n_blocks, rows_to_fit
 from .checks import check_detectors, check_images, check_places, check_settings
 from .coefficients import Coefficients
@@ -725,7 +726,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
         n_detectors = images.shape[1] if len(images.shape) == 4 else 1
         if n_detectors != self.n_detectors_:
             raise ModelMismatch(
-                f"images are those of {n_detectors} detector(s), the model was fitted to "
+                f"images are those of {count_of(n_detectors, 'detector')}, the model was fitted to "
                 f"{self.n_detectors_}: give (n, n_detectors, w, w) with the same detectors."
             )
         if images.shape[-1] != self.window_size_:

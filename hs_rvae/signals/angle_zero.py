@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,13 @@ from hs_rvae.columns.peaks import subpixel_offset
 
 if TYPE_CHECKING:
     from hs_rvae.sites import SiteTable
+
+
+class Registration(NamedTuple):
+    """Result of :meth:`register_angle`: the angle subtracted, and the agreement of all sites."""
+
+    offset: float
+    resultant: float
 
 
 def offset_to_displacements(

@@ -20,6 +20,7 @@ from hs_rvae import parent_image as _parent_image
 from hs_rvae.checks import is_whole_number
 from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.signals.origins import IMAGE_NODE, RVAE_NODE, images_of_detectors, note_of
+from hs_rvae.wording import count_of
 
 if TYPE_CHECKING:
     from hs_rvae.signals.site_signal import SiteSignal
@@ -314,6 +315,6 @@ def check_detectors(images: Any, model: Any) -> None:
     if count != known:
         remedy = "apply it to the stack of all of them" if known > 1 else "choose one, channel=0"
         raise ModelMismatch(
-            f"The model was fitted to {known} detector(s), and these are the sub-images of "
-            f"{count}: {remedy}."
+            f"The model was fitted to {count_of(known, 'detector')}, and these are the sub-images "
+            f"of {count}: {remedy}."
         )

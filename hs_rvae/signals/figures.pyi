@@ -122,8 +122,8 @@ class FigureMethods(MeaningMethods, LearningMethods):
     ) -> Axes: ...
     def plot_polar_scatter(
         self,
-        x: str,
-        y: str,
+        x: str = "latent_0",
+        y: str = "latent_1",
         angle: str = "angle",
         amplitude: str | None = "latent_0",
         *,

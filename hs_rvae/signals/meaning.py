@@ -84,7 +84,8 @@ class MeaningMethods(RVAEMethods):
         Returns
         -------
         offset : float
-            Angle in radians that was subtracted from all angles; 0 if they are not registered.
+            A named tuple, ``(offset, resultant)``. The angle in radians that was subtracted from
+            all angles; 0 if they are not registered.
         resultant : float
             Resultant length, 1 if all agree, 0 at random: of angle minus direction of displacement;
             of the posteriors of the angles ("template"); of the angles about the most frequent one.
@@ -120,7 +121,7 @@ class MeaningMethods(RVAEMethods):
                 offset, resultant = 0.0, resultant * float(np.cos(offset))
             elif absolute:
                 _logger.info("The angles are directions in the image; %s.", reason)
-                return 0.0, np.nan
+                return _zero.Registration(0.0, np.nan)
         elif reference == "template" and absolute:
             offset, reason = 0.0, None
             resultant = float(np.exp(-(sites["angle_std"][defined] ** 2) / 2).mean())
@@ -145,11 +146,11 @@ class MeaningMethods(RVAEMethods):
                 reference,
                 reason,
             )
-            return 0.0, np.nan
+            return _zero.Registration(0.0, np.nan)
         if offset or not absolute:
             offset = self._turn_angles(offset)
         _logger.info("Angles registered: offset %.4f rad, resultant %.3f.", offset, resultant)
-        return offset, resultant
+        return _zero.Registration(offset, resultant)
 
     @recorded
     def assign_variants(
