@@ -127,7 +127,7 @@ def computed(stack):
     return stack
 
 
-@pytest.mark.parametrize("change, named, extension", part(CHANGES, (True, False)))
+@pytest.mark.parametrize("change, named, extension", list(part(CHANGES, (True, False))))
 def test_a_lazy_stack_goes_on_right_after_it_replaced_its_own_file(
     small, tmp_path, change, named, extension
 ):
@@ -303,7 +303,7 @@ VALUES = {
 
 
 @pytest.mark.parametrize(
-    "name, where, extension", part(VALUES, ("image", "stack", "original_metadata"))
+    "name, where, extension", list(part(VALUES, ("image", "stack", "original_metadata")))
 )
 def test_values_of_numpy_in_metadata_are_saved(image, xy, tmp_path, name, where, extension):
     if where == "image":
