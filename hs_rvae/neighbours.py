@@ -58,16 +58,16 @@ def nearest_neighbour_distance(positions: np.ndarray) -> float:
             f"{count_of(len(finite), 'position')} have no nearest-neighbour distance: give "
             "window_size as an int (pixels) or a float (units of the axis)."
         )
-    distance, reach = _typical_distance(finite), 2
+    distance, reach = median_spacing(finite), 2
     while reach <= _FARTHEST:
         merged = _merged(finite, reach * distance)
         if len(merged):
-            finite, distance, reach = merged, _typical_distance(merged), 1
+            finite, distance, reach = merged, median_spacing(merged), 1
         reach *= 2
     return distance
 
 
-def _typical_distance(positions: np.ndarray) -> float:
+def median_spacing(positions: np.ndarray) -> float:
     """Median distance to the nearest of the other positions."""
     return float(np.median(cKDTree(positions).query(positions, k=2)[0][:, 1]))
 

@@ -25,7 +25,9 @@ CORE = {
     "test_the_type_of_the_pixels_does_not_matter test_vacancies_stay_empty_without_noise "
     "test_atomap_is_imported_only_when_it_is_needed test_the_whole_superlattice_is_found "
     "test_specks_and_saturated_peaks_do_no_harm test_offset_and_scale_of_the_pixels_do_not_matter "
-    "test_columns_fitted_with_the_shape_held_have_a_mean",
+    "test_columns_fitted_with_the_shape_held_have_a_mean "
+    "test_every_column_of_a_multislice_image_is_found_in_its_sublattice "
+    "test_no_columns_are_found_in_a_data_bar_and_all_others_are",
     "columns/test_translations.py": "",
     "columns/test_peaks.py": "",
     "learning/test_clusters.py": "",

@@ -45,6 +45,7 @@ STEPS = [
     "progress",
     "parallel",
     "options",
+    "signatures",
     "cautions",
     "files",
     "image_files",
@@ -74,7 +75,7 @@ ALLOWED |= {
     "rvae": {*BASE, "variants", "verdict"},
     "": set(),
     "log": set(),
-    "diagnostics": {"checks", "exceptions", "options", "sites"},
+    "diagnostics": {"checks", "exceptions", "neighbours", "options", "sites"},
     "plots": {"masked_arrays", "checks", "progress", "files", "sites"},
     "report": {"exceptions", "cautions", "files", "sites", "variants", "verdict"},
     "signals": {*STEPS, "diagnostics", "plots", "report"},
@@ -83,6 +84,7 @@ ALLOWED |= {
 }
 # Inside a function, when somebody asks for it, more may be loaded.
 ALLOWED_IN_FUNCTIONS = {"signals": {"rvae"}, "cli": {"rvae"}}
+ALLOWED_MODULES = {"signals": {"hs_rvae.rvae.settings"}}  # which load no more
 
 in_a_checkout = pytest.mark.skipif(
     not (REPOSITORY / "pyproject.toml").exists(), reason="needs the source tree"
@@ -139,6 +141,8 @@ def forbidden_imports(source, room, package):
             continue
         # `import hs_rvae` opens every door at once.
         target = name.split(".")[1] if "." in name else "package"
+        if name.rpartition(".")[0] in ALLOWED_MODULES.get(room, ()):
+            continue
         allowed = ALLOWED[room] | {room}
         if in_function:
             allowed = allowed | ALLOWED_IN_FUNCTIONS.get(room, set())
@@ -436,6 +440,42 @@ def test_the_docstring_of_a_function_does_not_count_as_its_length():
 
     assert long_functions(method(60)) == []
     assert long_functions(method(61)) == ["A.f"]
+
+
+def repeated(sources, n_lines=6):
+    """Runs of lines that stand in several places; texts, imports and parameters do not count."""
+    places = {}
+    for name, source in sources.items():
+        passed = set()
+        for node in ast.walk(ast.parse(source)):
+            text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+            if text or isinstance(node, ast.Import | ast.ImportFrom):
+                passed.update(range(node.lineno, node.end_lineno + 1))
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                passed.update(range(node.lineno, node.body[0].lineno))
+        lines = [
+            (number, line.strip())
+            for number, line in enumerate(source.splitlines(), 1)
+            if number not in passed and line.strip() and not line.strip().startswith("#")
+        ]
+        for i in range(len(lines) - n_lines + 1):
+            run = tuple(line for _, line in lines[i : i + n_lines])
+            places.setdefault(run, []).append(f"{name}:{lines[i][0]}")
+    return [where for where in places.values() if len(where) > 1]
+
+
+def test_no_code_stands_twice():
+    sources = {
+        path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8") for path in MODULES
+    }
+    assert repeated(sources) == [], "make it one function"
+
+
+def test_code_that_stands_twice_is_found():
+    body = "".join(f"    x{i} = a + {i}\n" for i in range(6))
+    sources = {"one": f"def f(a):\n{body}", "two": f"def g(a, b):\n    'Text.'\n{body}"}
+    assert repeated(sources) == [["one:2", "two:3"]]
+    assert repeated(sources, 7) == []
 
 
 @in_a_checkout

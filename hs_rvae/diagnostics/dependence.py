@@ -8,6 +8,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.stats import rankdata
 
+from ..neighbours import median_spacing
+
 _NEIGHBOURS = 20  # of the estimator: more is steadier, fewer resolves finer structure
 _MINIMUM_BLOCKS = 3  # along each side of the image
 BLOCK_LENGTHS = 2.0  # correlation lengths in a block
@@ -92,7 +94,7 @@ def correlation_length(xy: np.ndarray, rest: np.ndarray, n_sites: int = 1500) ->
     some = np.linspace(0, len(xy) - 1, min(len(xy), n_sites)).astype(int)
     xy, rest = xy[some], rest[some]
     variance = np.mean(rest**2)
-    step = 1.5 * spacing(xy)
+    step = 1.5 * median_spacing(xy)
     i, j = np.triu_indices(len(xy), 1)
     bins = (np.hypot(*(xy[i] - xy[j]).T) / step).astype(int)
     bins, products = bins[bins < 200], (rest[i] * rest[j])[bins < 200]
@@ -105,18 +107,13 @@ def correlation_length(xy: np.ndarray, rest: np.ndarray, n_sites: int = 1500) ->
     return float(step * (below[0] + 0.5 if len(below) else len(alike)))
 
 
-def spacing(xy: np.ndarray) -> float:
-    """Median distance between nearest sites."""
-    return float(np.median(cKDTree(xy).query(xy, k=2)[0][:, 1]))
-
-
 class BlockShuffle:
     """Shuffle the blocks of a map: the numbers of the sites whose values come to given places."""
 
     def __init__(self, xy: np.ndarray, places: np.ndarray, side: float) -> None:
         self.low, self.size = xy.min(0), np.maximum(np.ptp(xy, axis=0), 1e-9) * (1 + 1e-9)
         self.tree, self.places = cKDTree(xy), places - self.low
-        side = max(side, spacing(xy))
+        side = max(side, median_spacing(xy))
         self.blocks = np.maximum(_MINIMUM_BLOCKS, np.rint(self.size / side)).astype(int)
         self.side = float(np.sqrt(np.prod(self.size / self.blocks)))
         # The spread goes with the number of independent parts, hence with the side of a block.

@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
-from .dependence import spacing
+from ..neighbours import median_spacing
 
 _N_AVERAGED = 9  # sites that the shape of the columns is averaged over
 _DISK = 0.15  # radius of a column's core in distances between sites
@@ -45,7 +45,7 @@ def column_intensity(blocks: np.ndarray, offsets: np.ndarray | None, radius: flo
 
 def disk_radius(xy: np.ndarray) -> float:
     """Radius of the core of a column, px: 0.15 distances between sites, at least 1.5 px."""
-    return max(1.5, _DISK * spacing(xy))
+    return max(1.5, _DISK * median_spacing(xy))
 
 
 def ellipse(

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,6 +20,7 @@ from ..files import plain
 from ..masked_arrays import filled, refuse_masked
 from ..parallel import active_client
 from ..progress import Progress
+from ..signatures import joined_docstring
 from ..wording import count_of
 from .batches import Images, n_blocks, rows_to_fit
 from .checks import check_detectors, check_images, check_places, check_settings
@@ -31,6 +33,7 @@ from .harmonic.one_detector import OneDetector
 from .harmonic.shifts import N_CENTRING, N_ROUNDS
 from .pose import N_POSE
 from .results import AngleDistribution, RVAEResult
+from .settings import RVAESettings
 from .storage import FORMAT, fit_identity, read_model, write_model
 from .torch_state import default_torch_state, in_default_torch_state
 from .training import TrainingSettings, warn_if_stopped
@@ -44,7 +47,9 @@ if TYPE_CHECKING:
 MODELS: dict[str, Any] = {"harmonic": HarmonicModel, "convolutional": ConvolutionalModel}
 
 
-class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type: ignore[call-arg]
+class RVAE(  # type: ignore[call-arg]
+    RVAESettings, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
+):
     """Rotationally invariant variational autoencoder of sub-images.
 
     Sub-images (n, n_detectors, w, w) of several detectors of one scan are fitted together: a site
@@ -61,63 +66,6 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
 
     It is a scikit-learn estimator (``clone``, ``get_params``, ``set_params``, cross-validation with
     its own ``score``) on arrays or dask arrays, and needs no HyperSpy.
-
-    Parameters
-    ----------
-    output_dimension : int or "auto"
-        Number of content latents; "auto" adds latents as long as each lowers the loss of held-out
-        sub-images by more than 1 nat, up to 8.
-    architecture : {"harmonic", "convolutional"}
-        Kind of model.
-    rotation : {"auto", "distortion", "motif"} or False
-        Part of a sub-image that turns. "distortion": the lattice, aberrations and scan distortion
-        stay, the distortion turns; angles are its directions in the image. It needs the positions
-        of the sites (see :meth:`fit`). "motif": the whole sub-image, as in the paper; for grains
-        and twins. "auto": chosen from the data, see ``verdict_``; "motif" without positions, with
-        translation, and in the convolutional architecture. False: no angles, a plain autoencoder.
-    translation : bool
-        Whether sub-images have shifts. On windows that are centred on their columns, a polar
-        displacement is a shift of the other sublattice, so that shift and angle compete. Leave it
-        False unless positions are off by more than about 0.2 px.
-    shift_prior : float
-        Prior standard deviation of each component of the shift, in px. The paper used 0.1 of half
-        a window: 2.35 px for windows of 48 px.
-    shift_delay : float
-        Convolutional only: share of the epochs in which the shift is held at 0, so that the angle
-        settles first; 0 releases both at once, as the paper does. The harmonic model always finds
-        angles first.
-    rotation_prior : float
-        Convolutional only: standard deviation (rad) of the angle prior; only the posterior width
-        is penalised.
-    n_init : int
-        Random starts of the search for the angles of a turning motif; the most likely one is kept.
-        Their agreement is logged and stored in ``history_``. A distortion needs none.
-    n_factors : int
-        Directions of the pose-frame covariance (see :mod:`hs_rvae.rvae.pose`).
-    epochs, batch_size, learning_rate : int, int, float, or None
-        Training of the network. If None, the defaults of the architecture. Harmonic: 15 epochs, a
-        batch size that grows with the number of sites, 2e-3. Convolutional: 100, 32, 1e-4, as in
-        the paper.
-    max_fit_sites : int
-        Maximum number of sites of a fit; all are encoded. If there are more, some are taken at
-        random, in patches of neighbours where positions are given. See `strata` of :meth:`fit`.
-    q_max : float, optional
-        Highest spatial frequency used, in cycles/px. If None, it is chosen from the data and
-        logged.
-    latent_channel : int
-        Number of the detector whose sub-images give the latents, where those of several detectors
-        are fitted together.
-    memory_budget : int or str, optional
-        Bytes, or text such as ``"2 GB"``, for the coefficients that :meth:`fit_transform` keeps (a
-        fifth of the bytes of the pixels). Beyond, they go to a temporary zarr store in dask's
-        ``temporary-directory``. If None, a quarter of the free memory.
-    random_state : int, numpy.random.Generator or None
-        Seed of everything random. The same seed gives the same result, bit for bit on one CPU.
-    device : str or torch.device, optional
-        If None, CUDA where it is available.
-    show_progressbar : bool or None
-        Progress bar with loss and remaining time. If None, no bar. Stacks follow HyperSpy's
-        preference.
 
     Attributes
     ----------
@@ -176,49 +124,6 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
     pixel_units_: str | None = None
     path_: Path | None
     _model: Any  # a HarmonicModel or a ConvolutionalModel
-
-    def __init__(
-        self,
-        output_dimension: int | str = 2,
-        architecture: str = "harmonic",
-        rotation: str | bool = "auto",
-        translation: bool = False,
-        *,
-        shift_prior: float = 0.5,
-        shift_delay: float = 0.3,
-        rotation_prior: float = 0.1,
-        n_init: int = 3,
-        n_factors: int = 16,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        learning_rate: float | None = None,
-        max_fit_sites: int = 10_000,
-        q_max: float | None = None,
-        latent_channel: int = 0,
-        memory_budget: int | str | None = None,
-        random_state: int | np.random.Generator | None = None,
-        device: str | torch.device | None = None,
-        show_progressbar: bool | None = None,
-    ) -> None:
-        self.output_dimension = output_dimension
-        self.architecture = architecture
-        self.rotation = rotation
-        self.translation = translation
-        self.shift_prior = shift_prior
-        self.shift_delay = shift_delay
-        self.rotation_prior = rotation_prior
-        self.n_init = n_init
-        self.n_factors = n_factors
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.max_fit_sites = max_fit_sites
-        self.q_max = q_max
-        self.latent_channel = latent_channel
-        self.memory_budget = memory_budget
-        self.random_state = random_state
-        self.device = device
-        self.show_progressbar = show_progressbar
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:  # as scikit-learn calls it
         fitted = f", fitted to {self.n_sites_fit_} sites" if self._is_fitted else ""
@@ -740,6 +645,9 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
             raise NotFittedError(
                 f"{verb}: this RVAE is not fitted yet; call fit() or RVAE.load() first."
             )
+
+
+RVAE.__doc__ = joined_docstring(RVAESettings, RVAE, list(inspect.signature(RVAE).parameters))
 
 
 def _one_for_each(values: ArrayLike | None, default: float, name: str, n: int) -> np.ndarray:

@@ -24,10 +24,10 @@ from hs_rvae.report.columns import columns_of
 from hs_rvae.signals import exploring as _exploring
 from hs_rvae.signals import series as _series
 from hs_rvae.signals.channels import check_one_detector, first_image
-from hs_rvae.signals.figure_method import figure_method
 from hs_rvae.signals.learning import LearningMethods
 from hs_rvae.signals.meaning import MeaningMethods
 from hs_rvae.signals.origins import IMAGE_NODE, how_to_load
+from hs_rvae.signatures import takes_options
 from hs_rvae.sites import units as _units
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
 
     # Maps ----------------------------------------------------------------------
 
-    @figure_method(plots.plot_site_map, ("sites", "frame_labels"))
+    @takes_options(plots.plot_site_map, ("sites", "frame_labels"))
     def plot_site_map(self, *, image: Any = None, **options: Any) -> Axes:
         """Draw the sites as markers coloured by a column, on the parent image.
 
@@ -85,7 +85,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
             return plots.plot_site_map(sites, image=_series.frames_to_plot(self, image), **options)
         return plots.plot_site_map(sites, image=self._image_to_plot(image), **options)
 
-    @figure_method(plots.save_movie, ("sites", "frame_labels", "title"))
+    @takes_options(plots.save_movie, ("sites", "frame_labels", "title"))
     def save_movie(
         self,
         path: str | os.PathLike[str],
@@ -134,7 +134,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
             **options,
         )
 
-    @figure_method(plots.plot_polar_map)
+    @takes_options(plots.plot_polar_map)
     def plot_polar_map(self, *, image: Any = None, **options: Any) -> Axes:
         """Draw the sites as markers coloured by direction and amplitude, with a colour wheel.
 
@@ -156,7 +156,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         options = self._options_for_angles(options["angle"], options)
         return plots.plot_polar_map(self._sites_to_plot(), image=image, **options)
 
-    @figure_method(plots.plot_method_comparison)
+    @takes_options(plots.plot_method_comparison)
     def plot_method_comparison(self, *, image: Any = None, **options: Any) -> Figure:
         """Draw several methods on the same sites, side by side: scatters, and maps below.
 
@@ -181,7 +181,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
 
     # One column, or two --------------------------------------------------------
 
-    @figure_method(plots.plot_angle_histogram)
+    @takes_options(plots.plot_angle_histogram)
     def plot_angle_histogram(
         self,
         column: str = "angle",
@@ -206,7 +206,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         options = self._options_for_angles(column, options)
         return plots.plot_angle_histogram(self._sites_to_plot(), column, variants=marked, **options)
 
-    @figure_method(plots.plot_scatter)
+    @takes_options(plots.plot_scatter)
     def plot_scatter(self, **options: Any) -> Axes:
         """Draw one column of the site table against another, coloured by a third.
 
@@ -216,7 +216,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         """
         return plots.plot_scatter(self._sites_to_plot(), **options)
 
-    @figure_method(plots.plot_polar_scatter)
+    @takes_options(plots.plot_polar_scatter)
     def plot_polar_scatter(self, **options: Any) -> Axes:
         """Draw one column against another, coloured by direction and amplitude.
 
@@ -228,7 +228,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         options = self._options_for_angles(options["angle"], options, titled=False)
         return plots.plot_polar_scatter(self._sites_to_plot(), **options)
 
-    @figure_method(plots.plot_scatter, ("sites", "x", "y", "equal"))
+    @takes_options(plots.plot_scatter, ("sites", "x", "y", "equal"))
     def plot_latent_space(
         self,
         color: str | None = "angle",
@@ -271,7 +271,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
 
     # The model and what it found -----------------------------------------------
 
-    @figure_method(
+    @takes_options(
         plots.plot_manifold,
         ("images", "values_y", "values_x", "label_x", "label_y", "intensity_label"),
     )
@@ -330,7 +330,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         distortion = self._distortion_to_plot(n_angles)
         return plot_with_distortion((images, values_y, values_x), distortion, options)
 
-    @figure_method(plots.plot_history, ("history",))
+    @takes_options(plots.plot_history, ("history",))
     def plot_rvae_history(self, **options: Any) -> Figure:
         """Draw the progress of the fit of the model, angles and content, in two panels.
 
@@ -345,7 +345,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         """
         return plots.plot_history(self.rvae_model.history_, **options)
 
-    @figure_method(plots.plot_diagnostics, ("table",))
+    @takes_options(plots.plot_diagnostics, ("table",))
     def plot_rvae_diagnostics(
         self,
         diagnostics: Diagnostics | None = None,
@@ -383,7 +383,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
 
     # Clusters ------------------------------------------------------------------
 
-    @figure_method(
+    @takes_options(
         plots.plot_cluster_means,
         ("images", "labels", "counts", "pixel_size", "pixel_units", "intensity_label"),
     )
@@ -417,7 +417,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
             **options,
         )
 
-    @figure_method(plots.plot_cluster_metric, ("n_clusters", "values", "metric", "best"))
+    @takes_options(plots.plot_cluster_metric, ("n_clusters", "values", "metric", "best"))
     def plot_cluster_metric(self, **options: Any) -> Axes:
         """Draw the curve behind the last estimate of the number of clusters.
 
@@ -445,7 +445,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
 
     # Images --------------------------------------------------------------------
 
-    @figure_method(plots.plot_image, ())
+    @takes_options(plots.plot_image, ())
     def plot_image(self, *, image: Any = None, **options: Any) -> Axes:
         """Draw the parent image, or a part of it, with a scale bar.
 
@@ -467,7 +467,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         """
         return plots.plot_image(self._one_image(image), **options)
 
-    @figure_method(plots.plot_columns, ("lattice",))
+    @takes_options(plots.plot_columns, ("lattice",))
     def plot_columns(self, *, image: Any = None, **options: Any) -> Axes:
         """Draw all columns of the parent image as open circles, one colour for each sublattice.
 
@@ -484,7 +484,7 @@ class FigureMethods(MeaningMethods, LearningMethods):
         """
         return plots.plot_columns(columns_of(self)[0], image=self._one_image(image), **options)
 
-    @figure_method(plots.plot_sub_image, ("image", "extent", "unit"))
+    @takes_options(plots.plot_sub_image, ("image", "extent", "unit"))
     def plot_sub_image(self, site: int, **options: Any) -> Axes:
         """Draw one sub-image with a scale bar, for example as an inset.
 

@@ -15,6 +15,7 @@ from hs_rvae.checks import is_whole_number
 from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.progress import explain_interruption, progressbar_wanted
 from hs_rvae.signals import channels as _channels
+from hs_rvae.signals import fitting as _fitting
 from hs_rvae.signals import reconstruction as _reconstruction
 from hs_rvae.signals.blocks import with_images
 from hs_rvae.signals.masks import table_mask
@@ -38,152 +39,29 @@ _TO_ENCODE = "The new model is fitted: stack.apply_rvae() encodes the sites with
 class RVAEMethods(SiteSignal):
     """Fit, apply and decode rVAE models."""
 
-    @recorded
-    def rvae(
+    rvae = _fitting.rvae
+
+    def _fit_rvae(
         self,
-        output_dimension: int | str = 2,
-        architecture: str = "harmonic",
-        rotation: str | bool = "auto",
-        translation: bool = False,
+        settings: dict[str, Any],
         *,
-        initial_model: Any = None,
-        shift_prior: float = 0.5,
-        shift_delay: float = 0.3,
-        rotation_prior: float = 0.1,
-        n_init: int = 3,
-        n_factors: int = 16,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        learning_rate: float | None = None,
-        max_fit_sites: int = 10_000,
-        q_max: float | None = None,
-        memory_budget: int | str | None = None,
-        navigation_mask: Any = None,
-        channel: int | str | None = None,
-        latent_channel: int | str = 0,
-        random_state: int | np.random.Generator | None = None,
-        device: Any = None,
-        show_progressbar: bool | None = None,
-        overwrite: bool = False,
+        initial_model: Any,
+        navigation_mask: Any,
+        channel: int | str | None,
+        overwrite: bool,
     ) -> None:
-        """Separate the orientation of each sub-image from its content.
-
-        Fits a rotationally invariant variational autoencoder (AIP Advances 12, 105122 (2022)) and
-        writes what it finds into :attr:`sites`: ``angle`` and ``angle_std`` (rad, from +x towards
-        +y; a direction in the image where the distortion turns, otherwise up to one offset common
-        to all sites), ``angle_weight`` (probability of the mode of the
-        posterior that the angle stands for), ``latent_0`` ... with ``latent_0_std`` ... (no
-        unit; ordered by the intensity they explain), with translation ``shift_x``, ``shift_y`` and
-        their ``_std`` (px, content displaced by +shift; with ``_calibrated`` in pm or the unit of
-        the axes), ``order_amplitude`` with
-        ``order_amplitude_std`` (about 1 for distorted sites, 0 for undistorted ones, whose angle
-        has no meaning) and ``log_likelihood`` (nat). Columns of an earlier fit are replaced, and
-        variants of its angles removed; columns of yours are not. The
-        data are not changed. The angles of diffraction patterns (:meth:`from_site_signals`) are
-        directions in the scan. A lazy stack is read block by block. After Ctrl-C the stack is as it
-        was; where the model was fitted already, ``stack.apply_rvae()`` encodes the sites with it.
-
-        Parameters
-        ----------
-        output_dimension : int or "auto"
-            Number of content latents; "auto" adds latents as long as each lowers the loss of
-            held-out sites by more than 1 nat, up to 8.
-        architecture : {"harmonic", "convolutional"}
-            The second is the paper's network; see :class:`~hs_rvae.RVAE`.
-        rotation : {"auto", "distortion", "motif"} or False
-            Part of a sub-image that turns. "distortion": the lattice stays and the distortion
-            turns; the angle is its direction in the image, after the inverse stretch where
-            ``find_sublattices(correct_distortion=...)`` found one. "motif": the whole sub-image
-            turns, as in grains and twins; its zero is arbitrary. "auto": chosen from the data. The
-            choice and its evidence stand in :attr:`rvae_verdict`. False: no angles.
-        translation : bool
-            Whether sub-images have shifts; then "auto" is "motif".
-        shift_prior : float
-            Standard deviation of each component of the shift before the data are seen, in px.
-        shift_delay, rotation_prior : float
-            Settings of the convolutional model, see :class:`~hs_rvae.RVAE`.
-        initial_model : RVAE, str or pathlib.Path, optional
-            A fitted model, or its file, to start from: no blind search, and the zero of its angles
-            is kept.
-        n_init : int
-            Random starts of the search for the angles of a turning motif; the most likely is kept,
-            and their agreement is logged. A distortion needs none.
-        n_factors : int
-            Directions in which sites may deviate from the motif (see :class:`~hs_rvae.RVAE`).
-        epochs, batch_size, learning_rate
-            Training of the network. If None, as suits the architecture.
-        max_fit_sites : int
-            Maximum number of sites of the fit; all sites are encoded. If there are more, patches of
-            neighbours at random places are taken. In a series or a joined stack, each frame or
-            image gives the same share.
-        q_max : float, optional
-            Highest spatial frequency used, in cycles/px. If None, from the data, logged.
-        memory_budget : int or str, optional
-            Bytes, or text such as ``"2 GB"``, for the coefficients of all sites between fitting and
-            encoding; beyond, they go to a temporary store on disk. If None, a quarter of the
-            free memory.
-        navigation_mask : numpy.ndarray of bool, shape (n_sites,), or BaseSignal, optional
-            True = excluded from the fit and left NaN in the table.
-        channel : int, str or None
-            In a stack of several detectors, the number or name of one to fit alone. If None, all
-            are fitted together: a site has one angle, and each detector its own static part,
-            template and noise.
-        latent_channel : int or str
-            Detector whose sub-images give the latents where all are fitted together.
-        random_state : int, numpy.random.Generator or None
-            Seed of everything random; the same seed gives the same result. If None, a seed is
-            drawn; it is the ``random_state`` of the model, and stands in the report.
-        device : str or torch.device, optional
-            None takes CUDA where there is one.
-        show_progressbar : bool or None
-            None follows HyperSpy's preference.
-        overwrite : bool
-            Whether columns that you wrote under these names are replaced.
-
-        Raises
-        ------
-        ValueError
-            If the stack has no site table, windows are not square, a setting is not usable, there
-            is no such channel, or a column of yours would be replaced.
-
-        Examples
-        --------
-        >>> import hs_rvae
-        >>> image, truth = hs_rvae.simulation.simulate_perovskite((360, 360), random_state=0)
-        >>> stack = hs_rvae.SubImageStack.from_positions(image, truth.b_sites[["x", "y"]])
-        >>> stack.rvae(output_dimension=1, random_state=0)
-        >>> [name for name in stack.sites.columns if "latent" in name]
-        ['latent_0', 'latent_0_std']
-        """
+        """Do the work of :meth:`rvae`, with the settings of a model."""
         from hs_rvae.rvae.estimator import RVAE
 
         diffraction = self.metadata.has_item(PATTERNS_NODE)
-        if diffraction and translation:
+        if diffraction and settings["translation"]:
             raise ValueError(
                 "translation=True: patterns have one centre, which centre= in from_site_signals "
                 "sets; give translation=False."
             )
-        model = RVAE(
-            output_dimension,
-            architecture,
-            rotation,
-            translation,
-            shift_prior=shift_prior,
-            shift_delay=shift_delay,
-            rotation_prior=rotation_prior,
-            n_init=n_init,
-            n_factors=n_factors,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            max_fit_sites=max_fit_sites,
-            q_max=q_max,
-            latent_channel=_channels.number_for_latents(self, latent_channel),
-            memory_budget=memory_budget,
-            random_state=random_state,
-            device=device,
-            show_progressbar=progressbar_wanted(show_progressbar),
-        )
+        settings["latent_channel"] = _channels.number_for_latents(self, settings["latent_channel"])
+        settings["show_progressbar"] = progressbar_wanted(settings["show_progressbar"])
+        model = RVAE(**settings)
         if isinstance(initial_model, str | os.PathLike):
             initial_model = RVAE.load(os.fspath(initial_model))
         images, offsets, rows = self._rvae_input(navigation_mask, channel)

@@ -518,17 +518,23 @@ def large_film():
     return hs_rvae.simulation.simulate_perovskite((400, 400), random_state=1)
 
 
-def test_displacements_without_the_stretch(large_film):
+@pytest.fixture(scope="module")
+def searched(large_film):
+    """The stretched image, the function of its positions, and its columns as seen and corrected."""
+    image, moved = stretched(large_film, STRETCH)
+    found = [
+        hs_rvae.find_sublattices(image, structure=perovskite(), correct_distortion=correct)
+        for correct in (False, True)
+    ]
+    return image, moved, *found
+
+
+def test_displacements_without_the_stretch(large_film, searched):
     """Displacements and cells of a stretched image are those of the image before."""
     image, _ = large_film
-    moved_image, moved = stretched(large_film, STRETCH)
-    found = hs_rvae.find_sublattices(image).sublattice_list[0].column_table
-    edge = 0.15 * np.linalg.norm(found.attrs["cell"], axis=1).mean()  # 0.015 nm are a pixel
-    structure = perovskite(edge=edge)
-    plain = hs_rvae.find_sublattices(image, structure=structure)
+    moved_image, moved, off, lattice = searched
+    plain = hs_rvae.find_sublattices(image, structure=perovskite())
     before = hs_rvae.SubImageStack.from_atom_lattice(plain, image, "Ti", window_size=36).sites
-    off = hs_rvae.find_sublattices(moved_image, structure=structure)
-    lattice = hs_rvae.find_sublattices(moved_image, structure=structure, correct_distortion=True)
     uncorrected = hs_rvae.SubImageStack.from_atom_lattice(off, moved_image, "B", window_size=36)
     after = hs_rvae.SubImageStack.from_atom_lattice(lattice, moved_image, "B", window_size=36)
     assert "stretch_xx" not in uncorrected.sites and lattice.crystal.structure.corrected
@@ -550,7 +556,7 @@ def test_displacements_without_the_stretch(large_film):
     spread = (got - wanted)[good].std(axis=0)
     assert (error < 0.05).all() and (spread < 0.15).all()
     cell = [np.nanmedian(after[name]) for name in ("cell_a", "cell_b", "cell_angle")]
-    nominal = edge / 0.15
+    nominal = A / 0.15  # 0.015 nm are a pixel
     np.testing.assert_allclose(cell, [nominal, nominal, np.pi / 2], rtol=0.01)
     assert np.nanmedian(uncorrected["cell_a"]) > 1.02 * nominal
 
@@ -578,13 +584,11 @@ def test_the_rectangle_decides(large_film):
         hs_rvae.find_sublattices(image, structure=structure, correct_distortion=outside)
 
 
-def test_angles_without_the_stretch(large_film):
+def test_angles_without_the_stretch(searched):
     """Angles of a distortion lose the stretch, and sub-images are decoded with it."""
-    image = stretched(large_film, STRETCH)[0]
-    structure = perovskite()
+    image, _, *lattices = searched
     stacks = []
-    for correct in (False, True):
-        lattice = hs_rvae.find_sublattices(image, structure=structure, correct_distortion=correct)
+    for lattice in lattices:
         stack = hs_rvae.SubImageStack.from_atom_lattice(lattice, image, "B", window_size=40)
         stack.rvae(output_dimension=1, epochs=2, random_state=0)
         stacks.append(stack)

@@ -376,11 +376,19 @@ def _with_bar(image, background, kind="array"):
     return {"array": picture.data, "lazy": picture.as_lazy(), "series": series}[kind]
 
 
+@pytest.fixture(scope="module")
+def clean(crystal):
+    """What is found in the picture without a bar."""
+    data = crystal[0].data
+    return find_sublattices(np.round(255 * data / data.max()).astype(np.uint8))
+
+
 @pytest.mark.parametrize("background", [0, 255])
 @pytest.mark.parametrize("kind", ["array", "lazy", "series"])
-def test_no_columns_are_found_in_a_data_bar_and_all_others_are(background, kind, crystal, caplog):
+def test_no_columns_are_found_in_a_data_bar_and_all_others_are(
+    background, kind, crystal, clean, caplog
+):
     image, rows = crystal[0], SHAPE[0]
-    clean = find_sublattices(np.round(255 * image.data / image.data.max()).astype(np.uint8))
     found = find_sublattices(_with_bar(image, background, kind))
     frames = found if kind == "series" else [found]
     for frame, top in zip(frames, (0, 40), strict=False):
@@ -512,7 +520,14 @@ def test_axes_with_different_units_are_refused(crystal):
 # Shipped and real images ------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["bfo_lsmo", "pto_ac", "pto_sto_vortex", "sto_null"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "pto_ac",
+        "sto_null",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("bfo_lsmo", "pto_sto_vortex")),
+    ],
+)
 def test_every_column_of_a_multislice_image_is_found_in_its_sublattice(name):
     image, truth = getattr(hs_rvae.data, name)()
     size = image.data.shape[0]

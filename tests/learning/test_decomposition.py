@@ -299,9 +299,16 @@ def test_a_crop_in_place_crops_the_results(stack):
     assert stack.learning_results.factors is None  # other pixels
 
 
-@pytest.mark.parametrize("suffix", ["hspy", "zspy"])
-@pytest.mark.parametrize("is_lazy", [False, True])
-@pytest.mark.parametrize("algorithm", ["PCA", "NMF", "estimator"])
+# All combinations; half of them are quick enough for every day.
+SAVED = [
+    pytest.param(algorithm, lazy, suffix, marks=pytest.mark.slow if (i + j + k) % 2 else ())
+    for i, algorithm in enumerate(["PCA", "NMF", "estimator"])
+    for j, lazy in enumerate([False, True])
+    for k, suffix in enumerate(["hspy", "zspy"])
+]
+
+
+@pytest.mark.parametrize("algorithm, is_lazy, suffix", SAVED)
 def test_results_survive_saving(stack, tmp_path, suffix, is_lazy, algorithm, caplog):
     stack.decomposition(
         algorithm=skd.PCA(3) if algorithm == "estimator" else algorithm,

@@ -277,7 +277,7 @@ def test_a_film_of_an_aberrated_probe_has_a_zero_of_its_own(make_film):
         assert np.isfinite(found.angle_pixels).all()
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in (1, 2))])
 def test_displacements_on_a_line_keep_the_length_of_their_circle(make_film, seed):
     film = make_film(seed, n_variants=2, shift=1.8)
     sites = film.stack.sites

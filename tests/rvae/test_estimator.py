@@ -4,6 +4,7 @@
 
 import inspect
 import json
+import re
 import subprocess
 import sys
 
@@ -54,8 +55,33 @@ def test_settings_are_set_by_name():
 def test_settings_are_those_of_the_stack():
     ours = inspect.signature(RVAE).parameters
     theirs = inspect.signature(SubImageStack.rvae).parameters
+    assert list(RVAE().get_params()) == sorted(ours)
     for name, parameter in ours.items():
         assert name in theirs and theirs[name].default == parameter.default, name
+    own = {"initial_model", "navigation_mask", "channel", "overwrite"}
+    assert set(theirs) - set(ours) == {"self", *own}
+
+
+@pytest.mark.parametrize("owner", [RVAE, SubImageStack.rvae])
+def test_every_setting_is_documented_once(owner):
+    section = owner.__doc__.partition("Parameters\n---")[2].partition("\n\n")[0]
+    heads = re.findall(r"^(\w+(?:, \w+)*)", section, flags=re.MULTILINE)
+    documented = [name for head in heads for name in head.split(", ")]
+    assert documented == [name for name in inspect.signature(owner).parameters if name != "self"]
+
+
+def test_the_documentation_of_the_model_is_whole():
+    titles = re.findall(r"^(\w+)\n-+$", RVAE.__doc__, flags=re.MULTILINE)
+    assert titles == ["Parameters", "Attributes", "Examples"]
+    assert RVAE.__doc__.startswith("Rotationally invariant variational autoencoder of sub-images.")
+
+
+@pytest.mark.parametrize("options", [{"epoch": 3}, {"settings": {}}])
+def test_an_option_that_a_fit_has_not_is_refused(film, options):
+    with pytest.raises(TypeError, match=rf"stack\.rvae\(\) has no option {next(iter(options))}"):
+        film.stack.rvae(**options)
+    with pytest.raises(TypeError, match=next(iter(options))):
+        RVAE(**options)
 
 
 def test_fitting_leaves_the_settings_and_adds_attributes_with_underscores(film):

@@ -37,7 +37,9 @@ def assert_unchanged(stack, before):
     assert stack.rvae_model is before.rvae_model
 
 
-@pytest.mark.parametrize("architecture", ["harmonic", "convolutional"])
+@pytest.mark.parametrize(
+    "architecture", ["harmonic", pytest.param("convolutional", marks=pytest.mark.slow)]
+)
 def test_after_an_interrupted_encoding_the_stack_is_as_before(fitted, monkeypatch, architecture):
     fitted.register_angle(0.3)
     fitted.assign_variants(4)

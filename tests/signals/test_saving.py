@@ -108,6 +108,18 @@ CHANGES = {
 }
 
 
+def part(*options):
+    """All combinations, with both extensions; every third is quick enough for every day.
+
+    The third holds every option, most of them with both extensions.
+    """
+    for numbers in np.ndindex(*map(len, options), 2):
+        values = [list(each)[i] for each, i in zip(options, numbers, strict=False)]
+        extension = ("hspy", "zspy")[numbers[-1]]
+        marks = () if sum(numbers) % 3 == 0 else pytest.mark.slow
+        yield pytest.param(*values, extension, marks=marks)
+
+
 def computed(stack):
     stack = stack.deepcopy()
     if stack._lazy:
@@ -115,11 +127,9 @@ def computed(stack):
     return stack
 
 
-@pytest.mark.parametrize("extension", ["hspy", "zspy"])
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("named", [True, False], ids=["named", "without a name"])
+@pytest.mark.parametrize("change, named, extension", list(part(CHANGES, (True, False))))
 def test_a_lazy_stack_goes_on_right_after_it_replaced_its_own_file(
-    small, tmp_path, extension, change, named
+    small, tmp_path, change, named, extension
 ):
     path = tmp_path / f"stack.{extension}"
     small.save(path)
@@ -292,10 +302,10 @@ VALUES = {
 }
 
 
-@pytest.mark.parametrize("extension", ["hspy", "zspy"])
-@pytest.mark.parametrize("name", VALUES)
-@pytest.mark.parametrize("where", ["image", "stack", "original_metadata"])
-def test_values_of_numpy_in_metadata_are_saved(image, xy, tmp_path, extension, name, where):
+@pytest.mark.parametrize(
+    "name, where, extension", list(part(VALUES, ("image", "stack", "original_metadata")))
+)
+def test_values_of_numpy_in_metadata_are_saved(image, xy, tmp_path, name, where, extension):
     if where == "image":
         image.metadata.set_item("Sample.value", VALUES[name])
         image.metadata.set_item("Acquisition_instrument.TEM.value", VALUES[name])

@@ -228,7 +228,13 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("change", REFUSED.values(), ids=REFUSED.keys())
+# HyperSpy compiles the upsampling, which takes seconds.
+MARKS = {"upsampled sites": pytest.mark.slow}
+
+
+@pytest.mark.parametrize(
+    "change", [pytest.param(REFUSED[name], id=name, marks=MARKS.get(name, ())) for name in REFUSED]
+)
 def test_a_table_that_does_not_match_is_refused_with_a_warning(image, xy, change, caplog):
     # As many sites as pixels in a window, where counting alone would not notice a transposition.
     stack = SubImageStack.from_positions(image, xy, 24).inav[:24]

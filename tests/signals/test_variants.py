@@ -128,7 +128,7 @@ def test_another_zero_takes_the_variants_away(stack):
     assert "variant" not in stack.sites and "variant_residual" not in stack.sites
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_crystal_without_displacement_has_no_variants(make_film, caplog, seed):
     stack = fitted(make_film, seed=seed, shift=0.0, nonpolar=0.0, tilt=0.0).stack
     assert stack.rvae_verdict.kind == "nothing" and not stack.rvae_verdict.found

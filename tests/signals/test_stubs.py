@@ -1,21 +1,26 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The stub of the figures: what editors and type checkers read instead of the decorator.
+"""The stubs of methods that take their options: what editors read instead of the decorator.
 
-python tests/signals/test_figures_stub.py  # writes it anew
+python tests/signals/test_stubs.py  # writes them anew
 """
 
 import ast
 import inspect
 from pathlib import Path
 
-from hs_rvae.signals import figures
+import pytest
 
-STUB = Path(figures.__file__).with_suffix(".pyi")
+from hs_rvae.signals import figures, fitting
+
+# Modules, each with the line of its class, if any, and the owner of its methods.
+STUBS = {
+    figures: ("class FigureMethods(MeaningMethods, LearningMethods):\n", figures.FigureMethods),
+    fitting: ("", fitting),
+}
 LICENCE = """# SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
 """
-CLASS = "class FigureMethods(MeaningMethods, LearningMethods):\n"
 # Imports that annotations may need, in the order of ruff; "" separates groups.
 IMPORTS = [
     "import os",
@@ -39,6 +44,7 @@ IMPORTS = [
     "from hs_rvae.diagnostics import Diagnostics",
     "from hs_rvae.signals.learning import LearningMethods",
     "from hs_rvae.signals.meaning import MeaningMethods",
+    "from hs_rvae.signals.rvae import RVAEMethods",
     "from hs_rvae.sites import SiteTable",
 ]
 KNOWN = {line.split()[-1] for line in IMPORTS if line}
@@ -72,7 +78,9 @@ def signature(method):
     """Signature with an annotation of every parameter, as text."""
     found = inspect.signature(method)
     parameters = [
-        each if each.name == "self" else each.replace(annotation=Text(annotated(each.annotation)))
+        each
+        if each.name == "self" and each.annotation is each.empty
+        else each.replace(annotation=Text(annotated(each.annotation)))
         for each in found.parameters.values()
     ]
     return found.replace(
@@ -80,14 +88,15 @@ def signature(method):
     )
 
 
-def stub():
-    """Text of the stub: the signatures that the methods have when the package is imported."""
+def stub(module):
+    """Text of a stub: the signatures that the methods have when the package is imported."""
+    head, owner = STUBS[module]
     methods = "\n".join(
-        f"    def {name}{signature(method)}: ..."
-        for name, method in vars(figures.FigureMethods).items()
-        if inspect.isfunction(method)
+        f"{'    ' * bool(head)}def {name}{signature(method)}: ..."
+        for name, method in vars(owner).items()
+        if inspect.isfunction(method) and inspect.unwrap(method).__module__ == module.__name__
     )
-    used = names_in(CLASS + methods)
+    used = names_in(head + methods)
     lines, modules = [], {}
     for line in IMPORTS:
         if line and line.split()[-1] not in used:
@@ -98,13 +107,19 @@ def stub():
         else:
             modules |= {module: len(lines)} if name else {}
             lines.append(line)
-    return "\n".join([LICENCE, *lines, "", CLASS]) + methods + "\n"
+    return "\n".join([LICENCE, *lines, "", head]) + methods + "\n"
 
 
-def test_the_stub_lists_the_signatures_of_all_methods():
-    written = ast.unparse(ast.parse(STUB.read_text(encoding="utf-8")))
-    assert written == ast.unparse(ast.parse(stub())), f"run {__file__} to write it anew"
+def path_of(module):
+    return Path(module.__file__).with_suffix(".pyi")
+
+
+@pytest.mark.parametrize("module", STUBS, ids=lambda module: module.__name__)
+def test_the_stub_lists_the_signatures_of_all_methods(module):
+    written = ast.unparse(ast.parse(path_of(module).read_text(encoding="utf-8")))
+    assert written == ast.unparse(ast.parse(stub(module))), f"run {__file__} to write it anew"
 
 
 if __name__ == "__main__":
-    STUB.write_text(stub(), encoding="utf-8")
+    for each in STUBS:
+        path_of(each).write_text(stub(each), encoding="utf-8")

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Methods of a stack that draw with a function of ``hs_rvae.plots`` and take its options."""
+"""Options written once: methods that take signature and docstring from a function or class."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Any
 from hs_rvae.options import refuse_unknown
 
 # Sections of a docstring in the order of numpydoc.
-_TITLES = ("Parameters", "Returns", "Raises", "Notes", "References", "Examples")
+_TITLES = ("Parameters", "Attributes", "Returns", "Raises", "Notes", "References", "Examples")
 
 
-def figure_method(
+def takes_options(
     function: Callable[..., Any], supplied: Sequence[str] = ("sites",)
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """
-    Give a method the options of a plot function in place of its ``**options``.
+    Give a method the options of a function or class in place of its ``**options``.
 
     Signature and docstring of the method are completed: ``inspect.signature``, ``help`` and the
     reference show every option. Sections and parameters in the docstring of the method replace
@@ -29,7 +29,7 @@ def figure_method(
     Parameters
     ----------
     function : callable
-        Function of ``hs_rvae.plots``.
+        Function such as those of ``hs_rvae.plots``, or a class.
     supplied : sequence of str
         Parameters of the function that the method supplies; users do not pass them.
 
@@ -44,7 +44,7 @@ def figure_method(
     >>> def plot_line(sites, color="k", *, width=1):
     ...     return sites, color, width
     >>> class Stack:
-    ...     @figure_method(plot_line)
+    ...     @takes_options(plot_line)
     ...     def plot_line(self, **options):
     ...         return plot_line("the site table", **options)
     >>> inspect.signature(Stack.plot_line)
@@ -74,26 +74,37 @@ def figure_method(
             return method(**bound.arguments)
 
         call.__signature__ = signature  # type: ignore[attr-defined]
-        call.__doc__ = _merged(
-            function.__doc__ or "", method.__doc__ or "", list(signature.parameters)
-        )
+        call.__doc__ = joined_docstring(function, method, list(signature.parameters))
         return call
 
     return decorate
 
 
-def _merged(of_function: str, of_method: str, shown: list[str]) -> str:
-    """Docstring of a method: its own sections and parameters, then those of the function."""
-    theirs, own = _sections(of_function), _sections(of_method)
+def joined_docstring(function: Any, method: Any, names: list[str]) -> str:
+    """
+    Docstring of a method: its own sections and parameters, then those of a function.
+
+    Parameters
+    ----------
+    function, method : callable
+        Functions or classes.
+    names : list of str
+        Parameters of the method, in the order of its signature.
+
+    Returns
+    -------
+    str
+    """
+    theirs, own = _sections(function.__doc__ or ""), _sections(method.__doc__ or "")
     entries = _entries(own.get("Parameters", ""))
-    wanted = set(shown).difference(*entries)
-    for names, entry in _entries(theirs.get("Parameters", "")).items():
-        if kept := tuple(name for name in names if name in wanted):
+    wanted = set(names).difference(*entries)
+    for named, entry in _entries(theirs.get("Parameters", "")).items():
+        if kept := tuple(name for name in named if name in wanted):
             entries[kept] = entry
     sections = theirs | own
     sections["Parameters"] = "\n".join(
-        ", ".join(names) + entries[names]
-        for names in sorted(entries, key=lambda names: shown.index(names[0]))
+        ", ".join(named) + entries[named]
+        for named in sorted(entries, key=lambda named: names.index(named[0]))
     )
     text = [
         f"{title}\n{'-' * len(title)}\n{sections[title]}" for title in _TITLES if title in sections

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from hs_rvae import SubImageStack
-from hs_rvae.signals.figure_method import figure_method
+from hs_rvae.signatures import takes_options
 
 FIGURES = [
     name
@@ -45,7 +45,7 @@ def draw(sites, unit, x, y="y", *, width=1, colour="k", label=None):
 
 
 class Stack:
-    @figure_method(draw, ("sites", "unit"))
+    @takes_options(draw, ("sites", "unit"))
     def draw(self, factor, *, colour="b", **options):
         """Draw the stack.
 
