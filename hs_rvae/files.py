@@ -139,7 +139,7 @@ def _remove_drafts_of_the_dead(folder: Path) -> None:
 
 
 def _put_in_place(draft: Path, place: Path) -> None:
-    """Give the draft its name; what has the name is complete at any moment, the old or the new."""
+    """Give the draft its name; the old or the new one has it at any moment."""
     if not place.is_dir() and not (place.exists() and draft.is_dir()):
         os.replace(draft, place)
         return
@@ -159,7 +159,7 @@ def _put_in_place(draft: Path, place: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Let two paths swap what they name, in one step; False where the system has no such call.
+    """Exchange the names of two files in one step; False where the system has no such call.
 
     Python offers no call for it. Folders cannot replace each other, so the only other way has a
     moment at which neither has the name.

@@ -40,6 +40,7 @@ HEADER = (
 # Along the flow of the work: a step may import the steps above it.
 STEPS = [
     "exceptions",
+    "wording",
     "masked_arrays",
     "checks",
     "progress",
@@ -77,7 +78,7 @@ ALLOWED |= {
     "log": set(),
     "diagnostics": {"checks", "exceptions", "neighbours", "options", "sites"},
     "plots": {"masked_arrays", "checks", "progress", "files", "sites"},
-    "report": {"exceptions", "cautions", "files", "sites", "variants", "verdict"},
+    "report": {"exceptions", "wording", "cautions", "files", "sites", "variants", "verdict"},
     "signals": {*STEPS, "diagnostics", "plots", "report"},
     "cli": {*STEPS, "log", "plots", "report", "signals", "package"},
     "__main__": {"cli"},

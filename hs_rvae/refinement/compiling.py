@@ -44,7 +44,7 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 
 def _let_others_compile(function: Callable[..., Any]) -> None:
-    """Where no folder at all can be written, have Numba keep nothing for anybody.
+    """Let Numba keep nothing for anybody, where no folder at all can be written.
 
     Otherwise it refuses to load any package that asks it to keep code, HyperSpy among them.
     """

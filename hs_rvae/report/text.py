@@ -110,7 +110,7 @@ def _of_model(stack: Any, random_state: int) -> list[tuple[str, str, str]]:
 
 
 def _training_sentence(history: Mapping[str, Any]) -> str:
-    """How a training ended; empty if the history does not hold it."""
+    """End of a training in words; empty if the history does not hold it."""
     if "converged" not in history:
         return ""
     rates, state = history["learning_rate"], float(history["converged"][0])

@@ -113,7 +113,7 @@ def train_until_it_holds(
 
 
 def convergence(history: Mapping[str, np.ndarray]) -> float:
-    """Judge whether a loss came to rest.
+    """Judge the end of a loss curve.
 
     Parameters
     ----------
