@@ -1,8 +1,26 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of arguments that many functions share."""
+"""Checks of arguments at the doors of the package: kinds, bounds, and how a refusal is worded.
+
+:func:`checked` stands at every public function and method. It reads the annotations of the
+signature, refuses arguments of another kind before anything is computed, and makes a message name
+the argument that it is about. :data:`BOUNDS` has the limits that hold for one name everywhere.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import re
+import reprlib
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 import numpy as np
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def is_whole_number(value: object, minimum: int = 1) -> bool:
@@ -68,3 +86,324 @@ def whole_number(value: object, name: str, minimum: int = 1, alternative: str = 
             f"{name}={value!r}: give a whole number of {minimum} or more{alternative}."
         )
     return int(value)  # type: ignore[call-overload]
+
+
+class Bounds(NamedTuple):
+    """Limits of a number, both included, and what is wanted, in words."""
+
+    minimum: float
+    maximum: float
+    wanted: str = ""
+
+
+_LARGEST = (
+    1e30  # of any number that is given: its square is finite in single precision nowhere else
+)
+_MOST = 10**9  # of any whole number
+#: Limits of an argument of this name, wherever it stands. Functions may have closer ones.
+BOUNDS: dict[str, Bounds] = {
+    "max_iterations": Bounds(1, 10_000),
+    "n_init": Bounds(1, 1000),
+    "n_passes": Bounds(1, 100),
+    "n_shuffles": Bounds(1, 100_000),
+    "epochs": Bounds(1, 1_000_000),
+    "n_frames": Bounds(1, 10_000),
+}
+
+
+def is_flag(value: object) -> bool:
+    """
+    Return True for True and False, of Python or NumPy.
+
+    Examples
+    --------
+    >>> is_flag(np.bool_(True)), is_flag(1)
+    (True, False)
+    """
+    return isinstance(value, bool | np.bool_)
+
+
+def is_path(value: object) -> bool:
+    """
+    Return True for a text or path that can name a file.
+
+    Examples
+    --------
+    >>> is_path("film.hspy"), is_path(""), is_path(3)
+    (True, False, False)
+    """
+    if not isinstance(value, str | os.PathLike):
+        return False
+    name = os.fspath(value)
+    return isinstance(name, str) and bool(name.strip()) and "\0" not in name
+
+
+def shown(value: object) -> str:
+    """
+    A value for a message: short, on one line.
+
+    Examples
+    --------
+    >>> shown(0.5), shown(np.ones((3, 2))), shown("a" * 99)
+    ('0.5', 'ndarray of shape (3, 2)', "'aaaaaaaaaaaaaaaaa...aaaaaaaaaaaaaaaaaa'")
+    """
+    shape = getattr(value, "shape", None)
+    if hasattr(value, "axes_manager"):
+        return f"a {type(value).__name__}"
+    if isinstance(shape, tuple) and shape:
+        return f"{type(value).__name__} of shape {shape}"
+    if isinstance(value, float | np.floating | int | np.integer | complex) and not is_flag(value):
+        try:
+            text = repr(value)
+        except ValueError:  # thousands of digits
+            return "a number of thousands of digits"
+        return text if len(text) < 40 else f"{text[:18]}...{text[-18:]}"
+    return " ".join(_SHORT.repr(value).split())
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 40
+
+
+class _Kind(NamedTuple):
+    """A part of an annotation: what it takes, and in words."""
+
+    takes: Callable[[Any], bool]
+    wanted: str
+
+
+def _numbers(of: Callable[[Any], bool], count: int | None) -> Callable[[Any], bool]:
+    """A test of a row of numbers; an array is one as well."""
+
+    def takes(value: Any) -> bool:
+        if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__len__"):
+            return False
+        if getattr(value, "ndim", 1) != 1 or not hasattr(value, "__getitem__"):
+            return False
+        if isinstance(value, set | frozenset) or (count is not None and len(value) != count):
+            return False
+        return all(of(each) for each in value)
+
+    return takes
+
+
+def _texts(value: Any) -> bool:
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        return False
+    if hasattr(value, "axes_manager") or hasattr(value, "dask"):
+        return False
+    return not isinstance(value, Collection) or all(isinstance(each, str) for each in value)
+
+
+def _is_number(value: Any) -> bool:
+    return finite_number(value, -_LARGEST, _LARGEST)
+
+
+def _is_whole(value: Any) -> bool:
+    return is_whole_number(value, -_MOST) and value <= _MOST
+
+
+_WORDS = {2: "two", 3: "three", 4: "four"}
+_KINDS: dict[str, _Kind] = {
+    "None": _Kind(lambda value: value is None, "None"),
+    "bool": _Kind(is_flag, "True or False"),
+    "int": _Kind(_is_whole, "a whole number"),
+    "float": _Kind(_is_number, "a finite number"),
+    "str": _Kind(lambda value: isinstance(value, str), "a text"),
+    "Path": _Kind(is_path, "the name of a file"),
+    "os.PathLike[str]": _Kind(is_path, "the name of a file"),
+    "Sequence[float]": _Kind(_numbers(_is_number, None), "finite numbers in a list"),
+    "Sequence[int]": _Kind(_numbers(_is_whole, None), "whole numbers in a list"),
+    "Sequence[str]": _Kind(_texts, "texts in a list"),
+    "Collection[str]": _Kind(_texts, "texts in a list"),
+    "list[str]": _Kind(_texts, "texts in a list"),
+    "np.random.Generator": _Kind(
+        lambda value: isinstance(value, np.random.Generator | np.random.RandomState),
+        "a numpy.random.Generator",
+    ),
+}
+
+
+@functools.cache
+def _kind(part: str) -> _Kind | None:
+    """The kind that a part of an annotation stands for; None for those that are not checked."""
+    if part in _KINDS:
+        return _KINDS[part]
+    if pair := re.fullmatch(r"tuple\[((?:int|float)(?:, (?:int|float))*)\]", part):
+        of = pair[1].split(", ")
+        whole = set(of) == {"int"}
+        word = f"{_WORDS.get(len(of), len(of))} {'whole' if whole else 'finite'} numbers"
+        return _Kind(_numbers(_is_whole if whole else _is_number, len(of)), word)
+    if part.startswith("Mapping["):
+        return _Kind(_has_names, "a mapping whose keys are names")
+    return None
+
+
+def _has_names(value: Any) -> bool:
+    if hasattr(value, "columns") and hasattr(value, "to_dict"):  # a frame of pandas
+        return all(isinstance(name, str) for name in value.columns)
+    return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
+
+
+def _parts(annotation: str) -> list[str]:
+    """The parts of a union that is written with bars."""
+    parts, depth, begun = [], 0, 0
+    for i, letter in enumerate(annotation + "|"):
+        depth += (letter == "[") - (letter == "]")
+        if letter == "|" and depth == 0:
+            parts.append(annotation[begun:i].strip())
+            begun = i + 1
+    return parts
+
+
+class _Rule(NamedTuple):
+    """What an argument may be."""
+
+    kinds: tuple[_Kind, ...]
+    bounds: Bounds | None
+    whole: bool
+
+    def refuse(self, name: str, value: Any) -> None:
+        """Raise ValueError for a value that the rule does not take."""
+        if self.kinds and not any(kind.takes(value) for kind in self.kinds):
+            wanted = list(dict.fromkeys(kind.wanted for kind in self.kinds))
+            if self.bounds and self.whole:
+                wanted[0] = f"a whole number of {self.bounds.minimum} or more"
+            if wanted[-1] == "None" and len(wanted) > 2:
+                text = f"{', '.join(wanted[:-1])}, or None"
+            else:
+                text = " or ".join(wanted)
+            raise ValueError(f"{name}={shown(value)}: give {text}.")
+        if self.bounds and isinstance(value, int | float | np.number):
+            low, high = self.bounds.minimum, self.bounds.maximum
+            if value > high:
+                raise ValueError(f"{name}={shown(value)}: give a number of at most {high:,}.")
+            if value < low:
+                kind = "whole number" if self.whole else "number"
+                raise ValueError(f"{name}={shown(value)}: give a {kind} of {low:g} or more.")
+
+
+def _rules(signature: inspect.Signature) -> dict[str, _Rule]:
+    """Rules of the parameters whose annotations are understood."""
+    rules = {}
+    for name, parameter in signature.parameters.items():
+        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            continue
+        annotation = parameter.annotation
+        text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+        parts = _parts(str(annotation) if "|" in str(annotation) else text)
+        kinds = [_kind(part) for part in parts]
+        known = () if None in kinds or parameter.annotation is parameter.empty else tuple(kinds)
+        bounds = BOUNDS.get(name)
+        if known or bounds:
+            rules[name] = _Rule(cast(tuple[_Kind, ...], known), bounds, "int" in parts)
+    return rules
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """
+    Check the arguments of a public function before it runs, and name them in its errors.
+
+    Parameters
+    ----------
+    function : callable
+        With annotations. Numbers, flags, texts, paths, pairs, and mappings by name are checked;
+        other kinds are left to the function.
+
+    Returns
+    -------
+    callable
+        It raises ValueError for an argument of another kind, such as NaN for a number, or True
+        for a whole number: ``"name=value: what is wanted"``. An error of the function that quotes
+        the value of an argument without its name is given the name.
+
+    Examples
+    --------
+    >>> @checked
+    ... def scaled(length: float, times: int = 1) -> float:
+    ...     return length * times
+    >>> scaled(0.5, times=2)
+    1.0
+    >>> scaled(float("nan"))
+    Traceback (most recent call last):
+    ValueError: length=nan: give a finite number.
+    """
+    signature = inspect.signature(function)
+    rules = _rules(signature)
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            given = signature.bind(*args, **kwargs).arguments
+        except TypeError:  # said by the function, in its own words
+            return function(*args, **kwargs)
+        for name, value in given.items():
+            rule = rules.get(name)
+            parameter = signature.parameters[name]
+            if rule is not None and value is not parameter.default:
+                rule.refuse(name, value)
+        try:
+            return function(*args, **kwargs)
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            name_argument(error, given)
+            raise
+
+    call.__checked__ = True  # type: ignore[attr-defined]
+    return call
+
+
+def name_argument(error: Exception, given: Mapping[str, Any]) -> None:
+    """
+    Put the name of an argument before a message that quotes its value and names none.
+
+    Parameters
+    ----------
+    error : Exception
+        Its message is changed in place.
+    given : Mapping of str to object
+        Arguments of the call.
+
+    Examples
+    --------
+    >>> error = KeyError("There is no column 'angel'.")
+    >>> name_argument(error, {"color": "angel", "bins": 72})
+    >>> error.args[0]
+    "color='angel': There is no column 'angel'."
+    """
+    if not error.args or not isinstance(error.args[0], str):
+        return
+    message = error.args[0]
+    if any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", message) for name in given):
+        return
+    for name, value in given.items():
+        if isinstance(value, str | int | float) and repr(value) in message:
+            error.args = (f"{name}={shown(value)}: {message}", *error.args[1:])
+            return
+
+
+def check_methods(
+    cls: type, around: Callable[[Callable[..., Any]], Callable[..., Any]] = checked
+) -> type:
+    """
+    Put checks around the public methods that a class defines itself.
+
+    Parameters
+    ----------
+    cls : type
+        Changed in place. Its properties, and names that begin with an underscore, stay.
+    around : callable
+        Decorator of a function.
+
+    Returns
+    -------
+    type
+        The same class, so that this is a decorator as well.
+    """
+    for name, thing in list(vars(cls).items()):
+        if name.startswith("_"):
+            continue
+        if isinstance(thing, classmethod | staticmethod):
+            setattr(cls, name, type(thing)(checked(thing.__func__)))
+        elif inspect.isfunction(thing):
+            setattr(cls, name, around(thing))
+    return cls

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..checks import checked
 from ..exceptions import TooFewSites
 from ..options import random_subset
 from .dependence import (
@@ -76,6 +77,7 @@ def _wide(table: pd.DataFrame, column: str) -> pd.DataFrame:
     return table.pivot(index="value", columns="quantity", values=column).loc[values, order]
 
 
+@checked
 def diagnose(
     xy: np.ndarray,
     values: Mapping[str, np.ndarray],

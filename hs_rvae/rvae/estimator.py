@@ -13,7 +13,7 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
-from ..checks import is_whole_number
+from ..checks import checked, is_whole_number
 from ..exceptions import ModelMismatch
 from ..files import plain
 from ..masked_arrays import filled, refuse_masked
@@ -237,6 +237,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
         tags.input_tags.allow_nan = True
         return tags
 
+    @checked
     def fit(
         self,
         images: Images,
@@ -340,6 +341,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
         warn_if_stopped(progress)
         return self
 
+    @checked
     def transform(
         self,
         images: Images,
@@ -374,6 +376,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
         with default_torch_state():
             return self._model.encode(images, offsets, pick_device(self.device), show)
 
+    @checked
     def fit_transform(
         self,
         images: Images,
@@ -414,6 +417,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
             device = pick_device(self.device)
             return self._model.encode(coefficients.array, None, device, self.show_progressbar)
 
+    @checked
     def score(self, images: Images, offsets: np.ndarray | None = None) -> float:
         """Mean log-likelihood of sub-images that need not have been fitted (held out).
 
@@ -438,6 +442,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
         result = self.transform(images, offsets, show_progressbar=False)
         return float(np.nanmean(result.log_likelihood))
 
+    @checked
     def angle_posterior(
         self,
         images: Images,
@@ -485,6 +490,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
                 images, offsets, device, int(n_angles), float(zero)
             )
 
+    @checked
     def inverse_transform(
         self,
         latent: ArrayLike,
@@ -557,6 +563,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
             turned = None if static else angle
             return self._model.decode(latent, turned, device, shift, window_size, step, **more)
 
+    @checked
     def manifold(
         self,
         shape: tuple[int, int] = (10, 10),
@@ -596,6 +603,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
         return images.reshape(n_y, n_x, *images.shape[1:]), values_y, values_x
 
     @in_default_torch_state
+    @checked
     def save(self, path: str | Path) -> Path:
         """Write the fitted model as safetensors, with its settings in the header.
 
@@ -623,6 +631,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
 
     @classmethod
     @in_default_torch_state
+    @checked
     def load(cls, path: str | Path, device: str | torch.device | None = None) -> Self:
         """Read a model that :meth:`save` wrote.
 
@@ -660,6 +669,7 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
         model.pixel_size_, model.pixel_units_ = header.get("pixel_size"), header.get("pixel_units")
         return model
 
+    @checked
     def of_detector(self, detector: int) -> RVAE:
         """Part of a model of several detectors that decodes the sub-images of one.
 

@@ -20,6 +20,7 @@ import numpy as np
 from hyperspy.learn import LearningResults
 from hyperspy.signals import Signal2D
 
+from hs_rvae.checks import check_methods
 from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.files import complete_file, plain
 from hs_rvae.masked_arrays import filled
@@ -32,6 +33,7 @@ from hs_rvae.signals import selection as _selection
 from hs_rvae.signals.cutting import parent_image, pixel_offset
 from hs_rvae.signals.learning_results import results_of_sites
 from hs_rvae.signals.reconstruction import model_columns
+from hs_rvae.signals.unchanged import all_or_nothing
 from hs_rvae.sites import SiteTable
 from hs_rvae.sites.table import damage
 from hs_rvae.stores import files_read_by, guarded
@@ -61,6 +63,12 @@ class SiteSignal(Signal2D):
     # Fitted by a call of rvae() that was interrupted before the table was written.
     _unused_model: Any = None
     _data: Any
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Put checks around every public method; a failing call changes nothing."""
+        super().__init_subclass__(**kwargs)
+        if cls.__module__.startswith("hs_rvae."):
+            check_methods(cls, all_or_nothing)
 
     @property
     def data(self) -> Any:
@@ -790,3 +798,6 @@ class SiteSignal(Signal2D):
 def _middle(axis: Any) -> float:
     """Coordinate of the middle of a signal axis."""
     return axis.offset + (axis.size - 1) / 2 * axis.scale
+
+
+check_methods(SiteSignal, all_or_nothing)

@@ -17,6 +17,7 @@ import hyperspy.api as hs
 import numpy as np
 import pandas as pd
 
+from ..checks import checked
 from . import imaging as _imaging
 from .distortions import FieldMaker, dislocation_field
 from .domains import OrderParameter, order_parameter
@@ -27,6 +28,7 @@ from .truth import SimulatedTruth
 _MARGIN = 3.0  # cells around the image in which columns stand as well
 
 
+@checked
 def simulate_perovskite(
     shape: tuple[int, int] = (1200, 1200),
     *,
@@ -215,6 +217,7 @@ def simulate_perovskite(
     return _simulate("Simulated perovskite", shape, crystal, settings)
 
 
+@checked
 def simulate_hexagonal(
     shape: tuple[int, int] = (1200, 1200),
     *,

@@ -10,7 +10,7 @@ import hyperspy.api as hs
 import numpy as np
 import pandas as pd
 
-from hs_rvae.checks import whole_number
+from hs_rvae.checks import checked, whole_number
 
 from . import imaging as _imaging
 from .film_settings import FilmSettings, check_names, check_shape
@@ -30,6 +30,7 @@ _NOT_IN_A_SERIES = (
 )
 
 
+@checked
 def simulate_series(
     shape: tuple[int, int] = (512, 512),
     n_frames: int = 8,

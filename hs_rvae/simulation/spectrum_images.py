@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hs_rvae.checks import finite_number, whole_number
+from hs_rvae.checks import checked, finite_number, whole_number
 
 from . import imaging as _imaging
 from .films import simulate_perovskite
@@ -45,6 +45,7 @@ class SpectrumTruth:
         return np.tensordot(self.maps, self.spectra, axes=(0, 0))
 
 
+@checked
 def simulate_spectrum_image(
     shape: tuple[int, int] = (200, 200),
     *,

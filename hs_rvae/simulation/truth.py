@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..checks import checked
 from ..masked_arrays import filled
 
 
@@ -38,6 +39,7 @@ class SimulatedTruth:
     n_variants: int
     cell: float
 
+    @checked
     def interior(self, distance: float = 2.0) -> np.ndarray:
         """Polar B sites away from walls and from the border of the image.
 
@@ -101,6 +103,7 @@ class CrystalTruth:
         return pd.concat(tables, ignore_index=True)
 
 
+@checked
 def compare_angles(angle: Any, true_angle: Any, n_variants: int) -> dict[str, float]:
     """Compare angles with the truth after one global offset.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hs_rvae.checks import finite_number
+from hs_rvae.checks import checked, finite_number
 from hs_rvae.files import complete_file
 from hs_rvae.masked_arrays import filled
 
@@ -57,6 +57,7 @@ class SiteTable:
     # len() counts sites while names are looked up: iterating would be ambiguous.
     __iter__ = None
 
+    @checked
     def __init__(self, signal: Any) -> None:
         if not signal.metadata.has_item("Sites.columns"):
             raise ValueError(
@@ -70,6 +71,7 @@ class SiteTable:
         self.signal = signal
 
     @classmethod
+    @checked
     def from_columns(
         cls,
         columns: Mapping[str, Any],
@@ -239,6 +241,7 @@ class SiteTable:
         values = self._rows[:, index].copy()
         return np.rint(values).astype(np.int64) if self._node.integer[index] else values
 
+    @checked
     def __setitem__(self, name: str, values: Any) -> None:
         self.set(name, values, self.units.get(name, _register.registered_unit(str(name))))
 
@@ -252,6 +255,7 @@ class SiteTable:
         """Names that the tabulator key offers after ``sites["``."""
         return list(self.columns)
 
+    @checked
     def set(self, name: str, values: Any, units: str = "") -> None:
         """
         Write a column: add it, or replace its values and units.
@@ -266,6 +270,7 @@ class SiteTable:
         """
         self.set_many({name: values}, {name: units})
 
+    @checked
     def set_many(
         self,
         columns: Mapping[str, Any],
@@ -304,6 +309,7 @@ class SiteTable:
         writers = self.writers | dict.fromkeys(columns, str(writer))
         self._replace(data, names, self.units | dict(units or {}), integer, writers)
 
+    @checked
     def claim(self, writers: Mapping[str, str]) -> None:
         """
         Note who wrote columns.
@@ -316,11 +322,13 @@ class SiteTable:
         known = self.writers
         self._node.writers = [str(writers.get(name, known[name])) for name in self.columns]
 
+    @checked
     def numbered(self, stem: str) -> list[str]:
         """Columns ``stem_0``, ``stem_1`` ..., in the order of their numbers."""
         names = [name for name in self.columns if re.fullmatch(rf"{re.escape(stem)}_\d+", name)]
         return sorted(names, key=lambda name: int(name.rsplit("_", 1)[1]))
 
+    @checked
     def check_free(
         self,
         names: Collection[str],
@@ -363,6 +371,7 @@ class SiteTable:
                 f"{instead or 'keep a copy under another name'}, or pass overwrite=True."
             )
 
+    @checked
     def remove(self, *names: str) -> None:
         """
         Remove columns.
@@ -397,6 +406,7 @@ class SiteTable:
         self._node.integer = [bool(integer[name]) for name in names]
         self._node.writers = [writers[name] for name in names]
 
+    @checked
     def take(self, sites: Any) -> SiteTable:
         """
         Make a new table with some of the sites.
@@ -438,6 +448,7 @@ class SiteTable:
         frame.attrs |= {"units": self.units, "writers": self.writers}
         return frame
 
+    @checked
     def to_markers(
         self,
         kind: str = "points",
@@ -512,6 +523,7 @@ class SiteTable:
         units = pd.Series(self.units, name="unit").rename_axis("column")
         return units.to_csv(lineterminator="\n")
 
+    @checked
     def save(self, path: str | os.PathLike[str]) -> Path:
         """
         Write the table as CSV, and its units as a second file beside.
