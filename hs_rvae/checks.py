@@ -15,7 +15,7 @@ import os
 import re
 import reprlib
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast, overload
 
 import numpy as np
 
@@ -108,6 +108,8 @@ BOUNDS: dict[str, Bounds] = {
     "n_shuffles": Bounds(1, 100_000),
     "epochs": Bounds(1, 1_000_000),
     "n_frames": Bounds(1, 10_000),
+    "n_channels": Bounds(1, 100_000),
+    "detector": Bounds(1, 2048),
 }
 
 
@@ -300,7 +302,15 @@ def _rules(signature: inspect.Signature) -> dict[str, _Rule]:
     return rules
 
 
-def checked(function: Callable[P, R]) -> Callable[P, R]:
+@overload
+def checked(function: Callable[P, R]) -> Callable[P, R]: ...
+
+
+@overload
+def checked(*, but: Collection[str]) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+
+def checked(function: Any = None, *, but: Collection[str] = ()) -> Any:
     """
     Check the arguments of a public function before it runs, and name them in its errors.
 
@@ -309,6 +319,8 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     function : callable
         With annotations. Numbers, flags, texts, paths, pairs, and mappings by name are checked;
         other kinds are left to the function.
+    but : collection of str
+        Parameters that the function itself refuses in better words, before it computes anything.
 
     Returns
     -------
@@ -328,11 +340,13 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     Traceback (most recent call last):
     ValueError: length=nan: give a finite number.
     """
+    if function is None:
+        return functools.partial(checked, but=but)
     signature = inspect.signature(function)
-    rules = _rules(signature)
+    rules = {name: rule for name, rule in _rules(signature).items() if name not in but}
 
     @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+    def call(*args: Any, **kwargs: Any) -> Any:
         try:
             given = signature.bind(*args, **kwargs).arguments
         except TypeError:  # said by the function, in its own words

@@ -24,7 +24,7 @@ _MINIMUM_COLUMNS = 20  # columns that give the usual slopes
 _CLEAR_SLOPE = 9.0  # squared, in variances: a slope like this is no noise (1 % of the columns)
 
 
-@checked
+@checked(but=("tail",))
 def refine_two_sublattices(
     image: Any,
     a_positions: Any,

@@ -21,14 +21,14 @@ from ..checks import checked
 from . import imaging as _imaging
 from .distortions import FieldMaker, dislocation_field
 from .domains import OrderParameter, order_parameter
-from .film_settings import FilmSettings, check_names, check_shape
+from .film_settings import OWN_WORDS, FilmSettings, check_names, check_shape
 from .lattices import lattice_points, peak_heights
 from .truth import SimulatedTruth
 
 _MARGIN = 3.0  # cells around the image in which columns stand as well
 
 
-@checked
+@checked(but=OWN_WORDS)
 def simulate_perovskite(
     shape: tuple[int, int] = (1200, 1200),
     *,
@@ -217,7 +217,7 @@ def simulate_perovskite(
     return _simulate("Simulated perovskite", shape, crystal, settings)
 
 
-@checked
+@checked(but=OWN_WORDS)
 def simulate_hexagonal(
     shape: tuple[int, int] = (1200, 1200),
     *,

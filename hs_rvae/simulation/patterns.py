@@ -35,7 +35,7 @@ def wavelength(voltage: float) -> float:
     return float(12.2643 / np.sqrt(volts * (1 + 0.978476e-6 * volts)))
 
 
-@checked
+@checked(but=("electrons", "rotation", "step", "detector", "shape"))
 def simulate_4dstem(
     shape: tuple[int, int] = (400, 400),
     *,

@@ -13,7 +13,7 @@ import pandas as pd
 from hs_rvae.checks import checked, whole_number
 
 from . import imaging as _imaging
-from .film_settings import FilmSettings, check_names, check_shape
+from .film_settings import OWN_WORDS, FilmSettings, check_names, check_shape
 from .films import simulate_perovskite
 from .lattices import turn_matrix
 from .truth import SimulatedTruth
@@ -30,7 +30,7 @@ _NOT_IN_A_SERIES = (
 )
 
 
-@checked
+@checked(but=("n_frames", *OWN_WORDS))
 def simulate_series(
     shape: tuple[int, int] = (512, 512),
     n_frames: int = 8,

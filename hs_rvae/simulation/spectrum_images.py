@@ -45,7 +45,7 @@ class SpectrumTruth:
         return np.tensordot(self.maps, self.spectra, axes=(0, 0))
 
 
-@checked
+@checked(but=("counts", "n_channels", "shape"))
 def simulate_spectrum_image(
     shape: tuple[int, int] = (200, 200),
     *,

@@ -71,7 +71,7 @@ class SiteTable:
         self.signal = signal
 
     @classmethod
-    @checked
+    @checked(but=("columns", "pixel_size", "pixel_offset"))
     def from_columns(
         cls,
         columns: Mapping[str, Any],
@@ -241,7 +241,7 @@ class SiteTable:
         values = self._rows[:, index].copy()
         return np.rint(values).astype(np.int64) if self._node.integer[index] else values
 
-    @checked
+    @checked(but=("name",))
     def __setitem__(self, name: str, values: Any) -> None:
         self.set(name, values, self.units.get(name, _register.registered_unit(str(name))))
 
@@ -255,7 +255,7 @@ class SiteTable:
         """Names that the tabulator key offers after ``sites["``."""
         return list(self.columns)
 
-    @checked
+    @checked(but=("name",))
     def set(self, name: str, values: Any, units: str = "") -> None:
         """
         Write a column: add it, or replace its values and units.
@@ -268,9 +268,9 @@ class SiteTable:
         units : str
             "" means dimensionless.
         """
-        self.set_many({name: values}, {name: units})
+        self.set_many({name: _checked(name, values)}, {name: units})
 
-    @checked
+    @checked(but=("columns",))
     def set_many(
         self,
         columns: Mapping[str, Any],
