@@ -9,18 +9,22 @@ the argument that it is about. :data:`BOUNDS` has the limits that hold for one n
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
+import math
 import os
 import re
 import reprlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import is_dataclass
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast, overload
 
 import numpy as np
 
 P = ParamSpec("P")
 R = TypeVar("R")
+C = TypeVar("C", bound=type)
 
 
 def is_whole_number(value: object, minimum: int = 1) -> bool:
@@ -48,6 +52,8 @@ def finite_number(value: object, minimum: float = -np.inf, maximum: float = np.i
     """
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         return False
+    if isinstance(value, int):  # of any length
+        return bool(minimum <= value <= maximum)
     return bool(np.isfinite(value) and minimum <= value <= maximum)
 
 
@@ -110,6 +116,18 @@ BOUNDS: dict[str, Bounds] = {
     "n_frames": Bounds(1, 10_000),
     "n_channels": Bounds(1, 100_000),
     "detector": Bounds(1, 2048),
+    "font_size": Bounds(0.1, 1000),
+    "marker_size": Bounds(0, 100_000),
+    "alpha": Bounds(0, 1),
+    "dpi": Bounds(1, 10_000),
+    "fps": Bounds(0.001, 10_000),
+    "gap": Bounds(0, 100),
+    "bins": Bounds(1, 100_000),
+    "n_columns": Bounds(1, 10_000),
+    "n_angles": Bounds(1, 100_000),
+    "max_clusters": Bounds(1, 1000),
+    "num_workers": Bounds(1, 10_000),
+    "shape": Bounds(1, 200),
 }
 
 
@@ -206,6 +224,55 @@ def _is_whole(value: Any) -> bool:
 
 
 _WORDS = {2: "two", 3: "three", 4: "four"}
+# Arguments of these names are annotated as Any, because their classes are of other libraries.
+_BY_NAME: dict[str, _Kind] = {
+    "image": _Kind(lambda value: value is None or _is_image(value), "a HyperSpy signal or None"),
+    "signal": _Kind(lambda value: _is_image(value), "a HyperSpy signal"),
+    "columns": _Kind(
+        lambda value: (
+            value is None
+            or isinstance(value, Mapping)
+            or any(hasattr(value, name) for name in ("columns", "atom_positions"))
+        ),
+        "a table or a mapping of columns",
+    ),
+    **dict.fromkeys(
+        ("navigation_mask", "signal_mask"),
+        _Kind(lambda value: value is None or _is_mask(value), "an array of True and False or None"),
+    ),
+    "units": _Kind(
+        lambda value: value is None or isinstance(value, Mapping), "a mapping by column or None"
+    ),
+    "neighbours": _Kind(
+        lambda value: (
+            value is None
+            or is_path(value)
+            or hasattr(value, "columns")
+            or hasattr(value, "atom_positions")
+            or _is_row(value)
+        ),
+        "positions (x, y) or None",
+    ),
+}
+
+
+def _is_image(value: Any) -> bool:
+    """Whether it may be an image, or several; axes and pixels are checked where they count."""
+    if isinstance(value, list | tuple):
+        return bool(value) and all(one is None or _is_image(one) for one in value)
+    return hasattr(value, "axes_manager") or (hasattr(value, "dtype") and hasattr(value, "ndim"))
+
+
+def _is_mask(value: Any) -> bool:
+    value = getattr(value, "data", value) if hasattr(value, "axes_manager") else value
+    if hasattr(value, "dask"):
+        return value.dtype == bool
+    try:
+        return np.asarray(value).dtype == bool
+    except Exception:  # whatever an object of the caller's may raise
+        return False
+
+
 _KINDS: dict[str, _Kind] = {
     "None": _Kind(lambda value: value is None, "None"),
     "bool": _Kind(is_flag, "True or False"),
@@ -236,9 +303,54 @@ def _kind(part: str) -> _Kind | None:
         whole = set(of) == {"int"}
         word = f"{_WORDS.get(len(of), len(of))} {'whole' if whole else 'finite'} numbers"
         return _Kind(_numbers(_is_whole if whole else _is_number, len(of)), word)
-    if part.startswith("Mapping["):
+    if row := re.fullmatch(r"tuple\[(int|float), \.\.\.\]", part):
+        return _KINDS[f"Sequence[{row[1]}]"]
+    if part.startswith(("Mapping[str", "dict[str")):
         return _Kind(_has_names, "a mapping whose keys are names")
+    if part.startswith(("Iterable[", "list[", "Sequence[", "Collection[")):
+        return _Kind(_is_row, "a list")
+    if part.startswith("Callable["):
+        return _Kind(callable, "a function")
+    if part in ("ArrayLike", "np.ndarray"):
+        return _Kind(is_array, "an array of real numbers")
+    name = part.rsplit(".")[-1]
+    if name.isidentifier() and name not in _NOT_CLASSES:
+        return _Kind(functools.partial(_is_a, name), f"a {name}")
     return None
+
+
+_NOT_CLASSES = ("Any", "Self", "Images", "object", "device", "dict", "tuple", "Mapping")
+
+
+def _is_a(name: str, value: Any) -> bool:
+    """Whether a class of this name is among the classes of a value; none has to be imported."""
+    return any(cls.__name__ == name for cls in type(value).__mro__)
+
+
+def _is_row(value: Any) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+
+
+def is_array(value: object) -> bool:
+    """
+    Return True for what becomes an array of real numbers: also a signal, or of dask.
+
+    Examples
+    --------
+    >>> is_array([1, 2.5]), is_array(["a"]), is_array(None), is_array([[1], [2, 3]])
+    (True, False, False, False)
+    """
+    if value is None or isinstance(value, str | bytes | Mapping | set | type):
+        return False
+    if hasattr(value, "axes_manager"):
+        value = value.data  # type: ignore[attr-defined]
+    if hasattr(value, "dask"):
+        known = not any(math.isnan(n) for n in value.shape)  # type: ignore[attr-defined]
+        return known and value.dtype.kind in "biuf"  # type: ignore[attr-defined]
+    try:
+        return np.asarray(value).dtype.kind in "biuf"
+    except Exception:  # whatever an object of the caller's may raise
+        return False
 
 
 def _has_names(value: Any) -> bool:
@@ -276,11 +388,13 @@ class _Rule(NamedTuple):
             else:
                 text = " or ".join(wanted)
             raise ValueError(f"{name}={shown(value)}: give {text}.")
-        if self.bounds and isinstance(value, int | float | np.number):
+        each = value if isinstance(value, list | tuple) else [value]
+        numbers = [one for one in each if isinstance(one, int | float | np.number)]
+        if self.bounds and numbers:
             low, high = self.bounds.minimum, self.bounds.maximum
-            if value > high:
+            if max(numbers) > high:
                 raise ValueError(f"{name}={shown(value)}: give a number of at most {high:,}.")
-            if value < low:
+            if min(numbers) < low:
                 kind = "whole number" if self.whole else "number"
                 raise ValueError(f"{name}={shown(value)}: give a {kind} of {low:g} or more.")
 
@@ -295,6 +409,8 @@ def _rules(signature: inspect.Signature) -> dict[str, _Rule]:
         text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
         parts = _parts(str(annotation) if "|" in str(annotation) else text)
         kinds = [_kind(part) for part in parts]
+        if parts == ["Any"] and name in _BY_NAME:
+            kinds = [_BY_NAME[name]]
         known = () if None in kinds or parameter.annotation is parameter.empty else tuple(kinds)
         bounds = BOUNDS.get(name)
         if known or bounds:
@@ -358,12 +474,67 @@ def checked(function: Any = None, *, but: Collection[str] = ()) -> Any:
                 rule.refuse(name, value)
         try:
             return function(*args, **kwargs)
+        except AttributeError as error:
+            if "unexpected keyword argument" in str(error):  # in the words of Matplotlib
+                raise TypeError(str(error)) from error
+            raise
         except (ValueError, TypeError, KeyError, IndexError) as error:
             name_argument(error, given)
             raise
 
     call.__checked__ = True  # type: ignore[attr-defined]
     return call
+
+
+def refuse_settings(function: Callable[..., Any], settings: Mapping[str, Any]) -> None:
+    """
+    Refuse settings that the annotations of a function do not allow, without a call.
+
+    Parameters
+    ----------
+    function : callable
+    settings : Mapping of str to object
+        By the names of its parameters.
+
+    Raises
+    ------
+    ValueError
+        Names setting and value.
+
+    Examples
+    --------
+    >>> refuse_settings(is_whole_number, {"minimum": "1"})
+    Traceback (most recent call last):
+    ValueError: minimum='1': give a whole number.
+    """
+    for name, rule in _rules(inspect.signature(function)).items():
+        if name in settings:
+            rule.refuse(name, settings[name])
+
+
+@contextlib.contextmanager
+def about(name: str) -> Iterator[None]:
+    """
+    Put the name of an argument before messages of errors that do not have it.
+
+    Parameters
+    ----------
+    name : str
+
+    Examples
+    --------
+    >>> with about("neighbours"):
+    ...     raise ValueError("positions must have the shape (n, 2).")
+    Traceback (most recent call last):
+    ValueError: neighbours: positions must have the shape (n, 2).
+    """
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, IndexError, OSError) as error:
+        text = error.args[0] if error.args else ""
+        if isinstance(text, str) and not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text):
+            error.args = (f"{name}: {text}", *error.args[1:])
+        raise
 
 
 def name_argument(error: Exception, given: Mapping[str, Any]) -> None:
@@ -396,15 +567,16 @@ def name_argument(error: Exception, given: Mapping[str, Any]) -> None:
 
 
 def check_methods(
-    cls: type, around: Callable[[Callable[..., Any]], Callable[..., Any]] = checked
-) -> type:
+    cls: C, around: Callable[[Callable[..., Any]], Callable[..., Any]] = checked
+) -> C:
     """
     Put checks around the public methods that a class defines itself.
 
     Parameters
     ----------
     cls : type
-        Changed in place. Its properties, and names that begin with an underscore, stay.
+        Changed in place. Its properties, and names that begin with an underscore, stay, except
+        for the ``__init__`` of a dataclass.
     around : callable
         Decorator of a function.
 
@@ -414,10 +586,12 @@ def check_methods(
         The same class, so that this is a decorator as well.
     """
     for name, thing in list(vars(cls).items()):
-        if name.startswith("_"):
+        if name.startswith("_") and not (name == "__init__" and is_dataclass(cls)):
             continue
         if isinstance(thing, classmethod | staticmethod):
             setattr(cls, name, type(thing)(checked(thing.__func__)))
-        elif inspect.isfunction(thing):
+        elif inspect.isfunction(thing) and not (
+            around is checked and hasattr(thing, "__checked__")
+        ):
             setattr(cls, name, around(thing))
     return cls

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -36,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         check_folder(options.output)
-        _settle()
-        with _warnings_printed():
+        with warnings.catch_warnings(), _warnings_printed():
+            _settle()
             if options.command == "demo":
                 from .demo import run_demo
 
@@ -54,8 +55,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _settle() -> None:
     """Send figures to files, and hide the warnings of other packages about each other."""
-    import warnings
-
     import matplotlib
 
     matplotlib.use("agg")

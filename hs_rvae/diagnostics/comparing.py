@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..checks import checked
+from ..checks import check_methods, checked
 from ..exceptions import TooFewSites
 from ..options import random_subset
 from .dependence import (
@@ -34,6 +34,7 @@ MINIMUM_EXCESS = 4.0
 _MINIMUM_REST = 0.01  # share of the variance below which a map is nothing but a plane
 
 
+@check_methods
 @dataclass(frozen=True)
 class Diagnostics:
     """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..checks import is_whole_number
+from ..checks import is_whole_number, refuse_settings
 from ..masked_arrays import refuse_masked
 from ..options import MINIMUM_WINDOW
 from .harmonic.rotation import SitePlaces
@@ -60,6 +60,7 @@ def check_settings(model: RVAE) -> None:
     q_max = model.q_max
     if q_max is not None and not (isinstance(q_max, _NUMBER) and 0 < q_max <= 0.5):
         raise ValueError(f"q_max={q_max!r}: give cycles/px between 0 and 0.5, or None.")
+    refuse_settings(type(model).__init__, model.get_params(deep=False))
 
 
 def check_detectors(model: RVAE, images: Images) -> None:

@@ -588,6 +588,8 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
             Latent values of rows and columns.
         """
         self._check_fitted("manifold")
+        if len(axes) < min(self.n_latents_, 2):
+            raise ValueError(f"axes={axes}: give the numbers of two latents.")
         one = self.n_latents_ == 1
         n_y, n_x = (1, shape[1]) if one else shape
         bad = [a for a in axes[: 1 if one else 2] if not 0 <= a < self.n_latents_]

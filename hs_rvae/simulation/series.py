@@ -100,7 +100,7 @@ def simulate_series(
     shape = check_shape(shape)
     check_names(settings, "simulate_series()", without=_NOT_IN_A_SERIES)
     rng = np.random.default_rng(random_state)
-    film = FilmSettings(**settings)
+    film = FilmSettings(**settings, dose=dose, scan_jitter=scan_jitter)
     cell, total = film.cell, np.array(drift, float) * (n_frames - 1)
     # The film reaches beyond all frames, so that columns at their borders have their neighbours.
     before = 3 * cell + np.maximum(total, 0)

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..checks import checked
+from ..checks import check_methods, checked
 from ..masked_arrays import filled
 
 
+@check_methods
 @dataclass
 class SimulatedTruth:
     """Columns that a simulated image was made from.
@@ -58,6 +59,7 @@ class SimulatedTruth:
         ).to_numpy()
 
 
+@check_methods
 @dataclass
 class CrystalTruth:
     """Columns that a simulated image of a crystal was made from.

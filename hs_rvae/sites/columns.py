@@ -17,7 +17,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from hs_rvae.checks import checked
+from hs_rvae.checks import check_methods, checked
 
 from . import units
 
@@ -53,6 +53,7 @@ WRITERS = {
 }
 
 
+@check_methods
 @dataclass(frozen=True)
 class Column:
     """

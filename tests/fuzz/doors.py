@@ -159,7 +159,7 @@ class Shelf:
 
 def _nothing(*args: Any) -> dict[str, Any]:
     angles = np.linspace(0, 6, 9)
-    return {"sub_image": np.eye(9), "model": np.eye(9), "angles": angles, "posterior": angles}
+    return {"sub_image": np.eye(9), "model": np.eye(9), "posterior": (angles, angles)}
 
 
 def receivers(shelf: Shelf) -> dict[str, Callable[[], Any]]:
