@@ -16,6 +16,7 @@ import math
 import os
 import re
 import reprlib
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast, overload
@@ -53,7 +54,7 @@ def finite_number(value: object, minimum: float = -np.inf, maximum: float = np.i
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         return False
     if isinstance(value, int):  # of any length
-        return bool(minimum <= value <= maximum)
+        return bool(minimum <= value <= min(maximum, sys.float_info.max))
     return bool(np.isfinite(value) and minimum <= value <= maximum)
 
 
@@ -202,7 +203,9 @@ def _numbers(of: Callable[[Any], bool], count: int | None) -> Callable[[Any], bo
             return False
         if isinstance(value, set | frozenset) or (count is not None and len(value) != count):
             return False
-        return all(of(each) for each in value)
+        if hasattr(value, "dask") and math.isnan(value.shape[0]):
+            return False
+        return len(value) > 0 and all(of(each) for each in value)
 
     return takes
 
@@ -243,12 +246,29 @@ _BY_NAME: dict[str, _Kind] = {
     "units": _Kind(
         lambda value: value is None or isinstance(value, Mapping), "a mapping by column or None"
     ),
+    **dict.fromkeys(
+        ("angle", "true_angle"),
+        _Kind(lambda value: isinstance(value, str) or is_array(value), "an array of real numbers"),
+    ),
+    "radius": _Kind(
+        lambda value: value is None or _is_number(value) or isinstance(value, list | tuple),
+        "a number, a pair of numbers or None",
+    ),
+    "cage": _Kind(
+        lambda value: value is None or isinstance(value, str) or (_texts(value) and len(value) > 0),
+        "the name of a sublattice, names in a list or None",
+    ),
+    "sublattices": _Kind(
+        lambda value: isinstance(value, Mapping) or hasattr(value, "sublattice_list"),
+        "a lattice, or a mapping of names to positions",
+    ),
     "neighbours": _Kind(
         lambda value: (
             value is None
             or is_path(value)
             or hasattr(value, "columns")
             or hasattr(value, "atom_positions")
+            or type(value).__name__ == "Cage"
             or _is_row(value)
         ),
         "positions (x, y) or None",
@@ -258,9 +278,11 @@ _BY_NAME: dict[str, _Kind] = {
 
 def _is_image(value: Any) -> bool:
     """Whether it may be an image, or several; axes and pixels are checked where they count."""
-    if isinstance(value, list | tuple):
-        return bool(value) and all(one is None or _is_image(one) for one in value)
-    return hasattr(value, "axes_manager") or (hasattr(value, "dtype") and hasattr(value, "ndim"))
+    several = value if isinstance(value, list | tuple) else [value]
+    return bool(several) and all(
+        one is None or hasattr(one, "axes_manager") or hasattr(one, "__array_interface__")
+        or hasattr(one, "dask") for one in several
+    )  # fmt: skip
 
 
 def _is_mask(value: Any) -> bool:
@@ -307,6 +329,8 @@ def _kind(part: str) -> _Kind | None:
         return _KINDS[f"Sequence[{row[1]}]"]
     if part.startswith(("Mapping[str", "dict[str")):
         return _Kind(_has_names, "a mapping whose keys are names")
+    if part in ("Iterable[str]", "tuple[str, ...]"):
+        return _KINDS["Sequence[str]"]
     if part.startswith(("Iterable[", "list[", "Sequence[", "Collection[")):
         return _Kind(_is_row, "a list")
     if part.startswith("Callable["):
@@ -513,7 +537,7 @@ def refuse_settings(function: Callable[..., Any], settings: Mapping[str, Any]) -
 
 
 @contextlib.contextmanager
-def about(name: str) -> Iterator[None]:
+def naming(name: str) -> Iterator[None]:
     """
     Put the name of an argument before messages of errors that do not have it.
 
@@ -523,7 +547,7 @@ def about(name: str) -> Iterator[None]:
 
     Examples
     --------
-    >>> with about("neighbours"):
+    >>> with naming("neighbours"):
     ...     raise ValueError("positions must have the shape (n, 2).")
     Traceback (most recent call last):
     ValueError: neighbours: positions must have the shape (n, 2).
@@ -558,11 +582,18 @@ def name_argument(error: Exception, given: Mapping[str, Any]) -> None:
     if not error.args or not isinstance(error.args[0], str):
         return
     message = error.args[0]
-    if any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", message) for name in given):
+    if any(f"{name}=" in message for name in given):
         return
     for name, value in given.items():
-        if isinstance(value, str | int | float) and repr(value) in message:
+        if name == "self" or not name:
+            continue
+        before, found, _ = message.partition(repr(value)) if isinstance(value, str) else ("",) * 3
+        if found and not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", before):
             error.args = (f"{name}={shown(value)}: {message}", *error.args[1:])
+            return
+        stem = name.split("_")[0]  # "positions" of positions_xy
+        if stem != name and message.startswith(f"{stem} "):
+            error.args = (f"{name}: {message}", *error.args[1:])
             return
 
 

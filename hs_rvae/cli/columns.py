@@ -154,7 +154,7 @@ def _without_lattice(image: Any, options: argparse.Namespace) -> Any:
         )
     dark = {"dark": options.dark} if options.dark or options.bright else {}
     try:
-        table = columns.find_columns(image, method="maxima", **dark)
+        table: Any = columns.find_columns(image, method="maxima", **dark)
     except (TypeError, ValueError) as error:
         raise ValueError(f"IMAGE {options.image}: {error}") from error
     stack = SubImageStack.from_positions(image, table, options.window)

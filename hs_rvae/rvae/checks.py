@@ -138,7 +138,7 @@ def check_places(
 
 def check_images(images: Images, offsets: np.ndarray | None) -> np.ndarray | None:
     """Check shape and type of sub-images; return offsets as an array, or None if all are 0."""
-    if not (hasattr(images, "shape") and hasattr(images, "dtype")):
+    if not (isinstance(getattr(images, "shape", None), tuple) and hasattr(images, "dtype")):
         raise TypeError(f"images is a {type(images).__name__}; give a numpy or dask array.")
     refuse_masked(images=images, offsets=offsets)
     if len(images.shape) not in (3, 4) or images.shape[-2] != images.shape[-1]:

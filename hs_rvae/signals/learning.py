@@ -758,9 +758,10 @@ class LearningMethods(SiteSignal):
         """
         choice = _regional.Choice(radius, region, about, statistic)
         if source is not None:
-            return _regional.label_means(
-                self, source, column, choice, num_workers, show_progressbar
-            )
+            with naming("source"):
+                return _regional.label_means(
+                    self, source, column, choice, num_workers, show_progressbar
+                )
         if choice != _regional.Choice():
             raise ValueError(
                 "radius=, statistic=, region= and about= choose pixels of another signal: pass it "

@@ -14,13 +14,14 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from hyperspy.learn import LearningResults
 from hyperspy.signals import Signal2D
 
-from hs_rvae.checks import check_methods
+from hs_rvae.checks import check_methods, naming
 from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.files import complete_file, plain
 from hs_rvae.masked_arrays import filled
@@ -344,7 +345,8 @@ class SiteSignal(Signal2D):
         ValueError
             If there is no such axis, or nothing would be left of it.
         """
-        axis = self.axes_manager[axis]
+        with naming("axis"):
+            axis = self.axes_manager[axis]
         if axis is _channels.detector_axis(self):
             raise ValueError("Detectors are chosen by stack.inav[...], not cropped in place.")
         table = self._sites_signal() if axis.navigate else None
@@ -387,7 +389,10 @@ class SiteSignal(Signal2D):
         return result
 
     def split(
-        self, axis: Any = "auto", number_of_parts: Any = "auto", step_sizes: Any = "auto"
+        self,
+        axis: Any = "auto",
+        number_of_parts: int | str = "auto",
+        step_sizes: int | str | Sequence[int] = "auto",
     ) -> list[Any]:
         """
         Split into several stacks, as :meth:`~hyperspy.api.signals.BaseSignal.split` does.
@@ -417,7 +422,10 @@ class SiteSignal(Signal2D):
             axis = _channels.site_axis(self).name if axis == "auto" else axis
             if self.axes_manager[axis] is several:
                 raise ValueError("Detectors are not split: take stack.inav[0], stack.inav[1], ...")
-        parts = super().split(axis, number_of_parts, step_sizes)
+        with naming("axis"):
+            axis if isinstance(axis, str) and axis == "auto" else self.axes_manager[axis]
+        with naming("number_of_parts" if step_sizes == "auto" else "step_sizes"):
+            parts = super().split(axis, number_of_parts, step_sizes)
         table = None if self._sites_signal() is None else self.sites
         along_sites = axis == "auto" or self.axes_manager[axis].navigate
         start = 0

@@ -129,4 +129,8 @@ def _numbers(values: object, count: int) -> bool:
 
 
 #: Parameters that are refused here, in better words than those of a door.
-OWN_WORDS = tuple(field.name for field in fields(CrystalSettings) if field.type != "bool")
+OWN_WORDS = tuple(
+    field.name
+    for field in fields(CrystalSettings)
+    if field.name not in ("structure", "second_phase", "random_state") and field.type != "bool"
+)

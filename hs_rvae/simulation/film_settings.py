@@ -179,7 +179,8 @@ def _between(value: Any, smallest: float, largest: float) -> bool:
 
 
 def _are_numbers(values: Any) -> bool:
-    return np.ndim(values) == 1 and len(values) > 0 and all(_is_finite(one) for one in values)
+    row = isinstance(values, list | tuple | np.ndarray) and len(values) > 0
+    return row and all(_is_finite(one) for one in values)
 
 
 def _is_pair(values: Any) -> bool:
@@ -204,5 +205,9 @@ def check_names(settings: dict[str, object], owner: str, without: tuple[str, ...
     refuse_unknown(settings, known, owner)
 
 
+_OWN_KINDS = ("float", "int", "str", "Sequence[float] | None", "tuple[float, float]") + (
+    "tuple[float, float] | None",
+    "Sequence[tuple[float, ...]] | None",
+)
 #: Parameters of a film that are refused here, in better words than those of a door.
-OWN_WORDS = ("shape", *(field.name for field in fields(FilmSettings) if field.type != "bool"))
+OWN_WORDS = ("shape", *(field.name for field in fields(FilmSettings) if field.type in _OWN_KINDS))

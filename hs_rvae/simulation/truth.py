@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -136,6 +135,10 @@ def compare_angles(angle: Any, true_angle: Any, n_variants: int) -> dict[str, fl
     from sklearn.metrics import adjusted_rand_score
 
     angle, true_angle = (np.asarray(filled(one), float) for one in (angle, true_angle))
+    if angle.ndim != 1 or angle.shape != true_angle.shape:
+        raise ValueError(
+            f"angle has the shape {angle.shape}, true_angle {true_angle.shape}: give (n,) of both."
+        )
     finite = np.isfinite(angle) & np.isfinite(true_angle)
     angle, true_angle = angle[finite], true_angle[finite]
     difference = np.exp(1j * (angle - true_angle))

@@ -7,6 +7,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hs_rvae.checks import checked, finite_number
+from hs_rvae.checks import checked, finite_number, naming, shown
 from hs_rvae.files import complete_file
 from hs_rvae.masked_arrays import filled
 
@@ -59,7 +60,8 @@ class SiteTable:
 
     @checked
     def __init__(self, signal: Any) -> None:
-        if not signal.metadata.has_item("Sites.columns"):
+        metadata = getattr(signal, "metadata", None)
+        if metadata is None or not metadata.has_item("Sites.columns"):
             raise ValueError(
                 "signal is not a site table (no metadata.Sites.columns): use "
                 "SiteTable.from_columns."
@@ -111,6 +113,8 @@ class SiteTable:
                 raise ValueError(f"{name}={pair!r}: give two finite numbers, x and y.")
         if 0 in pixel_size:
             raise ValueError(f"pixel_size={pixel_size!r}: a pixel has a size that is not zero.")
+        if not isinstance(columns, Mapping) and not hasattr(columns, "columns"):
+            raise TypeError(f"columns={shown(columns)}: give a mapping of names to values.")
         columns = {name: _checked(name, values) for name, values in dict(columns).items()}
         lengths = {len(values) for values in columns.values()}
         if len(lengths) != 1:
@@ -207,7 +211,7 @@ class SiteTable:
         return len(self._rows)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.columns
+        return isinstance(name, str) and name in self.columns
 
     def __repr__(self) -> str:
         names = [f"{name} ({unit})" if unit else name for name, unit in self.units.items()]
@@ -292,6 +296,8 @@ class SiteTable:
         remove : collection of str
             Columns that go at the same moment, if they are there.
         """
+        if not isinstance(columns, Mapping):
+            raise TypeError(f"columns={shown(columns)}: give a mapping of names to values.")
         columns = {name: _checked(name, values) for name, values in dict(columns).items()}
         for name, values in columns.items():
             if len(values) != len(self):
@@ -379,8 +385,16 @@ class SiteTable:
         Parameters
         ----------
         *names : str
+
+        Raises
+        ------
+        KeyError
+            If there is no such column.
+        ValueError
+            If none would be left.
         """
-        gone = [self._index(name) for name in names]
+        with naming("names"):
+            gone = [self._index(name) for name in names]
         kept = [i for i in range(len(self.columns)) if i not in gone]
         if not kept:
             raise ValueError(
@@ -420,7 +434,13 @@ class SiteTable:
         -------
         SiteTable
         """
-        rows = self._rows[np.asarray(sites)]
+        chosen = np.asarray(filled(sites))
+        if chosen.dtype.kind not in "biu" and chosen.size:
+            raise TypeError(
+                f"sites={shown(sites)}: give a mask of the sites, or their numbers, in an array."
+            )
+        with naming("sites"):
+            rows = self._rows[chosen.astype(int) if not chosen.size else chosen]
         integer = zip(self.columns, rows.T, self._node.integer, strict=True)
         return SiteTable.from_columns(
             {name: np.rint(v).astype(np.int64) if whole else v for name, v, whole in integer},
@@ -596,8 +616,8 @@ def missing_column(sites: SiteTable, name: object) -> str:
 
 def _checked(name: object, values: Any) -> np.ndarray:
     """Make a 1-D real array of a column's values (also of a HyperSpy signal or dask array)."""
-    if not isinstance(name, str) or not name.strip() or "\n" in name:
-        raise ValueError(f"A column's name must be a line of text, not {name!r}.")
+    if not isinstance(name, str) or not name.strip() or not _is_line(name):
+        raise ValueError(f"A column's name must be a line of text, not {ascii(name)}.")
     if isinstance(values, Mapping):
         raise TypeError(f"Column {name!r} needs an array, not a {type(values).__name__}.")
     array = np.asarray(filled(values.data if hasattr(values, "axes_manager") else values))
@@ -615,6 +635,11 @@ def _checked(name: object, values: Any) -> np.ndarray:
     if array.ndim != 1:
         raise ValueError(f"Column {name!r} needs one value per site, not the shape {array.shape}.")
     return array
+
+
+def _is_line(text: str) -> bool:
+    """Whether a text has neither breaks nor control characters nor halves of characters."""
+    return not any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in text)
 
 
 def _is_integer(values: np.ndarray) -> bool:

@@ -8,9 +8,9 @@ Pint reads the units, with the registry that HyperSpy uses for its axes.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hs_rvae.checks import checked
 
@@ -154,7 +154,7 @@ def in_radians(unit: str) -> bool:
 
 
 @checked
-def degrees(values: Any, unit: str) -> np.ndarray:
+def degrees(values: ArrayLike, unit: str) -> np.ndarray:
     """
     Angles in degrees; values in "" are taken for radians.
 
@@ -176,7 +176,7 @@ def degrees(values: Any, unit: str) -> np.ndarray:
 
 
 @checked
-def radians(values: Any, unit: str) -> np.ndarray:
+def radians(values: ArrayLike, unit: str) -> np.ndarray:
     """
     Angles in radians; values in "" are taken for radians.
 
