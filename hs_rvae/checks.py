@@ -229,7 +229,10 @@ def _is_whole(value: Any) -> bool:
 _WORDS = {2: "two", 3: "three", 4: "four"}
 # Arguments of these names are annotated as Any, because their classes are of other libraries.
 _BY_NAME: dict[str, _Kind] = {
-    "image": _Kind(lambda value: value is None or _is_image(value), "a HyperSpy signal or None"),
+    "image": _Kind(
+        lambda value: value is None or value is False or _is_image(value),
+        "a HyperSpy signal or None",
+    ),
     "signal": _Kind(lambda value: _is_image(value), "a HyperSpy signal"),
     "columns": _Kind(
         lambda value: (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hs_rvae.checks import is_whole_number
+from hs_rvae.checks import is_whole_number, naming
 from hs_rvae.learning import clusters as _clusters
 from hs_rvae.learning import decomposition as _decomposition
 from hs_rvae.learning import embedding as _embedding

@@ -13,7 +13,7 @@ _ALWAYS = {
     "suppress_health_check": list(HealthCheck),
 }
 settings.register_profile(
-    "small", max_examples=8, stateful_step_count=8, derandomize=True, **_ALWAYS
+    "small", max_examples=6, stateful_step_count=8, derandomize=True, **_ALWAYS
 )
 settings.register_profile("large", max_examples=150, stateful_step_count=25, **_ALWAYS)
 settings.load_profile("small")
