@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of arguments at the doors of the package: kinds, bounds, and how a refusal is worded.
+"""Checks of arguments at the doors of the package: kinds, bounds, and the words of a refusal.
 
 :func:`checked` stands at every public function and method. It reads the annotations of the
 signature, refuses arguments of another kind before anything is computed, and makes a message name
@@ -96,7 +96,7 @@ def whole_number(value: object, name: str, minimum: int = 1, alternative: str = 
 
 
 class Bounds(NamedTuple):
-    """Limits of a number, both included, and what is wanted, in words."""
+    """Limits of a number, both included, and a description of the number."""
 
     minimum: float
     maximum: float
@@ -187,7 +187,7 @@ _SHORT.maxstring = _SHORT.maxother = 40
 
 
 class _Kind(NamedTuple):
-    """A part of an annotation: what it takes, and in words."""
+    """A part of an annotation: a test of values, and a description of them."""
 
     takes: Callable[[Any], bool]
     wanted: str
@@ -280,7 +280,7 @@ _BY_NAME: dict[str, _Kind] = {
 
 
 def _is_image(value: Any) -> bool:
-    """Whether it may be an image, or several; axes and pixels are checked where they count."""
+    """Return True for an image or several; axes and pixels are checked where they count."""
     several = value if isinstance(value, list | tuple) else [value]
     return bool(several) and all(
         one is None or hasattr(one, "axes_manager") or hasattr(one, "__array_interface__")
@@ -320,7 +320,7 @@ _KINDS: dict[str, _Kind] = {
 
 @functools.cache
 def _kind(part: str) -> _Kind | None:
-    """The kind that a part of an annotation stands for; None for those that are not checked."""
+    """Find the kind of a part of an annotation; None for those that are not checked."""
     if part in _KINDS:
         return _KINDS[part]
     if pair := re.fullmatch(r"tuple\[((?:int|float)(?:, (?:int|float))*)\]", part):
@@ -350,7 +350,7 @@ _NOT_CLASSES = ("Any", "Self", "Images", "object", "device", "dict", "tuple", "M
 
 
 def _is_a(name: str, value: Any) -> bool:
-    """Whether a class of this name is among the classes of a value; none has to be imported."""
+    """Return True if a class of this name is among those of a value; none is imported."""
     return any(cls.__name__ == name for cls in type(value).__mro__)
 
 
@@ -398,7 +398,7 @@ def _parts(annotation: str) -> list[str]:
 
 
 class _Rule(NamedTuple):
-    """What an argument may be."""
+    """Values that an argument may have."""
 
     kinds: tuple[_Kind, ...]
     bounds: Bounds | None

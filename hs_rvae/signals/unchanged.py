@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Verbs of a stack are all or nothing: what a failing call has begun is taken back."""
+"""Verbs of a stack are all or nothing: the changes of a failing call are taken back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OF_AXIS = ("scale", "offset", "units", "name", "size")
 
 def all_or_nothing(method: Callable[..., Any]) -> Callable[..., Any]:
     """
-    Check the arguments of a method of a stack, and take back what it has changed if it fails.
+    Check the arguments of a method of a stack, and take back its changes if it fails.
 
     Parameters
     ----------

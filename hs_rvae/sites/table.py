@@ -638,7 +638,7 @@ def _checked(name: object, values: Any) -> np.ndarray:
 
 
 def _is_line(text: str) -> bool:
-    """Whether a text has neither breaks nor control characters nor halves of characters."""
+    """Return True for a text without breaks, control characters and halves of characters."""
     return not any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in text)
 
 
