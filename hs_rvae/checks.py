@@ -17,7 +17,7 @@ import os
 import re
 import reprlib
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast, overload
 
@@ -37,7 +37,7 @@ def is_whole_number(value: object, minimum: int = 1) -> bool:
     >>> is_whole_number(3), is_whole_number(np.int64(0)), is_whole_number(2.0)
     (True, False, False)
     """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+    if isinstance(value, bool | np.timedelta64) or not isinstance(value, int | np.integer):
         return False
     return bool(value >= minimum)
 
@@ -51,7 +51,9 @@ def finite_number(value: object, minimum: float = -np.inf, maximum: float = np.i
     >>> finite_number(0.5), finite_number(np.float32(2), maximum=1), finite_number("0.5")
     (True, False, False)
     """
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+    if isinstance(value, bool | np.timedelta64):  # whose type counts among the integers of NumPy
+        return False
+    if not isinstance(value, int | float | np.integer | np.floating):
         return False
     if isinstance(value, int):  # of any length
         return bool(minimum <= value <= min(maximum, sys.float_info.max))
@@ -283,8 +285,8 @@ def _is_image(value: Any) -> bool:
     """Return True for an image or several; axes and pixels are checked where they count."""
     several = value if isinstance(value, list | tuple) else [value]
     return bool(several) and all(
-        one is None or hasattr(one, "axes_manager") or hasattr(one, "__array_interface__")
-        or hasattr(one, "dask") for one in several
+        one is None or hasattr(one, "axes_manager") or hasattr(one, "dask")
+        or (isinstance(one, np.ndarray | np.generic) and one.ndim > 1) for one in several
     )  # fmt: skip
 
 
@@ -334,12 +336,16 @@ def _kind(part: str) -> _Kind | None:
         return _Kind(_has_names, "a mapping whose keys are names")
     if part in ("Iterable[str]", "tuple[str, ...]"):
         return _KINDS["Sequence[str]"]
+    if part in ("list[int]", "list[float]", "Iterable[int]"):
+        return _Kind(_row_of_numbers, "numbers in a list")
     if part.startswith(("Iterable[", "list[", "Sequence[", "Collection[")):
         return _Kind(_is_row, "a list")
     if part.startswith("Callable["):
         return _Kind(callable, "a function")
     if part in ("ArrayLike", "np.ndarray"):
         return _Kind(is_array, "an array of real numbers")
+    if part.startswith("tuple["):
+        return _Kind(functools.partial(_has_length, len(_parts(part[6:-1], ","))), "a pair or more")
     name = part.rsplit(".")[-1]
     if name.isidentifier() and name not in _NOT_CLASSES:
         return _Kind(functools.partial(_is_a, name), f"a {name}")
@@ -352,6 +358,12 @@ _NOT_CLASSES = ("Any", "Self", "Images", "object", "device", "dict", "tuple", "M
 def _is_a(name: str, value: Any) -> bool:
     """Return True if a class of this name is among those of a value; none is imported."""
     return any(cls.__name__ == name for cls in type(value).__mro__)
+
+
+def _row_of_numbers(value: Any) -> bool:
+    if not _is_row(value):
+        return False
+    return not isinstance(value, Sequence) or all(_is_number(each) for each in value)
 
 
 def _is_row(value: Any) -> bool:
@@ -386,12 +398,16 @@ def _has_names(value: Any) -> bool:
     return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
 
 
-def _parts(annotation: str) -> list[str]:
-    """The parts of a union that is written with bars."""
+def _has_length(length: int, value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == length
+
+
+def _parts(annotation: str, mark: str = "|") -> list[str]:
+    """The parts of an annotation between bars or commas, brackets apart."""
     parts, depth, begun = [], 0, 0
-    for i, letter in enumerate(annotation + "|"):
+    for i, letter in enumerate(annotation + mark):
         depth += (letter == "[") - (letter == "]")
-        if letter == "|" and depth == 0:
+        if letter == mark and depth == 0:
             parts.append(annotation[begun:i].strip())
             begun = i + 1
     return parts
@@ -594,8 +610,12 @@ def name_argument(error: Exception, given: Mapping[str, Any]) -> None:
         if found and not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", before):
             error.args = (f"{name}={shown(value)}: {message}", *error.args[1:])
             return
-        stem = name.split("_")[0]  # "positions" of positions_xy
-        if stem != name and message.startswith(f"{stem} "):
+    words = set(re.findall(r"\w+", message))
+    if any(len(name) > 1 and name in words for name in given):
+        return
+    for name in given:
+        stem = name.partition("_")[0]  # "positions" of positions_xy
+        if len(stem) > 4 and stem != name and stem in words:
             error.args = (f"{name}: {message}", *error.args[1:])
             return
 

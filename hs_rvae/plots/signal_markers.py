@@ -87,7 +87,7 @@ def site_markers(
 
 def _refuse_unknown_style(kind: str, style: dict[str, Any]) -> None:
     """Raise TypeError for options that neither HyperSpy's markers nor Matplotlib's lines have."""
-    from hyperspy.api.plot import markers
+    import hyperspy.api as hs
     from matplotlib import collections
     from matplotlib.artist import ArtistInspector
     from matplotlib.quiver import Quiver
@@ -95,8 +95,9 @@ def _refuse_unknown_style(kind: str, style: dict[str, Any]) -> None:
     lines, circles = collections.LineCollection, collections.CircleCollection
     collection: Any = {"points": circles, "arrows": Quiver, "lines": lines}[kind]
     known = set(ArtistInspector(collection).get_setters()) | options_of(collection)
-    known |= options_of(getattr(markers, kind.capitalize())) | options_of(markers.Points)
-    refuse_unknown(style, known - {"kwargs", "args"}, "SiteTable.to_markers()")
+    known |= options_of(getattr(hs.plot.markers, kind.capitalize()), "args", "kwargs")
+    known |= options_of(hs.plot.markers.Points, "args", "kwargs")
+    refuse_unknown(style, known, "SiteTable.to_markers()")
 
 
 def _vectors(

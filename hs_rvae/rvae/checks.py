@@ -40,8 +40,8 @@ def check_settings(model: RVAE) -> None:
     _check_rotation(model, convolutional)
     for name in ("output_dimension", "n_init", "epochs", "batch_size", "max_fit_sites"):
         value = getattr(model, name)
-        defaults = ("batch_size", None), ("epochs", None), ("output_dimension", "auto")
-        if (name, value) in defaults:
+        automatic = "auto" if name == "output_dimension" else None
+        if name in ("batch_size", "epochs", "output_dimension") and _is_same(value, automatic):
             continue
         if not is_whole_number(value):
             or_auto = " or 'auto'" if name == "output_dimension" else ""
@@ -61,6 +61,10 @@ def check_settings(model: RVAE) -> None:
     if q_max is not None and not (isinstance(q_max, _NUMBER) and 0 < q_max <= 0.5):
         raise ValueError(f"q_max={q_max!r}: give cycles/px between 0 and 0.5, or None.")
     refuse_settings(type(model).__init__, model.get_params(deep=False))
+
+
+def _is_same(value: object, default: str | None) -> bool:
+    return value is default if default is None else isinstance(value, str) and value == default
 
 
 def check_detectors(model: RVAE, images: Images) -> None:

@@ -109,13 +109,14 @@ class SiteTable:
         from hyperspy.signals import Signal1D
 
         for name, pair in (("pixel_size", pixel_size), ("pixel_offset", pixel_offset)):
-            if len(pair) != 2 or not all(finite_number(each) for each in pair):
-                raise ValueError(f"{name}={pair!r}: give two finite numbers, x and y.")
+            if np.shape(pair) != (2,) or not all(finite_number(each) for each in pair):
+                raise ValueError(f"{name}={shown(pair)}: give two finite numbers, x and y.")
         if 0 in pixel_size:
             raise ValueError(f"pixel_size={pixel_size!r}: a pixel has a size that is not zero.")
         if not isinstance(columns, Mapping) and not hasattr(columns, "columns"):
             raise TypeError(f"columns={shown(columns)}: give a mapping of names to values.")
-        columns = {name: _checked(name, values) for name, values in dict(columns).items()}
+        with naming("columns"):
+            columns = {name: _checked(name, values) for name, values in dict(columns).items()}
         lengths = {len(values) for values in columns.values()}
         if len(lengths) != 1:
             raise ValueError(
@@ -272,7 +273,10 @@ class SiteTable:
         units : str
             "" means dimensionless.
         """
-        self.set_many({name: _checked(name, values)}, {name: units})
+        _check_name(name)
+        with naming("values"):
+            values = _checked(name, values)
+        self.set_many({name: values}, {name: units})
 
     @checked(but=("columns",))
     def set_many(
@@ -298,7 +302,8 @@ class SiteTable:
         """
         if not isinstance(columns, Mapping):
             raise TypeError(f"columns={shown(columns)}: give a mapping of names to values.")
-        columns = {name: _checked(name, values) for name, values in dict(columns).items()}
+        with naming("columns"):
+            columns = {name: _checked(name, values) for name, values in dict(columns).items()}
         for name, values in columns.items():
             if len(values) != len(self):
                 raise ValueError(
@@ -616,8 +621,7 @@ def missing_column(sites: SiteTable, name: object) -> str:
 
 def _checked(name: object, values: Any) -> np.ndarray:
     """Make a 1-D real array of a column's values (also of a HyperSpy signal or dask array)."""
-    if not isinstance(name, str) or not name.strip() or not _is_line(name):
-        raise ValueError(f"A column's name must be a line of text, not {ascii(name)}.")
+    _check_name(name)
     if isinstance(values, Mapping):
         raise TypeError(f"Column {name!r} needs an array, not a {type(values).__name__}.")
     array = np.asarray(filled(values.data if hasattr(values, "axes_manager") else values))
@@ -635,6 +639,11 @@ def _checked(name: object, values: Any) -> np.ndarray:
     if array.ndim != 1:
         raise ValueError(f"Column {name!r} needs one value per site, not the shape {array.shape}.")
     return array
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not name.strip() or not _is_line(name):
+        raise ValueError(f"A column's name must be a line of text, not {ascii(name)}.")
 
 
 def _is_line(text: str) -> bool:
