@@ -1,8 +1,31 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks of arguments that many functions share."""
+"""Checks of arguments at the doors of the package: kinds, bounds, and the words of a refusal.
+
+:func:`checked` stands at every public function and method. It reads the annotations of the
+signature, refuses arguments of another kind before anything is computed, and makes a message name
+the argument that it is about. :data:`BOUNDS` has the limits that hold for one name everywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import math
+import os
+import re
+import reprlib
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import is_dataclass
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast, overload
 
 import numpy as np
+
+P = ParamSpec("P")
+R = TypeVar("R")
+C = TypeVar("C", bound=type)
 
 
 def is_whole_number(value: object, minimum: int = 1) -> bool:
@@ -14,7 +37,7 @@ def is_whole_number(value: object, minimum: int = 1) -> bool:
     >>> is_whole_number(3), is_whole_number(np.int64(0)), is_whole_number(2.0)
     (True, False, False)
     """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+    if isinstance(value, bool | np.timedelta64) or not isinstance(value, int | np.integer):
         return False
     return bool(value >= minimum)
 
@@ -28,8 +51,12 @@ def finite_number(value: object, minimum: float = -np.inf, maximum: float = np.i
     >>> finite_number(0.5), finite_number(np.float32(2), maximum=1), finite_number("0.5")
     (True, False, False)
     """
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+    if isinstance(value, bool | np.timedelta64):  # whose type counts among the integers of NumPy
         return False
+    if not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    if isinstance(value, int):  # of any length
+        return bool(minimum <= value <= min(maximum, sys.float_info.max))
     return bool(np.isfinite(value) and minimum <= value <= maximum)
 
 
@@ -68,3 +95,557 @@ def whole_number(value: object, name: str, minimum: int = 1, alternative: str = 
             f"{name}={value!r}: give a whole number of {minimum} or more{alternative}."
         )
     return int(value)  # type: ignore[call-overload]
+
+
+class Bounds(NamedTuple):
+    """Limits of a number, both included, and a description of the number."""
+
+    minimum: float
+    maximum: float
+    wanted: str = ""
+
+
+_LARGEST = (
+    1e30  # of any number that is given: its square is finite in single precision nowhere else
+)
+_MOST = 10**9  # of any whole number
+#: Limits of an argument of this name, wherever it stands. Functions may have closer ones.
+BOUNDS: dict[str, Bounds] = {
+    "max_iterations": Bounds(1, 10_000),
+    "n_init": Bounds(1, 1000),
+    "n_passes": Bounds(1, 100),
+    "n_shuffles": Bounds(1, 100_000),
+    "epochs": Bounds(1, 1_000_000),
+    "n_frames": Bounds(1, 10_000),
+    "n_channels": Bounds(1, 100_000),
+    "detector": Bounds(1, 2048),
+    "font_size": Bounds(0.1, 1000),
+    "marker_size": Bounds(0, 100_000),
+    "alpha": Bounds(0, 1),
+    "dpi": Bounds(1, 10_000),
+    "fps": Bounds(0.001, 10_000),
+    "gap": Bounds(0, 100),
+    "bins": Bounds(1, 100_000),
+    "n_columns": Bounds(1, 10_000),
+    "n_angles": Bounds(1, 100_000),
+    "max_clusters": Bounds(1, 1000),
+    "num_workers": Bounds(1, 10_000),
+    "shape": Bounds(1, 200),
+}
+
+
+def is_flag(value: object) -> bool:
+    """
+    Return True for True and False, of Python or NumPy.
+
+    Examples
+    --------
+    >>> is_flag(np.bool_(True)), is_flag(1)
+    (True, False)
+    """
+    return isinstance(value, bool | np.bool_)
+
+
+def is_path(value: object) -> bool:
+    """
+    Return True for a text or path that can name a file.
+
+    Examples
+    --------
+    >>> is_path("film.hspy"), is_path(""), is_path(3)
+    (True, False, False)
+    """
+    if not isinstance(value, str | os.PathLike):
+        return False
+    name = os.fspath(value)
+    return isinstance(name, str) and bool(name.strip()) and "\0" not in name
+
+
+def shown(value: object) -> str:
+    """
+    A value for a message: short, on one line.
+
+    Examples
+    --------
+    >>> shown(0.5), shown(np.ones((3, 2))), shown("a" * 99)
+    ('0.5', 'ndarray of shape (3, 2)', "'aaaaaaaaaaaaaaaaa...aaaaaaaaaaaaaaaaaa'")
+    """
+    shape = getattr(value, "shape", None)
+    if hasattr(value, "axes_manager"):
+        return f"a {type(value).__name__}"
+    if isinstance(shape, tuple) and shape:
+        return f"{type(value).__name__} of shape {shape}"
+    if isinstance(value, float | np.floating | int | np.integer | complex) and not is_flag(value):
+        try:
+            text = repr(value)
+        except ValueError:  # thousands of digits
+            return "a number of thousands of digits"
+        return text if len(text) < 40 else f"{text[:18]}...{text[-18:]}"
+    return " ".join(_SHORT.repr(value).split())
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 40
+
+
+class _Kind(NamedTuple):
+    """A part of an annotation: a test of values, and a description of them."""
+
+    takes: Callable[[Any], bool]
+    wanted: str
+
+
+def _numbers(of: Callable[[Any], bool], count: int | None) -> Callable[[Any], bool]:
+    """A test of a row of numbers; an array is one as well."""
+
+    def takes(value: Any) -> bool:
+        if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__len__"):
+            return False
+        if getattr(value, "ndim", 1) != 1 or not hasattr(value, "__getitem__"):
+            return False
+        if isinstance(value, set | frozenset) or (count is not None and len(value) != count):
+            return False
+        if hasattr(value, "dask") and math.isnan(value.shape[0]):
+            return False
+        return len(value) > 0 and all(of(each) for each in value)
+
+    return takes
+
+
+def _texts(value: Any) -> bool:
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        return False
+    if hasattr(value, "axes_manager") or hasattr(value, "dask"):
+        return False
+    return not isinstance(value, Collection) or all(isinstance(each, str) for each in value)
+
+
+def _is_number(value: Any) -> bool:
+    return finite_number(value, -_LARGEST, _LARGEST)
+
+
+def _is_whole(value: Any) -> bool:
+    return is_whole_number(value, -_MOST) and value <= _MOST
+
+
+_WORDS = {2: "two", 3: "three", 4: "four"}
+# Arguments of these names are annotated as Any, because their classes are of other libraries.
+_BY_NAME: dict[str, _Kind] = {
+    "image": _Kind(
+        lambda value: value is None or value is False or _is_image(value),
+        "a HyperSpy signal or None",
+    ),
+    "signal": _Kind(lambda value: _is_image(value), "a HyperSpy signal"),
+    "columns": _Kind(
+        lambda value: (
+            value is None
+            or isinstance(value, Mapping)
+            or any(hasattr(value, name) for name in ("columns", "atom_positions"))
+        ),
+        "a table or a mapping of columns",
+    ),
+    **dict.fromkeys(
+        ("navigation_mask", "signal_mask"),
+        _Kind(lambda value: value is None or _is_mask(value), "an array of True and False or None"),
+    ),
+    "units": _Kind(
+        lambda value: value is None or isinstance(value, Mapping), "a mapping by column or None"
+    ),
+    **dict.fromkeys(
+        ("angle", "true_angle"),
+        _Kind(lambda value: isinstance(value, str) or is_array(value), "an array of real numbers"),
+    ),
+    "radius": _Kind(
+        lambda value: value is None or _is_number(value) or isinstance(value, list | tuple),
+        "a number, a pair of numbers or None",
+    ),
+    "cage": _Kind(
+        lambda value: value is None or isinstance(value, str) or (_texts(value) and len(value) > 0),
+        "the name of a sublattice, names in a list or None",
+    ),
+    "sublattices": _Kind(
+        lambda value: isinstance(value, Mapping) or hasattr(value, "sublattice_list"),
+        "a lattice, or a mapping of names to positions",
+    ),
+    "neighbours": _Kind(
+        lambda value: (
+            value is None
+            or is_path(value)
+            or hasattr(value, "columns")
+            or hasattr(value, "atom_positions")
+            or type(value).__name__ == "Cage"
+            or _is_row(value)
+        ),
+        "positions (x, y) or None",
+    ),
+}
+
+
+def _is_image(value: Any) -> bool:
+    """Return True for an image or several; axes and pixels are checked where they count."""
+    several = value if isinstance(value, list | tuple) else [value]
+    return bool(several) and all(
+        one is None or hasattr(one, "axes_manager") or hasattr(one, "dask")
+        or (isinstance(one, np.ndarray | np.generic) and one.ndim > 1) for one in several
+    )  # fmt: skip
+
+
+def _is_mask(value: Any) -> bool:
+    value = getattr(value, "data", value) if hasattr(value, "axes_manager") else value
+    if hasattr(value, "dask"):
+        return value.dtype == bool
+    try:
+        return np.asarray(value).dtype == bool
+    except Exception:  # whatever an object of the caller's may raise
+        return False
+
+
+_KINDS: dict[str, _Kind] = {
+    "None": _Kind(lambda value: value is None, "None"),
+    "bool": _Kind(is_flag, "True or False"),
+    "int": _Kind(_is_whole, "a whole number"),
+    "float": _Kind(_is_number, "a finite number"),
+    "str": _Kind(lambda value: isinstance(value, str), "a text"),
+    "Path": _Kind(is_path, "the name of a file"),
+    "os.PathLike[str]": _Kind(is_path, "the name of a file"),
+    "Sequence[float]": _Kind(_numbers(_is_number, None), "finite numbers in a list"),
+    "Sequence[int]": _Kind(_numbers(_is_whole, None), "whole numbers in a list"),
+    "Sequence[str]": _Kind(_texts, "texts in a list"),
+    "Collection[str]": _Kind(_texts, "texts in a list"),
+    "list[str]": _Kind(_texts, "texts in a list"),
+    "np.random.Generator": _Kind(
+        lambda value: isinstance(value, np.random.Generator | np.random.RandomState),
+        "a numpy.random.Generator",
+    ),
+}
+
+
+@functools.cache
+def _kind(part: str) -> _Kind | None:
+    """Find the kind of a part of an annotation; None for those that are not checked."""
+    if part in _KINDS:
+        return _KINDS[part]
+    if pair := re.fullmatch(r"tuple\[((?:int|float)(?:, (?:int|float))*)\]", part):
+        of = pair[1].split(", ")
+        whole = set(of) == {"int"}
+        word = f"{_WORDS.get(len(of), len(of))} {'whole' if whole else 'finite'} numbers"
+        return _Kind(_numbers(_is_whole if whole else _is_number, len(of)), word)
+    if row := re.fullmatch(r"tuple\[(int|float), \.\.\.\]", part):
+        return _KINDS[f"Sequence[{row[1]}]"]
+    if part.startswith(("Mapping[str", "dict[str")):
+        return _Kind(_has_names, "a mapping whose keys are names")
+    if part in ("Iterable[str]", "tuple[str, ...]"):
+        return _KINDS["Sequence[str]"]
+    if part in ("list[int]", "list[float]", "Iterable[int]"):
+        return _Kind(_row_of_numbers, "numbers in a list")
+    if part.startswith(("Iterable[", "list[", "Sequence[", "Collection[")):
+        return _Kind(_is_row, "a list")
+    if part.startswith("Callable["):
+        return _Kind(callable, "a function")
+    if part in ("ArrayLike", "np.ndarray"):
+        return _Kind(is_array, "an array of real numbers")
+    if part.startswith("tuple["):
+        return _Kind(functools.partial(_has_length, len(_parts(part[6:-1], ","))), "a pair or more")
+    name = part.rsplit(".")[-1]
+    if name.isidentifier() and name not in _NOT_CLASSES:
+        return _Kind(functools.partial(_is_a, name), f"a {name}")
+    return None
+
+
+_NOT_CLASSES = ("Any", "Self", "Images", "object", "device", "dict", "tuple", "Mapping")
+
+
+def _is_a(name: str, value: Any) -> bool:
+    """Return True if a class of this name is among those of a value; none is imported."""
+    return any(cls.__name__ == name for cls in type(value).__mro__)
+
+
+def _row_of_numbers(value: Any) -> bool:
+    if not _is_row(value):
+        return False
+    return not isinstance(value, Sequence) or all(_is_number(each) for each in value)
+
+
+def _is_row(value: Any) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+
+
+def is_array(value: object) -> bool:
+    """
+    Return True for what becomes an array of real numbers: also a signal, or of dask.
+
+    Examples
+    --------
+    >>> is_array([1, 2.5]), is_array(["a"]), is_array(None), is_array([[1], [2, 3]])
+    (True, False, False, False)
+    """
+    if value is None or isinstance(value, str | bytes | Mapping | set | type):
+        return False
+    if hasattr(value, "axes_manager"):
+        value = value.data  # type: ignore[attr-defined]
+    if hasattr(value, "dask"):
+        known = not any(math.isnan(n) for n in value.shape)  # type: ignore[attr-defined]
+        return known and value.dtype.kind in "biuf"  # type: ignore[attr-defined]
+    try:
+        return np.asarray(value).dtype.kind in "biuf"
+    except Exception:  # whatever an object of the caller's may raise
+        return False
+
+
+def _has_names(value: Any) -> bool:
+    if hasattr(value, "columns") and hasattr(value, "to_dict"):  # a frame of pandas
+        return all(isinstance(name, str) for name in value.columns)
+    return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
+
+
+def _has_length(length: int, value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == length
+
+
+def _parts(annotation: str, mark: str = "|") -> list[str]:
+    """The parts of an annotation between bars or commas, brackets apart."""
+    parts, depth, begun = [], 0, 0
+    for i, letter in enumerate(annotation + mark):
+        depth += (letter == "[") - (letter == "]")
+        if letter == mark and depth == 0:
+            parts.append(annotation[begun:i].strip())
+            begun = i + 1
+    return parts
+
+
+class _Rule(NamedTuple):
+    """Values that an argument may have."""
+
+    kinds: tuple[_Kind, ...]
+    bounds: Bounds | None
+    whole: bool
+
+    def refuse(self, name: str, value: Any) -> None:
+        """Raise ValueError for a value that the rule does not take."""
+        if self.kinds and not any(kind.takes(value) for kind in self.kinds):
+            wanted = list(dict.fromkeys(kind.wanted for kind in self.kinds))
+            if self.bounds and self.whole:
+                wanted[0] = f"a whole number of {self.bounds.minimum} or more"
+            if wanted[-1] == "None" and len(wanted) > 2:
+                text = f"{', '.join(wanted[:-1])}, or None"
+            else:
+                text = " or ".join(wanted)
+            raise ValueError(f"{name}={shown(value)}: give {text}.")
+        each = value if isinstance(value, list | tuple) else [value]
+        numbers = [one for one in each if isinstance(one, int | float | np.number)]
+        if self.bounds and numbers:
+            low, high = self.bounds.minimum, self.bounds.maximum
+            if max(numbers) > high:
+                raise ValueError(f"{name}={shown(value)}: give a number of at most {high:,}.")
+            if min(numbers) < low:
+                kind = "whole number" if self.whole else "number"
+                raise ValueError(f"{name}={shown(value)}: give a {kind} of {low:g} or more.")
+
+
+def _rules(signature: inspect.Signature) -> dict[str, _Rule]:
+    """Rules of the parameters whose annotations are understood."""
+    rules = {}
+    for name, parameter in signature.parameters.items():
+        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            continue
+        annotation = parameter.annotation
+        text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
+        parts = _parts(str(annotation) if "|" in str(annotation) else text)
+        kinds = [_kind(part) for part in parts]
+        if parts == ["Any"] and name in _BY_NAME:
+            kinds = [_BY_NAME[name]]
+        known = () if None in kinds or parameter.annotation is parameter.empty else tuple(kinds)
+        bounds = BOUNDS.get(name)
+        if known or bounds:
+            rules[name] = _Rule(cast(tuple[_Kind, ...], known), bounds, "int" in parts)
+    return rules
+
+
+@overload
+def checked(function: Callable[P, R]) -> Callable[P, R]: ...
+
+
+@overload
+def checked(*, but: Collection[str]) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+
+def checked(function: Any = None, *, but: Collection[str] = ()) -> Any:
+    """
+    Check the arguments of a public function before it runs, and name them in its errors.
+
+    Parameters
+    ----------
+    function : callable
+        With annotations. Numbers, flags, texts, paths, pairs, and mappings by name are checked;
+        other kinds are left to the function.
+    but : collection of str
+        Parameters that the function itself refuses in better words, before it computes anything.
+
+    Returns
+    -------
+    callable
+        It raises ValueError for an argument of another kind, such as NaN for a number, or True
+        for a whole number: ``"name=value: what is wanted"``. An error of the function that quotes
+        the value of an argument without its name is given the name.
+
+    Examples
+    --------
+    >>> @checked
+    ... def scaled(length: float, times: int = 1) -> float:
+    ...     return length * times
+    >>> scaled(0.5, times=2)
+    1.0
+    >>> scaled(float("nan"))
+    Traceback (most recent call last):
+    ValueError: length=nan: give a finite number.
+    """
+    if function is None:
+        return functools.partial(checked, but=but)
+    signature = inspect.signature(function)
+    rules = {name: rule for name, rule in _rules(signature).items() if name not in but}
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            given = signature.bind(*args, **kwargs).arguments
+        except TypeError:  # said by the function, in its own words
+            return function(*args, **kwargs)
+        for name, value in given.items():
+            rule = rules.get(name)
+            parameter = signature.parameters[name]
+            if rule is not None and value is not parameter.default:
+                rule.refuse(name, value)
+        try:
+            return function(*args, **kwargs)
+        except AttributeError as error:
+            if "unexpected keyword argument" in str(error):  # in the words of Matplotlib
+                raise TypeError(str(error)) from error
+            raise
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            name_argument(error, given)
+            raise
+
+    call.__checked__ = True  # type: ignore[attr-defined]
+    return call
+
+
+def refuse_settings(function: Callable[..., Any], settings: Mapping[str, Any]) -> None:
+    """
+    Refuse settings that the annotations of a function do not allow, without a call.
+
+    Parameters
+    ----------
+    function : callable
+    settings : Mapping of str to object
+        By the names of its parameters.
+
+    Raises
+    ------
+    ValueError
+        Names setting and value.
+
+    Examples
+    --------
+    >>> refuse_settings(is_whole_number, {"minimum": "1"})
+    Traceback (most recent call last):
+    ValueError: minimum='1': give a whole number.
+    """
+    for name, rule in _rules(inspect.signature(function)).items():
+        if name in settings:
+            rule.refuse(name, settings[name])
+
+
+@contextlib.contextmanager
+def naming(name: str) -> Iterator[None]:
+    """
+    Put the name of an argument before messages of errors that do not have it.
+
+    Parameters
+    ----------
+    name : str
+
+    Examples
+    --------
+    >>> with naming("neighbours"):
+    ...     raise ValueError("positions must have the shape (n, 2).")
+    Traceback (most recent call last):
+    ValueError: neighbours: positions must have the shape (n, 2).
+    """
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, IndexError, OSError) as error:
+        text = error.args[0] if error.args else ""
+        if isinstance(text, str) and not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text):
+            error.args = (f"{name}: {text}", *error.args[1:])
+        raise
+
+
+def name_argument(error: Exception, given: Mapping[str, Any]) -> None:
+    """
+    Put the name of an argument before a message that quotes its value and names none.
+
+    Parameters
+    ----------
+    error : Exception
+        Its message is changed in place.
+    given : Mapping of str to object
+        Arguments of the call.
+
+    Examples
+    --------
+    >>> error = KeyError("There is no column 'angel'.")
+    >>> name_argument(error, {"color": "angel", "bins": 72})
+    >>> error.args[0]
+    "color='angel': There is no column 'angel'."
+    """
+    if not error.args or not isinstance(error.args[0], str):
+        return
+    message = error.args[0]
+    if any(f"{name}=" in message for name in given):
+        return
+    for name, value in given.items():
+        if name == "self" or not name:
+            continue
+        before, found, _ = message.partition(repr(value)) if isinstance(value, str) else ("",) * 3
+        if found and not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", before):
+            error.args = (f"{name}={shown(value)}: {message}", *error.args[1:])
+            return
+    words = set(re.findall(r"\w+", message))
+    if any(len(name) > 1 and name in words for name in given):
+        return
+    for name in given:
+        stem = name.partition("_")[0]  # "positions" of positions_xy
+        if len(stem) > 4 and stem != name and stem in words:
+            error.args = (f"{name}: {message}", *error.args[1:])
+            return
+
+
+def check_methods(
+    cls: C, around: Callable[[Callable[..., Any]], Callable[..., Any]] = checked
+) -> C:
+    """
+    Put checks around the public methods that a class defines itself.
+
+    Parameters
+    ----------
+    cls : type
+        Changed in place. Its properties, and names that begin with an underscore, stay, except
+        for the ``__init__`` of a dataclass.
+    around : callable
+        Decorator of a function.
+
+    Returns
+    -------
+    type
+        The same class, so that this is a decorator as well.
+    """
+    for name, thing in list(vars(cls).items()):
+        if name.startswith("_") and not (name == "__init__" and is_dataclass(cls)):
+            continue
+        if isinstance(thing, classmethod | staticmethod):
+            setattr(cls, name, type(thing)(checked(thing.__func__)))
+        elif inspect.isfunction(thing) and not (
+            around is checked and hasattr(thing, "__checked__")
+        ):
+            setattr(cls, name, around(thing))
+    return cls

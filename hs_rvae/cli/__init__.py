@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -39,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         check_folder(options.output)
-        _settle()
-        with _warnings_printed():
+        with warnings.catch_warnings(), _warnings_printed():
+            _settle()
             if options.command == "demo":
                 from .demo import run_demo
 
@@ -57,8 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _settle() -> None:
     """Send figures to files, and hide the warnings of other packages about each other."""
-    import warnings
-
     import matplotlib
 
     matplotlib.use("agg")

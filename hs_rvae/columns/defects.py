@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.spatial import cKDTree
 from scipy.stats import norm
 
+from ..checks import checked
 from ..neighbours import LARGEST_GAP, largest_gap
 from .crystal import Crystal
 from .empty_places import (
@@ -35,6 +36,7 @@ _SURE = 1.0  # standard deviations that an interstitial must stand out further: 
 _AROUND = 8  # nearest columns that decide whether a place is inside a grain
 
 
+@checked
 def find_defects(
     lattice: Any,
     image: Any = None,
@@ -226,6 +228,7 @@ def defects_of_tables(
     return defects
 
 
+@checked
 def count_defects(defects: pd.DataFrame) -> dict[str, int]:
     """
     Count the defects of each kind.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..checks import whole_number
+from ..checks import checked, whole_number
 from ..positions import column_table, is_sublattice
 from .projection import bezout
 from .shells import grain_numbers
@@ -19,6 +19,7 @@ from .shells import grain_numbers
 COMPONENTS = ("across", "along", "both")
 
 
+@checked
 def line_deviation(
     columns: Any,
     direction: Sequence[int] = (1, 0),

@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import parent_image as _parent_image
 from ..cautions import keeping_warnings
-from ..checks import whole_number
+from ..checks import checked, whole_number
 from ..refinement.atomap_objects import as_atom_lattice
 from .column_tables import SearchSettings, find_tables, sublattice_names
 from .derivative import warn_of_derivative
@@ -19,6 +19,7 @@ from .structure import checked_projection, name_by_structure
 
 
 @keeping_warnings
+@checked
 def find_sublattices(
     image: Any,
     cell: Any = None,

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.spatial import cKDTree
 
 from .. import parent_image as _parent_image
+from ..checks import checked
 from ..refinement.two_sublattices import refine_together
 from . import autocorrelation as _cells
 from .derivative import warn_of_derivative
@@ -23,6 +24,7 @@ _logger = logging.getLogger(__name__)
 _LARGEST = 40  # columns that the shorter side of an image holds at least, if nothing repeats
 
 
+@checked
 def find_columns(
     image: Any,
     method: str = "maxima",

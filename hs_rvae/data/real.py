@@ -10,6 +10,7 @@ import numpy as np
 import rsciio.image
 from hyperspy.signals import Signal2D
 
+from ..checks import checked
 from .fetching import PublishedFile
 from .images import calibrated_image, from_hspy
 
@@ -33,6 +34,7 @@ _PTO_SRO = PublishedFile(
 )
 
 
+@checked
 def dysco3(allow_download: bool = False) -> Signal2D:
     """Load a real HAADF-STEM image of an orthoperovskite with two alternating variants.
 
@@ -124,6 +126,7 @@ def dysco3_positions() -> tuple[np.ndarray, np.ndarray]:
         return stored["A_xy"], stored["shift_from_4nn_px"]
 
 
+@checked
 def pto_sro(allow_download: bool = False) -> Signal2D:
     """Load a real, calibrated HAADF-STEM image of a PbTiO3/SrRuO3 superlattice.
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..checks import check_methods, checked, is_array
 from ..exceptions import TooFewSites
 from ..options import random_subset
 from .dependence import (
@@ -33,6 +34,7 @@ MINIMUM_EXCESS = 4.0
 _MINIMUM_REST = 0.01  # share of the variance below which a map is nothing but a plane
 
 
+@check_methods
 @dataclass(frozen=True)
 class Diagnostics:
     """
@@ -76,6 +78,7 @@ def _wide(table: pd.DataFrame, column: str) -> pd.DataFrame:
     return table.pivot(index="value", columns="quantity", values=column).loc[values, order]
 
 
+@checked
 def diagnose(
     xy: np.ndarray,
     values: Mapping[str, np.ndarray],
@@ -141,6 +144,12 @@ def diagnose(
     if max_sites < MINIMUM_SITES:
         raise ValueError(f"max_sites={max_sites}: give at least {MINIMUM_SITES}.")
     xy = np.asarray(xy, float)
+    if xy.ndim != 2 or xy.shape[1] != 2:
+        raise ValueError(f"xy has the shape {xy.shape}: give (n, 2), x and y of each site.")
+    for argument, columns in (("values", values), ("quantities", quantities)):
+        for name, column in columns.items():
+            if not is_array(column) or np.shape(column) != (len(xy),):
+                raise ValueError(f"{argument}[{name!r}] needs a number for each of {len(xy)} sites.")
     rng = np.random.default_rng(random_state)
     quantities = {name: np.asarray(q, float) for name, q in quantities.items()}
     values = {name: np.asarray(v, float) for name, v in values.items()}

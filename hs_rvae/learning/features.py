@@ -67,6 +67,8 @@ def table_features(
             return table[names], names
         names = [source]
     else:
+        if not isinstance(source, Iterable):
+            raise ValueError(f"{argument}={source!r}: give a column, a stem or a list of columns.")
         names = [str(name) for name in source]
         if not names:
             raise ValueError(f"{argument} is empty: name at least one column.")

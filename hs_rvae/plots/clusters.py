@@ -173,6 +173,10 @@ def plot_cluster_metric(
     >>> ax.get_ylabel()
     'Bayesian information criterion'
     """
+    if len(n_clusters) != len(values):
+        raise ValueError(
+            f"n_clusters has {len(n_clusters)} numbers, values {len(values)}: give one for each."
+        )
     ax, font_size, _ = panels.open_axes(ax, font_size, height=0.62)
     ax.plot(n_clusters, values, "o-", color="#0072B2", markersize=3.5, linewidth=1)
     if best is not None:

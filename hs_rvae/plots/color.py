@@ -15,6 +15,8 @@ import matplotlib
 import numpy as np
 from matplotlib.colors import Colormap, LinearSegmentedColormap
 
+from hs_rvae.checks import checked
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
@@ -84,6 +86,7 @@ def get_colormap(name: str | Colormap) -> Colormap:
     return colormap
 
 
+@checked
 def class_colors(classes: ArrayLike) -> np.ndarray:
     """Colours of non-negative class labels; a label has the same colour in every figure.
 
@@ -102,6 +105,7 @@ def class_colors(classes: ArrayLike) -> np.ndarray:
     return palette[np.asarray(classes, dtype=int) % len(palette)]
 
 
+@checked
 def angle_colors(angle: ArrayLike, cmap: str | Colormap = ANGLE_COLORMAP) -> np.ndarray:
     """Colours of directions in a cyclic map.
 
@@ -121,6 +125,7 @@ def angle_colors(angle: ArrayLike, cmap: str | Colormap = ANGLE_COLORMAP) -> np.
     return np.asarray(get_colormap(cmap)(np.mod(angle / (2 * np.pi) + 0.5, 1.0)))[..., :3]
 
 
+@checked
 def polar_colors(
     angle: ArrayLike,
     amplitude: ArrayLike = 1.0,

@@ -85,6 +85,9 @@ def plot_comparison(
     """
     if not panels:
         raise ValueError("panels is empty: there is nothing to compare")
+    for name, panel in panels.items():
+        if not isinstance(panel, Mapping) or not {"sites", "manifold"} <= set(panel):
+            raise ValueError(f"panels[{name!r}] needs a mapping with sites and manifold")
     unknown = [row for row in rows if row not in _ROWS]
     if unknown or not rows:
         raise ValueError(f"rows={tuple(rows)!r}: take some of {', '.join(map(repr, _ROWS))}")

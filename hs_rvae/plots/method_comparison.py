@@ -87,6 +87,8 @@ def plot_method_comparison(
         raise ValueError(f"methods={methods!r}: give a list of stems such as ['pca', 'tsne']")
     if not isinstance(methods, Mapping):
         methods = {stem: (f"{stem}_0", f"{stem}_1") for stem in methods}
+    if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in methods.values()):
+        raise ValueError("methods names no pair of columns for each: give {title: (x, y)}")
     if not methods:
         raise ValueError("methods is empty: name at least one")
     colors = color if isinstance(color, Mapping) else dict.fromkeys(methods, color)

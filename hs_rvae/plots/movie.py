@@ -79,6 +79,8 @@ def save_movie(
 
     Raises
     ------
+    KeyError
+        If there is no such column.
     ValueError
         If the ending or a frame is unknown.
     RuntimeError

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.colors import to_rgba
 
+from hs_rvae.options import options_of, refuse_unknown
 from hs_rvae.plots import markers as _markers
 from hs_rvae.plots.color import UNDEFINED_COLOR
 from hs_rvae.plots.color_scale import color_scale
@@ -45,6 +46,7 @@ def site_markers(
 
     if kind not in KINDS:
         raise ValueError(f"kind={kind!r}: give 'points', 'arrows' or 'lines'.")
+    _refuse_unknown_style(kind, kwargs)
     points = _markers.calibrated(sites, sites.xy)
     colors = np.full((len(sites), 4), np.nan)
     if color is not None:
@@ -81,6 +83,21 @@ def site_markers(
     style = {} if color is None else {"color": each(colors)}
     segments = np.stack([points - steps / 2, points + steps / 2], axis=1)
     return hs.plot.markers.Lines(segments=each(segments), **(style | kwargs))
+
+
+def _refuse_unknown_style(kind: str, style: dict[str, Any]) -> None:
+    """Raise TypeError for options that neither HyperSpy's markers nor Matplotlib's lines have."""
+    import hyperspy.api as hs
+    from matplotlib import collections
+    from matplotlib.artist import ArtistInspector
+    from matplotlib.quiver import Quiver
+
+    lines, circles = collections.LineCollection, collections.CircleCollection
+    collection: Any = {"points": circles, "arrows": Quiver, "lines": lines}[kind]
+    known = set(ArtistInspector(collection).get_setters()) | options_of(collection)
+    known |= options_of(getattr(hs.plot.markers, kind.capitalize()), "args", "kwargs")
+    known |= options_of(hs.plot.markers.Points, "args", "kwargs")
+    refuse_unknown(style, known, "SiteTable.to_markers()")
 
 
 def _vectors(

@@ -11,6 +11,8 @@ from typing import Any, ParamSpec, TypeVar
 import matplotlib
 from matplotlib.axes import Axes
 
+from ..checks import checked
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -45,6 +47,8 @@ def independent(draw: Callable[P, R]) -> Callable[P, R]:
     """
     Make a figure independent of the settings in :data:`FIXED`, whatever stands in matplotlibrc.
 
+    Its arguments are checked before anything is drawn, see :func:`hs_rvae.checks.checked`.
+
     Parameters
     ----------
     draw : callable
@@ -65,4 +69,4 @@ def independent(draw: Callable[P, R]) -> Callable[P, R]:
                 _ = ax.viewLim
         return result
 
-    return drawn
+    return checked(drawn)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..checks import checked
 from ..positions import is_sublattice
 from ..progress import progressbar_wanted
 from . import fitting, kernel
@@ -32,6 +33,7 @@ _OF_ATOMAP = {
 }
 
 
+@checked
 def refine_sublattice(
     sublattice: Any,
     image: Any,

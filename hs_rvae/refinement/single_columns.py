@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..checks import checked
 from ..neighbours import nearest_neighbour_distance
 from ..wording import count_of
 from . import fitting
@@ -19,6 +20,7 @@ _logger = logging.getLogger(__name__)
 _NEIGHBOUR_DISTANCES = 0.42  # default radius; 0.3 of the edge of a cell with a column in the centre
 
 
+@checked
 def refine_columns(
     image: Any,
     positions: Any,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..checks import whole_number
+from ..checks import checked, whole_number
 from ..neighbours import nearest_neighbour_distance
 from ..wording import count_of
 from . import fitting, kernel
@@ -25,6 +25,7 @@ _MINIMUM_COLUMNS = 20  # columns that give the usual slopes
 _CLEAR_SLOPE = 9.0  # squared, in variances: a slope like this is no noise (1 % of the columns)
 
 
+@checked(but=("tail",))
 def refine_two_sublattices(
     image: Any,
     a_positions: Any,

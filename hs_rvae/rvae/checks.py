@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..checks import is_whole_number
+from ..checks import is_whole_number, refuse_settings
 from ..masked_arrays import refuse_masked
 from ..options import MINIMUM_WINDOW
 from .harmonic.rotation import SitePlaces
@@ -40,8 +40,8 @@ def check_settings(model: RVAE) -> None:
     _check_rotation(model, convolutional)
     for name in ("output_dimension", "n_init", "epochs", "batch_size", "max_fit_sites"):
         value = getattr(model, name)
-        defaults = ("batch_size", None), ("epochs", None), ("output_dimension", "auto")
-        if (name, value) in defaults:
+        automatic = "auto" if name == "output_dimension" else None
+        if name in ("batch_size", "epochs", "output_dimension") and _is_same(value, automatic):
             continue
         if not is_whole_number(value):
             or_auto = " or 'auto'" if name == "output_dimension" else ""
@@ -60,6 +60,11 @@ def check_settings(model: RVAE) -> None:
     q_max = model.q_max
     if q_max is not None and not (isinstance(q_max, _NUMBER) and 0 < q_max <= 0.5):
         raise ValueError(f"q_max={q_max!r}: give cycles/px between 0 and 0.5, or None.")
+    refuse_settings(type(model).__init__, model.get_params(deep=False))
+
+
+def _is_same(value: object, default: str | None) -> bool:
+    return value is default if default is None else isinstance(value, str) and value == default
 
 
 def check_detectors(model: RVAE, images: Images) -> None:
@@ -137,7 +142,7 @@ def check_places(
 
 def check_images(images: Images, offsets: np.ndarray | None) -> np.ndarray | None:
     """Check shape and type of sub-images; return offsets as an array, or None if all are 0."""
-    if not (hasattr(images, "shape") and hasattr(images, "dtype")):
+    if not (isinstance(getattr(images, "shape", None), tuple) and hasattr(images, "dtype")):
         raise TypeError(f"images is a {type(images).__name__}; give a numpy or dask array.")
     refuse_masked(images=images, offsets=offsets)
     if len(images.shape) not in (3, 4) or images.shape[-2] != images.shape[-1]:

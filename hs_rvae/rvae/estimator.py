@@ -14,7 +14,7 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.exceptions import NotFittedError
 
-from ..checks import is_whole_number
+from ..checks import checked, is_whole_number
 from ..exceptions import ModelMismatch
 from ..files import plain
 from ..masked_arrays import filled, refuse_masked
@@ -143,6 +143,7 @@ class RVAE(  # type: ignore[call-arg]
         tags.input_tags.allow_nan = True
         return tags
 
+    @checked
     def fit(
         self,
         images: Images,
@@ -246,6 +247,7 @@ class RVAE(  # type: ignore[call-arg]
         warn_if_stopped(progress)
         return self
 
+    @checked
     def transform(
         self,
         images: Images,
@@ -280,6 +282,7 @@ class RVAE(  # type: ignore[call-arg]
         with default_torch_state():
             return self._model.encode(images, offsets, pick_device(self.device), show)
 
+    @checked
     def fit_transform(
         self,
         images: Images,
@@ -320,6 +323,7 @@ class RVAE(  # type: ignore[call-arg]
             device = pick_device(self.device)
             return self._model.encode(coefficients.array, None, device, self.show_progressbar)
 
+    @checked
     def score(self, images: Images, offsets: np.ndarray | None = None) -> float:
         """Mean log-likelihood of sub-images that need not have been fitted (held out).
 
@@ -344,6 +348,7 @@ class RVAE(  # type: ignore[call-arg]
         result = self.transform(images, offsets, show_progressbar=False)
         return float(np.nanmean(result.log_likelihood))
 
+    @checked
     def angle_posterior(
         self,
         images: Images,
@@ -391,6 +396,7 @@ class RVAE(  # type: ignore[call-arg]
                 images, offsets, device, int(n_angles), float(zero)
             )
 
+    @checked
     def inverse_transform(
         self,
         latent: ArrayLike,
@@ -463,6 +469,7 @@ class RVAE(  # type: ignore[call-arg]
             turned = None if static else angle
             return self._model.decode(latent, turned, device, shift, window_size, step, **more)
 
+    @checked
     def manifold(
         self,
         shape: tuple[int, int] = (10, 10),
@@ -487,6 +494,8 @@ class RVAE(  # type: ignore[call-arg]
             Latent values of rows and columns.
         """
         self._check_fitted("manifold")
+        if len(axes) < min(self.n_latents_, 2):
+            raise ValueError(f"axes={axes}: give the numbers of two latents.")
         one = self.n_latents_ == 1
         n_y, n_x = (1, shape[1]) if one else shape
         bad = [a for a in axes[: 1 if one else 2] if not 0 <= a < self.n_latents_]
@@ -502,6 +511,7 @@ class RVAE(  # type: ignore[call-arg]
         return images.reshape(n_y, n_x, *images.shape[1:]), values_y, values_x
 
     @in_default_torch_state
+    @checked
     def save(self, path: str | Path) -> Path:
         """Write the fitted model as safetensors, with its settings in the header.
 
@@ -529,6 +539,7 @@ class RVAE(  # type: ignore[call-arg]
 
     @classmethod
     @in_default_torch_state
+    @checked
     def load(cls, path: str | Path, device: str | torch.device | None = None) -> Self:
         """Read a model that :meth:`save` wrote.
 
@@ -566,6 +577,7 @@ class RVAE(  # type: ignore[call-arg]
         model.pixel_size_, model.pixel_units_ = header.get("pixel_size"), header.get("pixel_units")
         return model
 
+    @checked
     def of_detector(self, detector: int) -> RVAE:
         """Part of a model of several detectors that decodes the sub-images of one.
 

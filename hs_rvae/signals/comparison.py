@@ -16,6 +16,7 @@ import pandas as pd
 
 from hs_rvae import plots
 from hs_rvae import variants as _variants
+from hs_rvae.checks import checked, naming
 from hs_rvae.options import as_seed, named_options
 from hs_rvae.signals import cutting as _cutting
 from hs_rvae.signals.angle_options import check_n_variants
@@ -66,6 +67,7 @@ class RVAEComparison:
     variant_agreement: pd.DataFrame
     stacks: dict = field(repr=False)
 
+    @checked
     def plot(
         self,
         *,
@@ -111,6 +113,7 @@ class RVAEComparison:
 
 
 @named_options
+@checked
 def compare_rvae(
     stack: SubImageStack,
     settings: str | Mapping[str, Mapping[str, Any]] = "paper",
@@ -205,7 +208,8 @@ def compare_rvae(
         hold = held[rows[name]]
         setting = {"random_state": seed, "show_progressbar": show_progressbar} | setting
         start = time.perf_counter()
-        one.rvae(**setting, navigation_mask=hold)
+        with naming("stack"):
+            one.rvae(**setting, navigation_mask=hold)
         one.apply_rvae(one.rvae_model, show_progressbar=show_progressbar)
         seconds = time.perf_counter() - start
         stacks[name] = one

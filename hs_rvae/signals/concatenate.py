@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hs_rvae.checks import checked
 from hs_rvae.neighbours import mutual_nearest
 from hs_rvae.signals.channels import check_one_detector
 from hs_rvae.signals.origins import image_notes
@@ -76,6 +77,7 @@ def match_stacks(
     return rows
 
 
+@checked
 def stack(stacks: Iterable[SiteSignal]) -> SiteSignal:
     """
     Join the sub-images of several images into one stack.

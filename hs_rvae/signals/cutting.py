@@ -24,6 +24,7 @@ from hs_rvae import parent_image as _parent_image
 from hs_rvae import positions as _positions
 from hs_rvae import windows as _windows
 from hs_rvae.cautions import without_repeats
+from hs_rvae.checks import naming
 from hs_rvae.columns.distortion import STRETCH, without_stretch
 from hs_rvae.columns.shells import Cage, cage_around
 from hs_rvae.constant_bands import describe, find_bands, may_have_bands
@@ -376,7 +377,8 @@ def neighbour_positions(neighbours: Any, order: str) -> Any:
     """Positions (m, 2) of the neighbours; a cage stays as it is."""
     if isinstance(neighbours, Cage):
         return neighbours
-    return _positions.as_positions(neighbours, order)
+    with naming("neighbours"):
+        return _positions.as_positions(neighbours, order)
 
 
 def stretch_to_take_out(positions: Any) -> np.ndarray | None:

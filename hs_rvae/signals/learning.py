@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hs_rvae.checks import is_whole_number
+from hs_rvae.checks import is_whole_number, naming
 from hs_rvae.learning import clusters as _clusters
 from hs_rvae.learning import decomposition as _decomposition
 from hs_rvae.learning import embedding as _embedding
@@ -758,9 +758,10 @@ class LearningMethods(SiteSignal):
         """
         choice = _regional.Choice(radius, region, about, statistic)
         if source is not None:
-            return _regional.label_means(
-                self, source, column, choice, num_workers, show_progressbar
-            )
+            with naming("source"):
+                return _regional.label_means(
+                    self, source, column, choice, num_workers, show_progressbar
+                )
         if choice != _regional.Choice():
             raise ValueError(
                 "radius=, statistic=, region= and about= choose pixels of another signal: pass it "

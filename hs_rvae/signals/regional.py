@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from hs_rvae import positions as _positions
-from hs_rvae.checks import finite_number, is_whole_number
+from hs_rvae.checks import checked, finite_number, is_whole_number
 from hs_rvae.regions import averages as _averages
 from hs_rvae.regions import placing as _placing
 from hs_rvae.regions import shapes as _shapes
@@ -482,6 +482,7 @@ def _window_pixels(
     return pixels, np.stack([weight for _, _, weight in corners]), complete
 
 
+@checked
 def get_sublattice_means(
     lattice: Any,
     signal: Any,

@@ -14,12 +14,14 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from hyperspy.learn import LearningResults
 from hyperspy.signals import Signal2D
 
+from hs_rvae.checks import check_methods, naming
 from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.files import complete_file, plain
 from hs_rvae.masked_arrays import filled
@@ -32,6 +34,7 @@ from hs_rvae.signals import selection as _selection
 from hs_rvae.signals.cutting import parent_image, pixel_offset
 from hs_rvae.signals.learning_results import results_of_sites
 from hs_rvae.signals.reconstruction import model_columns
+from hs_rvae.signals.unchanged import all_or_nothing
 from hs_rvae.sites import SiteTable
 from hs_rvae.sites.table import damage
 from hs_rvae.stores import files_read_by, guarded
@@ -61,6 +64,12 @@ class SiteSignal(Signal2D):
     # Fitted by a call of rvae() that was interrupted before the table was written.
     _unused_model: Any = None
     _data: Any
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Put checks around every public method; a failing call changes nothing."""
+        super().__init_subclass__(**kwargs)
+        if cls.__module__.startswith("hs_rvae."):
+            check_methods(cls, all_or_nothing)
 
     @property
     def data(self) -> Any:
@@ -336,7 +345,8 @@ class SiteSignal(Signal2D):
         ValueError
             If there is no such axis, or nothing would be left of it.
         """
-        axis = self.axes_manager[axis]
+        with naming("axis"):
+            axis = self.axes_manager[axis]
         if axis is _channels.detector_axis(self):
             raise ValueError("Detectors are chosen by stack.inav[...], not cropped in place.")
         table = self._sites_signal() if axis.navigate else None
@@ -379,7 +389,10 @@ class SiteSignal(Signal2D):
         return result
 
     def split(
-        self, axis: Any = "auto", number_of_parts: Any = "auto", step_sizes: Any = "auto"
+        self,
+        axis: Any = "auto",
+        number_of_parts: int | str = "auto",
+        step_sizes: int | str | Sequence[int] = "auto",
     ) -> list[Any]:
         """
         Split into several stacks, as :meth:`~hyperspy.api.signals.BaseSignal.split` does.
@@ -409,7 +422,10 @@ class SiteSignal(Signal2D):
             axis = _channels.site_axis(self).name if axis == "auto" else axis
             if self.axes_manager[axis] is several:
                 raise ValueError("Detectors are not split: take stack.inav[0], stack.inav[1], ...")
-        parts = super().split(axis, number_of_parts, step_sizes)
+        with naming("axis"):
+            axis if isinstance(axis, str) and axis == "auto" else self.axes_manager[axis]
+        with naming("number_of_parts" if step_sizes == "auto" else "step_sizes"):
+            parts = super().split(axis, number_of_parts, step_sizes)
         table = None if self._sites_signal() is None else self.sites
         along_sites = axis == "auto" or self.axes_manager[axis].navigate
         start = 0
@@ -790,3 +806,6 @@ class SiteSignal(Signal2D):
 def _middle(axis: Any) -> float:
     """Coordinate of the middle of a signal axis."""
     return axis.offset + (axis.size - 1) / 2 * axis.scale
+
+
+check_methods(SiteSignal, all_or_nothing)

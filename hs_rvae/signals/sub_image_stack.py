@@ -12,6 +12,7 @@ import numpy as np
 from hyperspy.signals import LazySignal2D
 
 from hs_rvae import positions as _positions
+from hs_rvae.checks import naming
 from hs_rvae.progress import progress_bar
 from hs_rvae.report.columns import COLUMNS_NODE, record_of
 from hs_rvae.signals import cutting as _cutting
@@ -153,6 +154,8 @@ class SubImageStack(FigureMethods, SeriesMethods):
             units of its axes cannot be used.
         TypeError
             If the values of the image are not real numbers.
+        FileNotFoundError
+            If a path has no file.
 
         Examples
         --------
@@ -166,7 +169,8 @@ class SubImageStack(FigureMethods, SeriesMethods):
         """
         image = _cutting.parent_image(image)
         given = _series.by_frame(image, positions_xy, neighbours, columns)
-        positions = [_positions.as_positions(one, order) for one in given[0]]
+        with naming("positions_xy"):
+            positions = [_positions.as_positions(one, order) for one in given[0]]
         tables = [_cutting.given_columns(one) for one in given[2]]
         columns = [table[0] for table in tables]
         units = {name: unit for table in tables for name, unit in table[1].items()} | _as_dict(
@@ -333,6 +337,8 @@ class SubImageStack(FigureMethods, SeriesMethods):
             the lattice has no crystal.
         FileNotFoundError
             If there is no such file.
+        FileNotFoundError
+            If a path has no file.
 
         Examples
         --------

@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
-from hs_rvae.checks import finite_number, is_whole_number
+from hs_rvae.checks import finite_number, is_whole_number, shown
 
 from .structures import ImagedBasis, ProjectedStructure, find_structure, imaged_basis
 
@@ -31,6 +31,8 @@ _LIMITS = {
     "interstitial_height": (0.0, 100.0, "height in units of the brightest column"),
     "zoom": (1.0, 100.0, "enlargement"),
 }
+
+_MOST_ROWS = 10_000  # of a data bar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +84,7 @@ class CrystalSettings:
                 self._refuse(name, f"give px, from 0 to half the spacing, {self.spacing / 2:g}")
         if not (self.dose == np.inf or (finite_number(self.dose, 0) and self.dose > 0)):
             self._refuse("dose", "give a positive number")
-        if not is_whole_number(self.data_bar, 0):
+        if not is_whole_number(self.data_bar, 0) or self.data_bar > _MOST_ROWS:
             self._refuse("data_bar", "give a whole number of rows, 0 or more")
         if self.vacancies + self.substitutions > 1:
             self._refuse("substitutions", "vacancies and substitutions are more than all columns")
@@ -100,7 +102,7 @@ class CrystalSettings:
                 self._refuse("defect_names", f"give some of {', '.join(sorted(names))}, in a list")
 
     def _refuse(self, name: str, remedy: str) -> None:
-        raise ValueError(f"{name}={getattr(self, name)!r}: {remedy}.")
+        raise ValueError(f"{name}={shown(getattr(self, name))}: {remedy}.")
 
     @property
     def two_grains(self) -> bool:
@@ -124,3 +126,11 @@ def _numbers(values: object, count: int) -> bool:
         and len(values) == count  # type: ignore[arg-type]
         and all(finite_number(one) for one in values)  # type: ignore[attr-defined]
     )
+
+
+#: Parameters that are refused here, in better words than those of a door.
+OWN_WORDS = tuple(
+    field.name
+    for field in fields(CrystalSettings)
+    if field.name not in ("structure", "second_phase", "random_state") and field.type != "bool"
+)

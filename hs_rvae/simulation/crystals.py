@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
 
+from ..checks import checked
 from . import imaging as _imaging
-from .crystal_settings import CrystalSettings
+from .crystal_settings import OWN_WORDS, CrystalSettings
 from .distortions import FieldMaker
 from .film_settings import check_shape
 from .films import as_signal
@@ -26,6 +27,7 @@ _STRAIN_LENGTH = 12.0  # over which strain changes, likewise
 _TOO_NEAR = 0.75  # to a column of the other grain, likewise
 
 
+@checked(but=("shape", *OWN_WORDS))
 def simulate_crystal(
     shape: tuple[int, int] = (512, 512),
     structure: str | ProjectedStructure = "perovskite [001]",

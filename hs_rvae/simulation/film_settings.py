@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hs_rvae.checks import is_whole_number
+from hs_rvae.checks import is_whole_number, shown
 from hs_rvae.options import refuse_unknown
 
 #: Patterns of the order parameter.
@@ -26,15 +26,18 @@ _NUMBERS = {
     "random_composition": (0.3, "relative variation"),
     "aberration": (0.5, "share of the intensity"),
 }
-_POSITIVE = (
-    "cell",
-    "dose",
-    "pixel_size",
-    "aspect",
-    "domain_size",
-    "wall_width",
-    "column_width",
-)
+# Minimum and maximum of numbers above zero; a dose may be infinite.
+_POSITIVE = {
+    "cell": (1.0, 10_000.0),
+    "dose": (0.0, 1e12),
+    "pixel_size": (1e-15, 1e15),
+    "aspect": (0.01, 100.0),
+    "domain_size": (1e-3, 1e6),
+    "wall_width": (1e-6, 1e6),
+    "column_width": (1e-3, 10.0),
+}
+_MOST_DEGREES = 1e6
+_MOST_PIXELS = 2**26
 _LENGTHS = ("shift", "scan_jitter", "disorder")  # px, less than half a cell
 _PAIRS = ("dislocation", "mistilt", "aberration_shift")
 
@@ -84,13 +87,14 @@ class FilmSettings:
     random_state: int | np.random.Generator | None = None
 
     def __post_init__(self) -> None:
-        for name in _POSITIVE:
-            if not (_is_number(getattr(self, name)) and getattr(self, name) > 0):
+        for name, (smallest, largest) in _POSITIVE.items():
+            value = getattr(self, name)
+            if not (_is_number(value) and value > 0):
                 self._refuse(name, "give a positive number")
-            if name != "dose" and not np.isfinite(getattr(self, name)):
-                self._refuse(name, "give a positive number")
+            if not (smallest <= value <= largest or (name == "dose" and value == np.inf)):
+                self._refuse(name, f"give a positive number, {smallest:g} to {largest:g}")
         for name in ("rotation", "direction"):
-            if not _is_finite(getattr(self, name)):
+            if not _between(getattr(self, name), -_MOST_DEGREES, _MOST_DEGREES):
                 self._refuse(name, "give a number, in degrees")
         for name, (largest, meaning) in _NUMBERS.items():
             if not _between(getattr(self, name), 0, largest):
@@ -113,7 +117,7 @@ class FilmSettings:
         self._check_order()
 
     def _refuse(self, name: str, remedy: str) -> None:
-        raise ValueError(f"{name}={getattr(self, name)!r}: {remedy}.")
+        raise ValueError(f"{name}={shown(getattr(self, name))}: {remedy}.")
 
     def _check_layers(self) -> None:
         if self.layers is None:
@@ -175,7 +179,8 @@ def _between(value: Any, smallest: float, largest: float) -> bool:
 
 
 def _are_numbers(values: Any) -> bool:
-    return np.ndim(values) == 1 and len(values) > 0 and all(_is_finite(one) for one in values)
+    row = isinstance(values, list | tuple | np.ndarray) and len(values) > 0
+    return row and all(_is_finite(one) for one in values)
 
 
 def _is_pair(values: Any) -> bool:
@@ -184,8 +189,13 @@ def _is_pair(values: Any) -> bool:
 
 def check_shape(shape: Any) -> tuple[int, int]:
     """Rows and columns of an image; raise ValueError if they are not two whole numbers."""
-    if np.ndim(shape) != 1 or len(shape) != 2 or not all(is_whole_number(n) for n in shape):
-        raise ValueError(f"shape={shape!r}: give rows and columns, two whole numbers of 1 or more.")
+    pair = isinstance(shape, list | tuple | np.ndarray) and len(np.shape(shape)) == 1
+    if not pair or len(shape) != 2 or not all(is_whole_number(n) for n in shape):
+        raise ValueError(
+            f"shape={shown(shape)}: give rows and columns, two whole numbers of 1 or more."
+        )
+    if int(shape[0]) * int(shape[1]) > _MOST_PIXELS:
+        raise ValueError(f"shape={shape!r}: give {_MOST_PIXELS:,} pixels at most.")
     return int(shape[0]), int(shape[1])
 
 
@@ -193,3 +203,11 @@ def check_names(settings: dict[str, object], owner: str, without: tuple[str, ...
     """Raise TypeError for settings that a film does not have, and for those it must not have."""
     known = {field.name for field in fields(FilmSettings)}.difference(without)
     refuse_unknown(settings, known, owner)
+
+
+_OWN_KINDS = ("float", "int", "str", "Sequence[float] | None", "tuple[float, float]") + (
+    "tuple[float, float] | None",
+    "Sequence[tuple[float, ...]] | None",
+)
+#: Parameters of a film that are refused here, in better words than those of a door.
+OWN_WORDS = ("shape", *(field.name for field in fields(FilmSettings) if field.type in _OWN_KINDS))

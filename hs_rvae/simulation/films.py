@@ -17,16 +17,18 @@ import hyperspy.api as hs
 import numpy as np
 import pandas as pd
 
+from ..checks import checked
 from . import imaging as _imaging
 from .distortions import FieldMaker, dislocation_field
 from .domains import OrderParameter, order_parameter
-from .film_settings import FilmSettings, check_names, check_shape
+from .film_settings import OWN_WORDS, FilmSettings, check_names, check_shape
 from .lattices import lattice_points, peak_heights
 from .truth import SimulatedTruth
 
 _MARGIN = 3.0  # cells around the image in which columns stand as well
 
 
+@checked(but=OWN_WORDS)
 def simulate_perovskite(
     shape: tuple[int, int] = (1200, 1200),
     *,
@@ -215,6 +217,7 @@ def simulate_perovskite(
     return _simulate("Simulated perovskite", shape, crystal, settings)
 
 
+@checked(but=OWN_WORDS)
 def simulate_hexagonal(
     shape: tuple[int, int] = (1200, 1200),
     *,

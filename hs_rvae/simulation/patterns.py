@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hs_rvae.checks import finite_number, whole_number
+from hs_rvae.checks import checked, finite_number, whole_number
 
 from .films import simulate_perovskite
 from .truth import SimulatedTruth
@@ -35,6 +35,7 @@ def wavelength(voltage: float) -> float:
     return float(12.2643 / np.sqrt(volts * (1 + 0.978476e-6 * volts)))
 
 
+@checked(but=("electrons", "rotation", "step", "detector", "shape"))
 def simulate_4dstem(
     shape: tuple[int, int] = (400, 400),
     *,

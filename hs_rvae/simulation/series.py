@@ -10,10 +10,10 @@ import hyperspy.api as hs
 import numpy as np
 import pandas as pd
 
-from hs_rvae.checks import whole_number
+from hs_rvae.checks import checked, whole_number
 
 from . import imaging as _imaging
-from .film_settings import FilmSettings, check_names, check_shape
+from .film_settings import OWN_WORDS, FilmSettings, check_names, check_shape
 from .films import simulate_perovskite
 from .lattices import turn_matrix
 from .truth import SimulatedTruth
@@ -30,6 +30,7 @@ _NOT_IN_A_SERIES = (
 )
 
 
+@checked(but=("n_frames", *OWN_WORDS))
 def simulate_series(
     shape: tuple[int, int] = (512, 512),
     n_frames: int = 8,
@@ -99,7 +100,7 @@ def simulate_series(
     shape = check_shape(shape)
     check_names(settings, "simulate_series()", without=_NOT_IN_A_SERIES)
     rng = np.random.default_rng(random_state)
-    film = FilmSettings(**settings)
+    film = FilmSettings(**settings, dose=dose, scan_jitter=scan_jitter)
     cell, total = film.cell, np.array(drift, float) * (n_frames - 1)
     # The film reaches beyond all frames, so that columns at their borders have their neighbours.
     before = 3 * cell + np.maximum(total, 0)

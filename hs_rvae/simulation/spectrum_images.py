@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hs_rvae.checks import finite_number, whole_number
+from hs_rvae.checks import check_methods, checked, finite_number, whole_number
 
 from . import imaging as _imaging
 from .films import simulate_perovskite
@@ -22,6 +22,7 @@ _LINE_WIDTH = 0.012  # of the energy axis
 _CONTINUUM = 0.4  # share of the counts between the columns that are no line
 
 
+@check_methods
 @dataclass
 class SpectrumTruth:
     """Expectation of a simulated spectrum image.
@@ -45,6 +46,7 @@ class SpectrumTruth:
         return np.tensordot(self.maps, self.spectra, axes=(0, 0))
 
 
+@checked(but=("counts", "n_channels", "shape"))
 def simulate_spectrum_image(
     shape: tuple[int, int] = (200, 200),
     *,

@@ -11,7 +11,7 @@ from itertools import product
 
 import numpy as np
 
-from hs_rvae.checks import finite_number
+from hs_rvae.checks import check_methods, finite_number
 
 # Peak height of a column: sum of Z**power over its atoms in one repeat along the beam.
 _POWER_HEAVY = 1.7  # annular dark field at high angles
@@ -30,6 +30,7 @@ _ATOMIC_NUMBER = {
 _ATOMS = re.compile(r"([A-Z][a-z]?)(\d*\.?\d*)")
 
 
+@check_methods
 @dataclass(frozen=True)
 class ProjectedStructure:
     """A crystal in projection along a zone axis.

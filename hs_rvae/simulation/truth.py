@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..checks import check_methods, checked
 from ..masked_arrays import filled
 
 
+@check_methods
 @dataclass
 class SimulatedTruth:
     """Columns that a simulated image was made from.
@@ -38,6 +40,7 @@ class SimulatedTruth:
     n_variants: int
     cell: float
 
+    @checked
     def interior(self, distance: float = 2.0) -> np.ndarray:
         """Polar B sites away from walls and from the border of the image.
 
@@ -56,6 +59,7 @@ class SimulatedTruth:
         ).to_numpy()
 
 
+@check_methods
 @dataclass
 class CrystalTruth:
     """Columns that a simulated image of a crystal was made from.
@@ -101,6 +105,7 @@ class CrystalTruth:
         return pd.concat(tables, ignore_index=True)
 
 
+@checked
 def compare_angles(angle: Any, true_angle: Any, n_variants: int) -> dict[str, float]:
     """Compare angles with the truth after one global offset.
 
@@ -131,6 +136,10 @@ def compare_angles(angle: Any, true_angle: Any, n_variants: int) -> dict[str, fl
     from sklearn.metrics import adjusted_rand_score
 
     angle, true_angle = (np.asarray(filled(one), float) for one in (angle, true_angle))
+    if angle.ndim != 1 or angle.shape != true_angle.shape:
+        raise ValueError(
+            f"angle has the shape {angle.shape}, true_angle {true_angle.shape}: give (n,) of both."
+        )
     finite = np.isfinite(angle) & np.isfinite(true_angle)
     angle, true_angle = angle[finite], true_angle[finite]
     difference = np.exp(1j * (angle - true_angle))

@@ -17,6 +17,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from hs_rvae.checks import check_methods, checked
+
 from . import units
 
 #: Kinds of columns, and their consequences for figures and clusters.
@@ -51,6 +53,7 @@ WRITERS = {
 }
 
 
+@check_methods
 @dataclass(frozen=True)
 class Column:
     """
@@ -93,6 +96,7 @@ class Column:
         pattern = "|".join(re.escape(name).replace(r"\#", r"\d+") for name in self.names.split())
         object.__setattr__(self, "_pattern", re.compile(pattern))
 
+    @checked
     def matches(self, name: str) -> bool:
         """Return True if `name` is one of its names."""
         return self._pattern.fullmatch(name) is not None
@@ -183,6 +187,7 @@ _DIFFERENCE = re.compile(r"(.+_)?(residual|residuals)")
 _registered: dict[str, Column] = {}  # registered by users, by names
 
 
+@checked
 def register(
     names: str,
     kind: str,
@@ -236,6 +241,7 @@ def register(
     _registered[column.names] = column
 
 
+@checked
 def find(name: str) -> Column | None:
     """The row of the register for a column, or None if there is none."""
     registered = next((row for row in reversed(_registered.values()) if row.matches(name)), None)
@@ -247,6 +253,7 @@ def _of_package(name: str) -> Column | None:
     return next((row for row in COLUMNS if row.matches(name)), None)
 
 
+@checked
 def kind(name: str, unit: str = "") -> str:
     """
     Kind of a column, one of :data:`KINDS`; "" if only its values can decide.
@@ -275,6 +282,7 @@ def kind(name: str, unit: str = "") -> str:
     return "angle" if units.is_angle(unit) else ""
 
 
+@checked
 def period(name: str, unit: str = "") -> float | None:
     """
     Period of a column of angles in radians; None if the column is not an angle.
@@ -290,6 +298,7 @@ def period(name: str, unit: str = "") -> float | None:
     return 2 * np.pi if row is None else row.period
 
 
+@checked
 def unit(name: str, length: str = "pm") -> str:
     """
     Unit of a column as the package writes it; "" is dimensionless.
@@ -310,11 +319,13 @@ def unit(name: str, length: str = "pm") -> str:
     return length if row_unit == "length" else row_unit
 
 
+@checked
 def registered_unit(name: str) -> str:
     """Unit that the user registered for a column; "" is dimensionless."""
     return next((row.unit for row in reversed(_registered.values()) if row.matches(name)), "")
 
 
+@checked
 def title(name: str) -> str:
     """
     Printed name of a column.
@@ -332,6 +343,7 @@ def title(name: str) -> str:
     return row.title or made.replace(" std", ", standard deviation")
 
 
+@checked
 def label(name: str, unit: str = "") -> str:
     """
     Printed name and unit for an axis or a colour bar; angles are drawn in degrees.
@@ -345,6 +357,7 @@ def label(name: str, unit: str = "") -> str:
     return f"{title(name)} ({unit})" if unit else title(name)
 
 
+@checked
 def call_for(name: str) -> str:
     """
     The call that writes a column, also of a vector such as "displacement"; "" if it is not known.
@@ -359,11 +372,13 @@ def call_for(name: str) -> str:
     return "" if row is None else WRITERS.get(row.writer, "")
 
 
+@checked
 def written_by(writer: str, names: Iterable[str]) -> list[str]:
     """Select the names that belong to a writer by the register."""
     return [name for name in names if (row := _of_package(name)) and row.writer == writer]
 
 
+@checked
 def main(names: Iterable[str]) -> list[str]:
     """Select the names that readers look at first, in the order of the register."""
     rows = [row for row in COLUMNS if row.main]

@@ -7,6 +7,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hs_rvae.checks import finite_number
+from hs_rvae.checks import checked, finite_number, naming, shown
 from hs_rvae.files import complete_file
 from hs_rvae.masked_arrays import filled
 
@@ -60,8 +61,10 @@ class SiteTable:
     # len() counts sites while names are looked up: iterating would be ambiguous.
     __iter__ = None
 
+    @checked
     def __init__(self, signal: Any) -> None:
-        if not signal.metadata.has_item("Sites.columns"):
+        metadata = getattr(signal, "metadata", None)
+        if metadata is None or not metadata.has_item("Sites.columns"):
             raise ValueError(
                 "signal is not a site table (no metadata.Sites.columns): use "
                 "SiteTable.from_columns."
@@ -73,6 +76,7 @@ class SiteTable:
         self.signal = signal
 
     @classmethod
+    @checked(but=("columns", "pixel_size", "pixel_offset"))
     def from_columns(
         cls,
         columns: Mapping[str, Any],
@@ -108,11 +112,14 @@ class SiteTable:
         from hyperspy.signals import Signal1D
 
         for name, pair in (("pixel_size", pixel_size), ("pixel_offset", pixel_offset)):
-            if len(pair) != 2 or not all(finite_number(each) for each in pair):
-                raise ValueError(f"{name}={pair!r}: give two finite numbers, x and y.")
+            if np.shape(pair) != (2,) or not all(finite_number(each) for each in pair):
+                raise ValueError(f"{name}={shown(pair)}: give two finite numbers, x and y.")
         if 0 in pixel_size:
             raise ValueError(f"pixel_size={pixel_size!r}: a pixel has a size that is not zero.")
-        columns = {name: _checked(name, values) for name, values in dict(columns).items()}
+        if not isinstance(columns, Mapping) and not hasattr(columns, "columns"):
+            raise TypeError(f"columns={shown(columns)}: give a mapping of names to values.")
+        with naming("columns"):
+            columns = {name: _checked(name, values) for name, values in dict(columns).items()}
         lengths = {len(values) for values in columns.values()}
         if len(lengths) != 1:
             raise ValueError(
@@ -209,7 +216,7 @@ class SiteTable:
         return len(self._rows)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.columns
+        return isinstance(name, str) and name in self.columns
 
     def __repr__(self) -> str:
         names = [f"{name} ({unit})" if unit else name for name, unit in self.units.items()]
@@ -243,6 +250,7 @@ class SiteTable:
         values = self._rows[:, index].copy()
         return np.rint(values).astype(np.int64) if self._node.integer[index] else values
 
+    @checked(but=("name",))
     def __setitem__(self, name: str, values: Any) -> None:
         self.set(name, values, self.units.get(name, _register.registered_unit(str(name))))
 
@@ -256,6 +264,7 @@ class SiteTable:
         """Names that the tabulator key offers after ``sites["``."""
         return list(self.columns)
 
+    @checked(but=("name",))
     def set(self, name: str, values: Any, units: str = "") -> None:
         """
         Write a column: add it, or replace its values and units.
@@ -268,8 +277,12 @@ class SiteTable:
         units : str
             "" means dimensionless.
         """
+        _check_name(name)
+        with naming("values"):
+            values = _checked(name, values)
         self.set_many({name: values}, {name: units})
 
+    @checked(but=("columns",))
     def set_many(
         self,
         columns: Mapping[str, Any],
@@ -291,7 +304,10 @@ class SiteTable:
         remove : collection of str
             Columns that go at the same moment, if they are there.
         """
-        columns = {name: _checked(name, values) for name, values in dict(columns).items()}
+        if not isinstance(columns, Mapping):
+            raise TypeError(f"columns={shown(columns)}: give a mapping of names to values.")
+        with naming("columns"):
+            columns = {name: _checked(name, values) for name, values in dict(columns).items()}
         for name, values in columns.items():
             if len(values) != len(self):
                 raise ValueError(
@@ -308,6 +324,7 @@ class SiteTable:
         writers = self.writers | dict.fromkeys(columns, str(writer))
         self._replace(data, names, self.units | dict(units or {}), integer, writers)
 
+    @checked
     def claim(self, writers: Mapping[str, str]) -> None:
         """
         Note who wrote columns.
@@ -320,11 +337,13 @@ class SiteTable:
         known = self.writers
         self._node.writers = [str(writers.get(name, known[name])) for name in self.columns]
 
+    @checked
     def numbered(self, stem: str) -> list[str]:
         """Columns ``stem_0``, ``stem_1`` ..., in the order of their numbers."""
         names = [name for name in self.columns if re.fullmatch(rf"{re.escape(stem)}_\d+", name)]
         return sorted(names, key=lambda name: int(name.rsplit("_", 1)[1]))
 
+    @checked
     def check_free(
         self,
         names: Collection[str],
@@ -367,6 +386,7 @@ class SiteTable:
                 f"{instead or 'keep a copy under another name'}, or pass overwrite=True."
             )
 
+    @checked
     def remove(self, *names: str) -> None:
         """
         Remove columns.
@@ -374,8 +394,16 @@ class SiteTable:
         Parameters
         ----------
         *names : str
+
+        Raises
+        ------
+        KeyError
+            If there is no such column.
+        ValueError
+            If none would be left.
         """
-        gone = [self._index(name) for name in names]
+        with naming("names"):
+            gone = [self._index(name) for name in names]
         kept = [i for i in range(len(self.columns)) if i not in gone]
         if not kept:
             raise ValueError(
@@ -401,6 +429,7 @@ class SiteTable:
         self._node.integer = [bool(integer[name]) for name in names]
         self._node.writers = [writers[name] for name in names]
 
+    @checked
     def take(self, sites: Any) -> SiteTable:
         """
         Make a new table with some of the sites.
@@ -414,7 +443,13 @@ class SiteTable:
         -------
         SiteTable
         """
-        rows = self._rows[np.asarray(sites)]
+        chosen = np.asarray(filled(sites))
+        if chosen.dtype.kind not in "biu" and chosen.size:
+            raise TypeError(
+                f"sites={shown(sites)}: give a mask of the sites, or their numbers, in an array."
+            )
+        with naming("sites"):
+            rows = self._rows[chosen.astype(int) if not chosen.size else chosen]
         integer = zip(self.columns, rows.T, self._node.integer, strict=True)
         return SiteTable.from_columns(
             {name: np.rint(v).astype(np.int64) if whole else v for name, v, whole in integer},
@@ -442,6 +477,7 @@ class SiteTable:
         frame.attrs |= {"units": self.units, "writers": self.writers}
         return frame
 
+    @checked
     def to_markers(
         self,
         kind: str = "points",
@@ -516,6 +552,7 @@ class SiteTable:
         units = pd.Series(self.units, name="unit").rename_axis("column")
         return units.to_csv(lineterminator="\n")
 
+    @checked
     def save(self, path: str | os.PathLike[str]) -> Path:
         """
         Write the table as CSV, and its units as a second file beside.
@@ -594,8 +631,7 @@ def missing_column(sites: SiteTable, name: object) -> str:
 
 def _checked(name: object, values: Any) -> np.ndarray:
     """Make a 1-D real array of a column's values (also of a HyperSpy signal or dask array)."""
-    if not isinstance(name, str) or not name.strip() or "\n" in name:
-        raise ValueError(f"A column's name must be a line of text, not {name!r}.")
+    _check_name(name)
     if isinstance(values, Mapping):
         raise TypeError(f"Column {name!r} needs an array, not a {type(values).__name__}.")
     array = np.asarray(filled(values.data if hasattr(values, "axes_manager") else values))
@@ -613,6 +649,16 @@ def _checked(name: object, values: Any) -> np.ndarray:
     if array.ndim != 1:
         raise ValueError(f"Column {name!r} needs one value per site, not the shape {array.shape}.")
     return array
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str) or not name.strip() or not _is_line(name):
+        raise ValueError(f"A column's name must be a line of text, not {ascii(name)}.")
+
+
+def _is_line(text: str) -> bool:
+    """Return True for a text without breaks, control characters and halves of characters."""
+    return not any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in text)
 
 
 def _is_integer(values: np.ndarray) -> bool:

@@ -8,9 +8,11 @@ Pint reads the units, with the registry that HyperSpy uses for its axes.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from hs_rvae.checks import checked
 
 # An axis in one of these, or without unit, counts pixels. Pint would take "px" for 1/96 inch.
 _PIXELS = {"", "px", "pix", "pixel", "pixels", "<undefined>", "none"}
@@ -92,6 +94,7 @@ def _picometres(unit: str) -> float | None:
     return float(f"{length:.12g}")
 
 
+@checked
 def length_scale(unit: str) -> tuple[float, str]:
     """
     Factor and unit for calibrated lengths: picometres where that is possible.
@@ -144,12 +147,14 @@ def is_angle(unit: object) -> bool:
     return _degrees(unit) is not None
 
 
+@checked
 def in_radians(unit: str) -> bool:
     """Return True if angles in this unit are radians; "" is taken for radians."""
     return unit == "" or _degrees(unit) not in (None, 1.0)
 
 
-def degrees(values: Any, unit: str) -> np.ndarray:
+@checked
+def degrees(values: ArrayLike, unit: str) -> np.ndarray:
     """
     Angles in degrees; values in "" are taken for radians.
 
@@ -170,7 +175,8 @@ def degrees(values: Any, unit: str) -> np.ndarray:
     return np.asarray(values, dtype=float) * (_degrees(unit) or 180 / np.pi)
 
 
-def radians(values: Any, unit: str) -> np.ndarray:
+@checked
+def radians(values: ArrayLike, unit: str) -> np.ndarray:
     """
     Angles in radians; values in "" are taken for radians.
 

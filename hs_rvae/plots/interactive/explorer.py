@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hs_rvae.checks import checked
 from hs_rvae.sites import columns, units
 
 from .. import markers, panels
@@ -62,6 +63,7 @@ class Explorer(SiteNavigator):
     >>> explorer = stack.explore(x="latent_0", y="latent_1", color="angle")  # doctest: +SKIP
     """
 
+    @checked
     def __init__(
         self,
         sites: SiteTable,

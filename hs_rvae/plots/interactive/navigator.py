@@ -19,6 +19,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
+from ...checks import checked
 from .. import markers
 from ..color import UNDEFINED_COLOR, get_colormap
 from ..site_map import plot_site_map
@@ -347,6 +348,7 @@ class SiteNavigator:
         chosen = f", {self.selection.size} chosen" if self.selection.size else ""
         return f"site {self.site} of {len(self.sites)}{chosen}"
 
+    @checked
     def select(self, sites: Any) -> None:
         """Choose sites, as a path drawn around them does.
 
@@ -366,6 +368,7 @@ class SiteNavigator:
             chosen = np.arange(len(self.sites))[np.asarray(sites)]
         self._choose(np.unique(chosen))
 
+    @checked
     def clear(self) -> None:
         """Let go of the chosen sites."""
         self._choose(np.empty(0, int))
@@ -388,6 +391,7 @@ class SiteNavigator:
     def _show_selection(self) -> None:
         """Show the chosen sites, in figures with more than the map."""
 
+    @checked
     def select_sites(self) -> Any:
         """Take the chosen sites out.
 
@@ -410,14 +414,17 @@ class SiteNavigator:
         chosen = self.selection.copy()
         return chosen if self._take is None else self._take(chosen)
 
+    @checked
     def on_site(self, follow: Callable[[int], Any]) -> None:
         """Call ``follow(site)`` whenever another site is shown."""
         self._on_site.append(follow)
 
+    @checked
     def on_close(self, follow: Callable[[], Any]) -> None:
         """Call ``follow()`` once, when the figure is closed."""
         self._on_close.append(follow)
 
+    @checked
     def close(self) -> None:
         """Close the figure, and disconnect everything."""
         import matplotlib.pyplot as plt
