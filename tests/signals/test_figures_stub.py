@@ -15,7 +15,7 @@ STUB = Path(figures.__file__).with_suffix(".pyi")
 LICENCE = """# SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
 """
-CLASS = "class FigureMethods(MeaningMethods, LearningMethods):\n"
+CLASS = "class FigureMethods(DomainMethods, LearningMethods):\n"
 # Imports that annotations may need, in the order of ruff; "" separates groups.
 IMPORTS = [
     "import os",
@@ -37,8 +37,8 @@ IMPORTS = [
     "",
     "from hs_rvae import plots",
     "from hs_rvae.diagnostics import Diagnostics",
+    "from hs_rvae.signals.domains import DomainMethods",
     "from hs_rvae.signals.learning import LearningMethods",
-    "from hs_rvae.signals.meaning import MeaningMethods",
     "from hs_rvae.sites import SiteTable",
 ]
 KNOWN = {line.split()[-1] for line in IMPORTS if line}
