@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Walls between domains: place, length, direction, width and jump of the displacement.
 
-A wall stands where lattice neighbours are in different domains. Its normal points from the first
-domain to the second. The width is w of tanh(x / w), fitted to the displacement across the wall.
+A wall stands where lattice neighbours are in different domains. It is divided where it turns. Its
+normal points from the first domain to the second. The width is w of tanh(x / w), fitted to the
+displacement across the wall.
 """
 
 from __future__ import annotations
@@ -20,14 +21,17 @@ from .lattice import SiteLattice
 #: Width in cells below which columns a cell apart do not resolve a wall.
 NARROW = 0.5
 
-_LINKED = 1.6  # cells between bonds of one wall
+_LINKED = 3.2  # cells between bonds of one wall, in which single sites may be in no domain
 _FEWEST_BONDS = 3  # of a wall
+_STRAIGHT = 0.9  # resultant of the normals of a wall, below which it is divided in two
+_FEWEST_OF_PIECE = 5  # bonds
 _AROUND = 2.6  # cells: sites that give the normal of a wall
 _ALONG = 3.0  # cells: bonds along a wall that give its local place
 _REACH = 10.0  # cells: sites on both sides that the profile is fitted to
 _BESIDE = 1.5  # cells beyond the end of a wall
 _OTHER = 1.0  # cells: a site nearer to another wall, or this much farther from it, is left out
-_FEWEST = 16  # sites of a profile
+_FEWEST = 16  # sites of a profile,
+_FEWEST_OF_SIDE = 5  # ... and of each side of the wall
 _WIDTHS = np.geomspace(0.08, 10.0, 50)  # cells
 _SHIFTS = np.linspace(-2.0, 2.0, 41)  # cells
 _OUTLIER = 4.0  # standard deviations
@@ -126,12 +130,56 @@ def find_walls(
         for number in range(group.max() + 1):
             own = rows[group == number]
             if len(own) >= _FEWEST_BONDS:
-                walls.append((tuple(two.tolist()), own))
+                normals = _normals(lattice, domain, two, middles[own])
+                pieces = _straight_pieces(middles[own], normals, lattice.size)
+                walls += [(two, own[piece], normals[piece]) for piece in pieces]
     measured = [
-        _Measurement(lattice, domain, two, middles, own, kinds).wall(displacement, expected)
-        for two, own in walls
+        _Measurement(lattice, domain, wall, middles, kinds).wall(displacement, expected)
+        for wall in walls
     ]
     return sorted(measured, key=lambda wall: -wall.length)
+
+
+def _normals(
+    lattice: SiteLattice, domain: np.ndarray, two: np.ndarray, points: np.ndarray
+) -> np.ndarray:
+    """Unit vectors (k, 2) at points of a wall, from the first domain to the second."""
+    centres = []
+    for number in two:
+        xy = lattice.xy[domain == number]
+        near = cKDTree(xy).query_ball_point(points, _AROUND * lattice.size)
+        centres.append(np.array([xy[rows].mean(0) for rows in near]))
+    apart = centres[1] - centres[0]
+    return np.asarray(apart / np.maximum(np.hypot(*apart.T), 1e-9)[:, None])
+
+
+def _straight_pieces(points: np.ndarray, normals: np.ndarray, size: float) -> list[np.ndarray]:
+    """Numbers of the bonds of each piece of a wall, which is divided where it turns."""
+    whole = np.arange(len(points))
+    mean = normals.mean(0)
+    if np.hypot(*mean) > _STRAIGHT or len(points) < 2 * _FEWEST_OF_PIECE:
+        return [whole]
+    axis = np.linalg.eigh(np.cov(normals.T))[1][:, 1]
+    first = (normals - mean) @ axis > 0
+    for _ in range(5):  # two means
+        if first.all() or not first.any():
+            return [whole]
+        apart = normals[first].mean(0) - normals[~first].mean(0)
+        first = (normals - (normals[first].mean(0) + normals[~first].mean(0)) / 2) @ apart > 0
+    pairs = neighbour_pairs(points, _LINKED * size)
+    pairs = pairs[first[pairs[:, 0]] == first[pairs[:, 1]]]
+    group = linked_groups(pairs, len(points))
+    large = np.bincount(group) >= _FEWEST_OF_PIECE
+    if large.sum() < 2:
+        return [whole]
+    kept = np.flatnonzero(large[group])
+    group = group[kept[cKDTree(points[kept]).query(points)[1]]]
+    pieces = [np.flatnonzero(group == number) for number in np.flatnonzero(large)]
+    return [
+        piece[part]
+        for piece in pieces
+        for part in _straight_pieces(points[piece], normals[piece], size)
+    ]
 
 
 class _Measurement:
@@ -141,27 +189,15 @@ class _Measurement:
         self,
         lattice: SiteLattice,
         domain: np.ndarray,
-        two: tuple[int, int],
+        wall: tuple[np.ndarray, np.ndarray, np.ndarray],
         middles: np.ndarray,
-        own: np.ndarray,
         kinds: np.ndarray,
     ) -> None:
-        self.lattice, self.domain, self.two = lattice, domain, two
-        self.size = lattice.size
-        self.points = middles[own]
+        two, own, self.normals = wall
+        self.lattice, self.domain, self.size = lattice, domain, lattice.size
+        self.two = int(two[0]), int(two[1])
+        self.points, self.kinds = middles[own], kinds[own]
         self.others = np.delete(middles, own, axis=0)
-        self.normals = self._normals()
-        self.kinds = kinds[own]
-
-    def _normals(self) -> np.ndarray:
-        """Unit vectors (k, 2) at the bonds, from the first domain to the second."""
-        centres = []
-        for number in self.two:
-            xy = self.lattice.xy[self.domain == number]
-            near = cKDTree(xy).query_ball_point(self.points, _AROUND * self.size)
-            centres.append(np.array([xy[rows].mean(0) for rows in near]))
-        apart = centres[1] - centres[0]
-        return np.asarray(apart / np.maximum(np.hypot(*apart.T), 1e-9)[:, None])
 
     def wall(self, displacement: np.ndarray | None, expected: np.ndarray | None) -> Wall:
         """The wall with all its measures."""
@@ -179,11 +215,11 @@ class _Measurement:
                     for k in range(count)
                 ]
             )
-        rows, distance = self._sites(displacement)
+        rows, distance, normals = self._sites(displacement)
         shift, wall.width, wall.width_std = self._profile(rows, distance, displacement, expected)
         if np.isfinite(shift):
             wall.position = position + shift * self.size * normal
-            self._jump(wall, displacement[rows], distance - shift)
+            self._jump(wall, displacement[rows], distance - shift, normals)
         return wall
 
     def _length(self) -> float:
@@ -216,8 +252,8 @@ class _Measurement:
             normal = mean
         return np.asarray(normal), float(error)
 
-    def _sites(self, displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Sites of both domains that face this wall, and their distances from it in cells."""
+    def _sites(self, displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Sites that face this wall, their distances from it in cells, and its normal there."""
         xy, size = self.lattice.xy, self.size
         inside = np.isin(self.domain, self.two) & np.isfinite(displacement).all(1)
         rows = np.flatnonzero(inside)
@@ -238,7 +274,7 @@ class _Measurement:
         outside = xy[self.domain < 0]
         if len(outside):
             good &= cKDTree(outside).query(xy[rows])[0] > 1.2 * size
-        return rows[good], across[good] / size
+        return rows[good], across[good] / size, normal[nearest][good]
 
     def _profile(
         self,
@@ -252,26 +288,31 @@ class _Measurement:
         step = np.hypot(*(after - before).T) / 2
         sees = step > 0.3 * max(step.max(initial=0.0), 1e-12)
         sides = (distance < 0).sum(), (distance > 0).sum()
-        if sees.sum() < _FEWEST or min(sides) < 5:
+        if sees.sum() < _FEWEST or min(sides) < _FEWEST_OF_SIDE:
             return np.nan, np.nan, np.nan
         off = displacement[rows] - (before + after) / 2
         value = (off * (after - before)).sum(1)[sees] / (2 * step[sees] ** 2)
         return fit_profile(distance[sees], value, step[sees] ** 2)
 
-    def _jump(self, wall: Wall, displacement: np.ndarray, distance: np.ndarray) -> None:
+    def _jump(
+        self, wall: Wall, displacement: np.ndarray, distance: np.ndarray, normals: np.ndarray
+    ) -> None:
         """Change of the displacement across the wall, and whether it is charged."""
         flat = max(1.0, _FLAT_FROM * wall.width)
-        sides = [displacement[distance < -flat], displacement[distance > flat]]
-        if min(map(len, sides)) < 5:
-            sides = [displacement[distance < 0], displacement[distance > 0]]
-        change = mean_of(sides[1]) - mean_of(sides[0])
-        along = change @ wall.normal
-        variance = sum((side @ wall.normal).var(ddof=1) / len(side) for side in sides)
-        wall.jump = float(along)
-        tangent = float(change @ np.array([-wall.normal[1], wall.normal[0]]))
-        wall.jump_std = float(np.sqrt(variance + (tangent * wall.normal_std) ** 2))
-        certain = abs(along) > _CERTAIN * wall.jump_std
-        wall.charged = bool(certain and abs(along) > _CHARGED * np.hypot(*change))
+        sides = [distance < -flat, distance > flat]
+        if min(side.sum() for side in sides) < _FEWEST_OF_SIDE:
+            sides = [distance < 0, distance > 0]
+        # Walls bend: every site has the normal of the wall beside it.
+        along = (displacement * normals).sum(1)
+        tangent = displacement[:, 1] * normals[:, 0] - displacement[:, 0] * normals[:, 1]
+        before, after = sides
+        wall.jump = float(along[after].mean() - along[before].mean())
+        turned = (tangent[after].mean() - tangent[before].mean()) * wall.normal_std
+        variance = sum(along[side].var(ddof=1) / side.sum() for side in sides)
+        wall.jump_std = float(np.sqrt(variance + turned**2))
+        change = np.hypot(*(displacement[after].mean(0) - displacement[before].mean(0)))
+        certain = abs(wall.jump) > _CERTAIN * wall.jump_std
+        wall.charged = bool(certain and abs(wall.jump) > _CHARGED * change)
 
 
 def mean_of(vectors: np.ndarray) -> np.ndarray:
@@ -321,18 +362,20 @@ def fit_profile(
             break
         weight = np.where(far, 0.0, weight)
     by_width, by_shift = left.min(1), left.min(0)
+    variance = left.min() / max(np.count_nonzero(weight) - 4, 1)
     # Where the residual sum of squares is less than one variance above its minimum.
-    limit = left.min() * (1 + 1 / max(np.count_nonzero(weight) - 4, 1)) + 1e-12
-    inside = _WIDTHS[by_width <= limit]
-    shifts = _SHIFTS[by_shift <= limit]
-    return float(shifts.mean()), _minimum(by_width), float((inside[-1] - inside[0]) / 2)
+    inside = _WIDTHS[by_width <= left.min() + variance + 1e-12]
+    found, error = _minimum(by_width, variance)
+    shifts = _SHIFTS[by_shift <= left.min() + variance + 1e-12]
+    return float(shifts.mean()), found, max(error, float((inside[-1] - inside[0]) / 2))
 
 
-def _minimum(values: np.ndarray) -> float:
-    """Width of the smallest value, by a parabola through it and its neighbours."""
+def _minimum(values: np.ndarray, variance: float) -> tuple[float, float]:
+    """Width of the smallest value and its error, by a parabola over the logarithm of the width."""
     k = int(np.clip(values.argmin(), 1, len(values) - 2))
     before, at, after = values[k - 1 : k + 2]
     bend = before - 2 * at + after
     off = np.clip((before - after) / (2 * bend), -1, 1) if bend > 0 else np.sign(before - after)
     step = np.log(_WIDTHS[1] / _WIDTHS[0])
-    return float(_WIDTHS[k] * np.exp(step * off))
+    width = float(_WIDTHS[k] * np.exp(step * off))
+    return width, width * float(min(step * np.sqrt(2 * variance / max(bend, 1e-12)), 1.0))

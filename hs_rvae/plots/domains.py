@@ -10,9 +10,10 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import Stroke
+from matplotlib.transforms import ScaledTranslation
 from scipy.spatial import cKDTree
 
-from . import markers
+from . import layout, markers
 from .panels import font_size_for
 from .site_map import plot_site_map
 from .style import independent
@@ -116,8 +117,7 @@ def plot_domains(
             drawn.text(x, y, str(number), fontsize=size, fontweight="bold", color="black",
                        ha="center", va="center", gid="domain number", path_effects=rim)  # fmt: skip
     if legend and handles:
-        drawn.legend(handles=handles, loc="best", fontsize=size - 1, framealpha=0.85,
-                     handlelength=1.8, borderpad=0.3)  # fmt: skip
+        _add_legend(drawn, handles, size, labelled=image is None, new=ax is None)
     return drawn
 
 
@@ -147,6 +147,20 @@ def _draw_walls(ax: Axes, sites: SiteTable, walls: Any) -> list[Line2D]:
                    label=f"{label} ({rows.sum()})")
         )  # fmt: skip
     return handles
+
+
+def _add_legend(ax: Axes, handles: list[Line2D], size: float, labelled: bool, new: bool) -> None:
+    """Name the kinds of walls below the map, where the legend hides no site."""
+    grow = size / 8
+    low = (11.0 if labelled else 0.5) * grow
+    if not new:
+        layout.reserve(ax, below=low + 5.0 * grow)
+    down = ScaledTranslation(0, -low / layout.MM_PER_INCH, ax.figure.dpi_scale_trans)
+    ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=len(handles),
+              bbox_transform=ax.transAxes + down, fontsize=size - 1, frameon=False,
+              handlelength=1.8, borderpad=0.2, columnspacing=1.2)  # fmt: skip
+    if new:
+        layout.fit_figure(ax, layout.column_width(size))
 
 
 def _numbers(sites: SiteTable) -> np.ndarray:
