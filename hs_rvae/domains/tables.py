@@ -169,10 +169,9 @@ def domain_tables(
     units |= {"area": f"{length}²", "length": length, "jump": moved, "jump_std": moved}
     units |= {"segments": "px"} | dict.fromkeys(("width", "width_std"), "cells")
     tables = []
-    for table, columns in ((domains, _DOMAIN_COLUMNS), (walls, _WALL_COLUMNS)):
-        columns = of_strata + list(columns)
-        if table is walls:
-            columns += ["charge"] * (polarity is not None) + ["segments"]
+    of_walls = [*_WALL_COLUMNS, *["charge"] * (polarity is not None), "segments"]
+    for table, own in ((domains, list(_DOMAIN_COLUMNS)), (walls, of_walls)):
+        columns = of_strata + own
         frame = pd.DataFrame(table, columns=columns)
         frame.attrs["units"] = {name: units.get(name, "") for name in columns}
         tables.append(frame)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..sites import SiteTable
 
 # Name, colour and dashes of walls; they differ in form, too.
-_WALLS = {
+_WALLS: dict[str, tuple[str, str, Any]] = {
     "neutral": ("Wall", "black", "solid"),
     "charged": ("Charged wall", "#D00000", "solid"),
     "antiphase": ("Antiphase wall", "black", (0, (1.2, 0.8))),

@@ -198,9 +198,7 @@ class DomainMethods(MeaningMethods):
         grain = sites["grain"] if "grain" in sites else None
         grain = None if grain is None or not (grain >= 0).any() else grain
         in_radians = "angle" in sites and sites.units["angle"] in ("rad", "")
-        moved, unit = self._displacements(), ""
-        if moved is not None:
-            moved, unit = moved
+        moved, unit = self._displacements()
         return _domains.Measured(
             sites.xy,
             label,
@@ -214,7 +212,7 @@ class DomainMethods(MeaningMethods):
             sites.pixel_units,
         )
 
-    def _displacements(self) -> tuple[np.ndarray, str] | None:
+    def _displacements(self) -> tuple[np.ndarray | None, str]:
         """Displacements of the sites and their unit: measured, or those of the model."""
         sites = self.sites
         for ending in ("_calibrated", ""):
@@ -224,7 +222,7 @@ class DomainMethods(MeaningMethods):
         if "angle" in sites and "order_amplitude" in sites and self._motif_symmetry() == 1:
             length, angle = sites["order_amplitude"], sites["angle"]
             return (length * np.stack([np.cos(angle), np.sin(angle)])).T, ""
-        return None
+        return None, ""
 
 
 def _labels(sites: SiteTable, column: str) -> np.ndarray:

@@ -89,8 +89,8 @@ def simulate_perovskite(
         straight walls, `domain_size` cells apart, which ``truth.walls`` lists. "vortices": the
         direction turns continuously, around vortices on a square grid. "antiparallel": lamellae
         along a diagonal of the cell, two cells wide, displaced to and fro (++--), in domains of
-        both diagonals. There the A columns move along the lamellae, by twice ``shift``. The B columns
-        stay, ``shift`` away from the mean of their four A neighbours.
+        both diagonals. There the A columns move along the lamellae, by twice ``shift``. The B
+        columns stay, ``shift`` away from the mean of their four A neighbours.
     directions : sequence of float, optional
         Directions of the variants with respect to the lattice, in degrees, instead of
         ``n_variants`` and ``direction``: ``(45, 135)`` for two variants 90 degrees apart.
