@@ -14,7 +14,9 @@ _THICKEST = 7.0  # cells: sites without a variant between two domains are a wall
 _STEEP = 0.35  # ... the displacement changes across them, from -1 to 1 between the two domains
 _FEW = 6  # sites that show it
 _THIN = 2.5  # cells: without displacements, and for sites of a variant of their own
-_OPPOSITE = np.cos(np.deg2rad(120))  # of the directions to the two domains
+_PASSES = 2
+_AROUND = 3  # neighbours of a single site inside a domain
+_OPPOSITE = np.cos(np.deg2rad(110))  # of the directions to the two domains
 
 
 def find_regions(
@@ -42,7 +44,8 @@ def find_regions(
     -------
     numpy.ndarray of int, shape (n,)
         0 for the largest; -1 for sites of no domain. Sites between two domains that are in none,
-        as in broad walls, belong to the nearer of the two.
+        as in broad walls, belong to the nearer of the two; single sites without a label inside a
+        domain belong to it.
 
     Examples
     --------
@@ -59,7 +62,9 @@ def find_regions(
     good = (state >= 0) & (count[part] >= min_sites)
     domain = np.where(good, part, -1)
     steady = displacement if alternation is None else None
-    return numbered(_with_walls(lattice, label, domain, steady))
+    for _ in range(_PASSES):
+        domain = _with_walls(lattice, label, domain, steady)
+    return numbered(_with_holes(lattice, label, domain))
 
 
 def numbered(domain: np.ndarray) -> np.ndarray:
@@ -101,6 +106,18 @@ def _with_walls(
         if displacement is not None and _changes(displacement, domain, two, rows, places):
             found[rows] = owners
     return found
+
+
+def _with_holes(lattice: SiteLattice, label: np.ndarray, domain: np.ndarray) -> np.ndarray:
+    """Give single sites without a label to the domain that all their neighbours are in."""
+    first, second = np.vstack([lattice.pairs, lattice.pairs[:, ::-1]]).T
+    n = len(domain)
+    lowest, highest = np.full(n, np.iinfo(int).max), np.full(n, -1)
+    np.minimum.at(lowest, first, domain[second])
+    np.maximum.at(highest, first, domain[second])
+    count = np.bincount(first, minlength=n)
+    hole = (domain < 0) & (label < 0) & (lowest == highest) & (highest >= 0) & (count >= _AROUND)
+    return np.where(hole, highest, domain)
 
 
 def _between(

@@ -170,8 +170,8 @@ def domain_tables(
     units |= {"segments": "px"} | dict.fromkeys(("width", "width_std"), "cells")
     tables = []
     of_walls = [*_WALL_COLUMNS, *["charge"] * (polarity is not None), "segments"]
-    for table, own in ((domains, list(_DOMAIN_COLUMNS)), (walls, of_walls)):
-        columns = of_strata + own
+    for table, titles in ((domains, list(_DOMAIN_COLUMNS)), (walls, of_walls)):
+        columns = of_strata + titles
         frame = pd.DataFrame(table, columns=columns)
         frame.attrs["units"] = {name: units.get(name, "") for name in columns}
         tables.append(frame)

@@ -65,8 +65,9 @@ def rows_of_domains(stack: Any) -> list[tuple[str, ...]]:
     if tables is None or not len(tables[0]):
         return []
     table = tables[0]
-    rows: list[tuple[str, ...]] = [("domain", "variants", "sites", f"area ({table.attrs['units']['area']})", "direction",
-             "neighbours")]  # fmt: skip
+    area = f"area ({table.attrs['units']['area']})"
+    names = ("domain", "variants", "sites", area, "direction", "neighbours")
+    rows: list[tuple[str, ...]] = [names]
     for row in table.nlargest(_LONGEST, "n_sites").itertuples():
         rows.append(
             (
@@ -99,9 +100,9 @@ def rows_of_walls(stack: Any) -> list[tuple[str, ...]]:
         return []
     table = tables[1]
     units = table.attrs["units"]
-    rows: list[tuple[str, ...]] = [("wall between", "kind", f"length ({units['length']})", "orientation", "angle",
-             "width (cells)", f"jump along the normal ({units['jump'] or 'typical = 1'})",
-             "charged")]  # fmt: skip
+    names = ("wall between", "kind", f"length ({units['length']})", "orientation", "angle")
+    jump = f"jump along the normal ({units['jump'] or 'typical = 1'})"
+    rows: list[tuple[str, ...]] = [(*names, "width (cells)", jump, "charged")]
     for row in table.nlargest(_LONGEST, "length").itertuples():
         width = _with_error(row.width, row.width_std, "", 2)
         charge = {1: "yes, +", -1: "yes, −"}.get(getattr(row, "charge", 0), "yes")
