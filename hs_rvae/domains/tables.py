@@ -24,7 +24,7 @@ _ANGLES = ("direction", "direction_std", "orientation", "orientation_std", "angl
 @dataclass
 class Measured:
     """
-    What domains are found in, and measured with.
+    Labels and displacements that domains are found in and measured with.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Measured:
     strata : dict of str to numpy.ndarray of int, shape (n,)
         Columns ``image`` and ``frame``, where there are such: domains are numbered in each.
     grain : numpy.ndarray of int, shape (n,), or None
-        -1 = none: such sites are in no domain.
+        Sites with -1 are in no domain.
     angle : numpy.ndarray, shape (n,), or None
         In radians.
     fold : int

@@ -96,7 +96,7 @@ def find_walls(
     domain : numpy.ndarray of int, shape (n,)
         Domain of each site, -1 = none.
     displacement : numpy.ndarray, shape (n, 2), optional
-        Of each site, in any unit; NaN where there is none. If None, width and jump are NaN.
+        In any unit; NaN where there is none. If None, width and jump are NaN.
     expected : numpy.ndarray, shape (n_domains, n, 2), optional
         Displacement of each site if it were in each domain. If None, the mean of the domain.
 
@@ -154,7 +154,7 @@ def _normals(
 
 
 def _straight_pieces(points: np.ndarray, normals: np.ndarray, size: float) -> list[np.ndarray]:
-    """Numbers of the bonds of each piece of a wall, which is divided where it turns."""
+    """Numbers of the bonds of each straight piece of a wall."""
     whole = np.arange(len(points))
     mean = normals.mean(0)
     if np.hypot(*mean) > _STRAIGHT or len(points) < 2 * _FEWEST_OF_PIECE:
@@ -183,7 +183,7 @@ def _straight_pieces(points: np.ndarray, normals: np.ndarray, size: float) -> li
 
 
 class _Measurement:
-    """The bonds of one wall, and what is measured at them."""
+    """The bonds of one wall, and their measures."""
 
     def __init__(
         self,
@@ -297,7 +297,7 @@ class _Measurement:
     def _jump(
         self, wall: Wall, displacement: np.ndarray, distance: np.ndarray, normals: np.ndarray
     ) -> None:
-        """Change of the displacement across the wall, and whether it is charged."""
+        """Change of the displacement across the wall, and the charge that it makes."""
         flat = max(1.0, _FLAT_FROM * wall.width)
         sides = [distance < -flat, distance > flat]
         if min(side.sum() for side in sides) < _FEWEST_OF_SIDE:

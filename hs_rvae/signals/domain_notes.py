@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the domains of a stack were found, kept in its metadata."""
+"""Options and outcome of the search for domains, kept in the metadata of a stack."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DOMAINS_NODE = "Sub_images.domains"
 @dataclass(frozen=True)
 class DomainNotes:
     """
-    Options of ``find_domains``, and what it found.
+    Options and outcome of ``find_domains``.
 
     Attributes
     ----------

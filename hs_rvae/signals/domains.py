@@ -183,7 +183,7 @@ class DomainMethods(MeaningMethods):
         return tables
 
     def _no_domains(self, column: str, label: np.ndarray) -> str:
-        """Why there can be no domains; empty if there can be some."""
+        """Reason that excludes domains; empty if there is none."""
         verdict = self.rvae_verdict
         own = self.sites.writers[column] == "assign_variants"
         if own and verdict is not None and verdict.kind in _WITHOUT:
@@ -192,7 +192,7 @@ class DomainMethods(MeaningMethods):
         return "" if (label >= 0).any() else f"no site has a {column}"
 
     def _measured(self, label: np.ndarray) -> _domains.Measured:
-        """What domains are found in and measured with."""
+        """Labels and displacements that domains are found in and measured with."""
         sites = self.sites
         strata = {name: sites[name] for name in ("image", "frame") if name in sites}
         grain = sites["grain"] if "grain" in sites else None
