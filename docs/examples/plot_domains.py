@@ -25,10 +25,10 @@ stack.plot_domains()
 # %%
 # Area in square nm, direction in radians.
 
-stack.domains
+stack.domains.round(2)
 
 # %%
 # Walls from the longest on. The width is w of tanh(x / w), in cells. No jump of the displacement
 # along the normal stands out of its error: the walls are not charged.
 
-stack.walls.drop(columns="segments")
+stack.walls.drop(columns="segments").round(2)

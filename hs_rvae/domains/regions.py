@@ -13,7 +13,8 @@ from .lattice import SiteLattice
 _THICKEST = 7.0  # cells: sites without a variant between two domains are a wall up to here, where
 _STEEP = 0.35  # ... the displacement changes across them, from -1 to 1 between the two domains
 _FEW = 6  # sites that show it
-_THIN = 2.5  # cells: without displacements, and for sites of a variant of their own
+_THIN = 2.5  # cells: up to here without this test, also sites of a variant of their own
+_UNTESTED = 3.5  # cells: the same without displacements, and where these alternate
 _PASSES = 2
 _AROUND = 3  # neighbours of a single site inside a domain
 _OPPOSITE = np.cos(np.deg2rad(110))  # of the directions to the two domains
@@ -86,7 +87,8 @@ def _with_walls(
     if not len(inside) or not len(outside):
         return found
     xy, size = lattice.xy, lattice.size
-    longest = np.where((label[outside] < 0) & (displacement is not None), _THICKEST, _THIN)
+    thin = _UNTESTED if displacement is None else _THIN
+    longest = np.where(label[outside] < 0, max(thin, _THICKEST), thin)
     near = cKDTree(xy[inside]).query_ball_point(xy[outside], (longest + 0.5) * size)
     thick: dict[tuple[int, int], list[tuple[int, int, float]]] = {}
     for site, rows, most in zip(outside.tolist(), near, longest, strict=True):
@@ -96,7 +98,7 @@ def _with_walls(
         (own, other), (to_own, to_other) = between
         # Domain sites on both sides are a cell further apart than the wall between them is thick.
         thickness = (to_own + to_other) / size - 1
-        if thickness <= _THIN:
+        if thickness <= thin:
             found[site] = own
         elif thickness <= most:
             place = (to_other - to_own) / (to_other + to_own) * (1 if own > other else -1)

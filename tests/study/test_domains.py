@@ -25,7 +25,7 @@ from hs_rvae.simulation import simulate_perovskite
 SEEDS = range(6)
 SHAPE = (1200, 1200)
 # A strained crystal would move the walls from the places in the truth.
-STRIPES = {"order": "stripes", "domain_size": 20, "shift": 0.6, "strain": 0.0}
+STRIPES = {"order": "stripes", "domain_size": 30, "shift": 0.6, "strain": 0.0}
 DIRECTIONS = (0, 45, 20, 90, 70, 33)  # of walls, by the seed
 #: Settings of the films; a width of 0.01 cells is a step.
 CASES = {
@@ -36,7 +36,7 @@ CASES = {
 }
 SLOW = ("domains, 0.6 px", "walls of 0 cells", "walls of 2 cells", "walls of 4 cells")
 LARGE = 200  # sites of domains that are judged
-LONG = 8  # cells: walls that are judged; shorter ones have few sites to measure a width with
+LONG = 20  # cells: walls that are judged; shorter ones have few sites to measure a width with
 
 
 def analyse(settings, seed):
