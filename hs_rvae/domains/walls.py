@@ -363,11 +363,27 @@ def fit_profile(
         weight = np.where(far, 0.0, weight)
     by_width, by_shift = left.min(1), left.min(0)
     variance = left.min() / max(np.count_nonzero(weight) - 4, 1)
+    variance *= _common_noise(distance, rest, weight)
     # Where the residual sum of squares is less than one variance above its minimum.
     inside = _WIDTHS[by_width <= left.min() + variance + 1e-12]
     found, error = _minimum(by_width, variance)
     shifts = _SHIFTS[by_shift <= left.min() + variance + 1e-12]
     return float(shifts.mean()), found, max(error, float((inside[-1] - inside[0]) / 2))
+
+
+def _common_noise(distance: np.ndarray, rest: np.ndarray, weight: np.ndarray) -> float:
+    """Factor by which residuals of sites at one distance have more in common than noise has.
+
+    Neighbours share columns that displacements are measured against, and rows their scan noise.
+    """
+    row = np.round(distance - distance.min()).astype(int)
+    total = np.bincount(row, weight)
+    mean = np.bincount(row, weight * rest)[total > 0] / total[total > 0]
+    expected = (
+        (weight * rest**2).sum() / weight.sum() * max((weight**2).sum() / weight.sum(), 1e-30)
+    )
+    common = (mean**2 * total[total > 0]).sum() / max(len(mean) - 4, 1)
+    return float(max(common / max(expected, 1e-30), 1.0))
 
 
 def _minimum(values: np.ndarray, variance: float) -> tuple[float, float]:

@@ -33,6 +33,7 @@ CASES = {
     "domains, 1.0 px": {"domain_size": 22, "shift": 1.0},
     "lamellae, 0.6 px": {"order": "antiparallel", "domain_size": 22, "shift": 0.6},
     **{f"walls of {w:g} cells": {**STRIPES, "wall_width": max(w, 0.01)} for w in (0, 1, 2, 3, 4)},
+    "walls of 4 cells, 1.0 px": {**STRIPES, "wall_width": 4.0, "shift": 1.0},
 }
 SLOW = ("domains, 0.6 px", "walls of 0 cells", "walls of 2 cells", "walls of 4 cells")
 LARGE = 200  # sites of domains that are judged
