@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import gaussian_filter, maximum_filter
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
@@ -30,6 +31,8 @@ _TWICE = 0.25
 _FARTHEST = 4
 # Fewer columns do not show whether they form a lattice.
 _FEWEST = 4
+_LATTICE_REACH = 4.2  # of lattice vectors, in nearest distances
+_LATTICE_BIN = 0.06  # of the histogram of distance vectors, in nearest distances
 
 
 def nearest_neighbour_distance(positions: np.ndarray) -> float:
@@ -158,6 +161,30 @@ def crowded(positions: np.ndarray) -> np.ndarray:
     return nearest < _TWICE * nearest_neighbour_distance(positions)
 
 
+def neighbour_pairs(positions: np.ndarray, distance: float) -> np.ndarray:
+    """
+    Pairs of positions that are nearer to one another than a distance.
+
+    Parameters
+    ----------
+    positions : numpy.ndarray of shape (n, 2)
+        Finite.
+    distance : float
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (m, 2)
+        In ascending order, the smaller number first.
+
+    Examples
+    --------
+    >>> neighbour_pairs(np.array([[0.0, 0.0], [3.0, 0.0], [9.0, 0.0]]), 4.0)
+    array([[0, 1]])
+    """
+    pairs = cKDTree(positions).query_pairs(distance, output_type="ndarray")
+    return pairs[np.lexsort(pairs.T[::-1])]
+
+
 def mutual_nearest(positions: Any, others: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     Find the pairs of positions of two sets that are nearest to one another.
@@ -259,6 +286,58 @@ def _nearest_distance(*tables: np.ndarray) -> float:
     """Nearest distance of the table where it is smaller: others may list few columns, far apart."""
     measurable = [xy for xy in tables if len(np.unique(np.round(xy, 3), axis=0)) > 1]
     return min(map(nearest_neighbour_distance, measurable), default=0.0)
+
+
+def lattice_vectors(xy: np.ndarray) -> tuple[np.ndarray, float]:
+    """
+    Two shortest lattice vectors, and the square root of the area of their cell.
+
+    Parameters
+    ----------
+    xy : numpy.ndarray of shape (n, 2)
+        ``(x, y)`` in pixels, all finite, two or more of them.
+
+    Returns
+    -------
+    basis : numpy.ndarray of shape (2, 2)
+        One vector per row, in pixels.
+    size : float
+        In pixels. Without a lattice, the nearest-neighbour distance.
+
+    Examples
+    --------
+    >>> y, x = np.indices((8, 8))
+    >>> vectors, size = lattice_vectors(np.column_stack([9.0 * x.ravel(), 10.0 * y.ravel()]))
+    >>> np.abs(vectors), round(size, 1)
+    (array([[ 9.,  0.],
+           [ 0., 10.]]), 9.5)
+    """
+    xy = np.unique(xy, axis=0)
+    tree = cKDTree(xy)
+    near = float(np.median(tree.query(xy, k=2)[0][:, 1]))
+    pairs = tree.query_pairs(_LATTICE_REACH * near, output_type="ndarray")
+    apart = xy[pairs[:, 1]] - xy[pairs[:, 0]]
+    apart = np.concatenate([apart, -apart]) / near
+    half = _LATTICE_REACH + 0.2
+    edges = np.arange(-half, half + _LATTICE_BIN / 2, _LATTICE_BIN)
+    density = gaussian_filter(np.histogram2d(apart[:, 0], apart[:, 1], [edges, edges])[0], 1.5)
+    peak = (density == maximum_filter(density, 7)) & (density > 0.4 * density.max())
+    peaks = edges[np.argwhere(peak)] + _LATTICE_BIN / 2
+    if not len(peaks):
+        return near * np.eye(2), near
+    peaks = peaks[np.argsort(np.hypot(*peaks.T).round(2), kind="stable")]
+    first = peaks[0]
+    area = np.abs(first[0] * peaks[:, 1] - first[1] * peaks[:, 0])
+    across = peaks[area > 0.35 * np.hypot(*first) * np.hypot(*peaks.T)]
+    second = across[0] if len(across) else 1e3 * np.array([-first[1], first[0]])
+    basis = np.stack([first, second])
+    for k, vector in enumerate(basis):
+        close = np.hypot(*(apart - vector).T) < 0.25
+        if close.any():
+            basis[k] = np.median(apart[close], 0)
+    basis = basis * near
+    area = abs(np.linalg.det(basis))
+    return basis, float(np.sqrt(area)) if area < 10 * near**2 else near
 
 
 def displacement(

@@ -14,7 +14,7 @@ from ..cautions import collected_warnings
 from .arguments import command_line
 from .columns import check_options, cut_stack
 from .reading import calibrate, crop, load_image
-from .results import check_results, save_stack
+from .results import check_results, save_domains, save_stack
 from .summary import about_columns, outcome
 
 
@@ -48,6 +48,7 @@ def run_analyse(options: argparse.Namespace) -> None:
     # The work first: the page takes longest, and can be written again.
     save_stack(stack, folder, path.stem)
     stack.sites.save(folder / f"{path.stem}.csv")
+    save_domains(stack, folder, path.stem)
     page = stack.report(
         folder / f"{path.stem}.html",
         title=path.name,
@@ -71,6 +72,7 @@ def _fit(stack: Any, options: argparse.Namespace) -> str | None:
         stack.apply_rvae(options.model)
     agreement = register(stack)
     stack.assign_variants()
+    stack.find_domains()
     if options.clusters is not None:
         content = [f"latent_{k}" for k in range(stack.rvae_model.n_latents_)]
         stack.cluster_analysis(

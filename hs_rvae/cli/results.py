@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from ..files import complete_file
+
 
 def check_folder(folder: Path) -> None:
     """Make the folder and write to it once, before minutes of work depend on it."""
@@ -25,6 +27,8 @@ def check_folder(folder: Path) -> None:
 _MARKS = {
     ".csv": (b"site,", b"# site_index"),
     ".units.csv": (b"column,unit",),
+    ".domains.csv": (b"domain,",),
+    ".walls.csv": (b"wall,",),
     ".html": (b'content="hs_rvae"',),
     ".safetensors": (b"hs_rvae",),
 }
@@ -54,6 +58,18 @@ def check_results(folder: Path, name: str) -> None:
 def _beginning(path: Path) -> bytes:
     with open(path, "rb") as file:
         return file.read(300)
+
+
+def save_domains(stack: Any, folder: Path, name: str) -> None:
+    """Save the tables of domains and walls, without the outlines of walls."""
+    tables = {"domains": stack.domains, "walls": stack.walls.drop(columns="segments")}
+    for kind, table in tables.items():
+        for column in ("variants", "neighbours"):  # lists
+            if column in table:
+                table[column] = [" ".join(map(str, numbers)) for numbers in table[column]]
+        path = folder / f"{name}.{kind}.csv"
+        with complete_file(path, f"The table of {kind}") as draft:
+            table.to_csv(draft, index=False, lineterminator="\n")
 
 
 def save_stack(stack: Any, folder: Path, name: str) -> None:

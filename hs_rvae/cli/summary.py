@@ -14,10 +14,11 @@ _LINE = 100  # characters
 
 def outcome(stack: Any, agreement: str | None = None) -> list[str]:
     """Lines on the angles and variants of a stack: a paragraph, tables and points to check."""
-    from ..report import angles
+    from ..report import angles, domains
 
     words = angles.paragraph(stack) + (f" {agreement}" if agreement else "")
     lines = wrap(words, _LINE)
+    lines += wrap(" ".join(domains.sentences(stack)), _LINE)
     for rows in (angles.variants(stack), angles.evidence(stack)):
         lines += [f"  {line}" for line in angles.as_text(rows)]
     for caution in map(as_command_line, angles.cautions(stack)):

@@ -5,6 +5,7 @@ from .columns import plot_columns
 from .comparison import plot_comparison
 from .defects import plot_defects
 from .diagnostics import plot_diagnostics
+from .domains import plot_domains
 from .history import plot_history
 from .image import plot_image, plot_sub_image, plot_sublattices
 from .interactive.explorer import Explorer
@@ -31,6 +32,7 @@ __all__ = [
     "plot_defects",
     "plot_diagnostics",
     "plot_distortion",
+    "plot_domains",
     "plot_history",
     "plot_image",
     "plot_manifold",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from . import domains as _domains
 from .angles import n_variants
 from .columns import columns_of
 from .text import image_of
@@ -192,6 +193,14 @@ def _maps(stack: Any) -> Iterator[Planned]:
             turns = {"limits": (-np.pi / fold, np.pi / fold)} if name == "angle" else {}
             draw = partial(stack.plot_site_map, name, title="", **turns, **size)
             yield title, caption, draw, missing or _no_value(sites, name)
+    if _domains.found(stack):
+        yield (
+            "Domains",
+            "Connected sites of one variant, with their numbers, and the walls between them. Grey: "
+            "sites in no domain.",
+            partial(stack.plot_domains, title="", **size),
+            _no_domains(stack),
+        )
     if "displacement_x" in sites and "displacement_y" in sites:
         yield (
             "Displacement",
@@ -240,6 +249,15 @@ def _nothing_found(stack: Any) -> str | None:
         if verdict is None or verdict.found
         else verdict.sentence[0].lower() + verdict.sentence[1:]
     )
+
+
+def _no_domains(stack: Any) -> str | None:
+    """Return the reason why there are no domains to draw; None if there are some."""
+    try:
+        domains = stack.domains
+    except RuntimeError as error:
+        return str(error)
+    return None if len(domains) else f"no domains, {domains.attrs['reason']}."
 
 
 def _no_direction(stack: Any) -> str | None:

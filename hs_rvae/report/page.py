@@ -16,6 +16,7 @@ from ..cautions import without_repeats
 from ..files import complete_file
 from . import angles as _angles
 from . import columns as _columns
+from . import domains as _domains
 from . import figures as _figures
 from . import script as _script
 from . import text as _words
@@ -101,6 +102,8 @@ def write_report(
         found=found,
         variants=_angles.variants(stack),
         evidence=_angles.evidence(stack),
+        domains=_domains.rows_of_domains(stack),
+        walls=_domains.rows_of_walls(stack),
         cautions=cautions,
         figures=figures,
         left_out=left_out,

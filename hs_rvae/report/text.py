@@ -17,6 +17,7 @@ import numpy as np
 from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.files import file_of
 from hs_rvae.report import angles as _angles
+from hs_rvae.report import domains as _domains
 from hs_rvae.sites import units as _units
 from hs_rvae.verdict import FEW_SITES
 
@@ -168,7 +169,7 @@ def outcome(stack: Any, diagnostics: Diagnostics | None) -> tuple[list[str], lis
     -------
     found, cautions : list of str
     """
-    found = [_angles.paragraph(stack)]
+    found = [_angles.paragraph(stack), *_domains.sentences(stack)]
     cautions = [*_angles.cautions(stack), *_about_data(stack), *_about_model(stack)]
     return found, [*cautions, *_about_diagnostics(diagnostics)]
 

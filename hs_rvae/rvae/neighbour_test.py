@@ -12,16 +12,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, maximum_filter
 from scipy.spatial import cKDTree
+
+from hs_rvae.neighbours import lattice_vectors
 
 # Distance of the predicting sites in cells: their windows share next to nothing with the site's.
 _MIN_DISTANCE, _MAX_DISTANCE = 1.9, 2.9
 _SAME_ROWS = 0.35  # |dy| / distance below which two sites lie in the same scan rows
 _RIDGE = 5.0  # weight of the prior of the regression, in sites
 _MIN_PAIRS = 20  # of one lattice offset
-_REACH = 4.2  # of lattice vectors, in nearest distances
-_BIN = 0.06  # of the histogram of distance vectors, in nearest distances
 _SAME_LATTICE = 0.1  # difference of two lattices that count as one, in nearest distances
 _MIN_SITES = 20  # of an image
 _HALF_ROW = 0.5  # half the height of a scan row, in cells
@@ -61,7 +60,7 @@ class LatticeOffsets:
             rows = rows[np.argsort(positions[rows, 1], kind="stable")]
             if len(np.unique(positions[rows], axis=0)) < _MIN_SITES:
                 continue
-            basis, size = _lattice(positions[rows])
+            basis, size = lattice_vectors(positions[rows])
             sizes.append(size)
             kind = _kind(basis, bases, size)
             pairs, offsets = _pairs_by_offset(positions[rows], bases[kind], size)
@@ -233,36 +232,6 @@ def two_kinds(
             others += int((upper[rows][near] != upper[rows][:, None]).sum())
             count += near.size
     return bool(count and others > _ALTERNATING * count)
-
-
-def _lattice(xy: np.ndarray) -> tuple[np.ndarray, float]:
-    """Two shortest lattice vectors as rows, and the square root of the area of their cell."""
-    xy = np.unique(xy, axis=0)
-    tree = cKDTree(xy)
-    near = float(np.median(tree.query(xy, k=2)[0][:, 1]))
-    pairs = tree.query_pairs(_REACH * near, output_type="ndarray")
-    apart = xy[pairs[:, 1]] - xy[pairs[:, 0]]
-    apart = np.concatenate([apart, -apart]) / near
-    half = _REACH + 0.2
-    edges = np.arange(-half, half + _BIN / 2, _BIN)
-    density = gaussian_filter(np.histogram2d(apart[:, 0], apart[:, 1], [edges, edges])[0], 1.5)
-    peak = (density == maximum_filter(density, 7)) & (density > 0.4 * density.max())
-    peaks = edges[np.argwhere(peak)] + _BIN / 2
-    if not len(peaks):
-        return near * np.eye(2), near
-    peaks = peaks[np.argsort(np.hypot(*peaks.T).round(2), kind="stable")]
-    first = peaks[0]
-    area = np.abs(first[0] * peaks[:, 1] - first[1] * peaks[:, 0])
-    across = peaks[area > 0.35 * np.hypot(*first) * np.hypot(*peaks.T)]
-    second = across[0] if len(across) else 1e3 * np.array([-first[1], first[0]])
-    basis = np.stack([first, second])
-    for k, vector in enumerate(basis):
-        close = np.hypot(*(apart - vector).T) < 0.25
-        if close.any():
-            basis[k] = np.median(apart[close], 0)
-    basis = basis * near
-    area = abs(np.linalg.det(basis))
-    return basis, float(np.sqrt(area)) if area < 10 * near**2 else near
 
 
 def _kind(basis: np.ndarray, bases: list[np.ndarray], size: float) -> int:

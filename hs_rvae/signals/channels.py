@@ -223,6 +223,19 @@ def first_image(stack: SiteSignal) -> Any:
     return image.inav[0] if names_of(stack) and image is not None else image
 
 
+def image_of_sites(stack: SiteSignal) -> Any:
+    """The parent image; the one image or frame that all sites are in, if there is one."""
+    image, sites = first_image(stack), stack.sites
+    several = isinstance(image, list) or _parent_image.is_series(image)
+    if not several or sites is None:
+        return image
+    numbers = np.unique(sites["image" if isinstance(image, list) else "frame"])
+    if len(numbers) > 1:
+        return image
+    number = int(numbers[0])
+    return image[number] if isinstance(image, list) else image.inav[number]
+
+
 def chosen(stack: SiteSignal, slices: Any) -> tuple[Any, np.ndarray]:
     """Detectors, a number or an array of them, and sites that a slice of navigation axes takes."""
     at = stack._get_array_slices(slices, True)

@@ -13,6 +13,7 @@ import numpy as np
 from hs_rvae.checks import checked
 from hs_rvae.neighbours import mutual_nearest
 from hs_rvae.signals.channels import check_one_detector
+from hs_rvae.signals.domain_notes import joined_notes
 from hs_rvae.signals.origins import image_notes
 from hs_rvae.signals.site_signal import SiteSignal
 from hs_rvae.sites import SiteTable
@@ -351,6 +352,8 @@ def _joined_settings(nodes: list[Any]) -> dict[str, Any]:
     settings["image_title"] = "; ".join(
         dict.fromkeys(node.get_item("image_title", "") for node in nodes)
     )
+    if domains := joined_notes(nodes):
+        settings["domains"] = domains
     turned = [node.get_item("derotated") for node in nodes]
     if any(turned):
         settings["derotated"] = turned[0] if len(set(turned)) == 1 else "mixed"

@@ -16,16 +16,15 @@ import numpy as np
 from hs_rvae import plots
 from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.masked_arrays import filled
-from hs_rvae.parent_image import is_series
 from hs_rvae.plots.manifold import plot_with_distortion
 from hs_rvae.plots.markers import column_values, site_points
 from hs_rvae.progress import progressbar_wanted
 from hs_rvae.report.columns import columns_of
 from hs_rvae.signals import exploring as _exploring
 from hs_rvae.signals import series as _series
-from hs_rvae.signals.channels import check_one_detector, first_image
+from hs_rvae.signals.channels import check_one_detector, first_image, image_of_sites
+from hs_rvae.signals.domains import DomainMethods
 from hs_rvae.signals.learning import LearningMethods
-from hs_rvae.signals.meaning import MeaningMethods
 from hs_rvae.signals.origins import IMAGE_NODE, how_to_load
 from hs_rvae.signatures import takes_options
 from hs_rvae.sites import units as _units
@@ -43,7 +42,7 @@ _TITLES_OF_MANIFOLD = {
 }
 
 
-class FigureMethods(MeaningMethods, LearningMethods):
+class FigureMethods(DomainMethods, LearningMethods):
     """Draw sites, sub-images, models and clusters."""
 
     # Maps ----------------------------------------------------------------------
@@ -155,6 +154,22 @@ class FigureMethods(MeaningMethods, LearningMethods):
         image = self._image_to_plot(image)
         options = self._options_for_angles(options["angle"], options)
         return plots.plot_polar_map(self._sites_to_plot(), image=image, **options)
+
+    @takes_options(plots.plot_domains, ("sites", "domains", "walls"))
+    def plot_domains(self, *, image: Any = None, **options: Any) -> Axes:
+        """Draw the domains that :meth:`find_domains` found, and the walls as lines.
+
+        Parameters
+        ----------
+        image : Signal2D, array-like of shape (ny, nx) or False, optional
+            As in :meth:`plot_site_map`, of one image or frame.
+
+        Examples
+        --------
+        >>> stack.plot_domains()  # doctest: +SKIP
+        """
+        tables, image = (self.domains, self.walls), self._image_to_plot(image)
+        return plots.plot_domains(self._sites_to_plot(), *tables, image=image, **options)
 
     @takes_options(plots.plot_method_comparison)
     def plot_method_comparison(self, *, image: Any = None, **options: Any) -> Figure:
@@ -757,21 +772,9 @@ class FigureMethods(MeaningMethods, LearningMethods):
             data = data[self.sites["frame"][0]]
         return np.asarray(filled(data))
 
-    def _image_of_sites(self) -> Any:
-        """The parent image; the one image or frame that all sites are in, if there is one."""
-        image, sites = first_image(self), self.sites
-        several = isinstance(image, list) or is_series(image)
-        if not several or sites is None:
-            return image
-        numbers = np.unique(sites["image" if isinstance(image, list) else "frame"])
-        if len(numbers) > 1:
-            return image
-        number = int(numbers[0])
-        return image[number] if isinstance(image, list) else image.inav[number]
-
     def _one_image(self, image: Any) -> Any:
         """The given image, or the parent image if it is one."""
-        image = self._image_of_sites() if image is None else image
+        image = image_of_sites(self) if image is None else image
         if image is None or isinstance(image, list):
             which = "joins several images" if image else "has no image"
             load = "" if image else f" {how_to_load(self, IMAGE_NODE, 'load_image')}."

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 
 from hs_rvae import plots
 from hs_rvae.diagnostics import Diagnostics
+from hs_rvae.signals.domains import DomainMethods
 from hs_rvae.signals.learning import LearningMethods
-from hs_rvae.signals.meaning import MeaningMethods
 
-class FigureMethods(MeaningMethods, LearningMethods):
+class FigureMethods(DomainMethods, LearningMethods):
     def plot_site_map(
         self,
         column: str,
@@ -68,6 +68,20 @@ class FigureMethods(MeaningMethods, LearningMethods):
         cmap: str | Colormap | None = None,
         arrows: bool = False,
         wheel: bool = True,
+        marker_size: float | None = None,
+        scale_bar: bool | str | None = None,
+        title: str | None = None,
+        font_size: float | None = None,
+        ax: Axes | None = None,
+    ) -> Axes: ...
+    def plot_domains(
+        self,
+        column: str = "domain",
+        *,
+        image: Any = None,
+        numbers: bool = True,
+        legend: bool = True,
+        colorbar: bool = False,
         marker_size: float | None = None,
         scale_bar: bool | str | None = None,
         title: str | None = None,
@@ -263,7 +277,6 @@ class FigureMethods(MeaningMethods, LearningMethods):
         self, shape: tuple[int, int], limits: tuple[float, float]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]: ...
     def _image_to_plot(self, image: Any) -> np.ndarray | None: ...
-    def _image_of_sites(self) -> Any: ...
     def _one_image(self, image: Any) -> Any: ...
     def _intensity_label(self) -> str: ...
     def _extent_of_windows(self) -> tuple[tuple[float, float, float, float], str]: ...

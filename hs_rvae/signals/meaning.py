@@ -23,6 +23,7 @@ from hs_rvae.files import check_place
 from hs_rvae.signals import angle_zero as _zero
 from hs_rvae.signals.angle_options import check_n_variants, check_options, check_reference
 from hs_rvae.signals.channels import check_one_detector
+from hs_rvae.signals.domain_notes import domains_of
 from hs_rvae.signals.origins import RVAE_NODE
 from hs_rvae.signals.recording import noted_warnings, recorded
 from hs_rvae.signals.rvae import RVAEMethods
@@ -241,7 +242,9 @@ class MeaningMethods(RVAEMethods):
             groups, variant[:] = None, -1
             _logger.warning("No variants: %s. All sites are undefined (-1).", reason)
         values = dict(zip(written, (variant, residual), strict=True))
-        sites.set_many(values, {"variant": "", "variant_residual": "rad"}, writer="assign_variants")
+        units = {"variant": "", "variant_residual": "rad"}
+        gone = domains_of(self, written)
+        sites.set_many(values, units, writer="assign_variants", remove=gone)
         self._note_variants(groups)
         self._note_grouped(groups is not None)
         return 0 if groups is None else groups.n_groups
@@ -598,6 +601,7 @@ class MeaningMethods(RVAEMethods):
         """Subtract an offset in radians from the angles; variants lose their meaning."""
         offset, sites = float(_variants.wrap(offset)), self.sites
         own = [name for name, writer in sites.writers.items() if writer == "assign_variants"]
+        own += domains_of(self, own)
         names = [name for name in ("angle", "angle_pixels") if name in sites]
         angles = {name: _variants.wrap(sites[name] - offset) for name in names}
         sites.set_many(angles, writer=sites.writers["angle"], remove=own)

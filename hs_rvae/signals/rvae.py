@@ -18,6 +18,7 @@ from hs_rvae.signals import channels as _channels
 from hs_rvae.signals import fitting as _fitting
 from hs_rvae.signals import reconstruction as _reconstruction
 from hs_rvae.signals.blocks import with_images
+from hs_rvae.signals.domain_notes import domains_of
 from hs_rvae.signals.masks import table_mask
 from hs_rvae.signals.origins import RVAE_NODE
 from hs_rvae.signals.patterns import PATTERNS_NODE
@@ -519,7 +520,8 @@ class RVAEMethods(SiteSignal):
             ]  # fmt: skip
         sites.check_free(columns, verb, "rvae", overwrite)
         variants = _columns.written_by("assign_variants", sites.columns)
-        return columns + [name for name in variants if sites.writers[name] == "assign_variants"]
+        own = [name for name in variants if sites.writers[name] == "assign_variants"]
+        return columns + own + domains_of(self, own)
 
     def _as_encoded(self) -> tuple[Any, np.ndarray]:
         """Sub-images and offsets as the model was given them: its pixels and its intensities."""

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Patterns of the order parameter: domains with walls, vortices, antiparallel lamellae."""
+"""Patterns of the order parameter: domains, stripes, vortices, antiparallel lamellae."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.spatial import cKDTree
 
 from .film_settings import FilmSettings
 from .lattices import cell_coordinates, layer_coordinate, turn_matrix
+from .truth import WALLS
 
 
 @dataclass
@@ -29,6 +31,8 @@ class OrderParameter:
         B columns: length in units of the shift, direction in radians, distance in cells.
     variant : numpy.ndarray of int, shape (n,)
     n_variants : int
+    walls : pandas.DataFrame
+        Straight walls, as :class:`~hs_rvae.simulation.SimulatedTruth` lists them.
     """
 
     a_moved: np.ndarray
@@ -39,6 +43,7 @@ class OrderParameter:
     angle: np.ndarray
     wall_distance: np.ndarray
     n_variants: int
+    walls: pd.DataFrame
 
 
 def order_parameter(
@@ -77,6 +82,7 @@ def order_parameter(
         angle,
         wall,
         pattern.n_variants,
+        pattern.walls() if isinstance(pattern, _Stripes) else pd.DataFrame(columns=list(WALLS)),
     )
 
 
@@ -102,12 +108,7 @@ class _Domains:
             seed_kind = np.arange(n_domains) % kinds
         else:
             seed_kind = np.repeat(np.arange(kinds), _counts(film.shares, n_domains))
-        if film.directions is None:
-            well = np.radians(film.rotation + film.direction)
-            well = well + 2 * np.pi / film.n_variants * np.arange(film.n_variants)
-        else:
-            well = np.radians(film.rotation + np.array(film.directions, float))
-        return cls(film, seeds, rng.permutation(seed_kind), well)
+        return cls(film, seeds, rng.permutation(seed_kind), _wells(film))
 
     @property
     def n_variants(self) -> int:
@@ -137,12 +138,73 @@ class _Domains:
         return first, second, wall, share
 
 
+def _wells(film: FilmSettings) -> np.ndarray:
+    """Directions of the variants, in radians."""
+    if film.directions is not None:
+        return np.asarray(np.radians(film.rotation + np.array(film.directions, float)))
+    first = np.radians(film.rotation + film.direction)
+    return np.asarray(first + 2 * np.pi / film.n_variants * np.arange(film.n_variants))
+
+
 def _counts(shares: Sequence[float], n: int) -> np.ndarray:
     """Whole numbers that add up to n, as near to the shares as they can be."""
     exact = np.asarray(shares, float) / np.sum(shares) * n
     counts = np.floor(np.round(exact, 9)).astype(int)
     counts[np.argsort(counts - exact, kind="stable")[: n - counts.sum()]] += 1
     return counts
+
+
+@dataclass
+class _Stripes:
+    """Parallel domains of one width, the variants in turn, between straight walls."""
+
+    film: FilmSettings
+    middle: np.ndarray  # of the image, px
+    edges: np.ndarray  # places of the walls along the normal from the middle, cells
+    variants: np.ndarray  # of the stripes before, between and after the walls
+    well: np.ndarray
+
+    @classmethod
+    def draw(
+        cls, size: np.ndarray, origin: np.ndarray, rng: np.random.Generator, film: FilmSettings
+    ) -> _Stripes:
+        """Random place of the walls and order of the variants."""
+        well, width = _wells(film), film.domain_size
+        half = int(np.ceil(np.hypot(*size) / 2 / film.cell / width)) + 1
+        edges = (np.arange(-half, half + 1) + rng.uniform()) * width
+        order = rng.permutation(len(well))
+        return cls(film, size / 2, edges, order[np.arange(len(edges) + 1) % len(well)], well)
+
+    @property
+    def n_variants(self) -> int:
+        return len(self.well)
+
+    @property
+    def normal(self) -> np.ndarray:
+        """Unit vector across the walls."""
+        along = np.radians(self.film.rotation + self.film.wall_direction)
+        return np.array([-np.sin(along), np.cos(along)])
+
+    def at(self, xy: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Same as in domains."""
+        across = (xy - self.middle) @ self.normal / self.film.cell
+        variant = self.variants[np.searchsorted(self.edges, across)]
+        unit = np.stack([np.cos(self.well), np.sin(self.well)], 1)[self.variants]
+        rise = 0.5 * (1 + np.tanh((across[:, None] - self.edges) / self.film.wall_width))
+        vector = unit[0] + rise @ np.diff(unit, axis=0)
+        wall = np.abs(across[:, None] - self.edges).min(1)
+        return vector, variant, np.angle(np.exp(1j * self.well[variant])), wall
+
+    def walls(self) -> pd.DataFrame:
+        """Walls that cross the image, as the truth lists them."""
+        film, ends = self.film, np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]]) * self.middle
+        reach = np.abs(ends @ self.normal).max() / film.cell
+        inside = np.abs(self.edges) < reach
+        x, y = (self.middle + film.cell * self.edges[inside, None] * self.normal).T
+        along = np.mod(np.radians(film.rotation + film.wall_direction) + np.pi / 2, np.pi)
+        values = (x, y, along - np.pi / 2, film.wall_width)
+        sides = self.variants[:-1][inside], self.variants[1:][inside]
+        return pd.DataFrame(dict(zip(WALLS, (*values, *sides), strict=True)))
 
 
 @dataclass
@@ -276,8 +338,9 @@ def _layers_at(
     return smooth, np.where(shares[layer] > 0, distance, -distance)
 
 
-_PATTERNS: dict[str, type[_Domains] | type[_Vortices] | type[_Lamellae]] = {
+_PATTERNS: dict[str, type[_Domains] | type[_Stripes] | type[_Vortices] | type[_Lamellae]] = {
     "domains": _Domains,
+    "stripes": _Stripes,
     "vortices": _Vortices,
     "antiparallel": _Lamellae,
 }

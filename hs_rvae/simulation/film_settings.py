@@ -15,7 +15,7 @@ from hs_rvae.checks import is_whole_number, shown
 from hs_rvae.options import refuse_unknown
 
 #: Patterns of the order parameter.
-ORDERS = ("domains", "vortices", "antiparallel")
+ORDERS = ("domains", "stripes", "vortices", "antiparallel")
 
 # Maximum, and what it is, of numbers that are not negative.
 _NUMBERS = {
@@ -63,6 +63,7 @@ class FilmSettings:
     shares: Sequence[float] | None = None
     domain_size: float = 12.0
     wall_width: float = 0.8
+    wall_direction: float = 0.0
     nonpolar: float = 0.0
     chemistry: float = 0.35
     random_composition: float = 0.05
@@ -93,7 +94,7 @@ class FilmSettings:
                 self._refuse(name, "give a positive number")
             if not (smallest <= value <= largest or (name == "dose" and value == np.inf)):
                 self._refuse(name, f"give a positive number, {smallest:g} to {largest:g}")
-        for name in ("rotation", "direction"):
+        for name in ("rotation", "direction", "wall_direction"):
             if not _between(getattr(self, name), -_MOST_DEGREES, _MOST_DEGREES):
                 self._refuse(name, "give a number, in degrees")
         for name, (largest, meaning) in _NUMBERS.items():
@@ -138,14 +139,14 @@ class FilmSettings:
         if self.order not in ORDERS:
             self._refuse("order", f"give one of {', '.join(ORDERS)}")
         if self.directions is not None:
-            if self.order != "domains":
+            if self.order not in ("domains", "stripes"):
                 self._refuse("directions", f"order={self.order!r} has its own; give None")
             if not _are_numbers(self.directions):
                 self._refuse("directions", "give one number or more, in degrees")
         if self.shares is not None:
             n = self.n_domain_kinds
-            if self.order == "vortices":
-                self._refuse("shares", "vortices have no domains; give None")
+            if self.order in ("vortices", "stripes"):
+                self._refuse("shares", f"order={self.order!r} has none; give None")
             if not _are_numbers(self.shares) or len(self.shares) != n or min(self.shares) < 0:
                 self._refuse("shares", f"give {n} numbers of 0 or more, one for each kind")
             if not sum(self.shares) > 0:

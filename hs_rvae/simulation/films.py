@@ -42,6 +42,7 @@ def simulate_perovskite(
     shares: Sequence[float] | None = None,
     domain_size: float = 12.0,
     wall_width: float = 0.8,
+    wall_direction: float = 0.0,
     nonpolar: float = 0.0,
     chemistry: float = 0.35,
     random_composition: float = 0.05,
@@ -85,12 +86,13 @@ def simulate_perovskite(
         gives a crystal without distortion.
     direction : float
         Direction of variant 0 with respect to the lattice, in degrees.
-    order : "domains", "vortices" or "antiparallel"
-        Pattern of the displacements. "domains": variants with walls. "vortices": the direction
-        turns continuously, around vortices on a square grid. "antiparallel": lamellae along a
-        diagonal of the cell, two cells wide, displaced to and fro (++--), in domains of both
-        diagonals. There the A columns move along the lamellae, by twice ``shift``. The B columns
-        stay, ``shift`` away from the mean of their four A neighbours.
+    order : "domains", "stripes", "vortices" or "antiparallel"
+        Pattern of the displacements. "domains": variants with walls. "stripes": the same between
+        straight walls, `domain_size` cells apart, which ``truth.walls`` lists. "vortices": the
+        direction turns continuously, around vortices on a square grid. "antiparallel": lamellae
+        along a diagonal of the cell, two cells wide, displaced to and fro (++--), in domains of
+        both diagonals. There the A columns move along the lamellae, by twice ``shift``. The B
+        columns stay, ``shift`` away from the mean of their four A neighbours.
     directions : sequence of float, optional
         Directions of the variants with respect to the lattice, in degrees, instead of
         ``n_variants`` and ``direction``: ``(45, 135)`` for two variants 90 degrees apart.
@@ -100,10 +102,12 @@ def simulate_perovskite(
         Shares of the domains, one number for each variant, or for each diagonal of "antiparallel".
         They are met as well as the number of domains allows. If None, equal shares.
     domain_size : float
-        Mean diameter of a domain or of a vortex, in cells.
+        Mean diameter of a domain or of a vortex, or width of a stripe, in cells.
     wall_width : float
         Half width of a domain wall, in cells: the displacement goes as tanh(distance / width).
         For vortices the radius of the core, in which the displacement falls to 0.
+    wall_direction : float
+        Direction of the walls of "stripes" with respect to the lattice, in degrees.
     nonpolar : float
         Share of the image (a disk) without displacement.
     chemistry : float
@@ -190,6 +194,7 @@ def simulate_perovskite(
         shares=shares,
         domain_size=domain_size,
         wall_width=wall_width,
+        wall_direction=wall_direction,
         nonpolar=nonpolar,
         chemistry=chemistry,
         random_composition=random_composition,
@@ -328,6 +333,7 @@ def _simulate(
         _inside(_b_table(b_columns, order, composition, size, film), shape),
         order.n_variants,
         float(film.cell),
+        order.walls,
     )
     return as_signal(image, title, film.pixel_size), truth
 

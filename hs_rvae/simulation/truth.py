@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,9 @@ import pandas as pd
 
 from ..checks import check_methods, checked
 from ..masked_arrays import filled
+
+#: Columns of the table of straight walls.
+WALLS = ("x", "y", "orientation", "width", "variant_1", "variant_2")
 
 
 @check_methods
@@ -33,12 +36,17 @@ class SimulatedTruth:
         Number of variants, in equally spaced directions unless you gave others; 1 for vortices.
     cell : float
         Lattice parameter in px.
+    walls : pandas.DataFrame
+        Straight walls of stripes; empty for other patterns. Columns ``x``, ``y`` (the place on it
+        nearest to the middle of the image, px), ``orientation`` (of the line, rad, modulo pi),
+        ``width`` (w of tanh(distance / w), cells), ``variant_1`` and ``variant_2``.
     """
 
     a_sites: pd.DataFrame
     b_sites: pd.DataFrame
     n_variants: int
     cell: float
+    walls: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(WALLS)))
 
     @checked
     def interior(self, distance: float = 2.0) -> np.ndarray:

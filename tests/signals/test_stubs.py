@@ -15,7 +15,7 @@ from hs_rvae.signals import figures, fitting
 
 # Modules, each with the line of its class, if any, and the owner of its methods.
 STUBS = {
-    figures: ("class FigureMethods(MeaningMethods, LearningMethods):\n", figures.FigureMethods),
+    figures: ("class FigureMethods(DomainMethods, LearningMethods):\n", figures.FigureMethods),
     fitting: ("", fitting),
 }
 LICENCE = """# SPDX-FileCopyrightText: the hs_rvae developers
@@ -42,6 +42,7 @@ IMPORTS = [
     "",
     "from hs_rvae import plots",
     "from hs_rvae.diagnostics import Diagnostics",
+    "from hs_rvae.signals.domains import DomainMethods",
     "from hs_rvae.signals.learning import LearningMethods",
     "from hs_rvae.signals.meaning import MeaningMethods",
     "from hs_rvae.signals.rvae import RVAEMethods",

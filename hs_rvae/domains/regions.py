@@ -1,0 +1,156 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Domains: connected sites of one variant, or of one phase of variants that alternate."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from .alternation import Alternation
+from .lattice import SiteLattice
+
+_THICKEST = 7.0  # cells: sites without a variant between two domains are a wall up to here, where
+_STEEP = 0.35  # ... the displacement changes across them, from -1 to 1 between the two domains
+_FEW = 6  # sites that show it
+_THIN = 2.5  # cells: up to here without this test, also sites of a variant of their own
+_UNTESTED = 3.5  # cells: the same without displacements, and where these alternate
+_PASSES = 2
+_AROUND = 3  # neighbours of a single site inside a domain
+_OPPOSITE = np.cos(np.deg2rad(110))  # of the directions to the two domains
+
+
+def find_regions(
+    lattice: SiteLattice,
+    label: np.ndarray,
+    alternation: Alternation | None,
+    min_sites: int,
+    displacement: np.ndarray | None = None,
+) -> np.ndarray:
+    """
+    Number the domains of one grain of one image.
+
+    Parameters
+    ----------
+    lattice : SiteLattice
+    label : numpy.ndarray of int, shape (n,)
+        Variant of each site, -1 = none.
+    alternation : Alternation or None
+    min_sites : int
+        Minimum number of sites of a domain.
+    displacement : numpy.ndarray, shape (n, 2), optional
+        In any unit; it separates broad walls from parts of the crystal without a displacement.
+
+    Returns
+    -------
+    numpy.ndarray of int, shape (n,)
+        0 for the largest; -1 for sites of no domain. Sites between two domains that are in none,
+        as in broad walls, belong to the nearer of the two; single sites without a label inside a
+        domain belong to it.
+
+    Examples
+    --------
+    >>> from hs_rvae.domains.lattice import site_lattice
+    >>> y, x = np.indices((4, 9))
+    >>> lattice = site_lattice(20.0 * np.column_stack([x.ravel(), y.ravel()]))
+    >>> find_regions(lattice, np.select([x < 4, x > 5], [0, 1], -1).ravel(), None, 5)[:9]
+    array([0, 0, 0, 0, 0, 1, 1, 1, 1])
+    """
+    state = label if alternation is None else alternation.phase
+    first, second = lattice.pairs.T
+    part = lattice.parts((state[first] == state[second]) & (state[first] >= 0))
+    count = np.bincount(part)
+    good = (state >= 0) & (count[part] >= min_sites)
+    domain = np.where(good, part, -1)
+    steady = displacement if alternation is None else None
+    for _ in range(_PASSES):
+        domain = _with_walls(lattice, label, domain, steady)
+    return numbered(_with_holes(lattice, label, domain))
+
+
+def numbered(domain: np.ndarray) -> np.ndarray:
+    """Number domains anew, the largest first; -1 stays."""
+    names, index, count = np.unique(domain[domain >= 0], return_inverse=True, return_counts=True)
+    rank = np.empty(len(names), int)
+    rank[np.argsort(-count, kind="stable")] = np.arange(len(names))
+    new = np.full(len(domain), -1)
+    new[domain >= 0] = rank[index]
+    return new
+
+
+def _with_walls(
+    lattice: SiteLattice, label: np.ndarray, domain: np.ndarray, displacement: np.ndarray | None
+) -> np.ndarray:
+    """Give the sites between two domains to the nearer one."""
+    inside, outside = np.flatnonzero(domain >= 0), np.flatnonzero(domain < 0)
+    found = domain.copy()
+    if not len(inside) or not len(outside):
+        return found
+    xy, size = lattice.xy, lattice.size
+    thin = _UNTESTED if displacement is None else _THIN
+    longest = np.where(label[outside] < 0, max(thin, _THICKEST), thin)
+    near = cKDTree(xy[inside]).query_ball_point(xy[outside], (longest + 0.5) * size)
+    thick: dict[tuple[int, int], list[tuple[int, int, float]]] = {}
+    for site, rows, most in zip(outside.tolist(), near, longest, strict=True):
+        between = _between(xy[inside[rows]] - xy[site], domain[inside[rows]])
+        if between is None:
+            continue
+        (own, other), (to_own, to_other) = between
+        # Domain sites on both sides are a cell further apart than the wall between them is thick.
+        thickness = (to_own + to_other) / size - 1
+        if thickness <= thin:
+            found[site] = own
+        elif thickness <= most:
+            place = (to_other - to_own) / (to_other + to_own) * (1 if own > other else -1)
+            thick.setdefault((min(own, other), max(own, other)), []).append((site, own, place))
+    for two, sites in thick.items():
+        rows, owners, places = (np.array(part) for part in zip(*sites, strict=True))
+        if displacement is not None and _changes(displacement, domain, two, rows, places):
+            found[rows] = owners
+    return found
+
+
+def _with_holes(lattice: SiteLattice, label: np.ndarray, domain: np.ndarray) -> np.ndarray:
+    """Give single sites without a label to the domain that all their neighbours are in."""
+    first, second = np.vstack([lattice.pairs, lattice.pairs[:, ::-1]]).T
+    n = len(domain)
+    lowest, highest = np.full(n, np.iinfo(int).max), np.full(n, -1)
+    np.minimum.at(lowest, first, domain[second])
+    np.maximum.at(highest, first, domain[second])
+    count = np.bincount(first, minlength=n)
+    hole = (domain < 0) & (label < 0) & (lowest == highest) & (highest >= 0) & (count >= _AROUND)
+    return np.where(hole, highest, domain)
+
+
+def _between(
+    apart: np.ndarray, domain: np.ndarray
+) -> tuple[tuple[int, int], tuple[float, float]] | None:
+    """Nearest domain, the nearest other one on the opposite side, and the distances to both."""
+    if len(np.unique(domain)) < 2:
+        return None
+    distance = np.hypot(*apart.T)
+    nearest = int(distance.argmin())
+    across = apart @ apart[nearest] / (distance * distance[nearest])
+    others = np.flatnonzero((domain != domain[nearest]) & (across < _OPPOSITE))
+    if not len(others):
+        return None
+    other = int(others[distance[others].argmin()])
+    numbers = int(domain[nearest]), int(domain[other])
+    return numbers, (float(distance[nearest]), float(distance[other]))
+
+
+def _changes(
+    displacement: np.ndarray,
+    domain: np.ndarray,
+    two: tuple[int, int],
+    rows: np.ndarray,
+    places: np.ndarray,
+) -> bool:
+    """Return True if the displacement changes across sites as in a wall; else they have none."""
+    before, after = (np.nanmean(displacement[domain == k], axis=0) for k in two)
+    step = after - before
+    value = (displacement[rows] - (before + after) / 2) @ step * 2 / max(step @ step, 1e-30)
+    good = np.isfinite(value)
+    if good.sum() < _FEW:
+        return False
+    return bool((places * value)[good].sum() > _STEEP * (places[good] ** 2).sum())

@@ -1,0 +1,397 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Walls between domains: place, length, direction, width and jump of the displacement.
+
+A wall stands where lattice neighbours are in different domains. It is divided where it turns. Its
+normal points from the first domain to the second. The width is w of tanh(x / w), fitted to the
+displacement across the wall.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from hs_rvae.neighbours import linked_groups, neighbour_pairs
+
+from .lattice import SiteLattice
+
+#: Width in cells below which columns a cell apart do not resolve a wall.
+NARROW = 0.5
+
+_LINKED = 3.2  # cells between bonds of one wall, in which single sites may be in no domain
+_FEWEST_BONDS = 3  # of a wall
+_STRAIGHT = 0.9  # resultant of the normals of a wall, below which it is divided in two
+_FEWEST_OF_PIECE = 5  # bonds
+_AROUND = 2.6  # cells: sites that give the normal of a wall
+_ALONG = 3.0  # cells: bonds along a wall that give its local place
+_REACH = 14.0  # cells: sites on both sides that the profile is fitted to
+_BESIDE = 1.5  # cells beyond the end of a wall
+_OTHER = 1.0  # cells: a site nearer to another wall, or this much farther from it, is left out
+_FEWEST = 16  # sites of a profile,
+_FEWEST_OF_SIDE = 5  # ... and of each side of the wall
+_WIDTHS = np.geomspace(0.08, 10.0, 50)  # cells
+_SHIFTS = np.linspace(-2.0, 2.0, 41)  # cells
+_OUTLIER = 4.0  # standard deviations
+_FLAT_FROM = 1.5  # widths: the sites of the jump are farther from the wall
+_CHARGED = 0.2  # minimum share of the jump along the normal, and
+_CERTAIN = 3.0  # ... in standard errors
+
+
+@dataclass
+class Wall:
+    """
+    One wall.
+
+    Attributes
+    ----------
+    domains : tuple of int
+        Numbers of the two domains, ascending.
+    points : numpy.ndarray, shape (k, 2)
+        Middles of the bonds that cross it, in px.
+    segments : numpy.ndarray, shape (k, 2, 2)
+        Ends of the edges of the cells along it, in px.
+    position, normal : numpy.ndarray, shape (2,)
+        Middle in px, and unit vector from the first domain to the second.
+    length : float
+        In px.
+    normal_std : float
+        Standard error of the direction of the normal, in radians.
+    width, width_std : float
+        In cells; NaN where there are too few displacements.
+    jump, jump_std : float
+        Component along the normal of the displacement of the second domain less that of the first,
+        in the unit of the displacements.
+    charged : bool
+    """
+
+    domains: tuple[int, int]
+    points: np.ndarray
+    segments: np.ndarray
+    position: np.ndarray
+    normal: np.ndarray
+    length: float
+    normal_std: float
+    width: float = np.nan
+    width_std: float = np.nan
+    jump: float = np.nan
+    jump_std: float = np.nan
+    charged: bool = False
+
+
+def find_walls(
+    lattice: SiteLattice,
+    domain: np.ndarray,
+    displacement: np.ndarray | None = None,
+    expected: np.ndarray | None = None,
+) -> list[Wall]:
+    """
+    Find and measure the walls of one grain of one image.
+
+    Parameters
+    ----------
+    lattice : SiteLattice
+    domain : numpy.ndarray of int, shape (n,)
+        Domain of each site, -1 = none.
+    displacement : numpy.ndarray, shape (n, 2), optional
+        In any unit; NaN where there is none. If None, width and jump are NaN.
+    expected : numpy.ndarray, shape (n_domains, n, 2), optional
+        Displacement of each site if it were in each domain. If None, the mean of the domain.
+
+    Returns
+    -------
+    list of Wall
+        The longest first.
+
+    Examples
+    --------
+    >>> from hs_rvae.domains.lattice import site_lattice
+    >>> y, x = np.indices((12, 20))
+    >>> lattice = site_lattice(20.0 * np.column_stack([x.ravel(), y.ravel()]))
+    >>> profile = np.tanh((x.ravel() - 9.5) / 2.0)
+    >>> u = np.column_stack([profile, 0 * profile])
+    >>> wall = find_walls(lattice, (x.ravel() > 9.5).astype(int), u)[0]
+    >>> round(float(wall.position[0]) / 20, 1), round(wall.length / 20, 1), round(wall.width, 1)
+    (9.5, 12.0, 2.0)
+    """
+    first, second = lattice.pairs.T
+    crossing = (domain[first] != domain[second]) & (domain[first] >= 0) & (domain[second] >= 0)
+    bonds, kinds = lattice.pairs[crossing], lattice.kinds[crossing]
+    flip = domain[bonds[:, 0]] > domain[bonds[:, 1]]
+    bonds[flip] = bonds[flip][:, ::-1]
+    middles, sides = lattice.xy[bonds].mean(1), domain[bonds]
+    walls = []
+    for two in np.unique(sides, axis=0):
+        rows = np.flatnonzero((sides == two).all(1))
+        pairs = neighbour_pairs(middles[rows], _LINKED * lattice.size)
+        group = linked_groups(pairs, len(rows))
+        for number in range(group.max() + 1):
+            own = rows[group == number]
+            if len(own) >= _FEWEST_BONDS:
+                normals = _normals(lattice, domain, two, middles[own])
+                pieces = _straight_pieces(middles[own], normals, lattice.size)
+                walls += [(two, own[piece], normals[piece]) for piece in pieces]
+    measured = [
+        _Measurement(lattice, domain, wall, middles, kinds).wall(displacement, expected)
+        for wall in walls
+    ]
+    return sorted(measured, key=lambda wall: -wall.length)
+
+
+def _normals(
+    lattice: SiteLattice, domain: np.ndarray, two: np.ndarray, points: np.ndarray
+) -> np.ndarray:
+    """Unit vectors (k, 2) at points of a wall, from the first domain to the second."""
+    centres = []
+    for number in two:
+        xy = lattice.xy[domain == number]
+        near = cKDTree(xy).query_ball_point(points, _AROUND * lattice.size)
+        centres.append(np.array([xy[rows].mean(0) for rows in near]))
+    apart = centres[1] - centres[0]
+    return np.asarray(apart / np.maximum(np.hypot(*apart.T), 1e-9)[:, None])
+
+
+def _straight_pieces(points: np.ndarray, normals: np.ndarray, size: float) -> list[np.ndarray]:
+    """Numbers of the bonds of each straight piece of a wall."""
+    whole = np.arange(len(points))
+    mean = normals.mean(0)
+    if np.hypot(*mean) > _STRAIGHT or len(points) < 2 * _FEWEST_OF_PIECE:
+        return [whole]
+    axis = np.linalg.eigh(np.cov(normals.T))[1][:, 1]
+    first = (normals - mean) @ axis > 0
+    for _ in range(5):  # two means
+        if first.all() or not first.any():
+            return [whole]
+        apart = normals[first].mean(0) - normals[~first].mean(0)
+        first = (normals - (normals[first].mean(0) + normals[~first].mean(0)) / 2) @ apart > 0
+    pairs = neighbour_pairs(points, _LINKED * size)
+    pairs = pairs[first[pairs[:, 0]] == first[pairs[:, 1]]]
+    group = linked_groups(pairs, len(points))
+    large = np.bincount(group) >= _FEWEST_OF_PIECE
+    if large.sum() < 2:
+        return [whole]
+    kept = np.flatnonzero(large[group])
+    group = group[kept[cKDTree(points[kept]).query(points)[1]]]
+    pieces = [np.flatnonzero(group == number) for number in np.flatnonzero(large)]
+    return [
+        piece[part]
+        for piece in pieces
+        for part in _straight_pieces(points[piece], normals[piece], size)
+    ]
+
+
+class _Measurement:
+    """The bonds of one wall, and their measures."""
+
+    def __init__(
+        self,
+        lattice: SiteLattice,
+        domain: np.ndarray,
+        wall: tuple[np.ndarray, np.ndarray, np.ndarray],
+        middles: np.ndarray,
+        kinds: np.ndarray,
+    ) -> None:
+        two, own, self.normals = wall
+        self.lattice, self.domain, self.size = lattice, domain, lattice.size
+        self.two = int(two[0]), int(two[1])
+        self.points, self.kinds = middles[own], kinds[own]
+        self.others = np.delete(middles, own, axis=0)
+
+    def wall(self, displacement: np.ndarray | None, expected: np.ndarray | None) -> Wall:
+        """The wall with all its measures."""
+        position = self.points.mean(0)
+        normal, error = self._direction(position)
+        length, segments = self._length(), self._segments()
+        wall = Wall(self.two, self.points, segments, position, normal, length, error)
+        if displacement is None:
+            return wall
+        if expected is None:
+            count = self.domain.max() + 1
+            expected = np.stack(
+                [
+                    np.broadcast_to(mean_of(displacement[self.domain == k]), displacement.shape)
+                    for k in range(count)
+                ]
+            )
+        rows, distance, normals = self._sites(displacement)
+        shift, wall.width, wall.width_std = self._profile(rows, distance, displacement, expected)
+        if np.isfinite(shift):
+            wall.position = position + shift * self.size * normal
+            self._jump(wall, displacement[rows], distance - shift, normals)
+        return wall
+
+    def _length(self) -> float:
+        """Length from the number of bonds that cross the wall, whatever its direction."""
+        across = np.abs(self.normals @ self.lattice.steps.T)
+        own = across[np.arange(len(self.kinds)), self.kinds]
+        return float(self.lattice.cell_area * (own / (across**2).sum(1)).sum())
+
+    def _segments(self) -> np.ndarray:
+        """Ends (k, 2, 2) of the edges of the cells that the bonds cross."""
+        steps = self.lattice.steps
+        if len(steps) == 2:
+            edges = steps[::-1][self.kinds]
+        else:
+            edges = (steps[:, ::-1] * [-1, 1] / np.sqrt(3))[self.kinds]
+        return np.stack([self.points - edges / 2, self.points + edges / 2], axis=1)
+
+    def _direction(self, position: np.ndarray) -> tuple[np.ndarray, float]:
+        """Normal of the straight line through the bonds, and its standard error in radians."""
+        mean = self.normals.mean(0)
+        mean = mean / max(np.hypot(*mean), 1e-9)
+        off = self.points - position
+        scatter, axes = np.linalg.eigh(off.T @ off / len(off))
+        spread = np.sqrt(max(scatter[1], 1e-12))
+        wide = max(np.sqrt(max(scatter[0], 0.0)), self.size / np.sqrt(12))  # the sites' raster
+        error = np.arctan2(wide * np.sqrt(2 / len(off)), spread)
+        normal = axes[:, 0] * np.sign(axes[:, 0] @ mean or 1.0)
+        # A short wall, or one that turns: the sites on both sides say more.
+        if spread < 1.2 * self.size or normal @ mean < np.cos(np.pi / 6):
+            normal = mean
+        return np.asarray(normal), float(error)
+
+    def _sites(self, displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Sites that face this wall, their distances from it in cells, and its normal there."""
+        xy, size = self.lattice.xy, self.size
+        inside = np.isin(self.domain, self.two) & np.isfinite(displacement).all(1)
+        rows = np.flatnonzero(inside)
+        tree = cKDTree(self.points)
+        far, nearest = tree.query(xy[rows], distance_upper_bound=(_REACH + 1) * size)
+        rows, nearest = rows[np.isfinite(far)], nearest[np.isfinite(far)]
+        along = tree.query_ball_point(self.points, _ALONG * size)
+        middle = np.array([self.points[near].mean(0) for near in along])
+        normal = np.array([self.normals[near].mean(0) for near in along])
+        normal /= np.maximum(np.hypot(*normal.T), 1e-9)[:, None]
+        across = ((xy[rows] - middle[nearest]) * normal[nearest]).sum(1)
+        beside = xy[rows] - self.points[nearest]
+        beside = np.abs(beside[:, 0] * normal[nearest, 1] - beside[:, 1] * normal[nearest, 0])
+        good = (np.abs(across) <= _REACH * size) & (beside <= _BESIDE * size)
+        if len(self.others):
+            other = cKDTree(self.others).query(xy[rows])[0]
+            good &= other > np.abs(across) + _OTHER * size
+        outside = xy[self.domain < 0]
+        if len(outside):
+            good &= cKDTree(outside).query(xy[rows])[0] > 1.2 * size
+        return rows[good], across[good] / size, normal[nearest][good]
+
+    def _profile(
+        self,
+        rows: np.ndarray,
+        distance: np.ndarray,
+        displacement: np.ndarray,
+        expected: np.ndarray,
+    ) -> tuple[float, float, float]:
+        """Shift of the wall from its bonds, width and its standard error, in cells."""
+        before, after = (expected[k][rows] for k in self.two)
+        step = np.hypot(*(after - before).T) / 2
+        sees = step > 0.3 * max(step.max(initial=0.0), 1e-12)
+        sides = (distance < 0).sum(), (distance > 0).sum()
+        if sees.sum() < _FEWEST or min(sides) < _FEWEST_OF_SIDE:
+            return np.nan, np.nan, np.nan
+        off = displacement[rows] - (before + after) / 2
+        value = (off * (after - before)).sum(1)[sees] / (2 * step[sees] ** 2)
+        return fit_profile(distance[sees], value, step[sees] ** 2)
+
+    def _jump(
+        self, wall: Wall, displacement: np.ndarray, distance: np.ndarray, normals: np.ndarray
+    ) -> None:
+        """Change of the displacement across the wall, and the charge that it makes."""
+        flat = max(1.0, _FLAT_FROM * wall.width)
+        sides = [distance < -flat, distance > flat]
+        if min(side.sum() for side in sides) < _FEWEST_OF_SIDE:
+            sides = [distance < 0, distance > 0]
+        # Walls bend: every site has the normal of the wall beside it.
+        along = (displacement * normals).sum(1)
+        tangent = displacement[:, 1] * normals[:, 0] - displacement[:, 0] * normals[:, 1]
+        before, after = sides
+        wall.jump = float(along[after].mean() - along[before].mean())
+        turned = (tangent[after].mean() - tangent[before].mean()) * wall.normal_std
+        variance = sum(along[side].var(ddof=1) / side.sum() for side in sides)
+        wall.jump_std = float(np.sqrt(variance + turned**2))
+        change = np.hypot(*(displacement[after].mean(0) - displacement[before].mean(0)))
+        certain = abs(wall.jump) > _CERTAIN * wall.jump_std
+        wall.charged = bool(certain and abs(wall.jump) > _CHARGED * change)
+
+
+def mean_of(vectors: np.ndarray) -> np.ndarray:
+    """Mean of the finite vectors (n, 2); NaN without any."""
+    good = np.isfinite(vectors).all(1)
+    return vectors[good].mean(0) if good.any() else np.full(2, np.nan)
+
+
+def fit_profile(
+    distance: np.ndarray, value: np.ndarray, weight: np.ndarray
+) -> tuple[float, float, float]:
+    """
+    Fit ``level + height tanh((distance - shift) / width)``.
+
+    Parameters
+    ----------
+    distance : numpy.ndarray, shape (n,)
+        In cells.
+    value, weight : numpy.ndarray, shape (n,)
+
+    Returns
+    -------
+    shift, width, width_std : float
+        In cells.
+
+    Examples
+    --------
+    >>> x = np.linspace(-8, 8, 60)
+    >>> shift, width, _ = fit_profile(x, np.tanh((x - 0.5) / 1.5), np.ones(60))
+    >>> round(shift, 1), round(width, 1)
+    (0.5, 1.5)
+    """
+    width, shift = _WIDTHS[:, None, None], _SHIFTS[:, None]
+    wave = np.tanh((distance - shift) / width)
+    for _ in range(2):
+        w = weight / weight.sum()
+        mean, level = (wave * w).sum(-1), (value * w).sum()
+        spread = np.maximum((wave**2 * w).sum(-1) - mean**2, 1e-9)
+        shared = (wave * (value * w)).sum(-1) - mean * level
+        left = np.maximum((value**2 * w).sum() - level**2 - np.maximum(shared, 0) ** 2 / spread, 0)
+        k, i = np.unravel_index(left.argmin(), left.shape)
+        height = shared[k, i] / spread[k, i]
+        rest = value - level - height * (wave[k, i] - mean[k, i])
+        scatter = np.sqrt((rest**2 * w).sum())
+        far = np.abs(rest) * np.sqrt(weight / weight.max()) > _OUTLIER * scatter
+        if not far.any():
+            break
+        weight = np.where(far, 0.0, weight)
+    by_width, by_shift = left.min(1), left.min(0)
+    variance = left.min() / max(np.count_nonzero(weight) - 4, 1)
+    variance *= _common_noise(distance, rest, weight)
+    # Where the residual sum of squares is less than one variance above its minimum.
+    inside = _WIDTHS[by_width <= left.min() + variance + 1e-12]
+    found, error = _minimum(by_width, variance)
+    shifts = _SHIFTS[by_shift <= left.min() + variance + 1e-12]
+    return float(shifts.mean()), found, max(error, float((inside[-1] - inside[0]) / 2))
+
+
+def _common_noise(distance: np.ndarray, rest: np.ndarray, weight: np.ndarray) -> float:
+    """Factor by which residuals of sites at one distance have more in common than noise has.
+
+    Neighbours share columns that displacements are measured against, and rows their scan noise.
+    """
+    row = np.round(distance - distance.min()).astype(int)
+    total = np.bincount(row, weight)
+    mean = np.bincount(row, weight * rest)[total > 0] / total[total > 0]
+    expected = (
+        (weight * rest**2).sum() / weight.sum() * max((weight**2).sum() / weight.sum(), 1e-30)
+    )
+    common = (mean**2 * total[total > 0]).sum() / max(len(mean) - 4, 1)
+    return float(max(common / max(expected, 1e-30), 1.0))
+
+
+def _minimum(values: np.ndarray, variance: float) -> tuple[float, float]:
+    """Width of the smallest value and its error, by a parabola over the logarithm of the width."""
+    k = int(np.clip(values.argmin(), 1, len(values) - 2))
+    before, at, after = values[k - 1 : k + 2]
+    bend = before - 2 * at + after
+    off = np.clip((before - after) / (2 * bend), -1, 1) if bend > 0 else np.sign(before - after)
+    step = np.log(_WIDTHS[1] / _WIDTHS[0])
+    width = float(_WIDTHS[k] * np.exp(step * off))
+    return width, width * float(min(step * np.sqrt(2 * variance / max(bend, 1e-12)), 1.0))

@@ -1,0 +1,185 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Domains and the walls between them, on the map of their sites."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.collections import LineCollection
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import Stroke
+from matplotlib.transforms import ScaledTranslation
+from scipy.spatial import cKDTree
+
+from . import layout, markers
+from .panels import font_size_for
+from .site_map import plot_site_map
+from .style import independent
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from ..sites import SiteTable
+
+# Name, colour and dashes of walls; they differ in form, too.
+_WALLS: dict[str, tuple[str, str, Any]] = {
+    "neutral": ("Wall", "black", "solid"),
+    "charged": ("Charged wall", "#D00000", "solid"),
+    "antiphase": ("Antiphase wall", "black", (0, (1.2, 0.8))),
+}
+_WIDTH = 1.6  # points
+
+
+@independent
+def plot_domains(
+    sites: SiteTable,
+    domains: Any,
+    walls: Any,
+    column: str = "domain",
+    *,
+    image: Any = None,
+    numbers: bool = True,
+    legend: bool = True,
+    colorbar: bool = False,
+    marker_size: float | None = None,
+    scale_bar: bool | str | None = None,
+    title: str | None = None,
+    font_size: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the sites in the colours of their domains, and the walls as lines.
+
+    Lines follow the edges of the cells between two domains. Charged walls are red, antiphase walls
+    dashed. Grey sites are in no domain.
+
+    Parameters
+    ----------
+    sites : SiteTable
+        Sites of one image.
+    domains, walls : pandas.DataFrame
+        As :attr:`SubImageStack.domains` and :attr:`SubImageStack.walls`, of the same image.
+    column : str
+        Column that colours the sites.
+    image : numpy.ndarray, optional
+        As in :func:`plot_site_map`.
+    numbers : bool
+        Whether to write the number of each domain into it.
+    legend : bool
+        Whether to name the kinds of walls, with their number.
+    colorbar, marker_size, scale_bar, title, font_size, ax
+        As in :func:`plot_site_map`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    KeyError
+        If there is no such column.
+    ValueError
+        If the tables are of several images or frames, or as :func:`plot_site_map`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hs_rvae import SiteTable
+    >>> from hs_rvae.domains import Measured, domain_tables, find_domains
+    >>> y, x = np.indices((6, 8))
+    >>> xy = 20.0 * np.column_stack([x.ravel(), y.ravel()])
+    >>> measured = Measured(xy, (x > 4).ravel().astype(int), {})
+    >>> domain = find_domains(measured)[0]
+    >>> sites = SiteTable.from_columns({"x": xy[:, 0], "y": xy[:, 1], "domain": domain})
+    >>> ax = plot_domains(sites, *domain_tables(measured, domain))
+    >>> [text.get_text() for text in ax.texts]
+    ['0', '1']
+    """
+    for name in ("image", "frame"):
+        if name in domains and domains[name].nunique() > 1:
+            raise ValueError(
+                f"domains are of several {name}s: choose the sites of one, for example "
+                f"select_sites(stack.sites[{name!r}] == {domains[name].iloc[0]})"
+            )
+    size = font_size_for(font_size, ax)
+    many = column == "domain" and len(domains) > 24
+    kind = "sequential" if many else "labels" if column == "domain" else None
+    drawn = plot_site_map(
+        sites, column, image=image, kind=kind, marker_size=marker_size, scale_bar=scale_bar,
+        colorbar=colorbar, title=title, font_size=font_size, ax=ax,
+    )  # fmt: skip
+    handles = _draw_walls(drawn, sites, walls)
+    if numbers:
+        points = markers.calibrated(sites, _anchors(sites))
+        rim = [Stroke(linewidth=2.2, foreground="white"), Stroke()]
+        for number, (x, y) in zip(_numbers(sites), points, strict=True):
+            drawn.text(x, y, str(number), fontsize=size, fontweight="bold", color="black",
+                       ha="center", va="center", gid="domain number", path_effects=rim)  # fmt: skip
+    if legend and handles:
+        _add_legend(drawn, handles, size, labelled=image is None, new=ax is None)
+    return drawn
+
+
+def _draw_walls(ax: Axes, sites: SiteTable, walls: Any) -> list[Line2D]:
+    """Draw the walls; return handles for the legend."""
+    charged = np.asarray(walls["charged"], bool)
+    antiphase = np.asarray(walls["kind"] == "antiphase", bool)
+    chosen = {"neutral": ~charged, "charged": charged, "antiphase": np.ones(len(walls), bool)}
+    chosen = {name: rows & (antiphase == (name == "antiphase")) for name, rows in chosen.items()}
+    handles = []
+    for name, rows in chosen.items():
+        if not rows.any():
+            continue
+        label, color, dashes = _WALLS[name]
+        ends = np.concatenate(list(walls["segments"][rows]))
+        lines = markers.calibrated(sites, ends.reshape(-1, 2)).reshape(-1, 2, 2)
+        rim = [Stroke(linewidth=_WIDTH + 1.4, foreground="white"), Stroke()]
+        ax.add_collection(
+            LineCollection(
+                list(lines), colors=color, linewidths=_WIDTH, linestyles=[dashes], zorder=4,
+                capstyle="round", gid=f"walls {name}", path_effects=rim,
+            ),
+            autolim=False,
+        )  # fmt: skip
+        handles.append(
+            Line2D([], [], color=color, linewidth=_WIDTH, linestyle=dashes,
+                   label=f"{label} ({rows.sum()})")
+        )  # fmt: skip
+    return handles
+
+
+def _add_legend(ax: Axes, handles: list[Line2D], size: float, labelled: bool, new: bool) -> None:
+    """Name the kinds of walls below the map, where the legend hides no site."""
+    grow = size / 8
+    low = (11.0 if labelled else 0.5) * grow
+    if not new:
+        layout.reserve(ax, below=low + 5.0 * grow)
+    down = ScaledTranslation(0, -low / layout.MM_PER_INCH, ax.figure.dpi_scale_trans)
+    ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=len(handles),
+              bbox_transform=ax.transAxes + down, fontsize=size - 1, frameon=False,
+              handlelength=1.8, borderpad=0.2, columnspacing=1.2)  # fmt: skip
+    if new:
+        layout.fit_figure(ax, layout.column_width(size))
+
+
+def _numbers(sites: SiteTable) -> np.ndarray:
+    """Numbers of the domains that these sites are in."""
+    domain = sites["domain"]
+    return np.unique(domain[domain >= 0])
+
+
+def _anchors(sites: SiteTable) -> np.ndarray:
+    """Site of each domain that is deepest inside it, where its number stands; in px."""
+    domain, xy = sites["domain"], sites.xy
+    border = np.stack([xy.min(0), xy.max(0)])
+    places = []
+    for number in _numbers(sites):
+        own = xy[domain == number]
+        depth = np.minimum(own - border[0], border[1] - own).min(1)
+        other = xy[domain != number]
+        if len(other):
+            depth = np.minimum(depth, cKDTree(other).query(own)[0])
+        middle = np.hypot(*(own - own.mean(0)).T)
+        places.append(own[np.lexsort([middle, -np.round(depth, 1)])[0]])
+    return np.array(places).reshape(-1, 2)
