@@ -54,9 +54,7 @@ def rotation_and_strain(gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     (0.0199, [0.0102, 0.0002, 0.0])
     """
     whole = gradient + np.eye(2)
-    rotation = np.arctan2(
-        whole[..., 1, 0] - whole[..., 0, 1], whole[..., 0, 0] + whole[..., 1, 1]
-    )
+    rotation = np.arctan2(whole[..., 1, 0] - whole[..., 0, 1], whole[..., 0, 0] + whole[..., 1, 1])
     cos, sin = np.cos(rotation), np.sin(rotation)
     back = np.stack([np.stack([cos, sin], -1), np.stack([-sin, cos], -1)], -2)
     stretch = whole @ back

@@ -103,9 +103,7 @@ class Twins:
         }
 
 
-def surroundings(
-    rest: np.ndarray, moved: np.ndarray, sites: np.ndarray
-) -> dict[str, np.ndarray]:
+def surroundings(rest: np.ndarray, moved: np.ndarray, sites: np.ndarray) -> dict[str, np.ndarray]:
     """
     Rotation and strain of the columns around each site, against their places at rest.
 
