@@ -121,6 +121,12 @@ def find_columns(
     return _fit(np.asarray(mean, float), sign, offsets, len(shell))
 
 
+def fit_columns(mean: np.ndarray, columns: WindowColumns) -> WindowColumns:
+    """Fit known columns to another mean window, shape (w, w)."""
+    sign = 1 if columns.heights[0] > 0 else -1
+    return _fit(mean, sign, columns.offsets, columns.n_shell, columns)
+
+
 def _sign(mean: np.ndarray) -> int:
     """1 if the middle is brighter than what is around it, else -1."""
     half = (len(mean) - 1) / 2
@@ -155,7 +161,13 @@ def _peak(x: np.ndarray, y: np.ndarray, shape: np.ndarray, tail: float) -> np.nd
     return (1 - tail) * np.exp(-square / 2) + tail * np.exp(-square / (2 * _TAIL_WIDTH**2))
 
 
-def _fit(mean: np.ndarray, sign: int, offsets: np.ndarray, n_shell: int) -> WindowColumns:
+def _fit(
+    mean: np.ndarray,
+    sign: int,
+    offsets: np.ndarray,
+    n_shell: int,
+    known: WindowColumns | None = None,
+) -> WindowColumns:
     """Fit the peaks to the mean window; middle, shell and columns beyond have a shape each."""
     n, half = len(offsets), (len(mean) - 1) / 2
     y, x = np.mgrid[: len(mean), : len(mean)] - half
@@ -168,6 +180,11 @@ def _fit(mean: np.ndarray, sign: int, offsets: np.ndarray, n_shell: int) -> Wind
     start = np.concatenate(
         [offsets.ravel(), np.full(n_kinds, np.log(1 / width)), np.zeros(2 * n_kinds), [0.1]]
     )
+    if known is not None:
+        start[2 * n : 2 * n + n_kinds] = [
+            -np.log(known.widths[kind == one][0]) for one in range(n_kinds)
+        ]
+        start[-1] = known.tail
 
     def parts(p: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         at, shape = p[: 2 * n].reshape(n, 2), p[2 * n : -1].reshape(3, n_kinds)

@@ -14,16 +14,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .columns_in_window import WindowColumns, find_columns
+from .columns_in_window import WindowColumns, find_columns, fit_columns
 from .deformation import rotation_and_strain, shell_inverse
 from .noise import Noise, first_noise, interpolation_loss, measured_noise
-from .profiles import POWERS, local_images, monomial_slopes, monomials, moved_images
+from .profiles import (
+    POWERS,
+    local_images,
+    monomial_curvatures,
+    monomial_slopes,
+    monomials,
+    moved_images,
+)
 
 _SAMPLE = 1500  # windows from which shapes and noise are taken
 _BLOCK = 512  # windows that are read together
 _STEPS = 5  # of Gauss and Newton
 _BEYOND = (0.5, 2.0)  # standard deviations of height (relative) and place (px) of columns beyond
 _HEIGHT = 0.5  # standard deviation of relative heights
+_BROADER = 0.1  # standard deviation of the relative change of the widths' squares
 _LARGEST = 1.2  # displacement of a column, in its widths
 _N = len(POWERS)
 
@@ -134,12 +142,24 @@ def joined(parts: list[DeformationModes]) -> DeformationModes:
 
 @dataclass
 class _Moved:
-    """Displacements (n, C, 2), heights (n, C), inverse information (n, 3 C, 3 C), chi square (n,)."""
+    """
+    Fitted columns of n windows.
+
+    Attributes
+    ----------
+    u : numpy.ndarray, shape (n, C, 2)
+        Displacements from the places in the mean window, in px.
+    inverse : numpy.ndarray, shape (n, 3 C, 3 C)
+        Inverse information of heights and places.
+    chi_square : numpy.ndarray, shape (n,)
+    coefficients : numpy.ndarray, shape (n, C N)
+        Numbers by which the images of the columns add up.
+    """
 
     u: np.ndarray
-    height: np.ndarray
     inverse: np.ndarray
     chi_square: np.ndarray
+    coefficients: np.ndarray
 
 
 class ModeFilter:
@@ -159,13 +179,13 @@ class ModeFilter:
         self.columns, self.noise = columns, noise
         size = noise.variance.shape[0]
         n_own = 1 + columns.n_shell
-        self.moved = np.stack(
-            [moved_images(local[c], columns.widths[c]) for c in range(len(local))]
-        )
+        pairs = list(zip(local, columns.widths, strict=True))
+        self.moved = np.stack([moved_images(one, width) for one, width in pairs[:n_own]])
+        rest = [moved_images(one, width, 1) for one, width in pairs[n_own:]]
         y, x = np.mgrid[:size, :size] / size - 0.5
         scale = np.abs(columns.heights[0])
         flat = scale * np.stack([np.ones_like(x), x, y])
-        beyond = self.moved[n_own:, :3].reshape(-1, size, size)
+        beyond = np.array(rest).reshape(-1, size, size)
         own = self.moved[:n_own].reshape(-1, size, size)
         self.images = np.concatenate([own, flat, beyond])
         self.weighted = noise.weighted(self.images).reshape(len(self.images), -1).T
@@ -218,7 +238,9 @@ class ModeFilter:
         for _ in range(2):
             moved = one.solve(images, start)
             noise = measured_noise(mean, one.residuals(images, moved), one.tangent(), one.noise)
-            one = cls(columns, one.sharpened(local, moved), noise)
+            sharp = one.sharpened(mean, moved)
+            columns = fit_columns(sharp, columns)
+            one = cls(columns, local_images(sharp, columns), noise)
         return one
 
     def solve(self, images: np.ndarray, start: np.ndarray | None = None) -> _Moved:
@@ -233,49 +255,71 @@ class ModeFilter:
         square = np.einsum("np,np->n", flat, self.noise.weighted(images).reshape(n, -1))
         square += self.usual @ self.prior_part
         square -= np.einsum("nk,nk->n", rest, np.linalg.solve(self.rest_gram, rest.T).T)
-        u, height = np.zeros((n, c, 2)), np.ones((n, c))
+        u, height, broader = np.zeros((n, c, 2)), np.ones((n, c)), np.zeros((n, 3))
         if start is not None:
             u += start[:, None]
         limit = _LARGEST * self.columns.widths[:c, None]
         for _ in range(_STEPS):
-            gradient, information = self._slopes(own, u, height)
-            step = np.linalg.solve(information, gradient[..., None])[..., 0].reshape(n, c, 3)
+            gradient, information = self._slopes(own, u, height, broader)
+            step = np.linalg.solve(information, gradient[..., None])[..., 0]
+            broader = np.clip(broader + step[:, 3 * c :], -0.5, 0.5)
+            step = step[:, : 3 * c].reshape(n, c, 3)
             height = np.clip(height + step[..., 0], 0.1, 10)
             u = np.clip(u + np.clip(step[..., 1:], -limit / 2, limit / 2), -limit, limit)
-        _, information = self._slopes(own, u, height)
-        coefficients = (height[..., None] * monomials(u)).reshape(n, k)
+        _, information = self._slopes(own, u, height, broader)
+        coefficients = self._coefficients(u, height, broader)
         chi = square - 2 * np.einsum("nk,nk->n", coefficients, own)
         chi += np.einsum("nk,nk->n", coefficients @ self.gram, coefficients)
-        return _Moved(u, height, np.linalg.inv(information), chi)
+        inverse = np.linalg.inv(information)[:, : 3 * c, : 3 * c]
+        return _Moved(u, inverse, chi, coefficients)
+
+    def _curvatures(self, u: np.ndarray) -> np.ndarray:
+        """Change of the powers as the columns become broader, shape (n, C, N, 3)."""
+        return self.columns.widths[: self.n_own, None, None] ** 2 * monomial_curvatures(u)
+
+    def _coefficients(self, u: np.ndarray, height: np.ndarray, broader: np.ndarray) -> np.ndarray:
+        """Numbers by which the images of the columns add up, shape (n, C N)."""
+        powers = monomials(u) + np.einsum("ncks,ns->nck", self._curvatures(u), broader)
+        return (height[..., None] * powers).reshape(len(u), -1)
 
     def _slopes(
-        self, own: np.ndarray, u: np.ndarray, height: np.ndarray
+        self, own: np.ndarray, u: np.ndarray, height: np.ndarray, broader: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Gradient (n, 3 C) of the log-likelihood by heights and places, and information."""
+        """Gradient (n, 3 C + 3) of the log-likelihood by heights, places, shape; information."""
         n, c = height.shape
-        powers = monomials(u)
+        curvatures = self._curvatures(u)
+        powers = monomials(u) + np.einsum("ncks,ns->nck", curvatures, broader)
         slopes = height[..., None, None] * monomial_slopes(u)
-        jacobian = np.concatenate([powers[..., None], slopes], axis=-1)  # (n, C, N, 3)
+        shapes = height[..., None, None] * curvatures
+        jacobian = np.concatenate([powers[..., None], slopes, shapes], axis=-1)  # (n, C, N, 6)
         left = own - (height[..., None] * powers).reshape(n, -1) @ self.gram
-        gradient = np.einsum("ncks,nck->ncs", jacobian, left.reshape(n, c, _N))
-        gradient[..., 0] += (1 - height) / _HEIGHT**2
+        gradients = np.einsum("ncks,nck->ncs", jacobian, left.reshape(n, c, _N))
+        gradient = np.concatenate(
+            [gradients[..., :3].reshape(n, -1), gradients[..., 3:].sum(axis=1)], axis=1
+        )
         gram = self.gram.reshape(c, _N, c, _N)
-        information = np.empty((n, c, 3, c, 3))
+        information = np.zeros((n, 3 * c + 3, 3 * c + 3))
         turned = np.ascontiguousarray(np.swapaxes(jacobian, 2, 3))
+        shape = slice(3 * c, None)
         for a in range(c):
-            for b in range(a, c):
+            for b in range(c):
                 block = (turned[:, a] @ gram[a, :, b]) @ jacobian[:, b]
-                information[:, a, :, b] = block
-                information[:, b, :, a] = np.swapaxes(block, 1, 2)
-        information = information.reshape(n, 3 * c, 3 * c)
-        which = 3 * np.arange(c)
-        information[:, which, which] += _HEIGHT**-2
-        return gradient.reshape(n, -1), information
+                rows, columns = slice(3 * a, 3 * a + 3), slice(3 * b, 3 * b + 3)
+                information[:, rows, columns] = block[:, :3, :3]
+                information[:, rows, shape] += block[:, :3, 3:]
+                information[:, shape, columns] += block[:, 3:, :3]
+                information[:, shape, shape] += block[:, 3:, 3:]
+        spread = np.concatenate([np.tile([_HEIGHT, np.inf, np.inf], c), np.full(3, _BROADER)])
+        which = np.arange(3 * c + 3)
+        information[:, which, which] += spread**-2
+        gradient[:, : 3 * c : 3] += (1 - height) / _HEIGHT**2
+        gradient[:, shape] -= broader / _BROADER**2
+        return gradient, information
 
     def residuals(self, images: np.ndarray, moved: _Moved) -> np.ndarray:
         """What the fits leave of the windows."""
         n, k = len(images), self.n_own * _N
-        own = (moved.height[..., None] * monomials(moved.u)).reshape(n, k)
+        own = moved.coefficients
         sums = images.reshape(n, -1) @ self.weighted[:, k:] + self.prior_part
         rest = np.linalg.solve(self.rest_gram, sums.T).T - own @ self.passed.T
         coefficients = np.concatenate([own, rest], axis=1)
@@ -286,21 +330,22 @@ class ModeFilter:
         own = self.moved[: self.n_own, :3].reshape(-1, *self.images.shape[1:])
         return np.concatenate([own, self.images[self.n_own * _N :]])
 
-    def sharpened(self, local: np.ndarray, moved: _Moved) -> np.ndarray:
-        """Local images without the blur by the displacements of the sites."""
-        sharp = local.copy()
+    def sharpened(self, mean: np.ndarray, moved: _Moved) -> np.ndarray:
+        """Mean window without the blur by the displacements of the sites."""
+        weights = []
         for c in range(self.n_own):
             u = moved.u[:, c] - moved.u[:, c].mean(axis=0)
             noise = moved.inverse[:, 3 * c + 1 : 3 * c + 3, 3 * c + 1 : 3 * c + 3]
-            true = _without_noise(u, noise.mean(axis=0))
-            weights = monomials(true).mean(axis=0)
-            border = (local.shape[-1] - self.images.shape[-1]) // 2
-            inside = slice(border, -border)
-            for _ in range(3):
-                blurred = np.tensordot(
-                    weights, moved_images(sharp[c], self.columns.widths[c]), axes=1
-                )
-                sharp[c, inside, inside] += local[c, inside, inside] - blurred
+            weights.append(monomials(_without_noise(u, noise.mean(axis=0))).mean(axis=0))
+        sharp = mean
+        for _ in range(3):
+            local = local_images(sharp, self.columns)[: self.n_own]
+            widths = self.columns.widths
+            blur = sum(
+                np.tensordot(weights[c][1:], moved_images(one, widths[c])[1:], axes=1)
+                for c, one in enumerate(local)
+            )
+            sharp = mean - blur
         return sharp
 
     def read(

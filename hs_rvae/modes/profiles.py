@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, shift
+from scipy.ndimage import gaussian_filter, shift, spline_filter
 
 from .columns_in_window import WindowColumns
 
-#: Powers (of x, of y) of a column's displacement in its moved image.
-POWERS = tuple((i, n - i) for n in range(5) for i in range(n, -1, -1))
+#: Powers (of x, of y), and the highest, of a column's displacement in its moved image.
+ORDER = 4
+POWERS = tuple((i, n - i) for n in range(ORDER + 1) for i in range(n, -1, -1))
 _BORDER = 6  # px around the window in which local images continue
 _REACH = 0.6  # displacements that the powers stand for, in widths of the column
 
@@ -44,7 +45,7 @@ def local_images(mean: np.ndarray, columns: WindowColumns) -> np.ndarray:
     return peaks
 
 
-def moved_images(local: np.ndarray, width: float) -> np.ndarray:
+def moved_images(local: np.ndarray, width: float, order: int = ORDER) -> np.ndarray:
     """
     Images by which a moved column is expanded in powers of its displacement.
 
@@ -53,6 +54,8 @@ def moved_images(local: np.ndarray, width: float) -> np.ndarray:
     local : numpy.ndarray, shape (w + 12, w + 12)
     width : float
         Of the column, in px.
+    order : int
+        Highest power, 1 or 4.
 
     Returns
     -------
@@ -60,15 +63,15 @@ def moved_images(local: np.ndarray, width: float) -> np.ndarray:
         The image moved by (x, y) is the sum of these times x**i y**j, (i, j) in :data:`POWERS`.
     """
     reach = max(_REACH * width, 1.0)
-    steps = np.linspace(-reach, reach, 7)
+    steps = np.linspace(-reach, reach, 7) if order > 1 else np.array([-reach, 0, reach]) / 2
     at = np.array([(x, y) for x in steps for y in steps if x**2 + y**2 <= 1.01 * reach**2])
-    inverse = np.linalg.pinv(monomials(at / reach))
-    inverse /= np.array([reach ** (i + j) for i, j in POWERS])[:, None]
+    n = (order + 1) * (order + 2) // 2
+    inverse = np.linalg.pinv(monomials(at / reach)[:, :n])
+    inverse /= np.array([reach ** (i + j) for i, j in POWERS[:n]])[:, None]
     inside = slice(_BORDER, -_BORDER)
-    images = np.stack(
-        [shift(local, (y, x), order=3, mode="nearest")[inside, inside] for x, y in at]
-    )
-    return np.tensordot(inverse, images, axes=1)
+    smooth = spline_filter(local, order=3, mode="nearest")
+    images = [shift(smooth, (y, x), order=3, mode="nearest", prefilter=False) for x, y in at]
+    return np.tensordot(inverse, np.stack(images)[:, inside, inside], axes=1)
 
 
 def monomials(u: np.ndarray) -> np.ndarray:
@@ -84,3 +87,13 @@ def monomial_slopes(u: np.ndarray) -> np.ndarray:
     by_x = [i * x ** (i - 1) * y**j if i else zero for i, j in POWERS]
     by_y = [j * x**i * y ** (j - 1) if j else zero for i, j in POWERS]
     return np.stack([np.stack(by_x, -1), np.stack(by_y, -1)], -1)
+
+
+def monomial_curvatures(u: np.ndarray) -> np.ndarray:
+    """Halves of the second derivatives of the powers by xx and yy, and by xy, (..., n_powers, 3)."""
+    x, y = u[..., 0], u[..., 1]
+    zero = np.zeros_like(x)
+    by_xx = [i * (i - 1) / 2 * x ** (i - 2) * y**j if i > 1 else zero for i, j in POWERS]
+    by_yy = [j * (j - 1) / 2 * x**i * y ** (j - 2) if j > 1 else zero for i, j in POWERS]
+    by_xy = [i * j * x ** (i - 1) * y ** (j - 1) if i and j else zero for i, j in POWERS]
+    return np.stack([np.stack(one, -1) for one in (by_xx, by_yy, by_xy)], -1)
