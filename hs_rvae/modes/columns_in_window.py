@@ -17,6 +17,10 @@ _ONE_SHELL = 1.2
 _TAIL_WIDTH = 2.4  # of the broad part of a column's shape, in widths of its narrow part
 
 
+class SmallWindow(ValueError):
+    """There are fewer than three columns around the middle of a window."""
+
+
 @dataclass
 class WindowColumns:
     """
@@ -66,7 +70,7 @@ class WindowColumns:
 
 
 def find_columns(
-    mean: np.ndarray, shell: np.ndarray | None = None, maximum_distance: float | None = None
+    mean: np.ndarray, shell: np.ndarray | None = None, distances: tuple[float, float] | None = None
 ) -> WindowColumns:
     """
     Find the columns in a mean window.
@@ -78,8 +82,9 @@ def find_columns(
     shell : numpy.ndarray, shape (n, 2), optional
         Places ``(x, y)`` of the columns of the surroundings, from the centre in px. If None, the
         nearest shell of columns that rise by 5 % of the contrast.
-    maximum_distance : float, optional
-        Distance from the centre, in px, beyond which columns are not counted to a shell.
+    distances : tuple of float, optional
+        Least and largest distance of the shell from the centre, in px. Where no three columns are
+        there, the nearest shell counts.
 
     Returns
     -------
@@ -87,8 +92,8 @@ def find_columns(
 
     Raises
     ------
-    ValueError
-        If there are fewer than three columns around the middle.
+    SmallWindow
+        If there are fewer than three columns around the middle; it is a ValueError.
     """
     sign = _sign(mean)
     bright = sign * np.asarray(mean, float)
@@ -99,18 +104,19 @@ def find_columns(
     inside = np.abs(others).max(axis=1) < half - 1.5 if len(others) else np.zeros(0, bool)
     if shell is None:
         distance = np.hypot(*others[inside].T)
-        if maximum_distance is not None:
-            distance = np.where(distance > maximum_distance, np.inf, distance)
         if not len(distance):
-            raise ValueError("There is no column around the middle: take larger windows.")
+            raise SmallWindow("There is no column around the middle: take larger windows.")
         chosen = distance < _ONE_SHELL * distance.min()
+        if distances is not None:
+            between = (distance >= distances[0]) & (distance <= distances[1])
+            chosen = between if between.sum() >= 3 else chosen
         shell, rest = others[inside][chosen], np.vstack([others[inside][~chosen], others[~inside]])
     else:
         shell = np.asarray(shell, float)
         near = np.linalg.norm(others[:, None] - shell, axis=2).min(axis=1)
         rest = others[near > 0.3 * np.hypot(*shell.T).min()]
     if len(shell) < 3:
-        raise ValueError(
+        raise SmallWindow(
             f"{len(shell)} columns around the middle: a strain needs three or more; take larger "
             "windows."
         )

@@ -10,7 +10,9 @@ those of the shell.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -27,13 +29,18 @@ from .profiles import (
 )
 
 _SAMPLE = 1500  # windows from which shapes and noise are taken
-_BLOCK = 512  # windows that are read together
+_FEWEST = 10  # of them
+_BLOCK = 512  # windows that are fitted together
+_READ = 4 * _BLOCK  # windows that are in memory at a time
+_ROUNDS = 2  # of shapes and noise
 _STEPS = 5  # of Gauss and Newton
 _BEYOND = (0.5, 2.0)  # standard deviations of height (relative) and place (px) of columns beyond
 _HEIGHT = 0.5  # standard deviation of relative heights
 _BROADER = 0.1  # standard deviation of the relative change of the widths' squares
 _LARGEST = 1.2  # displacement of a column, in its widths
+_HEIGHTS = (0.1, 10.0)  # of a column, in units of the usual one
 _N = len(POWERS)
+_ARRAYS = ("displacement", "rotation", "strain", "covariance", "scale")  # over sites
 
 
 @dataclass
@@ -69,22 +76,32 @@ class DeformationModes:
         """Standard errors, in the order of the covariance, shape (n_sites, 6)."""
         return np.sqrt(np.diagonal(self.covariance, axis1=1, axis2=2))
 
+    def at_rows(self, rows: np.ndarray, n: int) -> DeformationModes:
+        """Modes of n sites: these at `rows`, shape (n_sites,), and NaN for all others."""
+        spread = {}
+        for name in _ARRAYS:
+            values = getattr(self, name)
+            spread[name] = np.full((n, *values.shape[1:]), np.nan)
+            spread[name][rows] = values
+        return DeformationModes(**spread, shell=self.shell)
+
 
 def deformation_modes(
-    images: np.ndarray,
+    images: Any,
     shell: np.ndarray | None = None,
     *,
     positions: np.ndarray | None = None,
     start: np.ndarray | None = None,
-    maximum_distance: float | None = None,
+    distances: tuple[float, float] | None = None,
+    progress: Callable[[range], Iterable[int]] = iter,
 ) -> DeformationModes:
     """
     Measure displacement, rotation and strain of each site from its pixels.
 
     Parameters
     ----------
-    images : numpy.ndarray, shape (n_sites, w, w)
-        Windows, a column at the centre of each.
+    images : numpy.ndarray or dask.array.Array, shape (n_sites, w, w)
+        Windows, a column at the centre of each. Those with a value that is not finite get NaN.
     shell : numpy.ndarray, shape (n_shell, 2), optional
         Places ``(x, y)`` of the surrounding columns from the middle one, in px. If None, the
         nearest shell of columns in the mean window.
@@ -93,12 +110,19 @@ def deformation_modes(
         makes their noise smaller without more information.
     start : numpy.ndarray, shape (n_sites, 2), optional
         Place of each middle column from the centre of its window, in px. If None, 0.
-    maximum_distance : float, optional
-        Of columns of the shell from the middle, in px.
+    distances : tuple of float, optional
+        Least and largest distance of the shell's columns from the middle, in px.
+    progress : callable
+        Wraps the list of blocks, for example in a progress bar.
 
     Returns
     -------
     DeformationModes
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than three columns around the middle, or fewer than ten windows.
 
     Examples
     --------
@@ -110,34 +134,46 @@ def deformation_modes(
     ((57, 2), 4)
     """
     n, size = len(images), images.shape[-1]
+    loss = None if positions is None else interpolation_loss(np.asarray(positions), size)
     chosen = np.unique(np.linspace(0, n - 1, min(n, _SAMPLE)).astype(int))
-    loss = None if positions is None else interpolation_loss(positions, size)
+    sample = _in_memory(images[chosen])
+    whole = np.isfinite(sample).all(axis=(1, 2))
+    if whole.sum() < _FEWEST:
+        raise ValueError(
+            f"{whole.sum()} whole sub-images: shapes and noise need {_FEWEST} or more."
+        )
+    chosen, sample = chosen[whole], sample[whole]
     filter_ = ModeFilter.fit(
-        np.asarray(images[chosen], float),
+        sample,
         shell,
         loss=None if loss is None else loss[chosen],
         start=None if start is None else start[chosen],
-        maximum_distance=maximum_distance,
+        distances=distances,
     )
     parts = []
-    for first in range(0, n, _BLOCK):
-        some = slice(first, first + _BLOCK)
-        parts.append(
-            filter_.read(
-                np.asarray(images[some], float),
-                None if loss is None else loss[some],
-                None if start is None else start[some],
+    for first in progress(range(0, n, _READ)):
+        read = _in_memory(images[first : first + _READ])
+        # Always the same blocks, whatever the chunks: the sums are the same to the last bit.
+        for k in range(0, len(read), _BLOCK):
+            some = slice(first + k, first + k + _BLOCK)
+            parts.append(
+                filter_.read(
+                    read[k : k + _BLOCK],
+                    None if loss is None else loss[some],
+                    None if start is None else start[some],
+                )
             )
-        )
     return joined(parts)
+
+
+def _in_memory(images: Any) -> np.ndarray:
+    return np.asarray(images, dtype=float)
 
 
 def joined(parts: list[DeformationModes]) -> DeformationModes:
     """Modes of several blocks of sites as one."""
-    names = ("displacement", "rotation", "strain", "covariance")
-    arrays = {name: np.concatenate([getattr(one, name) for one in parts]) for name in names}
-    scale = np.concatenate([one.scale for one in parts])
-    return DeformationModes(**arrays, shell=parts[0].shell, scale=scale)
+    arrays = {name: np.concatenate([getattr(one, name) for one in parts]) for name in _ARRAYS}
+    return DeformationModes(**arrays, shell=parts[0].shell)
 
 
 @dataclass
@@ -154,12 +190,15 @@ class _Moved:
     chi_square : numpy.ndarray, shape (n,)
     coefficients : numpy.ndarray, shape (n, C N)
         Numbers by which the images of the columns add up.
+    there : numpy.ndarray of bool, shape (n,)
+        Whether every column is where it can be.
     """
 
     u: np.ndarray
     inverse: np.ndarray
     chi_square: np.ndarray
     coefficients: np.ndarray
+    there: np.ndarray
 
 
 class ModeFilter:
@@ -209,7 +248,7 @@ class ModeFilter:
         *,
         loss: np.ndarray | None = None,
         start: np.ndarray | None = None,
-        maximum_distance: float | None = None,
+        distances: tuple[float, float] | None = None,
     ) -> ModeFilter:
         """
         Take shapes and noise from windows.
@@ -217,7 +256,7 @@ class ModeFilter:
         Parameters
         ----------
         images : numpy.ndarray, shape (n, w, w)
-        shell, start, maximum_distance
+        shell, start, distances
             As in :func:`deformation_modes`.
         loss : numpy.ndarray, shape (n, 2), optional
             What :func:`~hs_rvae.modes.noise.interpolation_loss` returns.
@@ -232,10 +271,10 @@ class ModeFilter:
             If there are fewer than three columns around the middle.
         """
         mean = images.mean(axis=0)
-        columns = find_columns(mean, shell, maximum_distance)
+        columns = find_columns(mean, shell, distances)
         local = local_images(mean, columns)
         one = cls(columns, local, first_noise(mean))
-        for _ in range(2):
+        for _ in range(_ROUNDS):
             moved = one.solve(images, start)
             noise = measured_noise(mean, one.residuals(images, moved), one.tangent(), one.noise)
             sharp = one.sharpened(mean, moved)
@@ -264,14 +303,16 @@ class ModeFilter:
             step = np.linalg.solve(information, gradient[..., None])[..., 0]
             broader = np.clip(broader + step[:, 3 * c :], -0.5, 0.5)
             step = step[:, : 3 * c].reshape(n, c, 3)
-            height = np.clip(height + step[..., 0], 0.1, 10)
+            height = np.clip(height + step[..., 0], *_HEIGHTS)
             u = np.clip(u + np.clip(step[..., 1:], -limit / 2, limit / 2), -limit, limit)
         _, information = self._slopes(own, u, height, broader)
         coefficients = self._coefficients(u, height, broader)
         chi = square - 2 * np.einsum("nk,nk->n", coefficients, own)
         chi += np.einsum("nk,nk->n", coefficients @ self.gram, coefficients)
         inverse = np.linalg.inv(information)[:, : 3 * c, : 3 * c]
-        return _Moved(u, inverse, chi, coefficients)
+        # At its limits a column is not there, or is another one.
+        there = (np.abs(u) < limit).all(axis=(1, 2)) & (height > _HEIGHTS[0]).all(axis=1)
+        return _Moved(u, inverse, chi, coefficients, there)
 
     def _curvatures(self, u: np.ndarray) -> np.ndarray:
         """Change of the powers as the columns become broader, shape (n, C, N, 3)."""
@@ -367,6 +408,8 @@ class ModeFilter:
         -------
         DeformationModes
         """
+        whole = np.isfinite(images).all(axis=(1, 2))
+        images = np.where(whole[:, None, None], images, 0.0)
         moved = self.solve(images, start)
         scale = moved.chi_square / self.n_free
         places = self.columns.offsets[: self.n_own]
@@ -379,6 +422,9 @@ class ModeFilter:
         covariance = matrix @ moved.inverse @ matrix.T * scale[:, None, None]
         if loss is not None:
             covariance /= loss.prod(axis=1)[:, None, None]
+        for one in (displacement, rotation, strain, covariance):
+            one[~(whole & moved.there)] = np.nan
+        scale[~whole] = np.nan
         return DeformationModes(
             displacement, rotation, strain, covariance, places[1:] - places[0], scale
         )

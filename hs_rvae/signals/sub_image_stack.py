@@ -19,7 +19,7 @@ from hs_rvae.signals import patterns as _patterns
 from hs_rvae.signals import regional as _regional
 from hs_rvae.signals import series as _series
 from hs_rvae.signals.channels import n_sites, names_of, of_each_detector
-from hs_rvae.signals.figures import FigureMethods
+from hs_rvae.signals.deformation import ModeMethods
 from hs_rvae.signals.origins import IMAGE_NODE, note_of
 from hs_rvae.signals.recording import note_warnings, noting_warnings
 from hs_rvae.signals.series import SeriesMethods
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _MAXIMUM_NAMES = 8  # columns that the representation lists one by one
 
 
-class SubImageStack(FigureMethods, SeriesMethods):
+class SubImageStack(ModeMethods, SeriesMethods):
     """
     Sub-images around the columns of one sublattice, with a table of their sites.
 

@@ -1,0 +1,249 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Deformation modes of the sites of a stack, and their maps."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hs_rvae import modes as _modes
+from hs_rvae import plots
+from hs_rvae.neighbours import nearest_neighbour_distance
+from hs_rvae.progress import explain_interruption, progress_bar
+from hs_rvae.signals.figure_method import figure_method
+from hs_rvae.signals.figures import FigureMethods
+from hs_rvae.signals.patterns import PATTERNS_NODE
+from hs_rvae.signals.recording import recorded
+from hs_rvae.sites import columns as _columns
+from hs_rvae.sites import units as _units
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from hs_rvae.sites import SiteTable
+
+_logger = logging.getLogger(__name__)
+
+_NODE = "Sub_images.modes"
+_WINDOW = 2.7  # distances between sites, of windows that hold the sites' own shell
+_SHELL = (0.85, 1.15)  # distances of the neighbours that are taken for the same
+_NAMES = ("displacement_x", "displacement_y", "rotation", "strain_xx", "strain_yy", "strain_xy")
+_UNITS = ("px", "px", "deg", "%", "%", "%")
+_FACTORS = np.array([1, 1, 180 / np.pi, 100, 100, 100])
+
+
+class ModeMethods(FigureMethods):
+    """Measure displacement, rotation and strain from the pixels, and draw them."""
+
+    @recorded
+    def measure_modes(
+        self,
+        cage: Any = "neighbours",
+        *,
+        reference: Any = None,
+        overwrite: bool = False,
+        show_progressbar: bool | None = None,
+    ) -> np.ndarray:
+        """
+        Measure displacement, rotation and strain of each site from its pixels.
+
+        Each column of a sub-image moves as a whole, its shape stays. All columns of the sub-image
+        are fitted together, weighted by the noise. Writes the columns ``mode_displacement_x`` and
+        ``_y`` (the site minus the mean of the columns around it, in px, and calibrated),
+        ``mode_rotation`` (degrees, positive from +x towards +y), ``mode_strain_xx``, ``_yy`` and
+        ``_xy`` (per cent; the tensor's, x right, y down), their standard errors ``..._std``, and
+        ``mode_residual``. Rotation and strain are those of the surroundings against `reference`.
+        The displacement needs no reference. Columns such as ``displacement_x``, which come from
+        fitted positions, are not used: they stay an independent check.
+
+        Parameters
+        ----------
+        cage : {"neighbours", "nearest"} or array-like of shape (n, 2)
+            The columns around each site. "neighbours": those that ``displacement_x`` was measured
+            from, as far as they can be seen, else the nearest. "nearest": the nearest shell that
+            can be seen, such as the oxygen of an octahedron. Places ``(x, y)`` from the site, in
+            px: these.
+        reference : region of interest, slice or array-like, optional
+            Sites without rotation and strain, as in :meth:`select_sites`; for example
+            ``stack.sites["variant"] == 0``. If None, all: rotation and strain are those against
+            the mean of each image.
+        overwrite : bool
+            Whether columns of these names that you wrote are replaced.
+        show_progressbar : bool, optional
+            If None, as HyperSpy's preference.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n, 2)
+            Places ``(x, y)`` of the surrounding columns from the site, in px: those of the last
+            image.
+
+        Raises
+        ------
+        ValueError
+            If fewer than three columns around the site can be seen, fewer than ten sub-images are
+            whole, `reference` selects no site, or a column of yours would be replaced.
+
+        Notes
+        -----
+        NaN: sites near a defect or an edge, where a column is missing or moved by more than 1.2
+        of its widths, and sub-images with masked pixels. Where the windows are too small for the
+        surroundings, larger ones are cut from :attr:`image`.
+
+        Examples
+        --------
+        >>> import hs_rvae
+        >>> image, truth = hs_rvae.simulation.simulate_perovskite((300, 300), random_state=0)
+        >>> stack = hs_rvae.SubImageStack.from_positions(
+        ...     image, truth.b_sites, window_size=48, neighbours=truth.a_sites
+        ... )
+        >>> stack.measure_modes().shape
+        (4, 2)
+        >>> stack.sites.units["mode_strain_xx"]
+        '%'
+        """
+        sites = self._sites_to_plot()
+        if self.metadata.has_item(PATTERNS_NODE):
+            raise ValueError("The sub-images are diffraction patterns: they show no columns.")
+        names = _columns_of_modes()
+        sites.check_free(names, "stack.measure_modes", "measure_modes", overwrite)
+        chosen = np.arange(len(sites)) if reference is None else self._numbers_of(reference)
+        if not len(chosen):
+            raise ValueError("reference selects no site.")
+        shell, distances = _surroundings(cage, sites)
+        values = np.full((len(sites), 13), np.nan)
+        number = sites["image"] if "image" in sites else np.zeros(len(sites), int)
+        with explain_interruption("Measuring was interrupted: nothing has changed."):
+            for one in np.unique(number):
+                rows = np.flatnonzero(number == one)
+                part = self if len(rows) == len(sites) else self.select_sites(rows)
+                found = _measured(part, shell, distances, show_progressbar)
+                values[rows] = _in_units(found, np.isin(rows, chosen))
+        _write(sites, values)
+        self.metadata.set_item(
+            _NODE,
+            {
+                "cage": found.shell.tolist(),
+                "reference": "mean" if reference is None else "chosen sites",
+                "n_reference": len(chosen),
+            },
+        )
+        return found.shell
+
+    @figure_method(plots.plot_modes, ("sites", "reference"))
+    def plot_modes(self, *, image: Any = None, **options: Any) -> Figure:
+        """Draw maps of displacement, rotation and strain, as :meth:`measure_modes` found them.
+
+        Parameters
+        ----------
+        image : Signal2D, array-like of shape (ny, nx) or False, optional
+            As in :meth:`plot_site_map`.
+
+        Raises
+        ------
+        KeyError
+            If nothing has been measured yet.
+
+        Examples
+        --------
+        >>> stack.plot_modes()  # doctest: +SKIP
+        """
+        note = self.metadata.get_item(_NODE)
+        if note is None:
+            reference = None
+        elif note.reference == "mean":
+            reference = "mean of the image"
+        else:
+            reference = f"mean of {note.n_reference:,} chosen sites"
+        sites = self._sites_to_plot()
+        return plots.plot_modes(
+            sites, image=self._image_to_plot(image), reference=reference, **options
+        )
+
+
+def _columns_of_modes() -> list[str]:
+    names = [f"mode_{name}" for name in _NAMES]
+    calibrated = [f"{name}_calibrated" for name in names[:2]]
+    return [*names, *(f"{name}_std" for name in names), "mode_residual", *calibrated]
+
+
+def _surroundings(
+    cage: Any, sites: SiteTable
+) -> tuple[np.ndarray | None, tuple[float, float] | None]:
+    """Places of the surrounding columns, or their least and largest distance in px."""
+    if not isinstance(cage, str):
+        shell = np.asarray(cage, float)
+        if shell.ndim != 2 or shell.shape[1] != 2 or not np.isfinite(shell).all():
+            raise ValueError(f"cage={cage!r}: give places (x, y) in px, one row for each column.")
+        return shell, None
+    if cage not in ("neighbours", "nearest"):
+        raise ValueError(f"cage={cage!r}: give 'neighbours', 'nearest', or places (x, y) in px.")
+    if cage == "nearest" or "cell_angle" not in sites:
+        return None, None
+    a, b, angle = (np.nanmedian(sites[name]) for name in ("cell_a", "cell_b", "cell_angle"))
+    if not np.isfinite([a, b, angle]).all():
+        return None, None
+    diagonals = np.sqrt(a**2 + b**2 + 2 * a * b * np.cos(angle) * np.array([-1.0, 1.0])) / 2
+    return None, (_SHELL[0] * float(diagonals.min()), _SHELL[1] * float(diagonals.max()))
+
+
+def _measured(
+    stack: ModeMethods,
+    shell: np.ndarray | None,
+    distances: tuple[float, float] | None,
+    show_progressbar: bool | None,
+) -> _modes.DeformationModes:
+    """Modes of the sites of one image, from larger windows where those of the stack are small."""
+
+    def measure(stack: ModeMethods) -> _modes.DeformationModes:
+        sites = stack.sites
+        start = sites[["offset_x", "offset_y"]] if "offset_x" in sites else np.zeros((1, 2))
+        nearest = bool(start.any())
+        return _modes.deformation_modes(
+            stack._images(),
+            shell,
+            positions=None if nearest else sites.xy,
+            start=start if nearest else None,
+            distances=distances,
+            progress=partial(progress_bar, "Measuring modes", show_progressbar),
+        )
+
+    try:
+        return measure(stack)
+    except _modes.SmallWindow as error:
+        sites = stack.sites
+        size = round(_WINDOW * nearest_neighbour_distance(sites.xy))
+        if stack.image is None or size <= stack.data.shape[-1]:
+            raise
+        _logger.info("%s Windows of %d px are cut for that.", error, size)
+        larger = stack.recut(stack.image, size, lazy=True, show_progressbar=False)
+        found = measure(larger)
+        rows = np.searchsorted(sites["site_index"], larger.sites["site_index"])
+        return found.at_rows(rows, len(sites))
+
+
+def _in_units(found: _modes.DeformationModes, reference: np.ndarray) -> np.ndarray:
+    """Modes against the reference, their errors and the residual, in the units of the columns."""
+    modes = np.column_stack([found.displacement, found.rotation, found.strain])
+    known = modes[reference & np.isfinite(modes).all(axis=1), 2:]
+    if len(known):
+        modes[:, 2:] -= known.mean(axis=0)
+    elif reference.any():
+        raise ValueError("No site of the reference could be measured.")
+    return np.column_stack([modes * _FACTORS, found.error * _FACTORS, found.scale])
+
+
+def _write(sites: SiteTable, values: np.ndarray) -> None:
+    """Write the columns."""
+    names = _columns_of_modes()
+    columns = dict(zip(names, values.T, strict=False))
+    factor, unit = _units.length_scale(sites.pixel_units)
+    if _units.is_calibrated(sites.pixel_units):
+        for name, size in zip(names[:2], sites.pixel_size, strict=True):
+            columns[f"{name}_calibrated"] = columns[name] * size * factor
+    units = {name: _columns.unit(name, unit) for name in columns}
+    sites.set_many(columns, units, writer="measure_modes", remove=names)
