@@ -90,7 +90,7 @@ def monomial_slopes(u: np.ndarray) -> np.ndarray:
 
 
 def monomial_curvatures(u: np.ndarray) -> np.ndarray:
-    """Halves of the second derivatives of the powers by xx and yy, and by xy, (..., n_powers, 3)."""
+    """Half of the second derivatives by xx and yy, and that by xy, shape (..., n_powers, 3)."""
     x, y = u[..., 0], u[..., 1]
     zero = np.zeros_like(x)
     by_xx = [i * (i - 1) / 2 * x ** (i - 2) * y**j if i > 1 else zero for i, j in POWERS]

@@ -116,7 +116,7 @@ def plot_modes(
         )
     axes[0, 2].set_axis_off()
     axes[0, 2].text(
-        0.1, 0.9, _stated(sites, reference), transform=axes[0, 2].transAxes, va="top",
+        0.0, 0.9, _stated(sites, reference), transform=axes[0, 2].transAxes, va="top",
         fontsize=font_size,
     )  # fmt: skip
     return figure
@@ -124,21 +124,21 @@ def plot_modes(
 
 def _stated(sites: SiteTable, reference: str | None) -> str:
     """What the maps refer to, and typical errors."""
-    lines = ["x right, y down", "Rotation: positive from +x towards +y"]
+    lines = ["Axes: x right, y down", "Rotation: + from +x to +y"]
     if reference is not None:
-        lines.append(f"Rotation and strain against the\n{reference}")
+        lines += ["Reference of rotation and", f"strain: {reference}"]
     names = {
-        "mode_displacement_x_std": ("displacement", "px", 2),
-        "mode_rotation_std": ("rotation", "°", 2),
-        "mode_strain_xx_std": ("strain xx", "%", 2),
-        "mode_strain_xy_std": ("strain xy", "%", 2),
+        "mode_displacement_x_std": ("displacement", "px"),
+        "mode_rotation_std": ("rotation", "°"),
+        "mode_strain_xx_std": ("strain xx", "%"),
+        "mode_strain_xy_std": ("strain xy", "%"),
     }
     known = {name: value for name, value in names.items() if name in sites}
     if known:
         lines.append("Median standard errors:")
-    for name, (what, unit, digits) in known.items():
+    for name, (what, unit) in known.items():
         error = np.nanmedian(sites[name])
-        lines.append(f"  {what} {error:.{digits}g} {unit}".replace(" °", "°"))
+        lines.append(f"  {what} {error:.2g} {unit}".replace(" °", "°"))
     measured = np.isfinite(sites["mode_rotation"])
     if not measured.all():
         lines.append(f"Not measured: {(~measured).sum():,} sites")

@@ -184,9 +184,11 @@ def _surroundings(
         raise ValueError(f"cage={cage!r}: give 'neighbours', 'nearest', or places (x, y) in px.")
     if cage == "nearest" or "cell_angle" not in sites:
         return None, None
-    a, b, angle = (np.nanmedian(sites[name]) for name in ("cell_a", "cell_b", "cell_angle"))
-    if not np.isfinite([a, b, angle]).all():
+    cells = sites[["cell_a", "cell_b", "cell_angle"]]
+    cells = cells[np.isfinite(cells).all(axis=1)]
+    if not len(cells):
         return None, None
+    a, b, angle = np.median(cells, axis=0)
     diagonals = np.sqrt(a**2 + b**2 + 2 * a * b * np.cos(angle) * np.array([-1.0, 1.0])) / 2
     return None, (_SHELL[0] * float(diagonals.min()), _SHELL[1] * float(diagonals.max()))
 
