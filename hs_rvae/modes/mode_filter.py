@@ -311,7 +311,7 @@ class ModeFilter:
         chi += np.einsum("nk,nk->n", coefficients @ self.gram, coefficients)
         inverse = np.linalg.inv(information)[:, : 3 * c, : 3 * c]
         # At its limits a column is not there, or is another one.
-        there = (np.abs(u) < limit).all(axis=(1, 2)) & (height > _HEIGHTS[0]).all(axis=1)
+        there = np.all(np.abs(u) < limit, axis=(1, 2)) & np.all(height > _HEIGHTS[0], axis=1)
         return _Moved(u, inverse, chi, coefficients, there)
 
     def _curvatures(self, u: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
     from hs_rvae.sites import SiteTable
 
@@ -135,7 +135,7 @@ class ModeMethods(FigureMethods):
         return found.shell
 
     @figure_method(plots.plot_modes, ("sites", "reference"))
-    def plot_modes(self, *, image: Any = None, **options: Any) -> Figure:
+    def plot_modes(self, *, image: Any = None, **options: Any) -> Figure | SubFigure:
         """Draw maps of displacement, rotation and strain, as :meth:`measure_modes` found them.
 
         Parameters
