@@ -10,7 +10,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates, maximum_filter
 from scipy.optimize import least_squares
 
-# Of the middle's contrast, by which a column rises above the line from it to the middle.
+# By this share of the middle's contrast a column rises above the line from it to the middle.
 _RISE = 0.05
 # Distances of one shell, in units of the nearest of its columns.
 _ONE_SHELL = 1.2
@@ -18,7 +18,7 @@ _TAIL_WIDTH = 2.4  # of the broad part of a column's shape, in widths of its nar
 
 
 class SmallWindow(ValueError):
-    """There are fewer than three columns around the middle of a window."""
+    """Error of a window that shows fewer than three columns around its middle."""
 
 
 @dataclass
@@ -83,7 +83,7 @@ def find_columns(
         Places ``(x, y)`` of the columns of the surroundings, from the centre in px. If None, the
         nearest shell of columns that rise by 5 % of the contrast.
     distances : tuple of float, optional
-        Least and largest distance of the shell from the centre, in px. Where no three columns are
+        Minimum and maximum distance of the shell from the centre, in px. Where no three columns are
         there, the nearest shell counts.
 
     Returns
@@ -134,7 +134,7 @@ def fit_columns(mean: np.ndarray, columns: WindowColumns) -> WindowColumns:
 
 
 def _sign(mean: np.ndarray) -> int:
-    """1 if the middle is brighter than what is around it, else -1."""
+    """1 if the middle is brighter than its surroundings, else -1."""
     half = (len(mean) - 1) / 2
     y, x = np.mgrid[: len(mean), : len(mean)] - half
     radius = np.hypot(x, y)

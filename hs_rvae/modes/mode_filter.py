@@ -51,13 +51,13 @@ class DeformationModes:
     Attributes
     ----------
     displacement : numpy.ndarray, shape (n_sites, 2)
-        Of the middle column from the mean of its shell, (x, y) in px.
+        Middle column minus the mean of its shell, (x, y) in px.
     rotation : numpy.ndarray, shape (n_sites,)
-        Of the shell against that of the mean window, in radians, positive from +x towards +y.
+        Rotation of the shell against that of the mean window, in radians, from +x towards +y.
     strain : numpy.ndarray, shape (n_sites, 3)
-        Of the shell against that of the mean window: xx, yy and xy of the tensor.
+        Strain of the shell against that of the mean window: xx, yy and xy of the tensor.
     covariance : numpy.ndarray, shape (n_sites, 6, 6)
-        Of displacement x and y, rotation, strain xx, yy and xy.
+        Covariance of displacement x and y, rotation, strain xx, yy and xy.
     shell : numpy.ndarray, shape (n_shell, 2)
         Places ``(x, y)`` of the shell's columns in the mean window, from the middle one, in px.
     scale : numpy.ndarray, shape (n_sites,)
@@ -111,7 +111,7 @@ def deformation_modes(
     start : numpy.ndarray, shape (n_sites, 2), optional
         Place of each middle column from the centre of its window, in px. If None, 0.
     distances : tuple of float, optional
-        Least and largest distance of the shell's columns from the middle, in px.
+        Minimum and maximum distance of the shell's columns from the middle, in px.
     progress : callable
         Wraps the list of blocks, for example in a progress bar.
 
@@ -203,7 +203,7 @@ class _Moved:
 
 class ModeFilter:
     """
-    The images by which windows are fitted, and their noise.
+    Fit of all columns of a window: local images, moved, and the noise.
 
     Make one with :meth:`fit`; :meth:`read` measures windows.
 
@@ -319,7 +319,7 @@ class ModeFilter:
         return self.columns.widths[: self.n_own, None, None] ** 2 * monomial_curvatures(u)
 
     def _coefficients(self, u: np.ndarray, height: np.ndarray, broader: np.ndarray) -> np.ndarray:
-        """Numbers by which the images of the columns add up, shape (n, C N)."""
+        """Coefficients of the images of the columns in the sum, shape (n, C N)."""
         powers = monomials(u) + np.einsum("ncks,ns->nck", self._curvatures(u), broader)
         return (height[..., None] * powers).reshape(len(u), -1)
 
@@ -358,7 +358,7 @@ class ModeFilter:
         return gradient, information
 
     def residuals(self, images: np.ndarray, moved: _Moved) -> np.ndarray:
-        """What the fits leave of the windows."""
+        """Differences of windows and fits."""
         n, k = len(images), self.n_own * _N
         own = moved.coefficients
         sums = images.reshape(n, -1) @ self.weighted[:, k:] + self.prior_part

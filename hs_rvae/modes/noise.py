@@ -21,7 +21,7 @@ class Noise:
     Attributes
     ----------
     variance : numpy.ndarray, shape (w, w)
-        Of each pixel by itself.
+        Variance of each pixel alone.
     slope : numpy.ndarray, shape (w, w)
         Change of the mean window along x, per px.
     jitter : float
@@ -53,7 +53,7 @@ def measured_noise(
     mean: np.ndarray, residuals: np.ndarray, tangent: np.ndarray, noise: Noise
 ) -> Noise:
     """
-    Measure the noise by what fits of the windows leave.
+    Measure the noise by the residuals of fits.
 
     Parameters
     ----------
@@ -112,9 +112,9 @@ def interpolation_loss(positions: np.ndarray, size: int) -> np.ndarray:
     Parameters
     ----------
     positions : numpy.ndarray, shape (n, 2)
-        Of the columns, in px.
+        Positions of the columns, in px.
     size : int
-        Of the windows, in px.
+        Size of the windows, in px.
 
     Returns
     -------

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Local images of the columns in a window, and how they change when a column moves."""
+"""Local images of the columns in a window, and their change as a column moves."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def local_images(mean: np.ndarray, columns: WindowColumns) -> np.ndarray:
 
 def moved_images(local: np.ndarray, width: float, order: int = ORDER) -> np.ndarray:
     """
-    Images by which a moved column is expanded in powers of its displacement.
+    Expand the image of a moved column in powers of its displacement.
 
     Parameters
     ----------
     local : numpy.ndarray, shape (w + 12, w + 12)
     width : float
-        Of the column, in px.
+        Width of the column, in px.
     order : int
         Highest power, 1 or 4.
 

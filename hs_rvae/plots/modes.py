@@ -123,7 +123,7 @@ def plot_modes(
 
 
 def _stated(sites: SiteTable, reference: str | None) -> str:
-    """What the maps refer to, and typical errors."""
+    """Reference of the maps, and typical errors, as text."""
     lines = ["Axes: x right, y down", "Rotation: + from +x to +y"]
     if reference is not None:
         lines += ["Reference of rotation and", f"strain: {reference}"]

@@ -11,19 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hs_rvae import modes as _modes
-from hs_rvae import plots
 from hs_rvae.neighbours import nearest_neighbour_distance
 from hs_rvae.progress import explain_interruption, progress_bar
-from hs_rvae.signals.figure_method import figure_method
-from hs_rvae.signals.figures import FigureMethods
 from hs_rvae.signals.patterns import PATTERNS_NODE
-from hs_rvae.signals.recording import recorded
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure, SubFigure
-
+    from hs_rvae.signals.site_signal import SiteSignal
     from hs_rvae.sites import SiteTable
 
 _logger = logging.getLogger(__name__)
@@ -36,133 +31,51 @@ _UNITS = ("px", "px", "deg", "%", "%", "%")
 _FACTORS = np.array([1, 1, 180 / np.pi, 100, 100, 100])
 
 
-class ModeMethods(FigureMethods):
-    """Measure displacement, rotation and strain from the pixels, and draw them."""
+def measure(
+    stack: SiteSignal,
+    cage: Any,
+    reference: Any,
+    overwrite: bool,
+    show_progressbar: bool | None,
+) -> np.ndarray:
+    """Measure the modes of a stack and write their columns; options of ``measure_modes``."""
+    sites = stack._sites_to_plot()
+    if stack.metadata.has_item(PATTERNS_NODE):
+        raise ValueError("The sub-images are diffraction patterns: they show no columns.")
+    names = _columns_of_modes()
+    sites.check_free(names, "stack.measure_modes", "measure_modes", overwrite)
+    chosen = np.arange(len(sites)) if reference is None else stack._numbers_of(reference)
+    if not len(chosen):
+        raise ValueError("reference selects no site.")
+    shell, distances = _surroundings(cage, sites)
+    values = np.full((len(sites), 13), np.nan)
+    number = sites["image"] if "image" in sites else np.zeros(len(sites), int)
+    with explain_interruption("Measuring was interrupted: nothing has changed."):
+        for one in np.unique(number):
+            rows = np.flatnonzero(number == one)
+            part = stack if len(rows) == len(sites) else stack.select_sites(rows)
+            found = _measured(part, shell, distances, show_progressbar)
+            values[rows] = _in_units(found, np.isin(rows, chosen))
+    _write(sites, values)
+    stack.metadata.set_item(
+        _NODE,
+        {
+            "cage": found.shell.tolist(),
+            "reference": "mean" if reference is None else "chosen sites",
+            "n_reference": len(chosen),
+        },
+    )
+    return found.shell
 
-    @recorded
-    def measure_modes(
-        self,
-        cage: Any = "neighbours",
-        *,
-        reference: Any = None,
-        overwrite: bool = False,
-        show_progressbar: bool | None = None,
-    ) -> np.ndarray:
-        """
-        Measure displacement, rotation and strain of each site from its pixels.
 
-        Each column of a sub-image moves as a whole, its shape stays. All columns of the sub-image
-        are fitted together, weighted by the noise. Writes the columns ``mode_displacement_x`` and
-        ``_y`` (the site minus the mean of the columns around it, in px, and calibrated),
-        ``mode_rotation`` (degrees, positive from +x towards +y), ``mode_strain_xx``, ``_yy`` and
-        ``_xy`` (per cent; the tensor's, x right, y down), their standard errors ``..._std``, and
-        ``mode_residual``. Rotation and strain are those of the surroundings against `reference`.
-        The displacement needs no reference. Columns such as ``displacement_x``, which come from
-        fitted positions, are not used: they stay an independent check.
-
-        Parameters
-        ----------
-        cage : {"neighbours", "nearest"} or array-like of shape (n, 2)
-            The columns around each site. "neighbours": those that ``displacement_x`` was measured
-            from, as far as they can be seen, else the nearest. "nearest": the nearest shell that
-            can be seen, such as the oxygen of an octahedron. Places ``(x, y)`` from the site, in
-            px: these.
-        reference : region of interest, slice or array-like, optional
-            Sites without rotation and strain, as in :meth:`select_sites`; for example
-            ``stack.sites["variant"] == 0``. If None, all: rotation and strain are those against
-            the mean of each image.
-        overwrite : bool
-            Whether columns of these names that you wrote are replaced.
-        show_progressbar : bool, optional
-            If None, as HyperSpy's preference.
-
-        Returns
-        -------
-        numpy.ndarray, shape (n, 2)
-            Places ``(x, y)`` of the surrounding columns from the site, in px: those of the last
-            image.
-
-        Raises
-        ------
-        ValueError
-            If fewer than three columns around the site can be seen, fewer than ten sub-images are
-            whole, `reference` selects no site, or a column of yours would be replaced.
-
-        Notes
-        -----
-        NaN: sites near a defect or an edge, where a column is missing or moved by more than 1.2
-        of its widths, and sub-images with masked pixels. Where the windows are too small for the
-        surroundings, larger ones are cut from :attr:`image`.
-
-        Examples
-        --------
-        >>> import hs_rvae
-        >>> image, truth = hs_rvae.simulation.simulate_perovskite((300, 300), random_state=0)
-        >>> stack = hs_rvae.SubImageStack.from_positions(
-        ...     image, truth.b_sites, window_size=48, neighbours=truth.a_sites
-        ... )
-        >>> stack.measure_modes().shape
-        (4, 2)
-        >>> stack.sites.units["mode_strain_xx"]
-        '%'
-        """
-        sites = self._sites_to_plot()
-        if self.metadata.has_item(PATTERNS_NODE):
-            raise ValueError("The sub-images are diffraction patterns: they show no columns.")
-        names = _columns_of_modes()
-        sites.check_free(names, "stack.measure_modes", "measure_modes", overwrite)
-        chosen = np.arange(len(sites)) if reference is None else self._numbers_of(reference)
-        if not len(chosen):
-            raise ValueError("reference selects no site.")
-        shell, distances = _surroundings(cage, sites)
-        values = np.full((len(sites), 13), np.nan)
-        number = sites["image"] if "image" in sites else np.zeros(len(sites), int)
-        with explain_interruption("Measuring was interrupted: nothing has changed."):
-            for one in np.unique(number):
-                rows = np.flatnonzero(number == one)
-                part = self if len(rows) == len(sites) else self.select_sites(rows)
-                found = _measured(part, shell, distances, show_progressbar)
-                values[rows] = _in_units(found, np.isin(rows, chosen))
-        _write(sites, values)
-        self.metadata.set_item(
-            _NODE,
-            {
-                "cage": found.shell.tolist(),
-                "reference": "mean" if reference is None else "chosen sites",
-                "n_reference": len(chosen),
-            },
-        )
-        return found.shell
-
-    @figure_method(plots.plot_modes, ("sites", "reference"))
-    def plot_modes(self, *, image: Any = None, **options: Any) -> Figure | SubFigure:
-        """Draw maps of displacement, rotation and strain, as :meth:`measure_modes` found them.
-
-        Parameters
-        ----------
-        image : Signal2D, array-like of shape (ny, nx) or False, optional
-            As in :meth:`plot_site_map`.
-
-        Raises
-        ------
-        KeyError
-            If nothing has been measured yet.
-
-        Examples
-        --------
-        >>> stack.plot_modes()  # doctest: +SKIP
-        """
-        note = self.metadata.get_item(_NODE)
-        if note is None:
-            reference = None
-        elif note.reference == "mean":
-            reference = "mean of the image"
-        else:
-            reference = f"mean of {note.n_reference:,} chosen sites"
-        sites = self._sites_to_plot()
-        return plots.plot_modes(
-            sites, image=self._image_to_plot(image), reference=reference, **options
-        )
+def reference_of(stack: SiteSignal) -> str | None:
+    """Reference of rotation and strain in the table, as text."""
+    note = stack.metadata.get_item(_NODE)
+    if note is None:
+        return None
+    if note.reference == "mean":
+        return "mean of the image"
+    return f"mean of {note.n_reference:,} chosen sites"
 
 
 def _columns_of_modes() -> list[str]:
@@ -174,7 +87,7 @@ def _columns_of_modes() -> list[str]:
 def _surroundings(
     cage: Any, sites: SiteTable
 ) -> tuple[np.ndarray | None, tuple[float, float] | None]:
-    """Places of the surrounding columns, or their least and largest distance in px."""
+    """Places of the surrounding columns, or their minimum and maximum distance in px."""
     if not isinstance(cage, str):
         shell = np.asarray(cage, float)
         if shell.ndim != 2 or shell.shape[1] != 2 or not np.isfinite(shell).all():
@@ -194,14 +107,14 @@ def _surroundings(
 
 
 def _measured(
-    stack: ModeMethods,
+    stack: SiteSignal,
     shell: np.ndarray | None,
     distances: tuple[float, float] | None,
     show_progressbar: bool | None,
 ) -> _modes.DeformationModes:
     """Modes of the sites of one image, from larger windows where those of the stack are small."""
 
-    def measure(stack: ModeMethods) -> _modes.DeformationModes:
+    def measure(stack: SiteSignal) -> _modes.DeformationModes:
         sites = stack.sites
         start = sites[["offset_x", "offset_y"]] if "offset_x" in sites else np.zeros((1, 2))
         nearest = bool(start.any())

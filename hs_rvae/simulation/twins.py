@@ -22,7 +22,7 @@ class _Lamination:
     Attributes
     ----------
     normal : numpy.ndarray, shape (2,)
-        Of the walls.
+        Normal of the walls.
     walls : numpy.ndarray, shape (n,)
         Places along the normal, in px.
     first : int
