@@ -80,18 +80,19 @@ def test_a_moved_column_is_the_sum_of_its_powers():
     mean = cut(image, truth).data.mean(axis=0)
     columns = modes.find_columns(mean)
     local = local_images(mean, columns)
-    powers = moved_images(local[0], columns.widths[0])
+    powers = moved_images(local[0], columns.widths[0], len(mean))
     assert len(powers) == len(POWERS)
     moved = np.tensordot(monomials(np.array([1.0, 0.0])), powers, axes=1)
     np.testing.assert_allclose(moved[:, 1:], powers[0][:, :-1], atol=0.01 * local[0].max())
-    shared = local.sum(axis=0)[6:-6, 6:-6] + columns.background
+    border = (local.shape[-1] - len(mean)) // 2
+    shared = local.sum(axis=0)[border:-border, border:-border] + columns.background
     assert np.std(shared - mean) < 0.02 * np.std(mean)
 
 
 # Noise -----------------------------------------------------------------------
 
 
-def test_rows_with_an_offset_are_weighted_as_their_covariance_says(rng=None):
+def test_rows_with_an_offset_are_weighted_by_their_covariance():
     rng = np.random.default_rng(0)
     noise = Noise(rng.uniform(1, 2, (5, 5)), rng.normal(size=(5, 5)), 0.3)
     images = rng.normal(size=(3, 5, 5))
@@ -158,7 +159,7 @@ def test_a_reference_is_where_rotation_and_strain_are_zero(example):
     moved = stack.sites[MODES] - example[2].sites[MODES]
     np.testing.assert_allclose(moved, np.broadcast_to(moved[0], moved.shape), atol=1e-9)
     np.testing.assert_array_equal(moved[:, :2], 0)
-    with pytest.raises(ValueError, match="reference selects no site"):
+    with pytest.raises(ValueError, match="no site"):
         stack.measure_modes(reference=np.zeros(len(left), bool))
 
 
@@ -263,7 +264,7 @@ def test_twins_have_the_strain_and_the_axis_of_their_variant(n_twins):
     axial = far["strain_xx"] - far["strain_yy"] + 2j * far["strain_xy"]
     expected = 0.02 * np.exp(2j * far["strain_angle"])
     np.testing.assert_allclose(axial, expected, atol=1e-3)
-    assert set(far["strain_variant"]) == set(range(n_twins))
+    assert set(sites["strain_variant"]) == set(range(n_twins))
     np.testing.assert_allclose(far["strain_xx"] + far["strain_yy"], 0, atol=1e-3)
 
 

@@ -14,6 +14,8 @@ from scipy.optimize import least_squares
 _RISE = 0.05
 # Distances of one shell, in units of the nearest of its columns.
 _ONE_SHELL = 1.2
+_FITTED = 24  # pixels along a side of a window, at least, that peaks are fitted to
+_STEPS = 14  # of this fit
 _TAIL_WIDTH = 2.4  # of the broad part of a column's shape, in widths of its narrow part
 
 
@@ -176,54 +178,89 @@ def _fit(
 ) -> WindowColumns:
     """Fit the peaks to the mean window; middle, shell and columns beyond have a shape each."""
     n, half = len(offsets), (len(mean) - 1) / 2
-    y, x = np.mgrid[: len(mean), : len(mean)] - half
+    step = max(len(mean) // _FITTED, 1)
+    y, x = np.mgrid[: len(mean) : step, : len(mean) : step].reshape(2, -1) - half
     kind = np.repeat([0, 1, 2], [1, n_shell, n - 1 - n_shell])
     low, high = np.percentile(sign * mean, [2, 99.5])
     scale = max(high - low, 1e-12)
-    data = (sign * mean - low) / scale
+    data = (sign * mean[::step, ::step].ravel() - low) / scale
     width = 0.16 * np.hypot(*offsets[1 : 1 + n_shell].T).min()
     n_kinds = kind.max() + 1
-    start = np.concatenate(
-        [offsets.ravel(), np.full(n_kinds, np.log(1 / width)), np.zeros(2 * n_kinds), [0.1]]
-    )
+    start = np.zeros(2 * n + 3 * n_kinds + 1)
+    start[: 2 * n], start[-1] = offsets.ravel(), 0.1
+    start[2 * n : 2 * n + n_kinds] = np.log(1 / width)
     if known is not None:
         start[2 * n : 2 * n + n_kinds] = [
-            -np.log(known.widths[kind == one][0]) for one in range(n_kinds)
+            -np.log(known.widths[kind == k][0]) for k in range(n_kinds)
         ]
         start[-1] = known.tail
-
-    def parts(p: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-        at, shape = p[: 2 * n].reshape(n, 2), p[2 * n : -1].reshape(3, n_kinds)
-        stretch = np.exp(2 * shape[0])
-        shapes = np.stack(
-            [stretch * np.exp(shape[1]), stretch * np.exp(-shape[1]), stretch * shape[2]], 1
-        )
-        return at, shapes[kind], float(np.clip(p[-1], 0, 0.5))
-
-    def basis(p: np.ndarray) -> np.ndarray:
-        at, shapes, tail = parts(p)
-        columns = [
-            _peak(x - a[0], y - a[1], shape, tail).ravel()
-            for a, shape in zip(at, shapes, strict=True)
-        ]
-        return np.stack([*columns, np.ones(x.size)], 1)
-
-    def heights(matrix: np.ndarray) -> np.ndarray:
-        square = matrix.T @ matrix
-        return np.linalg.solve(
-            square + 1e-6 * np.trace(square) / len(square) * np.eye(len(square)),
-            matrix.T @ data.ravel(),
-        )
+    # Columns stay near their maxima.
+    stay = 0.002 * np.sqrt(x.size) / width * np.eye(2 * n, len(start))
+    peaks = _Peaks(x, y, kind, data)
 
     def rest(p: np.ndarray) -> np.ndarray:
-        matrix = basis(p)
-        # Columns stay near their maxima.
-        stay = 0.02 * np.sqrt(x.size) * (p - start)[: 2 * n] / width / 10
-        return np.concatenate([data.ravel() - matrix @ heights(matrix), stay])
+        return np.concatenate([peaks.at(p).rest, stay @ (p - start)])
 
-    p = least_squares(rest, start, max_nfev=25).x
-    at, shapes, tail = parts(p)
-    height = heights(basis(p))
+    def slopes(p: np.ndarray) -> np.ndarray:
+        return np.vstack([peaks.at(p).slopes(), stay])
+
+    steps = _STEPS if known is None else _STEPS // 2
+    peaks.at(least_squares(rest, start, jac=slopes, max_nfev=steps).x)
+    heights = sign * scale * peaks.heights
     return WindowColumns(
-        at, n_shell, sign * scale * height[:-1], shapes, tail, sign * (scale * height[-1] + low)
+        peaks.offsets, n_shell, heights[:-1], peaks.shapes, peaks.tail, heights[-1] + sign * low
     )
+
+
+class _Peaks:
+    """Sum of peaks on a background, whose heights are always the best ones."""
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, kind: np.ndarray, data: np.ndarray) -> None:
+        self.x, self.y, self.kind, self.data = x, y, kind, data
+
+    def at(self, p: np.ndarray) -> _Peaks:
+        """The peaks with places, shapes by kind and tail `p`."""
+        n = len(self.kind)
+        self.offsets = p[: 2 * n].reshape(n, 2)
+        size, long, slant = p[2 * n : -1].reshape(3, -1)[:, self.kind]
+        self.stretch = np.exp(2 * size)
+        self.shapes = np.stack([np.exp(long), np.exp(-long), slant], 1) * self.stretch[:, None]
+        self.tail = float(np.clip(p[-1], 0, 0.5))
+        self.dx, self.dy = (
+            one - at[:, None] for one, at in zip((self.x, self.y), self.offsets.T, strict=True)
+        )
+        xx, yy, xy = self.shapes.T[..., None]
+        self.square = xx * self.dx**2 + yy * self.dy**2 + 2 * xy * self.dx * self.dy
+        self.narrow = np.exp(-self.square / 2)
+        self.broad = np.exp(-self.square / (2 * _TAIL_WIDTH**2))
+        peaks = (1 - self.tail) * self.narrow + self.tail * self.broad
+        basis = np.vstack([peaks, np.ones_like(self.x)]).T
+        # A little damped: columns beyond the shell may be alike.
+        square = basis.T @ basis
+        self.inverse = np.linalg.solve(square + 1e-6 * np.trace(square) * np.eye(n + 1), basis.T)
+        self.basis, self.heights = basis, self.inverse @ self.data
+        self.rest = self.data - basis @ self.heights
+        return self
+
+    def slopes(self) -> np.ndarray:
+        """Derivatives of the residual by the parameters, with the heights fitted again."""
+        xx, yy, xy = self.shapes.T[..., None]
+        by_square = (1 - self.tail) * self.narrow + self.tail * self.broad / _TAIL_WIDTH**2
+        by_square *= -self.heights[:-1, None] / 2
+        by_place = np.stack(
+            [-2 * (xx * self.dx + xy * self.dy), -2 * (yy * self.dy + xy * self.dx)], axis=1
+        )
+        by_shape = np.stack(
+            [
+                2 * self.square,
+                xx * self.dx**2 - yy * self.dy**2,
+                2 * self.stretch[:, None] * self.dx * self.dy,
+            ]
+        )
+        by_shape = by_shape * by_square
+        kinds = np.eye(self.kind.max() + 1)[self.kind]
+        of_kinds = np.einsum("ck,scp->skp", kinds, by_shape).reshape(-1, len(self.x))
+        by_tail = self.heights[:-1] @ (self.broad - self.narrow)
+        places = (by_place * by_square[:, None]).reshape(-1, len(self.x))
+        all_ = np.vstack([places, of_kinds, by_tail]).T
+        return self.basis @ (self.inverse @ all_) - all_

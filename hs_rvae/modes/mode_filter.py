@@ -29,9 +29,10 @@ from .profiles import (
 )
 
 _SAMPLE = 1500  # windows from which shapes and noise are taken
+_PIXELS = 2**24  # of these windows
 _FEWEST = 10  # of them
 _BLOCK = 512  # windows that are fitted together
-_READ = 4 * _BLOCK  # windows that are in memory at a time
+_READ = 4  # blocks that are in memory at a time
 _ROUNDS = 2  # of shapes and noise
 _STEPS = 5  # of Gauss and Newton
 _BEYOND = (0.5, 2.0)  # standard deviations of height (relative) and place (px) of columns beyond
@@ -135,7 +136,8 @@ def deformation_modes(
     """
     n, size = len(images), images.shape[-1]
     loss = None if positions is None else interpolation_loss(np.asarray(positions), size)
-    chosen = np.unique(np.linspace(0, n - 1, min(n, _SAMPLE)).astype(int))
+    few = min(n, _SAMPLE, max(_PIXELS // size**2, 100))
+    chosen = np.unique(np.linspace(0, n - 1, few).astype(int))
     sample = _in_memory(images[chosen])
     whole = np.isfinite(sample).all(axis=(1, 2))
     if whole.sum() < _FEWEST:
@@ -151,14 +153,15 @@ def deformation_modes(
         distances=distances,
     )
     parts = []
-    for first in progress(range(0, n, _READ)):
-        read = _in_memory(images[first : first + _READ])
-        # Always the same blocks, whatever the chunks: the sums are the same to the last bit.
-        for k in range(0, len(read), _BLOCK):
-            some = slice(first + k, first + k + _BLOCK)
+    # Always the same blocks, whatever the chunks: the sums are the same to the last bit.
+    block = int(np.clip(_PIXELS // 8 // size**2, 16, _BLOCK))
+    for first in progress(range(0, n, _READ * block)):
+        read = _in_memory(images[first : first + _READ * block])
+        for k in range(0, len(read), block):
+            some = slice(first + k, first + k + block)
             parts.append(
                 filter_.read(
-                    read[k : k + _BLOCK],
+                    read[k : k + block],
                     None if loss is None else loss[some],
                     None if start is None else start[some],
                 )
@@ -219,8 +222,8 @@ class ModeFilter:
         size = noise.variance.shape[0]
         n_own = 1 + columns.n_shell
         pairs = list(zip(local, columns.widths, strict=True))
-        self.moved = np.stack([moved_images(one, width) for one, width in pairs[:n_own]])
-        rest = [moved_images(one, width, 1) for one, width in pairs[n_own:]]
+        self.moved = np.stack([moved_images(one, width, size) for one, width in pairs[:n_own]])
+        rest = [moved_images(one, width, size, 1) for one, width in pairs[n_own:]]
         y, x = np.mgrid[:size, :size] / size - 0.5
         scale = np.abs(columns.heights[0])
         flat = scale * np.stack([np.ones_like(x), x, y])
@@ -383,7 +386,7 @@ class ModeFilter:
             local = local_images(sharp, self.columns)[: self.n_own]
             widths = self.columns.widths
             blur = sum(
-                np.tensordot(weights[c][1:], moved_images(one, widths[c])[1:], axes=1)
+                np.tensordot(weights[c][1:], moved_images(one, widths[c], len(mean))[1:], axes=1)
                 for c, one in enumerate(local)
             )
             sharp = mean - blur

@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, shift, spline_filter
+from scipy.ndimage import gaussian_filter, spline_filter
 
 from .columns_in_window import WindowColumns
 
 #: Powers (of x, of y), and the highest, of a column's displacement in its moved image.
 ORDER = 4
 POWERS = tuple((i, n - i) for n in range(ORDER + 1) for i in range(n, -1, -1))
-_BORDER = 6  # px around the window in which local images continue
+_BORDER = 4  # px around the window, beside a width, in which local images continue
 _REACH = 0.6  # displacements that the powers stand for, in widths of the column
 
 
@@ -29,14 +29,14 @@ def local_images(mean: np.ndarray, columns: WindowColumns) -> np.ndarray:
 
     Returns
     -------
-    numpy.ndarray, shape (n_columns, w + 12, w + 12)
-        Local images, continued by the peaks outside the window.
+    numpy.ndarray, shape (n_columns, w + 2 b, w + 2 b)
+        Local images, continued by the peaks over a border of b px.
     """
     size = len(mean)
-    half = (size - 1) / 2
-    y, x = np.mgrid[-_BORDER : size + _BORDER, -_BORDER : size + _BORDER] - half
+    border = _BORDER + int(columns.widths.max())
+    y, x = np.mgrid[-border : size + border, -border : size + border] - (size - 1) / 2
     peaks = columns.peaks(x, y)
-    inside = slice(_BORDER, -_BORDER)
+    inside = slice(border, -border)
     left = mean - columns.background - peaks[:, inside, inside].sum(axis=0)
     size_of = np.abs(peaks[:, inside, inside])
     # Far from all columns nobody gets it: it is background.
@@ -45,15 +45,18 @@ def local_images(mean: np.ndarray, columns: WindowColumns) -> np.ndarray:
     return peaks
 
 
-def moved_images(local: np.ndarray, width: float, order: int = ORDER) -> np.ndarray:
+def moved_images(local: np.ndarray, width: float, size: int, order: int = ORDER) -> np.ndarray:
     """
     Expand the image of a moved column in powers of its displacement.
 
     Parameters
     ----------
-    local : numpy.ndarray, shape (w + 12, w + 12)
+    local : numpy.ndarray, shape (w + 2 b, w + 2 b)
+        Local image, with a border of b px.
     width : float
         Width of the column, in px.
+    size : int
+        Size w of the window, in px.
     order : int
         Highest power, 1 or 4.
 
@@ -62,16 +65,29 @@ def moved_images(local: np.ndarray, width: float, order: int = ORDER) -> np.ndar
     numpy.ndarray, shape (n_powers, w, w)
         The image moved by (x, y) is the sum of these times x**i y**j, (i, j) in :data:`POWERS`.
     """
-    reach = max(_REACH * width, 1.0)
+    border = (len(local) - size) // 2
+    reach = float(np.clip(_REACH * width, 1.0, border - 3))
     steps = np.linspace(-reach, reach, 7) if order > 1 else np.array([-reach, 0, reach]) / 2
     at = np.array([(x, y) for x in steps for y in steps if x**2 + y**2 <= 1.01 * reach**2])
     n = (order + 1) * (order + 2) // 2
     inverse = np.linalg.pinv(monomials(at / reach)[:, :n])
     inverse /= np.array([reach ** (i + j) for i, j in POWERS[:n]])[:, None]
-    inside = slice(_BORDER, -_BORDER)
-    smooth = spline_filter(local, order=3, mode="nearest")
-    images = [shift(smooth, (y, x), order=3, mode="nearest", prefilter=False) for x, y in at]
-    return np.tensordot(inverse, np.stack(images)[:, inside, inside], axes=1)
+    smooth = spline_filter(local, order=3)
+    along_y = {y: _moved(smooth, y, border) for y in steps}
+    images = [_moved(along_y[y].T, x, border).T for x, y in at]
+    return np.tensordot(inverse, np.stack(images), axes=1)
+
+
+def _moved(coefficients: np.ndarray, step: float, border: int) -> np.ndarray:
+    """Rows of an image moved by `step` px, without its border, from its spline coefficients."""
+    first = int(np.floor(-step))
+    t = -step - first
+    weights = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
+    n = len(coefficients) - 2 * border
+    start = border + first - 1
+    return sum(
+        weight / 6 * coefficients[start + k : start + k + n] for k, weight in enumerate(weights)
+    )
 
 
 def monomials(u: np.ndarray) -> np.ndarray:

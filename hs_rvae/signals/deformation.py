@@ -45,8 +45,6 @@ def measure(
     names = _columns_of_modes()
     sites.check_free(names, "stack.measure_modes", "measure_modes", overwrite)
     chosen = np.arange(len(sites)) if reference is None else stack._numbers_of(reference)
-    if not len(chosen):
-        raise ValueError("reference selects no site.")
     shell, distances = _surroundings(cage, sites)
     values = np.full((len(sites), 13), np.nan)
     number = sites["image"] if "image" in sites else np.zeros(len(sites), int)
