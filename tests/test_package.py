@@ -63,6 +63,7 @@ STEPS = [
     "windows",
     "lazy_windows",
     "regions",
+    "modes",
     "simulation",
     "data",
     "variants",

@@ -12,6 +12,7 @@ from .interactive.explorer import Explorer
 from .interactive.navigator import SiteNavigator
 from .manifold import plot_distortion, plot_manifold
 from .method_comparison import plot_method_comparison
+from .modes import plot_modes
 from .movie import save_movie
 from .polar import plot_color_wheel, plot_polar_map
 from .polar_scatter import plot_polar_scatter
@@ -37,6 +38,7 @@ __all__ = [
     "plot_image",
     "plot_manifold",
     "plot_method_comparison",
+    "plot_modes",
     "plot_polar_map",
     "plot_polar_scatter",
     "plot_scatter",

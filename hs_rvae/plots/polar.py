@@ -382,7 +382,7 @@ def _amplitude(sites: SiteTable, name: str) -> tuple[str, np.ndarray, str]:
     if name not in sites.columns and _components(sites, name):
         _, length, unit = _direction(sites, name)
         if length is not None:
-            return f"|{_label(name)}|", length, unit
+            return f"|{_label(name).removeprefix('mode_')}|", length, unit
     return columns.title(name), markers.column_values(sites, name), sites.units[name]
 
 

@@ -209,6 +209,13 @@ def _maps(stack: Any) -> Iterator[Planned]:
             lambda: stack.plot_polar_map("displacement", **size),
             _no_value(sites, "displacement_x", "displacement_y"),
         )
+    if "mode_rotation" in sites:
+        yield (
+            "Displacement, rotation and strain from the pixels",
+            _about_modes(stack),
+            lambda: stack.plot_modes(),
+            _no_value(sites, "mode_rotation") or _several_images(sites),
+        )
     marked = " Dashed: the directions of the variants." if n_variants(stack) else ""
     yield (
         "Histogram of the angle",
@@ -216,6 +223,33 @@ def _maps(stack: Any) -> Iterator[Planned]:
         lambda: stack.plot_angle_histogram(fold=fold, title=""),
         undefined,
     )
+
+
+def _about_modes(stack: Any) -> str:
+    """Caption of the maps of the deformation modes."""
+    sites = stack.sites
+    text = (
+        "Each column of a sub-image is moved as a whole until it fits the pixels. Displacement: "
+        "the column against those around it. Rotation and strain: those of the surroundings."
+    )
+    if "displacement_x" in sites:
+        rows = [
+            np.concatenate([sites[f"{stem}_x"], sites[f"{stem}_y"]])
+            for stem in ("displacement", "mode_displacement")
+        ]
+        known = np.isfinite(rows).all(axis=0)
+        if known.sum() > 2:
+            apart = float(np.std(rows[0][known] - rows[1][known]))
+            text += f" Displacements from fitted positions differ by {apart:.2g} px (rms)."
+    return text
+
+
+def _several_images(sites: SiteTable) -> str | None:
+    """Return a note if the sites are those of several images or frames, otherwise None."""
+    for name in ("image", "frame"):
+        if name in sites and len(np.unique(sites[name])) > 1:
+            return f"the sites are those of several {name}s."
+    return None
 
 
 def _about_angle(stack: Any) -> tuple[str, str]:

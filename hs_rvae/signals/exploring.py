@@ -11,9 +11,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import NDArray
 
+from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.sites import units as _units
 
 if TYPE_CHECKING:
+    from hs_rvae.signals.site_signal import SiteSignal
     from hs_rvae.sites import SiteTable
 
 #: Bins of the angle in which the explorer draws a posterior.
@@ -99,3 +101,30 @@ def _close(part: Any) -> None:
     part._on_close()
     if figure is not None:
         plt.close(figure)
+
+
+def details_of(stack: SiteSignal, site: int) -> dict[str, Any]:
+    """Sub-image, reconstruction and angle posterior of one site, for the explorer."""
+    one = stack.select_sites([site])
+    one._rvae_model = stack._rvae_model
+    if one._lazy:
+        one.compute(show_progressbar=False)
+    found = {"sub_image": one.data[0], "model": NO_MODEL}
+    found["posterior"] = angle_density(stack.sites, site)
+    if stack._rvae_model is None:
+        return found
+    try:
+        decode, pose = one._decoder()  # get_rvae_model() without dask, which takes longer
+        found["model"] = decode(pose)[0]
+    except ModelMismatch as error:
+        found["model"] = str(error)
+    if not stack._rvae_model.rotation:
+        return found
+    try:
+        posterior = one.get_angle_posterior(N_ANGLES)
+    except ModelMismatch:  # the normal distribution of the table remains
+        return found
+    if np.isfinite(posterior.data).all():
+        angle = posterior.axes_manager.signal_axes[0].axis
+        found["posterior"] = angle, posterior.data[0]
+    return found

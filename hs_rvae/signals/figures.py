@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,6 @@ import matplotlib
 import numpy as np
 
 from hs_rvae import plots
-from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.masked_arrays import filled
 from hs_rvae.plots.manifold import plot_with_distortion
 from hs_rvae.plots.markers import column_values, site_points
@@ -23,6 +23,7 @@ from hs_rvae.report.columns import columns_of
 from hs_rvae.signals import exploring as _exploring
 from hs_rvae.signals import series as _series
 from hs_rvae.signals.channels import check_one_detector, first_image, image_of_sites
+from hs_rvae.signals.deformation import reference_of
 from hs_rvae.signals.domains import DomainMethods
 from hs_rvae.signals.learning import LearningMethods
 from hs_rvae.signals.origins import IMAGE_NODE, how_to_load
@@ -170,6 +171,22 @@ class FigureMethods(DomainMethods, LearningMethods):
         """
         tables, image = (self.domains, self.walls), self._image_to_plot(image)
         return plots.plot_domains(self._sites_to_plot(), *tables, image=image, **options)
+
+    @takes_options(plots.plot_modes, ("sites", "reference"))
+    def plot_modes(self, *, image: Any = None, **options: Any) -> Figure:
+        """Draw maps of displacement, rotation and strain, as :meth:`measure_modes` found them.
+
+        Parameters
+        ----------
+        image : Signal2D, array-like of shape (ny, nx) or False, optional
+            As in :meth:`plot_site_map`.
+
+        Examples
+        --------
+        >>> stack.plot_modes()  # doctest: +SKIP
+        """
+        sites, options["image"] = self._sites_to_plot(), self._image_to_plot(image)
+        return plots.plot_modes(sites, reference=reference_of(self), **options)
 
     @takes_options(plots.plot_method_comparison)
     def plot_method_comparison(self, *, image: Any = None, **options: Any) -> Figure:
@@ -662,7 +679,7 @@ class FigureMethods(DomainMethods, LearningMethods):
             x,
             y,
             color,
-            self._details_of,
+            partial(_exploring.details_of, self),
             extent=extent,
             unit=unit,
             image=self._image_to_plot(image),
@@ -675,32 +692,6 @@ class FigureMethods(DomainMethods, LearningMethods):
     def _sites_to_explore(self) -> None:
         site_points(self._sites_to_plot())  # of one image and one frame?
         self._check_site_axis()
-
-    def _details_of(self, site: int) -> dict[str, Any]:
-        """Sub-image, reconstruction and angle posterior of one site, for the explorer."""
-        one = self.select_sites([site])
-        one._rvae_model = self._rvae_model
-        if one._lazy:
-            one.compute(show_progressbar=False)
-        found = {"sub_image": one.data[0], "model": _exploring.NO_MODEL}
-        found["posterior"] = _exploring.angle_density(self.sites, site)
-        if self._rvae_model is None:
-            return found
-        try:
-            decode, pose = one._decoder()  # get_rvae_model() without dask, which takes longer
-            found["model"] = decode(pose)[0]
-        except ModelMismatch as error:
-            found["model"] = str(error)
-        if not self._rvae_model.rotation:
-            return found
-        try:
-            posterior = one.get_angle_posterior(_exploring.N_ANGLES)
-        except ModelMismatch:  # the normal distribution of the table remains
-            return found
-        if np.isfinite(posterior.data).all():
-            angle = posterior.axes_manager.signal_axes[0].axis
-            found["posterior"] = angle, posterior.data[0]
-        return found
 
     # What is passed to the plots -----------------------------------------------
 

@@ -88,6 +88,16 @@ class FigureMethods(DomainMethods, LearningMethods):
         font_size: float | None = None,
         ax: Axes | None = None,
     ) -> Axes: ...
+    def plot_modes(
+        self,
+        *,
+        image: Any = None,
+        limits: Sequence[float] | None = None,
+        percentiles: Sequence[float] = (1, 99),
+        marker_size: float | None = None,
+        font_size: float | None = None,
+        figure: Any = None,
+    ) -> Figure: ...
     def plot_method_comparison(
         self,
         methods: Mapping[str, tuple[str, str]] | Sequence[str],
@@ -267,7 +277,6 @@ class FigureMethods(DomainMethods, LearningMethods):
         self, x: str = "latent_0", y: str = "latent_1", color: str = "angle", *, image: Any = None
     ) -> plots.Explorer: ...
     def _sites_to_explore(self) -> None: ...
-    def _details_of(self, site: int) -> dict[str, Any]: ...
     def _options_for_angles(
         self, column: str, options: dict[str, Any], *, titled: bool = True
     ) -> dict[str, Any]: ...

@@ -16,13 +16,14 @@ from hs_rvae.checks import naming
 from hs_rvae.progress import progress_bar
 from hs_rvae.report.columns import COLUMNS_NODE, record_of
 from hs_rvae.signals import cutting as _cutting
+from hs_rvae.signals import deformation as _deformation
 from hs_rvae.signals import patterns as _patterns
 from hs_rvae.signals import regional as _regional
 from hs_rvae.signals import series as _series
 from hs_rvae.signals.channels import n_sites, names_of, of_each_detector
 from hs_rvae.signals.figures import FigureMethods
 from hs_rvae.signals.origins import IMAGE_NODE, note_of
-from hs_rvae.signals.recording import note_warnings, noting_warnings
+from hs_rvae.signals.recording import note_warnings, noting_warnings, recorded
 from hs_rvae.signals.series import SeriesMethods
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
@@ -597,6 +598,75 @@ class SubImageStack(FigureMethods, SeriesMethods):
         return _regional.mean_cell(
             self, signal, column, window_size, derotate, centring, num_workers, show_progressbar
         )
+
+    @recorded
+    def measure_modes(
+        self,
+        cage: Any = "neighbours",
+        *,
+        reference: Any = None,
+        overwrite: bool = False,
+        show_progressbar: bool | None = None,
+    ) -> np.ndarray:
+        """
+        Measure displacement, rotation and strain of each site from its pixels.
+
+        Each column of a sub-image moves as a whole, its shape stays. All columns of the sub-image
+        are fitted together, weighted by the noise. Writes the columns ``mode_displacement_x`` and
+        ``_y`` (the site minus the mean of the columns around it, in px, and calibrated),
+        ``mode_rotation`` (degrees, positive from +x towards +y), ``mode_strain_xx``, ``_yy`` and
+        ``_xy`` (per cent; the tensor's, x right, y down), their standard errors ``..._std``, and
+        ``mode_residual``. Rotation and strain are those of the surroundings against `reference`.
+        The displacement needs no reference. Columns such as ``displacement_x``, which come from
+        fitted positions, are not used: they stay an independent check.
+
+        Parameters
+        ----------
+        cage : {"neighbours", "nearest"} or array-like of shape (n, 2)
+            The columns around each site. "neighbours": those that ``displacement_x`` was measured
+            from, as far as they can be seen, else the nearest. "nearest": the nearest shell that
+            can be seen, such as the oxygen of an octahedron. Places ``(x, y)`` from the site, in
+            px: these.
+        reference : region of interest, slice or array-like, optional
+            Sites without rotation and strain, as in :meth:`select_sites`; for example
+            ``stack.sites["variant"] == 0``. If None, all: rotation and strain are those against
+            the mean of each image.
+        overwrite : bool
+            Whether columns of these names that you wrote are replaced.
+        show_progressbar : bool, optional
+            If None, as HyperSpy's preference.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n, 2)
+            Places ``(x, y)`` of the surrounding columns from the site, in px: those of the last
+            image.
+
+        Raises
+        ------
+        ValueError
+            If fewer than three columns around the site can be seen, fewer than ten sub-images are
+            whole, `reference` selects no site, or a column of yours would be replaced.
+
+        Notes
+        -----
+        NaN: sites near a defect or an edge, where a column is missing or moved by more than 1.2
+        of its widths, and sub-images with masked pixels. Where the windows are too small for the
+        surroundings, larger ones are cut from :attr:`image`.
+
+        Examples
+        --------
+        >>> import hs_rvae
+        >>> image, truth = hs_rvae.simulation.simulate_perovskite((300, 300), random_state=0)
+        >>> stack = hs_rvae.SubImageStack.from_positions(
+        ...     image, truth.b_sites, window_size=48, neighbours=truth.a_sites
+        ... )
+        >>> stack.measure_modes().shape
+        (4, 2)
+        >>> stack.sites.units["mode_strain_xx"]
+        '%'
+        """
+        return _deformation.measure(self, cage, reference, overwrite, show_progressbar)
 
     def recut(
         self,

@@ -22,6 +22,7 @@ _NUMBERS = {
     "chemistry": (1.0, "relative variation"),
     "tilt": (1.0, "relative elongation"),
     "strain": (0.3, "root mean square of the strain"),
+    "twin_strain": (0.1, "strain"),
     "b_amplitude": (100.0, "height in units of an A column"),
     "random_composition": (0.3, "relative variation"),
     "aberration": (0.5, "share of the intensity"),
@@ -71,6 +72,10 @@ class FilmSettings:
     tilt: float = 0.06
     mistilt: tuple[float, float] = (0.0, 0.0)
     strain: float = 0.005
+    twin_strain: float = 0.0
+    twin_axis: float = 0.0
+    n_twins: int = 2
+    bending: float = 0.0
     scan_jitter: float = 0.1
     dose: float = 150.0
     aberration: float = 0.0
@@ -94,7 +99,9 @@ class FilmSettings:
                 self._refuse(name, "give a positive number")
             if not (smallest <= value <= largest or (name == "dose" and value == np.inf)):
                 self._refuse(name, f"give a positive number, {smallest:g} to {largest:g}")
-        for name in ("rotation", "direction", "wall_direction"):
+        if self.n_twins not in (2, 4):
+            self._refuse("n_twins", "give 2 or 4")
+        for name in ("rotation", "direction", "wall_direction", "twin_axis", "bending"):
             if not _between(getattr(self, name), -_MOST_DEGREES, _MOST_DEGREES):
                 self._refuse(name, "give a number, in degrees")
         for name, (largest, meaning) in _NUMBERS.items():

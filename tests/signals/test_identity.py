@@ -10,6 +10,7 @@ import hs_rvae
 from hs_rvae import RVAE
 from hs_rvae.report import text
 from hs_rvae.rvae.harmonic.model import HarmonicModel
+from hs_rvae.signals import exploring
 from hs_rvae.signals.sub_image_stack import SubImageStack
 
 FIT = {"output_dimension": 2, "epochs": 1, "n_init": 1, "q_max": 0.15}
@@ -154,10 +155,10 @@ def test_a_model_that_was_fitted_to_other_images_in_place_is_refused(fitted):
 
 
 def test_the_explorer_and_the_report_do_not_mix_two_fits(fitted, other):
-    details = fitted._details_of(3)
+    details = exploring.details_of(fitted, 3)
     assert np.isfinite(details["model"]).all()
     fitted._rvae_model = other
-    mixed = fitted._details_of(3)
+    mixed = exploring.details_of(fitted, 3)
     assert "another fit" in mixed["model"]
     assert text.model_of(fitted) is None
     _, cautions = text.outcome(fitted, None)
