@@ -24,9 +24,10 @@ class SimulatedTruth:
     a_sites, b_sites, oxygen_sites : pandas.DataFrame
         One row per column inside the image; no oxygen unless it is imaged. Columns ``x``, ``y``
         (px, as imaged without scan jitter), ``amplitude`` (peak height, units of an A column)
-        and, in ``b_sites``, ``displacement_x``, ``displacement_y`` (px, from the centre of the A columns around it),
-        ``variant`` (-1 = not polar), ``angle`` (rad, direction of the variant, NaN = not polar),
-        ``order`` (length of the displacement in units of ``shift``), ``chemistry`` (-1 to 1),
+        and, in ``b_sites``, ``displacement_x``, ``displacement_y`` (px, from the centre of the A
+        columns around it), ``variant`` (-1 = not polar), ``angle`` (rad, direction of the variant,
+        NaN = not polar), ``order`` (length of the displacement in units of ``shift``),
+        ``chemistry`` (-1 to 1),
         ``wall_distance`` (cells, infinite without walls) and ``edge_distance`` (cells). Among
         vortices all polar columns are variant 0, and ``angle`` is the direction of the column.
         ``chirality`` is 1 or -1 among lamellae, else 0: the sign of the rotation of the four A
