@@ -131,8 +131,8 @@ class RVAE(TransformerMixin, BaseEstimator, auto_wrap_output_keys=None):  # type
         Number of content latents.
     latent_scree_ : numpy.ndarray
         Variance of the leading components of the content that other cells predict, from the largest
-        on, in parts of their sum; without positions, their variance. Empty for the convolutional
-        architecture.
+        on, in parts of their sum; without positions, that of the rotational mean. Empty for the
+        convolutional architecture.
     n_latents_recommended_ : int or None
         Number of latents that the bend of this scree recommends; None without a scree.
     window_size_ : int

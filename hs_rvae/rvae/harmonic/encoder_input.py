@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the encoder is given: all orders of a sub-image, without the direction of its distortion.
+"""Input of the encoder: all orders of a sub-image, without the direction of its distortion.
 
 The harmonics of a site in the common frame (static, or turned back with the motif) are reduced to
 their leading principal components, those of each charge for itself. Where a distortion turns, the
@@ -9,7 +9,8 @@ symmetry no other part follows the direction. The order amplitude itself is give
 images differ in these components, because real and imaginary parts of every order count.
 
 Each component is weighted by the share that other cells of the crystal predict. What belongs to
-the crystal then comes before noise and before composition that varies at random.
+the crystal then comes before noise and before composition that varies at random. Without positions
+the rotational mean comes first, because it is the most certain.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ _logger = logging.getLogger(__name__)
 
 _N_COMPONENTS = 24  # or the number of radial frequencies, if that is larger
 _UNPREDICTED = 0.3  # weight of the variance of a component that other cells do not predict
+# Size of the order amplitude in parts of what it changes in a sub-image: it has a column of its own.
+_ORDER = 0.5
 _MAX_SITES = 5000  # of the principal components
 _MAX_JUDGED = 3000  # sites whose components are predicted
 _MIN_SITES = 20  # for each function of the distortion that is taken out
@@ -54,7 +57,7 @@ class EncoderInput:
         Dependence on the distortion (see :func:`regressors`), which is subtracted.
     scree : numpy.ndarray, shape (12,) or fewer
         Variance of the leading components that other cells predict, from the largest on, in parts
-        of their sum. Without positions, their variance.
+        of their sum. Without positions, that of the rotational mean.
     """
 
     mean: Tensor
@@ -148,7 +151,7 @@ def fit_input(
     distortion: Distortion | None,
     places: SitePlaces | None,
 ) -> EncoderInput:
-    """Find the components, what follows the distortion's direction in them, and their weights.
+    """Find the components, their dependence on the distortion's direction, and their weights.
 
     Parameters
     ----------
@@ -161,7 +164,7 @@ def fit_input(
     distortion : Distortion or None
         None where the whole motif turns, or nothing.
     places : SitePlaces or None
-        Without positions all components weigh the same.
+        Without positions the rotational mean counts as predicted, the others not.
 
     Returns
     -------
@@ -170,22 +173,22 @@ def fit_input(
     n_orders, k = common.shape[2], max(_N_COMPONENTS, n_radial)
     flat = to_real(common[:, :n_radial]).cpu().double().numpy()
     mean = flat.mean(0)
-    charge = np.zeros(flat.shape[1], int)
+    by_order = [1] * (n_orders - 1)  # where all turns: the rotational mean, and the others
     if distortion is not None:
         by_order = [charge_of(m, distortion.symmetry) for m in range(1, n_orders)]
-        charge[n_radial:] = np.repeat(by_order, 2 * n_radial)
+    charge = np.repeat([0, *by_order], [n_radial] + [2 * n_radial] * (n_orders - 1))
     components, charge = _components(flat - mean, charge, k)
     values = (flat - mean) @ components
     slopes = np.zeros((about.shape[1], components.shape[1]))
     if distortion is not None and len(slopes) > 1:
         slopes = _slopes(values, about, charge, distortion.symmetry)
         components, slopes = _with_order(components, slopes, about, distortion)
+        charge = np.append(charge, 1)
         values = (flat - mean) @ components
     values = values - about @ slopes
     slopes[0] += values.mean(0)  # about 0, like all that is left
-    predicted = _predicted(values - values.mean(0), places)
     variance = values.var(0)
-    share = np.clip(predicted, 0, 1)
+    share = np.clip(_predicted(values - values.mean(0), places, charge), 0, 1)
     weight = np.sqrt(_UNPREDICTED + (1 - _UNPREDICTED) * share)
     order = np.argsort(-(weight**2) * variance, kind="stable")
     known = np.sort(variance * share)[::-1][:_N_SCREE]
@@ -249,8 +252,8 @@ def _slopes(values: np.ndarray, about: np.ndarray, charge: np.ndarray, n: int) -
 def _with_order(
     components: np.ndarray, slopes: np.ndarray, about: np.ndarray, distortion: Distortion
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Components and slopes with one more: the order amplitude, as large as in a sub-image."""
-    size = float(np.linalg.norm(distortion.patterns[:2])) / np.sqrt(2)
+    """Components and slopes with one more: the order amplitude."""
+    size = _ORDER * float(np.linalg.norm(distortion.patterns[:2])) / np.sqrt(2)
     column = np.zeros((len(slopes), 1))
     column[0], column[1] = size * about[:, 1].mean(), -size
     return (
@@ -259,15 +262,18 @@ def _with_order(
     )
 
 
-def _predicted(values: np.ndarray, places: SitePlaces | None) -> np.ndarray:
-    """Share of each column of values (n, k) that other cells predict; 1 where none can."""
-    if places is None:
-        return np.ones(values.shape[1])
-    strata = np.zeros(len(values), int) if places.strata is None else places.strata
-    rows = np.lexsort((places.positions[:, 1], strata))
-    first = max((len(rows) - _MAX_JUDGED) // 2, 0)
-    rows = np.sort(rows[first : first + _MAX_JUDGED])
-    offsets = LatticeOffsets(places.positions[rows], strata[rows])
-    if not offsets.n_pairs:
-        return np.ones(values.shape[1])
+def _predicted(values: np.ndarray, places: SitePlaces | None, charge: np.ndarray) -> np.ndarray:
+    """Share of each column of values (n, k) that other cells predict.
+
+    Where none can, charge 0 counts as predicted.
+    """
+    offsets, rows = None, np.arange(0)
+    if places is not None:
+        strata = np.zeros(len(values), int) if places.strata is None else places.strata
+        rows = np.lexsort((places.positions[:, 1], strata))
+        first = max((len(rows) - _MAX_JUDGED) // 2, 0)
+        rows = np.sort(rows[first : first + _MAX_JUDGED])
+        offsets = LatticeOffsets(places.positions[rows], strata[rows])
+    if offsets is None or not offsets.n_pairs:
+        return (charge == 0).astype(float)
     return offsets.predicted_each(values[rows])
