@@ -78,6 +78,12 @@ class RVAE(  # type: ignore[call-arg]
         "auto".
     n_latents_ : int
         Number of content latents.
+    latent_scree_ : numpy.ndarray
+        Variance of the leading components of the content that other cells predict, from the largest
+        on, in parts of their sum; without positions, that of the rotational mean. Empty for the
+        convolutional architecture.
+    n_latents_recommended_ : int or None
+        Number of latents that the bend of this scree recommends; None without a scree.
     window_size_ : int
         Width of the sub-images fitted, in px.
     n_sites_fit_ : int
@@ -615,6 +621,9 @@ class RVAE(  # type: ignore[call-arg]
         self.dropped_variance_: float = self._model.dropped_variance
         self.angle_scatter_: float = self._model.angle_scatter
         self.n_latents_: int = self._model.n_latents
+        given = getattr(self._model, "encoder_input", None)
+        self.latent_scree_: np.ndarray = np.empty(0) if given is None else given.scree
+        self.n_latents_recommended_: int | None = None if given is None else given.n_latents
         self.lattice_symmetry_: int = self._model.lattice_symmetry
         self.motif_symmetry_: int = self._model.motif_symmetry
         self.rotation_: str | bool = self._model.rotation or False

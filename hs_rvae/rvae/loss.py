@@ -24,11 +24,11 @@ class LossTerms:
     ----------
     reconstruction : torch.Tensor
         Half the squared error over the noise variance held in training. The error is that of the
-        order-0 harmonics, or that of all pixels (convolutional model, variance 1).
+        encoder's input, or that of all pixels (convolutional model, variance 1).
     kl : torch.Tensor
         Kullback-Leibler divergence of the latents from their priors.
     others : torch.Tensor or float
-        The same as `reconstruction` for the other orders, scaled to the same weight. It trains
+        The same as `reconstruction` for all harmonics, scaled to the same weight. It trains
         only the decoder and does not belong to the bound. Harmonic model only.
     """
 
@@ -43,34 +43,34 @@ class LossTerms:
 
 
 def content_loss(
-    network: ContentNetwork, radial: Tensor, others: Tensor, noise: Tensor, noise_variance: float
+    network: ContentNetwork, inputs: Tensor, whole: Tensor, noise: Tensor, noise_variance: float
 ) -> LossTerms:
     """Loss of the content network on one batch.
 
     Parameters
     ----------
     network : ContentNetwork
-    radial, others : torch.Tensor, shapes (n, n_radial), (n, n_other)
-        Order-0 and other harmonics in the pose frame.
+    inputs, whole : torch.Tensor, shapes (n, n_inputs), (n, n_whole)
+        Input of the encoder, and all harmonics in the common frame.
     noise : torch.Tensor, shape (n, n_latents)
         Unit normal numbers for the reparametrisation.
     noise_variance : float
-        Noise variance of the standardised order-0 harmonics.
+        Noise variance of the standardised input.
 
     Returns
     -------
     LossTerms
         Means over the batch.
     """
-    mean, log_variance = network.encode(radial)
+    mean, log_variance = network.encode(inputs)
     latent = mean + torch.exp(0.5 * log_variance) * noise
-    radial_hat, others_hat = network.decode_standard(latent)
-    radial = (radial - network.radial_mean) / network.radial_scale
-    others = (others - network.other_mean) / network.other_scale
+    inputs_hat, whole_hat = network.decode_standard(latent)
+    inputs = (inputs - network.input_mean) / network.input_scale
+    whole = (whole - network.whole_mean) / network.whole_scale
     return LossTerms(
-        reconstruction=((radial - radial_hat) ** 2).sum(1).mean() / (2 * noise_variance),
+        reconstruction=((inputs - inputs_hat) ** 2).sum(1).mean() / (2 * noise_variance),
         kl=0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1).mean(),
-        others=((others - others_hat) ** 2).mean() * radial.shape[1] / (2 * noise_variance),
+        others=((whole - whole_hat) ** 2).mean() * inputs.shape[1] / (2 * noise_variance),
     )
 
 

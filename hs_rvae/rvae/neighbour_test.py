@@ -94,15 +94,41 @@ class LatticeOffsets:
         """
         if not self.n_pairs or (quantity == quantity[0]).all():
             return 0.0
-        u = quantity - quantity.mean()
-        u = u / np.sqrt(max((np.abs(u) ** 2).mean(), 1e-30))
-        u = u * np.minimum(1, 3 / np.maximum(np.abs(u), 1e-9))  # outliers
-        u = u - u.mean()
-        own = np.stack([u.real, u.imag], 1)
+        u = _in_scatters(quantity)
+        return self._share(np.stack([u.real, u.imag], 1))
+
+    def predicted_each(self, quantities: np.ndarray) -> np.ndarray:
+        """Share of the variance of each of several quantities that it predicts on other sites.
+
+        Parameters
+        ----------
+        quantities : numpy.ndarray, shape (n, k)
+
+        Returns
+        -------
+        numpy.ndarray, shape (k,)
+            As in :meth:`predicted`.
+        """
+        found = np.zeros(quantities.shape[1])
+        for k, quantity in enumerate(quantities.T):
+            if self.n_pairs and not (quantity == quantity[0]).all():
+                found[k] = self._share(_in_scatters(quantity)[:, None])
+        return found
+
+    def _share(self, own: np.ndarray) -> float:
+        """Predicted share of the variance of quantities (n, c) about 0."""
         missed = own.copy()
         for lattice in self._lattices:
             missed[lattice.sites] -= lattice.prediction(own[lattice.sites])
         return float(1 - (missed**2).sum() / max((own**2).sum(), 1e-30))
+
+
+def _in_scatters(quantity: np.ndarray) -> np.ndarray:
+    """Deviations from the mean in standard deviations, those of outliers cut at 3."""
+    u = quantity - quantity.mean()
+    u = u / np.sqrt(max((np.abs(u) ** 2).mean(), 1e-30))
+    u = u * np.minimum(1, 3 / np.maximum(np.abs(u), 1e-9))
+    return u - u.mean()
 
 
 @dataclass

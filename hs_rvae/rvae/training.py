@@ -111,20 +111,20 @@ class _History:
 @one_thread()
 def train_content(
     network: ContentNetwork,
-    radial: Tensor,
-    others: Tensor,
+    inputs: Tensor,
+    whole: Tensor,
     settings: TrainingSettings,
     generator: torch.Generator,
     progress: Progress,
     *,
     from_scratch: bool = True,
 ) -> dict[str, np.ndarray]:
-    """Train the content network on the harmonics in the pose frame.
+    """Train the content network on sites in the common frame.
 
     Parameters
     ----------
     network : ContentNetwork
-    radial, others : torch.Tensor, shapes (n, n_radial), (n, n_other)
+    inputs, whole : torch.Tensor, shapes (n, n_inputs), (n, n_other)
         Order 0 and the other orders, on the device of the network.
     settings : TrainingSettings
     generator : torch.Generator
@@ -140,21 +140,21 @@ def train_content(
         in nats per site, one number per epoch; the loss is reconstruction plus kl. How it ended
         stands beside them, see :func:`~.convergence.train_until_it_holds`.
     """
-    n = len(radial)
+    n = len(inputs)
     order = torch.randperm(n, generator=generator)
     n_held = int(settings.validation_fraction * n) if n >= 50 else 0
-    held, kept = order[:n_held].to(radial.device), order[n_held:].to(radial.device)
-    noise_variance = settings.noise_fraction * radial.shape[1]  # standardised: unit variance each
+    held, kept = order[:n_held].to(inputs.device), order[n_held:].to(inputs.device)
+    noise_variance = settings.noise_fraction * inputs.shape[1]  # standardised: unit variance each
     if from_scratch:
-        network.start_from_components(radial[kept], others[kept], noise_variance)
+        network.start_from_components(inputs[kept], whole[kept], noise_variance)
     _logger.info(
-        "rVAE content: noise variance held at %.3g of the variance of the order-0 harmonics.",
+        "rVAE content: noise variance held at %.3g of the variance of the encoder's input.",
         noise_variance,
     )
 
     def loss(rows: Tensor, source: torch.Generator) -> LossTerms:
-        noise = torch.randn((len(rows), network.n_latents), generator=source).to(radial.device)
-        return content_loss(network, radial[rows], others[rows], noise, noise_variance)
+        noise = torch.randn((len(rows), network.n_latents), generator=source).to(inputs.device)
+        return content_loss(network, inputs[rows], whole[rows], noise, noise_variance)
 
     def epochs(settings: TrainingSettings, guard: Guard) -> dict[str, np.ndarray]:
         optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
@@ -167,7 +167,7 @@ def train_content(
         for _ in range(settings.epochs):
             if progress.stopped:
                 break
-            sums = torch.zeros(2, device=radial.device)
+            sums = torch.zeros(2, device=inputs.device)
             for batch in shuffled_batches(len(kept), batch_size, generator):
                 terms = loss(kept[batch.to(kept.device)], generator)
                 optimiser.zero_grad(set_to_none=True)
@@ -184,7 +184,7 @@ def train_content(
             guard.check(history.last)
         return history.arrays()
 
-    judged = order[:_JUDGED].to(radial.device)
+    judged = order[:_JUDGED].to(inputs.device)
     judge = _judge(lambda source: loss(judged, source).total)
     return train_until_it_holds(network, settings, epochs, judge, progress)
 

@@ -492,6 +492,7 @@ class MeaningMethods(RVAEMethods):
             if left_out:
                 reason = _uncapitalised(verdict.sentence)
                 notes.insert(0, f"{' and '.join(left_out)} left out: {reason}.")
+        notes += _too_few_latents(self.metadata.get_item(RVAE_NODE))
         found = _diagnostics.diagnose(
             sites.xy,
             values,
@@ -665,6 +666,18 @@ class MeaningMethods(RVAEMethods):
                 "stack.sites.set('angle', values, 'rad')."
             )
         return sites
+
+
+def _too_few_latents(node: Any) -> list[str]:
+    """A line if the scree of the content recommends more latents than the model has."""
+    known = {} if node is None else node.as_dictionary()
+    wanted, given = known.get("recommended_latents"), known.get("output_dimension")
+    if not wanted or not given or wanted <= given:
+        return []
+    return [
+        f"The scree of the content recommends {wanted} latents, the model has {given}: "
+        f"rvae(output_dimension={wanted})."
+    ]
 
 
 def _uncapitalised(sentence: str) -> str:

@@ -613,6 +613,7 @@ class RVAEMethods(SiteSignal):
                 "fit_id": model.fit_id_,
                 "architecture": model.architecture,
                 "output_dimension": model.n_latents_,
+                "recommended_latents": model.n_latents_recommended_,
                 "rotation": model.rotation_,
                 "translation": model.translation,
                 "lattice_symmetry": model.lattice_symmetry_,

@@ -33,6 +33,8 @@ class OrderParameter:
     n_variants : int
     walls : pandas.DataFrame
         Straight walls, as :class:`~hs_rvae.simulation.SimulatedTruth` lists them.
+    chirality : numpy.ndarray of int, shape (n,)
+        Sign of the rotation of the A columns around a B column; 0 except for lamellae.
     """
 
     a_moved: np.ndarray
@@ -44,6 +46,7 @@ class OrderParameter:
     wall_distance: np.ndarray
     n_variants: int
     walls: pd.DataFrame
+    chirality: np.ndarray
 
 
 def order_parameter(
@@ -65,13 +68,16 @@ def order_parameter(
         wall = np.minimum(wall, np.abs(outside))
     a_moved = np.zeros_like(a)
     b_moved = displacement = film.shift * vector
+    chirality = np.zeros(len(b), int)
     if isinstance(pattern, _Lamellae):
         a_moved, b_moved = pattern.of_a_columns(a), np.zeros_like(b)
         share, _ = polar.at(a)
         if share is not None:
             a_moved *= share[:, None]
         if len(b):
-            vector = -a_moved[cKDTree(a).query(b, k=4)[1]].mean(axis=1)
+            around = cKDTree(a).query(b, k=4)[1]
+            vector = -a_moved[around].mean(axis=1)
+            chirality = np.where(variant < 0, 0, _turns(a[around] - b[:, None], a_moved[around]))
         a_moved, displacement = film.shift * a_moved, film.shift * vector
     return OrderParameter(
         a_moved,
@@ -83,11 +89,18 @@ def order_parameter(
         wall,
         pattern.n_variants,
         pattern.walls() if isinstance(pattern, _Stripes) else pd.DataFrame(columns=list(WALLS)),
+        chirality,
     )
 
 
+def _turns(arms: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """Sign of the rotation of the columns around each site, 1 from +x towards +y, shape (n,)."""
+    turn = arms[..., 0] * moved[..., 1] - arms[..., 1] * moved[..., 0]
+    return np.sign(turn.sum(axis=1)).astype(int)
+
+
 @dataclass
-class _Domains:
+class Domains:
     """Domains of variants, each around its seeds, with walls that go as tanh."""
 
     film: FilmSettings
@@ -98,7 +111,7 @@ class _Domains:
     @classmethod
     def draw(
         cls, size: np.ndarray, origin: np.ndarray, rng: np.random.Generator, film: FilmSettings
-    ) -> _Domains:
+    ) -> Domains:
         """Random seeds, shared out to the kinds of domains."""
         kinds = film.n_domain_kinds
         area = np.prod(size) / film.cell**2
@@ -112,6 +125,7 @@ class _Domains:
 
     @property
     def n_variants(self) -> int:
+        """Number of directions."""
         return len(self.well)
 
     def at(self, xy: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -240,7 +254,7 @@ class _Lamellae:
     """Twins of lamellae along the two diagonals, two cells wide, displaced to and fro."""
 
     film: FilmSettings
-    twins: _Domains
+    twins: Domains
     origin: np.ndarray
     n_variants: int = 4
 
@@ -249,7 +263,7 @@ class _Lamellae:
         cls, size: np.ndarray, origin: np.ndarray, rng: np.random.Generator, film: FilmSettings
     ) -> _Lamellae:
         """Domains of two kinds: the diagonals."""
-        return cls(film, _Domains.draw(size, origin, rng, film), origin)
+        return cls(film, Domains.draw(size, origin, rng, film), origin)
 
     def at(self, xy: np.ndarray) -> tuple[np.ndarray, ...]:
         """Same as in domains; variants n and n + 2 are the two signs of twin n."""
@@ -338,8 +352,8 @@ def _layers_at(
     return smooth, np.where(shares[layer] > 0, distance, -distance)
 
 
-_PATTERNS: dict[str, type[_Domains] | type[_Stripes] | type[_Vortices] | type[_Lamellae]] = {
-    "domains": _Domains,
+_PATTERNS: dict[str, type[Domains] | type[_Stripes] | type[_Vortices] | type[_Lamellae]] = {
+    "domains": Domains,
     "stripes": _Stripes,
     "vortices": _Vortices,
     "antiparallel": _Lamellae,

@@ -15,6 +15,7 @@ from ..masked_arrays import filled
 
 #: Columns of the table of straight walls.
 WALLS = ("x", "y", "orientation", "width", "variant_1", "variant_2")
+_COLUMN = ["x", "y", "amplitude"]
 
 
 @check_methods
@@ -24,18 +25,23 @@ class SimulatedTruth:
 
     Attributes
     ----------
-    a_sites, b_sites : pandas.DataFrame
-        One row per column inside the image. Columns ``x``, ``y`` (px, as imaged without scan
-        jitter), ``amplitude`` (peak height, units of an A column) and, in ``b_sites``,
-        ``displacement_x``, ``displacement_y`` (px, from the centre of the A columns around it),
-        ``variant`` (-1 = not polar), ``angle`` (rad, direction of the variant, NaN = not polar),
-        ``order`` (length of the displacement in units of ``shift``), ``chemistry`` (-1 to 1),
+    a_sites, b_sites, oxygen_sites : pandas.DataFrame
+        One row per column inside the image; no oxygen unless it is imaged. Columns ``x``, ``y``
+        (px, as imaged without scan jitter), ``amplitude`` (peak height, units of an A column)
+        and, in ``b_sites``, ``displacement_x``, ``displacement_y`` (px, from the centre of the A
+        columns around it), ``variant`` (-1 = not polar), ``angle`` (rad, direction of the variant,
+        NaN = not polar), ``order`` (length of the displacement in units of ``shift``),
+        ``chemistry`` (-1 to 1),
         ``wall_distance`` (cells, infinite without walls) and ``edge_distance`` (cells). Among
         vortices all polar columns are variant 0, and ``angle`` is the direction of the column.
         ``rotation`` (rad, positive from +x towards +y) and ``strain_xx``, ``strain_yy``,
         ``strain_xy`` (the tensor's) are those of the A columns around the column, against their
         places at rest. Films with ``twin_strain`` have ``strain_variant``, ``strain_angle`` (rad,
         the axis, -pi/2 to pi/2) and ``strain_wall_distance`` (cells) as well.
+        ``chirality`` is 1 or -1 among lamellae, else 0: the sign of the rotation of the four A
+        columns, from +x towards +y. Octahedra have ``octahedral_tilt`` (degrees, from +x towards
+        +y), ``tilt_domain`` (antiphase domain 0 or 1, -1 = no tilts) and ``tilt_wall_distance``
+        (cells, infinite without walls).
     n_variants : int
         Number of variants, in equally spaced directions unless you gave others; 1 for vortices.
     cell : float
@@ -51,6 +57,7 @@ class SimulatedTruth:
     n_variants: int
     cell: float
     walls: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(WALLS)))
+    oxygen_sites: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=_COLUMN))
 
     @checked
     def interior(self, distance: float = 2.0) -> np.ndarray:

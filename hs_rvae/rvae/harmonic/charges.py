@@ -94,6 +94,11 @@ def noise_variance(scatter: np.ndarray, noise_power: np.ndarray) -> float:
     return np.quantile(scatter[seen] / noise_power[seen], _NOISE_QUANTILE)
 
 
+def charge_of(m: int, n: int) -> int:
+    """Charge of order m under the turns of an n-fold lattice, without its sign."""
+    return abs((m + (n - 1) // 2) % n - (n - 1) // 2)
+
+
 def charged_orders(n_orders: int, n: int, charge: int) -> list[tuple[int, bool]]:
     """Orders (m, conjugate) of a charge; with n = 1 every order above 0."""
     orders = []

@@ -20,16 +20,16 @@ from ..batches import Images, Numbers, map_blocks, n_blocks, spread_sample
 from ..choose_grid import choose_grid, intensity_scale
 from ..coefficients import Coefficients, harmonics_of, read_usable
 from ..device import available_device, one_thread, one_thread_in_a_pool
-from ..geometry import HarmonicGrid, align, images_on, to_complex
+from ..geometry import HarmonicGrid, align, images_on, to_complex, to_real
 from ..joint_grid import JointGrid
 from ..pose import N_MODES, AnglePosterior, OrderFilter
 from ..results import AngleDistribution, RVAEResult, angle_bins, middles
 from ..storage import from_common, parts_of, state_of
 from ..torch_state import in_default_torch_state
 from .angle_search import fit_angles, scatter_of_posterior
-from .charges import contrasts
-from .content import ContentNetwork, content_blocks, content_network, fit_content
+from .content import ContentNetwork, fit_content
 from .distortion import Distortion, Reading
+from .encoder_input import EncoderInput, fit_input, regressors, without_direction
 from .joint_scales import choose_joint_scales
 from .rotation import SitePlaces, choose_rotation
 from .shifts import N_ROUNDS, MiddleColumn, RecentredSites, ShiftModel, recentred_harmonics
@@ -58,6 +58,8 @@ class HarmonicModel:
         Template and covariance, which determine the angles.
     order : OrderFilter
         Distinguishes distorted sites from undistorted ones.
+    encoder_input : EncoderInput
+        Gives the encoder all orders without the direction of the distortion.
     content : ContentNetwork
         Encodes the latents, and decodes whole sub-images from latents.
     history : dict of str to numpy.ndarray
@@ -81,6 +83,7 @@ class HarmonicModel:
     scale: Numbers
     pose: pose.PoseModel
     order: OrderFilter
+    encoder_input: EncoderInput
     content: ContentNetwork
     history: dict[str, np.ndarray]
     n_sites_fit: int
@@ -167,16 +170,21 @@ class HarmonicModel:
         places = None if places is None else places.of(rows[used])
         fit = _MotifFit(harmonics, options, generator, progress, initial, recentred)
         motif = fit.run(grid, places)
-        radial, others = content_blocks(motif.common, grid)
+        about = regressors(motif.reading, motif.distortion, len(harmonics))
+        known = initial if initial is not None and initial.rotation == motif.rotation else None
+        if known is not None and known.encoder_input.slopes.shape[0] == about.shape[1]:
+            encoder_input = known.encoder_input.to(device)
+        else:
+            known = None
+            encoder_input = fit_input(motif.common, grid.n_radial, about, motif.distortion, places)
         content, content_history = fit_content(
-            grid,
-            radial,
-            others,
+            encoder_input(motif.common, about),
+            to_real(motif.common),
             options.output_dimension,
             settings,
             generator,
             progress,
-            None if initial is None else initial.content,
+            None if known is None else known.content,
         )
         return cls(
             grid,
@@ -184,6 +192,7 @@ class HarmonicModel:
             scale,
             motif.pose,
             motif.order,
+            encoder_input,
             content,
             content_history | fit.history,
             len(harmonics),
@@ -211,8 +220,10 @@ class HarmonicModel:
         def encode(block: np.ndarray, offset: np.ndarray | None) -> np.ndarray:
             self._to(available_device(device))
             where = available_device(device)
-            x, posterior, shift, order = self._pose(block, offset, where)
-            mean, log_variance = self.content.encode(x[:, : self.grid.n_radial, 0].real)
+            x, posterior, shift, order, reading = self._pose(block, offset, where)
+            common = self._common(x, posterior, reading)
+            about = regressors(reading, self.distortion, len(x))
+            mean, log_variance = self.content.encode(self.encoder_input(common, about))
             latent, std = self.content.to_user(mean, torch.exp(0.5 * log_variance))
             spread = torch.hypot(posterior.std, torch.full_like(posterior.std, self.angle_scatter))
             weight = posterior.weights[:, 0]
@@ -255,7 +266,7 @@ class HarmonicModel:
 
     def _pose(
         self, block: np.ndarray, offset: np.ndarray | None, device: torch.device
-    ) -> tuple[Tensor, AnglePosterior, Tensor, Tensor]:
+    ) -> tuple[Tensor, AnglePosterior, Tensor, Tensor, Reading | None]:
         """Harmonics of a block, the posterior of their angles, shifts, order amplitudes.
 
         Returns
@@ -267,6 +278,8 @@ class HarmonicModel:
             Shift and its standard deviation, (x, y) each, in px.
         order : torch.Tensor, shape (n, 2)
             Order amplitude and its standard error.
+        reading : Reading or None
+            What the distortion reads, if one turns.
         """
         site = block, offset, self.level, self.scale, device
         if self.distortion is not None:
@@ -274,11 +287,13 @@ class HarmonicModel:
             reading = self.distortion.read(x.cpu().numpy())
             posterior = _posterior_of(reading, self.pose.posterior(x), self.distortion)
             order = np.stack([reading.amplitude, reading.amplitude_std], 1)
-            return x, posterior, posterior.std[:, None][:, :0], torch.as_tensor(order).to(x.real)
+            none = posterior.std[:, None][:, :0]
+            return x, posterior, none, torch.as_tensor(order).to(x.real), reading
         if self.shifts is None:
             x = harmonics_of(block, offset, self.grid, self.level, self.scale, device)
             posterior = self.pose.posterior(x)
-            return x, posterior, posterior.std[:, None][:, :0], self._order(x, posterior.angle)
+            none = posterior.std[:, None][:, :0]
+            return x, posterior, none, self._order(x, posterior.angle), None
         shift = self.shifts.start(
             lambda t, middle: recentred_harmonics(middle, t, *site), len(block), device
         )
@@ -292,7 +307,16 @@ class HarmonicModel:
         posterior = replace(posterior, log_likelihood=likelihood)
         std = torch.diagonal(covariance, dim1=1, dim2=2).sqrt()
         std = torch.hypot(std, torch.full_like(std, self.shifts.scatter))
-        return x, posterior, torch.cat([shift, std], 1), self._order(x, posterior.angle)
+        return x, posterior, torch.cat([shift, std], 1), self._order(x, posterior.angle), None
+
+    def _common(
+        self, harmonics: Tensor, posterior: AnglePosterior, reading: Reading | None
+    ) -> Tensor:
+        """Harmonics without their orientation: turned back, or without the distortion."""
+        if self.distortion is not None:
+            assert reading is not None
+            return without_direction(harmonics, reading, self.distortion)
+        return align(harmonics, posterior.angle) if self.pose.rotation else harmonics
 
     def _order(self, harmonics: Tensor, angle: Tensor) -> Tensor:
         """Order amplitude of a turning motif and its standard error, (n, 2)."""
@@ -350,7 +374,7 @@ class HarmonicModel:
         one_thread_in_a_pool()
         self._to(device)
         internal = self.content.from_user(torch.as_tensor(latent, device=device))
-        harmonics = to_complex(torch.cat(self.content.decode(internal), 1), self._shape)
+        harmonics = to_complex(self.content.decode(internal), self._shape)
         if self.distortion is None:
             harmonics = self.grid.turn(harmonics, torch.as_tensor(angle, device=device))
         elif angle is not None:
@@ -371,6 +395,7 @@ class HarmonicModel:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Tensors, and a header that JSON can hold, for :meth:`from_state`."""
         tensors, header = state_of(self, "content", self.content)
+        tensors |= {f"input.{name}": part for name, part in self.encoder_input.state().items()}
         numbers = ["level", "scale", "n_sites_fit", "dropped_variance", "angle_scatter"]
         numbers.append("motif_symmetry")
         header["rotation"] = bool(self.pose.rotation)
@@ -395,7 +420,9 @@ class HarmonicModel:
         parts, header = parts_of(tensors), dict(header)
         common = from_common(parts, header, header.pop("rotation"))
         grid = common["grid"]
-        content = content_network(grid, header.pop("n_latents"), torch.Generator())
+        encoder_input = EncoderInput.from_state(parts["input"])
+        n_whole, n_latents = len(parts["content"]["whole_mean"]), header.pop("n_latents")
+        content = ContentNetwork(encoder_input.n, n_whole, n_latents, generator=torch.Generator())
         content.load_state_dict(parts["content"])
         shifts = None
         if "shifts" in header:
@@ -410,6 +437,7 @@ class HarmonicModel:
         if isinstance(grid, JointGrid):
             header |= {name: np.array(header[name]) for name in ("level", "scale")}
         return cls(
+            encoder_input=encoder_input,
             content=content.eval(),
             shifts=shifts,
             distortion=distortion,
@@ -430,6 +458,7 @@ class HarmonicModel:
     def _to(self, device: torch.device) -> None:
         """Move the model to a device."""
         self.content.to(device)
+        self.encoder_input = self.encoder_input.to(device)
         if self.pose.mean.device.type != device.type:
             self.pose = self.pose.to(device)
             self.order = pose.OrderFilter(self.pose, self.order.scale)
@@ -479,6 +508,8 @@ class _Motif:
         Harmonics of the sites without their orientation: turned back, or without the distortion.
     scatter : float
         Scatter of angles, in radians, in addition to the widths of their posteriors.
+    reading : Reading or None
+        What the distortion reads of the sites, if one turns.
     """
 
     pose: pose.PoseModel
@@ -488,6 +519,14 @@ class _Motif:
     distortion: Distortion | None
     verdict: Verdict | None
     symmetry: int = 1
+    reading: Reading | None = None
+
+    @property
+    def rotation(self) -> str | None:
+        """Part that turns: "distortion", "motif" or None."""
+        if self.distortion is not None:
+            return "distortion"
+        return "motif" if self.pose.rotation else None
 
 
 class _MotifFit:
@@ -586,14 +625,12 @@ class _MotifFit:
             model, harmonics, _ = self.recentred.refine(
                 model, harmonics, model.posterior(harmonics), self.options.n_factors
             )
-        common = harmonics
+        common, reading = harmonics, None
         if distortion is not None:
-            sites = harmonics.cpu().numpy()
-            reading = distortion.read(sites)
-            turned = distortion.pattern(reading.angle, reading.amplitude)
-            turned *= (contrasts(sites) / distortion.reference)[:, None, None]
-            common = harmonics - torch.as_tensor(turned).to(harmonics)
-        return _Motif(model, OrderFilter(model), common, 0.0, distortion, verdict)
+            reading = distortion.read(harmonics.cpu().numpy())
+            common = without_direction(harmonics, reading, distortion)
+        order = OrderFilter(model)
+        return _Motif(model, order, common, 0.0, distortion, verdict, reading=reading)
 
 
 def _posterior_of(

@@ -1,0 +1,76 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Latents show everything but the direction of the distortion.
+
+``pytest -m slow tests/study/test_latents.py`` measures the most telling films with two seeds.
+``HS_RVAE_SWEEP=1 pytest -m sweep tests/study/test_latents.py`` measures all films with six seeds
+and writes the table in docs/user_guide/latents_study.rst.
+"""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+def _module(name):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+latents = _module("latents")
+
+SEEDS = range(6)
+CHANCE = 0.25  # of four variants
+#: Number of latents, quantity, least mean of the seeds.
+LEAST = {
+    "tilts": [("two", "tilt", 0.9), ("two", "tilt_sign", 0.97)],
+    "tilts_dark": [("recommended", "tilt", 0.9), ("recommended", "tilt_sign", 0.97)],
+    "polar_tilts": [("recommended", "tilt", 0.9), ("recommended", "tilt_sign", 0.97)],
+    "chirality": [("two", "chirality", 0.95)],
+    "mirrored_motif": [("recommended", "chirality", 0.95)],
+}
+
+
+def judge(name, rows):
+    """Compare the films of one name with their figures."""
+    for method, what, least in LEAST.get(name, ()):
+        found = np.mean([row["figures"][method][what] for row in rows])
+        assert found >= least, (name, method, what, found)
+    if name == "chemistry":
+        for row in rows:
+            known = row["figures"]["intensity"]["chemistry"]
+            assert row["figures"]["two"]["chemistry"] >= 0.9 * known, row
+    if name in ("polar", "chemistry", "aberrated", "polar_tilts", "pto_ac"):
+        for method in ("two", "recommended"):
+            found = np.mean([row["figures"][method]["variant"] for row in rows])
+            assert found <= CHANCE + 0.1, (name, method, found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tilts", "chirality", "polar"])
+def test_latents_of_two_films(name):
+    judge(name, [latents.measure(name, seed) for seed in (0, 1)])
+
+
+@pytest.mark.sweep
+def test_latents_of_all_films(tmp_path):
+    path, found = tmp_path / "latents.jsonl", {}
+    words = [(name, seed) for name in latents.FILMS for seed in SEEDS]
+    with path.open("w", encoding="utf-8") as file:
+        for name, number in [*words, ("pto_ac", 60), ("pto_ac", 12)]:
+            row = latents.measure(name, number)
+            found.setdefault(name, []).append(row)
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+    page = Path(__file__).parents[2] / "docs" / "user_guide" / "latents_study.rst"
+    begin, end = (f".. {word} of tests/study/test_latents.py\n" for word in ("begin", "end"))
+    text = page.read_text(encoding="utf-8")
+    first, last = text.index(begin) + len(begin), text.index(end)
+    page.write_text(f"{text[:first]}\n{latents.summarise(path)}\n{text[last:]}", encoding="utf-8")
+    for name, rows in found.items():
+        judge(name, rows)
