@@ -95,15 +95,39 @@ class LatticeOffsets:
         """
         if not self.n_pairs or (quantity == quantity[0]).all():
             return 0.0
+        own = self._without_outliers(quantity)
+        missed = self._missed(own)
+        return float(1 - (missed**2).sum() / max((own**2).sum(), 1e-30))
+
+    def unpredicted(self, quantity: np.ndarray) -> np.ndarray:
+        """Vectors (n, 2) less what the linear map of other sites predicts; arguments as above."""
+        own = np.stack([quantity.real, quantity.imag], 1)
+        own = own - own.mean(0)
+        size = np.sqrt(max((own**2).sum(1).mean(), 1e-30))
+        return size * self._missed(own / size)
+
+    @property
+    def partners(self) -> list[np.ndarray]:
+        """Pairs of sites, (2, n_pairs) for each lattice offset: the second is the offset away."""
+        return [
+            lattice.sites[pairs.T] for lattice in self._lattices for pairs, _ in lattice.pairs
+        ]
+
+    @staticmethod
+    def _without_outliers(quantity: np.ndarray) -> np.ndarray:
+        """Vectors (n, 2) of mean 0 and variance 1, outliers cut short."""
         u = quantity - quantity.mean()
         u = u / np.sqrt(max((np.abs(u) ** 2).mean(), 1e-30))
         u = u * np.minimum(1, 3 / np.maximum(np.abs(u), 1e-9))  # outliers
         u = u - u.mean()
-        own = np.stack([u.real, u.imag], 1)
+        return np.stack([u.real, u.imag], 1)
+
+    def _missed(self, own: np.ndarray) -> np.ndarray:
+        """Vectors (n, 2) less what other sites predict."""
         missed = own.copy()
         for lattice in self._lattices:
             missed[lattice.sites] -= lattice.prediction(own[lattice.sites])
-        return float(1 - (missed**2).sum() / max((own**2).sum(), 1e-30))
+        return missed
 
 
 @dataclass
