@@ -29,6 +29,13 @@ def dislocation_field(
     return cell / (2 * np.pi) * field @ turn
 
 
+def bending_field(xy: np.ndarray, bending: float, size: np.ndarray) -> np.ndarray:
+    """Displacement of pure bending: rows of the lattice turn by `bending` degrees along x."""
+    curvature = np.radians(bending) / size[0]
+    x, y = (xy - size / 2).T
+    return curvature * np.stack([-x * y, x**2 / 2], 1)
+
+
 class FieldMaker:
     """Smooth random fields of unit variance (or uniform in [-1, 1]), as functions of position."""
 

@@ -22,6 +22,7 @@ _NUMBERS = {
     "chemistry": (1.0, "relative variation"),
     "tilt": (1.0, "relative elongation"),
     "strain": (0.3, "root mean square of the strain"),
+    "twin_strain": (0.1, "strain"),
     "b_amplitude": (100.0, "height in units of an A column"),
     "random_composition": (0.3, "relative variation"),
     "aberration": (0.5, "share of the intensity"),
@@ -67,6 +68,10 @@ class FilmSettings:
     tilt: float = 0.06
     mistilt: tuple[float, float] = (0.0, 0.0)
     strain: float = 0.005
+    twin_strain: float = 0.0
+    twin_axis: float = 0.0
+    n_twins: int = 2
+    bending: float = 0.0
     scan_jitter: float = 0.1
     dose: float = 150.0
     aberration: float = 0.0
@@ -89,7 +94,9 @@ class FilmSettings:
                 self._refuse(name, "give a positive number")
             if name != "dose" and not np.isfinite(getattr(self, name)):
                 self._refuse(name, "give a positive number")
-        for name in ("rotation", "direction"):
+        if self.n_twins not in (2, 4):
+            self._refuse("n_twins", "give 2 or 4")
+        for name in ("rotation", "direction", "twin_axis", "bending"):
             if not _is_finite(getattr(self, name)):
                 self._refuse(name, "give a number, in degrees")
         for name, (largest, meaning) in _NUMBERS.items():

@@ -18,11 +18,12 @@ import numpy as np
 import pandas as pd
 
 from . import imaging as _imaging
-from .distortions import FieldMaker, dislocation_field
+from .distortions import FieldMaker, bending_field, dislocation_field
 from .domains import OrderParameter, order_parameter
 from .film_settings import FilmSettings, check_names, check_shape
 from .lattices import lattice_points, peak_heights
 from .truth import SimulatedTruth
+from .twins import Twins, surroundings
 
 _MARGIN = 3.0  # cells around the image in which columns stand as well
 
@@ -47,6 +48,10 @@ def simulate_perovskite(
     tilt: float = 0.06,
     mistilt: tuple[float, float] = (0.0, 0.0),
     strain: float = 0.005,
+    twin_strain: float = 0.0,
+    twin_axis: float = 0.0,
+    n_twins: int = 2,
+    bending: float = 0.0,
     scan_jitter: float = 0.1,
     dose: float = 150.0,
     aberration: float = 0.0,
@@ -119,6 +124,16 @@ def simulate_perovskite(
         ``displacement_x`` and ``displacement_y``.
     strain : float
         Root mean square of a smooth lattice strain.
+    twin_strain : float
+        Ferroelastic strain in domains, half the difference of the two principal strains. The walls
+        are straight, where the domains fit together, so that they turn the lattice to and fro by
+        as many radians. ``domain_size`` and ``wall_width`` hold for them as well.
+    twin_axis : float
+        Axis of the longer edge in twin 0 with respect to the lattice, in degrees.
+    n_twins : int
+        2 or 4: twins whose axes are 90 or 45 degrees apart.
+    bending : float
+        Change of the lattice's rotation from the left side of the image to the right, in degrees.
     scan_jitter : float
         Root mean square of the horizontal offset of each scan row, in px.
     dose : float
@@ -195,6 +210,10 @@ def simulate_perovskite(
         tilt=tilt,
         mistilt=mistilt,
         strain=strain,
+        twin_strain=twin_strain,
+        twin_axis=twin_axis,
+        n_twins=n_twins,
+        bending=bending,
         scan_jitter=scan_jitter,
         dose=dose,
         aberration=aberration,
@@ -308,7 +327,7 @@ def _simulate(
     field = FieldMaker(rng, size, _MARGIN * film.cell, film.cell)
     a, b, origin, heights = _place_columns(crystal, size, film, rng)
     order = order_parameter(a, b, origin, size, rng, film)
-    distortion = _Distortion.draw(field, film)
+    distortion = _Distortion.draw(field, film, size)
     tilt_angle = field(20 * film.cell) * np.pi
     tilt_size = 1 + 0.3 * field(20 * film.cell)
     composition = field(5 * film.cell, uniform=True)(b)
@@ -316,13 +335,18 @@ def _simulate(
     b_columns.peak *= 1 + film.chemistry * composition
     b_columns.xy += film.mistilt
     a_columns = distortion.apply(a, order.a_moved, heights[0], size, rng)
+    b_table = _b_table(b_columns, order, composition, size, film).assign(
+        **surroundings(a, a_columns.xy, b)
+    )
+    if distortion.twins is not None:
+        b_table = b_table.assign(**distortion.twins.truth(b))
 
     xy = np.vstack([a_columns.xy, b_columns.xy])
     peak = np.concatenate([a_columns.peak, b_columns.peak])
     image = _record(shape, xy, peak, film.tilt * tilt_size(xy), tilt_angle(xy), film, rng)
     truth = SimulatedTruth(
         _inside(_table(a_columns), shape),
-        _inside(_b_table(b_columns, order, composition, size, film), shape),
+        _inside(b_table, shape),
         order.n_variants,
         float(film.cell),
     )
@@ -350,13 +374,15 @@ class _Distortion:
 
     u: tuple[Any, Any]
     film: FilmSettings
+    twins: Twins | None
 
     @classmethod
-    def draw(cls, field: FieldMaker, film: FilmSettings) -> _Distortion:
+    def draw(cls, field: FieldMaker, film: FilmSettings, size: np.ndarray) -> _Distortion:
         """A smooth displacement whose gradient has the strain's root mean square."""
         scale = 6.0 * film.cell
         ux, uy = (field(scale) * film.strain * scale for _ in range(2))
-        return cls((ux, uy), film)
+        twins = Twins.draw(size, field.rng, film) if film.twin_strain else None
+        return cls((ux, uy), film, twins)
 
     def apply(
         self,
@@ -370,6 +396,10 @@ class _Distortion:
         film = self.film
         moved = rest + np.stack([u(rest) for u in self.u], 1) + displacement
         moved += film.disorder * rng.standard_normal(rest.shape)
+        if self.twins is not None:
+            moved += self.twins.displacement(rest)
+        if film.bending:
+            moved += bending_field(rest, film.bending, size)
         if film.dislocation is not None:
             moved += dislocation_field(rest, film.dislocation, film.cell, film.rotation)
         thickness = 1 + film.thickness_gradient * (rest[:, 0] / size[0] - 0.5)

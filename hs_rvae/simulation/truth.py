@@ -27,6 +27,10 @@ class SimulatedTruth:
         ``order`` (length of the displacement in units of ``shift``), ``chemistry`` (-1 to 1),
         ``wall_distance`` (cells, infinite without walls) and ``edge_distance`` (cells). Among
         vortices all polar columns are variant 0, and ``angle`` is the direction of the column.
+        ``rotation`` (rad, positive from +x towards +y) and ``strain_xx``, ``strain_yy``,
+        ``strain_xy`` (the tensor's) are those of the A columns around the column, against their
+        places at rest. Films with ``twin_strain`` have ``strain_variant``, ``strain_angle`` (rad,
+        the axis, -pi/2 to pi/2) and ``strain_wall_distance`` (cells) as well.
     n_variants : int
         Number of variants, in equally spaced directions unless you gave others; 1 for vortices.
     cell : float
