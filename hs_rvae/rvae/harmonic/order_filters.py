@@ -19,7 +19,7 @@ from ..geometry import HarmonicGrid
 from .charges import as_real
 
 _BLUR = 0.7  # px, of the mean sub-image
-_LOAD = 10.0  # of a first filter, in mean variances: nearly a plain matched filter
+_LEAST_NOISE = 1e-3  # power of a coefficient that the disk hardly holds, in parts of the largest
 _SAME_SHELL = 0.12  # difference of radii in cells
 _INSIDE = 0.95  # radius of the last shell that turns, in parts of the disk's
 _PEAK = 0.02  # least height of a column over its surroundings, in parts of the highest
@@ -52,6 +52,11 @@ class Coordinates:
         """Coordinates (n_sites, d)."""
         z = harmonics[:, :, self.orders].reshape(len(harmonics), -1)
         return as_real(z)
+
+    def noise(self, power: np.ndarray) -> np.ndarray:
+        """Covariance (d, d) of white noise, from the power (n_q, M + 1) of the harmonics of it."""
+        half = np.maximum(power, _LEAST_NOISE * power.max())[:, self.orders].ravel() / 2
+        return np.diag(np.concatenate([half, half]))
 
     def filters(self, rows: np.ndarray, n_q: int, n_orders: int) -> np.ndarray:
         """Filters F (r, n_q, M + 1) with ``rows @ coordinates = Re sum conj(F) X``."""
@@ -178,13 +183,6 @@ def _shapes(
     fitted = np.linalg.solve(design @ design.T + ridge, design @ image.ravel()[weight])
     profiles = fitted[:-1].reshape(len(shells), -1)
     return [np.einsum("ckyx,k->cyx", *pair) for pair in zip(parts, profiles, strict=True)]
-
-
-def matched_rows(y: np.ndarray, patterns: np.ndarray, blind: np.ndarray) -> np.ndarray:
-    """Rows (r, d) that measure `patterns` (r, d) in coordinates (n, d), blind to others (b, d)."""
-    covariance = np.cov(y.T, bias=True)
-    load = _LOAD * np.trace(covariance) / len(covariance)
-    return measuring_rows(covariance + load * np.eye(len(covariance)), patterns, blind)
 
 
 def measuring_rows(covariance: np.ndarray, patterns: np.ndarray, blind: np.ndarray) -> np.ndarray:

@@ -103,13 +103,13 @@ def find_order_groups(
     Found or None
         None if no number of groups has groups that stand apart.
     """
-    z = values[:, 0] + 1j * (values[:, 1] if values.shape[1] > 1 else 0)
-    missed = offsets.unpredicted(z)[:, : values.shape[1]]
-    n, field = len(values), _two_widths(missed)
+    n, missed = len(values), _missed(values, offsets)
+    field = _two_widths(missed)
     best: Found | None = None
     for number in numbers:
         tried = [_fit(values, start, offsets) for start in _starts(values, number)]
-        groups, value, probability = max(tried, key=lambda one: one[1])
+        groups, value = max(tried, key=lambda one: one[1])
+        value, probability = _with_field(groups, values, missed, offsets)
         n_more = number * (values.shape[1] + 1)
         gain = value - field - 0.5 * n_more * np.log(n) / n
         if groups.apart < _MIN_APART or groups.shares[:-1].min() < _MIN_SHARE:
@@ -119,22 +119,56 @@ def find_order_groups(
     return best
 
 
+def _missed(values: np.ndarray, offsets: LatticeOffsets) -> np.ndarray:
+    """Values less what a linear map of the other sites predicts, (n, d)."""
+    z = values[:, 0] + 1j * (values[:, 1] if values.shape[1] > 1 else 0)
+    return offsets.unpredicted(z)[:, : values.shape[1]]
+
+
+def _with_field(
+    groups: Groups, values: np.ndarray, missed: np.ndarray, offsets: LatticeOffsets
+) -> tuple[float, np.ndarray]:
+    """Log-likelihood of sites left out of groups with a field upon them, and probabilities.
+
+    A site is the centre of its group, and what the field upon the groups is by the other sites. In
+    a wall it is what the field of the values themselves is.
+    """
+    density = groups.log_densities(values)
+    own = _softmax(density + np.log(groups.shares))
+    known = own[:, :-1] / np.maximum(own[:, :-1].sum(1, keepdims=True), 1e-30)
+    left = values - known @ groups.centres
+    predicted = left - left.mean(0) - _missed(left, offsets) + left.mean(0)
+    inside, wall = groups.covariance, 2.0 * np.atleast_2d(np.cov(missed.T, bias=True))
+    tiny = 1e-6 * np.trace(groups.rest[1]) * np.eye(len(inside))
+    d = [values - centre - predicted for centre in groups.centres]
+    for _ in range(12):
+        score = np.stack([*(log_normal(one, inside) for one in d), log_normal(missed, wall)], 1)
+        own = _softmax(score + np.log(groups.shares))
+        prior, value = _from_others(score, own, offsets)
+        q = _softmax(score + prior)
+        inside = sum((w[:, None] * one).T @ one for w, one in zip(q.T, d, strict=False))
+        inside = inside / max(q[:, :-1].sum(), 1e-9) + tiny
+        w = q[:, -1]
+        wall = (w[:, None] * missed).T @ missed / max(w.sum(), 1e-9) + tiny
+    return value, q
+
+
 def _fit(
     values: np.ndarray, centres: np.ndarray, offsets: LatticeOffsets
-) -> tuple[Groups, float, np.ndarray]:
-    """Groups, log-likelihood of sites left out, and probabilities, from a start of the centres."""
+) -> tuple[Groups, float]:
+    """Groups and log-likelihood of sites left out, from a start of the centres."""
     overall = values.mean(0), np.atleast_2d(np.cov(values.T, bias=True))
     k = len(centres)
-    shares = np.append(np.full(k, 0.95 / k), 0.05)
+    shares = np.append(np.full(k, 0.9 / k), 0.1)
     scatter = overall[1] / k**2
-    groups = Groups(centres, scatter, shares, (overall[0], _BROAD * overall[1]))
+    groups = Groups(centres, scatter, shares, (overall[0], overall[1]))
     for _ in range(_N_PLAIN):
         groups = _moved(groups, values, groups.probabilities(values))
     for _ in range(_N_COUPLED):
-        prior, value = _from_others(groups, values, offsets)
-        probability = groups.probabilities(values, prior)
-        groups = _moved(groups, values, probability)
-    return groups, value, probability
+        density = groups.log_densities(values)
+        prior, value = _from_others(density, _softmax(density + np.log(groups.shares)), offsets)
+        groups = _moved(groups, values, groups.probabilities(values, prior))
+    return groups, value
 
 
 def _moved(groups: Groups, values: np.ndarray, probability: np.ndarray) -> Groups:
@@ -153,11 +187,17 @@ def _moved(groups: Groups, values: np.ndarray, probability: np.ndarray) -> Group
 
 
 def _from_others(
-    groups: Groups, values: np.ndarray, offsets: LatticeOffsets
+    density: np.ndarray, own: np.ndarray, offsets: LatticeOffsets
 ) -> tuple[np.ndarray, float]:
-    """Log prior (n, k + 1) of each site by the other sites, and the log-likelihood it gives."""
-    density = groups.log_densities(values)
-    own = _softmax(density + np.log(groups.shares))
+    """Log prior (n, k) of each site by the other sites, and the log-likelihood it gives.
+
+    Parameters
+    ----------
+    density, own : numpy.ndarray, shape (n, k)
+        Log density of each site in each group, and its probabilities by itself.
+    offsets : LatticeOffsets
+    """
+    shares = np.maximum(own.mean(0), 1e-3)
     field = np.zeros_like(own)
     for first, second in offsets.partners:
         together = own[first].T @ own[second] + 1.0
@@ -169,7 +209,7 @@ def _from_others(
             field[:, k] += np.bincount(second, part, len(own))
     best: tuple[float, np.ndarray] | None = None
     for weight in _COUPLINGS:
-        prior = np.log(groups.shares) + weight * field
+        prior = np.log(shares) + weight * field
         prior = prior - _log_sum(prior)[:, None]
         value = float(_log_sum(density + prior).mean())
         if best is None or value > best[0]:
