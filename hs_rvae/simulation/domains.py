@@ -29,6 +29,8 @@ class OrderParameter:
         B columns: length in units of the shift, direction in radians, distance in cells.
     variant : numpy.ndarray of int, shape (n,)
     n_variants : int
+    chirality : numpy.ndarray of int, shape (n,)
+        Sign of the rotation of the A columns around a B column; 0 except for lamellae.
     """
 
     a_moved: np.ndarray
@@ -39,6 +41,7 @@ class OrderParameter:
     angle: np.ndarray
     wall_distance: np.ndarray
     n_variants: int
+    chirality: np.ndarray
 
 
 def order_parameter(
@@ -60,13 +63,16 @@ def order_parameter(
         wall = np.minimum(wall, np.abs(outside))
     a_moved = np.zeros_like(a)
     b_moved = displacement = film.shift * vector
+    chirality = np.zeros(len(b), int)
     if isinstance(pattern, _Lamellae):
         a_moved, b_moved = pattern.of_a_columns(a), np.zeros_like(b)
         share, _ = polar.at(a)
         if share is not None:
             a_moved *= share[:, None]
         if len(b):
-            vector = -a_moved[cKDTree(a).query(b, k=4)[1]].mean(axis=1)
+            around = cKDTree(a).query(b, k=4)[1]
+            vector = -a_moved[around].mean(axis=1)
+            chirality = np.where(variant < 0, 0, _turns(a[around] - b[:, None], a_moved[around]))
         a_moved, displacement = film.shift * a_moved, film.shift * vector
     return OrderParameter(
         a_moved,
@@ -77,11 +83,18 @@ def order_parameter(
         angle,
         wall,
         pattern.n_variants,
+        chirality,
     )
 
 
+def _turns(arms: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """Sign of the rotation of the columns around each site, 1 from +x towards +y, shape (n,)."""
+    turn = arms[..., 0] * moved[..., 1] - arms[..., 1] * moved[..., 0]
+    return np.sign(turn.sum(axis=1)).astype(int)
+
+
 @dataclass
-class _Domains:
+class Domains:
     """Domains of variants, each around its seeds, with walls that go as tanh."""
 
     film: FilmSettings
@@ -92,7 +105,7 @@ class _Domains:
     @classmethod
     def draw(
         cls, size: np.ndarray, origin: np.ndarray, rng: np.random.Generator, film: FilmSettings
-    ) -> _Domains:
+    ) -> Domains:
         """Random seeds, shared out to the kinds of domains."""
         kinds = film.n_domain_kinds
         area = np.prod(size) / film.cell**2
@@ -111,6 +124,7 @@ class _Domains:
 
     @property
     def n_variants(self) -> int:
+        """Number of directions."""
         return len(self.well)
 
     def at(self, xy: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -178,7 +192,7 @@ class _Lamellae:
     """Twins of lamellae along the two diagonals, two cells wide, displaced to and fro."""
 
     film: FilmSettings
-    twins: _Domains
+    twins: Domains
     origin: np.ndarray
     n_variants: int = 4
 
@@ -187,7 +201,7 @@ class _Lamellae:
         cls, size: np.ndarray, origin: np.ndarray, rng: np.random.Generator, film: FilmSettings
     ) -> _Lamellae:
         """Domains of two kinds: the diagonals."""
-        return cls(film, _Domains.draw(size, origin, rng, film), origin)
+        return cls(film, Domains.draw(size, origin, rng, film), origin)
 
     def at(self, xy: np.ndarray) -> tuple[np.ndarray, ...]:
         """Same as in domains; variants n and n + 2 are the two signs of twin n."""
@@ -276,8 +290,8 @@ def _layers_at(
     return smooth, np.where(shares[layer] > 0, distance, -distance)
 
 
-_PATTERNS: dict[str, type[_Domains] | type[_Vortices] | type[_Lamellae]] = {
-    "domains": _Domains,
+_PATTERNS: dict[str, type[Domains] | type[_Vortices] | type[_Lamellae]] = {
+    "domains": Domains,
     "vortices": _Vortices,
     "antiparallel": _Lamellae,
 }

@@ -26,6 +26,9 @@ _NUMBERS = {
     "b_amplitude": (100.0, "height in units of an A column"),
     "random_composition": (0.3, "relative variation"),
     "aberration": (0.5, "share of the intensity"),
+    "oxygen": (100.0, "height in units of an A column"),
+    "octahedral_tilt": (30.0, "degrees"),
+    "tilt_variation": (1.0, "relative variation"),
 }
 _POSITIVE = (
     "cell",
@@ -86,6 +89,10 @@ class FilmSettings:
     vacuum: float = 0.0
     dark: bool = False
     dislocation: tuple[float, float] | None = None
+    oxygen: float = 0.0
+    octahedral_tilt: float = 0.0
+    tilt_variation: float = 0.5
+    antiphase_tilts: bool = False
     random_state: int | np.random.Generator | None = None
 
     def __post_init__(self) -> None:

@@ -22,6 +22,7 @@ from .distortions import FieldMaker, bending_field, dislocation_field
 from .domains import OrderParameter, order_parameter
 from .film_settings import FilmSettings, check_names, check_shape
 from .lattices import lattice_points, peak_heights
+from .octahedra import OXYGEN_PLACES, OctahedralTilts
 from .truth import SimulatedTruth
 from .twins import Twins, surroundings
 
@@ -66,6 +67,10 @@ def simulate_perovskite(
     vacuum: float = 0.0,
     dark: bool = False,
     dislocation: tuple[float, float] | None = None,
+    oxygen: float = 0.0,
+    octahedral_tilt: float = 0.0,
+    tilt_variation: float = 0.5,
+    antiphase_tilts: bool = False,
     random_state: int | np.random.Generator | None = None,
 ) -> tuple[Any, SimulatedTruth]:
     """Simulate an [001] image of a ferroelectric perovskite with known truth.
@@ -167,6 +172,19 @@ def simulate_perovskite(
     dislocation : tuple of float, optional
         Core ``(x, y)`` of an edge dislocation in an isotropic medium, in px; its Burgers vector is
         the first edge of the cell.
+    oxygen : float
+        Peak height of the oxygen columns between the B columns, in units of an A column; 0 leaves
+        them out. They are seen in annular bright field (`dark`) and in integrated differential
+        phase contrast.
+    octahedral_tilt : float
+        Maximum rotation of the octahedra about the beam, in degrees, up to 30. Its sign changes
+        from B column to B column, and it is the same along the beam.
+    tilt_variation : float
+        How much smaller the tilt becomes: it varies smoothly from the maximum to 1 - tilt_variation
+        of it.
+    antiphase_tilts : bool
+        Domains, of `domain_size` and with walls of `wall_width`, between which the signs of the
+        tilts change places.
     random_state : int or numpy.random.Generator, optional
         Seed of everything random.
 
@@ -189,6 +207,14 @@ def simulate_perovskite(
     >>> image, truth = hs_rvae.simulation.simulate_perovskite((256, 256), random_state=0)
     >>> image
     <Signal2D, title: Simulated perovskite, dimensions: (|256, 256)>
+
+    Octahedra that tilt, in annular bright field:
+
+    >>> image, truth = hs_rvae.simulation.simulate_perovskite(
+    ...     (256, 256), shift=0, oxygen=0.3, octahedral_tilt=5, dark=True, random_state=0
+    ... )
+    >>> bool(truth.b_sites.octahedral_tilt.abs().between(2.4, 5).all())
+    True
     """
     if n_variants not in (2, 4):
         raise ValueError(f"n_variants={n_variants}: a square lattice has 2 or 4 variants here.")
@@ -228,9 +254,14 @@ def simulate_perovskite(
         vacuum=vacuum,
         dark=dark,
         dislocation=dislocation,
+        oxygen=oxygen,
+        octahedral_tilt=octahedral_tilt,
+        tilt_variation=tilt_variation,
+        antiphase_tilts=antiphase_tilts,
         random_state=random_state,
     )
-    crystal = _Crystal(np.array([[1.0, 0.0], [0.0, aspect]]), [(0.0, 0.0)], [(0.5, 0.5)])
+    lattice = np.array([[1.0, 0.0], [0.0, aspect]])
+    crystal = _Crystal(lattice, [(0.0, 0.0)], [(0.5, 0.5)], OXYGEN_PLACES)
     return _simulate("Simulated perovskite", shape, crystal, settings)
 
 
@@ -291,19 +322,22 @@ def simulate_hexagonal(
             "order='antiparallel': lamellae need the diagonals of a square or rectangular cell; "
             "use simulate_perovskite, or another order."
         )
+    if any(settings.get(name) for name in ("oxygen", "octahedral_tilt")):
+        raise ValueError("oxygen and octahedral_tilt are those of simulate_perovskite.")
     settings = {"column_width": 0.10} | settings  # A columns are closer together
     film = FilmSettings(cell=cell, n_variants=n_variants, direction=direction, **settings)
     lattice = np.array([[1.0, 0.0], [0.5, np.sqrt(0.75)]])
-    crystal = _Crystal(lattice, [(1 / 3, 1 / 3), (2 / 3, 2 / 3)], [(0.0, 0.0)])
+    crystal = _Crystal(lattice, [(1 / 3, 1 / 3), (2 / 3, 2 / 3)], [(0.0, 0.0)], [])
     return _simulate("Simulated hexagonal crystal", shape, crystal, film)
 
 
 class _Crystal(NamedTuple):
-    """Basis vectors and places of the A and B columns, in cells."""
+    """Basis vectors and places of the A, B and oxygen columns, in cells."""
 
     lattice: np.ndarray
     a_places: list[tuple[float, float]]
     b_places: list[tuple[float, float]]
+    oxygen_places: list[tuple[float, float]]
 
 
 @dataclass
@@ -325,7 +359,7 @@ def _simulate(
     rng = np.random.default_rng(film.random_state)
     size = np.array([shape[1], shape[0]], float)
     field = FieldMaker(rng, size, _MARGIN * film.cell, film.cell)
-    a, b, origin, heights = _place_columns(crystal, size, film, rng)
+    a, b, oxygen, origin, heights = _place_columns(crystal, size, film, rng)
     order = order_parameter(a, b, origin, size, rng, film)
     distortion = _Distortion.draw(field, film, size)
     tilt_angle = field(20 * film.cell) * np.pi
@@ -335,37 +369,43 @@ def _simulate(
     b_columns.peak *= 1 + film.chemistry * composition
     b_columns.xy += film.mistilt
     a_columns = distortion.apply(a, order.a_moved, heights[0], size, rng)
-    b_table = _b_table(b_columns, order, composition, size, film).assign(
+    octahedra = OctahedralTilts.draw(b, origin, size, field, film)
+    moved = octahedra.of_oxygen(oxygen, b)
+    oxygen_columns = distortion.apply(oxygen, moved, film.oxygen, size, rng)
+
+    columns = a_columns, b_columns, oxygen_columns
+    xy = np.vstack([one.xy for one in columns])
+    peak = np.concatenate([one.peak for one in columns])
+    image = _record(shape, xy, peak, film.tilt * tilt_size(xy), tilt_angle(xy), film, rng)
+    b_table = _b_table(b_columns, order, octahedra, composition, size, film).assign(
         **surroundings(a, a_columns.xy, b)
     )
     if distortion.twins is not None:
         b_table = b_table.assign(**distortion.twins.truth(b))
-
-    xy = np.vstack([a_columns.xy, b_columns.xy])
-    peak = np.concatenate([a_columns.peak, b_columns.peak])
-    image = _record(shape, xy, peak, film.tilt * tilt_size(xy), tilt_angle(xy), film, rng)
     truth = SimulatedTruth(
         _inside(_table(a_columns), shape),
         _inside(b_table, shape),
         order.n_variants,
         float(film.cell),
+        _inside(_table(oxygen_columns), shape),
     )
     return as_signal(image, title, film.pixel_size), truth
 
 
 def _place_columns(
     crystal: _Crystal, size: np.ndarray, film: FilmSettings, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[Any, Any]]:
-    """Positions of A and B columns at rest, a corner of a cell, and the peak heights."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[Any, Any]]:
+    """Positions of A, B and oxygen columns at rest, a corner of a cell, heights of A and B."""
     margin = _MARGIN * film.cell
-    grid = crystal.lattice, film.cell, film.rotation, size, margin, rng
-    a, _ = lattice_points(crystal.a_places, *grid)
-    b, origin = lattice_points(crystal.b_places, *grid)
+    grid = crystal.lattice, film.cell, film.rotation, size, margin
+    kinds = crystal.a_places, crystal.b_places, crystal.oxygen_places if film.oxygen else []
+    origin = rng.uniform(-0.5, 0.5, (2, 2))[1] * film.cell  # two are drawn, one is used
     edge = (1 - film.vacuum) * size[0] if film.vacuum else np.inf
-    a, b = (xy[xy[:, 0] < edge] for xy in (a + origin, b + origin))
+    every = [lattice_points(places, *grid) + origin for places in kinds]
+    a, b, oxygen = (xy[xy[:, 0] < edge] for xy in every)
     b = b[:0] if film.one_sublattice else b
     corner = size / 2 + origin
-    return a, b, corner, peak_heights(a, b, corner, film)
+    return a, b, oxygen, corner, peak_heights(a, b, corner, film)
 
 
 @dataclass
@@ -439,6 +479,7 @@ def _table(columns: _Columns) -> pd.DataFrame:
 def _b_table(
     columns: _Columns,
     order: OrderParameter,
+    octahedra: OctahedralTilts,
     composition: np.ndarray,
     size: np.ndarray,
     film: FilmSettings,
@@ -454,6 +495,10 @@ def _b_table(
         chemistry=composition,
         wall_distance=order.wall_distance,
         edge_distance=edge,
+        chirality=order.chirality,
+        octahedral_tilt=octahedra.angle,
+        tilt_domain=octahedra.domain,
+        tilt_wall_distance=octahedra.wall_distance,
     )
 
 

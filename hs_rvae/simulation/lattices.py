@@ -22,17 +22,17 @@ def lattice_points(
     rotation: float,
     size: np.ndarray,
     margin: float,
-    rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Points of a lattice that cover the image and a margin around it, and a random origin."""
+) -> np.ndarray:
+    """Points of a lattice that cover the image and a margin around it."""
     turn = turn_matrix(rotation)
     steps = 1.5 * (np.hypot(*size) + 2 * margin) / cell
     reach = int(np.ceil(steps / min(1.0, np.linalg.norm(lattice, axis=1).min())))
     i, j = np.meshgrid(np.arange(-reach, reach + 1), np.arange(-reach, reach + 1))
     index = np.stack([i.ravel(), j.ravel()], 1)
-    points = np.vstack([(index + np.array(m)) @ lattice for m in places]) * cell @ turn + size / 2
+    cells = [np.empty((0, 2)), *((index + np.array(m)) @ lattice for m in places)]
+    points = np.vstack(cells) * cell @ turn + size / 2
     keep = ((points > -margin) & (points < size + margin)).all(1)
-    return points[keep], rng.uniform(-0.5, 0.5, 2) * cell
+    return points[keep]
 
 
 def cell_coordinates(

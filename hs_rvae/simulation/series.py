@@ -27,6 +27,10 @@ _NOT_IN_A_SERIES = (
     "aberration",
     "aberration_shift",
     "directions",
+    "oxygen",
+    "octahedral_tilt",
+    "tilt_variation",
+    "antiphase_tilts",
 )
 
 

@@ -4,13 +4,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..masked_arrays import filled
+
+_COLUMN = ["x", "y", "amplitude"]
 
 
 @dataclass
@@ -19,10 +21,10 @@ class SimulatedTruth:
 
     Attributes
     ----------
-    a_sites, b_sites : pandas.DataFrame
-        One row per column inside the image. Columns ``x``, ``y`` (px, as imaged without scan
-        jitter), ``amplitude`` (peak height, units of an A column) and, in ``b_sites``,
-        ``displacement_x``, ``displacement_y`` (px, from the centre of the A columns around it),
+    a_sites, b_sites, oxygen_sites : pandas.DataFrame
+        One row per column inside the image; no oxygen unless it is imaged. Columns ``x``, ``y``
+        (px, as imaged without scan jitter), ``amplitude`` (peak height, units of an A column)
+        and, in ``b_sites``, ``displacement_x``, ``displacement_y`` (px, from the centre of the A columns around it),
         ``variant`` (-1 = not polar), ``angle`` (rad, direction of the variant, NaN = not polar),
         ``order`` (length of the displacement in units of ``shift``), ``chemistry`` (-1 to 1),
         ``wall_distance`` (cells, infinite without walls) and ``edge_distance`` (cells). Among
@@ -31,6 +33,10 @@ class SimulatedTruth:
         ``strain_xy`` (the tensor's) are those of the A columns around the column, against their
         places at rest. Films with ``twin_strain`` have ``strain_variant``, ``strain_angle`` (rad,
         the axis, -pi/2 to pi/2) and ``strain_wall_distance`` (cells) as well.
+        ``chirality`` is 1 or -1 among lamellae, else 0: the sign of the rotation of the four A
+        columns, from +x towards +y. Octahedra have ``octahedral_tilt`` (degrees, from +x towards
+        +y), ``tilt_domain`` (antiphase domain 0 or 1, -1 = no tilts) and ``tilt_wall_distance``
+        (cells, infinite without walls).
     n_variants : int
         Number of variants, in equally spaced directions unless you gave others; 1 for vortices.
     cell : float
@@ -41,6 +47,7 @@ class SimulatedTruth:
     b_sites: pd.DataFrame
     n_variants: int
     cell: float
+    oxygen_sites: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=_COLUMN))
 
     def interior(self, distance: float = 2.0) -> np.ndarray:
         """Polar B sites away from walls and from the border of the image.

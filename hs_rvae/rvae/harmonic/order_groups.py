@@ -3,13 +3,13 @@
 """Groups of a quantity of sites against a smooth field.
 
 A smooth strain, or a lattice that is bent, is predicted by other cells as well as domains are. So
-both are asked to predict a site that is left out, from the sites two to three cells away:
+neighbours are no evidence here. Domains have few values with sharp walls between them:
 
-* groups: the group of the site from the groups of the others, its value from the group;
-* a field: the value of the site from the values of the others, by the best linear map.
-
-Domains have few values and sharp walls, which no linear map follows. A field has all values, which
-no few groups follow.
+* Values of sites that are left out are more likely in few narrow groups than in one broad one.
+* The groups stand apart by several scatters. Those into which a bent lattice or a wave can be cut
+  do not: the values of a bent one have all sizes.
+* Between the groups values change faster from cell to cell than within. In a smooth field the
+  change does not depend on the value.
 """
 
 from __future__ import annotations
@@ -20,42 +20,51 @@ import numpy as np
 
 from ..neighbour_test import LatticeOffsets
 
-_COUPLINGS = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75)  # weights of the groups of the others
-_N_PLAIN, _N_COUPLED = 30, 8  # iterations without and with other sites
-_BROAD = 2.0  # covariance of what is in no group, in those of all sites
+_OWN = 0.3  # weight of the part of a value that other cells do not predict
+_N_ITERATIONS, _N_HELD_OUT, _N_FOLDS = 60, 10, 5
 _MIN_SHARE = 0.05  # of a group
-_MIN_APART = 2.0  # scatters of a site, between two groups
-_MORE = 0.02  # nats per site that one more group has to bring
+_MORE = 0.05  # nats per site that more groups have to bring
+_BETWEEN, _WITHIN = 1 / 3, 1 / 4  # of the way to the next group
+_FEW_BETWEEN = 0.02  # share of sites between groups, below which there is no wall to judge
+_MIN_PAIRS = 3  # of sites around one, that give its change from cell to cell
 
 
 @dataclass
 class Groups:
-    """Normal groups of one covariance, and a broad rest.
+    """Normal groups of one covariance.
 
     Attributes
     ----------
     centres : numpy.ndarray, shape (k, d)
     covariance : numpy.ndarray, shape (d, d)
-    shares : numpy.ndarray, shape (k + 1,)
-        Of the groups, and of the rest.
-    rest : tuple of numpy.ndarray
-        Mean (d,) and covariance (d, d) of the rest.
+    shares : numpy.ndarray, shape (k,)
     """
 
     centres: np.ndarray
     covariance: np.ndarray
     shares: np.ndarray
-    rest: tuple[np.ndarray, np.ndarray]
 
-    def log_densities(self, values: np.ndarray) -> np.ndarray:
-        """Log density of values (n, d) in each group and in the rest, (n, k + 1)."""
-        groups = [log_normal(values - centre, self.covariance) for centre in self.centres]
-        return np.stack([*groups, log_normal(values - self.rest[0], self.rest[1])], 1)
+    def scores(self, values: np.ndarray) -> np.ndarray:
+        """Log joint density of values (n, d) and groups, (n, k)."""
+        precision = np.linalg.inv(self.covariance)
+        d = values[:, None] - self.centres
+        own = np.einsum("nki,ij,nkj->nk", d, precision, d)
+        own = own + np.linalg.slogdet(2 * np.pi * self.covariance)[1]
+        return -0.5 * own + np.log(self.shares)
 
-    def probabilities(self, values: np.ndarray, log_prior: np.ndarray | None = None) -> np.ndarray:
-        """Probability of each group and of the rest, (n, k + 1)."""
-        prior = np.log(self.shares) if log_prior is None else log_prior
-        return _softmax(self.log_densities(values) + prior)
+    def fitted(self, values: np.ndarray, n_iterations: int) -> Groups:
+        """Groups after some iterations of expectation and maximisation."""
+        groups, total = self, np.atleast_2d(np.cov(values.T, bias=True))
+        tiny = 1e-4 * np.trace(total) * np.eye(len(total))
+        for _ in range(n_iterations):
+            score = groups.scores(values)
+            q = np.exp(score - _log_sum(score)[:, None])
+            weight = np.maximum(q.sum(0), 1e-9)
+            centres = q.T @ values / weight[:, None]
+            d = values[:, None] - centres
+            covariance = np.einsum("nk,nki,nkj->ij", q, d, d) / len(values) + tiny
+            groups = Groups(centres, covariance, np.maximum(weight / len(values), 1e-3))
+        return groups
 
     @property
     def apart(self) -> float:
@@ -67,22 +76,25 @@ class Groups:
 
 @dataclass
 class Found:
-    """Best groups, and the evidence for them.
+    """Best groups of a quantity, and the evidence for them.
 
     Attributes
     ----------
     groups : Groups
+        Of the sites' own values.
     gain : float
-        Log-likelihood of sites left out of the groups less that of a smooth field (nat per site).
-    probability : numpy.ndarray, shape (n, k + 1)
-        Of the groups of each site, from its own value and the sites around it.
-    alternation : float
-        Mean correlation of the groups of the nearest offsets that differ; below 0 they alternate.
+        Log-likelihood of groups over one normal distribution, of sites left out (nat per site).
+    apart : float
+        Least distance of two groups, in scatters of a value with its neighbours'.
+    walls : float
+        Change from cell to cell between the groups, in parts of that within; infinite without
+        sites between them.
     """
 
     groups: Groups
     gain: float
-    probability: np.ndarray
+    apart: float
+    walls: float
 
 
 def find_order_groups(
@@ -101,164 +113,114 @@ def find_order_groups(
     Returns
     -------
     Found or None
-        None if no number of groups has groups that stand apart.
+        None if there are too few sites.
     """
-    n, missed = len(values), _missed(values, offsets)
-    field = _two_widths(missed)
-    best: Found | None = None
+    if len(values) < 20 * max(numbers):
+        return None
+    calm = values - (1 - _OWN) * unpredicted(values, offsets)
+    alone = Groups(calm.mean(0)[None], np.eye(calm.shape[1]), np.ones(1)).fitted(calm, 1)
+    broad, best = _held_out(calm, alone), None
     for number in numbers:
-        tried = [_fit(values, start, offsets) for start in _starts(values, number)]
-        groups, value = max(tried, key=lambda one: one[1])
-        value, probability = _with_field(groups, values, missed, offsets)
-        n_more = number * (values.shape[1] + 1)
-        gain = value - field - 0.5 * n_more * np.log(n) / n
-        if groups.apart < _MIN_APART or groups.shares[:-1].min() < _MIN_SHARE:
+        starts = [_from_centres(calm, start) for start in _starts(calm, number)]
+        tried = [start.fitted(calm, _N_ITERATIONS) for start in starts]
+        groups = max(tried, key=lambda one: float(_log_sum(one.scores(calm)).mean()))
+        gain = _held_out(calm, groups) - broad
+        if groups.shares.min() < _MIN_SHARE:
             continue
-        if best is None or gain > best.gain + _MORE:
-            best = Found(groups, float(gain), probability)
-    return best
+        if best is None or gain > best[1] + _MORE:
+            best = groups, gain
+    if best is None:
+        return None
+    groups, gain = best
+    way, nearest = _way(calm, groups)
+    own = _own_groups(values, way, nearest, groups)
+    return Found(own, gain, groups.apart, _walls(values, way, offsets))
 
 
-def _missed(values: np.ndarray, offsets: LatticeOffsets) -> np.ndarray:
-    """Values less what a linear map of the other sites predicts, (n, d)."""
+def unpredicted(values: np.ndarray, offsets: LatticeOffsets) -> np.ndarray:
+    """Values (n, d) less what a linear map of the other sites predicts."""
     z = values[:, 0] + 1j * (values[:, 1] if values.shape[1] > 1 else 0)
     return offsets.unpredicted(z)[:, : values.shape[1]]
 
 
-def _with_field(
-    groups: Groups, values: np.ndarray, missed: np.ndarray, offsets: LatticeOffsets
-) -> tuple[float, np.ndarray]:
-    """Log-likelihood of sites left out of groups with a field upon them, and probabilities.
-
-    A site is the centre of its group, and what the field upon the groups is by the other sites. In
-    a wall it is what the field of the values themselves is.
-    """
-    density = groups.log_densities(values)
-    own = _softmax(density + np.log(groups.shares))
-    known = own[:, :-1] / np.maximum(own[:, :-1].sum(1, keepdims=True), 1e-30)
-    left = values - known @ groups.centres
-    predicted = left - left.mean(0) - _missed(left, offsets) + left.mean(0)
-    inside, wall = groups.covariance, 2.0 * np.atleast_2d(np.cov(missed.T, bias=True))
-    tiny = 1e-6 * np.trace(groups.rest[1]) * np.eye(len(inside))
-    d = [values - centre - predicted for centre in groups.centres]
-    for _ in range(12):
-        score = np.stack([*(log_normal(one, inside) for one in d), log_normal(missed, wall)], 1)
-        own = _softmax(score + np.log(groups.shares))
-        prior, value = _from_others(score, own, offsets)
-        q = _softmax(score + prior)
-        inside = sum((w[:, None] * one).T @ one for w, one in zip(q.T, d, strict=False))
-        inside = inside / max(q[:, :-1].sum(), 1e-9) + tiny
-        w = q[:, -1]
-        wall = (w[:, None] * missed).T @ missed / max(w.sum(), 1e-9) + tiny
-    return value, q
+def _way(values: np.ndarray, groups: Groups) -> tuple[np.ndarray, np.ndarray]:
+    """Part of the way from the nearest centre to the next one, (n,), and the nearest group."""
+    white = np.linalg.inv(np.linalg.cholesky(groups.covariance)).T
+    v, centres = values @ white, groups.centres @ white
+    order = np.linalg.norm(v[:, None] - centres, axis=2).argsort(1)
+    first, second = centres[order[:, 0]], centres[order[:, 1]]
+    along = second - first
+    way = ((v - first) * along).sum(1) / np.maximum((along**2).sum(1), 1e-30)
+    return way, order[:, 0]
 
 
-def _fit(
-    values: np.ndarray, centres: np.ndarray, offsets: LatticeOffsets
-) -> tuple[Groups, float]:
-    """Groups and log-likelihood of sites left out, from a start of the centres."""
-    overall = values.mean(0), np.atleast_2d(np.cov(values.T, bias=True))
-    k = len(centres)
-    shares = np.append(np.full(k, 0.9 / k), 0.1)
-    scatter = overall[1] / k**2
-    groups = Groups(centres, scatter, shares, (overall[0], overall[1]))
-    for _ in range(_N_PLAIN):
-        groups = _moved(groups, values, groups.probabilities(values))
-    for _ in range(_N_COUPLED):
-        density = groups.log_densities(values)
-        prior, value = _from_others(density, _softmax(density + np.log(groups.shares)), offsets)
-        groups = _moved(groups, values, groups.probabilities(values, prior))
-    return groups, value
+def _own_groups(
+    values: np.ndarray, way: np.ndarray, nearest: np.ndarray, groups: Groups
+) -> Groups:
+    """Groups of the sites' own values, from those that are clearly in one."""
+    k, clear = len(groups.centres), way < _WITHIN
+    centres, d = groups.centres.copy(), np.zeros_like(values)
+    for number in range(k):
+        chosen = clear & (nearest == number)
+        if chosen.any():
+            centres[number] = values[chosen].mean(0)
+        d[chosen] = values[chosen] - centres[number]
+    covariance = d[clear].T @ d[clear] / max(clear.sum(), 1)
+    covariance = covariance + 1e-6 * np.trace(covariance) * np.eye(len(covariance))
+    return Groups(centres, covariance, groups.shares)
 
 
-def _moved(groups: Groups, values: np.ndarray, probability: np.ndarray) -> Groups:
-    """Groups fitted to the probabilities of the sites."""
-    weight = probability.sum(0)
-    own = probability[:, :-1]
-    centres = own.T @ values / np.maximum(weight[:-1, None], 1e-9)
-    covariance = np.zeros((values.shape[1],) * 2)
-    for centre, share in zip(centres, own.T, strict=True):
-        d = values - centre
-        covariance += (share[:, None] * d).T @ d
-    covariance /= max(own.sum(), 1e-9)
-    covariance += 1e-6 * np.trace(groups.rest[1]) * np.eye(len(covariance))
-    shares = np.maximum(weight / weight.sum(), 1e-3)
-    return Groups(centres, covariance, shares / shares.sum(), groups.rest)
-
-
-def _from_others(
-    density: np.ndarray, own: np.ndarray, offsets: LatticeOffsets
-) -> tuple[np.ndarray, float]:
-    """Log prior (n, k) of each site by the other sites, and the log-likelihood it gives.
-
-    Parameters
-    ----------
-    density, own : numpy.ndarray, shape (n, k)
-        Log density of each site in each group, and its probabilities by itself.
-    offsets : LatticeOffsets
-    """
-    shares = np.maximum(own.mean(0), 1e-3)
-    field = np.zeros_like(own)
+def _walls(values: np.ndarray, way: np.ndarray, offsets: LatticeOffsets) -> float:
+    """Change from cell to cell between the groups, in parts of that within them."""
+    n = len(values)
+    total, count = np.zeros(n), np.zeros(n)
     for first, second in offsets.partners:
-        together = own[first].T @ own[second] + 1.0
-        expected = np.outer(together.sum(1), together.sum(0)) / together.sum()
-        coupling = np.log(together / expected)
-        for k, part in enumerate((own[second] @ coupling.T).T):
-            field[:, k] += np.bincount(first, part, len(own))
-        for k, part in enumerate((own[first] @ coupling).T):
-            field[:, k] += np.bincount(second, part, len(own))
-    best: tuple[float, np.ndarray] | None = None
-    for weight in _COUPLINGS:
-        prior = np.log(shares) + weight * field
-        prior = prior - _log_sum(prior)[:, None]
-        value = float(_log_sum(density + prior).mean())
-        if best is None or value > best[0]:
-            best = value, prior
-    assert best is not None
-    return best[1], best[0]
+        ahead, behind = np.full((2, n, values.shape[1]), np.nan)
+        ahead[first], behind[second] = values[second], values[first]
+        change = ((ahead - behind) ** 2).sum(1)
+        known = np.isfinite(change)
+        total[known] += change[known]
+        count[known] += 1
+    known = count >= _MIN_PAIRS
+    between, within = known & (way > _BETWEEN), known & (way < _WITHIN)
+    if between.sum() < _FEW_BETWEEN * n or not within.any():
+        return float("inf")
+    change = total / np.maximum(count, 1)
+    return float(np.sqrt(change[between].mean() / max(change[within].mean(), 1e-30)))
+
+
+def _from_centres(values: np.ndarray, centres: np.ndarray) -> Groups:
+    k = len(centres)
+    covariance = np.atleast_2d(np.cov(values.T, bias=True)) / k**2
+    return Groups(centres, covariance, np.full(k, 1 / k))
 
 
 def _starts(values: np.ndarray, number: int) -> list[np.ndarray]:
-    """Centres (number, d) to start from: quantiles along the principal axes, and far apart ones."""
-    d = values - values.mean(0)
-    axes = np.linalg.svd(d, full_matrices=False)[2]
-    levels = (np.arange(number) + 0.5) / number
+    """Centres (number, d) to start from: parts along the principal axes, and rings."""
+    middle = values.mean(0)
+    d = values - middle
     starts = []
-    for axis in axes:
+    for axis in np.linalg.svd(d, full_matrices=False)[2]:
         along = d @ axis
-        nearest = np.digitize(along, np.quantile(along, np.arange(1, number) / number))
-        starts.append(np.stack([values[nearest == k].mean(0) for k in range(number)]))
+        part = np.digitize(along, np.quantile(along, np.arange(1, number) / number))
+        starts.append(np.stack([values[part == k].mean(0) for k in range(number)]))
     if values.shape[1] == 2 and number > 2:
         for first in (0.0, 0.5):
             phi = 2 * np.pi * (np.arange(number) + first) / number
-            ring = np.stack([np.cos(phi), np.sin(phi)], 1) * d.std(0) * np.sqrt(2)
-            starts.append(values.mean(0) + ring)
+            ring = np.stack([np.cos(phi), np.sin(phi)], 1)
+            starts.append(middle + ring * d.std(0) * np.sqrt(2))
     return starts
 
 
-def _two_widths(missed: np.ndarray) -> float:
-    """Mean log density of vectors under two normal distributions about 0."""
-    covariance = np.atleast_2d(np.cov(missed.T, bias=True))
-    both, share = [0.5 * covariance, 3.0 * covariance], np.array([0.8, 0.2])
-    for _ in range(30):
-        score = np.stack([log_normal(missed, one) for one in both], 1) + np.log(share)
-        q = _softmax(score)
-        share = np.maximum(q.mean(0), 1e-3)
-        tiny = 1e-6 * np.trace(covariance) * np.eye(len(covariance))
-        both = [(w[:, None] * missed).T @ missed / max(w.sum(), 1e-9) + tiny for w in q.T]
-    return float(_log_sum(score).mean())
-
-
-def log_normal(d: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """Log density of rows about 0 under a normal distribution."""
-    own = np.einsum("ni,ij,nj->n", d, np.linalg.inv(covariance), d)
-    return -0.5 * (own + np.linalg.slogdet(2 * np.pi * covariance)[1])
+def _held_out(values: np.ndarray, groups: Groups) -> float:
+    """Mean log density of values left out of a fit, in nats."""
+    fold, density = np.arange(len(values)) * 7919 % _N_FOLDS, np.empty(len(values))
+    for f in range(_N_FOLDS):
+        fitted = groups.fitted(values[fold != f], _N_HELD_OUT)
+        density[fold == f] = _log_sum(fitted.scores(values[fold == f]))
+    return float(density.mean())
 
 
 def _log_sum(score: np.ndarray) -> np.ndarray:
     top = score.max(1)
     return top + np.log(np.exp(score - top[:, None]).sum(1))
-
-
-def _softmax(score: np.ndarray) -> np.ndarray:
-    return np.exp(score - _log_sum(score)[:, None])
