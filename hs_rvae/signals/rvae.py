@@ -77,7 +77,11 @@ class RVAEMethods(SiteSignal):
         their ``_std`` (px, content displaced by +shift; with ``_calibrated`` in pm or the unit of
         the axes), ``order_amplitude`` with
         ``order_amplitude_std`` (about 1 for distorted sites, 0 for undistorted ones, whose angle
-        has no meaning) and ``log_likelihood`` (nat). Columns of an earlier fit are replaced, and
+        has no meaning) and ``log_likelihood`` (nat). Where the lattice is strained in ferroelastic
+        domains, ``strain_angle`` (rad, an axis) and ``strain_variant``; where octahedra tilt to and
+        fro from cell to cell, ``tilt`` (rad, positive from +x towards +y) and ``tilt_variant``; both
+        with ``_std``. If nothing is displaced, ``angle`` is the axis of the strain, and NaN for
+        tilts alone. Columns of an earlier fit are replaced, and
         variants of its angles removed; columns of yours are not. The
         data are not changed. The angles of diffraction patterns (:meth:`from_site_signals`) are
         directions in the scan. A lazy stack is read block by block. After Ctrl-C the stack is as it
@@ -632,7 +636,8 @@ class RVAEMethods(SiteSignal):
         """Columns that a model replaces or removes; the user's are refused before any work."""
         sites = self.sites
         columns = _columns.written_by("rvae", sites.columns)
-        parts = (model.rotation, ("angle", "order_")), (model.translation, ("shift_",))
+        stems = ("angle", "order_", "strain_", "tilt", "parity")
+        parts = (model.rotation, stems), (model.translation, ("shift_",))
         for has, stems in parts:
             # What the model does not write may stay if it is the user's.
             columns = [
@@ -722,7 +727,10 @@ class RVAEMethods(SiteSignal):
             result.angle = wrap(result.angle - zero)
         columns = _reconstruction.columns_of_result(result, model, sites, rows)
         length = _units.length_scale(sites.pixel_units)[1]
-        full = {name: np.full(len(sites), np.nan) for name in columns}
+        full = {
+            name: np.full(len(sites), -1 if values.dtype.kind == "i" else np.nan)
+            for name, values in columns.items()
+        }
         for name, values in columns.items():
             full[name][rows] = values
         units = {name: _columns.unit(name, length) for name in full}

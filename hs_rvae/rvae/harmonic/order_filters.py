@@ -18,7 +18,7 @@ from ...columns.peaks import subpixel_offset
 from ..geometry import HarmonicGrid
 from .charges import as_real
 
-_BLUR = 0.7  # px, of the mean sub-image
+_BLUR = 0.7  # px, of the mean sub-image in which columns are found
 _LEAST_NOISE = 1e-3  # power of a coefficient that the disk hardly holds, in parts of the largest
 _SAME_SHELL = 0.12  # difference of radii in cells
 _INSIDE = 0.95  # radius of the last shell that turns, in parts of the disk's
@@ -86,20 +86,20 @@ def change_patterns(
     -------
     dict of str to numpy.ndarray
         ``strain``: (2, n_q, M + 1), per unit of (xx - yy) / 2 and of xy. ``elongation``: the same
-        of columns drawn out along x and along the diagonal. ``turn``: (n_shells, n_q, M + 1), per
+        of columns drawn out along x and along the diagonal. ``drawn``: the same without the middle
+        column, as where it is displaced to both sides. ``turn``: (n_shells, n_q, M + 1), per
         radian, of the columns within a radius each.
     """
     means = np.asarray(mean, float).reshape(-1, *np.shape(mean)[-2:])
     parts = zip(means, np.split(harmonics, len(means)), strict=True)
     z = np.concatenate([_changed(*part, grid.single, cell) for part in parts], 1)
-    return {"strain": z[:2], "elongation": z[2:4], "turn": z[4:]}
+    return {"strain": z[:2], "elongation": z[2:4], "drawn": z[4:6], "turn": z[6:]}
 
 
 def _changed(
     image: np.ndarray, harmonics: np.ndarray, grid: HarmonicGrid, cell: float
 ) -> np.ndarray:
-    """Harmonics (4 + n_shells, n_q, M + 1) of the changes of one mean sub-image."""
-    image = gaussian_filter(image, _BLUR)
+    """Harmonics (6 + n_shells, n_q, M + 1) of the changes of one mean sub-image."""
     down, right = np.gradient(image)
     columns = _columns(image, grid, cell)
     shells = _shells(columns, cell)
@@ -109,6 +109,8 @@ def _changed(
         np.zeros_like(image),
         np.gradient(down)[0] - np.gradient(right)[1],
         2 * np.gradient(right)[0],
+        np.zeros_like(image),
+        np.zeros_like(image),
     ]
     for shell, shapes in zip(shells[1:], drawn[1:], strict=True):
         turned = np.zeros_like(image)
@@ -117,6 +119,8 @@ def _changed(
             patterns[0] += y * slope_y - x * slope_x
             patterns[1] -= y * slope_x + x * slope_y
             turned += y * slope_x - x * slope_y
+            patterns[4] += np.gradient(slope_y)[0] - np.gradient(slope_x)[1]
+            patterns[5] += 2 * np.gradient(slope_x)[0]
         if np.hypot(*columns[shell[0]]) < _INSIDE * grid.radius:
             patterns.append(turned)
     z = grid.harmonics(torch.as_tensor(np.stack([*patterns, image]).astype(np.float32)))
@@ -127,6 +131,7 @@ def _changed(
 
 def _columns(image: np.ndarray, grid: HarmonicGrid, cell: float) -> np.ndarray:
     """Columns (n, 2) in a mean sub-image, the middle one first: (x, y) in px from the middle."""
+    image = gaussian_filter(image, _BLUR)
     middle = (len(image) - 1) / 2
     y, x = np.mgrid[: len(image), : len(image)] - middle
     radius = np.hypot(x, y)

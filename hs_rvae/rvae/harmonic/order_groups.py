@@ -26,6 +26,8 @@ _MIN_SHARE = 0.05  # of a group
 _MORE = 0.05  # nats per site that more groups have to bring
 _BETWEEN, _WITHIN = 1 / 3, 1 / 4  # of the way to the next group
 _FEW_BETWEEN = 0.02  # share of sites between groups, below which there is no wall to judge
+_ASIDE = 0.25  # of a wall's group from the line between two others, in parts of its length
+_MIN_MEMBERS, _IN_WALLS = 2, 0.5  # sites of both others around, and share of such sites
 _MIN_PAIRS = 3  # of sites around one, that give its change from cell to cell
 
 
@@ -125,7 +127,7 @@ def find_order_groups(
         tried = [start.fitted(calm, _N_ITERATIONS) for start in starts]
         groups = max(tried, key=lambda one: float(_log_sum(one.scores(calm)).mean()))
         gain = _held_out(calm, groups) - broad
-        if groups.shares.min() < _MIN_SHARE:
+        if groups.shares.min() < _MIN_SHARE or _in_walls(calm, groups, offsets):
             continue
         if best is None or gain > best[1] + _MORE:
             best = groups, gain
@@ -168,6 +170,30 @@ def _own_groups(
     covariance = d[clear].T @ d[clear] / max(clear.sum(), 1)
     covariance = covariance + 1e-6 * np.trace(covariance) * np.eye(len(covariance))
     return Groups(centres, covariance, groups.shares)
+
+
+def _in_walls(values: np.ndarray, groups: Groups, offsets: LatticeOffsets) -> bool:
+    """Return True if a group lies between two others, in value and in place: it is their wall."""
+    k = len(groups.centres)
+    group = groups.scores(values).argmax(1)
+    around = np.zeros((len(values), k))
+    member = np.eye(k)[group]
+    for first, second in offsets.partners:
+        for one, other in ((first, second), (second, first)):
+            np.add.at(around, one, member[other])
+    for middle in range(k):
+        own = around[group == middle] >= _MIN_MEMBERS
+        for a in range(k):
+            for b in range(a + 1, k):
+                if middle in (a, b):
+                    continue
+                way = groups.centres[b] - groups.centres[a]
+                part = (groups.centres[middle] - groups.centres[a]) @ way / (way @ way)
+                off = groups.centres[middle] - groups.centres[a] - part * way
+                between = 0.2 < part < 0.8 and off @ off < _ASIDE**2 * (way @ way)
+                if between and own[:, [a, b]].all(1).mean() > _IN_WALLS:
+                    return True
+    return False
 
 
 def _walls(values: np.ndarray, way: np.ndarray, offsets: LatticeOffsets) -> float:
