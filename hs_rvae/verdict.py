@@ -16,6 +16,11 @@ KINDS = {
     "turning motif": "The whole motif turns, as in grains and twins.",
     "nothing": "No distortion stands out from the noise.",
 }
+#: The same where another order parameter than the displacement comes first, and beside it.
+OTHERS = {
+    "strain": "The lattice is strained along distinct axes: ferroelastic variants.",
+    "tilt": "The surroundings are turned to and fro from cell to cell: two variants of tilt.",
+}
 #: Fewer sites are too few for a trustworthy verdict.
 FEW_SITES = 150
 #: Name of a piece of evidence in words.
@@ -31,6 +36,15 @@ EVIDENCE = {
     "coherence": "share of the lattice that the sites have in common",
     "angular_order": "share of the angle that other cells predict",
     "strain": "likelihood that strain adds (nat per site)",
+    "strain_predicted": "share of the strain that other cells predict",
+    "strain_groups": "likelihood of groups of strain over none, held-out sites (nat per site)",
+    "strain_apart": "distance between groups of strain (in scatters)",
+    "strain_walls": "change of the strain between its groups, in parts of that within",
+    "tilt_predicted": "share of the tilt that other cells predict",
+    "tilt_alternation": "correlation of the tilt with the opposite tilt of other cells",
+    "tilt_groups": "likelihood of two signs of tilt over none, held-out sites (nat per site)",
+    "tilt_apart": "distance between the two signs of tilt (in scatters)",
+    "tilt_walls": "change of the tilt between its signs, in parts of that within",
     "n_pairs": "pairs of sites compared",
 }
 
@@ -48,7 +62,8 @@ class Verdict:
     rotation : str
         Model that was used, "distortion" or "motif".
     order_parameters : tuple of str
-        What the verdict is about: "displacement".
+        What the verdict is about, the strongest first: "displacement", "strain" (ferroelastic),
+        "tilt". `kind` is that of the displacement where it is among them.
     evidence : dict of str to float
         Numbers that it rests on.
     thresholds : dict of str to float
@@ -87,9 +102,22 @@ class Verdict:
         """The verdict in one sentence."""
         if not self.tested:
             return "Angles were fitted, but no other cells were available to test them."
+        others = [OTHERS[name] for name in self.order_parameters if name in OTHERS]
+        if others and self.angles_of != "displacement":
+            return " ".join(others)
         if self.kind == "variants" and not self.grouped:
-            return "Some directions are more frequent than others, but no variants stand apart."
-        return KINDS[self.kind]
+            first = "Some directions are more frequent than others, but no variants stand apart."
+        else:
+            first = KINDS[self.kind]
+        if self.order_parameters[:1] != ("displacement",):
+            return " ".join([*others, first])
+        return " ".join([first, *others])
+
+    @property
+    def angles_of(self) -> str:
+        """Order parameter that ``angle`` and ``variant`` belong to; "" if there is none."""
+        names = self.order_parameters
+        return "displacement" if "displacement" in names else next(iter(names), "")
 
     @property
     def found(self) -> bool:
@@ -101,6 +129,10 @@ class Verdict:
         """Meaning of the angles, as the title of a figure."""
         if not self.found:
             return "No distortion stands out from the noise"
+        if self.angles_of == "strain":
+            return "Axis of the strain"
+        if self.angles_of == "tilt":
+            return "Tilt"
         if self.rotation == "distortion":
             return "Direction of the distortion"
         return "Turn of the motif" if self.tested else "Turn of the motif, not tested"

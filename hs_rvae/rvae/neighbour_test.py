@@ -115,12 +115,29 @@ class LatticeOffsets:
                 found[k] = self._share(_in_scatters(quantity)[:, None])
         return found
 
+    def unpredicted(self, quantity: np.ndarray) -> np.ndarray:
+        """Vectors (n, 2) less what the linear map of other sites predicts; arguments as above."""
+        own = np.stack([quantity.real, quantity.imag], 1)
+        own = own - own.mean(0)
+        size = np.sqrt(max((own**2).sum(1).mean(), 1e-30))
+        return size * self._missed(own / size)
+
+    @property
+    def partners(self) -> list[np.ndarray]:
+        """Pairs of sites, (2, n_pairs) for each lattice offset: the second is the offset away."""
+        return [lattice.sites[pairs.T] for lattice in self._lattices for pairs, _ in lattice.pairs]
+
     def _share(self, own: np.ndarray) -> float:
         """Predicted share of the variance of quantities (n, c) about 0."""
+        missed = self._missed(own)
+        return float(1 - (missed**2).sum() / max((own**2).sum(), 1e-30))
+
+    def _missed(self, own: np.ndarray) -> np.ndarray:
+        """Quantities (n, c) less what other sites predict."""
         missed = own.copy()
         for lattice in self._lattices:
             missed[lattice.sites] -= lattice.prediction(own[lattice.sites])
-        return float(1 - (missed**2).sum() / max((own**2).sum(), 1e-30))
+        return missed
 
 
 def _in_scatters(quantity: np.ndarray) -> np.ndarray:

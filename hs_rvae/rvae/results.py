@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -39,6 +39,8 @@ class RVAEResult:
     angle_pixels : numpy.ndarray, shape (n,), or None
         Angle read without measured positions, for comparisons with them; None where `angle` uses
         none.
+    orders : dict of str to numpy.ndarray, shape (n,)
+        Axis of the strain, tilt and their groups, by the name of the column, where they are found.
     """
 
     angle: np.ndarray
@@ -52,6 +54,7 @@ class RVAEResult:
     order_amplitude: np.ndarray
     order_amplitude_std: np.ndarray
     angle_pixels: np.ndarray | None = None
+    orders: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass

@@ -37,7 +37,11 @@ def rvae(
     their ``_std`` (px, content displaced by +shift; with ``_calibrated`` in pm or the unit of
     the axes), ``order_amplitude`` with
     ``order_amplitude_std`` (about 1 for distorted sites, 0 for undistorted ones, whose angle
-    has no meaning) and ``log_likelihood`` (nat). Columns of an earlier fit are replaced, and
+    has no meaning) and ``log_likelihood`` (nat). Where the lattice is strained in ferroelastic
+    domains, ``strain_angle`` (rad, an axis) and ``strain_variant``; where octahedra tilt to and
+    fro from cell to cell, ``tilt`` (rad, positive from +x towards +y) and ``tilt_variant``; both
+    with ``_std``. If nothing is displaced, ``angle`` is the axis of the strain, and NaN for
+    tilts alone. Columns of an earlier fit are replaced, and
     variants of its angles removed; columns of yours are not. The
     data are not changed. The angles of diffraction patterns (:meth:`from_site_signals`) are
     directions in the scan. A lazy stack is read block by block. After Ctrl-C the stack is as it

@@ -21,6 +21,7 @@ from hs_rvae.diagnostics import quantities as _quantities
 from hs_rvae.exceptions import TooFewSites
 from hs_rvae.files import check_place
 from hs_rvae.signals import angle_zero as _zero
+from hs_rvae.signals import other_orders as _orders
 from hs_rvae.signals.angle_options import check_n_variants, check_options, check_reference
 from hs_rvae.signals.channels import check_one_detector
 from hs_rvae.signals.domain_notes import domains_of
@@ -112,6 +113,9 @@ class MeaningMethods(RVAEMethods):
         sites = self._sites_with("angle", "stack.rvae()")
         sites.check_free(["angle"], "stack.register_angle", "rvae", overwrite)
         defined, absolute = self._defined(), self._turns("distortion")
+        if self._angles_of() in ("strain", "tilt") and isinstance(reference, str):
+            _logger.info("Nothing is displaced: there is no angle to compare with %r.", reference)
+            return 0.0, np.nan
         reason: str | None
         if not defined.any():
             offset = resultant = np.nan
@@ -169,7 +173,9 @@ class MeaningMethods(RVAEMethods):
         minus the direction of the variant, rad). Variants are numbered by ascending direction from
         -22.5 degrees towards +y, so that those along the axes and the diagonals keep their numbers
         if the angles move a little. :attr:`variants` lists their directions, widths and shares.
-        There are no variants where :attr:`rvae_verdict` is "nothing" or "continuous". A site is
+        There are no variants where :attr:`rvae_verdict` is "nothing" or "continuous". Where it is
+        about a strain or a tilt alone, they are its groups, ``strain_variant`` or
+        ``tilt_variant``. A site is
         undefined if its ``order_amplitude`` is below `least_order` (no distortion, so no
         direction), or if its angle is uncertain or lies between the groups.
 
@@ -218,6 +224,9 @@ class MeaningMethods(RVAEMethods):
         sites.check_free(written, "stack.assign_variants", "assign_variants", overwrite)
         known = self._motif_symmetry()
         fold = known if motif_symmetry == "auto" else int(motif_symmetry)
+        other = self._angles_of()
+        if other in ("strain", "tilt") and n_variants == "auto":
+            return self._variants_of_order(other, least_order)
         defined = self._defined(least_order)
         turns = _divisors(fold)
         if turns and self._model_of_sites().lattice_symmetry_ in turns:
@@ -248,6 +257,21 @@ class MeaningMethods(RVAEMethods):
         self._note_variants(groups)
         self._note_grouped(groups is not None)
         return 0 if groups is None else groups.n_groups
+
+    def _variants_of_order(self, name: str, least_order: float) -> int:
+        """Variants of a strain or a tilt where nothing is displaced; their number."""
+        sites = self.sites
+        variant, angle = sites[f"{name}_variant"].astype(int), sites["angle"]
+        variant[~distorted(sites, least_order)] = -1
+        groups = _orders.groups_of_labels(angle, variant, 2 if name == "strain" else 1)
+        residual = np.full(len(sites), np.nan)
+        known = variant >= 0
+        apart = angle[known] - groups.centres[variant[known]]
+        residual[known] = _variants.wrap(groups.fold * apart) / groups.fold
+        values = {"variant": variant, "variant_residual": residual}
+        sites.set_many(values, {"variant": "", "variant_residual": "rad"}, writer="assign_variants")
+        self._note_variants(groups)
+        return groups.n_groups
 
     def _groups(
         self,
@@ -627,7 +651,14 @@ class MeaningMethods(RVAEMethods):
 
     def _motif_symmetry(self) -> int:
         """Turns of the motif onto itself that its angles cannot distinguish."""
-        return 1 if self._turns("distortion") else int(self._applied().get("motif_symmetry", 1))
+        if self._turns("distortion") and self._angles_of() == "displacement":
+            return 1
+        return int(self._applied().get("motif_symmetry", 1))
+
+    def _angles_of(self) -> str:
+        """Order parameter that the angles belong to; "displacement" without a verdict."""
+        verdict = self.rvae_verdict
+        return "displacement" if verdict is None else verdict.angles_of
 
     def _angle_std_within(self, motif_symmetry: int) -> np.ndarray:
         """Standard deviations of the angles, turns of the motif itself not counted."""

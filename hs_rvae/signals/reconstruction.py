@@ -190,6 +190,7 @@ def columns_of_result(
         stretch = stretches(sites)
         if stretch is not None and model.rotation_ == "distortion":
             columns |= without_stretches(columns, stretch[rows])
+        columns |= result.orders
     factor, _ = _units.length_scale(sites.pixel_units)
     if result.shift is not None and result.shift_std is not None:
         for axis, name in enumerate(("shift_x", "shift_y")):
@@ -253,6 +254,9 @@ def make_decoder(
         angle = _units.radians(sites["angle"], sites.units["angle"]) + node["angle_offset"]
         if model.rotation_ == "distortion":
             angle = directions_in_image(angle, stretches(sites))
+    verdict = model.verdict_
+    if verdict is not None and "tilt" in verdict.order_parameters[:1]:
+        angle = np.zeros(len(sites))  # a tilt has none, and stands in the latents
     shift = offsets + (sites[["shift_x", "shift_y"]] if model.translation else 0)
     order = np.ones(len(sites))
     if model.rotation and "order_amplitude" in sites:

@@ -511,7 +511,8 @@ class RVAEMethods(SiteSignal):
         """Columns that a model replaces or removes; the user's are refused before any work."""
         sites = self.sites
         columns = _columns.written_by("rvae", sites.columns)
-        parts = (model.rotation, ("angle", "order_")), (model.translation, ("shift_",))
+        stems = ("angle", "order_", "strain_", "tilt", "parity")
+        parts = (model.rotation, stems), (model.translation, ("shift_",))
         for has, stems in parts:
             # What the model does not write may stay if it is the user's.
             columns = [
@@ -602,7 +603,10 @@ class RVAEMethods(SiteSignal):
             result.angle = wrap(result.angle - zero)
         columns = _reconstruction.columns_of_result(result, model, sites, rows)
         length = _units.length_scale(sites.pixel_units)[1]
-        full = {name: np.full(len(sites), np.nan) for name in columns}
+        full = {
+            name: np.full(len(sites), -1 if values.dtype.kind == "i" else np.nan)
+            for name, values in columns.items()
+        }
         for name, values in columns.items():
             full[name][rows] = values
         units = {name: _columns.unit(name, length) for name in full}

@@ -171,6 +171,8 @@ class Distortion:
     def pattern(self, angle: np.ndarray, amplitude: np.ndarray | float = 1.0) -> np.ndarray:
         """Change of the harmonics of typical sites, (n, n_q, M + 1), by the distortion."""
         angle = np.asarray(angle, float)
+        if not self.patterns.any():  # an angle of something else, or none
+            return np.zeros((len(angle), *self.patterns.shape[1:]), np.complex64)
         waves = [np.cos(angle), np.sin(angle), np.cos(2 * angle), np.sin(2 * angle)]
         e = (amplitude * np.stack(waves)).T.astype(np.float32)
         flat = self.patterns.reshape(4, -1)

@@ -31,6 +31,7 @@ from .content import ContentNetwork, fit_content
 from .distortion import Distortion, Reading
 from .encoder_input import EncoderInput, fit_input, regressors, without_direction
 from .joint_scales import choose_joint_scales
+from .orders import N_COLUMNS, Orders
 from .rotation import SitePlaces, choose_rotation
 from .shifts import N_ROUNDS, MiddleColumn, RecentredSites, ShiftModel, recentred_harmonics
 
@@ -76,6 +77,8 @@ class HarmonicModel:
         What the evidence allows to state; None without angles.
     motif_symmetry : int
         Turns of the motif onto itself that leave the angle of a single site open.
+    orders : Orders or None
+        Order parameters beside the displacement.
     """
 
     grid: HarmonicGrid
@@ -93,6 +96,7 @@ class HarmonicModel:
     distortion: Distortion | None = None
     verdict: Verdict | None = None
     motif_symmetry: int = 1
+    orders: Orders | None = None
 
     #: Decoded sub-images end with the disk.
     whole_windows = False
@@ -202,6 +206,7 @@ class HarmonicModel:
             motif.distortion,
             motif.verdict,
             motif.symmetry,
+            motif.orders,
         )
 
     @torch.no_grad()
@@ -234,21 +239,29 @@ class HarmonicModel:
                 assert self.distortion is not None
                 angle = self.distortion.angle_from_pixels(x.cpu().numpy())
                 parts.append(torch.as_tensor(angle).to(latent)[:, None])
+            if self.orders is not None:
+                read = self.orders.read(x.cpu().numpy())
+                parts.append(torch.as_tensor(read).to(latent))
             return torch.cat(parts, 1).cpu().numpy()
 
         k = self.content.n_latents
         with_pixels = self.distortion is not None and self.distortion.pixels_only is not None
+        n_more = 0 if self.orders is None else N_COLUMNS * len(self.orders.found)
         with bar:
             table = map_blocks(
                 encode,
                 images,
                 offsets,
-                width=6 + 2 * k + 4 * (self.shifts is not None) + with_pixels,
+                width=6 + 2 * k + 4 * (self.shifts is not None) + with_pixels + n_more,
                 tick=bar.update,
                 name="rvae-encode",
                 device=device,
             )
         table[~np.isfinite(table).all(1)] = np.nan  # beyond what numbers of this size can hold
+        table, more = np.split(table, [table.shape[1] - n_more], axis=1)
+        orders = {} if self.orders is None else self.orders.columns(more)
+        if self.orders is not None and self.orders.alone:
+            table[:, [0, 1, 4, 5]] = self.orders.in_place_of_angle(more)
         angle, angle_std, weight, log_likelihood, order, error = (c.copy() for c in table[:, :6].T)
         return RVAEResult(
             angle=angle,
@@ -262,6 +275,7 @@ class HarmonicModel:
             order_amplitude=order,
             order_amplitude_std=error,
             angle_pixels=table[:, -1].copy() if with_pixels else None,
+            orders=orders,
         )
 
     def _pose(
@@ -286,6 +300,8 @@ class HarmonicModel:
             x = harmonics_of(block, offset, self.grid, self.level, self.scale, device)
             reading = self.distortion.read(x.cpu().numpy())
             posterior = _posterior_of(reading, self.pose.posterior(x), self.distortion)
+            if self.orders is not None and self.orders.alone:
+                posterior = self._axes(posterior, self.orders.read(x.cpu().numpy()))
             order = np.stack([reading.amplitude, reading.amplitude_std], 1)
             none = posterior.std[:, None][:, :0]
             return x, posterior, none, torch.as_tensor(order).to(x.real), reading
@@ -317,6 +333,17 @@ class HarmonicModel:
             assert reading is not None
             return without_direction(harmonics, reading, self.distortion)
         return align(harmonics, posterior.angle) if self.pose.rotation else harmonics
+
+    def _axes(self, posterior: AnglePosterior, read: np.ndarray) -> AnglePosterior:
+        """Posterior of the axes of a strain, which has two modes half a turn apart."""
+        assert self.orders is not None
+        if self.orders.names[0] != "strain":
+            return posterior
+        angle, std = (torch.as_tensor(v).to(posterior.angle) for v in read[:, :2].T)
+        modes = torch.stack([angle, pose.wrap(angle + torch.pi)], 1)
+        half = torch.full_like(modes, 0.5)
+        widths = torch.stack([std, std], 1)
+        return replace(posterior, angle=angle, std=std, modes=modes, weights=half, widths=widths)
 
     def _order(self, harmonics: Tensor, angle: Tensor) -> Tensor:
         """Order amplitude of a turning motif and its standard error, (n, 2)."""
@@ -407,6 +434,9 @@ class HarmonicModel:
         if self.distortion is not None:
             arrays, header["distortion"] = self.distortion.state()
             tensors |= {f"distortion.{name}": torch.as_tensor(v) for name, v in arrays.items()}
+        if self.orders is not None:
+            arrays, header["orders"] = self.orders.state()
+            tensors |= {f"orders.{name}": torch.as_tensor(v) for name, v in arrays.items()}
         header["verdict"] = None if self.verdict is None else self.verdict.as_dict()
         header |= {name: getattr(self, name) for name in numbers}
         if isinstance(self.grid, JointGrid):
@@ -433,6 +463,10 @@ class HarmonicModel:
         if "distortion" in header:
             arrays = {name: tensor.numpy() for name, tensor in parts["distortion"].items()}
             distortion = Distortion.from_state(arrays, header.pop("distortion"))
+        orders = None
+        if "orders" in header:
+            arrays = {name: tensor.numpy() for name, tensor in parts["orders"].items()}
+            orders = Orders.from_state(arrays, header.pop("orders"))
         verdict = header.pop("verdict")
         if isinstance(grid, JointGrid):
             header |= {name: np.array(header[name]) for name in ("level", "scale")}
@@ -441,6 +475,7 @@ class HarmonicModel:
             content=content.eval(),
             shifts=shifts,
             distortion=distortion,
+            orders=orders,
             verdict=None if verdict is None else Verdict.from_dict(verdict),
             **common,
             **header,
@@ -520,6 +555,7 @@ class _Motif:
     verdict: Verdict | None
     symmetry: int = 1
     reading: Reading | None = None
+    orders: Orders | None = None
 
     @property
     def rotation(self) -> str | None:
@@ -552,7 +588,7 @@ class _MotifFit:
             rotation = self._wanted(places)
             if not rotation:
                 return self._static(None, None)
-            distortion, verdict = choose_rotation(
+            distortion, orders, verdict = choose_rotation(
                 self.harmonics,
                 grid,
                 places,
@@ -561,7 +597,9 @@ class _MotifFit:
                 self.generator,
             )
             if distortion is not None:
-                return self._static(distortion, verdict)
+                motif = self._static(distortion, verdict)
+                axis = orders is not None and orders.alone and orders.names[0] == "strain"
+                return replace(motif, orders=orders, symmetry=2 if axis else 1)
             return self._whole(verdict)
 
     def _wanted(self, places: SitePlaces | None) -> str | None:

@@ -18,6 +18,7 @@ from ..neighbour_test import LatticeOffsets, angular_order, two_kinds
 from .charges import coherence, lattice_symmetry
 from .deflection import fit_deflection
 from .distortion import THRESHOLDS, Distortion, fit_distortion
+from .orders import Orders, fit_orders
 
 if TYPE_CHECKING:
     from ..geometry import HarmonicGrid
@@ -64,7 +65,7 @@ def choose_rotation(
     rotation: str,
     angles_of_motif: Callable[[], np.ndarray],
     generator: torch.Generator,
-) -> tuple[Distortion | None, Verdict]:
+) -> tuple[Distortion | None, Orders | None, Verdict]:
     """Fit the distortion, test it, and choose between it and the turning motif.
 
     Parameters
@@ -82,15 +83,17 @@ def choose_rotation(
     -------
     distortion : Distortion or None
         None if the motif turns.
+    orders : Orders or None
+        Order parameters beside the displacement; None without any.
     verdict : Verdict
     """
     if places is None:
         note = "There were no positions of the sites, so that nothing tests the angles."
         verdict = Verdict("turning motif", "motif", (), notes=(note,), tested=False)
-        return None, verdict
+        return None, None, verdict
     sites = harmonics.cpu().numpy()
     if rotation == "motif":
-        return None, _judge_motif(sites, places, angles_of_motif(), {}, {}, grid)
+        return None, None, _judge_motif(sites, places, angles_of_motif(), {}, {}, grid)
     seed = int(torch.randint(2**62, (1,), generator=generator))
     mean = grid.mean_image(harmonics.mean(0).cpu()).numpy()
     rng = np.random.default_rng(seed)
@@ -103,13 +106,26 @@ def choose_rotation(
     limits = {k: v for k, v in THRESHOLDS.items() if k in evidence}
     limits["wells"] = max(limits["wells"], THRESHOLDS["wells_per_gain"] * evidence["gain"])
     limits["coherence"] = _MAY_TURN
-    if rotation == "auto" and (found.kind == "nothing" or evidence["coherence"] < _MAY_TURN):
+    orders = None
+    if not places.diffraction:
+        orders = fit_orders(sites, grid, mean, places.positions, places.strata, found)
+        evidence, limits = evidence | orders.evidence, limits | orders.limits
+    turning = evidence["coherence"] < _MAY_TURN
+    if found.kind == "nothing":
+        turning |= orders is None or not orders.found
+    if rotation == "auto" and turning:
         verdict = _judge_motif(sites, places, angles_of_motif(), evidence, limits, grid)
         if verdict.found:
-            return None, _logged(verdict)
+            return None, None, _logged(verdict)
     notes = _cautions(sites, places, found.evidence["n_pairs"])
-    verdict = Verdict(found.kind, "distortion", ("displacement",), evidence, limits, notes)
-    return found, _logged(verdict)
+    kind, names = found.kind, ("displacement",)
+    if orders is not None and not orders.found:
+        orders = None
+    if orders is not None:
+        orders.alone = kind == "nothing"
+        names = orders.names if orders.alone else orders.ranked(evidence["predicted"])
+        kind = "variants" if orders.alone else kind
+    return found, orders, _logged(Verdict(kind, "distortion", names, evidence, limits, notes))
 
 
 def _judge_motif(
