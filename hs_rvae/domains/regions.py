@@ -81,7 +81,7 @@ def numbered(domain: np.ndarray) -> np.ndarray:
 def _with_walls(
     lattice: SiteLattice, label: np.ndarray, domain: np.ndarray, displacement: np.ndarray | None
 ) -> np.ndarray:
-    """Give the sites between two domains to the nearer one."""
+    """Give the sites between two domains to one of them, by place or displacement."""
     inside, outside = np.flatnonzero(domain >= 0), np.flatnonzero(domain < 0)
     found = domain.copy()
     if not len(inside) or not len(outside):
@@ -90,6 +90,11 @@ def _with_walls(
     thin = _UNTESTED if displacement is None else _THIN
     longest = np.where(label[outside] < 0, max(thin, _THICKEST), thin)
     near = cKDTree(xy[inside]).query_ball_point(xy[outside], (longest + 0.5) * size)
+    means = {}
+    if displacement is not None:
+        means = {
+            k: np.nanmean(displacement[domain == k], axis=0) for k in np.unique(domain[inside])
+        }
     thick: dict[tuple[int, int], list[tuple[int, int, float]]] = {}
     for site, rows, most in zip(outside.tolist(), near, longest, strict=True):
         between = _between(xy[inside[rows]] - xy[site], domain[inside[rows]])
@@ -99,7 +104,7 @@ def _with_walls(
         # Domain sites on both sides are a cell further apart than the wall between them is thick.
         thickness = (to_own + to_other) / size - 1
         if thickness <= thin:
-            found[site] = own
+            found[site] = _nearer(displacement, means, site, own, other)
         elif thickness <= most:
             place = (to_other - to_own) / (to_other + to_own) * (1 if own > other else -1)
             thick.setdefault((min(own, other), max(own, other)), []).append((site, own, place))
@@ -108,6 +113,20 @@ def _with_walls(
         if displacement is not None and _changes(displacement, domain, two, rows, places):
             found[rows] = owners
     return found
+
+
+def _nearer(
+    displacement: np.ndarray | None,
+    means: dict[int, np.ndarray],
+    site: int,
+    own: int,
+    other: int,
+) -> int:
+    """Domain whose mean displacement is nearer to that of the site; without one, `own`."""
+    if displacement is None or not np.isfinite(displacement[site]).all():
+        return own
+    apart = [np.hypot(*(displacement[site] - means[k])) for k in (own, other)]
+    return other if apart[1] < apart[0] else own
 
 
 def _with_holes(lattice: SiteLattice, label: np.ndarray, domain: np.ndarray) -> np.ndarray:

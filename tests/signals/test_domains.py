@@ -5,10 +5,13 @@
 import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
 import hs_rvae
 from hs_rvae import SubImageStack
+from hs_rvae.cli.results import save_domains
+from hs_rvae.report import domains as of_report
 from hs_rvae.verdict import Verdict
 
 CELL = 16
@@ -179,7 +182,7 @@ def test_joined_stacks_keep_domains_found_alike():
 
 
 def test_a_model_and_new_variants_remove_old_domains():
-    image, truth = hs_rvae.simulation.simulate_perovskite((420, 420), random_state=0)
+    image, truth = hs_rvae.simulation.simulate_perovskite((300, 300), domain_size=5, random_state=0)
     stack = SubImageStack.from_positions(image, truth.b_sites[["x", "y"]], show_progressbar=False)
     stack.rvae(output_dimension=1, random_state=0, show_progressbar=False)
     stack.assign_variants()
@@ -217,3 +220,24 @@ def test_the_figure_shows_numbers_and_walls():
     ax = stack.plot_domains("variant", numbers=False, legend=False, image=False, colorbar=True)
     assert ax.get_legend() is None
     plt.close("all")
+
+
+def test_words_and_tables_of_a_report(tmp_path):
+    stack = make_stack()
+    assert not of_report.found(stack) and of_report.sentences(stack) == []
+    stack.find_domains(polarity=-1)
+    assert of_report.sentences(stack) == [
+        "2 domains with 100.0% of the sites, and 1 wall between them: 1 charged, 1 narrower than "
+        "0.5 cells."
+    ]
+    assert of_report.rows_of_domains(stack)[1][:3] == ("0", "0", "80")
+    wall = of_report.rows_of_walls(stack)[1]
+    assert wall[0] == "0, 1" and "below 0.5" in wall[5] and wall[-1] == "yes, −"
+    save_domains(stack, tmp_path, "film")
+    table = pd.read_csv(tmp_path / "film.domains.csv")
+    assert table["neighbours"].tolist() == [1, 0]
+    assert len(pd.read_csv(tmp_path / "film.walls.csv")) == 1
+    stack.sites["variant"] = np.full(160, -1)
+    stack.find_domains()
+    assert of_report.sentences(stack) == ["No domains: no site has a variant."]
+    assert of_report.rows_of_domains(stack) == of_report.rows_of_walls(stack) == []
