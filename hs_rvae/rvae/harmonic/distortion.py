@@ -187,8 +187,9 @@ class Distortion:
         for name, circle in circles.items():
             arrays |= {f"{name}_{k}": getattr(circle, k) for k in _CIRCLE}
             arrays[f"{name}_length"] = np.array([circle.length])
-            if circle.along is not None:
-                arrays[f"{name}_along"] = circle.along
+            for k in ("along", "walls"):
+                if getattr(circle, k) is not None:
+                    arrays[f"{name}_{k}"] = getattr(circle, k)
         names = ("reference", "kind", "symmetry", "scale", "noise", "evidence", "turn")
         header = {name: getattr(self, name) for name in names}
         if self.strain is not None:
@@ -208,6 +209,7 @@ class Distortion:
                 arrays[f"{name}_density"],
                 arrays[f"{name}_shares"],
                 along=arrays.get(f"{name}_along"),
+                walls=arrays.get(f"{name}_walls"),
             )
             for name in ("circle", "pixels_only")
             if f"{name}_length" in arrays
