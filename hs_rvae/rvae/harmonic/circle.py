@@ -154,6 +154,9 @@ class Circle:
         before = np.arange(n) - angle / (2 * np.pi / n)
         new.density = np.interp(before, np.arange(n), self.density, period=n)
         new.density /= new.density.sum()
+        if self.walls is not None:
+            new.walls = np.interp(before, np.arange(n), self.walls, period=n)
+            new.walls /= new.walls.sum()
         return new
 
     def finer(self, u: np.ndarray, n_iterations: int = 50) -> Circle:

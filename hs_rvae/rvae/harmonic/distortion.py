@@ -593,10 +593,13 @@ class DistortionFit:
                 circle = fit_circle(u, zero=zero, also=pixels_only)[0]
         scatter = float(np.sqrt(((u - u.mean(0)) ** 2).sum(1).mean() / 2))
         scale = float(np.quantile(np.hypot(*(u - circle.zero).T), 0.6))
-        ring = None
+        predicted, ring = found.predicted, None
         if judged.kind == "continuous":
             ring = judged.uniform
             ring.run(u, _N_FOLLOW)
+            # Over two cells directions turn by more than the noise.
+            nearer = self.offsets.with_next_cells()
+            predicted = max(predicted, nearer.predicted(found.u[:, 0] + 1j * found.u[:, 1]))
         if judged.kind == "one direction":
             scale = float(np.hypot(*u.mean(0)))
         n_q = self.harmonics.shape[1]
@@ -607,7 +610,7 @@ class DistortionFit:
             judged.kind,
             self.n,
             max(scale, 1e-12),
-            self._noise(found.predicted, scatter, ring),
+            self._noise(predicted, scatter, ring),
             judged.evidence,
             (u.mean(0), np.cov(u.T, bias=True) + 1e-12 * np.eye(2)),
             np.zeros((4, *self.harmonics.shape[1:]), np.complex64),
