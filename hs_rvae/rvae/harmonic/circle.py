@@ -232,7 +232,7 @@ class Circle:
 
 
 def _sharpened(gain: np.ndarray, density: np.ndarray, width: float) -> np.ndarray:
-    """Factor by which a step of maximisation changes a density before it is smoothed."""
+    """Change of a density, before it is smoothed, by a step of maximisation: a factor."""
     return _convolved(gain / (gain @ density), width)
 
 
