@@ -18,6 +18,7 @@ from hs_rvae.neighbours import lattice_vectors
 
 # Distance of the predicting sites in cells: their windows share next to nothing with the site's.
 _MIN_DISTANCE, _MAX_DISTANCE = 1.9, 2.9
+_NEXT = 0.9  # the same with the cells beside the site's
 _SAME_ROWS = 0.35  # |dy| / distance below which two sites lie in the same scan rows
 _RIDGE = 5.0  # weight of the prior of the regression, in sites
 _MIN_PAIRS = 20  # of one lattice offset
@@ -41,6 +42,8 @@ class LatticeOffsets:
         Positions (x, y) in px; y is the slow scan direction. NaN: the site has no partners.
     strata : numpy.ndarray of int, shape (n,), optional
         Number of the image or frame of each site.
+    closest : float
+        Minimum length of an offset, in cells.
 
     Attributes
     ----------
@@ -48,8 +51,14 @@ class LatticeOffsets:
         Square root of the area of the cell in px, mean over the images; NaN without a lattice.
     """
 
-    def __init__(self, positions: np.ndarray, strata: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        positions: np.ndarray,
+        strata: np.ndarray | None = None,
+        closest: float = _MIN_DISTANCE,
+    ) -> None:
         positions = np.asarray(positions, float)
+        self._sites = positions, strata
         self.n = len(positions)
         strata = np.zeros(self.n, int) if strata is None else np.asarray(strata)
         bases: list[np.ndarray] = []
@@ -63,11 +72,15 @@ class LatticeOffsets:
             basis, size = lattice_vectors(positions[rows])
             sizes.append(size)
             kind = _kind(basis, bases, size)
-            pairs, offsets = _pairs_by_offset(positions[rows], bases[kind], size)
+            pairs, offsets = _pairs_by_offset(positions[rows], bases[kind], size, closest)
             image = _Image(rows, pairs, offsets, _scan_rows(positions[rows, 1], size))
             images.setdefault(kind, []).append(image)
         self.cell = float(np.mean(sizes)) if sizes else np.nan
         self._lattices = [_Lattice(same) for same in images.values()]
+
+    def with_next_cells(self) -> LatticeOffsets:
+        """Offsets that begin with the cells beside a site, whose windows overlap with its own."""
+        return LatticeOffsets(*self._sites, closest=_NEXT)
 
     @property
     def n_pairs(self) -> int:
@@ -287,7 +300,7 @@ def _kind(basis: np.ndarray, bases: list[np.ndarray], size: float) -> int:
 
 
 def _pairs_by_offset(
-    xy: np.ndarray, basis: np.ndarray, size: float
+    xy: np.ndarray, basis: np.ndarray, size: float, closest: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of sites (n, 2), the second a lattice offset (n, 2) in the upper half plane away."""
     pairs = cKDTree(xy).query_pairs((_MAX_DISTANCE + 0.25) * size, output_type="ndarray")
@@ -297,7 +310,7 @@ def _pairs_by_offset(
     vector = whole @ basis
     length = np.hypot(*vector.T)
     good = (np.abs(steps - whole).max(1) < 0.3) & (np.abs(vector[:, 1]) >= _SAME_ROWS * length)
-    good &= (length >= _MIN_DISTANCE * size) & (length <= _MAX_DISTANCE * size)
+    good &= (length >= closest * size) & (length <= _MAX_DISTANCE * size)
     pairs, whole = pairs[good], whole[good]
     back = (whole[:, 0] < 0) | ((whole[:, 0] == 0) & (whole[:, 1] < 0))
     pairs[back], whole[back] = pairs[back][:, ::-1], -whole[back]

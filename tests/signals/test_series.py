@@ -239,7 +239,7 @@ def test_a_switching_domain_is_followed_through_twenty_frames(tmp_path):
         # A window at a wall shows two variants.
         everywhere.append(adjusted_rand_score(true[defined], found[defined]))
         switched.append(dict(zip(sites["track"][rows][clear], found[clear], strict=True)))
-    assert np.median(everywhere) >= 0.95 and min(everywhere) >= 0.93
+    assert np.median(everywhere) >= 0.97 and min(everywhere) >= 0.95
     same = set(switched[0]) & set(switched[-1])
     changed = np.mean([switched[0][t] != switched[-1][t] for t in same])
     assert 0.1 < changed < 0.5, "a share of about 0.3 of the columns has switched"

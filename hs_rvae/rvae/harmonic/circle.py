@@ -24,7 +24,8 @@ _SHARES = np.array([0.05, 0.05, 0.05, 0.1, 0.65, 0.1])  # prior, worth half of t
 _FULL = 4  # index of the amplitude 1
 _MAX_UNDISTORTED = 0.45  # otherwise weak tails are explained as few strong sites
 _SMOOTHING = np.radians(10)  # of the density of angles
-_SHARPEST = 0.55  # scatter of single displacements about their well, in parts of the noise
+_SHARPEST = 0.6  # scatter of single displacements about their well, in parts of the noise
+_NARROWEST = np.radians(2)  # of wells: the step of the fine grid
 _ELONGATED = 4.0  # ratio of variances along and across displacements that lie on a line
 _FLOOR = 0.02  # uniform share of the density of angles
 _PRIOR_SITES = 4.0  # weight of an isotropic Sigma
@@ -50,6 +51,8 @@ class Circle:
         Whether S and pi are fitted; otherwise they stay as they are.
     along : numpy.ndarray, shape (2, 2), or None
         Sigma for amplitudes, without the width of wells. If None, `covariance`.
+    walls : numpy.ndarray, shape (n_angles,), or None
+        Probabilities of the angles of weak sites, below the amplitude 1. If None, `density`.
     """
 
     zero: np.ndarray
@@ -60,6 +63,7 @@ class Circle:
     free_zero: bool = True
     free_density: bool = True
     along: np.ndarray | None = None
+    walls: np.ndarray | None = None
 
     def copy(self) -> Circle:
         """Copy with arrays of its own."""
@@ -79,7 +83,10 @@ class Circle:
         """
         precision = np.linalg.inv(self.covariance)
         e, d = self.length * self.states, u - self.zero
-        prior = (np.log(self.shares) + np.log(self.density)[:, None]).ravel()
+        prior = np.log(self.shares) + np.log(self.density)[:, None]
+        if self.walls is not None:
+            prior[:, :_FULL] += np.log(self.walls / self.density)[:, None]
+        prior = prior.ravel()
         prior = prior - 0.5 * np.einsum("is,ij,js->s", e, precision, e)
         own = -0.5 * np.einsum("ni,ij,nj->n", d, precision, d)
         own -= 0.5 * np.linalg.slogdet(2 * np.pi * self.covariance)[1]
@@ -147,14 +154,18 @@ class Circle:
         before = np.arange(n) - angle / (2 * np.pi / n)
         new.density = np.interp(before, np.arange(n), self.density, period=n)
         new.density /= new.density.sum()
+        if self.walls is not None:
+            new.walls = np.interp(before, np.arange(n), self.walls, period=n)
+            new.walls /= new.walls.sum()
         return new
 
-    def finer(self, u: np.ndarray, n_iterations: int = 30) -> Circle:
+    def finer(self, u: np.ndarray, n_iterations: int = 50) -> Circle:
         """Same circle with the density of angles on a fine grid, fitted to displacements (n, 2).
 
         The coarse grid counts noise of the sites as width of the wells. Here wells are as narrow as
         displacements that scatter by `_SHARPEST` of the noise; their remaining width is noise.
-        It is isotropic, as its shape cannot be separated from that of the wells.
+        It is isotropic, as its shape cannot be separated from that of the wells. Weak sites get a
+        wide density of their own: in walls, directions turn from one well to the next.
         """
         new = self.copy()
         at = N_COARSE / N_FINE * np.arange(N_FINE)
@@ -162,26 +173,47 @@ class Circle:
         new.density = np.interp(at, np.arange(N_COARSE + 1), around) * N_COARSE / N_FINE
         new.density /= new.density.sum()
         if self.free_density:
-            apart = self._scatter_about_wells(u) / np.hypot(1, _SHARPEST)
-            noise = max(np.sqrt(np.trace(self.covariance) / 2), self.length * apart)
+            noise = self._scatter_about_wells(u) / np.hypot(1, _SHARPEST)
+            noise = noise or np.sqrt(np.trace(self.covariance) / 2)
             new.along, new.covariance = self.covariance, noise**2 * np.eye(2)
-            width = float(np.clip(_SHARPEST * noise / self.length, np.radians(3), _SMOOTHING))
-            score, narrow = new.score(u) - _by_state(new.density), new.density
-            likelihood = np.exp(score - score.max(1, keepdims=True)).reshape(len(u), N_FINE, -1)
-            strong, every = likelihood[:, :, AMPLITUDES > 0.4].sum(2), likelihood.sum(2)
-            for _ in range(n_iterations):
-                new.density = smoothed(narrow, width)
-                share = new.density * ((1 / (every @ new.density)) @ strong)
-                narrow = narrow * _convolved(share / share.sum() / new.density, width)
+            width = float(np.clip(_SHARPEST * noise / self.length, _NARROWEST, _SMOOTHING))
+            new.density, new.walls = new._two_densities(u, width, n_iterations)
         return new
 
+    def _two_densities(
+        self, u: np.ndarray, width: float, n_iterations: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Densities of angles of full and of weak sites, from displacements (n, 2).
+
+        The first is smoothed by `width` (rad). Weak sites lie in walls, between two wells.
+        """
+        score = (self.score(u) - _by_state(self.density)).reshape(len(u), len(self.density), -1)
+        likelihood = np.exp(score - score.max((1, 2), keepdims=True))
+        weak, full = likelihood[:, :, 1:_FULL].sum(2), likelihood[:, :, _FULL:].sum(2)
+        undistorted = likelihood[:, 0, 0]
+        wide = narrow = self.density
+        for _ in range(n_iterations):
+            walls, wells = smoothed(wide), smoothed(narrow, width)
+            each = 1 / (undistorted + weak @ walls + full @ wells)
+            wide = wide * _sharpened(each @ weak, walls, _SMOOTHING)
+            narrow = narrow * _sharpened(each @ full, wells, width)
+        return wells, walls
+
     def _scatter_about_wells(self, u: np.ndarray) -> float:
-        """Robust scatter in radians of the directions of displacements (n, 2) about their wells."""
+        """Robust scatter in px of displacements (n, 2) across the directions of their wells.
+
+        Only the longer half of those that are displaced counts: sites in walls are shorter, and
+        their directions lie between the wells.
+        """
         n = len(self.density)
         around = np.stack([np.roll(self.density, step) for step in (1, -1)])
         wells = 2 * np.pi / n * np.flatnonzero((self.density > around).all(0))
         d = u - self.zero
-        angle = np.arctan2(d[:, 1], d[:, 0])[np.hypot(*d.T) > 0.5 * self.length]
+        long = np.hypot(*d.T)
+        chosen = long > 0.5 * self.length
+        if chosen.any():
+            chosen &= long >= np.median(long[chosen])
+        angle, long = np.arctan2(d[:, 1], d[:, 0])[chosen], long[chosen]
         if not len(angle) or not len(wells):
             return 0.0
         apart = np.mod(angle[:, None] - wells + np.pi, 2 * np.pi) - np.pi
@@ -189,7 +221,7 @@ class Circle:
         apart = apart[np.arange(len(apart)), nearest]
         for well in np.unique(nearest):  # the grid is coarse
             apart[nearest == well] -= np.median(apart[nearest == well])
-        return float(np.median(np.abs(apart))) / 0.6745
+        return float(np.median(long * np.abs(apart))) / 0.6745
 
     def amplitude(self, u: np.ndarray, angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Amplitude of displacements (n, 2) along angles (n,), and its standard deviation."""
@@ -197,6 +229,11 @@ class Circle:
         e = self.length * np.stack([np.cos(angle), np.sin(angle)], 1)
         power = np.einsum("ni,ij,nj->n", e, precision, e)
         return np.einsum("ni,ij,nj->n", e, precision, u - self.zero) / power, power**-0.5
+
+
+def _sharpened(gain: np.ndarray, density: np.ndarray, width: float) -> np.ndarray:
+    """Change of a density, before it is smoothed, by a step of maximisation: a factor."""
+    return _convolved(gain / (gain @ density), width)
 
 
 def _by_state(density: np.ndarray) -> np.ndarray:

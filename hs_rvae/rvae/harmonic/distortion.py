@@ -189,8 +189,9 @@ class Distortion:
         for name, circle in circles.items():
             arrays |= {f"{name}_{k}": getattr(circle, k) for k in _CIRCLE}
             arrays[f"{name}_length"] = np.array([circle.length])
-            if circle.along is not None:
-                arrays[f"{name}_along"] = circle.along
+            for k in ("along", "walls"):
+                if getattr(circle, k) is not None:
+                    arrays[f"{name}_{k}"] = getattr(circle, k)
         names = ("reference", "kind", "symmetry", "scale", "noise", "evidence", "turn")
         header = {name: getattr(self, name) for name in names}
         if self.strain is not None:
@@ -210,6 +211,7 @@ class Distortion:
                 arrays[f"{name}_density"],
                 arrays[f"{name}_shares"],
                 along=arrays.get(f"{name}_along"),
+                walls=arrays.get(f"{name}_walls"),
             )
             for name in ("circle", "pixels_only")
             if f"{name}_length" in arrays
@@ -593,10 +595,13 @@ class DistortionFit:
                 circle = fit_circle(u, zero=zero, also=pixels_only)[0]
         scatter = float(np.sqrt(((u - u.mean(0)) ** 2).sum(1).mean() / 2))
         scale = float(np.quantile(np.hypot(*(u - circle.zero).T), 0.6))
-        ring = None
+        predicted, ring = found.predicted, None
         if judged.kind == "continuous":
             ring = judged.uniform
             ring.run(u, _N_FOLLOW)
+            # Over two cells directions turn by more than the noise.
+            nearer = self.offsets.with_next_cells()
+            predicted = max(predicted, nearer.predicted(found.u[:, 0] + 1j * found.u[:, 1]))
         if judged.kind == "one direction":
             scale = float(np.hypot(*u.mean(0)))
         n_q = self.harmonics.shape[1]
@@ -607,7 +612,7 @@ class DistortionFit:
             judged.kind,
             self.n,
             max(scale, 1e-12),
-            self._noise(found.predicted, scatter, ring),
+            self._noise(predicted, scatter, ring),
             judged.evidence,
             (u.mean(0), np.cov(u.T, bias=True) + 1e-12 * np.eye(2)),
             np.zeros((4, *self.harmonics.shape[1:]), np.complex64),
