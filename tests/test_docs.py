@@ -190,7 +190,7 @@ def test_tables_of_sweeps_state_commit_seeds_and_time():
             assert re.search(r"\nCommit [0-9a-f]{7,}, seeds 0 to \d, \d+ minutes", table), page.name
             assert (ROOT / script).exists(), page.name
             found.append(script)
-    assert len(found) == 5
+    assert len(found) == 6
 
 
 # The built pages: HS_RVAE_HTML names their folder, docs/_build/html unless given ---------------

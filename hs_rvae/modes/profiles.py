@@ -85,9 +85,8 @@ def _moved(coefficients: np.ndarray, step: float, border: int) -> np.ndarray:
     weights = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
     n = len(coefficients) - 2 * border
     start = border + first - 1
-    return sum(
-        weight / 6 * coefficients[start + k : start + k + n] for k, weight in enumerate(weights)
-    )
+    rows = [coefficients[start + k : start + k + n] for k in range(4)]
+    return np.einsum("k,kij->ij", np.array(weights) / 6, np.stack(rows))
 
 
 def monomials(u: np.ndarray) -> np.ndarray:
