@@ -99,9 +99,10 @@ def _of_model(stack: Any, random_state: int) -> list[tuple[str, str, str]]:
     ended = _training_sentence(model.history_)
     if ended:
         rows.append(("training", ended.partition(";")[0], ended.partition("; ")[2]))
-    if model.n_latents_recommended_:
+    wanted = getattr(model, "n_latents_recommended_", None)
+    if wanted is not None:
         text = f"by the bend of the scree of the content; the model has {model.n_latents_}"
-        rows.append(("recommended latents", f"{model.n_latents_recommended_}", text))
+        rows.append(("recommended latents", f"{wanted}", text))
     dropped = getattr(model, "dropped_variance_", None)
     if dropped is not None:
         text = "of the variance above the noise, beyond the highest frequency used"

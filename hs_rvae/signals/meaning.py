@@ -516,7 +516,7 @@ class MeaningMethods(RVAEMethods):
             if left_out:
                 reason = _uncapitalised(verdict.sentence)
                 notes.insert(0, f"{' and '.join(left_out)} left out: {reason}.")
-        notes += _too_few_latents(self.metadata.get_item(RVAE_NODE))
+        notes[:0] = _too_few_latents(self.metadata.get_item(RVAE_NODE))
         found = _diagnostics.diagnose(
             sites.xy,
             values,

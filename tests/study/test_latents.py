@@ -58,19 +58,14 @@ def test_latents_of_two_films(name):
 
 
 @pytest.mark.sweep
-def test_latents_of_all_films(tmp_path):
-    path, found = tmp_path / "latents.jsonl", {}
+def test_latents_of_all_films(sweep, tmp_path):
+    page, path, found = sweep("latents_study"), tmp_path / "latents.jsonl", {}
     words = [(name, seed) for name in latents.FILMS for seed in SEEDS]
     with path.open("w", encoding="utf-8") as file:
         for name, number in [*words, ("pto_ac", 60), ("pto_ac", 12)]:
             row = latents.measure(name, number)
             found.setdefault(name, []).append(row)
             file.write(json.dumps(row) + "\n")
-            file.flush()
-    page = Path(__file__).parents[2] / "docs" / "user_guide" / "latents_study.rst"
-    begin, end = (f".. {word} of tests/study/test_latents.py\n" for word in ("begin", "end"))
-    text = page.read_text(encoding="utf-8")
-    first, last = text.index(begin) + len(begin), text.index(end)
-    page.write_text(f"{text[:first]}\n{latents.summarise(path)}\n{text[last:]}", encoding="utf-8")
+    page.write(latents.summarise(path), list(SEEDS))
     for name, rows in found.items():
         judge(name, rows)

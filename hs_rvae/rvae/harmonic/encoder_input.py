@@ -35,7 +35,7 @@ _logger = logging.getLogger(__name__)
 
 _N_COMPONENTS = 24  # or the number of radial frequencies, if that is larger
 _UNPREDICTED = 0.3  # weight of the variance of a component that other cells do not predict
-# Size of the order amplitude in parts of what it changes in a sub-image: it has a column of its own.
+# Size of the order amplitude in parts of its change of a sub-image: it has a column of its own.
 _ORDER = 0.5
 _MAX_SITES = 5000  # of the principal components
 _MAX_JUDGED = 3000  # sites whose components are predicted
