@@ -109,9 +109,7 @@ class LatticeOffsets:
     @property
     def partners(self) -> list[np.ndarray]:
         """Pairs of sites, (2, n_pairs) for each lattice offset: the second is the offset away."""
-        return [
-            lattice.sites[pairs.T] for lattice in self._lattices for pairs, _ in lattice.pairs
-        ]
+        return [lattice.sites[pairs.T] for lattice in self._lattices for pairs, _ in lattice.pairs]
 
     @staticmethod
     def _without_outliers(quantity: np.ndarray) -> np.ndarray:

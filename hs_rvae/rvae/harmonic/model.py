@@ -319,9 +319,7 @@ class HarmonicModel:
         modes = torch.stack([angle, pose.wrap(angle + torch.pi)], 1)
         half = torch.full_like(modes, 0.5)
         widths = torch.stack([std, std], 1)
-        return replace(
-            posterior, angle=angle, std=std, modes=modes, weights=half, widths=widths
-        )
+        return replace(posterior, angle=angle, std=std, modes=modes, weights=half, widths=widths)
 
     def _order(self, harmonics: Tensor, angle: Tensor) -> Tensor:
         """Order amplitude of a turning motif and its standard error, (n, 2)."""

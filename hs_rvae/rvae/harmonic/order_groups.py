@@ -156,9 +156,7 @@ def _way(values: np.ndarray, groups: Groups) -> tuple[np.ndarray, np.ndarray]:
     return way, order[:, 0]
 
 
-def _own_groups(
-    values: np.ndarray, way: np.ndarray, nearest: np.ndarray, groups: Groups
-) -> Groups:
+def _own_groups(values: np.ndarray, way: np.ndarray, nearest: np.ndarray, groups: Groups) -> Groups:
     """Groups of the sites' own values, from those that are clearly in one."""
     k, clear = len(groups.centres), way < _WITHIN
     centres, d = groups.centres.copy(), np.zeros_like(values)
