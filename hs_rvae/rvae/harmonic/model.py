@@ -311,7 +311,7 @@ class HarmonicModel:
         return x, posterior, torch.cat([shift, std], 1), self._order(x, posterior.angle)
 
     def _axes(self, posterior: AnglePosterior, read: np.ndarray) -> AnglePosterior:
-        """Posterior of the axes of a strain, which has two modes half a turn apart."""
+        """Posterior of the axes of a strain, with two modes half a turn apart."""
         assert self.orders is not None
         if self.orders.names[0] != "strain":
             return posterior
