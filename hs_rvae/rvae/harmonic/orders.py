@@ -79,12 +79,13 @@ class Order:
     def read(self, values: np.ndarray) -> np.ndarray:
         """Columns (n, 5) of values (n, d): quantity, its std, group, amplitude, its std.
 
-        The quantity is the axis of a strain in (-pi/2, pi/2], or the tilt, in radians.
+        The quantity is the axis of a strain from -22.5 degrees on, or the tilt, in radians.
         """
         noise = float(np.sqrt(np.trace(self.groups.covariance) / len(self.zero)))
         length = np.linalg.norm(values, axis=1)
         if self.name == "strain":
-            quantity = np.arctan2(values[:, 1], values[:, 0]) / 2
+            axis = np.arctan2(values[:, 1], values[:, 0]) / 2
+            quantity = _FIRST_AXIS + np.mod(axis - _FIRST_AXIS, np.pi)
             std = np.minimum(noise / np.maximum(2 * length, 1e-12), np.pi / np.sqrt(12))
         else:
             quantity, std = values[:, 0], np.full(len(values), noise)
