@@ -56,3 +56,14 @@ def test_a_verdict_of_metadata_may_lack_what_has_a_default():
     assert Verdict.from_dict({"kind": "continuous", "rotation": "distortion"}).notes == ()
     with pytest.raises(TypeError):
         Verdict.from_dict({"kind": "continuous", "rotation": "distortion", "colour": "red"})
+
+
+def test_the_verdict_names_other_order_parameters_the_strongest_first():
+    both = Verdict("variants", "distortion", ("tilt", "displacement"))
+    assert both.sentence.startswith("The surroundings are turned to and fro")
+    assert both.sentence.endswith("The distortion has distinct directions: variants.")
+    assert both.angles_of == "displacement" and both.title == "Direction of the distortion"
+    alone = Verdict("variants", "distortion", ("strain",))
+    assert "ferroelastic" in alone.sentence and "directions" not in alone.sentence
+    assert alone.angles_of == "strain" and alone.title == "Axis of the strain"
+    assert Verdict.from_dict(both.as_dict()) == both

@@ -40,6 +40,12 @@ def _meaning(stack: Any, verdict: Verdict) -> list[str]:
     """Sentences on the meaning of the angles."""
     if not verdict.found:
         return ["Angles have no meaning here: the order amplitude of all sites is 0."]
+    if verdict.angles_of == "strain":
+        return [
+            "Angles are axes of the strain, from +x towards +y (down), known up to half a turn."
+        ]
+    if verdict.angles_of == "tilt":
+        return ["A tilt has a sign and no angle: 0 is negative, 1 positive, from +x towards +y."]
     if verdict.rotation == "distortion":
         return ["Angles are directions of the distortion in the image, from +x towards +y (down)."]
     offset = stack.metadata.get_item("Sub_images.rvae.angle_offset", 0.0)

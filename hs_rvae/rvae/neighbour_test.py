@@ -129,7 +129,7 @@ class LatticeOffsets:
         return found
 
     def unpredicted(self, quantity: np.ndarray) -> np.ndarray:
-        """Vectors (n, 2) less what the linear map of other sites predicts; arguments as above."""
+        """Vectors (n, 2) less their prediction by other sites; `quantity` as in `predicted`."""
         own = np.stack([quantity.real, quantity.imag], 1)
         own = own - own.mean(0)
         size = np.sqrt(max((own**2).sum(1).mean(), 1e-30))
@@ -146,7 +146,7 @@ class LatticeOffsets:
         return float(1 - (missed**2).sum() / max((own**2).sum(), 1e-30))
 
     def _missed(self, own: np.ndarray) -> np.ndarray:
-        """Quantities (n, c) less what other sites predict."""
+        """Quantities (n, c) less their prediction by other sites."""
         missed = own.copy()
         for lattice in self._lattices:
             missed[lattice.sites] -= lattice.prediction(own[lattice.sites])

@@ -38,10 +38,10 @@ def rvae(
     the axes), ``order_amplitude`` with
     ``order_amplitude_std`` (about 1 for distorted sites, 0 for undistorted ones, whose angle
     has no meaning) and ``log_likelihood`` (nat). Where the lattice is strained in ferroelastic
-    domains, ``strain_angle`` (rad, an axis) and ``strain_variant``; where octahedra tilt to and
-    fro from cell to cell, ``tilt`` (rad, positive from +x towards +y) and ``tilt_variant``; both
-    with ``_std``. If nothing is displaced, ``angle`` is the axis of the strain, and NaN for
-    tilts alone. Columns of an earlier fit are replaced, and
+    domains, it adds ``strain_angle`` (rad, an axis) and ``strain_variant``; where octahedra
+    tilt to and fro from cell to cell, ``tilt`` (rad, positive from +x towards +y) and
+    ``tilt_variant``; both with ``_std``. If nothing is displaced, ``angle`` is the axis of the
+    strain, and NaN for tilts alone. Columns of an earlier fit are replaced, and
     variants of its angles removed; columns of yours are not. The
     data are not changed. The angles of diffraction patterns (:meth:`from_site_signals`) are
     directions in the scan. A lazy stack is read block by block. After Ctrl-C the stack is as it

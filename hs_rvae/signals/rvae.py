@@ -511,8 +511,8 @@ class RVAEMethods(SiteSignal):
         """Columns that a model replaces or removes; the user's are refused before any work."""
         sites = self.sites
         columns = _columns.written_by("rvae", sites.columns)
-        stems = ("angle", "order_", "strain_", "tilt", "parity")
-        parts = (model.rotation, stems), (model.translation, ("shift_",))
+        turning = ("angle", "order_", "strain_", "tilt", "parity")
+        parts = (model.rotation, turning), (model.translation, ("shift_",))
         for has, stems in parts:
             # What the model does not write may stay if it is the user's.
             columns = [

@@ -335,7 +335,7 @@ class HarmonicModel:
         return align(harmonics, posterior.angle) if self.pose.rotation else harmonics
 
     def _axes(self, posterior: AnglePosterior, read: np.ndarray) -> AnglePosterior:
-        """Posterior of the axes of a strain, which has two modes half a turn apart."""
+        """Posterior of the axes of a strain, with two modes half a turn apart."""
         assert self.orders is not None
         if self.orders.names[0] != "strain":
             return posterior

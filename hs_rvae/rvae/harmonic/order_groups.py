@@ -3,7 +3,7 @@
 """Groups of a quantity of sites against a smooth field.
 
 A smooth strain, or a lattice that is bent, is predicted by other cells as well as domains are. So
-neighbours are no evidence here. Domains have few values with sharp walls between them:
+neighbours do not count here. Domains have few values with sharp walls between them:
 
 * Values of sites that are left out are more likely in few narrow groups than in one broad one.
 * The groups stand apart by several scatters. Those into which a bent lattice or a wave can be cut
@@ -70,7 +70,7 @@ class Groups:
 
     @property
     def apart(self) -> float:
-        """Least distance of two groups in scatters of a site."""
+        """Smallest distance of two groups in scatters of a site."""
         white = np.linalg.solve(np.linalg.cholesky(self.covariance), self.centres.T).T
         distance = np.linalg.norm(white[:, None] - white, axis=2)
         return float(distance[np.triu_indices(len(white), 1)].min(initial=np.inf))
@@ -83,11 +83,11 @@ class Found:
     Attributes
     ----------
     groups : Groups
-        Of the sites' own values.
+        Groups of the sites' own values.
     gain : float
         Log-likelihood of groups over one normal distribution, of sites left out (nat per site).
     apart : float
-        Least distance of two groups, in scatters of a value with its neighbours'.
+        Smallest distance of two groups, in scatters of a value with its neighbours'.
     walls : float
         Change from cell to cell between the groups, in parts of that within; infinite without
         sites between them.
@@ -140,7 +140,7 @@ def find_order_groups(
 
 
 def unpredicted(values: np.ndarray, offsets: LatticeOffsets) -> np.ndarray:
-    """Values (n, d) less what a linear map of the other sites predicts."""
+    """Values (n, d) less their prediction by a linear map of the other sites."""
     z = values[:, 0] + 1j * (values[:, 1] if values.shape[1] > 1 else 0)
     return offsets.unpredicted(z)[:, : values.shape[1]]
 

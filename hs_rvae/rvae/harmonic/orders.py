@@ -6,7 +6,7 @@ Strain is the deviator of the surroundings, which has an axis. A tilt is the rot
 the surroundings, which changes its sign from cell to cell. Both count only where they lie in groups
 that a smooth field does not have (:mod:`.order_groups`). Where the sites are displaced and the
 rotation has two signs that follow the order of the displacement, as in lamellae read forwards and
-backwards, it tells mirror images of a variant from each other: their parity.
+backwards, it distinguishes mirror images of a variant: their parity.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Order:
     zero : numpy.ndarray, shape (d,)
         Value of a site without the order parameter.
     groups : Groups
-        Of values less zero.
+        Groups of values less zero.
     """
 
     name: str
@@ -79,12 +79,13 @@ class Order:
     def read(self, values: np.ndarray) -> np.ndarray:
         """Columns (n, 5) of values (n, d): quantity, its std, group, amplitude, its std.
 
-        The quantity is the axis of a strain in (-pi/2, pi/2], or the tilt, in radians.
+        The quantity is the axis of a strain from -22.5 degrees on, or the tilt, in radians.
         """
         noise = float(np.sqrt(np.trace(self.groups.covariance) / len(self.zero)))
         length = np.linalg.norm(values, axis=1)
         if self.name == "strain":
-            quantity = np.arctan2(values[:, 1], values[:, 0]) / 2
+            axis = np.arctan2(values[:, 1], values[:, 0]) / 2
+            quantity = _FIRST_AXIS + np.mod(axis - _FIRST_AXIS, np.pi)
             std = np.minimum(noise / np.maximum(2 * length, 1e-12), np.pi / np.sqrt(12))
         else:
             quantity, std = values[:, 0], np.full(len(values), noise)
@@ -185,7 +186,7 @@ class Orders:
 
     @classmethod
     def from_state(cls, arrays: dict[str, np.ndarray], header: dict[str, Any]) -> Orders:
-        """Rebuild what :meth:`state` describes."""
+        """Rebuild the order parameters that :meth:`state` describes."""
         header, found = dict(header), []
         for name in header.pop("names"):
             own = {k[len(name) + 1 :]: v for k, v in arrays.items() if k.startswith(f"{name}_")}

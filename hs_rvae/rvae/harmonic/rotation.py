@@ -118,7 +118,8 @@ def choose_rotation(
         if verdict.found:
             return None, None, _logged(verdict)
     notes = _cautions(sites, places, found.evidence["n_pairs"])
-    kind, names = found.kind, ("displacement",)
+    kind = found.kind
+    names: tuple[str, ...] = ("displacement",)
     if orders is not None and not orders.found:
         orders = None
     if orders is not None:
