@@ -14,6 +14,7 @@ import matplotlib
 import numpy as np
 
 from hs_rvae import plots
+from hs_rvae.checks import shown
 from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.masked_arrays import filled
 from hs_rvae.parent_image import is_series
@@ -261,6 +262,8 @@ class FigureMethods(MeaningMethods, LearningMethods):
             raise ValueError(
                 "There are no latents yet: call stack.rvae() or stack.apply_rvae(path) first."
             )
+        if np.ndim(axes) != 1 or len(axes) != 2:
+            raise ValueError(f"axes={shown(axes)}: give two latents, by number or by name.")
         axes = tuple(axes)
         if axes == (0, 1) and "latent_1" not in sites and "angle" in sites:
             axes = ("latent_0", "angle")
