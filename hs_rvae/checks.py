@@ -119,7 +119,7 @@ BOUNDS: dict[str, Bounds] = {
     "n_frames": Bounds(1, 10_000),
     "n_channels": Bounds(1, 100_000),
     "detector": Bounds(1, 2048),
-    "font_size": Bounds(0.1, 1000),
+    "font_size": Bounds(2, 1000),
     "marker_size": Bounds(0, 100_000),
     "alpha": Bounds(0, 1),
     "dpi": Bounds(1, 10_000),
@@ -131,6 +131,7 @@ BOUNDS: dict[str, Bounds] = {
     "max_clusters": Bounds(1, 1000),
     "num_workers": Bounds(1, 10_000),
     "shape": Bounds(1, 200),
+    "output_dimension": Bounds(-math.inf, 10_000),
 }
 
 
@@ -250,6 +251,18 @@ _BY_NAME: dict[str, _Kind] = {
     ),
     "units": _Kind(
         lambda value: value is None or isinstance(value, Mapping), "a mapping by column or None"
+    ),
+    "source_for_centers": _Kind(
+        lambda value: value is None or isinstance(value, str) or hasattr(value, "axes_manager"),
+        "a name, a HyperSpy signal or None",
+    ),
+    "axis": _Kind(
+        lambda value: isinstance(value, str) or _is_whole(value) or hasattr(value, "navigate"),
+        "an axis, its name or its number",
+    ),
+    "chunks": _Kind(
+        lambda value: value is None or isinstance(value, int | str | list | tuple | dict),
+        "a size, sizes or 'auto'",
     ),
     **dict.fromkeys(
         ("angle", "true_angle"),
@@ -372,7 +385,7 @@ def _is_row(value: Any) -> bool:
 
 def is_array(value: object) -> bool:
     """
-    Return True for what becomes an array of real numbers: also a signal, or of dask.
+    Return True for values that make an array of real numbers: also a signal, or of dask.
 
     Examples
     --------

@@ -146,12 +146,12 @@ def diagnose(
     xy = np.asarray(xy, float)
     if xy.ndim != 2 or xy.shape[1] != 2:
         raise ValueError(f"xy has the shape {xy.shape}: give (n, 2), x and y of each site.")
+    if not np.isfinite(xy).all() or not np.ptp(xy, axis=0).any():
+        raise ValueError("xy is not finite, or has all sites at one place.")
     for argument, columns in (("values", values), ("quantities", quantities)):
         for name, column in columns.items():
             if not is_array(column) or np.shape(column) != (len(xy),):
-                raise ValueError(
-                    f"{argument}[{name!r}] needs a number for each of {len(xy)} sites."
-                )
+                raise ValueError(f"{argument}[{name!r}] needs a number for each site, {len(xy)}.")
     rng = np.random.default_rng(random_state)
     quantities = {name: np.asarray(q, float) for name, q in quantities.items()}
     values = {name: np.asarray(v, float) for name, v in values.items()}

@@ -67,7 +67,7 @@ def table_features(
             return table[names], names
         names = [source]
     else:
-        if not isinstance(source, Iterable):
+        if not isinstance(source, Iterable) or any(one is source for one in source):
             raise ValueError(f"{argument}={source!r}: give a column, a stem or a list of columns.")
         names = [str(name) for name in source]
         if not names:

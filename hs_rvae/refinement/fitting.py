@@ -247,7 +247,7 @@ def starting_positions(
     try:
         xy = as_positions(positions, order)
         check_positions_fit(xy, shape)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, FileNotFoundError) as error:
         raise type(error)(str(error).replace("positions", name, 1)) from None
     return xy
 

@@ -111,6 +111,8 @@ def refine_columns(
     ValueError
         If the image is not 2-D, the positions fit it only if swapped, or an option has a value
         that makes no sense.
+    FileNotFoundError
+        If a path has no file.
 
     Notes
     -----

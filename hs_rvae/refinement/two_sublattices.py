@@ -87,6 +87,8 @@ def refine_two_sublattices(
     ------
     TypeError, ValueError
         As :func:`refine_columns`, or if `tail` or `n_passes` is not valid.
+    FileNotFoundError
+        If a path has no file.
 
     Notes
     -----

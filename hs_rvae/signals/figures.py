@@ -15,6 +15,7 @@ import matplotlib
 import numpy as np
 
 from hs_rvae import plots
+from hs_rvae.checks import shown
 from hs_rvae.masked_arrays import filled
 from hs_rvae.plots.manifold import plot_with_distortion
 from hs_rvae.plots.markers import column_values, site_points
@@ -293,6 +294,8 @@ class FigureMethods(DomainMethods, LearningMethods):
             raise ValueError(
                 "There are no latents yet: call stack.rvae() or stack.apply_rvae(path) first."
             )
+        if np.ndim(axes) != 1 or len(axes) != 2:
+            raise ValueError(f"axes={shown(axes)}: give two latents, by number or by name.")
         axes = tuple(axes)
         if axes == (0, 1) and "latent_1" not in sites and "angle" in sites:
             axes = ("latent_0", "angle")

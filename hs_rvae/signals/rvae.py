@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from hyperspy.signals import Signal2D
 
-from hs_rvae.checks import is_whole_number
+from hs_rvae.checks import is_whole_number, naming
 from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.progress import explain_interruption, progressbar_wanted
 from hs_rvae.signals import channels as _channels
@@ -64,7 +64,8 @@ class RVAEMethods(SiteSignal):
         settings["show_progressbar"] = progressbar_wanted(settings["show_progressbar"])
         model = RVAE(**settings)
         if isinstance(initial_model, str | os.PathLike):
-            initial_model = RVAE.load(os.fspath(initial_model))
+            with naming("initial_model"):
+                initial_model = RVAE.load(os.fspath(initial_model))
         images, offsets, rows = self._rvae_input(navigation_mask, channel)
         replaced = self._replaced_by(model, "stack.rvae", overwrite)
         try:
@@ -147,6 +148,8 @@ class RVAEMethods(SiteSignal):
             If a column of yours would be replaced. If the windows are smaller than the model's, or
             differ from them and a pixel size is unknown; the message states both and the window
             size to cut.
+        FileNotFoundError
+            If `model` is a path without a file.
 
         Examples
         --------
@@ -155,7 +158,8 @@ class RVAEMethods(SiteSignal):
         from hs_rvae.rvae.estimator import RVAE
 
         if isinstance(model, str | os.PathLike):
-            model = RVAE.load(os.fspath(model))
+            with naming("model"):
+                model = RVAE.load(os.fspath(model))
         if model is None:
             model = self._model_to_apply()
         if not isinstance(model, RVAE):

@@ -42,6 +42,7 @@ _POSITIVE = {
 }
 _MOST_DEGREES = 1e6
 _MOST_PIXELS = 2**26
+_MOST_VARIANTS = 10_000
 _LENGTHS = ("shift", "scan_jitter", "disorder")  # px, less than half a cell
 _PAIRS = ("dislocation", "mistilt", "aberration_shift")
 
@@ -150,6 +151,8 @@ class FilmSettings:
             self._refuse("layers", "give one layer or more, or None")
 
     def _check_order(self) -> None:
+        if not is_whole_number(self.n_variants) or self.n_variants > _MOST_VARIANTS:
+            self._refuse("n_variants", "give a whole number of 1 or more")
         if self.order not in ORDERS:
             self._refuse("order", f"give one of {', '.join(ORDERS)}")
         if self.directions is not None:

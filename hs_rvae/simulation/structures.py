@@ -11,7 +11,7 @@ from itertools import product
 
 import numpy as np
 
-from hs_rvae.checks import check_methods, finite_number
+from hs_rvae.checks import check_methods, finite_number, is_array, shown
 
 # Peak height of a column: sum of Z**power over its atoms in one repeat along the beam.
 _POWER_HEAVY = 1.7  # annular dark field at high angles
@@ -63,6 +63,8 @@ class ProjectedStructure:
     basis: Sequence[tuple[float, float, str | float]]
 
     def __post_init__(self) -> None:
+        if not is_array(self.cell):
+            raise ValueError(f"cell={shown(self.cell)}: give two vectors (x, y) in nm.")
         cell = np.asarray(self.cell, float)
         if cell.shape != (2, 2) or not np.isfinite(cell).all() or _area(cell) < 1e-9:
             raise ValueError(f"cell={self.cell!r}: give two vectors (x, y) in nm, not parallel.")

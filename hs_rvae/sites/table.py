@@ -244,6 +244,8 @@ class SiteTable:
         numpy.ndarray
             int64 for a single integer column, float64 otherwise.
         """
+        if not isinstance(names, str | list | tuple):
+            raise KeyError(f"names={shown(names)}: give the name of a column, or names in a list.")
         if isinstance(names, list | tuple):
             return self._rows[:, [self._index(name) for name in names]]
         index = self._index(names)

@@ -19,7 +19,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
-from ...checks import checked
+from ...checks import checked, naming
 from .. import markers
 from ..color import UNDEFINED_COLOR, get_colormap
 from ..site_map import plot_site_map
@@ -362,11 +362,12 @@ class SiteNavigator:
         ValueError, TypeError, IndexError
             If it chooses no site or does not fit.
         """
-        if self._resolve is not None:
-            chosen = self._resolve(sites)
-        else:
-            chosen = np.arange(len(self.sites))[np.asarray(sites)]
-        self._choose(np.unique(chosen))
+        with naming("sites"):
+            if self._resolve is not None:
+                chosen = self._resolve(sites)
+            else:
+                chosen = np.arange(len(self.sites))[np.asarray(sites)]
+            self._choose(np.unique(chosen))
 
     @checked
     def clear(self) -> None:
