@@ -51,7 +51,7 @@ def rotation_and_strain(gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     >>> import numpy as np
     >>> rotation, strain = rotation_and_strain(np.array([[0.01, -0.02], [0.02, 0.0]]))
     >>> round(float(rotation), 4), strain.round(4).tolist()
-    (0.0199, [0.0102, 0.0002, 0.0])
+    (0.0199, [0.0102, 0.0002, 0.0001])
     """
     whole = gradient + np.eye(2)
     rotation = np.arctan2(whole[..., 1, 0] - whole[..., 0, 1], whole[..., 0, 0] + whole[..., 1, 1])

@@ -132,7 +132,7 @@ def deformation_modes(
     >>> stack = hs_rvae.SubImageStack.from_positions(image, truth.b_sites, window_size=48)
     >>> modes = deformation_modes(stack.data)
     >>> modes.displacement.shape, len(modes.shell)
-    ((57, 2), 4)
+    ((81, 2), 4)
     """
     n, size = len(images), images.shape[-1]
     loss = None if positions is None else interpolation_loss(np.asarray(positions), size)
