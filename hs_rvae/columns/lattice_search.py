@@ -16,7 +16,7 @@ from . import autocorrelation as _cells
 from . import cell_choice as _choice
 from . import grains as _grains
 from .antiphase import find_domains
-from .boundaries import settle
+from .boundaries import settle, taken_in
 from .maxima import Maxima, candidates_of_tiles, vectors_text
 from .search_image import Picture
 from .translations import connect
@@ -89,8 +89,16 @@ class FoundCrystal:
         )
 
     def with_places(self, offsets: np.ndarray) -> FoundCrystal:
-        """The same with more places, where no maxima are."""
-        return replace(self, offsets=np.vstack([self.offsets, offsets]))
+        """The same with more places; they take the maxima of no lattice that are there."""
+        found = replace(self, offsets=np.vstack([self.offsets, offsets]))
+        found.grain, found.place = taken_in(
+            self.maxima.positions, self.grain, self.place, self.cells, found.offsets,
+            self.maxima.distance,
+        )  # fmt: skip
+        if found.known.sum() > self.known.sum():
+            found.index = np.zeros_like(self.index)
+            _number(found)
+        return found
 
     def swapped(self) -> FoundCrystal:
         """The same with the first two places exchanged."""
