@@ -133,9 +133,10 @@ def _profile(heights: np.ndarray, place: np.ndarray, count: int) -> np.ndarray:
 
 
 def _missing(near: csr_matrix, place: np.ndarray, count: int) -> np.ndarray:
-    """Columns that each place has less, around each column, than the fullest; shape (n, m)."""
+    """Columns that empty places lack, around each column, against the fullest; shape (n, m)."""
     held = np.asarray(near @ np.eye(count)[place])
-    return held.max(axis=1, keepdims=True) - held
+    most = held.max(axis=1, keepdims=True)
+    return np.where(held > _EMPTY * most, 0.0, most - held)
 
 
 def _scores(

@@ -447,13 +447,20 @@ def _number(found: FoundCrystal) -> None:
 
 
 def _report(picture: Picture, found: FoundCrystal) -> None:
-    """Log the result; warn of maxima that belong to no lattice."""
+    """Log the result; warn of maxima that belong to no lattice, and of kinds left undecided."""
     n, known = len(found.grain), int(found.known.sum())
     _logger.info(
         "%d columns are maxima of the image, in %d grain(s), at %d place(s) of the cell. "
         "Translations join equal places to %.4f.", known, found.grain.max() + 1,
         len(found.offsets), found.consistency,
     )  # fmt: skip
+    if len(found.offsets) == 1 and found.maxima.undecided:
+        text = (
+            f"The {known} columns of the image are too few to decide whether every other one is of "
+            "another kind: they are one sublattice. Pass cell= if they are two, or a larger image."
+        )
+        found.cautions.append(text)
+        _logger.warning("%s", text)
     left_out = n - known
     many = left_out > _MANY_LEFT_OUT * n
     cell = vectors_text(found.maxima.cell / picture.stretch)

@@ -16,6 +16,7 @@ from . import autocorrelation as _cells
 from . import cell_choice as _choice
 from . import peaks as _peaks
 from .search_image import Picture
+from .translations import connect
 
 _logger = logging.getLogger(__name__)
 
@@ -50,6 +51,8 @@ class Maxima:
         Width of the band-pass.
     dark : bool
         Columns are dark on a bright background.
+    undecided : bool
+        There are too few columns to tell whether kinds alternate at one place of the cell.
     """
 
     positions: np.ndarray
@@ -59,6 +62,7 @@ class Maxima:
     distance: float
     width: float
     dark: bool
+    undecided: bool = False
 
 
 def find_maxima(
@@ -129,6 +133,9 @@ def _with_cell(
     maxima.cell = _cells.upright(chosen)
     # Shorter vectors of other candidates do not count.
     maxima.distance = _distance(maxima.positions, float(np.linalg.norm(_cells.reduced(chosen)[0])))
+    if given is None:
+        reach = 0.4 * maxima.distance
+        maxima.undecided = connect(maxima.positions, maxima.cell, reach).few_to_order()
     return maxima
 
 
