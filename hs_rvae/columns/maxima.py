@@ -27,6 +27,7 @@ _OTHER_SCALE = 1.9  # ratio of the shortest vectors of lattices of different sca
 _NEARLY = 0.75  # of the share of maxima that the best scale explains
 _LARGE = 8.0  # columns of a cell that the grains of an image may have nearly in common
 _FINER = 1.3  # ratio of the distance of columns and a lattice vector that is none
+_MAY_BE_FEW = 100  # columns, too few of which may have neighbours around them
 _WIDTH_LEFT = 1.5  # px, of the band-pass after pixels are joined
 _FEW_PIXELS, _TOO_FEW_PIXELS = 8.0, 5.0  # between nearest columns
 
@@ -133,7 +134,7 @@ def _with_cell(
     maxima.cell = _cells.upright(chosen)
     # Shorter vectors of other candidates do not count.
     maxima.distance = _distance(maxima.positions, float(np.linalg.norm(_cells.reduced(chosen)[0])))
-    if given is None:
+    if given is None and len(maxima.positions) < _MAY_BE_FEW:
         reach = 0.4 * maxima.distance
         maxima.undecided = connect(maxima.positions, maxima.cell, reach).few_to_order()
     return maxima
