@@ -337,12 +337,14 @@ def _merged(lags: np.ndarray, heights: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """Join peaks that lie close together, and sort them by length."""
     order = np.argsort(np.linalg.norm(lags, axis=1))[:_MOST]
     lags, heights = lags[order], heights[order]
-    near = _SAME * np.linalg.norm(lags[0])
+    near = np.linalg.norm(lags - lags[:, None], axis=2) < _SAME * np.linalg.norm(lags[0])
+    if near.sum() == len(lags):
+        return lags, heights
     free = np.ones(len(lags), bool)
     joined, sums = [], []
     for i in range(len(lags)):
         if free[i]:
-            group = free & (np.linalg.norm(lags - lags[i], axis=1) < near)
+            group = free & near[i]
             free &= ~group
             joined.append(np.average(lags[group], axis=0, weights=heights[group]))
             sums.append(heights[group].sum())

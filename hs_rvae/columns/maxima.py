@@ -190,7 +190,7 @@ def _candidates_of_whole(picture: Picture, maxima: Maxima) -> list[np.ndarray]:
     values = picture.values[: rows * step, : columns * step].reshape(blocks).mean(axis=(1, 3))
     valid = picture.valid
     if valid is not None:
-        valid = valid[: rows * step, : columns * step].reshape(blocks).all(axis=(1, 3))
+        valid = valid[: rows * step, : columns * step].reshape(blocks).min(axis=(1, 3))
     found = _cells.candidate_lattices(values, valid, picture.stretch, maxima.width / step)[0]
     return [each.vectors * step for each in found]
 
