@@ -81,11 +81,12 @@ def find_domains(
     pairs = cKDTree(positions).query_pairs(_AROUND * length, output_type="ndarray")
     near = _adjacency(pairs, len(positions))
     relative = heights / np.maximum(near @ heights / np.asarray(near.sum(axis=1)).ravel(), 1e-300)
-    profile = _best_profile(relative, place, shifts, near, positions, 2 * length)
+    missing = _missing(near, place, len(fractions))
+    profile = _best_profile(relative, place, shifts, near, missing, positions, 2 * length)
     if profile is None:
         return None
     for _ in range(3):
-        scores = _scores(relative, place, shifts, near, profile)
+        scores = _scores(relative, place, shifts, near, missing, profile)
         label = scores.argmin(axis=1)
         profile = _profile(relative, shifts[label, place], len(fractions))
     differ = [
@@ -131,16 +132,30 @@ def _profile(heights: np.ndarray, place: np.ndarray, count: int) -> np.ndarray:
     )  # fmt: skip
 
 
+def _missing(near: csr_matrix, place: np.ndarray, count: int) -> np.ndarray:
+    """Columns that empty places lack, around each column, against the fullest; shape (n, m)."""
+    held = np.asarray(near @ np.eye(count)[place])
+    most = held.max(axis=1, keepdims=True)
+    return np.where(held > _EMPTY * most, 0.0, most - held)
+
+
 def _scores(
     heights: np.ndarray,
     place: np.ndarray,
     shifts: np.ndarray,
     near: csr_matrix,
+    missing: np.ndarray,
     profile: np.ndarray,
 ) -> np.ndarray:
-    """Mean square misfit around each column, of each shift; shape (n, k)."""
+    """
+    Mean square misfit around each column, of each shift; shape (n, k).
+
+    Columns of the profile that are missing count as well: the heights of both sides of a boundary
+    together would explain either.
+    """
     square = (heights[:, None] - profile[shifts[:, place]].T) ** 2
-    return np.asarray(near @ square) / np.asarray(near.sum(axis=1)).reshape(-1, 1)
+    square = np.asarray(near @ square) + missing @ (profile[shifts] ** 2).T
+    return square / np.asarray(near.sum(axis=1)).reshape(-1, 1)
 
 
 def _best_profile(
@@ -148,6 +163,7 @@ def _best_profile(
     place: np.ndarray,
     shifts: np.ndarray,
     near: csr_matrix,
+    missing: np.ndarray,
     positions: np.ndarray,
     radius: float,
 ) -> np.ndarray | None:
@@ -157,7 +173,7 @@ def _best_profile(
     for seed in range(0, len(positions), max(1, len(positions) // _SEEDS)):
         around = tree.query_ball_point(positions[seed], radius)
         profile = _profile(heights[around], place[around], shifts.shape[1])
-        cost = _scores(heights, place, shifts, near, profile).min(axis=1).mean()
+        cost = _scores(heights, place, shifts, near, missing, profile).min(axis=1).mean()
         if best is None or cost < best[0]:
             best = cost, profile
     return None if best is None else best[1]

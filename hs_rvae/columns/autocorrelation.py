@@ -17,7 +17,8 @@ from scipy.ndimage import map_coordinates, maximum_filter
 
 from .peaks import subpixel_offset
 
-_TILE = 1024  # px; large images are correlated tile by tile, which bounds memory and longest lag
+#: Side in pixels: large images are correlated in tiles, which bounds memory and longest lag.
+TILE = 1024
 _FIRST_WIDTH, _WIDTH_STEP = 0.9, 1.4  # of the series of band-passes, in px
 # Resolved columns are about 0.15 of the distance to their nearest neighbours wide.
 _WIDTH_RANGE = (0.12, 0.26)
@@ -245,7 +246,7 @@ def _area(image: np.ndarray, valid: np.ndarray | None) -> int:
 
 def _spectra(image: np.ndarray, valid: np.ndarray | None) -> tuple[Any, np.ndarray, list[int]]:
     """Sums over tiles: power spectrum, and the overlap of the windows at each lag."""
-    tile = [min(_TILE, n) for n in image.shape]
+    tile = [min(TILE, n) for n in image.shape]
     reach = [n // 2 for n in tile]
     shape = tuple(next_fast_len(n + r + 1, real=True) for n, r in zip(tile, reach, strict=True))
     soft = [_soft_window(n) for n in tile]
@@ -336,12 +337,14 @@ def _merged(lags: np.ndarray, heights: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """Join peaks that lie close together, and sort them by length."""
     order = np.argsort(np.linalg.norm(lags, axis=1))[:_MOST]
     lags, heights = lags[order], heights[order]
-    near = _SAME * np.linalg.norm(lags[0])
+    near = np.linalg.norm(lags - lags[:, None], axis=2) < _SAME * np.linalg.norm(lags[0])
+    if near.sum() == len(lags):
+        return lags, heights
     free = np.ones(len(lags), bool)
     joined, sums = [], []
     for i in range(len(lags)):
         if free[i]:
-            group = free & (np.linalg.norm(lags - lags[i], axis=1) < near)
+            group = free & near[i]
             free &= ~group
             joined.append(np.average(lags[group], axis=0, weights=heights[group]))
             sums.append(heights[group].sum())

@@ -80,6 +80,40 @@ def settle(
     return grain, place
 
 
+def taken_in(
+    positions: np.ndarray,
+    grain: np.ndarray,
+    place: np.ndarray,
+    cells: np.ndarray,
+    offsets: np.ndarray,
+    distance: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Count the columns of no grain to the one that predicts them, at places that were empty so far.
+
+    Parameters
+    ----------
+    positions, grain, place, cells, offsets, distance
+        As in :func:`settle`.
+
+    Returns
+    -------
+    grain, place : numpy.ndarray of int, shape (n,)
+    """
+    asked = np.flatnonzero(grain < 0)
+    least = np.full(len(asked), _PREDICTED * distance)
+    new_grain, new_place = grain.copy(), place.copy()
+    for k in np.unique(grain[grain >= 0]) if len(asked) else ():
+        mine = grain == k
+        misfit, choice = _predicted(
+            positions, asked, mine, place, np.median(cells[mine], axis=0), offsets
+        )
+        better = (misfit < least) & (choice > place.max())
+        least[better] = misfit[better]
+        new_grain[asked[better]], new_place[asked[better]] = k, choice[better]
+    return new_grain, new_place
+
+
 def _near_others(
     positions: np.ndarray, grain: np.ndarray, numbers: np.ndarray, reach: float
 ) -> np.ndarray:

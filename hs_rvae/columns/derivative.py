@@ -41,11 +41,13 @@ def looks_like_derivative(values: np.ndarray, spacing: float) -> bool:
     square = np.mean(part**2)
     if not square > 0:
         return False
-    skewness = np.mean(part**3) / square**1.5
+    skewness = np.mean(part * part * part) / square**1.5
+    if abs(skewness) >= _LARGEST_SKEWNESS:
+        return False
     slope_y, slope_x = np.gradient(part)
     tensor = np.cov(np.stack([slope_x.ravel(), slope_y.ravel()]))
     small, large = np.linalg.eigvalsh(tensor)
-    return bool(abs(skewness) < _LARGEST_SKEWNESS and large > _MINIMUM_ANISOTROPY * small)
+    return bool(large > _MINIMUM_ANISOTROPY * small)
 
 
 def warn_of_derivative(image: Any, values: np.ndarray, cell: Any) -> None:

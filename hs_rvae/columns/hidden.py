@@ -18,8 +18,11 @@ from .grains import periodic_lengths
 
 _CELLS = 600  # that are averaged
 _FINENESS = 7.0  # points of the average cell per distance of nearest columns
+_FINER = 4  # points of a finer cell per point, between which maxima lie
 _APART = 0.55  # nearest distances between a hidden place and the others
 _PLACEBO = 4.0  # times what the fits leave elsewhere
+# Height, in units of the brightest, where hidden columns leave no elsewhere: close-packed ones.
+_BETWEEN = 0.06
 
 
 def hidden_places(
@@ -79,21 +82,32 @@ def hidden_places(
     passed = [_band_passed(half, cell, width) for half in halves]
     noise = np.std(passed[0] - passed[1]) / 2
     passed = (passed[0] + passed[1]) / 2
-    free = periodic_lengths(points[:, None] - offsets, cell).min(axis=1)
-    free = free.reshape(size)
     height = float(columns.amplitude.quantile(0.9))
-    peaks = (passed == maximum_filter(passed, size=3, mode="wrap")) & (free > _APART * distance)
+    places, strength = _maxima(passed)
     # A Gaussian column of this width leaves half of its height.
-    peaks &= passed > max(least_height * height / 2, 5 * noise)
-    places = points.reshape(*size, 2)[peaks]
-    strength = passed[peaks]
+    good = strength > max(least_height * height / 2, 5 * noise)
+    good &= periodic_lengths(places[:, None] - offsets, cell).min(axis=1) > _APART * distance
+    places, strength = places[good], strength[good]
     if not len(places):
         return places
+    free = periodic_lengths(points[:, None] - offsets, cell).min(axis=1)
     apart = periodic_lengths(points[:, None] - places, cell).min(axis=1)
-    elsewhere = (free > 0.35 * distance) & (apart.reshape(size) > 0.45 * distance)
-    placebo = np.sqrt((passed[elsewhere] ** 2).mean()) if elsewhere.any() else 0.0
-    good = strength > max(_PLACEBO * placebo, 0.3 * strength.max())
+    elsewhere = (free > 0.35 * distance) & (apart > 0.45 * distance)
+    if elsewhere.any():
+        least = _PLACEBO * np.sqrt((passed.ravel()[elsewhere] ** 2).mean())
+    else:
+        least = _BETWEEN * height / 2
+    good = strength > max(least, 0.3 * strength.max())
     return places[good][np.argsort(-strength[good])]
+
+
+def _maxima(passed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Maxima of a periodic image between its points: places and values."""
+    waves = np.fft.fftshift(np.fft.fft2(passed))
+    more = [(n * (_FINER - 1) // 2 + n % 2, n * (_FINER - 1) // 2) for n in passed.shape]
+    fine = np.fft.ifft2(np.fft.ifftshift(np.pad(waves, more))).real * _FINER**2
+    peaks = np.nonzero(fine == maximum_filter(fine, size=3, mode="wrap"))
+    return np.stack(peaks, axis=1) / fine.shape, fine[peaks]
 
 
 def _nearest(offsets: np.ndarray, cell: np.ndarray) -> float:

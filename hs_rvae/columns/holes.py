@@ -10,9 +10,10 @@ import numpy as np
 from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
-from ..neighbours import group_means, linked_groups
+from ..neighbours import group_means, largest_gap, linked_groups
 
 _LARGEST_GAP = np.deg2rad(185)  # between the neighbours around a hole; at a straight edge, 180
+_ONE_SHELL = 1.15  # ratio of lengths of equal neighbours
 _EDGES = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]])
 
 
@@ -36,7 +37,7 @@ class Sites:
 
 def steps_from(place: int, offsets: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
-    Steps from a place to the nearest sites of every place.
+    Steps from a place to the nearest sites of every place, as many as enclose it.
 
     Parameters
     ----------
@@ -56,11 +57,23 @@ def steps_from(place: int, offsets: np.ndarray, cell: np.ndarray) -> tuple[np.nd
     around = np.array(np.meshgrid([-2, -1, 0, 1, 2], [-2, -1, 0, 1, 2])).reshape(2, -1).T
     for other in range(len(offsets)):
         if other != place:
-            length = np.linalg.norm((around + offsets[other] - offsets[place]) @ cell, axis=1)
-            near = around[length < 1.15 * length.min()]
-            places.append(np.full(len(near), other))
-            cells.append(near)
+            vectors = (around + offsets[other] - offsets[place]) @ cell
+            length = np.linalg.norm(vectors, axis=1)
+            near = _enclosing(vectors, length)
+            places.append(np.full(near.sum(), other))
+            cells.append(around[near])
     return np.concatenate(places), np.concatenate(cells)
+
+
+def _enclosing(vectors: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Mask of the shortest vectors, of as many lengths as leave no large gap between them."""
+    reach = 0.0
+    while True:
+        reach = length[length >= reach].min()
+        near = length < _ONE_SHELL * reach
+        if largest_gap(vectors[near][None])[0] < _LARGEST_GAP:
+            return np.asarray(near)
+        reach *= _ONE_SHELL
 
 
 def find_holes(

@@ -17,7 +17,7 @@ from . import autocorrelation as _cells
 from . import cell_choice as _choice
 from . import grains as _grains
 from .antiphase import find_domains
-from .boundaries import settle
+from .boundaries import settle, taken_in
 from .maxima import Maxima, candidates_of_tiles, vectors_text
 from .search_image import Picture
 from .translations import connect
@@ -90,8 +90,16 @@ class FoundCrystal:
         )
 
     def with_places(self, offsets: np.ndarray) -> FoundCrystal:
-        """The same with more places, where no maxima are."""
-        return replace(self, offsets=np.vstack([self.offsets, offsets]))
+        """The same with more places; they take the maxima of no lattice that are there."""
+        found = replace(self, offsets=np.vstack([self.offsets, offsets]))
+        found.grain, found.place = taken_in(
+            self.maxima.positions, self.grain, self.place, self.cells, found.offsets,
+            self.maxima.distance,
+        )  # fmt: skip
+        if found.known.sum() > self.known.sum():
+            found.index = np.zeros_like(self.index)
+            _number(found)
+        return found
 
     def swapped(self) -> FoundCrystal:
         """The same with the first two places exchanged."""
@@ -440,7 +448,7 @@ def _number(found: FoundCrystal) -> None:
 
 
 def _report(picture: Picture, found: FoundCrystal) -> None:
-    """Log the result; warn of maxima that belong to no lattice."""
+    """Log the result; warn of maxima that belong to no lattice, and of kinds left undecided."""
     n, known = len(found.grain), int(found.known.sum())
     _logger.info(
         "%s are maxima of the image, in %s, at %s of the cell. "
@@ -448,6 +456,13 @@ def _report(picture: Picture, found: FoundCrystal) -> None:
         count_of(found.grain.max() + 1, "grain"), count_of(len(found.offsets), "place"),
         found.consistency,
     )  # fmt: skip
+    if len(found.offsets) == 1 and found.maxima.undecided:
+        text = (
+            f"The {known} columns of the image are too few to decide whether every other one is of "
+            "another kind: they are one sublattice. Pass cell= if they are two, or a larger image."
+        )
+        found.cautions.append(text)
+        _logger.warning("%s", text)
     left_out = n - known
     many = left_out > _MANY_LEFT_OUT * n
     cell = vectors_text(found.maxima.cell / picture.stretch)

@@ -16,6 +16,7 @@ from . import autocorrelation as _cells
 from . import cell_choice as _choice
 from . import peaks as _peaks
 from .search_image import Picture
+from .translations import connect
 
 _logger = logging.getLogger(__name__)
 
@@ -25,6 +26,9 @@ _SEPARATION = 2.85  # widths of the band-pass between two maxima
 _OTHER_SCALE = 1.9  # ratio of the shortest vectors of lattices of different scales
 _NEARLY = 0.75  # of the share of maxima that the best scale explains
 _LARGE = 8.0  # columns of a cell that the grains of an image may have nearly in common
+_FINER = 1.3  # ratio of the distance of columns and a lattice vector that is none
+_MAY_BE_FEW = 100  # columns, too few of which may have neighbours around them
+_WIDTH_LEFT = 1.5  # px, of the band-pass after pixels are joined
 _FEW_PIXELS, _TOO_FEW_PIXELS = 8.0, 5.0  # between nearest columns
 
 
@@ -48,6 +52,8 @@ class Maxima:
         Width of the band-pass.
     dark : bool
         Columns are dark on a bright background.
+    undecided : bool
+        There are too few columns to tell whether kinds alternate at one place of the cell.
     """
 
     positions: np.ndarray
@@ -57,6 +63,7 @@ class Maxima:
     distance: float
     width: float
     dark: bool
+    undecided: bool = False
 
 
 def find_maxima(
@@ -82,7 +89,28 @@ def find_maxima(
     """
     candidates, given = lattice_candidates(picture, cell)
     candidates = _of_one_scale(picture, candidates, dark, threshold)
-    shortest = min(np.linalg.norm(each, axis=1).min() for each in candidates)
+    maxima = _with_cell(picture, candidates, given, dark, threshold, separation)
+    columns = [each for each in candidates if _shortest([each]) * _FINER > maxima.distance]
+    if given is None and columns and len(columns) < len(candidates):
+        # Vectors much shorter than the distance of columns are noise, seen with a band-pass for it.
+        maxima = _with_cell(picture, columns, None, dark, threshold, separation)
+    return maxima
+
+
+def _shortest(candidates: list[np.ndarray]) -> float:
+    return float(min(np.linalg.norm(each, axis=1).min() for each in candidates))
+
+
+def _with_cell(
+    picture: Picture,
+    candidates: list[np.ndarray],
+    given: np.ndarray | None,
+    dark: bool | None,
+    threshold: float,
+    separation: float | None,
+) -> Maxima:
+    """Find maxima for some lattices, and choose the cell."""
+    shortest = _shortest(candidates)
     maxima = maxima_of(picture, candidates, shortest, dark, threshold, separation)
     if len(maxima.positions) < 3:
         raise ValueError(
@@ -97,13 +125,28 @@ def find_maxima(
         )
         large = abs(np.linalg.det(chosen)) > _LARGE * maxima.distance**2
         several = large or joined < _choice.ONE_GRAIN
-        if several and (local := candidates_of_tiles(picture, maxima)):
-            chosen, _ = _choice.choose_cell(
-                local + candidates, maxima.positions, maxima.heights, maxima.distance
-            )
+        if several:
+            local = candidates_of_tiles(picture, maxima) + _candidates_of_whole(picture, maxima)
+            if local:
+                chosen, _ = _choice.choose_cell(
+                    local + candidates, maxima.positions, maxima.heights, maxima.distance
+                )
     maxima.cell = _cells.upright(chosen)
-    maxima.distance = min(maxima.distance, float(np.linalg.norm(_cells.reduced(chosen)[0])))
+    # Shorter vectors of other candidates do not count.
+    maxima.distance = _distance(maxima.positions, float(np.linalg.norm(_cells.reduced(chosen)[0])))
+    if given is None and len(maxima.positions) < _MAY_BE_FEW:
+        reach = 0.4 * maxima.distance
+        maxima.undecided = connect(maxima.positions, maxima.cell, reach).few_to_order()
     return maxima
+
+
+def _distance(positions: np.ndarray, shortest: float) -> float:
+    """Distance of nearest columns, no more than the shortest lattice vector."""
+    if len(positions) < 3:
+        return shortest
+    nearest = cKDTree(positions).query(positions, k=2)[0][:, 1]
+    # Some maxima of noise stand nearer to columns than columns do.
+    return min(float(np.quantile(nearest, 0.3)), shortest)
 
 
 def candidates_of_tiles(
@@ -130,6 +173,26 @@ def candidates_of_tiles(
                     if not any(_cells.same_lattice(each.vectors, other) for other in found):
                         found.append(each.vectors)
     return found
+
+
+def _candidates_of_whole(picture: Picture, maxima: Maxima) -> list[np.ndarray]:
+    """
+    Lattices of a large image with large columns: their cells may not fit into a tile twice.
+
+    Pixels are joined, so that the image is one tile, as far as the columns allow.
+    """
+    side = max(picture.values.shape) / _cells.TILE
+    step = int(min(np.ceil(side), maxima.width / picture.stretch.max() / _WIDTH_LEFT))
+    if step < 2:
+        return []
+    rows, columns = (n // step for n in picture.values.shape)
+    blocks = (rows, step, columns, step)
+    values = picture.values[: rows * step, : columns * step].reshape(blocks).mean(axis=(1, 3))
+    valid = picture.valid
+    if valid is not None:
+        valid = valid[: rows * step, : columns * step].reshape(blocks).min(axis=(1, 3))
+    found = _cells.candidate_lattices(values, valid, picture.stretch, maxima.width / step)[0]
+    return [each.vectors * step for each in found]
 
 
 def _of_one_scale(
@@ -215,11 +278,7 @@ def maxima_of(
     typical = _peaks.typical_height(heights, size / area)
     clear = heights > np.maximum(_NOISE * noise, threshold * typical)
     positions = positions * stretch
-    distance = shortest
-    if clear.sum() > 2:
-        nearest = cKDTree(positions[clear]).query(positions[clear], k=2)[0][:, 1]
-        # Some maxima of noise stand nearer to columns than columns do.
-        distance = min(float(np.quantile(nearest, 0.3)), shortest)
+    distance = _distance(positions[clear], shortest)
     return Maxima(
         positions[clear], heights[clear], positions[~clear], candidates[0], distance, width, dark
     )

@@ -96,6 +96,10 @@ class Links:
         rank[np.argsort(-size, kind="stable")] = np.arange(len(size))
         return np.where(kept & (size[label] >= smallest), rank[label], -1)
 
+    def few_to_order(self) -> bool:
+        """Return True if too few columns have neighbours around them for :meth:`order`."""
+        return bool(((self.neighbours[:, :4] >= 0).sum(axis=1) >= 3).sum() < _FEWEST)
+
     def order(self, heights: np.ndarray) -> tuple[tuple[float, float], float, float]:
         """
         Find the order in height of columns that the lattice takes for equal.
@@ -121,7 +125,7 @@ class Links:
         known = edges >= 0
         count = known.sum(axis=1)
         used = count >= 3
-        if used.sum() < _FEWEST:
+        if self.few_to_order():
             return WAVES[0], 0.0, 0.0
         mean = np.where(known, heights[edges], 0).sum(axis=1) / np.maximum(count, 1)
         difference = np.where(used, heights - mean, 0)

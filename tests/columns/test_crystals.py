@@ -11,6 +11,8 @@ import pytest
 from scipy.ndimage import zoom
 
 import hs_rvae
+from hs_rvae.columns import autocorrelation
+from hs_rvae.columns.holes import steps_from
 
 sys.path.insert(0, str(Path(__file__).parent))
 import zoo
@@ -134,3 +136,46 @@ def test_all_columns_are_found_without_a_lattice():
     assert len(stack.sites) > 200
     with pytest.raises(ValueError, match="method='network' is unknown"):
         hs_rvae.find_columns(image, method="network")
+
+
+@pytest.mark.parametrize("name", zoo.CRYSTALS)
+def test_the_columns_of_every_other_place_enclose_a_hole(name):
+    cell, sites = zoo.CRYSTALS[name]
+    cell, offsets = np.array(cell), np.array([site[:2] for site in sites]) % 1
+    for place in range(len(offsets)):
+        goals, cells = steps_from(place, offsets, cell)
+        for other in set(range(len(offsets))) - {place}:
+            steps = (cells + offsets[goals] - offsets[place])[goals == other] @ cell
+            angles = np.sort(np.arctan2(steps[:, 1], steps[:, 0]))
+            gaps = np.diff(angles, append=angles[0] + 2 * np.pi)
+            assert gaps.max() < np.deg2rad(186)
+
+
+@pytest.mark.parametrize("turn", [0, 11.3])
+def test_faint_columns_between_touching_ones_are_found(turn):
+    image, _ = hs_rvae.simulation.simulate_crystal(
+        (260, 260), "1T layer", spacing=16, column_width=0.26, dose=400, rotation=turn,
+        random_state=0,
+    )  # fmt: skip
+    sublattices = hs_rvae.find_sublattices(image).sublattice_list
+    assert [sublattice.name for sublattice in sublattices] == ["A", "B", "C"]
+
+
+@pytest.mark.parametrize("width", [0.14, 0.2, 0.28])
+def test_touching_columns_of_one_kind_have_no_others_between_them(width):
+    xy, _, heights = zoo.crystal("hexagonal", 22, (240, 240))
+    image = zoo.image_of(xy, heights, width * 22, (240, 240), 400)
+    assert len(hs_rvae.find_sublattices(image).sublattice_list) == 1
+
+
+def test_cells_that_fit_no_tile_are_found(monkeypatch):
+    monkeypatch.setattr(autocorrelation, "TILE", 160)
+    image, xy, kinds = zoo.simulate("tungsten bronze", 16, SHAPE, 400, seed=1)
+    check(hs_rvae.find_sublattices(image), xy, kinds, 16)
+
+
+def test_too_few_columns_to_order_are_named(caplog):
+    image, _ = hs_rvae.simulation.simulate_perovskite((80, 80), random_state=0)
+    lattice = hs_rvae.find_sublattices(image)
+    assert "are too few to decide whether every other one is of another kind" in caplog.text
+    assert len(lattice.sublattice_list) == len(lattice.crystal.cautions) == 1
