@@ -22,6 +22,7 @@ from ..neighbour_test import LatticeOffsets
 
 _OWN = 0.3  # weight of the part of a value that other cells do not predict
 _N_ITERATIONS, _N_HELD_OUT, _N_FOLDS = 60, 10, 5
+_MAX_SITES = 2000  # of a fit of groups
 _MIN_SHARE = 0.05  # of a group
 _MORE = 0.05  # nats per site that more groups have to bring
 _BETWEEN, _WITHIN = 1 / 3, 1 / 4  # of the way to the next group
@@ -120,13 +121,16 @@ def find_order_groups(
     if len(values) < 20 * max(numbers):
         return None
     calm = values - (1 - _OWN) * unpredicted(values, offsets)
-    alone = Groups(calm.mean(0)[None], np.eye(calm.shape[1]), np.ones(1)).fitted(calm, 1)
-    broad, best = _held_out(calm, alone), None
+    some = calm
+    if len(calm) > _MAX_SITES:
+        some = calm[np.sort(np.random.default_rng(0).permutation(len(calm))[:_MAX_SITES])]
+    alone = Groups(some.mean(0)[None], np.eye(some.shape[1]), np.ones(1)).fitted(some, 1)
+    broad, best = _held_out(some, alone), None
     for number in numbers:
-        starts = [_from_centres(calm, start) for start in _starts(calm, number)]
-        tried = [start.fitted(calm, _N_ITERATIONS) for start in starts]
-        groups = max(tried, key=lambda one: float(_log_sum(one.scores(calm)).mean()))
-        gain = _held_out(calm, groups) - broad
+        starts = [_from_centres(some, start) for start in _starts(some, number)]
+        tried = [start.fitted(some, _N_ITERATIONS) for start in starts]
+        groups = max(tried, key=lambda one: float(_log_sum(one.scores(some)).mean()))
+        gain = _held_out(some, groups) - broad
         if groups.shares.min() < _MIN_SHARE or _in_walls(calm, groups, offsets):
             continue
         if best is None or gain > best[1] + _MORE:
@@ -174,11 +178,13 @@ def _in_walls(values: np.ndarray, groups: Groups, offsets: LatticeOffsets) -> bo
     """Return True if a group lies between two others, in value and in place: it is their wall."""
     k = len(groups.centres)
     group = groups.scores(values).argmax(1)
-    around = np.zeros((len(values), k))
-    member = np.eye(k)[group]
+    if k == 2:
+        return False
+    around = np.zeros(len(values) * k)
     for first, second in offsets.partners:
         for one, other in ((first, second), (second, first)):
-            np.add.at(around, one, member[other])
+            around += np.bincount(one * k + group[other], minlength=len(around))
+    around = around.reshape(-1, k)
     for middle in range(k):
         own = around[group == middle] >= _MIN_MEMBERS
         for a in range(k):
