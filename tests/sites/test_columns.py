@@ -66,7 +66,7 @@ def test_each_column_has_one_row_a_writer_and_a_meaning():
         ("direction_std", "rad", "amplitude"),
         ("direction_error", "deg", "amplitude"),
         ("well_residual", "rad", "signed"),
-        ("tilt", "mrad", ""),
+        ("lean", "mrad", ""),
         ("angle", "px", ""),
     ],
 )

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter, maximum_filter, minimum_filter
 
-from ...columns.peaks import subpixel_offset
 from ..geometry import HarmonicGrid
 from .charges import as_real
 
@@ -145,12 +144,18 @@ def _columns(image: np.ndarray, grid: HarmonicGrid, cell: float) -> np.ndarray:
     peak &= radius < grid.radius + cell / 4
     found = [
         [
-            x[j, i] + float(subpixel_offset(*image[j, i - 1 : i + 2])),
-            y[j, i] + float(subpixel_offset(*image[j - 1 : j + 2, i])),
+            x[j, i] + _off_maximum(*image[j, i - 1 : i + 2]),
+            y[j, i] + _off_maximum(*image[j - 1 : j + 2, i]),
         ]
         for j, i in np.argwhere(peak)
     ]
     return np.concatenate([np.zeros((1, 2)), np.reshape(found, (-1, 2))])
+
+
+def _off_maximum(before: float, at: float, after: float) -> float:
+    """Place of the maximum of a parabola through three pixels, from the middle one."""
+    curvature = before - 2 * at + after
+    return float(np.clip((before - after) / (2 * curvature), -0.5, 0.5)) if curvature < 0 else 0.0
 
 
 def _shells(columns: np.ndarray, cell: float) -> list[np.ndarray]:
