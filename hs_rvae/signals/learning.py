@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hs_rvae.checks import is_whole_number, naming
+from hs_rvae.checks import checked, is_whole_number, naming
 from hs_rvae.learning import clusters as _clusters
 from hs_rvae.learning import decomposition as _decomposition
 from hs_rvae.learning import embedding as _embedding
@@ -602,6 +602,7 @@ class LearningMethods(SiteSignal):
         rows = rows if good.all() else rows[np.flatnonzero(good)]
         return rows, good, _clusters.cluster_blocks(rows, n_clusters, seed, **kwargs)
 
+    @checked(but=("max_clusters",))
     def estimate_number_of_clusters(
         self,
         cluster_source: Any = None,
