@@ -242,7 +242,7 @@ _BY_NAME: dict[str, _Kind] = {
         lambda value: (
             value is None
             or isinstance(value, Mapping)
-            or any(hasattr(value, name) for name in ("columns", "atom_positions"))
+            or any(hasattr(value, name) for name in ("columns", "atom_positions", "x_position"))
         ),
         "a table or a mapping of columns",
     ),
@@ -288,6 +288,7 @@ _BY_NAME: dict[str, _Kind] = {
             or hasattr(value, "columns")
             or hasattr(value, "atom_positions")
             or type(value).__name__ == "Cage"
+            or hasattr(value, "x_position")
             or _is_row(value)
         ),
         "positions (x, y) or None",
