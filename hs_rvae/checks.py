@@ -374,8 +374,10 @@ def _is_a(name: str, value: Any) -> bool:
 
 
 def _row_of_numbers(value: Any) -> bool:
-    if not _is_row(value):
+    if not _is_row(value) or hasattr(value, "axes_manager"):
         return False
+    if isinstance(value, np.ndarray):
+        return value.ndim == 1 and bool(np.isfinite(value).all() if is_array(value) else False)
     return not isinstance(value, Sequence) or all(_is_number(each) for each in value)
 
 

@@ -48,6 +48,7 @@ _DEFAULT_COLUMNS = 10
 class LearningMethods(SiteSignal):
     """Decompose, embed and cluster sub-images."""
 
+    @checked(but=("navigation_mask", "signal_mask", "output_dimension"))
     @recorded
     def decomposition(
         self,
