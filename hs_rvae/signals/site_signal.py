@@ -66,7 +66,7 @@ class SiteSignal(Signal2D):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if cls.__module__.startswith("hs_rvae."):
+        if cls.__module__.startswith("hs_rvae."):  # a failing call then changes nothing
             check_methods(cls, all_or_nothing)
 
     @property
@@ -179,7 +179,6 @@ class SiteSignal(Signal2D):
         return model
 
     # The table and its sites -------------------------------------------------
-
     def _sites_signal(self) -> Any:
         """Find the signal of the site table; None if there is none or it does not match."""
         signal, sites = self.metadata.get_item(_SITES), _channels.n_sites(self)
@@ -417,8 +416,6 @@ class SiteSignal(Signal2D):
             axis = _channels.site_axis(self).name if axis == "auto" else axis
             if self.axes_manager[axis] is several:
                 raise ValueError("Detectors are not split: take stack.inav[0], stack.inav[1], ...")
-        with naming("axis"):
-            axis if isinstance(axis, str) and axis == "auto" else self.axes_manager[axis]
         with naming("number_of_parts"):
             parts = super().split(axis, number_of_parts, step_sizes)
         table = None if self._sites_signal() is None else self.sites
