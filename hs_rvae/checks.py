@@ -240,11 +240,10 @@ _BY_NAME: dict[str, _Kind] = {
     "signal": _Kind(lambda value: _is_image(value), "a HyperSpy signal", is_class=True),
     "columns": _Kind(
         lambda value: (
-            value is None
-            or isinstance(value, Mapping)
-            or any(hasattr(value, name) for name in ("columns", "atom_positions", "x_position"))
+            _is_table(value)
+            or (isinstance(value, list | tuple) and all(_is_table(one) for one in value))
         ),
-        "a table or a mapping of columns",
+        "a table or a mapping of columns, or one for each frame",
     ),
     **dict.fromkeys(
         ("navigation_mask", "signal_mask"),
@@ -294,6 +293,12 @@ _BY_NAME: dict[str, _Kind] = {
         "positions (x, y) or None",
     ),
 }
+
+
+def _is_table(value: Any) -> bool:
+    if value is None or isinstance(value, Mapping):
+        return True
+    return any(hasattr(value, name) for name in ("columns", "atom_positions", "x_position"))
 
 
 def _is_image(value: Any) -> bool:
