@@ -306,7 +306,7 @@ def _is_image(value: Any) -> bool:
     several = value if isinstance(value, list | tuple) else [value]
     return bool(several) and all(
         one is None or hasattr(one, "axes_manager") or hasattr(one, "dask")
-        or (isinstance(one, np.ndarray | np.generic)) for one in several
+        or (isinstance(one, np.ndarray)) for one in several
     )  # fmt: skip
 
 
