@@ -130,7 +130,6 @@ BOUNDS: dict[str, Bounds] = {
     "n_angles": Bounds(1, 100_000),
     "max_clusters": Bounds(1, 1000),
     "num_workers": Bounds(1, 10_000),
-    "shape": Bounds(1, 200),
     "output_dimension": Bounds(-math.inf, 10_000),
 }
 
@@ -194,6 +193,7 @@ class _Kind(NamedTuple):
 
     takes: Callable[[Any], bool]
     wanted: str
+    is_class: bool = False
 
 
 def _numbers(of: Callable[[Any], bool], count: int | None) -> Callable[[Any], bool]:
@@ -235,15 +235,15 @@ _BY_NAME: dict[str, _Kind] = {
     "image": _Kind(
         lambda value: value is None or value is False or _is_image(value),
         "a HyperSpy signal or None",
+        is_class=True,
     ),
-    "signal": _Kind(lambda value: _is_image(value), "a HyperSpy signal"),
+    "signal": _Kind(lambda value: _is_image(value), "a HyperSpy signal", is_class=True),
     "columns": _Kind(
         lambda value: (
-            value is None
-            or isinstance(value, Mapping)
-            or any(hasattr(value, name) for name in ("columns", "atom_positions"))
+            _is_table(value)
+            or (isinstance(value, list | tuple) and all(_is_table(one) for one in value))
         ),
-        "a table or a mapping of columns",
+        "a table or a mapping of columns, or one for each frame",
     ),
     **dict.fromkeys(
         ("navigation_mask", "signal_mask"),
@@ -287,6 +287,7 @@ _BY_NAME: dict[str, _Kind] = {
             or hasattr(value, "columns")
             or hasattr(value, "atom_positions")
             or type(value).__name__ == "Cage"
+            or hasattr(value, "x_position")
             or _is_row(value)
         ),
         "positions (x, y) or None",
@@ -294,12 +295,18 @@ _BY_NAME: dict[str, _Kind] = {
 }
 
 
+def _is_table(value: Any) -> bool:
+    if value is None or isinstance(value, Mapping):
+        return True
+    return any(hasattr(value, name) for name in ("columns", "atom_positions", "x_position"))
+
+
 def _is_image(value: Any) -> bool:
     """Return True for an image or several; axes and pixels are checked where they count."""
     several = value if isinstance(value, list | tuple) else [value]
     return bool(several) and all(
         one is None or hasattr(one, "axes_manager") or hasattr(one, "dask")
-        or (isinstance(one, np.ndarray | np.generic) and one.ndim > 1) for one in several
+        or (isinstance(one, np.ndarray)) for one in several
     )  # fmt: skip
 
 
@@ -357,15 +364,13 @@ def _kind(part: str) -> _Kind | None:
         return _Kind(callable, "a function")
     if part in ("ArrayLike", "np.ndarray"):
         return _Kind(is_array, "an array of real numbers")
-    if part.startswith("tuple["):
-        return _Kind(functools.partial(_has_length, len(_parts(part[6:-1], ","))), "a pair or more")
     name = part.rsplit(".")[-1]
     if name.isidentifier() and name not in _NOT_CLASSES:
-        return _Kind(functools.partial(_is_a, name), f"a {name}")
+        return _Kind(functools.partial(_is_a, name), f"a {name}", is_class=True)
     return None
 
 
-_NOT_CLASSES = ("Any", "Self", "Images", "object", "device", "dict", "tuple", "Mapping")
+_NOT_CLASSES = ("Any", "Axes", "Self", "Images", "object", "device", "dict", "tuple", "Mapping")
 
 
 def _is_a(name: str, value: Any) -> bool:
@@ -374,8 +379,10 @@ def _is_a(name: str, value: Any) -> bool:
 
 
 def _row_of_numbers(value: Any) -> bool:
-    if not _is_row(value):
+    if not _is_row(value) or hasattr(value, "axes_manager"):
         return False
+    if isinstance(value, np.ndarray):
+        return value.ndim == 1 and bool(np.isfinite(value).all() if is_array(value) else False)
     return not isinstance(value, Sequence) or all(_is_number(each) for each in value)
 
 
@@ -411,16 +418,12 @@ def _has_names(value: Any) -> bool:
     return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
 
 
-def _has_length(length: int, value: Any) -> bool:
-    return isinstance(value, list | tuple) and len(value) == length
-
-
-def _parts(annotation: str, mark: str = "|") -> list[str]:
-    """The parts of an annotation between bars or commas, brackets apart."""
+def _parts(annotation: str) -> list[str]:
+    """The parts of a union that is written with bars."""
     parts, depth, begun = [], 0, 0
-    for i, letter in enumerate(annotation + mark):
+    for i, letter in enumerate(annotation + "|"):
         depth += (letter == "[") - (letter == "]")
-        if letter == mark and depth == 0:
+        if letter == "|" and depth == 0:
             parts.append(annotation[begun:i].strip())
             begun = i + 1
     return parts
@@ -433,6 +436,11 @@ class _Rule(NamedTuple):
     bounds: Bounds | None
     whole: bool
 
+    def only_maximum(self) -> _Rule:
+        """The rule of an argument that its function checks: except for absurd numbers."""
+        bounds = self.bounds and self.bounds._replace(minimum=-math.inf)
+        return _Rule((), bounds, self.whole)
+
     def refuse(self, name: str, value: Any) -> None:
         """Raise ValueError for a value that the rule does not take."""
         if self.kinds and not any(kind.takes(value) for kind in self.kinds):
@@ -443,6 +451,8 @@ class _Rule(NamedTuple):
                 text = f"{', '.join(wanted[:-1])}, or None"
             else:
                 text = " or ".join(wanted)
+            if all(kind.is_class for kind in self.kinds if kind.wanted != "None"):
+                raise TypeError(f"{name} is a {type(value).__name__}: give {text}.")
             raise ValueError(f"{name}={shown(value)}: give {text}.")
         each = value if isinstance(value, list | tuple) else [value]
         numbers = [one for one in each if isinstance(one, int | float | np.number)]
@@ -515,7 +525,10 @@ def checked(function: Any = None, *, but: Collection[str] = ()) -> Any:
     if function is None:
         return functools.partial(checked, but=but)
     signature = inspect.signature(function)
-    rules = {name: rule for name, rule in _rules(signature).items() if name not in but}
+    rules = _rules(signature)
+    for name in but:
+        if name in rules:
+            rules[name] = rules[name].only_maximum()
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:

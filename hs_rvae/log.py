@@ -4,12 +4,9 @@
 
 import logging
 
-from hs_rvae.checks import checked
-
 __all__ = ["set_log_level"]
 
 
-@checked
 def set_log_level(level: int | str) -> None:
     """Set the lowest level of the log messages of hs_rvae that are shown.
 

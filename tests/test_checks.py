@@ -2,10 +2,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Checks of arguments that many functions share."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 
-from hs_rvae.checks import is_whole_number, whole_number
+from hs_rvae import checks
+from hs_rvae.checks import check_methods, checked, finite_number, is_whole_number, whole_number
 
 
 @pytest.mark.parametrize("value", [1, 7, np.int64(3), np.uint8(2)])
@@ -28,3 +34,100 @@ def test_the_minimum_belongs_to_the_range():
     assert whole_number(0, "n_factors", minimum=0) == 0
     with pytest.raises(ValueError, match="n_factors=-1: give a whole number of 0 or more"):
         whole_number(-1, "n_factors", minimum=0)
+
+
+@pytest.mark.parametrize(
+    "value", [10**400, float("nan"), np.inf, True, np.timedelta64(3, "s"), "1"]
+)
+def test_what_is_no_finite_number_is_none(value):
+    assert not finite_number(value)
+    assert not is_whole_number(np.timedelta64(3, "s"))
+
+
+@checked
+def door(
+    length: float = 1.0,
+    count: int = 1,
+    flag: bool = False,
+    pair: tuple[float, float] = (0.0, 1.0),
+    names: Sequence[str] = (),
+    table: Mapping[str, Any] | None = None,
+    values: np.ndarray | None = None,
+    bins: int = 5,
+    color: str = "angle",
+):
+    """A function of every kind of argument."""
+    if color == "angel":
+        raise KeyError(f"There is no column {color!r}.")
+    return length
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"length": float("nan")}, "length=nan: give a finite number"),
+        ({"length": True}, "length=True: give a finite number"),
+        ({"length": 1e308}, "length=1e"),
+        ({"count": 1.5}, "count=1.5: give a whole number"),
+        ({"count": 2**60}, "count=1152"),
+        ({"flag": 1}, "flag=1: give True or False"),
+        ({"pair": (1, np.inf)}, "pair=.* give two finite numbers"),
+        ({"pair": 3}, "pair=3: give two finite numbers"),
+        ({"names": "ab"}, "names='ab': give texts in a list"),
+        ({"names": [1]}, "names=.*: give texts in a list"),
+        ({"table": {1: 2}}, "table=.*: give a mapping whose keys are names or None"),
+        ({"values": ["a"]}, "values=.*: give an array of real numbers or None"),
+        ({"bins": 10**6}, "bins=1000000: give a number of at most 100,000"),
+    ],
+)
+def test_a_door_refuses_by_name_and_value(options, message):
+    with pytest.raises(ValueError, match=message):
+        door(**options)
+
+
+def test_a_door_lets_through_what_is_annotated():
+    table, values = {"x": [1]}, np.arange(3)
+    options = {"pair": np.array([1.0, 2.0]), "names": ["a"], "table": table, "values": values}
+    assert door(np.float32(0.5), np.int64(3), np.bool_(True), **options) == 0.5
+    assert door.__wrapped__.__name__ == door.__name__ == "door"
+
+
+def test_a_door_names_the_argument_whose_value_is_quoted():
+    with pytest.raises(KeyError, match="color='angel': There is no column 'angel'"):
+        door(color="angel")
+
+
+def test_a_function_keeps_its_own_words_but_not_absurd_numbers():
+    @checked(but=("bins",))
+    def own(bins: int = 5):
+        return bins
+
+    assert own("five") == "five"
+    with pytest.raises(ValueError, match="bins=10"):
+        own(10**7)
+
+
+def test_public_methods_of_a_class_are_doors():
+    @check_methods
+    class Thing:
+        def scale(self, by: float) -> float:
+            return by
+
+        @classmethod
+        def make(cls, size: int) -> int:
+            return size
+
+        def _inner(self, by: float) -> float:
+            return by
+
+    assert Thing()._inner("x") == "x" and Thing.make(3) == 3
+    for call in (lambda: Thing().scale("x"), lambda: Thing.make(1.5)):
+        with pytest.raises(ValueError, match="by='x'|size=1.5"):
+            call()
+
+
+def test_an_error_of_another_library_is_given_the_name_once():
+    with pytest.raises(ValueError, match="^radius: odd$"), checks.naming("radius"):
+        raise ValueError("odd")
+    with pytest.raises(ValueError, match="^radius is odd$"), checks.naming("radius"):
+        raise ValueError("radius is odd")

@@ -19,7 +19,7 @@ from .shells import grain_numbers
 COMPONENTS = ("across", "along", "both")
 
 
-@checked
+@checked(but=("columns",))
 def line_deviation(
     columns: Any,
     direction: Sequence[int] = (1, 0),

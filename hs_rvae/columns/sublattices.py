@@ -19,7 +19,7 @@ from .structure import checked_projection, name_by_structure
 
 
 @keeping_warnings
-@checked
+@checked(but=("zone_axis",))
 def find_sublattices(
     image: Any,
     cell: Any = None,

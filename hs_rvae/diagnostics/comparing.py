@@ -146,7 +146,7 @@ def diagnose(
     xy = np.asarray(xy, float)
     if xy.ndim != 2 or xy.shape[1] != 2:
         raise ValueError(f"xy has the shape {xy.shape}: give (n, 2), x and y of each site.")
-    if not np.isfinite(xy).all() or not np.ptp(xy, axis=0).any():
+    if not np.isfinite(xy).all() or (len(xy) > 1 and not np.ptp(xy, axis=0).any()):
         raise ValueError("xy is not finite, or has all sites at one place.")
     for argument, columns in (("values", values), ("quantities", quantities)):
         for name, column in columns.items():

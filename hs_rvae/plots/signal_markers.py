@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.colors import to_rgba
 
-from hs_rvae.options import options_of, refuse_unknown
 from hs_rvae.plots import markers as _markers
 from hs_rvae.plots.color import UNDEFINED_COLOR
 from hs_rvae.plots.color_scale import color_scale
@@ -94,10 +94,11 @@ def _refuse_unknown_style(kind: str, style: dict[str, Any]) -> None:
 
     lines, circles = collections.LineCollection, collections.CircleCollection
     collection: Any = {"points": circles, "arrows": Quiver, "lines": lines}[kind]
-    known = set(ArtistInspector(collection).get_setters()) | options_of(collection)
-    known |= options_of(getattr(hs.plot.markers, kind.capitalize()), "args", "kwargs")
-    known |= options_of(hs.plot.markers.Points, "args", "kwargs")
-    refuse_unknown(style, known, "SiteTable.to_markers()")
+    known = set(ArtistInspector(collection).get_setters())
+    for cls in (collection, hs.plot.markers.Points, getattr(hs.plot.markers, kind.capitalize())):
+        known |= set(inspect.signature(cls).parameters) - {"self", "args", "kwargs"}
+    if unknown := sorted(set(style) - known):
+        raise TypeError(f"{', '.join(unknown)}: markers of kind={kind!r} have no such option.")
 
 
 def _vectors(

@@ -161,7 +161,7 @@ def train_content(
         batch_size = settings.batch(len(kept))
         n_batches = len(list(shuffled_batches(len(kept), batch_size, torch.Generator())))
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, settings.learning_rate, total_steps=settings.epochs * n_batches + 1
+            optimiser, settings.learning_rate, total_steps=int(settings.epochs * n_batches + 1)
         )
         history = _History()
         for _ in range(settings.epochs):

@@ -113,7 +113,7 @@ class RVAEComparison:
 
 
 @named_options
-@checked
+@checked(but=("settings", "held_out"))
 def compare_rvae(
     stack: SubImageStack,
     settings: str | Mapping[str, Mapping[str, Any]] = "paper",

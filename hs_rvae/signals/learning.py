@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hs_rvae.checks import is_whole_number, naming
+from hs_rvae.checks import checked, is_whole_number, naming
 from hs_rvae.learning import clusters as _clusters
 from hs_rvae.learning import decomposition as _decomposition
 from hs_rvae.learning import embedding as _embedding
@@ -48,6 +48,7 @@ _DEFAULT_COLUMNS = 10
 class LearningMethods(SiteSignal):
     """Decompose, embed and cluster sub-images."""
 
+    @checked(but=("navigation_mask", "signal_mask", "output_dimension"))
     @recorded
     def decomposition(
         self,
@@ -602,6 +603,7 @@ class LearningMethods(SiteSignal):
         rows = rows if good.all() else rows[np.flatnonzero(good)]
         return rows, good, _clusters.cluster_blocks(rows, n_clusters, seed, **kwargs)
 
+    @checked(but=("max_clusters",))
     def estimate_number_of_clusters(
         self,
         cluster_source: Any = None,

@@ -17,6 +17,7 @@ from hyperspy.signals import Signal1D
 from hs_rvae import diagnostics as _diagnostics
 from hs_rvae import variants as _variants
 from hs_rvae.cautions import collected_warnings, without_repeats
+from hs_rvae.checks import checked
 from hs_rvae.diagnostics import quantities as _quantities
 from hs_rvae.exceptions import TooFewSites
 from hs_rvae.files import check_place
@@ -54,6 +55,7 @@ _CLEAR_ORDER = 0.8  # the same, of sites that are not in a wall
 class MeaningMethods(RVAEMethods):
     """Register angles, assign variants, and compare them with the instrument."""
 
+    @checked(but=("reference", "least_resultant"))
     @recorded
     def register_angle(
         self,
@@ -157,6 +159,7 @@ class MeaningMethods(RVAEMethods):
         _logger.info("Angles registered: offset %.4f rad, resultant %.3f.", offset, resultant)
         return _zero.Registration(offset, resultant)
 
+    @checked(but=("n_variants", "motif_symmetry", "origin", "least_order"))
     @recorded
     def assign_variants(
         self,

@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -66,9 +65,8 @@ class SiteSignal(Signal2D):
     _data: Any
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Put checks around every public method; a failing call changes nothing."""
         super().__init_subclass__(**kwargs)
-        if cls.__module__.startswith("hs_rvae."):
+        if cls.__module__.startswith("hs_rvae."):  # a failing call then changes nothing
             check_methods(cls, all_or_nothing)
 
     @property
@@ -181,7 +179,6 @@ class SiteSignal(Signal2D):
         return model
 
     # The table and its sites -------------------------------------------------
-
     def _sites_signal(self) -> Any:
         """Find the signal of the site table; None if there is none or it does not match."""
         signal, sites = self.metadata.get_item(_SITES), _channels.n_sites(self)
@@ -389,10 +386,7 @@ class SiteSignal(Signal2D):
         return result
 
     def split(
-        self,
-        axis: Any = "auto",
-        number_of_parts: int | str = "auto",
-        step_sizes: int | str | Sequence[int] = "auto",
+        self, axis: Any = "auto", number_of_parts: Any = "auto", step_sizes: Any = "auto"
     ) -> list[Any]:
         """
         Split into several stacks, as :meth:`~hyperspy.api.signals.BaseSignal.split` does.
@@ -422,9 +416,7 @@ class SiteSignal(Signal2D):
             axis = _channels.site_axis(self).name if axis == "auto" else axis
             if self.axes_manager[axis] is several:
                 raise ValueError("Detectors are not split: take stack.inav[0], stack.inav[1], ...")
-        with naming("axis"):
-            axis if isinstance(axis, str) and axis == "auto" else self.axes_manager[axis]
-        with naming("number_of_parts" if step_sizes == "auto" else "step_sizes"):
+        with naming("number_of_parts"):
             parts = super().split(axis, number_of_parts, step_sizes)
         table = None if self._sites_signal() is None else self.sites
         along_sites = axis == "auto" or self.axes_manager[axis].navigate
@@ -806,6 +798,3 @@ class SiteSignal(Signal2D):
 def _middle(axis: Any) -> float:
     """Coordinate of the middle of a signal axis."""
     return axis.offset + (axis.size - 1) / 2 * axis.scale
-
-
-check_methods(SiteSignal, all_or_nothing)

@@ -12,7 +12,7 @@ import numpy as np
 from hyperspy.signals import LazySignal2D
 
 from hs_rvae import positions as _positions
-from hs_rvae.checks import naming
+from hs_rvae.checks import check_methods, naming
 from hs_rvae.progress import progress_bar
 from hs_rvae.report.columns import COLUMNS_NODE, record_of
 from hs_rvae.signals import cutting as _cutting
@@ -25,6 +25,8 @@ from hs_rvae.signals.figures import FigureMethods
 from hs_rvae.signals.origins import IMAGE_NODE, note_of
 from hs_rvae.signals.recording import note_warnings, noting_warnings, recorded
 from hs_rvae.signals.series import SeriesMethods
+from hs_rvae.signals.site_signal import SiteSignal
+from hs_rvae.signals.unchanged import all_or_nothing
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
 
@@ -760,3 +762,6 @@ class LazySubImageStack(SubImageStack, LazySignal2D):
     :meth:`compute` turns it into a :class:`SubImageStack`; ``as_lazy`` does the opposite. The
     site table is always in memory.
     """
+
+
+check_methods(SiteSignal, all_or_nothing)  # its subclasses do it as they are made

@@ -31,7 +31,7 @@ def all_or_nothing(method: Callable[..., Any]) -> Callable[..., Any]:
         If it raises, then data, axes, metadata, site table, references and results of
         decompositions of the stack are those from before.
     """
-    door = checked(method)
+    door = method if hasattr(method, "__checked__") else checked(method)
 
     @functools.wraps(door)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:

@@ -243,6 +243,11 @@ class SiteTable:
         -------
         numpy.ndarray
             int64 for a single integer column, float64 otherwise.
+
+        Raises
+        ------
+        KeyError
+            If there is no such column.
         """
         if not isinstance(names, str | list | tuple):
             raise KeyError(f"names={shown(names)}: give the name of a column, or names in a list.")

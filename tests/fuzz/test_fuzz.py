@@ -14,6 +14,7 @@ HERE = Path(__file__).parent
 # Their arguments are those of HyperSpy, of scikit-learn or of nobody, or are checked at the call.
 UNCHECKED = {
     "LazySubImageStack", "RVAE", "SubImageStack", "SiteTable", "cli.main", "plots.Explorer",
+    "set_log_level",
     "plots.SiteNavigator", "SiteTable.__contains__", "SiteTable.__getitem__", "SiteTable.__len__",
 }  # fmt: skip
 # Without arguments, or of any object.
