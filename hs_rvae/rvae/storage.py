@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .convolutional.model import ConvolutionalModel
     from .harmonic.model import HarmonicModel
 
-FORMAT = "hs_rvae harmonic model 1"  # of both architectures
+FORMAT = "hs_rvae model 2"  # of both architectures
 _LARGEST_WINDOW = 2048  # px; more than any sub-image, less than what fills a memory
 
 

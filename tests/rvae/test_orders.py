@@ -130,3 +130,12 @@ def test_a_file_keeps_them(found):
     sites = rng.standard_normal((4, 2, 5)) + 1j * rng.standard_normal((4, 2, 5))
     assert np.array_equal(again.read(sites), found.read(sites))
     assert again.names == found.names and again.evidence == found.evidence
+
+
+def test_a_window_without_surroundings_has_no_pattern():
+    """Windows that hold the middle column alone: nothing around it turns."""
+    from hs_rvae.rvae.harmonic.order_filters import Coordinates
+
+    coordinates = Coordinates.of(9, 4, 0)
+    empty = coordinates(np.zeros((0, 5, 9), complex))
+    assert empty.shape == (0, 2 * 5 * len(coordinates.orders))

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from hs_rvae import RVAE
-from hs_rvae.rvae.storage import read_model, write_model
+from hs_rvae.rvae.storage import FORMAT, read_model, write_model
 
-FORMAT = "hs_rvae harmonic model 1"
+
 
 
 @pytest.fixture(scope="module")

@@ -49,8 +49,8 @@ class Coordinates:
 
     def __call__(self, harmonics: np.ndarray) -> np.ndarray:
         """Coordinates (n_sites, d)."""
-        z = harmonics[:, :, self.orders].reshape(len(harmonics), -1)
-        return as_real(z)
+        z = harmonics[:, :, self.orders]
+        return as_real(z.reshape(len(z), z.shape[1] * z.shape[2]))  # also of no sites
 
     def noise(self, power: np.ndarray) -> np.ndarray:
         """Covariance (d, d) of white noise, from the power (n_q, M + 1) of the harmonics of it."""

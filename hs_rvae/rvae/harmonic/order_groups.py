@@ -180,11 +180,11 @@ def _in_walls(values: np.ndarray, groups: Groups, offsets: LatticeOffsets) -> bo
     group = groups.scores(values).argmax(1)
     if k == 2:
         return False
-    around = np.zeros(len(values) * k)
+    count = np.zeros(len(values) * k)
     for first, second in offsets.partners:
         for one, other in ((first, second), (second, first)):
-            around += np.bincount(one * k + group[other], minlength=len(around))
-    around = around.reshape(-1, k)
+            count += np.bincount(one * k + group[other], minlength=len(count))
+    around = count.reshape(-1, k)
     for middle in range(k):
         own = around[group == middle] >= _MIN_MEMBERS
         for a in range(k):
