@@ -118,7 +118,7 @@ BOUNDS: dict[str, Bounds] = {
     "epochs": Bounds(1, 1_000_000),
     "n_frames": Bounds(1, 10_000),
     "n_channels": Bounds(1, 100_000),
-    "detector": Bounds(1, 2048),
+    "detector": Bounds(0, 2048),
     "font_size": Bounds(2, 1000),
     "marker_size": Bounds(0, 100_000),
     "alpha": Bounds(0, 1),

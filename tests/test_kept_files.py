@@ -39,7 +39,10 @@ def test_a_kept_file_opens_and_holds_the_same(name):
     known = json.loads((FOLDER / f"{name}.json").read_text())
     stack = hs.load(FOLDER / f"{name}.hspy")
     assert type(stack) is hs_rvae.SubImageStack and stack.sites.signal.metadata.Sites.format == 1
-    assert numbers_of(stack) == pytest.approx(known["numbers"], rel=1e-12, nan_ok=True)
+    found = numbers_of(stack)
+    assert list(found) == list(known["numbers"])
+    for column, numbers in known["numbers"].items():
+        assert found[column] == pytest.approx(numbers, rel=1e-12)
     assert stack.rvae_verdict.kind == known["verdict"]
     stack.load_rvae_model(FOLDER / f"{name}.safetensors")
     before = {column: stack.sites[column].copy() for column in ("angle", "latent_0")}
@@ -55,9 +58,9 @@ def write(name):
     image, truth = hs_rvae.simulation.simulate_perovskite((330, 330), cell=20, random_state=0)
     sites = truth.b_sites[["x", "y"]]
     stack = hs_rvae.SubImageStack.from_positions(image, sites, window_size=26)
+    stack.data = stack.data.astype(np.uint16)
     stack.rvae(1, n_init=1, epochs=2, max_fit_sites=150, random_state=0)
     stack.rvae_model.save(FOLDER / f"{name}.safetensors")
-    stack.data = stack.data.astype(np.uint16)
     stack.save(FOLDER / f"{name}.hspy", overwrite=True, compression="gzip")
     known = {
         "model_format": FORMAT,

@@ -80,6 +80,8 @@ def from_common(
     size, q_max = grid["window_size"], grid["q_max"]
     if not (is_whole_number(size, 4) and size <= _LARGEST_WINDOW and 0 < q_max <= 1):
         raise ValueError(f"windows of {size!r} px with frequencies up to {q_max!r} cycles/px")
+    if parts["pose"]["mean"].shape[:2] != (grid["n_q"], grid["max_order"] + 1):
+        raise ValueError(f"{grid['n_q']} frequencies and orders up to {grid['max_order']}")
     if "detectors" in grid:
         grid = JointGrid(**grid | {"detectors": tuple(grid["detectors"])})
     else:

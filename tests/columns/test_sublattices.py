@@ -460,7 +460,7 @@ _STRIPES = np.sin(np.arange(200) / 4) + 0.1 * _RNG.normal(size=(200, 200))
             "No lattice was found.*band-passes tried.*cell=",
         ),
         (_STRIPES, ValueError, "No lattice was found|do not form a lattice"),
-        (np.ones((3, 64, 64)), ValueError, r"image has 3 dimension\(s\)"),
+        (np.ones((3, 64, 64)), ValueError, r"image has 3 dimensions"),
         ([hs.signals.Signal2D(np.ones((64, 64)))] * 2, TypeError, r"list of 2 signals.*image\[0\]"),
         (hs_rvae.SubImageStack(np.ones((3, 9, 9))), TypeError, "the image that they were cut from"),
         (np.ones((64, 64), complex), TypeError, "image is complex.*real part"),

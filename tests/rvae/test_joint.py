@@ -137,11 +137,16 @@ def test_latents_are_those_of_the_named_detector(recorded):
     images, xy, *_ = recorded
     second = RVAE(1, epochs=4, random_state=0, latent_channel=1)
     latent = second.fit_transform(images, positions=xy).latent
-    changed = images.copy()
-    changed[:, 0] = images[::-1, 0]
-    np.testing.assert_array_equal(second.transform(changed).latent, latent)
-    changed[:, 1] = images[::-1, 1]
-    assert not np.array_equal(second.transform(changed).latent, latent)
+
+    def alike(channel):
+        """Correlation of the latents with those after a change of one detector."""
+        changed = images.copy()
+        brighter = np.random.default_rng(0).uniform(0.7, 1.3, len(images))
+        changed[:, channel] *= brighter[:, None, None].astype(changed.dtype)
+        return np.corrcoef(second.transform(changed).latent[:, 0], latent[:, 0])[0, 1]
+
+    # Not exactly: the direction of the distortion, which is taken out, is that of all detectors.
+    assert alike(0) > 0.95 > 0.7 > alike(1)
 
 
 def test_a_file_holds_all_detectors(recorded, fitted, tmp_path):
@@ -172,7 +177,7 @@ def test_whatever_needs_one_detector_is_refused(recorded, fitted):
             RVAE(1, **options).fit(images, positions=xy)
     with pytest.raises(ValueError, match="0 to 1"):
         RVAE(1, latent_channel=2).fit(images, positions=xy)
-    with pytest.raises(ModelMismatch, match=r"1 detector\(s\), the model was fitted to 2"):
+    with pytest.raises(ModelMismatch, match=r"1 detector, the model was fitted to 2"):
         fitted[0].transform(images[:, 0])
     with pytest.raises(ValueError, match="0 to 1"):
         fitted[0].of_detector(2)

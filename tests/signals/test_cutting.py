@@ -620,7 +620,7 @@ def bad_images():
     two_units.axes_manager[0].units = "nm"
     return [
         ([[1, 2], [3, 4]], TypeError, "image is a list"),
-        (np.ones(60), ValueError, r"image has 1 dimension\(s\): pass one 2-D image"),
+        (np.ones(60), ValueError, r"image has 1 dimension: pass one 2-D image"),
         (hs.signals.Signal1D(good), ValueError, "2-D image .* is wanted"),
         (
             series,
