@@ -58,16 +58,20 @@ def choose_cell(
     best = int(np.argmin(np.where(together >= _NEARLY_BEST * together.max(), areas, np.inf)))
     best = int(np.argmax(np.where(alike[best], shares, -1)))
     vectors = candidates[best]
+    members = np.ones(len(positions), bool)
     if shares[best] < ONE_GRAIN and masks[best].sum() > _ENOUGH:
-        positions, heights = positions[masks[best]], heights[masks[best]]
+        members = masks[best]
     for _ in range(_ROUNDS):
-        links = connect(positions, vectors, _reach(vectors, distance))
-        wave, share, depth = links.order(heights)
+        links = connect(positions[members], vectors, _reach(vectors, distance))
+        wave, share, depth = links.order(heights[members])
         if share < _ORDER or depth < _DEPTH:
             break
         larger = ordered_cell(vectors, wave)
+        # A larger cell reaches farther: to columns that are bent too much to decide.
         before, after = (
-            _share(joined_columns(each, positions, distance, rigid=False), heights)
+            _share(
+                joined_columns(each, positions, distance, rigid=False)[members], heights[members]
+            )
             for each in (vectors, larger)
         )
         if after < _STILL_JOINED * before:
