@@ -214,7 +214,7 @@ def _confirmed(
             continue
         sides = _heights_of_sides(heights, place, label, shifts, here, there)
         ends = shifts[main], shifts[own]
-        if not _same_heights(sides) or not _at_once(*sides[1], profile, ends):
+        if not _same_heights(sides) or not _at_once(sides[1], profile, ends):
             result[mine] = main
     return result
 
@@ -245,7 +245,7 @@ def _same_heights(sides: list[list[np.ndarray]]) -> bool:
 
 
 def _at_once(
-    one: np.ndarray, other: np.ndarray, profile: np.ndarray, ends: tuple[np.ndarray, np.ndarray]
+    exchanged: list[np.ndarray], profile: np.ndarray, ends: tuple[np.ndarray, np.ndarray]
 ) -> bool:
     """
     True if the kinds differ on both sides of a wall nearly as much as in the whole grain.
@@ -254,7 +254,7 @@ def _at_once(
     """
     contrasts = [
         np.abs(each[ends[0]] - each[ends[1]]).max() / max(each.mean(), 1e-300)
-        for each in (one, other, profile)
+        for each in (*exchanged, profile)
     ]
     return bool(min(contrasts[:2]) > _STEP * contrasts[2])
 
