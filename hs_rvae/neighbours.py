@@ -64,6 +64,8 @@ def nearest_neighbour_distance(positions: np.ndarray) -> float:
     distance, reach = median_spacing(finite), 2
     while reach <= _FARTHEST:
         merged = _merged(finite, reach * distance)
+        if merged is None:  # a longer reach links no less
+            break
         if len(merged):
             finite, distance, reach = merged, median_spacing(merged), 1
         reach *= 2
@@ -75,8 +77,10 @@ def median_spacing(positions: np.ndarray) -> float:
     return float(np.median(cKDTree(positions).query(positions, k=2)[0][:, 1]))
 
 
-def _merged(positions: np.ndarray, reach: float) -> np.ndarray:
+def _merged(positions: np.ndarray, reach: float) -> np.ndarray | None:
     """Centres of groups of positions linked within `reach`; empty unless they form a wide lattice.
+
+    None if all are a few groups.
 
     Then most columns are listed twice, and `reach` separates the entries of one column from those
     of the next.
@@ -85,7 +89,7 @@ def _merged(positions: np.ndarray, reach: float) -> np.ndarray:
     pairs = cKDTree(positions).query_pairs(reach, output_type="ndarray")
     group = linked_groups(pairs, len(positions))
     if group.max() + 1 < _FEWEST:
-        return positions[:0]
+        return None
     centres = group_means(positions, group)
     width = 2 * np.quantile(np.linalg.norm(positions - centres[group], axis=1), 0.9)
     nearest = cKDTree(centres).query(centres, k=2)[0][:, 1]

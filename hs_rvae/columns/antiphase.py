@@ -25,8 +25,10 @@ _CONTRAST = 0.15  # of the mean height, by which two places must differ to count
 _EQUAL = 0.15  # of a height, that may differ across the boundary, and
 _EQUAL_NOISE = 0.05  # likewise, of the greatest height
 _CLEARLY = 3.0  # ratio of the misfits with one kind at each place, and with the exchange
+_STEP = 0.5  # of the contrast in the grain is there on both sides: the kinds change at once
 _SMALLEST = 12  # cells of a domain
 _EMPTY = 0.2  # of the columns of the fullest place; places with fewer are none
+_FEWEST = 6  # columns on each side of a wall, that are compared
 _SEEDS = 16
 
 
@@ -94,7 +96,7 @@ def find_domains(
         for k, shift in enumerate(shifts)
     ]
     label = np.where(differ, scores, np.inf).argmin(axis=1)
-    label = _confirmed(label, pairs, positions, heights, place, shifts, _WALL * length)
+    label = _confirmed(label, pairs, positions, heights, place, shifts, profile, _WALL * length)
     numbers, counts = np.unique(label, return_counts=True)
     if len(numbers) < 2:
         return None
@@ -186,6 +188,7 @@ def _confirmed(
     heights: np.ndarray,
     place: np.ndarray,
     shifts: np.ndarray,
+    profile: np.ndarray,
     reach: float,
 ) -> np.ndarray:
     """Labels of the columns; domains that are small or have other heights get the main label."""
@@ -206,33 +209,54 @@ def _confirmed(
         ours = np.flatnonzero(mine)
         there = others[cKDTree(positions[ours]).query(positions[others])[0] < reach]
         here = ours[cKDTree(positions[others]).query(positions[ours])[0] < reach]
-        if not _same_heights(heights, place, label, shifts, here, there):
+        if len(here) < _FEWEST or len(there) < _FEWEST:
+            result[mine] = main
+            continue
+        sides = _heights_of_sides(heights, place, label, shifts, here, there)
+        ends = shifts[main], shifts[own]
+        if not _same_heights(sides) or not _at_once(sides[1], profile, ends):
             result[mine] = main
     return result
 
 
-def _same_heights(
+def _heights_of_sides(
     heights: np.ndarray,
     place: np.ndarray,
     label: np.ndarray,
     shifts: np.ndarray,
     here: np.ndarray,
     there: np.ndarray,
-) -> bool:
-    """True if the exchange, and nothing else, makes the heights on both sides of a wall equal."""
-    if len(here) < 6 or len(there) < 6:
-        return False
-    count = shifts.shape[1]
-    kept, exchanged = (
-        [_profile(heights[side], of[side], count) for side in (here, there)]
+) -> list[list[np.ndarray]]:
+    """Median heights on both sides of a wall: without the exchange, and with it."""
+    return [
+        [_profile(heights[side], of[side], shifts.shape[1]) for side in (here, there)]
         for of in (place, shifts[label, place])
-    )
-    one, other = exchanged
+    ]
+
+
+def _same_heights(sides: list[list[np.ndarray]]) -> bool:
+    """True if the exchange, and nothing else, makes the heights on both sides of a wall equal."""
+    kept, (one, other) = sides
     high = np.maximum(one, other)
     limit = _EQUAL * high + _EQUAL_NOISE * high.max()
     misfit = np.abs(one - other)
     before = np.abs(kept[0] - kept[1]).sum()
     return bool((misfit < limit).all() and before > _CLEARLY * misfit.sum())
+
+
+def _at_once(
+    exchanged: list[np.ndarray], profile: np.ndarray, ends: tuple[np.ndarray, np.ndarray]
+) -> bool:
+    """
+    True if the kinds differ on both sides of a wall nearly as much as in the whole grain.
+
+    Where a composition changes slowly until the fainter kind is the brighter one, they do not.
+    """
+    contrasts = [
+        np.abs(each[ends[0]] - each[ends[1]]).max() / max(each.mean(), 1e-300)
+        for each in (*exchanged, profile)
+    ]
+    return bool(min(contrasts[:2]) > _STEP * contrasts[2])
 
 
 def _filled(place: np.ndarray, count: int) -> np.ndarray:

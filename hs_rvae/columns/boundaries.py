@@ -53,6 +53,7 @@ def settle(
         return grain, place
     grain, place, cells = grain.copy(), place.copy(), cells.copy()
     means = {k: np.median(cells[grain == k], axis=0) for k in numbers}
+    bases = {k: np.unique(place[grain == k]) for k in numbers}
     asked = _near_others(positions, grain, numbers, _CLOSE * distance)
     shortest = max(np.linalg.norm(mean, axis=1).min() for mean in means.values())
     linked = max(_LINKED * distance, _LINKED_CELLS * shortest)
@@ -62,7 +63,7 @@ def settle(
         choice = np.full((len(numbers), len(asked)), -1)
         for row, k in enumerate(numbers):
             misfit[row], choice[row] = _predicted(
-                positions, asked, (grain == k) & firm, place, means[k], offsets
+                positions, asked, (grain == k) & firm, place, means[k], offsets, bases[k]
             )
         misfit /= distance
         own = np.searchsorted(numbers, grain[asked])
@@ -103,10 +104,14 @@ def taken_in(
     asked = np.flatnonzero(grain < 0)
     least = np.full(len(asked), _PREDICTED * distance)
     new_grain, new_place = grain.copy(), place.copy()
+    first, new = np.unique(place[grain == 0]), np.arange(place.max() + 1, len(offsets))
     for k in np.unique(grain[grain >= 0]) if len(asked) else ():
         mine = grain == k
+        basis = np.unique(place[mine])
+        if np.isin(basis, first).any():  # the places are those of the phase of the largest grain
+            basis = np.concatenate([basis, new])
         misfit, choice = _predicted(
-            positions, asked, mine, place, np.median(cells[mine], axis=0), offsets
+            positions, asked, mine, place, np.median(cells[mine], axis=0), offsets, basis
         )
         better = (misfit < least) & (choice > place.max())
         least[better] = misfit[better]
@@ -141,8 +146,13 @@ def _predicted(
     place: np.ndarray,
     cell: np.ndarray,
     offsets: np.ndarray,
+    basis: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Distance of columns from the nearest place that a grain predicts, and that place."""
+    """
+    Distance of columns from the nearest place that a grain predicts, and that place.
+
+    Places of other phases are not in the `basis`: they are counted in other cells.
+    """
     ours = np.flatnonzero(members)
     radius = _AROUND * np.linalg.norm(cell, axis=1).max()
     around = cKDTree(positions[ours]).query_ball_point(positions[asked], radius)
@@ -153,6 +163,7 @@ def _predicted(
     rows, ends = (rows[other], ends[other]) if len(rows) else (rows, ends[:0])
     steps = in_cells(positions[asked[rows]] - positions[ends], cell) + offsets[place[ends]]
     mean = np.angle(sums_of_phases(steps, rows, len(asked))) / (2 * np.pi)
-    off = periodic_lengths(mean[:, None] - offsets, cell)
+    off = periodic_lengths(mean[:, None] - offsets[basis], cell)
     votes = np.bincount(rows, minlength=len(asked))
-    return np.where(votes >= _MINIMUM_COLUMNS, off.min(axis=1), np.inf), off.argmin(axis=1)
+    nearest = basis[off.argmin(axis=1)]
+    return np.where(votes >= _MINIMUM_COLUMNS, off.min(axis=1), np.inf), nearest

@@ -9,7 +9,7 @@ import logging
 import numpy as np
 
 from . import autocorrelation as _cells
-from .translations import STEPS, connect
+from .translations import STEPS, Links, connect
 
 _logger = logging.getLogger(__name__)
 
@@ -51,28 +51,34 @@ def choose_cell(
     """
     part = _crowded_part(positions)
     positions, heights = positions[part], heights[part]
-    masks = [joined_columns(each, positions, distance) for each in candidates]
+    linked = [connect(positions, each, _reach(each, distance)) for each in candidates]
+    masks = [joined_columns(*each, distance) for each in zip(linked, candidates, strict=True)]
     shares = np.array([_share(mask, heights) for mask in masks])
     areas = np.array([abs(np.linalg.det(each)) for each in candidates])
     together, alike = _shares_of_shapes(candidates, masks, heights)
     best = int(np.argmin(np.where(together >= _NEARLY_BEST * together.max(), areas, np.inf)))
     best = int(np.argmax(np.where(alike[best], shares, -1)))
-    vectors = candidates[best]
+    vectors, links = candidates[best], linked[best]
+    members = np.ones(len(positions), bool)
     if shares[best] < ONE_GRAIN and masks[best].sum() > _ENOUGH:
-        positions, heights = positions[masks[best]], heights[masks[best]]
+        members = masks[best]
     for _ in range(_ROUNDS):
-        links = connect(positions, vectors, _reach(vectors, distance))
-        wave, share, depth = links.order(heights)
+        deciding = links
+        if not members.all():
+            deciding = connect(positions[members], vectors, links.reach)
+        wave, share, depth = deciding.order(heights[members])
         if share < _ORDER or depth < _DEPTH:
             break
         larger = ordered_cell(vectors, wave)
+        links_of_larger = connect(positions, larger, _reach(larger, distance))
+        # A larger cell reaches farther: to columns that are bent too much to decide.
         before, after = (
-            _share(joined_columns(each, positions, distance, rigid=False), heights)
-            for each in (vectors, larger)
+            _share(joined_columns(*each, distance, rigid=False)[members], heights[members])
+            for each in ((links, vectors), (links_of_larger, larger))
         )
         if after < _STILL_JOINED * before:
             break
-        vectors = larger
+        vectors, links = larger, links_of_larger
         _logger.info(
             "Columns on every %s place of the lattice differ by %.0f %% of their height: the cell "
             "is larger.", "other" if 0.5 in wave else "third", 200 * depth,
@@ -121,7 +127,10 @@ def share_of_shapes(
     candidates: list[np.ndarray], positions: np.ndarray, heights: np.ndarray, distance: float
 ) -> float:
     """Largest share of the columns, by their heights, that one lattice joins, however turned."""
-    masks = [joined_columns(each, positions, distance) for each in candidates]
+    masks = [
+        joined_columns(connect(positions, each, _reach(each, distance)), each, distance)
+        for each in candidates
+    ]
     return float(_shares_of_shapes(candidates, masks, heights)[0].max())
 
 
@@ -130,7 +139,7 @@ def _share(joined: np.ndarray, heights: np.ndarray) -> float:
 
 
 def joined_columns(
-    vectors: np.ndarray, positions: np.ndarray, distance: float, rigid: bool = True
+    links: Links, vectors: np.ndarray, distance: float, rigid: bool = True
 ) -> np.ndarray:
     """
     Find the columns that the lattice joins with nearly all neighbours.
@@ -140,8 +149,9 @@ def joined_columns(
 
     Parameters
     ----------
+    links : Links
+        The columns, joined by the lattice.
     vectors : numpy.ndarray of shape (2, 2)
-    positions : numpy.ndarray of shape (n, 2)
     distance : float
         Distance of nearest columns.
     rigid : bool
@@ -151,7 +161,7 @@ def joined_columns(
     -------
     numpy.ndarray of bool, shape (n,)
     """
-    links = connect(positions, vectors, _reach(vectors, distance))
+    positions = links.positions
     ends = positions[:, None] + np.einsum("ks,nsx->nkx", STEPS, links.cells)
     low, high = positions.min(axis=0) + links.reach, positions.max(axis=0) - links.reach
     inside = ((ends > low) & (ends < high)).all(axis=2)

@@ -311,11 +311,14 @@ def _second_chance(
         table.loc[lost, "status"] = _refinement.STATUS["left_region"]
         table.loc[lost, ["x", "y"]] = table.loc[lost, ["start_x", "start_y"]].to_numpy()
         table.loc[lost, _RESULTS] = np.nan
-        high = _reaches(table, neighbours, settings.least_height)
-        # What is left in a vacancy is far fainter than the columns of that place.
-        own = table[mask & table.found]
-        high = high & _reaches(table, own, _OF_ITS_PLACE * settings.least_height)
-        table["kept"] = table.found | (mask & high)
+        table["kept"] = table.found
+        empty = np.flatnonzero(mask & ~table.found)
+        if len(empty):
+            high = _reaches(table.loc[empty], neighbours, settings.least_height)
+            # What is left in a vacancy is far fainter than the columns of that place.
+            own = table[mask & table.found]
+            least = _OF_ITS_PLACE * settings.least_height
+            table.loc[empty, "kept"] = high & _reaches(table.loc[empty], own, least)
         decided.append(table)
     return decided
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +36,9 @@ class Sites:
     index: np.ndarray
 
 
-def steps_from(place: int, offsets: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def steps_from(
+    place: int, offsets: np.ndarray, cell: np.ndarray, basis: Iterable[int] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """
     Steps from a place to the nearest sites of every place, as many as enclose it.
 
@@ -45,6 +48,9 @@ def steps_from(place: int, offsets: np.ndarray, cell: np.ndarray) -> tuple[np.nd
     offsets : numpy.ndarray of shape (m, 2)
         Places in units of the cell vectors.
     cell : numpy.ndarray of shape (2, 2)
+    basis : iterable of int, optional
+        Places of the crystal that has this one; those of another phase are not among them. If
+        None, all.
 
     Returns
     -------
@@ -55,7 +61,7 @@ def steps_from(place: int, offsets: np.ndarray, cell: np.ndarray) -> tuple[np.nd
     """
     places, cells = [np.full(4, place)], [_EDGES]
     around = np.array(np.meshgrid([-2, -1, 0, 1, 2], [-2, -1, 0, 1, 2])).reshape(2, -1).T
-    for other in range(len(offsets)):
+    for other in range(len(offsets)) if basis is None else basis:
         if other != place:
             vectors = (around + offsets[other] - offsets[place]) @ cell
             length = np.linalg.norm(vectors, axis=1)
@@ -138,10 +144,13 @@ def _proposals(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None:
     """Start, end, place and cell of every step from every column."""
     starts, ends, places, index = [], [], [], []
-    cell = np.median(cells, axis=0)
+    held = np.unique(np.stack([sites.grain, sites.place], axis=1), axis=0)
     for place in np.unique(sites.place):
         mine = np.flatnonzero(sites.place == place)
-        goals, between = steps_from(place, offsets, cell)
+        grains = held[held[:, 1] == place, 0]
+        basis = np.unique(held[np.isin(held[:, 0], grains), 1]).tolist()
+        cell = np.median(cells[np.isin(sites.grain, grains)], axis=0)
+        goals, between = steps_from(place, offsets, cell, basis)
         vectors = between + offsets[goals] - offsets[place]
         starts.append(np.repeat(mine, len(goals)))
         end = sites.positions[mine][:, None] + np.einsum("ks,nsx->nkx", vectors, cells[mine])

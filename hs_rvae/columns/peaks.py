@@ -121,8 +121,11 @@ def noise_of_band_pass(
     if enlarged > 1:
         image, positions = image[::enlarged, ::enlarged], positions / enlarged
         width, block = width / enlarged, max(block // enlarged, 4)
-    second = image[:, :-2] - 2 * image[:, 1:-1] + image[:, 2:]
-    second = np.abs(second[:-2] - 2 * second[1:-1] + second[2:])
+    across = image[:, :-2] - 2 * image[:, 1:-1]
+    across += image[:, 2:]
+    second = across[:-2] - 2 * across[1:-1]
+    second += across[2:]
+    np.abs(second, out=second)
     edges = [np.linspace(0, n, max(n // block, 1) + 1).astype(int) for n in second.shape]
     sums = np.add.reduceat(second, edges[0][:-1], axis=0, dtype=np.float64)
     sums = np.add.reduceat(sums, edges[1][:-1], axis=1)

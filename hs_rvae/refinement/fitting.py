@@ -172,6 +172,8 @@ def add_models(
     num_workers: int,
 ) -> None:
     """Add `factor` times the models of columns to an image, in place."""
+    if not len(parameters):
+        return
 
     def work(first_row: int, last_row: int) -> None:
         model_sum.add_models(image, first_row, last_row, parameters, factor, *tail)

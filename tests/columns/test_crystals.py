@@ -161,6 +161,23 @@ def test_faint_columns_between_touching_ones_are_found(turn):
     assert [sublattice.name for sublattice in sublattices] == ["A", "B", "C"]
 
 
+@pytest.mark.parametrize("settings", [dict(strain=0.05), dict(b_amplitude=0.8)])
+def test_kinds_of_strained_crystals_and_of_near_equal_columns(settings, compare):
+    image, truth = hs_rvae.simulation.simulate_perovskite((512, 512), random_state=3, **settings)
+    found = compare(hs_rvae.find_sublattices(image), truth, image.data.shape)
+    assert (found.wrong, found.stray) == (0, 0) and min(found.A, found.B) > 0.98
+
+
+def test_another_phase_has_places_of_its_own():
+    simulate = hs_rvae.simulation.simulate_perovskite
+    one, _ = simulate((320, 320), random_state=0)
+    other, _ = simulate((320, 320), random_state=1, cell=22, rotation=20, one_sublattice=True)
+    lattice = hs_rvae.find_sublattices(np.hstack([one.data[:, :160], other.data[:, 160:]]))
+    grains = [set(each.column_table.grain) for each in lattice.sublattice_list]
+    assert len(lattice.crystal.grains) == 2 and grains[0] == grains[1] != grains[2]
+    assert [place.name for place in lattice.crystal.places] == ["A", "B", "C"]
+
+
 @pytest.mark.parametrize("width", [0.14, 0.2, 0.28])
 def test_touching_columns_of_one_kind_have_no_others_between_them(width):
     xy, _, heights = zoo.crystal("hexagonal", 22, (240, 240))
