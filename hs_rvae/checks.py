@@ -127,7 +127,7 @@ BOUNDS: dict[str, Bounds] = {
     "gap": Bounds(0, 100),
     "bins": Bounds(1, 100_000),
     "n_columns": Bounds(1, 10_000),
-    "n_angles": Bounds(1, 100_000),
+    "n_angles": Bounds(0, 100_000),
     "max_clusters": Bounds(1, 1000),
     "num_workers": Bounds(1, 10_000),
     "output_dimension": Bounds(-math.inf, 10_000),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from hyperspy.signals import Signal2D
 
-from hs_rvae.checks import is_whole_number, naming
+from hs_rvae.checks import checked, is_whole_number, naming
 from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.progress import explain_interruption, progressbar_wanted
 from hs_rvae.signals import channels as _channels
@@ -378,6 +378,7 @@ class RVAEMethods(SiteSignal):
             metadata["Signal"] = {"quantity": quantity}
         return Signal2D(images, axes=axes, metadata=metadata)
 
+    @checked(but=("fill_value",))  # NaN marks what the circle does not hold
     @recorded
     def derotate(
         self,

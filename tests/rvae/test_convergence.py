@@ -31,9 +31,7 @@ def test_absurd_learning_rate_is_made_smaller(stack, caplog):
     assert np.isfinite(history["loss"]).all() and history["loss"][-1] < 1e3
     assert np.abs(stack.sites["latent_0"]).max() < 10
     sentence = _training_sentence(history)
-    assert (
-        "after 0.99, 0.099 diverged" in sentence and f"{history['learning_rate'][-1]:g}" in sentence
-    )
+    assert "after 0.99" in sentence and sentence.endswith("diverged")
 
 
 def test_good_training_is_left_alone(stack, caplog):

@@ -13,8 +13,6 @@ from hs_rvae import RVAE
 from hs_rvae.rvae.storage import FORMAT, read_model, write_model
 
 
-
-
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     """Bytes of the file of a small model."""

@@ -117,6 +117,9 @@ def through_all_doors(stack, path, options):
     found["manifold"] = copy.deepcopy(model).manifold((2, 3))[0]
     found["score"] = np.array(loaded.score(images))
     found["file"] = np.frombuffer(path.read_bytes(), np.uint8)
+    for name, columns in list(found.items()):
+        if isinstance(columns, dict):  # those of other order parameters
+            found |= {f"{name} {column}": values for column, values in found.pop(name).items()}
     return {name: value for name, value in found.items() if value is not None}
 
 
