@@ -145,12 +145,17 @@ def _proposals(
     """Start, end, place and cell of every step from every column."""
     starts, ends, places, index = [], [], [], []
     held = np.unique(np.stack([sites.grain, sites.place], axis=1), axis=0)
+    # Places that no column holds were found in the phase of the largest grain.
+    main = held[held[:, 0] == 0, 1]
+    new = np.setdiff1d(np.arange(len(offsets)), held[:, 1])
     for place in np.unique(sites.place):
         mine = np.flatnonzero(sites.place == place)
         grains = held[held[:, 1] == place, 0]
-        basis = np.unique(held[np.isin(held[:, 0], grains), 1]).tolist()
+        basis = np.unique(held[np.isin(held[:, 0], grains), 1])
+        if np.isin(basis, main).any():
+            basis = np.union1d(basis, new)
         cell = np.median(cells[np.isin(sites.grain, grains)], axis=0)
-        goals, between = steps_from(place, offsets, cell, basis)
+        goals, between = steps_from(place, offsets, cell, basis.tolist())
         vectors = between + offsets[goals] - offsets[place]
         starts.append(np.repeat(mine, len(goals)))
         end = sites.positions[mine][:, None] + np.einsum("ks,nsx->nkx", vectors, cells[mine])
