@@ -78,6 +78,7 @@ def _with_results(stack):
     stack.register_angle("displacement")
     stack.assign_variants(4)
     stack.find_domains()
+    stack.measure_modes()
     stack.decomposition("PCA", output_dimension=3)
     stack.embedding("mds", random_state=0)
     stack.cluster_analysis("rvae", algorithm="kmeans", n_clusters=2, random_state=0)
@@ -325,7 +326,7 @@ USES = {
     "plot_image": (lambda s: s.plot_image(), _drawn),
     "plot_latent_space": (lambda s: s.plot_latent_space(), _drawn),
     "plot_method_comparison": (lambda s: s.plot_method_comparison(["pca", "mds"]), _drawn),
-    "plot_modes": (lambda s: [s.measure_modes(), s.plot_modes()], _drawn),
+    "plot_modes": (lambda s: s.plot_modes(), _drawn),
     "plot_polar_map": (lambda s: s.plot_polar_map("displacement"), _drawn),
     "plot_polar_scatter": (lambda s: s.plot_polar_scatter("latent_0", "latent_1"), _drawn),
     "plot_rvae_diagnostics": (lambda s: s.plot_rvae_diagnostics(n_shuffles=10), _drawn),
@@ -379,6 +380,7 @@ NO_FRAMES = {kind: (ValueError, "no column 'frame'") for kind in KINDS if kind !
 # Methods of one detector, beside those that have a line of their own.
 ONE_DETECTOR = {"channels": (ValueError, r"stack\.inav\[0\]")}
 NO_DOMAINS = {"without model": (RuntimeError, r"stack\.find_domains\(\)")}
+NO_MODES = {"without model": (KeyError, r"stack\.measure_modes\(\)")}
 FEW_WHOLE = dict.fromkeys((*ONE, "two sites"), (ValueError, "noise need 10 or more"))
 FEW = dict.fromkeys((*ONE, "two sites"), (ValueError, "at least 100 are needed"))
 _OF_ONE = (
@@ -392,7 +394,6 @@ _OF_ONE = (
     "get_rvae_model",
     "get_rvae_residual",
     "measure_modes",
-    "plot_modes",
     "plot_rvae_diagnostics",
     "plot_rvae_manifold",
     "plot_sub_image",
@@ -436,7 +437,7 @@ REFUSED = {
     "plot_latent_space": NO_COLUMN,
     "plot_method_comparison": ONE_FRAME
     | {"without model": (KeyError, r"stack\.decomposition\(\)")},
-    "plot_modes": FEW_WHOLE | ONE_FRAME,
+    "plot_modes": ONE_FRAME | NO_MODES | {"channels": NO_MODES["without model"]},
     "plot_polar_map": ONE_FRAME,
     "plot_polar_scatter": NO_COLUMN,
     "plot_rvae_diagnostics": NO_COLUMN | ONE_FRAME | FEW,
