@@ -284,6 +284,7 @@ _BY_NAME: dict[str, _Kind] = {
         lambda value: (
             value is None
             or is_path(value)
+            or isinstance(value, Mapping)  # of AtomAI
             or hasattr(value, "columns")
             or hasattr(value, "atom_positions")
             or type(value).__name__ == "Cage"
@@ -338,6 +339,9 @@ _KINDS: dict[str, _Kind] = {
         "a numpy.random.Generator",
     ),
 }
+
+
+_SEED = _Kind(lambda value: is_whole_number(value, 0), "a whole number of 0 or more")
 
 
 @functools.cache
@@ -477,6 +481,8 @@ def _rules(signature: inspect.Signature) -> dict[str, _Rule]:
         kinds = [_kind(part) for part in parts]
         if parts == ["Any"] and name in _BY_NAME:
             kinds = [_BY_NAME[name]]
+        if name == "random_state":  # seeds of any size: those that are drawn have 31 bits
+            kinds = [_SEED if kind is _KINDS["int"] else kind for kind in kinds]
         known = () if None in kinds or parameter.annotation is parameter.empty else tuple(kinds)
         bounds = BOUNDS.get(name)
         if known or bounds:

@@ -3,6 +3,7 @@
 import inspect
 import re
 
+import numpy as np
 import pytest
 
 from hs_rvae import SubImageStack
@@ -127,8 +128,8 @@ def test_every_option_of_a_figure_is_documented(name):
     assert "sites : SiteTable" not in method.__doc__
     assert ">>> " in method.__doc__
     with pytest.raises(TypeError, match=rf"stack\.{name}\(\) has no option colur"):
-        method(SubImageStack, colur=1)
+        method(SubImageStack(np.ones((2, 8, 8))), colur=1)
 
 
 def test_there_are_as_many_figures_as_the_stack_has():
-    assert len(FIGURES) == 16
+    assert len(FIGURES) == 18

@@ -372,7 +372,7 @@ def fit_profile(
 
 
 def _common_noise(distance: np.ndarray, rest: np.ndarray, weight: np.ndarray) -> float:
-    """Factor by which residuals of sites at one distance have more in common than noise has.
+    """Factor of the noise that sites at one distance share, over independent noise.
 
     Neighbours share columns that displacements are measured against, and rows their scan noise.
     """

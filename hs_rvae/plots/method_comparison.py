@@ -83,8 +83,6 @@ def plot_method_comparison(
     >>> len(figure.axes)
     4
     """
-    if isinstance(methods, str):
-        raise ValueError(f"methods={methods!r}: give a list of stems such as ['pca', 'tsne']")
     if not isinstance(methods, Mapping):
         methods = {stem: (f"{stem}_0", f"{stem}_1") for stem in methods}
     if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in methods.values()):

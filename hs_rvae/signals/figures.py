@@ -166,6 +166,15 @@ class FigureMethods(DomainMethods, LearningMethods):
         image : Signal2D, array-like of shape (ny, nx) or False, optional
             As in :meth:`plot_site_map`, of one image or frame.
 
+        Raises
+        ------
+        RuntimeError
+            If the domains have not been found yet.
+        KeyError
+            If there is no such column.
+        ValueError
+            If the stack holds several images or frames, or an option does not fit.
+
         Examples
         --------
         >>> stack.plot_domains()  # doctest: +SKIP

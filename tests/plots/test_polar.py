@@ -129,7 +129,7 @@ def test_an_angle_is_turned_as_well(sites, artist_by_gid, amplitude):
 
 @pytest.mark.parametrize("sign", [0, 2, -0.5, "-"])
 def test_a_sign_is_one_of_two(sites, sign):
-    with pytest.raises(ValueError, match="give 1, or -1"):
+    with pytest.raises(ValueError, match="sign=.*: give (1, or -1|a whole number)"):
         plot_polar_map(sites, "displacement", sign=sign)
 
 

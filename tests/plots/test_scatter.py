@@ -116,7 +116,7 @@ def test_methods_stand_side_by_side_on_the_same_sites(table):
     assert len(plots.plot_method_comparison(table, ["pca", "latent"], maps=False).axes) == 2
     with pytest.raises(KeyError, match="no column 'mds_0'"):
         plots.plot_method_comparison(table, ["pca", "mds"])
-    with pytest.raises(ValueError, match="give a list of stems"):
+    with pytest.raises(ValueError, match="methods='pca': give .* texts in a list"):
         plots.plot_method_comparison(table, "pca")
     with pytest.raises(ValueError, match="color names no column for 'latent'"):
         plots.plot_method_comparison(table, ["pca", "latent"], {"pca": "cluster"})

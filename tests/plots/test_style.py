@@ -65,6 +65,8 @@ def things(make_film, tmp_path_factory):
     )
     stack.rvae(epochs=2, n_init=1, q_max=0.15, random_state=0)
     stack.assign_variants(4)
+    stack.find_domains()
+    stack.measure_modes()
     stack.decomposition("PCA", 2, random_state=0)
     stack.cluster_analysis(algorithm="gmm", n_clusters=2, random_state=0)
     stack.estimate_number_of_clusters("rvae", max_clusters=3, random_state=0)
@@ -131,12 +133,16 @@ FIGURES = {
     ),
     "plots.plot_diagnostics": lambda t: plots.plot_diagnostics(t.found.table),
     "plots.plot_distortion": lambda t: plots.plot_distortion(*t.stack._distortion_to_plot(4)),
+    "plots.plot_domains": lambda t: plots.plot_domains(
+        t.stack.sites, t.stack.domains, t.stack.walls
+    ),
     "plots.plot_history": lambda t: plots.plot_history(t.stack.rvae_model.history_),
     "plots.plot_image": lambda t: plots.plot_image(t.film.image, boxes=[(1, 1, 2, 2)]),
     "plots.plot_manifold": lambda t: plots.plot_manifold(*t.manifold),
     "plots.plot_method_comparison": lambda t: plots.plot_method_comparison(
         t.stack.sites, ["pca", "latent"]
     ),
+    "plots.plot_modes": lambda t: plots.plot_modes(t.stack.sites),
     "plots.plot_polar_map": lambda t: plots.plot_polar_map(
         t.stack.sites, "displacement", image=t.film.image.data, arrows=True
     ),
@@ -162,9 +168,11 @@ FIGURES = {
     "stack.plot_cluster_means": lambda t: t.stack.plot_cluster_means(),
     "stack.plot_cluster_metric": lambda t: t.stack.plot_cluster_metric(),
     "stack.plot_columns": lambda t: t.stack.plot_columns(),
+    "stack.plot_domains": lambda t: t.stack.plot_domains(),
     "stack.plot_image": lambda t: t.stack.plot_image(region=(0.5, 0.5, 2, 2)),
     "stack.plot_latent_space": lambda t: t.stack.plot_latent_space(),
     "stack.plot_method_comparison": lambda t: t.stack.plot_method_comparison(["pca"], "angle"),
+    "stack.plot_modes": lambda t: t.stack.plot_modes(),
     "stack.plot_polar_map": lambda t: t.stack.plot_polar_map(),
     "stack.plot_polar_scatter": lambda t: t.stack.plot_polar_scatter("latent_0", "latent_1"),
     "stack.plot_rvae_diagnostics": lambda t: t.stack.plot_rvae_diagnostics(t.found),

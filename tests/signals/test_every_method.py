@@ -77,6 +77,8 @@ def _with_results(stack):
     stack.rvae(output_dimension=2, random_state=0, epochs=4, q_max=0.15)
     stack.register_angle("displacement")
     stack.assign_variants(4)
+    stack.find_domains()
+    stack.measure_modes()
     stack.decomposition("PCA", output_dimension=3)
     stack.embedding("mds", random_state=0)
     stack.cluster_analysis("rvae", algorithm="kmeans", n_clusters=2, random_state=0)
@@ -87,6 +89,7 @@ def _with_results_of_channels(stack):
     stack.rvae(output_dimension=2, random_state=0, epochs=4, q_max=0.15)
     stack.register_angle("displacement")
     stack.assign_variants(4)
+    stack.find_domains()
     return stack
 
 
@@ -182,6 +185,15 @@ def _four_variants(stack, table):
     assert table["n_sites"].sum() == (stack.sites["variant"] >= 0).sum()
 
 
+def _of_domains(name):
+    """A check: a table of domains or walls, which states why it is empty."""
+
+    def check(stack, table):
+        assert (table[name] > 0).all() and (len(table) or table.attrs["reason"])
+
+    return check
+
+
 def _cut_anew(stack, result):
     assert isinstance(result, SubImageStack)
     assert 115 < len(result.sites) < 130
@@ -262,12 +274,14 @@ USES = {
     "data": (lambda s: s.data, _data),
     "decomposition": (lambda s: s.decomposition("NMF", output_dimension=2), _finite("nmf_0")),
     "derotate": (lambda s: s.derotate(), _turned),
+    "domains": (lambda s: s.domains, _of_domains("n_sites")),
     "embedding": (lambda s: s.embedding("tsne", random_state=0), _finite("tsne_0", "tsne_1")),
     "estimate_number_of_clusters": (
         lambda s: s.estimate_number_of_clusters("rvae", max_clusters=3, random_state=0),
         lambda s, result: _drawn(s, s.plot_cluster_metric()),
     ),
     "explore": (lambda s: s.explore(), _drawn),
+    "find_domains": (lambda s: s.find_domains(), _finite("domain")),
     "from_atom_lattice": (_from_lattice, _cut_anew),
     "from_positions": (lambda s: _cut(1), _cut_anew),
     "from_sublattice": (
@@ -302,14 +316,17 @@ USES = {
         lambda s, model: _images(s, s.get_rvae_model()),
     ),
     "match_sites": (lambda s: s.match_sites(s), lambda s, pairs: None),
+    "measure_modes": (lambda s: s.measure_modes(), _columns("mode_rotation")),
     "plot": (lambda s: s.plot(navigator="sites"), _drawn),
     "plot_angle_histogram": (lambda s: s.plot_angle_histogram(), _drawn),
     "plot_cluster_means": (lambda s: s.plot_cluster_means(), _drawn),
     "plot_cluster_metric": (lambda s: s.plot_cluster_metric(), _drawn),
     "plot_columns": (lambda s: s.plot_columns(), _drawn),
+    "plot_domains": (lambda s: s.plot_domains(), _drawn),
     "plot_image": (lambda s: s.plot_image(), _drawn),
     "plot_latent_space": (lambda s: s.plot_latent_space(), _drawn),
     "plot_method_comparison": (lambda s: s.plot_method_comparison(["pca", "mds"]), _drawn),
+    "plot_modes": (lambda s: s.plot_modes(), _drawn),
     "plot_polar_map": (lambda s: s.plot_polar_map("displacement"), _drawn),
     "plot_polar_scatter": (lambda s: s.plot_polar_scatter("latent_0", "latent_1"), _drawn),
     "plot_rvae_diagnostics": (lambda s: s.plot_rvae_diagnostics(n_shuffles=10), _drawn),
@@ -347,6 +364,7 @@ USES = {
     "sites": (lambda s: s.sites, lambda s, sites: None),
     "split": (lambda s: s.split("site", number_of_parts=1), lambda s, parts: None),
     "variants": (lambda s: s.variants, _four_variants),
+    "walls": (lambda s: s.walls, _of_domains("length")),
 }
 
 ONE = ("one site", "one site without axis")
@@ -361,6 +379,9 @@ ONE_FRAME = ONE_IMAGE | {"series": (ValueError, r"select_sites\(stack\.sites\['f
 NO_FRAMES = {kind: (ValueError, "no column 'frame'") for kind in KINDS if kind != "series"}
 # Methods of one detector, beside those that have a line of their own.
 ONE_DETECTOR = {"channels": (ValueError, r"stack\.inav\[0\]")}
+NO_DOMAINS = {"without model": (RuntimeError, r"stack\.find_domains\(\)")}
+NO_MODES = {"without model": (KeyError, r"stack\.measure_modes\(\)")}
+FEW_WHOLE = dict.fromkeys((*ONE, "two sites"), (ValueError, "noise need 10 or more"))
 FEW = dict.fromkeys((*ONE, "two sites"), (ValueError, "at least 100 are needed"))
 _OF_ONE = (
     "cluster_analysis",
@@ -372,6 +393,7 @@ _OF_ONE = (
     "get_rvae_manifold",
     "get_rvae_model",
     "get_rvae_residual",
+    "measure_modes",
     "plot_rvae_diagnostics",
     "plot_rvae_manifold",
     "plot_sub_image",
@@ -384,11 +406,13 @@ REFUSED = {
     "cluster_analysis": NO_COLUMN | dict.fromkeys(ONE, (ValueError, "at least 2 sites, not 1")),
     "decomposition": dict.fromkeys(ONE, (ValueError, "one site only")),
     "derotate": NO_COLUMN,
+    "domains": NO_DOMAINS,
     "embedding": dict.fromkeys(ONE, (ValueError, "at least 4 sites, not 1"))
     | {"two sites": (ValueError, "at least 4 sites, not 2")},
     "estimate_number_of_clusters": NO_COLUMN
     | dict.fromkeys(ONE, (ValueError, "at least 2 sites, not 1")),
     "explore": ONE_FRAME | NO_COLUMN | {ONE[1]: (ValueError, "no navigation axis")},
+    "find_domains": {"without model": (KeyError, r"stack\.assign_variants\(\)")},
     "get_angle_posterior": NO_MODEL,
     "get_cluster_means": NO_COLUMN,
     "get_decomposition_model": {"without model": (RuntimeError, r"call stack\.decomposition\(")},
@@ -399,6 +423,7 @@ REFUSED = {
     "get_rvae_residual": NO_MODEL,
     "get_site_signals": ONE_FRAME,
     "link_frames": NO_FRAMES,
+    "measure_modes": FEW_WHOLE,
     "plot": ONE_FRAME | {ONE[1]: (ValueError, "no navigation axis")},
     "plot_angle_histogram": NO_COLUMN,
     "plot_cluster_means": NO_COLUMN,
@@ -408,9 +433,11 @@ REFUSED = {
         dict.fromkeys(("joined", *LOADED, "without image"), (ValueError, r"give one with image="))
         | {"series": (ValueError, r"such as image\.inav\[0\]")},
     ),
+    "plot_domains": NO_DOMAINS | ONE_FRAME,
     "plot_latent_space": NO_COLUMN,
     "plot_method_comparison": ONE_FRAME
     | {"without model": (KeyError, r"stack\.decomposition\(\)")},
+    "plot_modes": ONE_FRAME | NO_MODES | {"channels": NO_MODES["without model"]},
     "plot_polar_map": ONE_FRAME,
     "plot_polar_scatter": NO_COLUMN,
     "plot_rvae_diagnostics": NO_COLUMN | ONE_FRAME | FEW,
@@ -436,6 +463,7 @@ REFUSED = {
     "select_sites": {ONE[1]: (ValueError, "no navigation axis")},
     "split": {ONE[1]: (ValueError, "no DataAxis named site")},
     "variants": {"without model": (ValueError, r"stack\.assign_variants\(\)")},
+    "walls": NO_DOMAINS,
 }
 for _name in _OF_ONE:
     REFUSED[_name] = REFUSED.get(_name, {}) | ONE_DETECTOR

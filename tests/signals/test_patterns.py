@@ -227,7 +227,7 @@ def _shorter(sites):
         (lambda p, t, d: (p, t, "middle"), ValueError, "centre='middle'"),
         (lambda p, t, d: (p, t, None, 40), ValueError, "leaves the detector"),
         (lambda p, t, d: (p, t, None, -1), ValueError, "radius=-1"),
-        (lambda p, t, d: (p, t, None, None, "30"), ValueError, "number of degrees"),
+        (lambda p, t, d: (p, t, None, None, "30"), ValueError, "scan_rotation='30'"),
         (lambda p, t, d: (p, t, None, None, 0, "y"), ValueError, "flip='y'"),
         (lambda p, t, d: (p * 1j, t), TypeError, "real numbers"),
         (lambda p, t, d: (p * 0, t), ValueError, "no counts"),

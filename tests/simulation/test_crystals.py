@@ -112,7 +112,8 @@ def test_the_kinds_are_places_that_a_shift_or_turn_maps_on_each_other():
 
 def test_oxygen_is_imaged_where_light_elements_are():
     heavy, light = (
-        simulate_crystal((200, 200), light_elements=one, **PERFECT)[1].columns for one in (0, 1)
+        simulate_crystal((200, 200), light_elements=one, **PERFECT)[1].columns
+        for one in (False, True)
     )
     assert set(heavy["name"]) == {"Sr", "Ti/O"} and set(light["name"]) == {"Sr", "Ti/O", "O"}
     assert light.groupby("name")["amplitude"].first()["O"] < 0.4

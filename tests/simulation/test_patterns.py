@@ -191,14 +191,14 @@ def test_a_layer_may_be_displaced_in_part():
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        (dict(order="stripes"), "order='stripes': give one of domains, vortices, antiparallel"),
+        (dict(order="checks"), "order='checks': give one of domains, stripes, vortices, antiparal"),
         (dict(directions=[]), r"directions=\[\]: give one number or more, in degrees"),
         (dict(directions=[0, np.nan]), "directions="),
         (dict(directions=[0], order="vortices"), "order='vortices' has its own; give None"),
         (dict(shares=[1, 1]), r"shares=\[1, 1\]: give 4 numbers of 0 or more"),
         (dict(shares=[1, 1, -1, 0]), "shares="),
         (dict(shares=[0, 0, 0, 0]), "one share above 0"),
-        (dict(shares=[1.0], order="vortices"), "vortices have no domains"),
+        (dict(shares=[1.0], order="vortices"), "shares=.*order='vortices' has none; give None"),
         (dict(shares=[1, 1, 1, 1], order="antiparallel"), "give 2 numbers"),
         (dict(layers=[(3, 1.0)]), r"layers=\[\(3, 1.0\)\]: give \(cells, height of A"),
         (dict(layers=[(3, 1.0, 0.3, 1.5)]), "share of the displacement, 0 to 1"),
