@@ -265,7 +265,8 @@ class _OrderFit:
         # A displacement to either side draws out the columns around, as seen from the middle.
         others = ["elongation", "drawn"][: 1 if self.displaced == "nothing" else 2]
         coordinates, patterns, blind = self._parts(2, "strain", *others)
-        if not len(patterns):
+        every = np.concatenate([patterns, blind])
+        if np.linalg.matrix_rank(every) < len(every):  # nothing stands around the middle column
             return None
         rows = measuring_rows(coordinates.noise(self.noise), patterns, blind)
         values = coordinates(self.harmonics) @ rows.T
