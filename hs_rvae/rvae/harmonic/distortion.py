@@ -144,20 +144,14 @@ class Distortion:
     def _angles(
         self, u: np.ndarray, harmonics: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Angles, standard deviations and posteriors of sites displaced by u, piece by piece.
-
-        Weak sites have a wide density of their own, which makes their errors right. Their angles
-        are the most probable ones in the density of all: between two wells, one of them.
-        """
+        """Angles, standard deviations and posteriors of sites displaced by u, piece by piece."""
         strain, found = self.strain, []
-        of_all = replace(self.circle, walls=None)
         y = None if strain is None else strain.coordinates(harmonics, self.reference)
         for piece in _in_pieces(len(u)):
-            score, choice = self.circle.score(u[piece]), of_all.score(u[piece])
+            score = self.circle.score(u[piece])
             if strain is not None and y is not None:
-                more = strain.score(y[piece])
-                score, choice = score + more, choice + more
-            found.append(_angles(score, choice, len(self.circle.density)))
+                score += strain.score(y[piece])
+            found.append(_angles(score, len(self.circle.density)))
         angle, std, density = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return angle, std, density
 
@@ -316,11 +310,12 @@ def _in_pieces(n: int) -> list[slice]:
     return [slice(start, start + _PIECE) for start in range(0, max(n, 1), _PIECE)]
 
 
-def _angles(
-    score: np.ndarray, choice: np.ndarray, n_angles: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Angles most probable by `choice`, standard deviations and posteriors (n, n_angles)."""
-    by_angle, density = _of_angles(choice, n_angles), normalise(_of_angles(score, n_angles))[0]
+def _angles(score: np.ndarray, n_angles: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Most probable angles, their standard deviations, and posteriors (n, n_angles)."""
+    by_angle = score.reshape(len(score), n_angles, -1)[:, :, AMPLITUDES > 0]
+    top = by_angle.max(2)
+    by_angle = top + np.log(np.exp(by_angle - top[:, :, None]).sum(2))
+    density = normalise(by_angle)[0]
     k, i, step = by_angle.argmax(1), np.arange(len(score)), 2 * np.pi / n_angles
     before, at, after = (by_angle[i, (k + s) % n_angles] for s in (-1, 0, 1))
     off = 0.5 * (before - after) / np.minimum(before - 2 * at + after, -1e-9)
@@ -328,13 +323,6 @@ def _angles(
     apart = np.mod(step * np.arange(n_angles) - angle[:, None] + np.pi, 2 * np.pi) - np.pi
     std = np.sqrt((density * apart**2).sum(1))
     return np.angle(np.exp(1j * angle)), np.minimum(std, np.pi / np.sqrt(3)), density
-
-
-def _of_angles(score: np.ndarray, n_angles: int) -> np.ndarray:
-    """Log probabilities (n, n_angles) of the angles of displaced sites, from those of states."""
-    by_state = score.reshape(len(score), n_angles, -1)[:, :, AMPLITUDES > 0]
-    top = by_state.max(2)
-    return top + np.log(np.exp(by_state - top[:, :, None]).sum(2))
 
 
 def fit_distortion(
