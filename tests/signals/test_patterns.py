@@ -104,6 +104,7 @@ def test_turned_patterns_have_the_same_angles(scan, patterns, fitted):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_scan_rotation_of_the_metadata_is_taken_off(fitted):
     data, stack = scan_of(rotation=30.0)
     patterns = stack.get_site_signals(data, radius=1, about="cage")
@@ -127,6 +128,7 @@ def test_mirrored_patterns_are_mirrored_back(scan, patterns, fitted):
     np.testing.assert_allclose(other.data, fitted.data, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_undistorted_films_show_nothing_though_the_probe_is_off_the_centre():
     data, stack = scan_of(shift=0.0)
     patterns = stack.get_site_signals(data, radius=1, about="cage")
