@@ -120,6 +120,8 @@ class Shelf:
         stack.rvae(2, n_init=1, epochs=1, q_max=0.15, random_state=0)
         stack.register_angle()
         stack.assign_variants(4)
+        stack.find_domains()
+        stack.measure_modes()
         stack.decomposition("PCA", output_dimension=2)
         stack.embedding("mds", random_state=0)
         stack.cluster_analysis("rvae", algorithm="kmeans", n_clusters=2, random_state=0)
