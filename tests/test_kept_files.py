@@ -60,14 +60,28 @@ def write(name):
     stack = hs_rvae.SubImageStack.from_positions(image, sites, window_size=26)
     stack.data = stack.data.astype(np.uint16)
     stack.rvae(1, n_init=1, epochs=2, max_fit_sites=150, random_state=0)
-    stack.rvae_model.save(FOLDER / f"{name}.safetensors")
     stack.save(FOLDER / f"{name}.hspy", overwrite=True, compression="gzip")
+    stack.rvae_model.save(FOLDER / f"{name}.safetensors")  # after it: the stack notes no path
+    _forget_folder(FOLDER / f"{name}.hspy")
     known = {
         "model_format": FORMAT,
         "verdict": stack.rvae_verdict.kind,
         "numbers": numbers_of(hs.load(FOLDER / f"{name}.hspy")),
     }
     (FOLDER / f"{name}.json").write_text(json.dumps(known, indent=1) + "\n")
+
+
+def _forget_folder(path):
+    """Copy a file without the folder of the machine that wrote it."""
+    import h5py
+
+    draft = path.with_suffix(".draft")
+    with h5py.File(path, "r+") as file, h5py.File(draft, "w") as new:
+        (experiment,) = file["Experiments"].values()
+        experiment["metadata/Sub_images"].attrs["folder"] = FOLDER.name
+        new.attrs.update(file.attrs)
+        file.copy("Experiments", new)
+    draft.replace(path)
 
 
 if __name__ == "__main__":
