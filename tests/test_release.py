@@ -91,7 +91,7 @@ def test_no_other_file_names_the_address(address):
     if not (ROOT / ".git").exists() or not shutil.which("git"):
         pytest.skip("needs git and a clone of the repository")
     found = subprocess.run(
-        ["git", "grep", "-l", "--untracked", "-F", address.present()],
+        ["git", "grep", "-l", "-F", address.present()],
         cwd=ROOT, capture_output=True, text=True,
     ).stdout.split()  # fmt: skip
     about = {"docs/dev/recipe/set_address.py", ".github/workflows/publish.yml"}
