@@ -83,7 +83,8 @@ class RVAE(  # type: ignore[call-arg]
         on, in parts of their sum; without positions, that of the rotational mean. Empty for the
         convolutional architecture.
     n_latents_recommended_ : int or None
-        Number of latents that the bend of this scree recommends; None without a scree.
+        Number of latents that the bend of this scree recommends, two or more. None without a
+        scree.
     window_size_ : int
         Width of the sub-images fitted, in px.
     n_sites_fit_ : int

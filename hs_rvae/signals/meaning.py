@@ -703,13 +703,13 @@ class MeaningMethods(RVAEMethods):
 
 
 def _too_few_latents(node: Any) -> list[str]:
-    """A line if the scree of the content recommends more latents than the model has."""
+    """A line if more latents are recommended than the model has."""
     known = {} if node is None else node.as_dictionary()
     wanted, given = known.get("recommended_latents"), known.get("output_dimension")
     if not wanted or not given or wanted <= given:
         return []
     return [
-        f"The scree of the content recommends {wanted} latents, the model has {given}: "
+        f"{wanted} latents are recommended for the content, the model has {given}: "
         f"rvae(output_dimension={wanted})."
     ]
 

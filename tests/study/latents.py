@@ -186,7 +186,7 @@ def measure(name, number):
         if k == model.n_latents_:
             features["recommended"] = features[method]
             break
-    features |= others(stack, max(k, 2))
+    features |= others(stack, k)
     folds = parts_of_the_image(stack.sites.xy)
     figures = {
         method: {what: predicted(values, y, folds) for what, y in known.items()}

@@ -41,6 +41,7 @@ _MAX_SITES = 5000  # of the principal components
 _MAX_JUDGED = 3000  # sites whose components are predicted
 _MIN_SITES = 20  # for each function of the distortion that is taken out
 _N_SCREE = 12  # components of the scree
+_MINIMUM_LATENTS = 2  # that are recommended: enough where one or two things vary
 
 
 @dataclass
@@ -72,8 +73,8 @@ class EncoderInput:
 
     @property
     def n_latents(self) -> int:
-        """Number of latents that the bend of the scree recommends."""
-        return bend(self.scree)
+        """Number of latents that is recommended: that of the bend of the scree, two or more."""
+        return max(bend(self.scree), _MINIMUM_LATENTS)
 
     def __call__(self, common: Tensor, about: np.ndarray) -> Tensor:
         """Input (n, k) of sites.
