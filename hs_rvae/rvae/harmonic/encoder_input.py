@@ -145,6 +145,11 @@ def without_direction(harmonics: Tensor, reading: Reading, distortion: Distortio
     return harmonics - torch.as_tensor(turned).to(harmonics)
 
 
+def n_components(n_radial: int) -> int:
+    """Number of principal components that the encoder is given: the maximum number of latents."""
+    return max(_N_COMPONENTS, n_radial)
+
+
 def fit_input(
     common: Tensor,
     n_radial: int,
@@ -171,7 +176,7 @@ def fit_input(
     -------
     EncoderInput
     """
-    n_orders, k = common.shape[2], max(_N_COMPONENTS, n_radial)
+    n_orders, k = common.shape[2], n_components(n_radial)
     flat = to_real(common[:, :n_radial]).cpu().double().numpy()
     mean = flat.mean(0)
     by_order = [1] * (n_orders - 1)  # where all turns: the rotational mean, and the others
@@ -244,9 +249,8 @@ def _slopes(values: np.ndarray, about: np.ndarray, charge: np.ndarray, n: int) -
                 rows += range(block.start, block.stop)
         own = charge == c
         if len(rows) > 1 and len(values) > _MIN_SITES * len(rows):
-            slopes[np.ix_(rows, own)] = np.linalg.lstsq(about[:, rows], values[:, own], rcond=1e-6)[
-                0
-            ]
+            fitted = np.linalg.lstsq(about[:, rows], values[:, own], rcond=1e-6)
+            slopes[np.ix_(rows, own)] = fitted[0]
     return slopes
 
 

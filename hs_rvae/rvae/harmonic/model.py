@@ -29,7 +29,13 @@ from ..torch_state import in_default_torch_state
 from .angle_search import fit_angles, scatter_of_posterior
 from .content import ContentNetwork, fit_content
 from .distortion import Distortion, Reading
-from .encoder_input import EncoderInput, fit_input, regressors, without_direction
+from .encoder_input import (
+    EncoderInput,
+    fit_input,
+    n_components,
+    regressors,
+    without_direction,
+)
 from .joint_scales import choose_joint_scales
 from .orders import N_COLUMNS, Orders
 from .rotation import SitePlaces, choose_rotation
@@ -518,10 +524,11 @@ def _choose_scales(
         usable = np.abs(sample - level).max((1, 2)) < 1e4 * scale
         grid, dropped = choose_grid((sample[usable] - level) / scale, options.q_max)
     n_latents = options.output_dimension
-    if not isinstance(n_latents, str) and n_latents > grid.n_radial:
+    maximum = n_components(grid.n_radial)
+    if not isinstance(n_latents, str) and n_latents > maximum:
         raise ValueError(
-            f"output_dimension={n_latents}: windows of {grid.window_size} px "
-            f"resolve {grid.n_radial} content latents at most; give fewer, or cut larger windows."
+            f"output_dimension={n_latents}: windows of {grid.window_size} px have {maximum} "
+            "components at most; give as many latents, or fewer."
         )
     _logger.info(
         "rVAE scales from the data: %s, disk radius %.1f px; the truncation in frequency drops "
