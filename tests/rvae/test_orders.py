@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from hs_rvae.rvae.harmonic.order_filters import Coordinates
 from hs_rvae.rvae.harmonic.order_groups import Groups, find_order_groups
 from hs_rvae.rvae.harmonic.orders import THRESHOLDS, Order, Orders, _by_axis
 from hs_rvae.rvae.neighbour_test import LatticeOffsets
@@ -133,9 +134,7 @@ def test_a_file_keeps_them(found):
 
 
 def test_a_window_without_surroundings_has_no_pattern():
-    """Windows that hold the middle column alone: nothing around it turns."""
-    from hs_rvae.rvae.harmonic.order_filters import Coordinates
-
+    """Windows with the middle column alone: nothing around it turns."""
     coordinates = Coordinates.of(9, 4, 0)
     empty = coordinates(np.zeros((0, 5, 9), complex))
     assert empty.shape == (0, 2 * 5 * len(coordinates.orders))

@@ -181,7 +181,7 @@ def fit_input(
     mean = flat.mean(0)
     by_order = [1] * (n_orders - 1)  # where all turns: the rotational mean, and the others
     if distortion is not None:
-        by_order = [charge_of(m, distortion.symmetry) for m in range(1, n_orders)]
+        by_order = [abs(charge_of(m, distortion.symmetry)) for m in range(1, n_orders)]
     charge = np.repeat([0, *by_order], [n_radial] + [2 * n_radial] * (n_orders - 1))
     components, charge = _components(flat - mean, charge, k)
     values = (flat - mean) @ components

@@ -307,7 +307,7 @@ class HarmonicModel:
             reading = self.distortion.read(x.cpu().numpy())
             posterior = _posterior_of(reading, self.pose.posterior(x), self.distortion)
             if self.orders is not None and self.orders.alone:
-                posterior = self._axes(posterior, self.orders.read(x.cpu().numpy()))
+                posterior = self._axes(posterior, x)
             order = np.stack([reading.amplitude, reading.amplitude_std], 1)
             none = posterior.std[:, None][:, :0]
             return x, posterior, none, torch.as_tensor(order).to(x.real), reading
@@ -340,11 +340,12 @@ class HarmonicModel:
             return without_direction(harmonics, reading, self.distortion)
         return align(harmonics, posterior.angle) if self.pose.rotation else harmonics
 
-    def _axes(self, posterior: AnglePosterior, read: np.ndarray) -> AnglePosterior:
-        """Posterior of the axes of a strain, with two modes half a turn apart."""
+    def _axes(self, posterior: AnglePosterior, harmonics: Tensor) -> AnglePosterior:
+        """Posterior of the axes of a strain, with two modes half a turn apart; others stay."""
         assert self.orders is not None
         if self.orders.names[0] != "strain":
             return posterior
+        read = self.orders.read(harmonics.cpu().numpy())
         angle, std = (torch.as_tensor(v).to(posterior.angle) for v in read[:, :2].T)
         modes = torch.stack([angle, pose.wrap(angle + torch.pi)], 1)
         half = torch.full_like(modes, 0.5)

@@ -259,7 +259,8 @@ class _OrderFit:
         """Strain and tilt, where they lie in groups."""
         found = [one for one in (self._strain(), self._tilt()) if one is not None]
         found.sort(key=lambda one: -self.evidence.get(f"{one.name}_predicted", 0.0))
-        return Orders(tuple(found), self.reference, self.evidence)
+        alone = self.displaced == "nothing"
+        return Orders(tuple(found), self.reference, self.evidence, alone)
 
     def _strain(self) -> Order | None:
         """Strain in groups, or None."""
@@ -299,15 +300,14 @@ class _OrderFit:
         if found is None or np.prod(found.groups.centres) >= 0:
             return None
         enough = self._in_groups("tilt", found)
-        walls = self.evidence.get("tilt_walls", np.inf) >= THRESHOLDS["walls"]
-        if not enough and (walls or self.displaced != "variants" or not self._steady(found)):
+        if not enough and (self.displaced != "variants" or not self._two_signs(found)):
             return None
         name = "tilt" if enough else "parity"
         return self._order(name, coordinates, rows, np.zeros(1), _by_sign(found.groups))
 
     @staticmethod
-    def _steady(found: Found) -> bool:
-        """Return True if there are two signs, whatever happens between them."""
+    def _two_signs(found: Found) -> bool:
+        """Return True if there are two signs, whatever the change between them."""
         return found.gain >= THRESHOLDS["groups"] and found.apart >= THRESHOLDS["apart"]
 
     def _parts(self, charge: int, *names: str) -> tuple[Coordinates, np.ndarray, np.ndarray]:
