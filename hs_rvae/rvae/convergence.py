@@ -78,7 +78,7 @@ def train_until_it_holds(
     history : dict of str to numpy.ndarray
         That of the attempt that held, with the learning rates tried (``learning_rate``) and
         ``converged``: 1, or 0 if the loss still fell or all attempts failed, NaN if it cannot be
-        judged. If none held, the network is as before, and the losses are empty.
+        judged. If none held, the network is as before, and there are no losses.
     """
     before, guard = copy.deepcopy(network.state_dict()), Guard(judge())
     rates: list[float] = []
@@ -123,7 +123,7 @@ def convergence(history: Mapping[str, np.ndarray]) -> float:
     Returns
     -------
     float
-        1 if it did, 0 if it still fell, NaN after too few epochs.
+        1 if the loss came to rest, 0 if it still fell, NaN after too few epochs.
 
     Examples
     --------

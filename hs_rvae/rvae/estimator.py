@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 #: Kinds of model by architecture.
 MODELS: dict[str, Any] = {"harmonic": HarmonicModel, "convolutional": ConvolutionalModel}
 
+_MAX_STEPS = 10_000  # of a manifold
+
 
 class RVAE(  # type: ignore[call-arg]
     RVAESettings, TransformerMixin, BaseEstimator, auto_wrap_output_keys=None
@@ -83,7 +85,8 @@ class RVAE(  # type: ignore[call-arg]
         on, in parts of their sum; without positions, that of the rotational mean. Empty for the
         convolutional architecture.
     n_latents_recommended_ : int or None
-        Number of latents that the bend of this scree recommends; None without a scree.
+        Number of latents that the bend of this scree recommends, two or more. None without a
+        scree.
     window_size_ : int
         Width of the sub-images fitted, in px.
     n_sites_fit_ : int
@@ -500,8 +503,10 @@ class RVAE(  # type: ignore[call-arg]
             Latent values of rows and columns.
         """
         self._check_fitted("manifold")
-        if min(shape) < 1 or shape[0] * shape[1] > _MOST_STEPS:
-            raise ValueError(f"shape={shape}: give two numbers of steps, {_MOST_STEPS:,} in all.")
+        if min(shape) < 1 or shape[0] * shape[1] > _MAX_STEPS:
+            raise ValueError(
+                f"shape={shape}: give two numbers of steps, at most {_MAX_STEPS:,} in all."
+            )
         if len(axes) < min(self.n_latents_, 2):
             raise ValueError(f"axes={axes}: give the numbers of two latents.")
         one = self.n_latents_ == 1
@@ -679,6 +684,3 @@ def _one_for_each(values: ArrayLike | None, default: float, name: str, n: int) -
     if numbers.shape not in ((), (n,)):
         raise ValueError(f"{name} has shape {numbers.shape}; a number or ({n},) is expected.")
     return np.broadcast_to(numbers, n).copy()
-
-
-_MOST_STEPS = 10_000  # of a manifold

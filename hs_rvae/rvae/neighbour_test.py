@@ -111,7 +111,7 @@ class LatticeOffsets:
         return self._share(np.stack([u.real, u.imag], 1))
 
     def predicted_each(self, quantities: np.ndarray) -> np.ndarray:
-        """Share of the variance of each of several quantities that it predicts on other sites.
+        """Share of the variance of each of several quantities that other sites predict.
 
         Parameters
         ----------
@@ -189,7 +189,7 @@ class _Lattice:
                 self.pairs.append((chosen, count))
 
     def prediction(self, own: np.ndarray) -> np.ndarray:
-        """Vectors (n, 2) as other sites predict them."""
+        """Quantities (n, c) as other sites predict them."""
         if not self.pairs:
             return np.zeros_like(own)
         partners = self._means_of_partners(own)
@@ -198,7 +198,7 @@ class _Lattice:
         return np.einsum("ni,nij->nj", partners, slopes)
 
     def _means_of_partners(self, own: np.ndarray) -> np.ndarray:
-        """Mean of the two sites at plus and minus each offset, both components, (n, 2 offsets)."""
+        """Means of the two sites at plus and minus each offset, (n, c offsets)."""
         means, n = [], len(self.sites)
         for (first, second), count in ((pairs.T, count) for pairs, count in self.pairs):
             for part in own.T:

@@ -124,8 +124,8 @@ def train_content(
     Parameters
     ----------
     network : ContentNetwork
-    inputs, whole : torch.Tensor, shapes (n, n_inputs), (n, n_other)
-        Order 0 and the other orders, on the device of the network.
+    inputs, whole : torch.Tensor, shapes (n, n_inputs), (n, n_whole)
+        Input of the encoder, and all harmonics in the common frame, on the device of the network.
     settings : TrainingSettings
     generator : torch.Generator
         Chooses the held-out sites, the order of the batches and the noise of the latents.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Registration(NamedTuple):
-    """Result of :meth:`register_angle`: the angle subtracted, and the agreement of all sites."""
+    """Result of :meth:`register_angle`: the angle subtracted (rad), and the agreement of sites."""
 
     offset: float
     resultant: float

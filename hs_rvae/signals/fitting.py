@@ -31,21 +31,24 @@ def rvae(
     Fits a rotationally invariant variational autoencoder (AIP Advances 12, 105122 (2022)) and
     writes what it finds into :attr:`sites`: ``angle`` and ``angle_std`` (rad, from +x towards
     +y; a direction in the image where the distortion turns, otherwise up to one offset common
-    to all sites), ``angle_weight`` (probability of the mode of the
-    posterior that the angle stands for), ``latent_0`` ... with ``latent_0_std`` ... (no
-    unit; ordered by the intensity they explain), with translation ``shift_x``, ``shift_y`` and
-    their ``_std`` (px, content displaced by +shift; with ``_calibrated`` in pm or the unit of
-    the axes), ``order_amplitude`` with
-    ``order_amplitude_std`` (about 1 for distorted sites, 0 for undistorted ones, whose angle
-    has no meaning) and ``log_likelihood`` (nat). Where the lattice is strained in ferroelastic
-    domains, it adds ``strain_angle`` (rad, an axis) and ``strain_variant``; where octahedra
-    tilt to and fro from cell to cell, ``tilt`` (rad, positive from +x towards +y) and
-    ``tilt_variant``; both with ``_std``. If nothing is displaced, ``angle`` is the axis of the
-    strain, and NaN for tilts alone. Columns of an earlier fit are replaced, and
-    variants of its angles removed; columns of yours are not. The
-    data are not changed. The angles of diffraction patterns (:meth:`from_site_signals`) are
-    directions in the scan. A lazy stack is read block by block. After Ctrl-C the stack is as it
-    was; where the model was fitted already, ``stack.apply_rvae()`` encodes the sites with it.
+    to all sites), ``angle_weight`` (probability of the mode of the posterior that the angle
+    stands for), ``latent_0`` ... with ``latent_0_std`` ... (no unit; ordered by the intensity
+    they explain), with translation ``shift_x``, ``shift_y`` and their ``_std`` (px, content
+    displaced by +shift; with ``_calibrated`` in pm or the unit of the axes),
+    ``order_amplitude`` with ``order_amplitude_std`` (about 1 for distorted sites, 0 for
+    undistorted ones, whose angle has no meaning) and ``log_likelihood`` (nat).
+
+    Where the lattice is strained in ferroelastic domains, it adds ``strain_angle`` (rad, an
+    axis) and ``strain_variant``; where octahedra tilt to and fro from cell to cell, ``tilt``
+    (rad, positive from +x towards +y) and ``tilt_variant``; both with ``_std``. Where mirror
+    images of a variant are distinguished, it adds ``parity``. If nothing is displaced,
+    ``angle`` is the axis of the strain, and NaN for tilts alone.
+
+    Columns of an earlier fit are replaced, and variants of its angles removed; columns of yours
+    are not. The data are not changed. The angles of diffraction patterns
+    (:meth:`from_site_signals`) are directions in the scan. A lazy stack is read block by block.
+    After Ctrl-C the stack is as it was; where the model was fitted already,
+    ``stack.apply_rvae()`` encodes the sites with it.
 
     Parameters
     ----------

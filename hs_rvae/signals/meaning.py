@@ -42,6 +42,7 @@ _logger = logging.getLogger(__name__)
 
 _MINIMUM_RESULTANT = 0.5
 _MINIMUM_CLEAR = 20  # sites outside walls; fewer do not show the groups
+_VARIANT_COLUMNS = ("variant", "variant_residual")
 # Parts of the groups of angles, as the metadata call them.
 _VARIANT_PARTS = {
     "centres": "variant_directions",
@@ -117,7 +118,7 @@ class MeaningMethods(RVAEMethods):
         defined, absolute = self._defined(), self._turns("distortion")
         if self._angles_of() in ("strain", "tilt") and isinstance(reference, str):
             _logger.info("Nothing is displaced: there is no angle to compare with %r.", reference)
-            return 0.0, np.nan
+            return _zero.Registration(0.0, np.nan)
         reason: str | None
         if not defined.any():
             offset = resultant = np.nan
@@ -223,8 +224,7 @@ class MeaningMethods(RVAEMethods):
         sites = self._sites_with("angle", "stack.rvae()")
         check_n_variants(n_variants)
         check_options(motif_symmetry, origin, least_order)
-        written = ("variant", "variant_residual")
-        sites.check_free(written, "stack.assign_variants", "assign_variants", overwrite)
+        sites.check_free(_VARIANT_COLUMNS, "stack.assign_variants", "assign_variants", overwrite)
         known = self._motif_symmetry()
         fold = known if motif_symmetry == "auto" else int(motif_symmetry)
         other = self._angles_of()
@@ -253,10 +253,16 @@ class MeaningMethods(RVAEMethods):
         if not (variant >= 0).any():
             groups, variant[:] = None, -1
             _logger.warning("No variants: %s. All sites are undefined (-1).", reason)
-        values = dict(zip(written, (variant, residual), strict=True))
-        units = {"variant": "", "variant_residual": "rad"}
-        gone = domains_of(self, written)
-        sites.set_many(values, units, writer="assign_variants", remove=gone)
+        return self._write_variants(variant, residual, groups)
+
+    def _write_variants(
+        self, variant: np.ndarray, residual: np.ndarray, groups: AngleGroups | None
+    ) -> int:
+        """Write both columns and keep their groups; domains of earlier ones go. Their number."""
+        units = dict(zip(_VARIANT_COLUMNS, ("", "rad"), strict=True))
+        values = dict(zip(_VARIANT_COLUMNS, (variant, residual), strict=True))
+        gone = domains_of(self, _VARIANT_COLUMNS)
+        self.sites.set_many(values, units, writer="assign_variants", remove=gone)
         self._note_variants(groups)
         self._note_grouped(groups is not None)
         return 0 if groups is None else groups.n_groups
@@ -271,10 +277,7 @@ class MeaningMethods(RVAEMethods):
         known = variant >= 0
         apart = angle[known] - groups.centres[variant[known]]
         residual[known] = _variants.wrap(groups.fold * apart) / groups.fold
-        values = {"variant": variant, "variant_residual": residual}
-        sites.set_many(values, {"variant": "", "variant_residual": "rad"}, writer="assign_variants")
-        self._note_variants(groups)
-        return groups.n_groups
+        return self._write_variants(variant, residual, groups)
 
     def _groups(
         self,
@@ -703,13 +706,13 @@ class MeaningMethods(RVAEMethods):
 
 
 def _too_few_latents(node: Any) -> list[str]:
-    """A line if the scree of the content recommends more latents than the model has."""
+    """A line if more latents are recommended than the model has."""
     known = {} if node is None else node.as_dictionary()
     wanted, given = known.get("recommended_latents"), known.get("output_dimension")
     if not wanted or not given or wanted <= given:
         return []
     return [
-        f"The scree of the content recommends {wanted} latents, the model has {given}: "
+        f"{wanted} latents are recommended for the content, the model has {given}: "
         f"rvae(output_dimension={wanted})."
     ]
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hs_rvae.variants import AngleGroups, measured_groups, wrap
+from hs_rvae.variants import AngleGroups, from_first, measured_groups
 
 
 def groups_of_labels(angle: np.ndarray, label: np.ndarray, fold: int) -> AngleGroups:
@@ -31,14 +31,9 @@ def groups_of_labels(angle: np.ndarray, label: np.ndarray, fold: int) -> AngleGr
     >>> np.degrees(groups_of_labels(angle, np.array([1, 1, 0, 0]), 2).centres).round(3)
     array([ 0., 90.])
     """
-    n_groups = int(label.max(initial=-1)) + 1
-    measured = np.full((3, n_groups), np.nan)
-    found = np.array(measured_groups(fold * angle, label)) / fold
-    measured[:, : found.shape[1]] = found
-    centres, precision, widths = measured
-    first = -np.pi / 8
-    centres = first + np.mod(wrap(fold * (centres - first)) / fold, 2 * np.pi / fold)
-    sizes = np.bincount(label[label >= 0], minlength=n_groups)
+    centres, precision, widths = np.array(measured_groups(fold * angle, label)) / fold
+    centres = from_first(centres, fold)
+    sizes = np.bincount(label[label >= 0], minlength=len(centres))
     shares = sizes / max(sizes.sum(), 1)
     none = float((label < 0).mean())
     evidence = (np.nan,) * 4

@@ -3,8 +3,10 @@
 """Meaning of the angles: a common zero from physics, and the groups that are variants."""
 
 from .directions import (
+    FIRST_DIRECTION,
     common_offset,
     folded_std,
+    from_first,
     measured_groups,
     wrap,
 )
@@ -12,11 +14,13 @@ from .groups import MAXIMUM_GROUPS, AngleGroups, find_groups
 from .walls import groups_in_walls
 
 __all__ = [
+    "FIRST_DIRECTION",
     "MAXIMUM_GROUPS",
     "AngleGroups",
     "common_offset",
     "find_groups",
     "folded_std",
+    "from_first",
     "groups_in_walls",
     "measured_groups",
     "wrap",

@@ -7,6 +7,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+#: Numbers of variants begin here (rad): no well along an axis or a diagonal is near.
+FIRST_DIRECTION = -np.pi / 8
+
 
 def wrap(angle: ArrayLike) -> np.ndarray:
     """Angles in (-pi, pi].
@@ -17,6 +20,18 @@ def wrap(angle: ArrayLike) -> np.ndarray:
     array([ 1. ,  1. , -0.5])
     """
     return np.pi - np.mod(np.pi - np.asarray(angle, float), 2 * np.pi)
+
+
+def from_first(angle: np.ndarray, fold: int, first: float = FIRST_DIRECTION) -> np.ndarray:
+    """Angles in radians, known up to turns of 360 / fold degrees, from the first direction on.
+
+    Examples
+    --------
+    >>> np.degrees(from_first(np.radians([-90.0, -22.5, 0.0]), 1)).round(3)
+    array([270. , -22.5,   0. ])
+    """
+    # Rounding must not bring an angle at the very start to the end.
+    return first + np.mod(angle - first + 1e-9, 2 * np.pi / fold) - 1e-9
 
 
 def common_offset(

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from hs_rvae.checks import is_whole_number
 
-from .directions import wrap
+from .directions import FIRST_DIRECTION, from_first, wrap
 from .mixture import (
     BIN,
     N_BINS,
@@ -27,7 +27,6 @@ from .mixture import (
 
 #: Maximum number of equally spaced groups, and of turns that leave an angle open: 10 degrees apart.
 MAXIMUM_GROUPS = 36
-_FIRST = -np.pi / 8  # numbers begin here: no well along an axis or a diagonal is near
 _MAXIMUM_STD = np.pi / 3  # an angle less certain than that says nothing about groups
 _GROUP_WIDTH = np.deg2rad(32.0)  # a wider peak is background: a direction that turns
 _MINIMUM_SITES = 8.0  # in a group
@@ -408,17 +407,15 @@ def _numbered(
 ) -> AngleGroups:
     """Bring groups into the order of their numbers, and measure them."""
     measured = np.array([_measure(mixture, peaks, counts) for peaks in members])
-    circle = 2 * np.pi / fold
     centres = measured[:, 0] / fold
     if origin is None:
-        first = _FIRST
+        first = FIRST_DIRECTION
     elif given:
         first = origin / fold
     else:
         away = np.abs(wrap(measured[:, 0] - origin))
         first = centres[int(np.argmin(away))]
-    # Rounding must not bring the group at the very start to the end.
-    centres = first + np.mod(centres - first + 1e-9, circle) - 1e-9
+    centres = from_first(centres, fold, first)
     order = np.argsort(centres)
     fewer = evidence.get("fewer", np.nan)
     if not given and len(members) == 1:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Training that fails is found, taken back and repeated with a smaller step, and says so."""
+"""Training that fails is found, taken back and repeated with a smaller step, with a warning."""
 
 import logging
 

@@ -388,6 +388,14 @@ def test_unusable_settings_are_refused(film, settings, message):
         RVAE(**settings).fit(film.stack.data)
 
 
+def test_as_many_latents_as_components_are_fitted():
+    images = np.random.default_rng(0).normal(size=(60, 16, 16)).astype(np.float32)
+    settings = {"rotation": False, "q_max": 0.1, "epochs": 1, "random_state": 0}  # 6 frequencies
+    assert RVAE(24, **settings).fit(images).n_latents_ == 24
+    with pytest.raises(ValueError, match="output_dimension=25: windows of 16 px have 24"):
+        RVAE(25, **settings).fit(images)
+
+
 @pytest.mark.parametrize(
     ("images", "error", "message"),
     [

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from hs_rvae.rvae.harmonic.order_filters import Coordinates
 from hs_rvae.rvae.harmonic.order_groups import Groups, find_order_groups
 from hs_rvae.rvae.harmonic.orders import THRESHOLDS, Order, Orders, _by_axis
 from hs_rvae.rvae.neighbour_test import LatticeOffsets
@@ -133,9 +134,26 @@ def test_a_file_keeps_them(found):
 
 
 def test_a_window_without_surroundings_has_no_pattern():
-    """Windows that hold the middle column alone: nothing around it turns."""
-    from hs_rvae.rvae.harmonic.order_filters import Coordinates
-
+    """Windows with the middle column alone: nothing around it turns."""
     coordinates = Coordinates.of(9, 4, 0)
     empty = coordinates(np.zeros((0, 5, 9), complex))
     assert empty.shape == (0, 2 * 5 * len(coordinates.orders))
+
+
+@pytest.mark.parametrize(
+    ("n", "charge", "orders"),
+    [(4, 2, [2, 6]), (4, 0, [4, 8]), (6, 2, [2, 4, 8]), (6, 0, [6]), (2, 0, [2, 4, 6, 8])],
+)
+def test_even_orders_have_the_charge_that_the_lattice_gives_them(n, charge, orders):
+    assert Coordinates.of(9, n, charge).orders.tolist() == orders
+
+
+def test_filters_give_what_rows_of_coordinates_give():
+    rng = np.random.default_rng(3)
+    sites = rng.standard_normal((4, 2, 9)) + 1j * rng.standard_normal((4, 2, 9))
+    coordinates = Coordinates.of(9, 4, 2)
+    values = coordinates(sites)
+    rows = rng.standard_normal((3, values.shape[1]))
+    filters = coordinates.filters(rows, 2, 9)
+    found = np.einsum("rqm,nqm->nr", filters.conj(), sites).real
+    np.testing.assert_allclose(found, values @ rows.T)

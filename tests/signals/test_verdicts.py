@@ -178,6 +178,22 @@ def test_undistorted_sites_have_no_variant():
     assert stack.assign_variants(least_order=0.2) == 4
 
 
+def test_groups_of_a_strain_alone_are_the_variants():
+    stack, number = given((0, 90), symmetry=4)
+    verdict = Verdict("variants", "distortion", ("strain",))
+    stack.metadata.set_item("Sub_images.rvae.verdict", verdict.as_dict())
+    stack.sites.set_many({"strain_variant": number}, {"strain_variant": ""}, writer="rvae")
+    assert stack.assign_variants() == 2
+    np.testing.assert_array_equal(stack.sites["variant"], number)
+    np.testing.assert_allclose(np.degrees(stack.variants["direction"]), [0, 90], atol=1)
+    assert np.degrees(np.abs(stack.sites["variant_residual"])).max() < 20
+    # Domains belong to the variants they were found in.
+    stack.find_domains()
+    assert stack.assign_variants() == 2 and "domain" not in stack.sites
+    registered = stack.register_angle("displacement")
+    assert registered.offset == 0 and np.isnan(registered.resultant)
+
+
 # The table of the variants
 
 

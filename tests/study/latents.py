@@ -1,13 +1,13 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What latents show of films with known tilts, hands, chemistry and variants.
+"""Tilts, hands, chemistry and variants of simulated films, predicted from latents.
 
     python tests/study/latents.py OUT.jsonl tilts:0-5 chirality:0 pto_ac:60
     python tests/study/latents.py --table OUT.jsonl      # a table in rst
 
 Films go the way of README, sublattice B. A quantity is predicted from the latents by the 15 nearest
 neighbours, in five folds. The image is cut into 5 x 5 parts, and a fold holds out five of them:
-latents are smooth maps, as domains are, so that a site's neighbours in space would tell its domain
+latents are smooth maps, as domains are, so that a site's neighbours in space predict its domain,
 whatever the latents are about. The number after pto_ac is that of counts per pixel.
 """
 
@@ -62,7 +62,7 @@ NEAR = 0.3  # cells
 
 
 def film_stack(name, seed):
-    """Stack of a film, and what is known about its sites, by name; NaN: not known."""
+    """Stack of a film, and quantities of its sites by name; NaN: not known."""
     settings, n_cells, _ = FILMS[name]
     side = round(n_cells * CELL)
     image, truth = simulate_perovskite((side, side), cell=CELL, random_state=seed, **settings)
@@ -114,7 +114,7 @@ def parts_of_the_image(xy):
 
 def predicted(features, values, folds):
     """
-    How well the nearest neighbours in features predict a quantity.
+    Share of a quantity that the nearest neighbours in features predict.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def measure(name, number):
         if k == model.n_latents_:
             features["recommended"] = features[method]
             break
-    features |= others(stack, max(k, 2))
+    features |= others(stack, k)
     folds = parts_of_the_image(stack.sites.xy)
     figures = {
         method: {what: predicted(values, y, folds) for what, y in known.items()}

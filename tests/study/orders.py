@@ -27,7 +27,7 @@ OXYGEN = dict(oxygen=0.2, dark=True)
 
 @dataclass(frozen=True)
 class Case:
-    """Settings of a film, and what should be found in it."""
+    """Settings of a film, and the order parameters expected in it."""
 
     settings: dict = field(default_factory=dict)
     expected: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Latents show everything but the direction of the distortion.
 
-``pytest -m slow tests/study/test_latents.py`` measures the most telling films with two seeds.
+``pytest -m slow tests/study/test_latents.py`` measures the main films with two seeds.
 ``HS_RVAE_SWEEP=1 pytest -m sweep tests/study/test_latents.py`` measures all films with six seeds
 and writes the table in docs/user_guide/latents_study.rst.
 """
@@ -26,8 +26,8 @@ latents = _module("latents")
 
 SEEDS = range(6)
 CHANCE = 0.25  # of four variants
-#: Number of latents, quantity, least mean of the seeds.
-LEAST = {
+#: Number of latents, quantity, minimum mean of the seeds.
+MINIMUM = {
     "tilts": [("two", "tilt", 0.9), ("two", "tilt_sign", 0.97)],
     "tilts_dark": [("recommended", "tilt", 0.9), ("recommended", "tilt_sign", 0.97)],
     "polar_tilts": [("recommended", "tilt", 0.9), ("recommended", "tilt_sign", 0.97)],
@@ -38,9 +38,9 @@ LEAST = {
 
 def judge(name, rows):
     """Compare the films of one name with their figures."""
-    for method, what, least in LEAST.get(name, ()):
+    for method, what, minimum in MINIMUM.get(name, ()):
         found = np.mean([row["figures"][method][what] for row in rows])
-        assert found >= least, (name, method, what, found)
+        assert found >= minimum, (name, method, what, found)
     if name == "chemistry":
         for row in rows:
             known = row["figures"]["intensity"]["chemistry"]

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Strain, tilts and parity are found in films that have them, and in no others.
 
-``pytest -m slow tests/study/test_orders.py`` measures the most telling films with two seeds.
+``pytest -m slow tests/study/test_orders.py`` measures the main films with two seeds.
 ``HS_RVAE_SWEEP=1 pytest -m sweep tests/study/test_orders.py`` measures all of them, and forty
 crystals without variants, and writes docs/user_guide/orders_study.rst.
 """

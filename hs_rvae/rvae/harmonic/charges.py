@@ -95,18 +95,18 @@ def noise_variance(scatter: np.ndarray, noise_power: np.ndarray) -> float:
 
 
 def charge_of(m: int, n: int) -> int:
-    """Charge of order m under the turns of an n-fold lattice, without its sign."""
-    return abs((m + (n - 1) // 2) % n - (n - 1) // 2)
+    """Charge of order m under the turns of an n-fold lattice, with its sign."""
+    return (m + (n - 1) // 2) % n - (n - 1) // 2
 
 
 def charged_orders(n_orders: int, n: int, charge: int) -> list[tuple[int, bool]]:
     """Orders (m, conjugate) of a charge; with n = 1 every order above 0."""
     orders = []
     for m in range(1, n_orders):
-        folded = (m + (n - 1) // 2) % n - (n - 1) // 2
-        if n == 1 or folded == charge:
+        own = charge_of(m, n)
+        if n == 1 or own == charge:
             orders.append((m, False))
-        elif folded == -charge:
+        elif own == -charge:
             orders.append((m, True))
     return orders
 

@@ -41,6 +41,7 @@ _MAX_SITES = 5000  # of the principal components
 _MAX_JUDGED = 3000  # sites whose components are predicted
 _MIN_SITES = 20  # for each function of the distortion that is taken out
 _N_SCREE = 12  # components of the scree
+_MINIMUM_LATENTS = 2  # that are recommended: enough where one or two things vary
 
 
 @dataclass
@@ -72,8 +73,8 @@ class EncoderInput:
 
     @property
     def n_latents(self) -> int:
-        """Number of latents that the bend of the scree recommends."""
-        return bend(self.scree)
+        """Number of latents that is recommended: that of the bend of the scree, two or more."""
+        return max(bend(self.scree), _MINIMUM_LATENTS)
 
     def __call__(self, common: Tensor, about: np.ndarray) -> Tensor:
         """Input (n, k) of sites.
@@ -144,6 +145,11 @@ def without_direction(harmonics: Tensor, reading: Reading, distortion: Distortio
     return harmonics - torch.as_tensor(turned).to(harmonics)
 
 
+def n_components(n_radial: int) -> int:
+    """Number of principal components that the encoder is given: the maximum number of latents."""
+    return max(_N_COMPONENTS, n_radial)
+
+
 def fit_input(
     common: Tensor,
     n_radial: int,
@@ -170,12 +176,12 @@ def fit_input(
     -------
     EncoderInput
     """
-    n_orders, k = common.shape[2], max(_N_COMPONENTS, n_radial)
+    n_orders, k = common.shape[2], n_components(n_radial)
     flat = to_real(common[:, :n_radial]).cpu().double().numpy()
     mean = flat.mean(0)
     by_order = [1] * (n_orders - 1)  # where all turns: the rotational mean, and the others
     if distortion is not None:
-        by_order = [charge_of(m, distortion.symmetry) for m in range(1, n_orders)]
+        by_order = [abs(charge_of(m, distortion.symmetry)) for m in range(1, n_orders)]
     charge = np.repeat([0, *by_order], [n_radial] + [2 * n_radial] * (n_orders - 1))
     components, charge = _components(flat - mean, charge, k)
     values = (flat - mean) @ components
@@ -243,9 +249,8 @@ def _slopes(values: np.ndarray, about: np.ndarray, charge: np.ndarray, n: int) -
                 rows += range(block.start, block.stop)
         own = charge == c
         if len(rows) > 1 and len(values) > _MIN_SITES * len(rows):
-            slopes[np.ix_(rows, own)] = np.linalg.lstsq(about[:, rows], values[:, own], rcond=1e-6)[
-                0
-            ]
+            fitted = np.linalg.lstsq(about[:, rows], values[:, own], rcond=1e-6)
+            slopes[np.ix_(rows, own)] = fitted[0]
     return slopes
 
 

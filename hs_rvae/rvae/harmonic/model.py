@@ -29,7 +29,13 @@ from ..torch_state import in_default_torch_state
 from .angle_search import fit_angles, scatter_of_posterior
 from .content import ContentNetwork, fit_content
 from .distortion import Distortion, Reading
-from .encoder_input import EncoderInput, fit_input, regressors, without_direction
+from .encoder_input import (
+    EncoderInput,
+    fit_input,
+    n_components,
+    regressors,
+    without_direction,
+)
 from .joint_scales import choose_joint_scales
 from .orders import N_COLUMNS, Orders
 from .rotation import SitePlaces, choose_rotation
@@ -301,7 +307,7 @@ class HarmonicModel:
             reading = self.distortion.read(x.cpu().numpy())
             posterior = _posterior_of(reading, self.pose.posterior(x), self.distortion)
             if self.orders is not None and self.orders.alone:
-                posterior = self._axes(posterior, self.orders.read(x.cpu().numpy()))
+                posterior = self._axes(posterior, x)
             order = np.stack([reading.amplitude, reading.amplitude_std], 1)
             none = posterior.std[:, None][:, :0]
             return x, posterior, none, torch.as_tensor(order).to(x.real), reading
@@ -334,11 +340,12 @@ class HarmonicModel:
             return without_direction(harmonics, reading, self.distortion)
         return align(harmonics, posterior.angle) if self.pose.rotation else harmonics
 
-    def _axes(self, posterior: AnglePosterior, read: np.ndarray) -> AnglePosterior:
-        """Posterior of the axes of a strain, with two modes half a turn apart."""
+    def _axes(self, posterior: AnglePosterior, harmonics: Tensor) -> AnglePosterior:
+        """Posterior of the axes of a strain, with two modes half a turn apart; others stay."""
         assert self.orders is not None
         if self.orders.names[0] != "strain":
             return posterior
+        read = self.orders.read(harmonics.cpu().numpy())
         angle, std = (torch.as_tensor(v).to(posterior.angle) for v in read[:, :2].T)
         modes = torch.stack([angle, pose.wrap(angle + torch.pi)], 1)
         half = torch.full_like(modes, 0.5)
@@ -518,10 +525,11 @@ def _choose_scales(
         usable = np.abs(sample - level).max((1, 2)) < 1e4 * scale
         grid, dropped = choose_grid((sample[usable] - level) / scale, options.q_max)
     n_latents = options.output_dimension
-    if not isinstance(n_latents, str) and n_latents > grid.n_radial:
+    maximum = n_components(grid.n_radial)
+    if not isinstance(n_latents, str) and n_latents > maximum:
         raise ValueError(
-            f"output_dimension={n_latents}: windows of {grid.window_size} px "
-            f"resolve {grid.n_radial} content latents at most; give fewer, or cut larger windows."
+            f"output_dimension={n_latents}: windows of {grid.window_size} px have {maximum} "
+            "components at most; give as many latents, or fewer."
         )
     _logger.info(
         "rVAE scales from the data: %s, disk radius %.1f px; the truncation in frequency drops "

@@ -15,13 +15,13 @@ import torch
 from scipy.ndimage import gaussian_filter, maximum_filter, minimum_filter
 
 from ..geometry import HarmonicGrid
-from .charges import as_real
+from .charges import as_real, charge_of
 
 _BLUR = 0.7  # px, of the mean sub-image in which columns are found
-_LEAST_NOISE = 1e-3  # power of a coefficient that the disk hardly holds, in parts of the largest
+_MINIMUM_NOISE = 1e-3  # power of a coefficient that the disk hardly holds, in parts of the largest
 _SAME_SHELL = 0.12  # difference of radii in cells
 _INSIDE = 0.95  # radius of the last shell that turns, in parts of the disk's
-_PEAK = 0.02  # least height of a column over its surroundings, in parts of the highest
+_PEAK = 0.02  # minimum height of a column over its surroundings, in parts of the highest
 _REACH, _N_NODES = 0.5, 14  # of the profile of a column: radius in cells, and its support
 
 
@@ -40,12 +40,9 @@ class Coordinates:
     @classmethod
     def of(cls, n_orders: int, n: int, charge: int) -> Coordinates:
         """Orders of charge 0 or 2 in a lattice of symmetry n; all even ones in a lower one."""
-        m = np.arange(1, n_orders)
-        even = m[m % 2 == 0]
-        if n not in (4, 6):
-            return cls(even)
-        folded = np.minimum(even % n, n - even % n)
-        return cls(even[folded == charge])
+        even = range(2, n_orders, 2)
+        own = [m for m in even if n not in (4, 6) or abs(charge_of(m, n)) == charge]
+        return cls(np.array(own, int))
 
     def __call__(self, harmonics: np.ndarray) -> np.ndarray:
         """Coordinates (n_sites, d)."""
@@ -54,7 +51,7 @@ class Coordinates:
 
     def noise(self, power: np.ndarray) -> np.ndarray:
         """Covariance (d, d) of white noise, from the power (n_q, M + 1) of the harmonics of it."""
-        half = np.maximum(power, _LEAST_NOISE * power.max())[:, self.orders].ravel() / 2
+        half = np.maximum(power, _MINIMUM_NOISE * power.max())[:, self.orders].ravel() / 2
         return np.diag(np.concatenate([half, half]))
 
     def filters(self, rows: np.ndarray, n_q: int, n_orders: int) -> np.ndarray:
@@ -98,7 +95,10 @@ def change_patterns(
 def _changed(
     image: np.ndarray, harmonics: np.ndarray, grid: HarmonicGrid, cell: float
 ) -> np.ndarray:
-    """Harmonics (6 + n_shells, n_q, M + 1) of the changes of one mean sub-image."""
+    """Harmonics (6 + n_shells, n_q, M + 1) of the changes of one mean sub-image.
+
+    The shells that turn are those inside the disk.
+    """
     down, right = np.gradient(image)
     columns = _columns(image, grid, cell)
     shells = _shells(columns, cell)
@@ -196,7 +196,10 @@ def _shapes(
 
 
 def measuring_rows(covariance: np.ndarray, patterns: np.ndarray, blind: np.ndarray) -> np.ndarray:
-    """Rows (r, d) of generalised least squares with noise of a covariance (d, d)."""
+    """Rows (r, d) of generalised least squares with noise of a covariance (d, d).
+
+    They give the parts of r patterns (r, d) in coordinates, whatever the parts of the blind ones.
+    """
     design = np.concatenate([patterns, blind]).T
     weighted = np.linalg.solve(covariance, design).T
     return np.linalg.solve(weighted @ design, weighted)[: len(patterns)]

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from scipy.spatial import cKDTree
 
+from hs_rvae.variants import FIRST_DIRECTION
+
 from ..geometry import HarmonicGrid
 from ..neighbour_test import LatticeOffsets
 from .charges import contrasts, lattice_symmetry
@@ -26,7 +28,6 @@ from .order_groups import Found, Groups, find_order_groups
 
 _NUMBERS = {"strain": (2, 3, 4), "tilt": (2,)}
 _SMOOTH = 3.2  # cells around a site, whose mean is no tilt
-_FIRST_AXIS = -np.pi / 8  # numbers of the groups of strain begin here
 _NO_AXIS = 0.3  # length of a centre, in parts of the longest, below which it has no axis
 _MIN_SITES = 100
 #: Columns of :meth:`Order.read`.
@@ -85,7 +86,7 @@ class Order:
         length = np.linalg.norm(values, axis=1)
         if self.name == "strain":
             axis = np.arctan2(values[:, 1], values[:, 0]) / 2
-            quantity = _FIRST_AXIS + np.mod(axis - _FIRST_AXIS, np.pi)
+            quantity = FIRST_DIRECTION + np.mod(axis - FIRST_DIRECTION, np.pi)
             std = np.minimum(noise / np.maximum(2 * length, 1e-12), np.pi / np.sqrt(12))
         else:
             quantity, std = values[:, 0], np.full(len(values), noise)
@@ -258,7 +259,8 @@ class _OrderFit:
         """Strain and tilt, where they lie in groups."""
         found = [one for one in (self._strain(), self._tilt()) if one is not None]
         found.sort(key=lambda one: -self.evidence.get(f"{one.name}_predicted", 0.0))
-        return Orders(tuple(found), self.reference, self.evidence)
+        alone = self.displaced == "nothing"
+        return Orders(tuple(found), self.reference, self.evidence, alone)
 
     def _strain(self) -> Order | None:
         """Strain in groups, or None."""
@@ -298,15 +300,14 @@ class _OrderFit:
         if found is None or np.prod(found.groups.centres) >= 0:
             return None
         enough = self._in_groups("tilt", found)
-        walls = self.evidence.get("tilt_walls", np.inf) >= THRESHOLDS["walls"]
-        if not enough and (walls or self.displaced != "variants" or not self._steady(found)):
+        if not enough and (self.displaced != "variants" or not self._two_signs(found)):
             return None
         name = "tilt" if enough else "parity"
         return self._order(name, coordinates, rows, np.zeros(1), _by_sign(found.groups))
 
     @staticmethod
-    def _steady(found: Found) -> bool:
-        """Return True if there are two signs, whatever happens between them."""
+    def _two_signs(found: Found) -> bool:
+        """Return True if there are two signs, whatever the change between them."""
         return found.gain >= THRESHOLDS["groups"] and found.apart >= THRESHOLDS["apart"]
 
     def _parts(self, charge: int, *names: str) -> tuple[Coordinates, np.ndarray, np.ndarray]:
@@ -378,7 +379,7 @@ def _by_axis(groups: Groups) -> Groups:
     """Groups of strain by ascending axis from -22.5 degrees on; those without an axis are last."""
     length = np.linalg.norm(groups.centres, axis=1)
     axis = np.arctan2(groups.centres[:, 1], groups.centres[:, 0]) / 2
-    place = np.mod(axis - _FIRST_AXIS, np.pi)
+    place = np.mod(axis - FIRST_DIRECTION, np.pi)
     place[length < _NO_AXIS * length.max()] = np.inf
     order = np.argsort(place, kind="stable")
     return Groups(groups.centres[order], groups.covariance, groups.shares[order])

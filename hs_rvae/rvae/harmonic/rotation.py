@@ -123,7 +123,6 @@ def choose_rotation(
     if orders is not None and not orders.found:
         orders = None
     if orders is not None:
-        orders.alone = kind == "nothing"
         names = orders.names if orders.alone else orders.ranked(evidence["predicted"])
         kind = "variants" if orders.alone else kind
     return found, orders, _logged(Verdict(kind, "distortion", names, evidence, limits, notes))
