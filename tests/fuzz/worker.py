@@ -34,6 +34,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parent))
 import doors as doors_of_package
+from fuzz import note_crash
 from hostile import hostile
 
 import hs_rvae
@@ -139,18 +140,9 @@ class Caller:
         return [name for name in named if name not in ("args", "kwds")] or ["(nothing)"]
 
     def valid(self, door: Any) -> dict[str, Any]:
-        """A valid call of a door."""
-        last = door.name.rpartition(".")[2]
-        values = self.own.get(door.name, self.own.get(last, {}))
-        call = {name: make() for name, make in values.items()}
-        for name, parameter in door.signature.parameters.items():
-            required = parameter.default is parameter.empty
-            if name == "self" or not required or name in call:
-                continue
-            if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
-                continue
-            call[name] = self.usual[name]()
-        return call
+        """Arguments of a valid call of a door."""
+        values = doors_of_package.valid_values(door, self.usual, self.own)
+        return {name: make() for name, make in values.items()}
 
     def receiver(self, door: Any) -> Any:
         """The object whose method is called; None for functions and classes."""
@@ -401,14 +393,7 @@ def main() -> None:
             os._exit(0)
         if not (status := watch(child, path)):
             return
-        lines = path.read_text(encoding="utf-8").splitlines()
-        last = json.loads(lines[-1]) if lines else {}
-        if not last or "ending" in last:
-            raise RuntimeError("The process ended between two calls.")
-        fault = {"ending": "crash", "message": f"status {status}", "seconds": 0.0}
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(last | fault) + "\n")
-        numbers = range(last["number"] + step, stop, step)
+        numbers = range(note_crash(path, status) + step, stop, step)
 
 
 if __name__ == "__main__":
