@@ -85,7 +85,7 @@ class CrystalSettings:
         if not (self.dose == np.inf or (finite_number(self.dose, 0) and self.dose > 0)):
             self._refuse("dose", "give a positive number")
         if not is_whole_number(self.data_bar, 0) or self.data_bar > _MOST_ROWS:
-            self._refuse("data_bar", "give a whole number of rows, 0 or more")
+            self._refuse("data_bar", f"give a whole number of rows, 0 to {_MOST_ROWS:,}")
         if self.vacancies + self.substitutions > 1:
             self._refuse("substitutions", "vacancies and substitutions are more than all columns")
         if self.antiphase is not None and not _numbers(self.antiphase, 2):

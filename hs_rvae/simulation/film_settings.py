@@ -107,7 +107,7 @@ class FilmSettings:
                 self._refuse(name, "give a positive number")
             if not (smallest <= value <= largest or (name == "dose" and value == np.inf)):
                 self._refuse(name, f"give a positive number, {smallest:g} to {largest:g}")
-        if self.n_twins not in (2, 4):
+        if not is_whole_number(self.n_twins) or self.n_twins not in (2, 4):
             self._refuse("n_twins", "give 2 or 4")
         for name in ("rotation", "direction", "wall_direction", "twin_axis", "bending"):
             if not _between(getattr(self, name), -_MOST_DEGREES, _MOST_DEGREES):
@@ -124,7 +124,8 @@ class FilmSettings:
         if not (_is_finite(self.thickness_gradient) and abs(self.thickness_gradient) < 1.5):
             self._refuse("thickness_gradient", "give a number between -1.5 and 1.5")
         for name in _PAIRS:
-            if getattr(self, name) is not None and not _is_pair(getattr(self, name)):
+            without = name == "dislocation" and self.dislocation is None
+            if not (without or _is_pair(getattr(self, name))):
                 self._refuse(name, "give two numbers (x, y), in px")
         for name in ("mistilt", "aberration_shift"):
             if np.hypot(*getattr(self, name)) > self.cell / 2:
@@ -138,9 +139,9 @@ class FilmSettings:
     def _check_layers(self) -> None:
         if self.layers is None:
             return
-        layers = list(self.layers)
+        layers: list[Any] = list(self.layers) if _is_row(self.layers) else [None]
         for layer in layers:
-            numbers = len(layer) in (3, 4) and all(_is_finite(one) and one >= 0 for one in layer)
+            numbers = _are_numbers(layer) and len(layer) in (3, 4) and min(layer) >= 0
             if not numbers or layer[0] < 1 or any(share > 1 for share in layer[3:]):
                 self._refuse(
                     "layers",
@@ -152,8 +153,8 @@ class FilmSettings:
 
     def _check_order(self) -> None:
         if not is_whole_number(self.n_variants) or self.n_variants > _MOST_VARIANTS:
-            self._refuse("n_variants", "give a whole number of 1 or more")
-        if self.order not in ORDERS:
+            self._refuse("n_variants", f"give a whole number, 1 to {_MOST_VARIANTS:,}")
+        if not isinstance(self.order, str) or self.order not in ORDERS:
             self._refuse("order", f"give one of {', '.join(ORDERS)}")
         if self.directions is not None:
             if self.order not in ("domains", "stripes"):
@@ -197,8 +198,11 @@ def _between(value: Any, smallest: float, largest: float) -> bool:
 
 
 def _are_numbers(values: Any) -> bool:
-    row = isinstance(values, list | tuple | np.ndarray) and len(values) > 0
-    return row and all(_is_finite(one) for one in values)
+    return _is_row(values) and len(values) > 0 and all(_is_finite(one) for one in values)
+
+
+def _is_row(values: Any) -> bool:
+    return isinstance(values, list | tuple | np.ndarray) and getattr(values, "ndim", 1) > 0
 
 
 def _is_pair(values: Any) -> bool:
@@ -207,8 +211,7 @@ def _is_pair(values: Any) -> bool:
 
 def check_shape(shape: Any) -> tuple[int, int]:
     """Rows and columns of an image; raise ValueError if they are not two whole numbers."""
-    pair = isinstance(shape, list | tuple | np.ndarray) and len(np.shape(shape)) == 1
-    if not pair or len(shape) != 2 or not all(is_whole_number(n) for n in shape):
+    if not _is_row(shape) or len(shape) != 2 or not all(is_whole_number(n) for n in shape):
         raise ValueError(
             f"shape={shown(shape)}: give rows and columns, two whole numbers of 1 or more."
         )
@@ -223,7 +226,12 @@ def check_names(settings: dict[str, object], owner: str, without: tuple[str, ...
     refuse_unknown(settings, known, owner)
 
 
-_OWN_KINDS = ("float", "int", "str", "Sequence[float] | None", "tuple[float, float]") + (
+_OWN_KINDS = (
+    "float",
+    "int",
+    "str",
+    "Sequence[float] | None",
+    "tuple[float, float]",
     "tuple[float, float] | None",
     "Sequence[tuple[float, ...]] | None",
 )
