@@ -80,6 +80,8 @@ def test_a_tiny_shift_is_no_distortion():
         (dict(order=np.array(["a", "b"])), r"order=ndarray of shape \(2,\): give one of domains"),
         (dict(layers=5), r"layers=5: give \(cells, height of A"),
         (dict(layers=[3]), r"layers=\[3\]: give \(cells, height of A"),
+        (dict(rotation=10**400), "rotation=.*: give a number, in degrees"),
+        (dict(dose=np.array([1.0, np.inf])), "dose=.*: give a positive number"),
         (dict(directions=np.array(1.0)), "directions=.*: give one number or more"),
         (dict(shape=([1], [2, 3])), "shape=.*: give rows and columns"),
     ],
