@@ -438,7 +438,7 @@ class _Rule(NamedTuple):
     whole: bool
 
     def only_maximum(self) -> _Rule:
-        """The rule of an argument that its function checks: except for absurd numbers."""
+        """The maximum alone, for an argument whose kind and minimum its function checks."""
         bounds = self.bounds and self.bounds._replace(minimum=-math.inf)
         return _Rule((), bounds, self.whole)
 
