@@ -9,6 +9,7 @@ import hashlib
 import inspect
 import io
 import json
+import math
 import numbers
 import os
 import random
@@ -159,13 +160,12 @@ class Caller:
         placed = [
             values[name] for name in values if kinds.get(name) == inspect.Parameter.POSITIONAL_ONLY
         ]
-        several = [value for name in starred for value in (values[name],)]
         named = {
             name: value
             for name, value in values.items()
             if name not in starred and kinds.get(name) != inspect.Parameter.POSITIONAL_ONLY
         }
-        result = function(*placed, *several, **named)
+        result = function(*placed, *(values[name] for name in starred), **named)
         if door.name == "RVAE":  # checked where it is used, as in scikit-learn
             result.fit(np.random.default_rng(0).random((20, 12, 12)))
         return result
@@ -207,6 +207,9 @@ def named(message: str, door: Any, changed: dict[str, Any]) -> bool:
     return bool(own or others) or not changed
 
 
+_MAY_BE_INFINITE = ("dose", "electrons")
+
+
 def suspicious(door: Any, changed: dict[str, tuple[str, Any]]) -> str:
     """A hostile value that no number may be, though the door took it as one; "" for none."""
     if door.name in ("SubImageStack", "LazySubImageStack"):  # HyperSpy's own classes take anything
@@ -219,11 +222,9 @@ def suspicious(door: Any, changed: dict[str, tuple[str, Any]]) -> str:
         number = re.search(r"\b(int|float)\b", kind) and not re.search(
             r"str|Sequence|tuple|Any|Mapping|Collection|Iterable|Generator|Path", kind
         )
-        scalar = isinstance(value, numbers.Real)
-        if number and scalar and not isinstance(value, bool | np.bool_):
-            if not np.isfinite(
-                float(value) if abs(value) < 1e300 else 0 if value == value else value
-            ):
+        if number and isinstance(value, numbers.Real):
+            infinite = abs(value) == math.inf and name not in _MAY_BE_INFINITE
+            if infinite or value != value:
                 return f"{name} takes {what}"
         if number and "bool" not in kind and isinstance(value, bool | np.bool_ | str | bytes):
             return f"{name} takes {what}"
