@@ -23,5 +23,6 @@ def lowest() -> list[str]:
 
 
 if __name__ == "__main__":
-    torch = [line for line in (ROOT / ".ci" / "constraints.txt").read_text().splitlines() if line.startswith("torch==")]
+    constraints = (ROOT / ".ci" / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    torch = [line for line in constraints if line.startswith("torch==")]
     print(*lowest(), *torch, sep="\n")

@@ -98,16 +98,13 @@ def whole_number(value: object, name: str, minimum: int = 1, alternative: str = 
 
 
 class Bounds(NamedTuple):
-    """Limits of a number, both included, and a description of the number."""
+    """Limits of a number, both included."""
 
     minimum: float
     maximum: float
-    wanted: str = ""
 
 
-_LARGEST = (
-    1e30  # of any number that is given: its square is finite in single precision nowhere else
-)
+_LARGEST = 1e30  # of any number: single precision ends at 3e38
 _MOST = 10**9  # of any whole number
 #: Limits of an argument of this name, wherever it stands. Functions may have closer ones.
 BOUNDS: dict[str, Bounds] = {
@@ -312,7 +309,7 @@ def _is_image(value: Any) -> bool:
 
 
 def _is_mask(value: Any) -> bool:
-    value = getattr(value, "data", value) if hasattr(value, "axes_manager") else value
+    value = value.data if hasattr(value, "axes_manager") else value
     if hasattr(value, "dask"):
         return value.dtype == bool
     try:
@@ -441,16 +438,14 @@ class _Rule(NamedTuple):
     whole: bool
 
     def only_maximum(self) -> _Rule:
-        """The rule of an argument that its function checks: except for absurd numbers."""
+        """The maximum alone, for an argument whose kind and minimum its function checks."""
         bounds = self.bounds and self.bounds._replace(minimum=-math.inf)
         return _Rule((), bounds, self.whole)
 
     def refuse(self, name: str, value: Any) -> None:
-        """Raise ValueError for a value that the rule does not take."""
+        """Raise ValueError, or TypeError for another class, if the rule does not take a value."""
         if self.kinds and not any(kind.takes(value) for kind in self.kinds):
-            wanted = list(dict.fromkeys(kind.wanted for kind in self.kinds))
-            if self.bounds and self.whole:
-                wanted[0] = f"a whole number of {self.bounds.minimum} or more"
+            wanted = list(dict.fromkeys(self._wanted(kind) for kind in self.kinds))
             if wanted[-1] == "None" and len(wanted) > 2:
                 text = f"{', '.join(wanted[:-1])}, or None"
             else:
@@ -467,6 +462,12 @@ class _Rule(NamedTuple):
             if min(numbers) < low:
                 kind = "whole number" if self.whole else "number"
                 raise ValueError(f"{name}={shown(value)}: give a {kind} of {low:g} or more.")
+
+    def _wanted(self, kind: _Kind) -> str:
+        """Description of the values of a kind, with the minimum of a whole number."""
+        if kind is _KINDS["int"] and self.bounds and math.isfinite(self.bounds.minimum):
+            return f"a whole number of {self.bounds.minimum:g} or more"
+        return kind.wanted
 
 
 def _rules(signature: inspect.Signature) -> dict[str, _Rule]:
@@ -514,8 +515,9 @@ def checked(function: Any = None, *, but: Collection[str] = ()) -> Any:
     -------
     callable
         It raises ValueError for an argument of another kind, such as NaN for a number, or True
-        for a whole number: ``"name=value: what is wanted"``. An error of the function that quotes
-        the value of an argument without its name is given the name.
+        for a whole number: ``"name=value: what is wanted"``. It raises TypeError where an object
+        of a class is wanted. An error of the function that quotes the value of an argument
+        without its name is given the name.
 
     Examples
     --------
@@ -540,7 +542,7 @@ def checked(function: Any = None, *, but: Collection[str] = ()) -> Any:
     def call(*args: Any, **kwargs: Any) -> Any:
         try:
             given = signature.bind(*args, **kwargs).arguments
-        except TypeError:  # said by the function, in its own words
+        except TypeError:  # the function refuses them in its own words
             return function(*args, **kwargs)
         for name, value in given.items():
             rule = rules.get(name)
@@ -573,8 +575,8 @@ def refuse_settings(function: Callable[..., Any], settings: Mapping[str, Any]) -
 
     Raises
     ------
-    ValueError
-        Names setting and value.
+    ValueError, TypeError
+        Names the setting.
 
     Examples
     --------

@@ -8,6 +8,7 @@ import ctypes
 import glob
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -131,10 +132,11 @@ def _remove_drafts_of_the_dead(folder: Path) -> None:
 
     beginning = f".hs_rvae-{platform.node()}-"
     for draft in folder.glob(f"{glob.escape(beginning)}*"):
-        pid = draft.name.removeprefix(beginning).partition("-")[0]
+        # More parts are those of another machine, whose name begins with the name of this one.
+        own = re.fullmatch(r"(\d+)-[^-]+", draft.name.removeprefix(beginning), re.ASCII)
         with suppress(OSError):
             theirs = hasattr(os, "getuid") and draft.lstat().st_uid != os.getuid()
-            if pid.isdecimal() and not theirs and not psutil.pid_exists(int(pid)):
+            if own and not theirs and not psutil.pid_exists(int(own[1])):
                 shutil.rmtree(draft, ignore_errors=True)
 
 
@@ -164,12 +166,12 @@ def _exchange(one: Path, other: Path) -> bool:
     Python offers no call for it. Folders cannot replace each other, so the only other way has a
     moment at which neither has the name.
     """
-    calls = {"linux": ("renameat2", 2), "darwin": ("renameatx_np", 2)}  # RENAME_EXCHANGE, _SWAP
-    here = {"linux": -100, "darwin": -2}  # AT_FDCWD
+    # Name of the call, AT_FDCWD, and RENAME_EXCHANGE or RENAME_SWAP.
+    calls = {"linux": ("renameat2", -100, 2), "darwin": ("renameatx_np", -2, 2)}
     if sys.platform not in calls:
         return False
-    name, flag = calls[sys.platform]
-    folder = ctypes.c_int(here[sys.platform])
+    name, here, flag = calls[sys.platform]
+    folder = ctypes.c_int(here)
     try:
         call = getattr(ctypes.CDLL(None, use_errno=True), name)
     except (AttributeError, OSError):

@@ -55,6 +55,7 @@ def door(
     values: np.ndarray | None = None,
     bins: int = 5,
     color: str = "angle",
+    output_dimension: int | None = None,
 ):
     """A function of every kind of argument."""
     if color == "angel":
@@ -78,6 +79,8 @@ def door(
         ({"table": {1: 2}}, "table=.*: give a mapping whose keys are names or None"),
         ({"values": ["a"]}, "values=.*: give an array of real numbers or None"),
         ({"bins": 10**6}, "bins=1000000: give a number of at most 100,000"),
+        ({"bins": "x"}, "bins='x': give a whole number of 1 or more"),
+        ({"output_dimension": "x"}, "output_dimension='x': give a whole number or None"),
     ],
 )
 def test_a_door_refuses_by_name_and_value(options, message):

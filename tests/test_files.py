@@ -237,7 +237,8 @@ def test_drafts_of_ended_processes_are_removed(tmp_path):
     ended.wait()
     host = platform.node()
     drafts = {name: tmp_path / f".hs_rvae-{name}-abc" for name in (
-        f"{host}-{ended.pid}", f"{host}-{os.getppid()}", f"elsewhere-{ended.pid}", "notes"
+        f"{host}-{ended.pid}", f"{host}-{os.getppid()}", f"elsewhere-{ended.pid}", "notes",
+        f"{host}-{ended.pid}-{os.getppid()}",  # of a machine whose name goes on with a number
     )}  # fmt: skip
     for draft in drafts.values():
         draft.mkdir()

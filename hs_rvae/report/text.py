@@ -118,13 +118,12 @@ def _training_sentence(history: Mapping[str, Any]) -> str:
     """End of a training in words; empty if the history does not hold it."""
     if "converged" not in history:
         return ""
-    rates, state = history["learning_rate"], float(history["converged"][0])
-    failed = ", ".join(f"{rate:g}" for rate in rates[:-1])
+    rates, state = [f"{rate:g}" for rate in history["learning_rate"]], history["converged"][0]
     if not len(history.get("loss", ())) and state == 0:
-        return f"failed with every learning rate tried ({failed}, {rates[-1]:g}); taken back"
+        return f"failed with every learning rate tried ({', '.join(rates)}); taken back"
     names = {1.0: "converged", 0.0: "the loss still fell: give more epochs"}
-    sentence = f"{names.get(state, 'too few epochs to judge')}; learning rate {rates[-1]:g}"
-    return sentence + (f", after {failed} diverged" if failed else "")
+    sentence = f"{names.get(float(state), 'too few epochs to judge')}; learning rate {rates[-1]}"
+    return sentence + (f", after {', '.join(rates[:-1])} diverged" if rates[1:] else "")
 
 
 def _explained(stack: Any, random_state: int) -> tuple[float | None, int]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from hs_rvae.checks import finite_number, is_whole_number, shown
 
+from .film_settings import are_numbers, is_infinite
 from .structures import ImagedBasis, ProjectedStructure, find_structure, imaged_basis
 
 # Minimum, maximum, and what the number is.
@@ -82,17 +83,17 @@ class CrystalSettings:
         for name in ("disorder", "scan_jitter"):
             if not finite_number(getattr(self, name), 0, self.spacing / 2):
                 self._refuse(name, f"give px, from 0 to half the spacing, {self.spacing / 2:g}")
-        if not (self.dose == np.inf or (finite_number(self.dose, 0) and self.dose > 0)):
+        if not (is_infinite(self.dose) or (finite_number(self.dose, 0) and self.dose > 0)):
             self._refuse("dose", "give a positive number")
         if not is_whole_number(self.data_bar, 0) or self.data_bar > _MOST_ROWS:
-            self._refuse("data_bar", "give a whole number of rows, 0 or more")
+            self._refuse("data_bar", f"give a whole number of rows, 0 to {_MOST_ROWS:,}")
         if self.vacancies + self.substitutions > 1:
             self._refuse("substitutions", "vacancies and substitutions are more than all columns")
-        if self.antiphase is not None and not _numbers(self.antiphase, 2):
+        if self.antiphase is not None and not are_numbers(self.antiphase, 2):
             self._refuse("antiphase", "give two numbers (u, v), in cells")
         if self.grain_angle is not None and not finite_number(self.grain_angle):
             self._refuse("grain_angle", "give a number, in degrees")
-        if self.boundary is not None and not _numbers(self.boundary, 3):
+        if self.boundary is not None and not are_numbers(self.boundary, 3):
             self._refuse("boundary", "give (x, y, direction), in px and degrees")
         if self.boundary is not None and not self.two_grains:
             self._refuse("boundary", "give antiphase, grain_angle or second_phase as well")
@@ -118,14 +119,6 @@ class CrystalSettings:
         if self.two_grains:
             structures.append(self.structure if self.second_phase is None else self.second_phase)
         return [imaged_basis(find_structure(one), self.light_elements) for one in structures]
-
-
-def _numbers(values: object, count: int) -> bool:
-    return (
-        np.ndim(values) == 1  # type: ignore[arg-type]
-        and len(values) == count  # type: ignore[arg-type]
-        and all(finite_number(one) for one in values)  # type: ignore[attr-defined]
-    )
 
 
 #: Parameters that are refused here, in better words than those of a door.

@@ -6,12 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from hs_rvae.checks import is_whole_number, shown
+from hs_rvae.checks import finite_number, is_whole_number, shown
 from hs_rvae.options import refuse_unknown
 
 #: Patterns of the order parameter.
@@ -103,28 +102,32 @@ class FilmSettings:
     def __post_init__(self) -> None:
         for name, (smallest, largest) in _POSITIVE.items():
             value = getattr(self, name)
-            if not (_is_number(value) and value > 0):
+            if name == "dose" and is_infinite(value):
+                continue
+            if not (finite_number(value, 0) and value > 0):
                 self._refuse(name, "give a positive number")
-            if not (smallest <= value <= largest or (name == "dose" and value == np.inf)):
+            if not smallest <= value <= largest:
                 self._refuse(name, f"give a positive number, {smallest:g} to {largest:g}")
-        if self.n_twins not in (2, 4):
+        if not is_whole_number(self.n_twins) or self.n_twins not in (2, 4):
             self._refuse("n_twins", "give 2 or 4")
         for name in ("rotation", "direction", "wall_direction", "twin_axis", "bending"):
-            if not _between(getattr(self, name), -_MOST_DEGREES, _MOST_DEGREES):
+            if not finite_number(getattr(self, name), -_MOST_DEGREES, _MOST_DEGREES):
                 self._refuse(name, "give a number, in degrees")
         for name, (largest, meaning) in _NUMBERS.items():
-            if not _between(getattr(self, name), 0, largest):
+            if not finite_number(getattr(self, name), 0, largest):
                 self._refuse(name, f"give a number from 0 to {largest:g}, {meaning}")
         for name in _LENGTHS:
-            if not _between(getattr(self, name), 0, self.cell / 2):
+            if not finite_number(getattr(self, name), 0, self.cell / 2):
                 self._refuse(name, f"give px, from 0 to half a cell, {self.cell / 2:g}")
         for name in ("vacuum", "nonpolar"):
-            if not (_between(getattr(self, name), 0, 1) and getattr(self, name) < 1):
+            if not (finite_number(getattr(self, name), 0, 1) and getattr(self, name) < 1):
                 self._refuse(name, "give a share of the image, 0 up to 1")
-        if not (_is_finite(self.thickness_gradient) and abs(self.thickness_gradient) < 1.5):
+        gradient = self.thickness_gradient
+        if not (finite_number(gradient, -1.5, 1.5) and abs(gradient) < 1.5):
             self._refuse("thickness_gradient", "give a number between -1.5 and 1.5")
         for name in _PAIRS:
-            if getattr(self, name) is not None and not _is_pair(getattr(self, name)):
+            without = name == "dislocation" and self.dislocation is None
+            if not (without or are_numbers(getattr(self, name), 2)):
                 self._refuse(name, "give two numbers (x, y), in px")
         for name in ("mistilt", "aberration_shift"):
             if np.hypot(*getattr(self, name)) > self.cell / 2:
@@ -138,9 +141,9 @@ class FilmSettings:
     def _check_layers(self) -> None:
         if self.layers is None:
             return
-        layers = list(self.layers)
+        layers: list[Any] = list(self.layers) if _is_row(self.layers) else [None]
         for layer in layers:
-            numbers = len(layer) in (3, 4) and all(_is_finite(one) and one >= 0 for one in layer)
+            numbers = are_numbers(layer) and len(layer) in (3, 4) and min(layer) >= 0
             if not numbers or layer[0] < 1 or any(share > 1 for share in layer[3:]):
                 self._refuse(
                     "layers",
@@ -152,19 +155,19 @@ class FilmSettings:
 
     def _check_order(self) -> None:
         if not is_whole_number(self.n_variants) or self.n_variants > _MOST_VARIANTS:
-            self._refuse("n_variants", "give a whole number of 1 or more")
-        if self.order not in ORDERS:
+            self._refuse("n_variants", f"give a whole number, 1 to {_MOST_VARIANTS:,}")
+        if not isinstance(self.order, str) or self.order not in ORDERS:
             self._refuse("order", f"give one of {', '.join(ORDERS)}")
         if self.directions is not None:
             if self.order not in ("domains", "stripes"):
                 self._refuse("directions", f"order={self.order!r} has its own; give None")
-            if not _are_numbers(self.directions):
+            if not are_numbers(self.directions):
                 self._refuse("directions", "give one number or more, in degrees")
         if self.shares is not None:
             n = self.n_domain_kinds
             if self.order in ("vortices", "stripes"):
                 self._refuse("shares", f"order={self.order!r} has none; give None")
-            if not _are_numbers(self.shares) or len(self.shares) != n or min(self.shares) < 0:
+            if not are_numbers(self.shares, n) or min(self.shares) < 0:
                 self._refuse("shares", f"give {n} numbers of 0 or more, one for each kind")
             if not sum(self.shares) > 0:
                 self._refuse("shares", "give at least one share above 0")
@@ -184,31 +187,25 @@ class FilmSettings:
         return [(layer[0], layer[3] if len(layer) > 3 else 1.0) for layer in self.layers]
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+def is_infinite(value: Any) -> bool:
+    """Return True for infinity, the dose of an image without noise."""
+    return isinstance(value, float | np.floating) and bool(value == np.inf)
 
 
-def _is_finite(value: Any) -> bool:
-    return _is_number(value) and bool(np.isfinite(value))
+def are_numbers(values: Any, count: int | None = None) -> bool:
+    """Return True for a row of finite numbers, one or more or `count`."""
+    if not _is_row(values) or not len(values):
+        return False
+    return all(finite_number(one) for one in values) and count in (None, len(values))
 
 
-def _between(value: Any, smallest: float, largest: float) -> bool:
-    return _is_finite(value) and smallest <= value <= largest
-
-
-def _are_numbers(values: Any) -> bool:
-    row = isinstance(values, list | tuple | np.ndarray) and len(values) > 0
-    return row and all(_is_finite(one) for one in values)
-
-
-def _is_pair(values: Any) -> bool:
-    return _are_numbers(values) and len(values) == 2
+def _is_row(values: Any) -> bool:
+    return isinstance(values, list | tuple | np.ndarray) and getattr(values, "ndim", 1) > 0
 
 
 def check_shape(shape: Any) -> tuple[int, int]:
     """Rows and columns of an image; raise ValueError if they are not two whole numbers."""
-    pair = isinstance(shape, list | tuple | np.ndarray) and len(np.shape(shape)) == 1
-    if not pair or len(shape) != 2 or not all(is_whole_number(n) for n in shape):
+    if not _is_row(shape) or len(shape) != 2 or not all(is_whole_number(n) for n in shape):
         raise ValueError(
             f"shape={shown(shape)}: give rows and columns, two whole numbers of 1 or more."
         )
@@ -223,7 +220,12 @@ def check_names(settings: dict[str, object], owner: str, without: tuple[str, ...
     refuse_unknown(settings, known, owner)
 
 
-_OWN_KINDS = ("float", "int", "str", "Sequence[float] | None", "tuple[float, float]") + (
+_OWN_KINDS = (
+    "float",
+    "int",
+    "str",
+    "Sequence[float] | None",
+    "tuple[float, float]",
     "tuple[float, float] | None",
     "Sequence[tuple[float, ...]] | None",
 )

@@ -17,7 +17,7 @@ import hyperspy.api as hs
 import numpy as np
 import pandas as pd
 
-from ..checks import checked
+from ..checks import checked, is_whole_number, shown
 from . import imaging as _imaging
 from .distortions import FieldMaker, bending_field, dislocation_field
 from .domains import OrderParameter, order_parameter
@@ -222,8 +222,10 @@ def simulate_perovskite(
     >>> bool(truth.b_sites.octahedral_tilt.abs().between(2.4, 5).all())
     True
     """
-    if n_variants not in (2, 4):
-        raise ValueError(f"n_variants={n_variants}: a square lattice has 2 or 4 variants here.")
+    if not is_whole_number(n_variants) or n_variants not in (2, 4):
+        raise ValueError(
+            f"n_variants={shown(n_variants)}: a square lattice has 2 or 4 variants here."
+        )
     settings = FilmSettings(
         cell=cell,
         rotation=rotation,

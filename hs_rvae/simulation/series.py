@@ -74,8 +74,8 @@ def simulate_series(
         Seed of everything random.
     **settings
         Settings of the film, as in :func:`simulate_perovskite`, except for ``tilt``, ``mistilt``,
-        ``vacuum``, ``dark``, ``aberration``, ``aberration_shift`` and ``directions``, which
-        a series does not have.
+        ``vacuum``, ``dark``, ``aberration``, ``aberration_shift``, ``directions`` and those of the
+        octahedra, which a series does not have.
 
     Returns
     -------

@@ -47,9 +47,10 @@ class SimulatedTruth:
     cell : float
         Lattice parameter in px.
     walls : pandas.DataFrame
-        Straight walls of stripes; empty for other patterns. Columns ``x``, ``y`` (the place on it
-        nearest to the middle of the image, px), ``orientation`` (of the line, rad, modulo pi),
-        ``width`` (w of tanh(distance / w), cells), ``variant_1`` and ``variant_2``.
+        Straight walls of stripes; empty for other patterns and in a series. Columns ``x``, ``y``
+        (the place on it nearest to the middle of the image, px), ``orientation`` (of the line,
+        rad, modulo pi), ``width`` (w of tanh(distance / w), cells), ``variant_1`` and
+        ``variant_2``.
     """
 
     a_sites: pd.DataFrame

@@ -24,7 +24,7 @@ class _Lamination:
     normal : numpy.ndarray, shape (2,)
         Normal of the walls.
     walls : numpy.ndarray, shape (n,)
-        Places along the normal, in px.
+        Places along the normal, in px, ascending.
     first : int
         Sign of the shear before the first wall.
     width : float
@@ -37,18 +37,18 @@ class _Lamination:
     width: float
 
     def integral(self, xy: np.ndarray) -> np.ndarray:
-        """Integral of the sign, smooth at the walls, along the normal."""
+        """Integral of the sign, smooth at the walls, along the normal; px, shape (n,)."""
         along = (xy @ self.normal)[:, None] - self.walls
         step = self.width * (np.logaddexp(along / self.width, -along / self.width) - np.log(2))
         turns = (-1.0) ** np.arange(len(self.walls))
         return self.first * (xy @ self.normal - (turns * (along + step)).sum(axis=1))
 
     def sign(self, xy: np.ndarray) -> np.ndarray:
-        """1 or -1."""
-        return self.first * (-1) ** np.searchsorted(np.sort(self.walls), xy @ self.normal)
+        """Sign of the shear, 1 or -1, shape (n,)."""
+        return self.first * (-1) ** np.searchsorted(self.walls, xy @ self.normal)
 
     def distance(self, xy: np.ndarray) -> np.ndarray:
-        """Distance from the nearest wall, in px."""
+        """Distance from the nearest wall, in px, shape (n,)."""
         return np.abs((xy @ self.normal)[:, None] - self.walls).min(axis=1)
 
 
@@ -62,12 +62,10 @@ class Twins:
     @classmethod
     def draw(cls, size: np.ndarray, rng: np.random.Generator, film: FilmSettings) -> Twins:
         """Walls about a domain's size apart, across 45 degrees from the axes."""
-        axis = np.radians(film.rotation + film.twin_axis)
-        first = [axis] if film.n_twins == 2 else [axis - np.pi / 8, axis + np.pi / 8]
         mean = film.domain_size * film.cell
         reach, sets = np.hypot(*size) + mean, []
-        for one in first:
-            normal = np.array([np.cos(one + np.pi / 4), np.sin(one + np.pi / 4)])
+        for axis in _axes(film):
+            normal = np.array([np.cos(axis + np.pi / 4), np.sin(axis + np.pi / 4)])
             gaps = mean * rng.uniform(0.7, 1.3, int(np.ceil(2 * reach / (0.7 * mean))))
             walls = size @ normal / 2 - reach + np.cumsum(gaps)
             sets.append(
@@ -88,12 +86,9 @@ class Twins:
 
     def truth(self, xy: np.ndarray) -> dict[str, np.ndarray]:
         """Twin, axis (rad) and distance from the nearest wall (cells) of each place."""
-        start = np.radians(self.film.rotation + self.film.twin_axis)
-        axes = [start] if len(self.sets) == 1 else [start - np.pi / 8, start + np.pi / 8]
-        both = sum(
-            one.sign(xy) * np.exp(2j * axis) for one, axis in zip(self.sets, axes, strict=True)
-        )
-        turn = np.angle(both * np.exp(-2j * start)) / 2
+        axes = zip(self.sets, _axes(self.film), strict=True)
+        both = sum(one.sign(xy) * np.exp(2j * axis) for one, axis in axes)
+        turn = np.angle(both * np.exp(-2j * _first_axis(self.film))) / 2
         variant = np.round(turn / (np.pi / self.film.n_twins)).astype(int) % self.film.n_twins
         return {
             "strain_variant": variant,
@@ -101,6 +96,17 @@ class Twins:
             "strain_wall_distance": np.min([one.distance(xy) for one in self.sets], axis=0)
             / self.film.cell,
         }
+
+
+def _first_axis(film: FilmSettings) -> float:
+    """Axis of the longer edge in twin 0, in radians."""
+    return float(np.radians(film.rotation + film.twin_axis))
+
+
+def _axes(film: FilmSettings) -> list[float]:
+    """Axis of the strain of each set of walls, in radians."""
+    axis = _first_axis(film)
+    return [axis] if film.n_twins == 2 else [axis - np.pi / 8, axis + np.pi / 8]
 
 
 def surroundings(rest: np.ndarray, moved: np.ndarray, sites: np.ndarray) -> dict[str, np.ndarray]:

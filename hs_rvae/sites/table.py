@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _EXACT = 2**53  # whole numbers up to here are exact in double precision
 
-#: Of the table in the metadata of a stack; another one is refused. Tables without are of the first.
+#: Format of the table in the metadata of a stack; others are refused. A table without one has 1.
 FORMAT = 1
 
 
@@ -605,7 +605,7 @@ def damage(signal: Any) -> str:
     str
     """
     node, width = signal.metadata.Sites, signal.data.shape[-1]
-    written = node.get_item("format", FORMAT)
+    written = node.get_item("format", 1)
     if written != FORMAT:
         return (
             f"it has format {written!r}, this version of hs_rvae reads {FORMAT}: install the "

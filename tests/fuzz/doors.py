@@ -229,6 +229,8 @@ def usual(shelf: Shelf) -> dict[str, Callable[[], Any]]:
         "table": lambda: shelf.diagnostics.table.copy(),
         "changes": lambda: np.ones((2, 9, 9)),
         "angles": lambda: np.array([0.0, 1.0]),
+        "domains": lambda: stack.domains,
+        "walls": lambda: stack.walls,
         "history": lambda: {"loss": [3.0, 2.0], "validation_loss": [3.5, 2.5]},
         "values_y": lambda: np.arange(2.0),
         "values_x": lambda: np.arange(2.0),
@@ -272,7 +274,6 @@ def own(shelf: Shelf) -> dict[str, dict[str, Callable[[], Any]]]:
     """Valid values of one door, by its name without the owner."""
     two = lambda: np.random.default_rng(0).random((2, 9, 9))  # noqa: E731
     rows = lambda: np.arange(float(len(shelf.stack.sites)))  # noqa: E731
-    patterns = hs.signals.Signal2D(np.abs(shelf.stack.data))
     return {
         "rvae": _FIT,
         "RVAE": _FIT,
@@ -311,7 +312,7 @@ def own(shelf: Shelf) -> dict[str, dict[str, Callable[[], Any]]]:
             "sublattice": lambda: "B",
         },
         "from_site_signals": {
-            "patterns": patterns.deepcopy,
+            "patterns": lambda: hs.signals.Signal2D(np.abs(shelf.stack.data)),
             "columns": lambda: shelf.stack.deepcopy().sites, "radius": lambda: 6,
             "centre": lambda: (10, 10),
             "scan_rotation": lambda: 0.0,
@@ -411,7 +412,39 @@ def own(shelf: Shelf) -> dict[str, dict[str, Callable[[], Any]]]:
     }  # fmt: skip
 
 
-# Not called: they fetch from the net what is not at hand.
+def valid_values(
+    door: Door, usual: dict[str, Callable[[], Any]], own: dict[str, dict[str, Callable[[], Any]]]
+) -> dict[str, Callable[[], Any]]:
+    """
+    Makers of the arguments of a valid call: those required, and those that make it quick.
+
+    Parameters
+    ----------
+    door : Door
+    usual, own : dict
+        As the functions of these names return them.
+
+    Returns
+    -------
+    dict of str to callable
+
+    Raises
+    ------
+    KeyError
+        If a parameter has no valid value.
+    """
+    values = dict(own.get(door.name, own.get(door.name.rpartition(".")[2], {})))
+    for name, parameter in door.signature.parameters.items():
+        starred = parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        if name == "self" or name in values or starred or parameter.default is not parameter.empty:
+            continue
+        if name not in usual:
+            raise KeyError(f"{door.name}: add a valid {name} to usual() or own().")
+        values[name] = usual[name]
+    return values
+
+
+# Not called: they fetch data from the net.
 SKIPPED = ("data.dysco3", "data.dysco3_positions", "data.pto_sro")
 COMMANDS = SimpleNamespace(
     options=(

@@ -14,7 +14,7 @@ accepted  NaN, infinity, a flag or a text in the place of a number gave a result
 changed   a table, data or metadata were changed though the call failed
 state     a global state was changed
 slow      it took more than ten seconds of CPU
-crash     the process ended, or did not answer for two minutes
+crash     the process ended, or did not answer for five minutes
 """
 
 from __future__ import annotations
@@ -64,6 +64,40 @@ def run(
     for file in files:
         file.unlink()
     return results
+
+
+def note_crash(path: Path, status: int) -> int:
+    """
+    Note that a process ended: a crash of the last call, also if it came shortly after it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        File of the lines.
+    status : int
+        Of the process.
+
+    Returns
+    -------
+    int
+        Number of the call.
+
+    Raises
+    ------
+    RuntimeError
+        If no call has begun.
+    """
+    lines = path.read_text(encoding="utf-8").splitlines()
+    if not lines:
+        raise RuntimeError(f"The process ended before the first call: status {status}.")
+    call = json.loads(lines[-1])
+    fault = {"ending": "crash", "message": f"status {status}", "seconds": 0.0}
+    if "ending" in call:
+        fault["message"] += f" after the call was {call['ending']}: {call['message']}"
+        lines.pop()
+    lines.append(json.dumps(call | fault))
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return int(call["number"])
 
 
 def table(results: list[dict[str, Any]], details: int = 0) -> str:

@@ -4,9 +4,11 @@
 
 import importlib.util
 import inspect
+import json
 import os
 import sys
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -55,6 +57,30 @@ def test_checks_stand_at_every_public_door():
         if not is_checked(function):
             open_doors.append(name)
     assert not open_doors
+
+
+def test_every_door_has_a_valid_call():
+    doors = module("doors")
+    usual, own = doors.usual(MagicMock()), doors.own(MagicMock())
+    for name, door in doors.doors().items():
+        if name not in doors.SKIPPED:
+            doors.valid_values(door, usual, own)
+
+
+@pytest.mark.parametrize("ended", ["during the call", "after the call"])
+def test_the_end_of_a_process_is_a_crash_of_its_last_call(tmp_path, ended):
+    path, call = tmp_path / "lines.jsonl", {"number": 6, "door": "stack", "changed": "by=0"}
+    lines = [{"number": 4}, {"number": 4, "ending": "passed", "message": ""}, call]
+    if ended == "after the call":
+        lines.append(call | {"ending": "refused", "message": "by=0: no"})
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    assert module("fuzz").note_crash(path, 139) == 6
+    noted = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    assert noted[:3] == lines[:3] and len(noted) == 4
+    assert noted[3]["ending"] == "crash" and noted[3]["message"].startswith("status 139")
+    path.write_text("", encoding="utf-8")
+    with pytest.raises(RuntimeError, match="before the first call"):
+        module("fuzz").note_crash(path, 139)
 
 
 def test_a_seed_gives_the_same_hostile_values():

@@ -9,6 +9,7 @@ import hashlib
 import inspect
 import io
 import json
+import math
 import numbers
 import os
 import random
@@ -34,6 +35,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parent))
 import doors as doors_of_package
+from fuzz import note_crash
 from hostile import hostile
 
 import hs_rvae
@@ -139,18 +141,9 @@ class Caller:
         return [name for name in named if name not in ("args", "kwds")] or ["(nothing)"]
 
     def valid(self, door: Any) -> dict[str, Any]:
-        """A valid call of a door."""
-        last = door.name.rpartition(".")[2]
-        values = self.own.get(door.name, self.own.get(last, {}))
-        call = {name: make() for name, make in values.items()}
-        for name, parameter in door.signature.parameters.items():
-            required = parameter.default is parameter.empty
-            if name == "self" or not required or name in call:
-                continue
-            if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
-                continue
-            call[name] = self.usual[name]()
-        return call
+        """Arguments of a valid call of a door."""
+        values = doors_of_package.valid_values(door, self.usual, self.own)
+        return {name: make() for name, make in values.items()}
 
     def receiver(self, door: Any) -> Any:
         """The object whose method is called; None for functions and classes."""
@@ -167,13 +160,12 @@ class Caller:
         placed = [
             values[name] for name in values if kinds.get(name) == inspect.Parameter.POSITIONAL_ONLY
         ]
-        several = [value for name in starred for value in (values[name],)]
         named = {
             name: value
             for name, value in values.items()
             if name not in starred and kinds.get(name) != inspect.Parameter.POSITIONAL_ONLY
         }
-        result = function(*placed, *several, **named)
+        result = function(*placed, *(values[name] for name in starred), **named)
         if door.name == "RVAE":  # checked where it is used, as in scikit-learn
             result.fit(np.random.default_rng(0).random((20, 12, 12)))
         return result
@@ -215,6 +207,9 @@ def named(message: str, door: Any, changed: dict[str, Any]) -> bool:
     return bool(own or others) or not changed
 
 
+_MAY_BE_INFINITE = ("dose", "electrons")
+
+
 def suspicious(door: Any, changed: dict[str, tuple[str, Any]]) -> str:
     """A hostile value that no number may be, though the door took it as one; "" for none."""
     if door.name in ("SubImageStack", "LazySubImageStack"):  # HyperSpy's own classes take anything
@@ -227,11 +222,9 @@ def suspicious(door: Any, changed: dict[str, tuple[str, Any]]) -> str:
         number = re.search(r"\b(int|float)\b", kind) and not re.search(
             r"str|Sequence|tuple|Any|Mapping|Collection|Iterable|Generator|Path", kind
         )
-        scalar = isinstance(value, numbers.Real)
-        if number and scalar and not isinstance(value, bool | np.bool_):
-            if not np.isfinite(
-                float(value) if abs(value) < 1e300 else 0 if value == value else value
-            ):
+        if number and isinstance(value, numbers.Real):
+            infinite = abs(value) == math.inf and name not in _MAY_BE_INFINITE
+            if infinite or value != value:
                 return f"{name} takes {what}"
         if number and "bool" not in kind and isinstance(value, bool | np.bool_ | str | bytes):
             return f"{name} takes {what}"
@@ -401,14 +394,7 @@ def main() -> None:
             os._exit(0)
         if not (status := watch(child, path)):
             return
-        lines = path.read_text(encoding="utf-8").splitlines()
-        last = json.loads(lines[-1]) if lines else {}
-        if not last or "ending" in last:
-            raise RuntimeError("The process ended between two calls.")
-        fault = {"ending": "crash", "message": f"status {status}", "seconds": 0.0}
-        with open(path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(last | fault) + "\n")
-        numbers = range(last["number"] + step, stop, step)
+        numbers = range(note_crash(path, status) + step, stop, step)
 
 
 if __name__ == "__main__":

@@ -16,16 +16,23 @@ settings.register_profile(
     "small", max_examples=6, stateful_step_count=8, derandomize=True, **_ALWAYS
 )
 settings.register_profile("large", max_examples=150, stateful_step_count=25, **_ALWAYS)
-settings.load_profile("small")
+
+
+def _asked_for(config):
+    expression = config.getoption("markexpr")
+    return "slow" in expression and "not slow" not in expression
+
+
+def pytest_configure(config):
+    """Choose the number of examples before the tests are imported: each keeps that of then."""
+    settings.load_profile("large" if _asked_for(config) else "small")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     """With ``-m slow``, the same tests run with many examples."""
-    asked_for = config.getoption("markexpr")
-    if "slow" not in asked_for or "not slow" in asked_for:
+    if not _asked_for(config):
         return
-    settings.load_profile("large")
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.slow)

@@ -61,6 +61,12 @@ def test_no_attempt_holds(loss, caplog):
     assert _training_sentence(history).startswith("failed with every learning rate tried")
 
 
+def test_a_single_attempt_that_failed_is_one_rate_in_the_report():
+    history = {"learning_rate": np.array([0.01]), "converged": np.array([0.0])}
+    sentence = "failed with every learning rate tried (0.01); taken back"
+    assert _training_sentence(history) == sentence
+
+
 def test_result_worse_than_the_start_is_taken_back():
     network = torch.nn.Linear(1, 1)
 

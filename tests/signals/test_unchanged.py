@@ -57,6 +57,8 @@ VERBS = {
     "apply_rvae": lambda s: s.apply_rvae(s.rvae_model),
     "register_angle": lambda s: s.register_angle(0.3),
     "assign_variants": lambda s: s.assign_variants(2),
+    "find_domains": lambda s: s.find_domains(),
+    "measure_modes": lambda s: s.measure_modes(),
     "decomposition": lambda s: s.decomposition("NMF", output_dimension=2),
     "embedding": lambda s: s.embedding("mds", random_state=0),
     "cluster_analysis": lambda s: s.cluster_analysis("rvae", n_clusters=2, random_state=0),

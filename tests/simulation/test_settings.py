@@ -73,11 +73,22 @@ def test_a_tiny_shift_is_no_distortion():
         (dict(dislocation=(1, 2, 3)), "dislocation=.*two numbers"),
         (dict(nonpolar=1), "nonpolar=1: give a share of the image, 0 up to 1"),
         (dict(thickness_gradient=3), "thickness_gradient=3: give a number between"),
+        (dict(mistilt=None), r"mistilt=None: give two numbers \(x, y\), in px"),
+        (dict(n_twins=2.0), "n_twins=2.0: give 2 or 4"),
+        (dict(n_twins=np.array([2, 4])), r"n_twins=ndarray of shape \(2,\): give 2 or 4"),
+        (dict(n_variants=np.array([2, 4])), r"n_variants=ndarray of shape \(2,\): a square"),
+        (dict(order=np.array(["a", "b"])), r"order=ndarray of shape \(2,\): give one of domains"),
+        (dict(layers=5), r"layers=5: give \(cells, height of A"),
+        (dict(layers=[3]), r"layers=\[3\]: give \(cells, height of A"),
+        (dict(rotation=10**400), "rotation=.*: give a number, in degrees"),
+        (dict(dose=np.array([1.0, np.inf])), "dose=.*: give a positive number"),
+        (dict(directions=np.array(1.0)), "directions=.*: give one number or more"),
+        (dict(shape=([1], [2, 3])), "shape=.*: give rows and columns"),
     ],
 )
 def test_impossible_settings_are_refused(setting, message):
     with pytest.raises(ValueError, match=message):
-        simulate_perovskite((64, 64), **setting)
+        simulate_perovskite(**{"shape": (64, 64)} | setting)
 
 
 @pytest.mark.parametrize("shape", [(64,), (64, 0), (64.5, 64), 64, (64, 64, 3)])
