@@ -80,7 +80,7 @@ def median_spacing(positions: np.ndarray) -> float:
 def _merged(positions: np.ndarray, reach: float) -> np.ndarray | None:
     """Centres of groups of positions linked within `reach`; empty unless they form a wide lattice.
 
-    None if all are a few groups.
+    None if they form fewer than four groups.
 
     Then most columns are listed twice, and `reach` separates the entries of one column from those
     of the next.
@@ -318,7 +318,7 @@ def lattice_vectors(xy: np.ndarray) -> tuple[np.ndarray, float]:
     """
     xy = np.unique(xy, axis=0)
     tree = cKDTree(xy)
-    near = float(np.median(tree.query(xy, k=2)[0][:, 1]))
+    near = median_spacing(xy)
     pairs = tree.query_pairs(_LATTICE_REACH * near, output_type="ndarray")
     apart = xy[pairs[:, 1]] - xy[pairs[:, 0]]
     apart = np.concatenate([apart, -apart]) / near

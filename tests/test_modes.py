@@ -163,6 +163,29 @@ def test_a_reference_is_where_rotation_and_strain_are_zero(example):
         stack.measure_modes(reference=np.zeros(len(left), bool))
 
 
+def test_every_image_needs_sites_of_the_reference(example):
+    joined = hs_rvae.stack([example[2].deepcopy(), example[2].deepcopy()])
+    first = joined.sites["image"] == 0
+    with pytest.raises(ValueError, match="reference selects no site of image 1"):
+        joined.measure_modes(reference=first, show_progressbar=False)
+
+
+def test_rotation_and_strain_are_those_in_the_specimen(example):
+    image, truth, stack = example
+    flat = image.deepcopy()
+    flat.axes_manager.signal_axes[1].scale *= 2.0
+    wide = cut(flat, truth)
+    wide.measure_modes(show_progressbar=False)
+    np.testing.assert_array_equal(wide.sites[MODES[:2]], stack.sites[MODES[:2]])
+    old, new = (np.radians(one.sites["mode_rotation"]) for one in (stack, wide))
+    shear, sheared = (one.sites["mode_strain_xy"] / 100 for one in (stack, wide))
+    np.testing.assert_allclose(new, 1.25 * old + 0.75 * shear, atol=2e-4)
+    np.testing.assert_allclose(sheared, 0.75 * old + 1.25 * shear, atol=2e-4)
+    normal = ["mode_strain_xx", "mode_strain_yy"]
+    np.testing.assert_allclose(wide.sites[normal], stack.sites[normal], atol=0.02)
+    assert (wide.sites["mode_strain_xy_std"] > stack.sites["mode_strain_xy_std"]).all()
+
+
 def test_lazy_stacks_give_the_same_bits_whatever_their_chunks(example):
     image, truth, stack = example
     lazy = stack.as_lazy()
@@ -197,9 +220,22 @@ def test_columns_of_the_user_are_not_replaced(example):
     stack.sites["mode_rotation"] = np.zeros(len(stack.sites))
     with pytest.raises(ValueError, match="mode_rotation"):
         stack.measure_modes(show_progressbar=False)
-    for cage in ("all", np.zeros(3)):
+    for cage in ("all", np.zeros(3), np.zeros((0, 2)), [(0, 0), (13, 13), (-13, 13)]):
         with pytest.raises(ValueError, match="cage="):
             stack.measure_modes(cage, overwrite=True)
+    with pytest.raises(ValueError, match="on one line"):
+        stack.measure_modes([(-13, -13), (13, 13), (12, 12)], overwrite=True)
+
+
+def test_a_given_cage_may_be_larger_than_the_windows(example):
+    stack = cut(*example[:2])
+    cage = 26 * np.array([[1, 0], [0, 1], [-1, 0], [0, -1]])
+    shell = stack.measure_modes(cage, show_progressbar=False)
+    np.testing.assert_allclose(np.hypot(*shell.T), 26, atol=0.4)
+    assert np.isfinite(stack.sites["mode_rotation"]).mean() > 0.4
+    stack._image = None
+    with pytest.raises(ValueError, match="do not reach"):
+        stack.measure_modes(cage, show_progressbar=False)
 
 
 def test_windows_that_are_copied_pixel_by_pixel_start_at_their_offsets(example):
@@ -242,6 +278,8 @@ def test_the_maps_state_their_reference_and_share_a_scale(example):
     figure = example[2].plot_modes()
     texts = " ".join(text.get_text() for ax in figure.axes for text in ax.texts)
     assert "strain: mean of the image" in texts and "Median standard errors" in texts
+    error = 15 * np.nanmedian(example[2].sites["mode_displacement_x_std"])
+    assert f"displacement {error:.2g} pm" in texts
     maps = {ax.get_title(): ax for ax in figure.axes if ax.get_title()}
     assert list(maps) == ["Displacement", "Rotation", "Strain xx", "Strain yy", "Strain xy"]
     scales = [maps[f"Strain {name}"].collections[0].get_clim() for name in ("xx", "yy", "xy")]

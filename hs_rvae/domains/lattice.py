@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.sparse import coo_array
-from scipy.sparse.csgraph import breadth_first_order, connected_components
+from scipy.sparse.csgraph import breadth_first_order
 
-from hs_rvae.neighbours import lattice_vectors, neighbour_pairs
+from hs_rvae.neighbours import lattice_vectors, linked_groups, neighbour_pairs
 
 _FEWEST = 9  # sites of a lattice
 _OFF = 0.35  # of a bond from a lattice vector, in lattice vectors
 _LONGEST_THIRD = 1.2  # of the third bond of a hexagonal lattice, in longer edges of the cell
+_SKEWED = 0.8  # of the longer diagonal: a rectangular cell has no third bond, however flat
 _APART = 12  # places between parts of a lattice that no bond connects
 
 
@@ -55,9 +56,7 @@ class SiteLattice:
 
     def parts(self, linked: np.ndarray) -> np.ndarray:
         """Number the groups of sites that the chosen pairs (m,) connect; shape (n,)."""
-        first, second = self.pairs[linked].T
-        links = coo_array((np.ones(len(first)), (first, second)), shape=(len(self.xy),) * 2)
-        return np.asarray(connected_components(links, directed=False)[1])
+        return linked_groups(self.pairs[linked], len(self.xy))
 
 
 def site_lattice(xy: np.ndarray) -> SiteLattice | None:
@@ -87,9 +86,11 @@ def site_lattice(xy: np.ndarray) -> SiteLattice | None:
     if abs(np.linalg.det(basis)) > 1.5 * size**2:  # a row of sites has no second vector
         return None
     numbers = np.array([[1, 0], [0, 1]])
-    third = min(([1, 1], [1, -1]), key=lambda n: np.hypot(*(n @ basis)))
-    if np.hypot(*(third @ basis)) < _LONGEST_THIRD * np.hypot(*basis.T).max():
-        numbers = np.vstack([numbers, third])
+    diagonals = np.array([[1, 1], [1, -1]])
+    length = np.hypot(*(diagonals @ basis).T)
+    longest = min(_LONGEST_THIRD * np.hypot(*basis.T).max(), _SKEWED * length.max())
+    if length.min() < longest:
+        numbers = np.vstack([numbers, diagonals[length.argmin()]])
     steps = numbers @ basis
     pairs = neighbour_pairs(xy, 1.4 * np.hypot(*steps.T).max())
     apart = (xy[pairs[:, 1]] - xy[pairs[:, 0]]) @ np.linalg.inv(basis)
@@ -109,9 +110,9 @@ def _places(n: int, pairs: np.ndarray, whole: np.ndarray) -> np.ndarray:
     step = {}
     for (a, b), (i, j) in zip(pairs.tolist(), whole.tolist(), strict=True):
         step[a, b], step[b, a] = (i, j), (-i, -j)
-    count, part = connected_components(links, directed=False)
+    part = linked_groups(pairs, n)
     edge = 0
-    for number in range(count):
+    for number in range(part.max() + 1):
         members = np.flatnonzero(part == number)
         order, before = breadth_first_order(links, members[0], directed=False)
         for site in order[1:].tolist():

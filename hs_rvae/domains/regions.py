@@ -9,6 +9,7 @@ from scipy.spatial import cKDTree
 
 from .alternation import Alternation
 from .lattice import SiteLattice
+from .walls import mean_of
 
 _THICKEST = 7.0  # cells: sites without a variant between two domains are a wall up to here, where
 _STEEP = 0.35  # ... the displacement changes across them, from -1 to 1 between the two domains
@@ -17,6 +18,7 @@ _THIN = 2.5  # cells: up to here without this test, also sites of a variant of t
 _UNTESTED = 3.5  # cells: the same without displacements, and where these alternate
 _PASSES = 2
 _AROUND = 3  # neighbours of a single site inside a domain
+_ALONG = 0.5  # of the displacement of a domain, in sites without a variant inside it
 _OPPOSITE = np.cos(np.deg2rad(110))  # of the directions to the two domains
 
 
@@ -65,7 +67,7 @@ def find_regions(
     steady = displacement if alternation is None else None
     for _ in range(_PASSES):
         domain = _with_walls(lattice, label, domain, steady)
-    return numbered(_with_holes(lattice, label, domain))
+    return numbered(_with_pockets(lattice, label, _with_holes(lattice, label, domain), steady))
 
 
 def numbered(domain: np.ndarray) -> np.ndarray:
@@ -92,9 +94,7 @@ def _with_walls(
     near = cKDTree(xy[inside]).query_ball_point(xy[outside], (longest + 0.5) * size)
     means = {}
     if displacement is not None:
-        means = {
-            k: np.nanmean(displacement[domain == k], axis=0) for k in np.unique(domain[inside])
-        }
+        means = {k: mean_of(displacement[domain == k]) for k in np.unique(domain[inside]).tolist()}
     thick: dict[tuple[int, int], list[tuple[int, int, float]]] = {}
     for site, rows, most in zip(outside.tolist(), near, longest, strict=True):
         between = _between(xy[inside[rows]] - xy[site], domain[inside[rows]])
@@ -108,9 +108,11 @@ def _with_walls(
         elif thickness <= most:
             place = (to_other - to_own) / (to_other + to_own) * (1 if own > other else -1)
             thick.setdefault((min(own, other), max(own, other)), []).append((site, own, place))
+    if displacement is None:
+        return found
     for two, sites in thick.items():
         rows, owners, places = (np.array(part) for part in zip(*sites, strict=True))
-        if displacement is not None and _changes(displacement, domain, two, rows, places):
+        if _changes(displacement[rows], means[two[0]], means[two[1]], places):
             found[rows] = owners
     return found
 
@@ -141,6 +143,30 @@ def _with_holes(lattice: SiteLattice, label: np.ndarray, domain: np.ndarray) -> 
     return np.where(hole, highest, domain)
 
 
+def _with_pockets(
+    lattice: SiteLattice, label: np.ndarray, domain: np.ndarray, displacement: np.ndarray | None
+) -> np.ndarray:
+    """Give groups of sites inside one domain to it, if they are displaced as the domain is."""
+    found = domain.copy()
+    if displacement is None:
+        return found
+    first, second = lattice.pairs.T
+    group = lattice.parts((domain[first] < 0) & (domain[second] < 0))
+    for number in np.unique(group[domain < 0]):
+        inside = group == number
+        beside = np.unique(domain[np.concatenate([second[inside[first]], first[inside[second]]])])
+        beside = beside[beside >= 0]
+        if len(beside) != 1:
+            continue
+        own = domain == beside[0]
+        mean = mean_of(displacement[own])
+        known = label[own & (label >= 0)]
+        rows = inside & ((label < 0) | np.isin(label, known))
+        if mean_of(displacement[rows]) @ mean > _ALONG * mean @ mean:
+            found[rows] = beside[0]
+    return found
+
+
 def _between(
     apart: np.ndarray, domain: np.ndarray
 ) -> tuple[tuple[int, int], tuple[float, float]] | None:
@@ -159,16 +185,11 @@ def _between(
 
 
 def _changes(
-    displacement: np.ndarray,
-    domain: np.ndarray,
-    two: tuple[int, int],
-    rows: np.ndarray,
-    places: np.ndarray,
+    displacement: np.ndarray, before: np.ndarray, after: np.ndarray, places: np.ndarray
 ) -> bool:
-    """Return True if the displacement changes across sites as in a wall; else they have none."""
-    before, after = (np.nanmean(displacement[domain == k], axis=0) for k in two)
+    """Return True if displacements (k, 2) change across the sites from one mean to the other."""
     step = after - before
-    value = (displacement[rows] - (before + after) / 2) @ step * 2 / max(step @ step, 1e-30)
+    value = (displacement - (before + after) / 2) @ step * 2 / max(step @ step, 1e-30)
     good = np.isfinite(value)
     if good.sum() < _FEW:
         return False

@@ -43,8 +43,11 @@ class Measured:
     displacement : numpy.ndarray, shape (n, 2), or None
     displacement_unit : str
     pixel_size : float
-        Side of a pixel.
+        Side of a square pixel of the same area.
     pixel_unit : str
+    aspect : tuple of float
+        Width and height of a pixel, in units of `pixel_size`. Lengths and directions are those in
+        the specimen.
     """
 
     xy: np.ndarray
@@ -57,6 +60,7 @@ class Measured:
     displacement_unit: str = ""
     pixel_size: float = 1.0
     pixel_unit: str = "px"
+    aspect: tuple[float, float] = (1.0, 1.0)
 
     def images(self) -> Iterator[tuple[dict[str, int], np.ndarray]]:
         """Number of image and frame, and the rows of its sites."""
@@ -73,7 +77,7 @@ class Measured:
         grain = np.zeros(len(rows), int) if self.grain is None else self.grain[rows]
         for number in np.unique(grain[grain >= 0]):
             own = rows[(grain == number) & np.isfinite(self.xy[rows]).all(1)]
-            lattice = site_lattice(self.xy[own])
+            lattice = site_lattice(self.xy[own] * self.aspect)
             if lattice is not None:
                 yield own, lattice
 
@@ -262,7 +266,7 @@ class _Part:
             inside = self.domain == number
             count = int(inside.sum())
             kinds, size = np.unique(self.label[inside & (self.label >= 0)], return_counts=True)
-            x, y = self.lattice.xy[inside].mean(0)
+            x, y = self.lattice.xy[inside].mean(0) / self.measured.aspect
             beside = {one for wall in walls if number in wall.domains for one in wall.domains}
             yield {
                 "domain": number,
@@ -283,12 +287,13 @@ class _Part:
         period = 2 * np.pi / self._multiple()
         angle = np.mod(self.directions[second][0] - self.directions[first][0], period)
         along = np.arctan2(wall.normal[1], wall.normal[0])
+        x, y = wall.position / self.measured.aspect
         row = {
             "domain_1": first,
             "domain_2": second,
             "kind": "antiphase" if same else "variants",
-            "x": float(wall.position[0]),
-            "y": float(wall.position[1]),
+            "x": float(x),
+            "y": float(y),
             "length": wall.length * self.measured.pixel_size,
             "orientation": float(np.mod(along + np.pi, np.pi) - np.pi / 2),
             "orientation_std": wall.normal_std,
@@ -299,7 +304,7 @@ class _Part:
             "jump": wall.jump,
             "jump_std": wall.jump_std,
             "charged": wall.charged,
-            "segments": wall.segments,
+            "segments": wall.segments / self.measured.aspect,
         }
         if polarity is not None:
             row["charge"] = -int(np.sign(wall.jump) * polarity) if wall.charged else 0

@@ -286,7 +286,8 @@ class _Measurement:
         """Shift of the wall from its bonds, width and its standard error, in cells."""
         before, after = (expected[k][rows] for k in self.two)
         step = np.hypot(*(after - before).T) / 2
-        sees = step > 0.3 * max(step.max(initial=0.0), 1e-12)
+        highest = step.max(initial=0.0, where=np.isfinite(step))
+        sees = step > 0.3 * max(highest, 1e-12)
         sides = (distance < 0).sum(), (distance > 0).sum()
         if sees.sum() < _FEWEST or min(sides) < _FEWEST_OF_SIDE:
             return np.nan, np.nan, np.nan

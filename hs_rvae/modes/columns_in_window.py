@@ -10,6 +10,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates, maximum_filter
 from scipy.optimize import least_squares
 
+from .deformation import shell_inverse
+
 # By this share of the middle's contrast a column rises above the line from it to the middle.
 _RISE = 0.05
 # Distances of one shell, in units of the nearest of its columns.
@@ -20,7 +22,7 @@ _TAIL_WIDTH = 2.4  # of the broad part of a column's shape, in widths of its nar
 
 
 class SmallWindow(ValueError):
-    """Error of a window that shows fewer than three columns around its middle."""
+    """Error of a window that does not show three columns, or those given, around its middle."""
 
 
 @dataclass
@@ -95,7 +97,10 @@ def find_columns(
     Raises
     ------
     SmallWindow
-        If there are fewer than three columns around the middle; it is a ValueError.
+        If there are fewer than three columns around the middle, or the given ones are outside; it
+        is a ValueError.
+    ValueError
+        If the columns around the middle stand on one line.
     """
     sign = _sign(mean)
     bright = sign * np.asarray(mean, float)
@@ -122,6 +127,10 @@ def find_columns(
             f"{len(shell)} columns around the middle: a strain needs three or more; take larger "
             "windows."
         )
+    if np.abs(shell).max() > half:
+        raise SmallWindow("The sub-images do not reach to the columns around: take larger windows.")
+    if np.isnan(shell_inverse(shell)).any():
+        raise ValueError("The columns around the middle stand on one line: a strain needs others.")
     # Maxima on the border are flanks of columns outside.
     rest = np.where(np.abs(rest) >= half - 1.5, np.sign(rest) * (half + 2.0), rest)
     order = np.argsort(np.arctan2(shell[:, 1], shell[:, 0]), kind="stable")

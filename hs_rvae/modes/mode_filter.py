@@ -94,6 +94,7 @@ def deformation_modes(
     positions: np.ndarray | None = None,
     start: np.ndarray | None = None,
     distances: tuple[float, float] | None = None,
+    aspect: tuple[float, float] = (1.0, 1.0),
     progress: Callable[[range], Iterable[int]] = iter,
 ) -> DeformationModes:
     """
@@ -113,6 +114,8 @@ def deformation_modes(
         Place of each middle column from the centre of its window, in px. If None, 0.
     distances : tuple of float, optional
         Minimum and maximum distance of the shell's columns from the middle, in px.
+    aspect : tuple of float
+        Width and height of a pixel, in any unit. Rotation and strain are those in the specimen.
     progress : callable
         Wraps the list of blocks, for example in a progress bar.
 
@@ -164,6 +167,7 @@ def deformation_modes(
                     read[k : k + block],
                     None if loss is None else loss[some],
                     None if start is None else start[some],
+                    aspect,
                 )
             )
     return joined(parts)
@@ -397,6 +401,7 @@ class ModeFilter:
         images: np.ndarray,
         loss: np.ndarray | None = None,
         start: np.ndarray | None = None,
+        aspect: tuple[float, float] = (1.0, 1.0),
     ) -> DeformationModes:
         """
         Measure windows.
@@ -406,6 +411,8 @@ class ModeFilter:
         images : numpy.ndarray, shape (n, w, w)
         loss, start
             As in :meth:`fit`.
+        aspect
+            As in :func:`deformation_modes`.
 
         Returns
         -------
@@ -416,12 +423,12 @@ class ModeFilter:
         moved = self.solve(images, start)
         scale = moved.chi_square / self.n_free
         places = self.columns.offsets[: self.n_own]
-        inverse = shell_inverse(places[1:])
+        inverse = shell_inverse(places[1:] * aspect)
         u = moved.u + places
         displacement = u[:, 0] - u[:, 1:].mean(axis=1)
-        gradient = np.swapaxes(inverse @ moved.u[:, 1:], 1, 2)
+        gradient = np.swapaxes(inverse @ (moved.u[:, 1:] * aspect), 1, 2)
         rotation, strain = rotation_and_strain(gradient)
-        matrix = self._from_columns(inverse)
+        matrix = self._from_columns(inverse, aspect)
         covariance = matrix @ moved.inverse @ matrix.T * scale[:, None, None]
         if loss is not None:
             covariance /= loss.prod(axis=1)[:, None, None]
@@ -432,7 +439,7 @@ class ModeFilter:
             displacement, rotation, strain, covariance, places[1:] - places[0], scale
         )
 
-    def _from_columns(self, inverse: np.ndarray) -> np.ndarray:
+    def _from_columns(self, inverse: np.ndarray, aspect: tuple[float, float]) -> np.ndarray:
         """Matrix (6, 3 C) from heights and places of the columns to the modes."""
         matrix = np.zeros((6, self.n_own, 3))
         matrix[[0, 1], 0, [1, 2]] = 1
@@ -442,6 +449,7 @@ class ModeFilter:
         matrix[3, 1:, 1] = by_x
         matrix[4, 1:, 2] = by_y
         matrix[5, 1:, 1:] = np.stack([by_y, by_x], 1) / 2
+        matrix[2:, 1:, 1:] *= aspect
         return matrix.reshape(6, -1)
 
 

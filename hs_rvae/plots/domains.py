@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from ..sites import SiteTable
 
 # Name, colour and dashes of walls; they differ in form, too.
+_DASHES = (0, (1.2, 0.8))
 _WALLS: dict[str, tuple[str, str, Any]] = {
     "neutral": ("Wall", "black", "solid"),
     "charged": ("Charged wall", "#D00000", "solid"),
-    "antiphase": ("Antiphase wall", "black", (0, (1.2, 0.8))),
+    "antiphase": ("Antiphase wall", "black", _DASHES),
+    "charged antiphase": ("Charged antiphase wall", "#D00000", _DASHES),
 }
 _WIDTH = 1.6  # points
 
@@ -111,9 +113,10 @@ def plot_domains(
     )  # fmt: skip
     handles = _draw_walls(drawn, sites, walls)
     if numbers:
-        points = markers.calibrated(sites, _anchors(sites))
+        anchors = _anchors(sites)
+        points = markers.calibrated(sites, np.array(list(anchors.values())).reshape(-1, 2))
         rim = [Stroke(linewidth=2.2, foreground="white"), Stroke()]
-        for number, (x, y) in zip(_numbers(sites), points, strict=True):
+        for number, (x, y) in zip(anchors, points, strict=True):
             drawn.text(x, y, str(number), fontsize=size, fontweight="bold", color="black",
                        ha="center", va="center", gid="domain number", path_effects=rim)  # fmt: skip
     if legend and handles:
@@ -125,13 +128,11 @@ def _draw_walls(ax: Axes, sites: SiteTable, walls: Any) -> list[Line2D]:
     """Draw the walls; return handles for the legend."""
     charged = np.asarray(walls["charged"], bool)
     antiphase = np.asarray(walls["kind"] == "antiphase", bool)
-    chosen = {"neutral": ~charged, "charged": charged, "antiphase": np.ones(len(walls), bool)}
-    chosen = {name: rows & (antiphase == (name == "antiphase")) for name, rows in chosen.items()}
     handles = []
-    for name, rows in chosen.items():
+    for name, (label, color, dashes) in _WALLS.items():
+        rows = (charged == ("charged" in name)) & (antiphase == ("antiphase" in name))
         if not rows.any():
             continue
-        label, color, dashes = _WALLS[name]
         ends = np.concatenate(list(walls["segments"][rows]))
         lines = markers.calibrated(sites, ends.reshape(-1, 2)).reshape(-1, 2, 2)
         rim = [Stroke(linewidth=_WIDTH + 1.4, foreground="white"), Stroke()]
@@ -163,23 +164,17 @@ def _add_legend(ax: Axes, handles: list[Line2D], size: float, labelled: bool, ne
         layout.fit_figure(ax, layout.column_width(size))
 
 
-def _numbers(sites: SiteTable) -> np.ndarray:
-    """Numbers of the domains that these sites are in."""
-    domain = sites["domain"]
-    return np.unique(domain[domain >= 0])
-
-
-def _anchors(sites: SiteTable) -> np.ndarray:
-    """Site of each domain that is deepest inside it, where its number stands; in px."""
+def _anchors(sites: SiteTable) -> dict[int, np.ndarray]:
+    """Place (2,) in px of the site deepest inside each domain, by the number of the domain."""
     domain, xy = sites["domain"], sites.xy
     border = np.stack([xy.min(0), xy.max(0)])
-    places = []
-    for number in _numbers(sites):
+    places = {}
+    for number in np.unique(domain[domain >= 0]).tolist():
         own = xy[domain == number]
         depth = np.minimum(own - border[0], border[1] - own).min(1)
         other = xy[domain != number]
         if len(other):
             depth = np.minimum(depth, cKDTree(other).query(own)[0])
         middle = np.hypot(*(own - own.mean(0)).T)
-        places.append(own[np.lexsort([middle, -np.round(depth, 1)])[0]])
-    return np.array(places).reshape(-1, 2)
+        places[number] = own[np.lexsort([middle, -np.round(depth, 1)])[0]]
+    return places

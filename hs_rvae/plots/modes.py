@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..sites import missing_column
+from ..sites import missing_column, units
 from . import layout, markers, panels
 from .polar import plot_polar_map
 from .site_map import plot_site_map
@@ -127,18 +127,21 @@ def _stated(sites: SiteTable, reference: str | None) -> str:
     lines = ["Axes: x right, y down", "Rotation: + from +x to +y"]
     if reference is not None:
         lines += ["Reference of rotation and", f"strain: {reference}"]
+    size, length = 1.0, "px"
+    if "mode_displacement_x_calibrated" in sites:
+        factor, length = units.length_scale(sites.pixel_units)
+        size = sites.pixel_size[0] * factor
     names = {
-        "mode_displacement_x_std": ("displacement", "px"),
-        "mode_rotation_std": ("rotation", "°"),
-        "mode_strain_xx_std": ("strain xx", "%"),
-        "mode_strain_xy_std": ("strain xy", "%"),
+        "mode_displacement_x_std": ("displacement", size, f" {length}"),
+        "mode_rotation_std": ("rotation", 1.0, "°"),
+        "mode_strain_xx_std": ("strain xx", 1.0, " %"),
+        "mode_strain_xy_std": ("strain xy", 1.0, " %"),
     }
     known = {name: value for name, value in names.items() if name in sites}
     if known:
         lines.append("Median standard errors:")
-    for name, (what, unit) in known.items():
-        error = np.nanmedian(sites[name])
-        lines.append(f"  {what} {error:.2g} {unit}".replace(" °", "°"))
+    for name, (what, scale, unit) in known.items():
+        lines.append(f"  {what} {scale * np.nanmedian(sites[name]):.2g}{unit}")
     measured = np.isfinite(sites["mode_rotation"])
     if not measured.all():
         lines.append(f"Not measured: {(~measured).sum():,} sites")

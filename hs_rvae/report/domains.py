@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from hs_rvae.wording import count_of
+
 _LONGEST = 20  # rows of a table; the others are in the tables of the stack
 
 
@@ -35,8 +37,7 @@ def sentences(stack: Any) -> list[str]:
     if not len(domains):
         return [f"No domains: {domains.attrs['reason']}."]
     sites = stack.sites["domain"]
-    many = f"{len(domains)} domain{'s' if len(domains) > 1 else ''}"
-    text = f"{many} with {(sites >= 0).mean():.1%} of the sites"
+    text = f"{count_of(len(domains), 'domain')} with {(sites >= 0).mean():.1%} of the sites"
     if not len(walls):
         return [f"{text}, and no wall."]
     kinds = [f"{int(walls['charged'].sum())} charged"]
@@ -44,8 +45,7 @@ def sentences(stack: Any) -> list[str]:
     kinds += [f"{antiphase} antiphase"] if antiphase else []
     narrow = int(walls["narrow"].sum())
     kinds += [f"{narrow} narrower than 0.5 cells"] if narrow else []
-    walls_text = f"{len(walls)} wall{'s' if len(walls) > 1 else ''}"
-    return [f"{text}, and {walls_text} between them: {', '.join(kinds)}."]
+    return [f"{text}, and {count_of(len(walls), 'wall')} between them: {', '.join(kinds)}."]
 
 
 def rows_of_domains(stack: Any) -> list[tuple[str, ...]]:
@@ -65,12 +65,14 @@ def rows_of_domains(stack: Any) -> list[tuple[str, ...]]:
     if tables is None or not len(tables[0]):
         return []
     table = tables[0]
+    where = _strata(table)
     area = f"area ({table.attrs['units']['area']})"
-    names = ("domain", "variants", "sites", area, "direction", "neighbours")
+    names = (*where, "domain", "variants", "sites", area, "direction", "neighbours")
     rows: list[tuple[str, ...]] = [names]
     for row in table.nlargest(_LONGEST, "n_sites").itertuples():
         rows.append(
             (
+                *(str(getattr(row, name)) for name in where),
                 str(row.domain),
                 ", ".join(map(str, row.variants)),
                 f"{row.n_sites:,}",
@@ -99,8 +101,8 @@ def rows_of_walls(stack: Any) -> list[tuple[str, ...]]:
     if tables is None or not len(tables[1]):
         return []
     table = tables[1]
-    units = table.attrs["units"]
-    names = ("wall between", "kind", f"length ({units['length']})", "orientation", "angle")
+    where, units = _strata(table), table.attrs["units"]
+    names = (*where, "wall between", "kind", f"length ({units['length']})", "orientation", "angle")
     jump = f"jump along the normal ({units['jump'] or 'typical = 1'})"
     rows: list[tuple[str, ...]] = [(*names, "width (cells)", jump, "charged")]
     for row in table.nlargest(_LONGEST, "length").itertuples():
@@ -108,6 +110,7 @@ def rows_of_walls(stack: Any) -> list[tuple[str, ...]]:
         charge = {1: "yes, +", -1: "yes, −"}.get(getattr(row, "charge", 0), "yes")
         rows.append(
             (
+                *(str(getattr(row, name)) for name in where),
                 f"{row.domain_1}, {row.domain_2}",
                 row.kind,
                 f"{row.length:.3g}",
@@ -129,6 +132,11 @@ def _tables(stack: Any) -> Any:
         return stack.domains, stack.walls
     except RuntimeError:
         return None
+
+
+def _strata(table: Any) -> list[str]:
+    """Columns of the image and frame of each row: numbers of domains begin anew in each."""
+    return [name for name in ("image", "frame") if name in table]
 
 
 def _with_error(value: float, error: float, unit: str, digits: int = 1) -> str:

@@ -199,7 +199,7 @@ def _maps(stack: Any) -> Iterator[Planned]:
             "Connected sites of one variant, with their numbers, and the walls between them. Grey: "
             "sites in no domain.",
             partial(stack.plot_domains, title="", **size),
-            _no_domains(stack),
+            _no_domains(stack) or _several_images(sites),
         )
     if "displacement_x" in sites and "displacement_y" in sites:
         yield (
@@ -213,7 +213,7 @@ def _maps(stack: Any) -> Iterator[Planned]:
         yield (
             "Displacement, rotation and strain from the pixels",
             _about_modes(stack),
-            lambda: stack.plot_modes(),
+            stack.plot_modes,
             _no_value(sites, "mode_rotation") or _several_images(sites),
         )
     marked = " Dashed: the directions of the variants." if n_variants(stack) else ""

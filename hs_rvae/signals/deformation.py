@@ -52,8 +52,11 @@ def measure(
         for one in np.unique(number):
             rows = np.flatnonzero(number == one)
             part = stack if len(rows) == len(sites) else stack.select_sites(rows)
+            own = np.isin(rows, chosen)
+            if not own.any():
+                raise ValueError(f"reference selects no site of image {one}: give some of each.")
             found = _measured(part, shell, distances, show_progressbar)
-            values[rows] = _in_units(found, np.isin(rows, chosen))
+            values[rows] = _in_units(found, own)
     _write(sites, values)
     stack.metadata.set_item(
         _NODE,
@@ -90,6 +93,8 @@ def _surroundings(
         shell = np.asarray(cage, float)
         if shell.ndim != 2 or shell.shape[1] != 2 or not np.isfinite(shell).all():
             raise ValueError(f"cage={cage!r}: give places (x, y) in px, one row for each column.")
+        if len(shell) < 3 or not shell.any(axis=1).all():
+            raise ValueError(f"cage={cage!r}: give three places or more, none at the site.")
         return shell, None
     if cage not in ("neighbours", "nearest"):
         raise ValueError(f"cage={cage!r}: give 'neighbours', 'nearest', or places (x, y) in px.")
@@ -116,12 +121,14 @@ def _measured(
         sites = stack.sites
         start = sites[["offset_x", "offset_y"]] if "offset_x" in sites else np.zeros((1, 2))
         nearest = bool(start.any())
+        width, height = np.abs(sites.pixel_size)
         return _modes.deformation_modes(
             stack._images(),
             shell,
             positions=None if nearest else sites.xy,
             start=start if nearest else None,
             distances=distances,
+            aspect=(1.0, float(height / width)),
             progress=partial(progress_bar, "Measuring modes", show_progressbar),
         )
 
@@ -143,10 +150,9 @@ def _in_units(found: _modes.DeformationModes, reference: np.ndarray) -> np.ndarr
     """Modes against the reference, their errors and the residual, in the units of the columns."""
     modes = np.column_stack([found.displacement, found.rotation, found.strain])
     known = modes[reference & np.isfinite(modes).all(axis=1), 2:]
-    if len(known):
-        modes[:, 2:] -= known.mean(axis=0)
-    elif reference.any():
+    if not len(known):
         raise ValueError("No site of the reference could be measured.")
+    modes[:, 2:] -= known.mean(axis=0)
     return np.column_stack([modes * _FACTORS, found.error * _FACTORS, found.scale])
 
 

@@ -29,6 +29,8 @@ class DomainNotes:
         0 if it was not given.
     alternates : bool
         Whether the labels alternate from cell to cell.
+    mixed : float
+        Share of the labels in domains that are not the label of their domain.
     reason : str
         Why there are no domains; empty if there are some.
     """
@@ -37,6 +39,7 @@ class DomainNotes:
     min_sites: int
     polarity: int
     alternates: bool
+    mixed: float
     reason: str
 
     def keep_in(self, stack: SiteSignal) -> None:
@@ -51,7 +54,8 @@ def notes_of(stack: SiteSignal) -> DomainNotes | None:
         return None
     parts = node.as_dictionary()
     kinds: dict[str, type] = {"column": str, "min_sites": int, "polarity": int}
-    kinds |= {"alternates": bool, "reason": str}  # a file brings back numbers of NumPy
+    # A file brings back numbers of NumPy.
+    kinds |= {"alternates": bool, "mixed": float, "reason": str}
     return DomainNotes(**{name: kind(parts[name]) for name, kind in kinds.items()})
 
 
@@ -72,5 +76,8 @@ def joined_notes(nodes: list[Any]) -> dict[str, Any] | None:
     if len({tuple(part[name] for name in same) for part in parts}) > 1:
         return None
     reasons = [part["reason"] for part in parts]
-    alike = {"alternates": any(part["alternates"] for part in parts)}
-    return parts[0] | alike | {"reason": reasons[0] if all(reasons) else ""}
+    return parts[0] | {
+        "alternates": any(part["alternates"] for part in parts),
+        "mixed": max(part["mixed"] for part in parts),
+        "reason": reasons[0] if all(reasons) else "",
+    }

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 _WITHOUT = ("nothing", "continuous")  # verdicts that leave nothing to divide into domains
-_MIXED = 0.05  # share of labels that differ within one domain: the column has changed
+_MIXED = 0.05  # more labels that differ within one domain than at first: the column has changed
 
 
 class DomainMethods(MeaningMethods):
@@ -98,15 +98,17 @@ class DomainMethods(MeaningMethods):
             raise ValueError(f"polarity={polarity!r}: give 1, -1 or None.")
         sites.check_free(["domain"], "stack.find_domains", "find_domains", overwrite)
         reason, alternates = self._no_domains(column, label), False
-        domain = np.full(len(sites), -1)
+        domain, mixed = np.full(len(sites), -1), 0.0
         if not reason:
-            domain, alternates = _domains.find_domains(self._measured(label), int(min_sites))
+            measured = self._measured(label)
+            domain, alternates = _domains.find_domains(measured, int(min_sites))
+            mixed = _mixed(measured, domain)
             if (domain < 0).all():
                 reason = f"no {min_sites} lattice neighbours have one {column}"
         if reason:
             _logger.warning("No domains: %s.", reason)
         sites.set_many({"domain": domain}, {"domain": ""}, writer="find_domains")
-        notes = DomainNotes(column, int(min_sites), int(polarity or 0), alternates, reason)
+        notes = DomainNotes(column, int(min_sites), int(polarity or 0), alternates, mixed, reason)
         notes.keep_in(self)
         strata = [sites[name] for name in ("image", "frame") if name in sites]
         keys = np.column_stack([*strata, domain])[domain >= 0]
@@ -170,12 +172,12 @@ class DomainMethods(MeaningMethods):
         known = (zlib.crc32(np.ascontiguousarray(sites.signal.data).tobytes()), notes)
         if self._tables_of_domains is not None and self._tables_of_domains[0] == known:
             return self._tables_of_domains[1]
-        label, domain = _labels(sites, notes.column), sites["domain"]
-        if not notes.alternates and _mixed(self._measured(label), domain) > _MIXED:
+        measured, domain = self._measured(_labels(sites, notes.column)), sites["domain"]
+        if not notes.alternates and _mixed(measured, domain) > notes.mixed + _MIXED:
             raise RuntimeError(
                 f"The column {notes.column!r} changed since stack.find_domains(): call it again."
             )
-        tables = _domains.domain_tables(self._measured(label), domain, notes.polarity or None)
+        tables = _domains.domain_tables(measured, domain, notes.polarity or None)
         for table in tables:
             if not len(tables[0]):
                 table.attrs["reason"] = notes.reason or "no site of this stack is in a domain"
@@ -198,7 +200,9 @@ class DomainMethods(MeaningMethods):
         grain = sites["grain"] if "grain" in sites else None
         grain = None if grain is None or not (grain >= 0).any() else grain
         in_radians = "angle" in sites and sites.units["angle"] in ("rad", "")
-        moved, unit = self._displacements()
+        size = float(np.sqrt(abs(np.prod(sites.pixel_size))))
+        width, height = np.abs(sites.pixel_size) / size
+        moved, unit = self._displacements(np.array([width, height]))
         return _domains.Measured(
             sites.xy,
             label,
@@ -208,20 +212,22 @@ class DomainMethods(MeaningMethods):
             self._motif_symmetry(),
             moved,
             unit,
-            float(np.sqrt(abs(np.prod(sites.pixel_size)))),
+            size,
             sites.pixel_units,
+            (float(width), float(height)),
         )
 
-    def _displacements(self) -> tuple[np.ndarray | None, str]:
-        """Displacements of the sites and their unit: measured, or those of the model."""
+    def _displacements(self, aspect: np.ndarray) -> tuple[np.ndarray | None, str]:
+        """Displacements (n, 2) in the specimen and their unit: measured, or those of the model."""
         sites = self.sites
         for ending in ("_calibrated", ""):
             names = [f"displacement_{axis}{ending}" for axis in "xy"]
             if all(name in sites for name in names) and np.isfinite(sites[names]).any():
-                return sites[names], sites.units[names[0]]
+                scale = 1.0 if ending else aspect
+                return sites[names] * scale, sites.units[names[0]]
         if "angle" in sites and "order_amplitude" in sites and self._motif_symmetry() == 1:
             length, angle = sites["order_amplitude"], sites["angle"]
-            return (length * np.stack([np.cos(angle), np.sin(angle)])).T, ""
+            return (length * np.stack([np.cos(angle), np.sin(angle)])).T * aspect, ""
         return None, ""
 
 
@@ -243,8 +249,9 @@ def _mixed(measured: _domains.Measured, domain: np.ndarray) -> float:
         inside = (label >= 0) & (own >= 0)
         if not inside.any():
             continue
-        counts = np.zeros((own.max() + 1, label.max() + 1), int)
-        np.add.at(counts, (own[inside], label[inside]), 1)
+        kinds, compact = np.unique(label[inside], return_inverse=True)
+        counts = np.zeros((own.max() + 1, len(kinds)), int)
+        np.add.at(counts, (own[inside], compact), 1)
         count += int(inside.sum())
         other += int((counts.sum(1) - counts.max(1)).sum())
     return other / max(count, 1)

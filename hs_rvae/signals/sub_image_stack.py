@@ -31,6 +31,8 @@ from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from hs_rvae.sites import SiteTable
 
 _MAXIMUM_NAMES = 8  # columns that the representation lists one by one
@@ -339,8 +341,6 @@ class SubImageStack(FigureMethods, SeriesMethods):
             If there is no such sublattice, or the file holds no lattice; if `cage` is given, and
             the lattice has no crystal.
         FileNotFoundError
-            If there is no such file.
-        FileNotFoundError
             If a path has no file.
 
         Examples
@@ -604,7 +604,7 @@ class SubImageStack(FigureMethods, SeriesMethods):
     @recorded
     def measure_modes(
         self,
-        cage: Any = "neighbours",
+        cage: str | ArrayLike = "neighbours",
         *,
         reference: Any = None,
         overwrite: bool = False,
@@ -631,8 +631,8 @@ class SubImageStack(FigureMethods, SeriesMethods):
             px: these.
         reference : region of interest, slice or array-like, optional
             Sites without rotation and strain, as in :meth:`select_sites`; for example
-            ``stack.sites["variant"] == 0``. If None, all: rotation and strain are those against
-            the mean of each image.
+            ``stack.sites["variant"] == 0``; some of each image. If None, all: rotation and strain
+            are those against the mean of each image.
         overwrite : bool
             Whether columns of these names that you wrote are replaced.
         show_progressbar : bool, optional
@@ -647,8 +647,9 @@ class SubImageStack(FigureMethods, SeriesMethods):
         Raises
         ------
         ValueError
-            If fewer than three columns around the site can be seen, fewer than ten sub-images are
-            whole, `reference` selects no site, or a column of yours would be replaced.
+            If fewer than three columns around the site can be seen, or they stand on one line,
+            fewer than ten sub-images are whole, `reference` selects no site of an image, or a
+            column of yours would be replaced.
 
         Notes
         -----

@@ -2,13 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Domains, alternating patterns and walls of made-up labels."""
 
+import warnings
+
 import numpy as np
 import pytest
 
 from hs_rvae.domains import Measured, domain_tables, find_domains
 from hs_rvae.domains.alternation import find_alternation
 from hs_rvae.domains.lattice import site_lattice
-from hs_rvae.domains.walls import fit_profile
+from hs_rvae.domains.walls import find_walls, fit_profile
 
 CELL = 20.0
 
@@ -61,6 +63,12 @@ def test_hexagonal_sites_have_six_neighbours():
     label = (cells[:, 1] >= 10).astype(int)
     _, walls = domain_tables(measured(xy, label), find_domains(measured(xy, label))[0])
     assert walls["length"].item() == pytest.approx(20 * CELL, rel=0.04)
+
+
+def test_flat_rectangular_cells_have_four_neighbours():
+    _, xy = sites((20, 20), basis=((1.6, 0), (0, 1)), noise=0.4)
+    lattice = site_lattice(xy)
+    assert len(lattice.steps) == 2 and len(lattice.pairs) == 2 * 19 * 20
 
 
 def test_min_sites_leaves_small_groups_out():
@@ -233,6 +241,47 @@ def test_areas_and_lengths_are_calibrated():
     assert domains["area"].to_numpy() == pytest.approx(60 * (CELL * 0.02) ** 2, rel=0.01)
     assert walls["length"].item() == pytest.approx(10 * CELL * 0.02, rel=0.02)
     assert domains.attrs["units"]["area"] == "nm²" and walls.attrs["units"]["length"] == "nm"
+
+
+def test_lengths_and_directions_are_those_in_the_specimen():
+    cells, xy = sites(turn=0.3)
+    u = np.where(cells[:, [0]] >= 15, -1.0, 1.0) * [np.cos(0.3), np.sin(0.3)]
+    square = measured(xy, cells[:, 0] >= 15, displacement=u)
+    aspect = (0.5, 2.0)
+    flat = measured(xy / aspect, cells[:, 0] >= 15, displacement=u, aspect=aspect)
+    domains, walls = domain_tables(square, find_domains(square)[0], 1)
+    of_flat = domain_tables(flat, find_domains(flat)[0], 1)
+    same = ["n_sites", "area", "direction"]
+    np.testing.assert_allclose(of_flat[0][same], domains[same])
+    same = ["length", "orientation", "jump", "charge"]
+    np.testing.assert_allclose(of_flat[1][same].astype(float), walls[same].astype(float))
+    for table, expected in zip(of_flat, (domains, walls), strict=True):
+        np.testing.assert_allclose(table[["x", "y"]].to_numpy() * aspect, expected[["x", "y"]])
+    segments = of_flat[1]["segments"].item() * aspect
+    np.testing.assert_allclose(segments, walls["segments"].item())
+
+
+def test_a_domain_without_displacements_at_the_border_is_kept_in_silence():
+    cells, xy = sites()
+    x = cells[:, 0]
+    u = np.where(x[:, None] >= 3, -1.0, 1.0) * [1.0, 0.0]
+    u[x < 2] = np.nan
+    found = measured(xy, np.select([x < 2, x > 3], [0, 1], -1), displacement=u)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        domain, _ = find_domains(found)
+        domain_tables(found, domain)
+    assert np.bincount(domain).tolist() == [27 * 24, 3 * 24]
+
+
+def test_a_place_of_the_pattern_without_a_mean_does_not_end_the_profile():
+    cells, xy = sites((20, 24))
+    wave = np.tanh((cells[:, 0] - 11.5) / 2)
+    u = np.column_stack([wave, 0 * wave])
+    expected = np.stack([np.full_like(u, one) * [1, 0] for one in (-1.0, 1.0)])
+    expected[1, ::50] = np.nan
+    wall = find_walls(site_lattice(xy), (wave > 0).astype(int), u, expected)[0]
+    assert wall.width == pytest.approx(2, abs=0.2)
 
 
 def test_a_profile_has_errors_that_cover():

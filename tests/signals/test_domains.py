@@ -12,6 +12,7 @@ import hs_rvae
 from hs_rvae import SubImageStack
 from hs_rvae.cli.results import save_domains
 from hs_rvae.report import domains as of_report
+from hs_rvae.report.figures import _maps
 from hs_rvae.verdict import Verdict
 
 CELL = 16
@@ -146,6 +147,16 @@ def test_labels_that_changed_are_noticed():
         stack.walls  # noqa: B018
 
 
+def test_layers_that_were_given_to_their_neighbours_have_not_changed():
+    x = np.indices((10, 16))[1].ravel()
+    stack = make_stack(variant=np.select([x < 7, x > 8], [0, 1], 2))
+    assert stack.find_domains(min_sites=30) == 2  # without the layer of 20 sites
+    assert stack.domains["n_sites"].sum() == 160
+    stack.sites["variant"] = (np.asarray(stack.sites["y"]) > 5.5 * CELL).astype(int)
+    with pytest.raises(RuntimeError, match="changed since"):
+        stack.domains  # noqa: B018
+
+
 @pytest.mark.parametrize("ending", ["hspy", "zspy"])
 def test_files_keep_the_domains(tmp_path, ending):
     stack = make_stack()
@@ -162,8 +173,15 @@ def test_domains_of_a_series_are_found_in_each_frame():
     assert stack.walls["frame"].tolist() == [0, 1]
     second = stack.select_sites(stack.sites["frame"] == 1)
     assert second.domains["frame"].tolist() == [1, 1]
-    with pytest.raises(ValueError, match="one frame|several frames|frame"):
+    with pytest.raises(ValueError, match="several frames"):
         stack.plot_domains(image=False)
+    rows = of_report.rows_of_domains(stack)
+    assert rows[0][:2] == ("frame", "domain")
+    assert [row[:2] for row in rows[1:]] == [("0", "0"), ("0", "1"), ("1", "0"), ("1", "1")]
+    assert [row[:2] for row in of_report.rows_of_walls(stack)[1:]] == [("0", "0, 1"), ("1", "0, 1")]
+    stack.sites["angle"] = np.zeros(len(stack.sites))
+    left_out = {title: missing for title, _, _, missing in _maps(stack)}
+    assert left_out["Domains"] == "the sites are those of several frames."
     second.plot_domains(image=False)
     plt.close("all")
 
@@ -220,6 +238,26 @@ def test_the_figure_shows_numbers_and_walls():
     ax = stack.plot_domains("variant", numbers=False, legend=False, image=False, colorbar=True)
     assert ax.get_legend() is None
     plt.close("all")
+
+
+def test_charged_antiphase_walls_are_both():
+    stack = make_stack()
+    stack.find_domains()
+    walls = stack.walls.assign(kind="antiphase")
+    ax = hs_rvae.plots.plot_domains(stack.sites, stack.domains, walls)
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert texts == ["Charged antiphase wall (1)"]
+    plt.close("all")
+
+
+def test_pixels_that_are_not_square():
+    stack, wide = make_stack(), make_stack()
+    wide.sites.signal.metadata.set_item("Sites.pixel_size", (0.025, 0.016))
+    for one in (stack, wide):
+        one.find_domains()
+    np.testing.assert_allclose(wide.domains["area"], stack.domains["area"])
+    # The wall is along y.
+    assert wide.walls["length"].item() == pytest.approx(10 * CELL * 0.016, rel=0.02)
 
 
 def test_words_and_tables_of_a_report(tmp_path):

@@ -105,14 +105,16 @@ def against_walls(walls, truth, pixel_size):
     }
 
 
+def missed(found):
+    """Figures that one film misses, with the measured number."""
+    limits = {"count_off": 0.03, "place_off": 0.5, "width_off": 0.5}
+    largest = {name: max(map(abs, found.get(name, ())), default=0) for name in limits}
+    return {name: value for name, value in largest.items() if not value <= limits[name]}
+
+
 def check(found):
     """Assert the figures of one film."""
-    # A site in a wall between twins of lamellae fits neither pattern.
-    most = 0.06 if found["case"].startswith("lamellae") else 0.03
-    assert max(found["count_off"], default=0) <= most
-    assert max(found.get("place_off", ()), default=0) <= 0.5
-    if "4 cells" not in found["case"] or "1.0 px" in found["case"]:
-        assert max(map(abs, found.get("width_off", ())), default=0) <= 0.5
+    assert not missed(found)
 
 
 #: Films that miss the figure of 3 %; the page of the study states them.
@@ -165,8 +167,11 @@ def test_all_films(sweep):
     page = sweep("domains")
     films = [measure(name, seed) for name in CASES for seed in SEEDS]
     page.write(table(films), list(SEEDS))
-    for found in films:
-        check(found)
+    misses = {(found["case"], found["seed"]): missed(found) for found in films}
+    misses = {film: figures for film, figures in misses.items() if figures}
+    assert set(misses) <= set(MISSED), misses
+    if misses:
+        pytest.xfail(f"{misses}")
 
 
 def table(lines):
