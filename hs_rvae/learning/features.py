@@ -69,7 +69,7 @@ def table_features(
     else:
         names = []
         for name in source if isinstance(source, Iterable) else [source]:
-            if name is source:  # a signal of HyperSpy iterates over itself
+            if name is source:  # a list that contains itself
                 raise ValueError(
                     f"{argument}={source!r}: give a column, a stem or a list of columns."
                 )
