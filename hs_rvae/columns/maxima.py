@@ -53,7 +53,7 @@ class Maxima:
     dark : bool
         Columns are dark on a bright background.
     undecided : bool
-        There are too few columns to tell whether kinds alternate at one place of the cell.
+        There are too few columns to decide whether kinds alternate at one place of the cell.
     """
 
     positions: np.ndarray

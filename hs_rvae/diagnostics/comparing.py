@@ -116,7 +116,8 @@ def diagnose(
     hs_rvae.exceptions.TooFewSites
         If every value has fewer than 100 finite sites.
     ValueError
-        If an option is out of range.
+        If an option is out of range, the positions are not finite or all at one place, or an array
+        does not have one number for each site.
 
     Notes
     -----

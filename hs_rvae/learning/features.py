@@ -67,9 +67,13 @@ def table_features(
             return table[names], names
         names = [source]
     else:
-        if not isinstance(source, Iterable) or any(one is source for one in source):
-            raise ValueError(f"{argument}={source!r}: give a column, a stem or a list of columns.")
-        names = [str(name) for name in source]
+        names = []
+        for name in source if isinstance(source, Iterable) else [source]:
+            if name is source:  # a list that contains itself
+                raise ValueError(
+                    f"{argument}={source!r}: give a column, a stem or a list of columns."
+                )
+            names.append(str(name))
         if not names:
             raise ValueError(f"{argument} is empty: name at least one column.")
     missing = [name for name in names if name not in table]

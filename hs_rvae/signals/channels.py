@@ -230,7 +230,7 @@ def image_of_sites(stack: SiteSignal) -> Any:
     if not several or sites is None:
         return image
     numbers = np.unique(sites["image" if isinstance(image, list) else "frame"])
-    if len(numbers) > 1:
+    if len(numbers) != 1:
         return image
     number = int(numbers[0])
     return image[number] if isinstance(image, list) else image.inav[number]

@@ -124,8 +124,9 @@ def _regions(
     if regions.overlap > _MANY_SHARED and choice.region != "cell":
         _logger.warning(
             "%.0f %% of the pixels belong to the regions of two or more sites: their means are "
-            "not independent. A smaller radius, or region='cell', shares none.",
+            "not independent. A smaller radius%s shares none.",
             100 * regions.overlap,
+            ", or region='cell'," if kinds is None else "",
         )
     return regions
 
@@ -509,7 +510,8 @@ def get_sublattice_means(
         Image that the columns were found in; its axes relate positions to `signal`. If None, the
         lattice's own image, whose calibration is that of the lattice.
     region : {"disk", "cell", "ring"}
-        As in :meth:`SubImageStack.get_site_signals`.
+        As in :meth:`SubImageStack.get_site_signals`. Cells end beside others of their sublattice,
+        and overlap those of other sublattices.
     show_progressbar : bool, optional
         If None, as HyperSpy's preference.
     num_workers : int, optional

@@ -125,6 +125,17 @@ def test_an_angle_does_not_jump_at_pi(grouped):
     np.testing.assert_allclose(features.scale_columns({"a": turn}, {"a": 1})[0].std(0), 1)
 
 
+def test_columns_may_come_one_by_one_and_only_columns(grouped):
+    stack, _ = grouped
+    _, names = table_features(stack.sites, iter(["x", "y"]), "cluster_source")
+    assert names == ["x", "y"]
+    of_itself = []
+    of_itself.append(of_itself)
+    for source in (of_itself, 3):
+        with pytest.raises(ValueError, match="cluster_source=.*a column, a stem or a list of col"):
+            table_features(stack.sites, source, "cluster_source")
+
+
 def test_the_axis_of_an_ellipse_is_the_same_after_half_a_turn(grouped):
     stack, group = grouped
     stack.sites.set_many({"rotation": np.where(group == 0, 0.0, np.pi)}, units={"rotation": "rad"})
