@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure, SubFigure
+    from numpy.typing import ArrayLike
 
 _NAMES = {
     "bic": "Bayesian information criterion",
@@ -37,6 +38,7 @@ def plot_cluster_means(
     *,
     pixel_size: float | None = None,
     pixel_units: str = "px",
+    colors: ArrayLike | None = None,
     n_columns: int | None = None,
     cmap: str | Colormap = "gray",
     intensity_limits: Sequence[float] | None = None,
@@ -57,6 +59,8 @@ def plot_cluster_means(
     pixel_size : float, optional
         In `pixel_units`; with it a scale bar is drawn in the first image.
     pixel_units : str
+    colors : array-like, shape (k, 3), optional
+        Colours of the frames. If None, those of the labels as classes.
     n_columns : int, optional
         Images side by side; by default nearly a square.
     cmap : str or matplotlib.colors.Colormap
@@ -96,6 +100,7 @@ def plot_cluster_means(
         )
     font_size = panels.font_size_for(font_size, figure)
     k = len(images)
+    frames = class_colors(labels) if colors is None else np.asarray(colors)
     n_columns = min(n_columns or int(np.ceil(np.sqrt(k))), k)
     n_rows = -(-k // n_columns)
     flat = 2 * n_rows < n_columns  # the colour bar belongs below
@@ -123,7 +128,7 @@ def plot_cluster_means(
         ax.set_title(f"{name}{counts[i]} {sites}", fontsize=font_size, pad=2.5)
         ax.set(xticks=[], yticks=[])
         for spine in ax.spines.values():
-            spine.set(color=class_colors([labels[i]])[0], linewidth=1.8)
+            spine.set(color=frames[i], linewidth=1.8)
     if pixel_size is not None:
         unit = units.printed(pixel_units)
         panels.add_scale_bar(axes.flat[0], unit, "lower left", None, font_size - 1)

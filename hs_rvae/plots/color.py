@@ -1,10 +1,9 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Colours: cyclic maps for directions, polar colours for direction and amplitude, classes.
+"""Colours: one circle for directions in all figures, polar colours with an amplitude, classes.
 
-Polar colours are made in OKLab (B. Ottosson, 2020, https://bottosson.github.io/posts/oklab),
-where equal distances look about equally large: at one amplitude all directions have the same
-lightness and chroma, so that no direction appears stronger than another.
+Colours are mixed in OKLab (B. Ottosson, 2020, https://bottosson.github.io/posts/oklab), where equal
+distances look about equally large.
 """
 
 from __future__ import annotations
@@ -13,17 +12,18 @@ from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
-from matplotlib.colors import Colormap, LinearSegmentedColormap
+from matplotlib.colors import Colormap, LinearSegmentedColormap, ListedColormap
 
 from hs_rvae.checks import checked
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-#: Four hues (blue, magenta, yellow, green from -180 degrees on) with lightness between them: of the
-#: cyclic maps of colorcet it keeps four variants furthest apart under red-green blindness too.
-ANGLE_COLORMAP = "cet_colorwheel"
-#: Grey of what has no value: labels of -1, and the outline of sites without a finite value.
+#: Circle of directions: red to the right, dark down, blue to the left, light up. It is CET-C3 of
+#: colorcet, which keeps four variants furthest apart, under colour blindness too. It is turned so
+#: that axes and diagonals differ in lightness, for grey prints.
+ANGLE_COLORMAP = "hs_rvae_directions"
+#: Grey of what has no value: labels of -1, and sites without a finite value.
 UNDEFINED_COLOR = (0.6, 0.6, 0.6)
 
 # Okabe and Ito's palette without black and grey, which mean other things here, then colours of
@@ -34,8 +34,9 @@ CLASS_COLORS = (
     *("#00C720", "#FE03CB", "#084E5F", "#7E6BFE", "#88607E", "#BBD3FF", "#836A1D", "#B7CA94"),
 )
 _N_COLORS = 256
-# Places 0 degrees at the yellow of ANGLE_COLORMAP, so that both kinds of map read alike.
-_HUE_OF_ZERO = np.deg2rad(75)
+_TURN = 208  # colours from the start of CET-C3 to -180 degrees
+_STRETCH = 1.02  # of its colours away from their mean grey
+_WEAKEST = 0.35  # strength of the colours of a signed amplitude of -1
 
 _TO_CONE = np.array(
     [
@@ -59,7 +60,8 @@ def get_colormap(name: str | Colormap) -> Colormap:
     Parameters
     ----------
     name : str or matplotlib.colors.Colormap
-        For example ``"twilight"`` or ``"cet_CET_CBC1"``.
+        For example ``"twilight"``, ``"cet_CET_CBC1"``, or that of the directions,
+        ``"hs_rvae_directions"``.
 
     Returns
     -------
@@ -74,6 +76,9 @@ def get_colormap(name: str | Colormap) -> Colormap:
         return name
     if name not in matplotlib.colormaps:
         import colorcet  # noqa: F401  registers its maps; slow, hence only when one is asked for
+
+        if name == ANGLE_COLORMAP:
+            matplotlib.colormaps.register(_directions())
     if name not in matplotlib.colormaps:
         raise ValueError(
             f"cmap={name!r} is the name of no colour map: take one of matplotlib.colormaps "
@@ -84,6 +89,14 @@ def get_colormap(name: str | Colormap) -> Colormap:
     if isinstance(colormap, LinearSegmentedColormap) and colormap.N != _N_COLORS:
         return colormap.resampled(_N_COLORS)
     return colormap
+
+
+def _directions() -> ListedColormap:
+    """Circle of the directions."""
+    lab = _to_oklab(matplotlib.colormaps["cet_CET_C3"](np.arange(_N_COLORS))[:, :3])
+    grey = np.array([lab[:, 0].mean(), 0, 0])
+    colors = _from_oklab(grey + _STRETCH * (np.roll(lab, -_TURN, axis=0) - grey))
+    return ListedColormap(colors, name=ANGLE_COLORMAP)
 
 
 @checked
@@ -135,9 +148,9 @@ def polar_colors(
 ) -> np.ndarray:
     """Colours of directions with an amplitude.
 
-    Hue is the direction. An unsigned amplitude runs from a dark neutral grey (0) to a light and
-    full colour (1): dark means weak. A signed amplitude leaves the hue visible
-    everywhere and sets the lightness: dark is -1, medium 0, light +1.
+    Without an amplitude they are those of `angle_colors`. An unsigned amplitude runs from the
+    neutral grey of the map's mean lightness (0) to the full colour (1). A signed amplitude runs
+    from a weak colour (-1) to the full one (+1), so that all directions differ everywhere.
 
     Parameters
     ----------
@@ -148,19 +161,12 @@ def polar_colors(
     signed : bool
         Whether the sign has a meaning. Without it the modulus is shown.
     cmap : str or Colormap, optional
-        A cyclic map that replaces the circle of hues, for unsigned amplitudes only; amplitude 0
-        is then the neutral grey of the map's mean lightness. ``"cet_CET_CBC1"`` can be read with
-        red-green blindness.
+        A cyclic colour map; its ends stand at +-180 degrees. If None, ``"hs_rvae_directions"``.
 
     Returns
     -------
     numpy.ndarray
         (..., 3) sRGB in [0, 1]; NaN where angle or amplitude is NaN.
-
-    Raises
-    ------
-    ValueError
-        If `cmap` is given for a signed amplitude: lightness cannot show both.
 
     Examples
     --------
@@ -174,35 +180,16 @@ def polar_colors(
     angle, amplitude = np.broadcast_arrays(
         np.asarray(angle, dtype=float), np.asarray(amplitude, dtype=float)
     )
+    cmap = ANGLE_COLORMAP if cmap is None else cmap
     if signed:
-        if cmap is not None:
-            raise ValueError(
-                f"cmap={cmap!r} cannot be combined with a signed amplitude, which is shown by "
-                "lightness: leave cmap out, or set signed=False to show the modulus"
-            )
-        return _from_oklab(_hue_circle(angle, 0.61 + 0.26 * np.clip(amplitude, -1, 1)))
-    amplitude = np.clip(np.abs(amplitude), 0, 1)[..., np.newaxis]
-    if cmap is None:
-        full = _hue_circle(angle, 0.75)
-        neutral = 0.33
+        strength = _WEAKEST + (1 - _WEAKEST) * (np.clip(amplitude, -1, 1) + 1) / 2
     else:
-        full = _to_oklab(angle_colors(angle, cmap))
-        full[np.isnan(angle)] = np.nan
-        neutral = _to_oklab(get_colormap(cmap)(np.linspace(0, 1, 256))[:, :3])[:, 0].mean()
-    zero = np.array([neutral, 0.0, 0.0])
-    return _from_oklab(zero + amplitude * (full - zero))
-
-
-def _hue_circle(angle: np.ndarray, lightness: ArrayLike) -> np.ndarray:
-    """OKLab colours of one lightness, with the largest chroma that sRGB has for every hue.
-
-    The chroma is a fit to the boundary of sRGB: limited by teal below lightness 0.75 and by
-    blue and violet above.
-    """
-    lightness = np.broadcast_to(lightness, np.shape(angle))
-    chroma = 0.98 * np.minimum(0.169 * lightness, 0.5 * (1 - lightness))
-    hue = angle + _HUE_OF_ZERO
-    return np.stack([lightness, chroma * np.cos(hue), chroma * np.sin(hue)], axis=-1)
+        strength = np.clip(np.abs(amplitude), 0, 1)
+    colors = _to_oklab(angle_colors(angle, cmap))
+    colors[np.isnan(angle)] = np.nan
+    lightness = _to_oklab(get_colormap(cmap)(np.linspace(0, 1, _N_COLORS))[:, :3])[:, 0].mean()
+    grey = np.array([lightness, 0.0, 0.0])
+    return _from_oklab(grey + strength[..., np.newaxis] * (colors - grey))
 
 
 def _from_oklab(lab: np.ndarray) -> np.ndarray:

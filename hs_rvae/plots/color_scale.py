@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +14,18 @@ from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
 from ..sites import columns, units
 from ..sites.columns import MINIMUM_ORDER
 from . import layout, markers
-from .color import ANGLE_COLORMAP, UNDEFINED_COLOR, class_colors, get_colormap
+from .color import ANGLE_COLORMAP, UNDEFINED_COLOR, angle_colors, class_colors, get_colormap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
 
     from ..sites import SiteTable
 
 KINDS = ("angle", "signed", "sequential", "labels")
 _MAXIMUM_CLASSES = 24
+_LIKE_ARROW = 10.0  # degrees between a direction and the arrow that stands for it
+_LEAST_COMMON = 0.5  # mean resultant length of the directions of a class
 _DEFAULT_COLORMAPS = {"angle": ANGLE_COLORMAP, "signed": "coolwarm", "sequential": "viridis"}
 
 
@@ -64,6 +67,7 @@ def color_scale(
     limits: Sequence[float] | None,
     percentiles: Sequence[float],
     least_order: float | None = MINIMUM_ORDER,
+    class_labels: Mapping[int, str] | str | None = None,
 ) -> ColorScale:
     """Colours of a column; the parameters are those of `plot_site_map`.
 
@@ -80,7 +84,7 @@ def color_scale(
     elif kind not in KINDS:
         raise ValueError(f"kind={kind!r} is unknown: take one of {', '.join(map(repr, KINDS))}")
     if kind == "labels":
-        return _label_scale(column, values, cmap)
+        return _label_scale(sites, column, values, cmap, class_labels)
     scale = _value_scale(column, values, unit, kind, cmap, limits, percentiles)
     known = markers.has_direction(sites, column, least_order)
     if not known.all():
@@ -136,13 +140,70 @@ def _value_scale(
         ticks = np.linspace(low, high, 5)
     else:
         extend = layout.extend_beyond(values, low, high)
-        if limits is None and extend != "neither":
-            label += f", {percentiles[0]:g}–{percentiles[1]:g} %"
     cmap = get_colormap(_DEFAULT_COLORMAPS[kind] if cmap is None else cmap)
     return ColorScale(values, cmap, Normalize(low, high), label, ticks=ticks, extend=extend)
 
 
-def _label_scale(column: str, values: np.ndarray, cmap: str | Colormap | None) -> ColorScale:
+def class_directions(sites: SiteTable, column: str, classes: ArrayLike) -> np.ndarray | None:
+    """
+    Mean directions of the sites with each label, as angles of one turn.
+
+    Parameters
+    ----------
+    sites : SiteTable
+    column : str
+        Column of labels.
+    classes : array-like of int, shape (k,)
+
+    Returns
+    -------
+    numpy.ndarray, shape (k,), or None
+        In units of the period of the angle; None if labels are not those of directions, or the
+        sites with one of them have no direction in common.
+    """
+    of = columns.direction(column)
+    if of not in sites.columns:
+        return None
+    if columns.kind(of) == "label":
+        return _directions_of_majority(sites, column, of, np.asarray(classes))
+    turns = units.radians(np.asarray(sites[of], float), sites.units[of])
+    turns = turns / (columns.period(of, "rad") or 2 * np.pi)
+    label, known = np.asarray(sites[column]), np.isfinite(turns)
+    waves = np.exp(2j * np.pi * np.where(known, turns, 0))
+    means = np.zeros(np.size(classes), complex)
+    for i, k in enumerate(np.asarray(classes)):
+        own = known & (label == k)
+        means[i] = waves[own].mean() if own.any() else 0
+    return np.angle(means) / (2 * np.pi) if (np.abs(means) > _LEAST_COMMON).all() else None
+
+
+def _directions_of_majority(
+    sites: SiteTable, column: str, of: str, classes: np.ndarray
+) -> np.ndarray | None:
+    """Directions of the groups that most sites of each class belong to; None if there are none."""
+    label, group = np.asarray(sites[column]), np.asarray(sites[of])
+    highest = []
+    for k in classes:
+        own = np.bincount(group[(label == k) & (group >= 0)], minlength=1)
+        if own.max() <= _LEAST_COMMON * max(own.sum(), 1):
+            return None
+        highest.append(int(own.argmax()))
+    return class_directions(sites, of, highest)
+
+
+def label_colors(sites: SiteTable, column: str, labels: ArrayLike) -> np.ndarray:
+    """Colours (k, 3) of labels: those of their directions, or else those of classes."""
+    turns = class_directions(sites, column, labels)
+    return class_colors(labels) if turns is None else angle_colors(2 * np.pi * turns)
+
+
+def _label_scale(
+    sites: SiteTable,
+    column: str,
+    values: np.ndarray,
+    cmap: str | Colormap | None,
+    class_labels: Mapping[int, str] | str | None,
+) -> ColorScale:
     """Classes in their own colours, drawn by their place among the classes that occur."""
     finite = values[np.isfinite(values)]
     if (finite != np.rint(finite)).any() or finite.min() < -1:
@@ -157,8 +218,18 @@ def _label_scale(column: str, values: np.ndarray, cmap: str | Colormap | None) -
             "colours can tell apart; take kind='sequential'"
         )
     positive = classes[classes >= 0]
+    names = {int(k): str(k) for k in positive} | {-1: "undef."}
+    turns = class_directions(sites, column, positive) if cmap is None else None
+    period = columns.period(columns.direction(column), "rad")
+    if turns is not None and period is not None:
+        degrees = np.degrees(period) * turns
+        named = _direction if class_labels == "arrows" else _rounded
+        names |= {int(k): f"{k}: {named(v)}" for k, v in zip(positive, degrees, strict=True)}
+    if isinstance(class_labels, str) and class_labels != "arrows":
+        raise ValueError(f"class_labels={class_labels!r}: give a mapping, 'arrows' or None.")
+    names |= dict(class_labels or {}) if not isinstance(class_labels, str) else {}
     if cmap is None:
-        colors = class_colors(positive)
+        colors = label_colors(sites, column, positive)
     else:
         colors = get_colormap(cmap)(np.linspace(0, 1, max(positive.size, 2)))[: positive.size, :3]
     if classes[0] == -1:
@@ -172,5 +243,17 @@ def _label_scale(column: str, values: np.ndarray, cmap: str | Colormap | None) -
         BoundaryNorm(np.arange(classes.size + 1) - 0.5, classes.size),
         columns.title(column),
         ticks=np.arange(classes.size),
-        tick_labels=["undef." if k == -1 else str(k) for k in classes],
+        tick_labels=[names[k] for k in classes.tolist()],
     )
+
+
+def _rounded(degrees: float) -> str:
+    """Whole degrees with a true minus sign, 180 rather than -180."""
+    return f"{-((180 - round(degrees)) % 360 - 180)}°".replace("-", "−")
+
+
+def _direction(degrees: float) -> str:
+    """Arrow along an axis or a diagonal of a map with y down, degrees for other directions."""
+    eighth = round(degrees / 45)
+    near = abs(degrees - 45 * eighth) <= _LIKE_ARROW
+    return "→↘↓↙←↖↑↗"[eighth % 8] if near else _rounded(degrees)

@@ -120,7 +120,8 @@ def plot_domains(
             drawn.text(x, y, str(number), fontsize=size, fontweight="bold", color="black",
                        ha="center", va="center", gid="domain number", path_effects=rim)  # fmt: skip
     if legend and handles:
-        _add_legend(drawn, handles, size, labelled=image is None, new=ax is None)
+        below = 11.0 if image is None else 0.5 if isinstance(scale_bar, str) else 4.5
+        _add_legend(drawn, handles, size, below, new=ax is None)
     return drawn
 
 
@@ -150,10 +151,10 @@ def _draw_walls(ax: Axes, sites: SiteTable, walls: Any) -> list[Line2D]:
     return handles
 
 
-def _add_legend(ax: Axes, handles: list[Line2D], size: float, labelled: bool, new: bool) -> None:
+def _add_legend(ax: Axes, handles: list[Line2D], size: float, below: float, new: bool) -> None:
     """Name the kinds of walls below the map, where the legend hides no site."""
     grow = size / 8
-    low = (11.0 if labelled else 0.5) * grow
+    low = below * grow
     if not new:
         layout.reserve(ax, below=low + 5.0 * grow)
     down = ScaledTranslation(0, -low / layout.MM_PER_INCH, ax.figure.dpi_scale_trans)

@@ -147,7 +147,7 @@ def marker_diameter(points: np.ndarray, otherwise: float = 1.0) -> float:
 def draw_markers(
     ax: Axes, points: np.ndarray, diameter: float, undefined: np.ndarray, **style: Any
 ) -> EllipseCollection:
-    """Filled circles for defined sites, hollow grey ones for undefined sites.
+    """Circles in the colours of defined sites, grey ones for undefined sites.
 
     Parameters
     ----------
@@ -165,23 +165,22 @@ def draw_markers(
     Returns
     -------
     matplotlib.collections.EllipseCollection
-        The filled markers, in the order of the table.
+        Those of the defined sites, in the order of the table.
     """
     if undefined.any():
-        hollow = EllipseCollection(
-            diameter * 0.8,
-            diameter * 0.8,
+        grey = EllipseCollection(
+            diameter,
+            diameter,
             0,
             units="xy",
             offsets=points[undefined],
             offset_transform=ax.transData,
-            facecolors="none",
-            edgecolors=[UNDEFINED_COLOR],
-            linewidths=0.5,
+            facecolors=[UNDEFINED_COLOR],
+            linewidths=0,
             zorder=2,
         )
-        hollow.set_gid("undefined sites")
-        ax.add_collection(hollow, autolim=False)
+        grey.set_gid("undefined sites")
+        ax.add_collection(grey, autolim=False)
     filled = EllipseCollection(
         diameter,
         diameter,

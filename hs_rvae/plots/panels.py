@@ -11,9 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties
+from matplotlib.lines import Line2D
+from matplotlib.offsetbox import AnchoredOffsetbox, AuxTransformBox, HPacker, TextArea
 from matplotlib.projections.polar import PolarAxes
 
 from ..masked_arrays import filled
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from ..sites import SiteTable
 
 _FONT_SIZE = 8.0  # points, at column width
+_BAR_BELOW = 4.5  # mm for a scale bar below a map, at 8 point
 _CORNERS = ("lower left", "lower right", "upper left", "upper right")
 
 
@@ -148,6 +152,7 @@ class MapFrame:
     font_size: float  # points
     flat: bool  # bars belong below
     new: bool  # the figure is ours
+    below: float  # mm below the map that labels or the scale bar take, at 8 point
 
     def finish(self, title: str | None) -> Axes:
         """Set the title, then the size of our own figure: all else must be in place."""
@@ -200,10 +205,13 @@ def open_map(
         diameter = marker_size or markers.marker_diameter(points, 0.03 * (high - low).max())
     flat = below_flat is not None and layout.is_flat(*(high - low))
     ax, font_size, new = open_axes(ax, font_size, width=layout.COLUMN_WIDTH)  # until all is drawn
+    outside = image is not None and scale_bar in (None, True)
+    taken = 11.0 if image is None else _BAR_BELOW if outside else 0.5
     if not new:
         grow = font_size / 8
-        below = 0.0 if below_flat is None or not flat else below_flat * grow
-        layout.reserve(ax, 0.0 if flat else side * grow, below)
+        below = outside * _BAR_BELOW
+        below += below_flat if below_flat is not None and flat else 0.0
+        layout.reserve(ax, 0.0 if flat else side * grow, below * grow)
 
     unit = units.printed(sites.pixel_units)
     if image is not None:
@@ -211,12 +219,12 @@ def open_map(
     else:
         label_axes(ax, f"x ({unit})", f"y ({unit})", font_size)
     ax.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), aspect="equal")
-    if scale_bar is None:
-        scale_bar = image is not None
-    if scale_bar:
+    if outside:
+        _scale_bar_below(ax, unit, font_size)
+    elif scale_bar:
         corner = scale_bar if isinstance(scale_bar, str) else None
         add_scale_bar(ax, unit, corner, points, font_size)
-    return MapFrame(ax, points, float(diameter), font_size, flat, new)
+    return MapFrame(ax, points, float(diameter), font_size, flat, new, taken)
 
 
 def _draw_image(ax: Axes, image: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
@@ -293,11 +301,7 @@ def add_scale_bar(
     """
     from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
-    left, right = ax.get_xlim()
-    bottom, top = ax.get_ylim()
-    width, height = abs(right - left), abs(top - bottom)
-    # On a flat strip a bar of a share of the width would hide much of the map.
-    length = nice_length(min(0.28 * width, 0.4 * np.sqrt(width * height)))
+    length, height = _bar_length(ax), abs(np.subtract(*ax.get_ylim()))
     if corner is None:
         corner = _CORNERS[0] if avoid is None else _emptiest_corner(ax, avoid)
     bar = AnchoredSizeBar(
@@ -319,6 +323,36 @@ def add_scale_bar(
     bar.set_gid("scale bar")
     ax.add_artist(bar)
     return bar
+
+
+def _scale_bar_below(ax: Axes, unit: str, font_size: float) -> AnchoredOffsetbox:
+    """Draw a scale bar below the left corner of a map, where it hides no site."""
+    length, color = _bar_length(ax), matplotlib.rcParams["text.color"]
+    thickness = 1.6 * font_size / 8  # points
+    line = AuxTransformBox(ax.transData)
+    line.add_artist(
+        Line2D([0, length], [0, 0], color=color, linewidth=thickness, solid_capstyle="butt")
+    )
+    text = TextArea(f"{length:g} {unit}", textprops={"size": font_size - 1, "color": color})
+    bar = AnchoredOffsetbox(
+        "upper left",
+        child=HPacker(children=[line, text], align="center", pad=0, sep=3),
+        pad=0,
+        borderpad=0.35,
+        frameon=False,
+        bbox_to_anchor=(0, 0),
+        bbox_transform=ax.transAxes,
+    )
+    bar.set_gid("scale bar")
+    bar.set_clip_on(False)
+    ax.add_artist(bar)
+    return bar
+
+
+def _bar_length(ax: Axes) -> float:
+    """Length of a scale bar in data units; on a flat strip a smaller share of the width."""
+    width, height = (abs(np.subtract(*limits)) for limits in (ax.get_xlim(), ax.get_ylim()))
+    return nice_length(min(0.28 * width, 0.4 * np.sqrt(width * height)))
 
 
 def nice_length(longest: float) -> float:

@@ -51,10 +51,10 @@ def plot_polar_map(
 ) -> Axes:
     """Draw the sites as markers coloured by direction and amplitude.
 
-    Hue is the direction on screen, where pixels have their true shape. An amplitude that is never
-    negative, such as the length of a displacement, runs from dark grey (0) to full colour. A
-    signed amplitude, such as a latent, is scaled to [-1, 1] with zero at 0 and sets the lightness:
-    dark hues are negative, light hues positive. The wheel beside the map shows the colours at
+    The colour is the direction on screen, where pixels have their true shape. An amplitude that is
+    never negative, such as the length of a displacement, runs from grey (0) to the full colour. A
+    signed amplitude, such as a latent, is scaled to [-1, 1] with zero at 0, and runs from a weak
+    to the full colour. The wheel beside the map shows the colours at
     their directions on the map (y down, so that 90 degrees points down), and states the limits in
     its caption.
 
@@ -85,11 +85,10 @@ def plot_polar_map(
     percentiles : tuple of float
         Percentiles that scale the amplitude when there are no `limits`.
     least_order : float, optional
-        As in `hs_rvae.plots.plot_site_map`: directions of the model without a meaning are hollow
-        and grey, and the caption of the wheel states their number.
+        As in `hs_rvae.plots.plot_site_map`: directions of the model without a meaning are grey,
+        and the caption of the wheel states their number.
     cmap : str or matplotlib.colors.Colormap, optional
-        Cyclic map for the directions, only without sign (see
-        `hs_rvae.plots.polar_colors`); ``"cet_CET_CBC1"`` suits colour-blind readers.
+        Cyclic map for the directions. If None, that of `hs_rvae.plots.angle_colors`.
     image : numpy.ndarray, optional
         (ny, nx) parent image, drawn in grey below the sites.
     arrows : bool
@@ -163,7 +162,7 @@ def plot_polar_map(
             base.ax, base.points[defined], direction[defined], lengths[defined], base.diameter
         )
     if wheel:
-        below = (11.0 if image is None else 1.0) if base.flat else None
+        below = base.below + 0.5 if base.flat else None
         add_wheel(base.ax, scale, cmap, base.font_size, below)
     return base.finish(title)
 
@@ -184,8 +183,8 @@ def plot_color_wheel(
     ax : matplotlib.axes.Axes
         Its ticks and frame are removed.
     style : {"unsigned", "signed", "direction"}
-        A disk with amplitude 0 in the centre; a ring from -1 (inside, dark) over 0 (line) to 1
-        (outside, light); or a ring of directions alone.
+        A disk with amplitude 0 in the centre; a ring from -1 (inside, weak) over 0 (line) to 1
+        (outside, full); or a ring of directions alone.
     cmap : str or matplotlib.colors.Colormap, optional
         As in `polar_colors`.
     caption : str, optional
@@ -426,7 +425,7 @@ def _caption(
 ) -> str:
     """Name of the amplitude, the values at rim, line and centre, and where they come from."""
     if signed:
-        places = [("inner, dark", low), ("line", (low + high) / 2), ("outer, light", high)]
+        places = [("inner, weak", low), ("line", (low + high) / 2), ("outer, full", high)]
         source = f"{percentiles[0]:g}–{percentiles[1]:g} %"
     else:
         places = [("centre", low), ("rim", high)]

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,6 +36,7 @@ def plot_site_map(
     limits: Sequence[float] | None = None,
     percentiles: Sequence[float] = (1, 99),
     least_order: float | None = MINIMUM_ORDER,
+    class_labels: Mapping[int, str] | str | None = None,
     marker_size: float | None = None,
     scale_bar: bool | str | None = None,
     colorbar: bool = True,
@@ -46,7 +47,7 @@ def plot_site_map(
     """Draw the sites as markers coloured by a column.
 
     The map has the orientation of ``image.plot()``: x to the right, y down. Sites without a
-    finite value are hollow and grey, and so are, in a map of the angle, sites without a distortion
+    finite value are grey, and so are, in a map of the angle, sites without a distortion
     (see `least_order`); the colour bar states their number.
 
     Parameters
@@ -69,24 +70,28 @@ def plot_site_map(
         signs are signed (diverging map, zero in the middle), all others sequential.
     cmap : str or matplotlib.colors.Colormap, optional
         Colour map of Matplotlib, or of colorcet with its ``"cet_"`` name. By default
-        ``"cet_colorwheel"`` for angles, ``"coolwarm"`` for signed and ``"viridis"`` for
-        sequential columns. ``"cet_CET_CBC1"`` or ``"twilight"`` for angles, ``"cividis"``
-        for the others, are made for colour-blind readers.
+        ``"hs_rvae_directions"`` for angles and for labels of directions (see
+        `hs_rvae.plots.angle_colors`), ``"coolwarm"`` for signed and ``"viridis"`` for sequential
+        columns.
     limits : tuple of float, optional
         Values at the ends of the colour map in the units of the column (radians for angles).
         Angles are folded into the limits, which are one period: (-pi, pi) by default,
         (-pi/4, pi/4) for a motif with four-fold symmetry.
     percentiles : tuple of float
         Percentiles at the ends of the colour map when there are no `limits` (not used for angles
-        and labels). The colour bar states them, and points beyond the limits.
+        and labels). The ends of the colour bar are arrows where values lie beyond the limits.
     least_order : float, optional
         Minimum ``order_amplitude`` of sites whose ``angle`` is drawn, 1 being typical. The angle of
         others has no meaning. It does not count for sites with a variant. If None, all are drawn.
+    class_labels : dict of int to str, or "arrows", optional
+        Names of labels in the colour bar. If None, the label, with the mean direction of its sites
+        in degrees if labels are those of directions, such as variants. If "arrows", an arrow where
+        they point along an axis or a diagonal of the map.
     marker_size : float, optional
         Diameter of the markers in calibrated units; by default they nearly touch.
     scale_bar : bool or str, optional
-        Whether to draw a scale bar, or its corner such as ``"upper left"``. By default one is
-        drawn upon an image, in the corner that hides the fewest sites.
+        Whether to draw a scale bar, or its corner on the map such as ``"upper left"``. By default
+        a map on an image has one below its left corner, where it hides no site.
     colorbar : bool
         Whether to draw the colour bar, with name and unit of the column.
     title : str, optional
@@ -124,7 +129,7 @@ def plot_site_map(
     >>> ax.get_xlabel()
     'x (nm)'
     """
-    scale = color_scale(sites, column, kind, cmap, limits, percentiles, least_order)
+    scale = color_scale(sites, column, kind, cmap, limits, percentiles, least_order, class_labels)
     frames = image_series.frames_of(sites, image, frame, frame_labels)
     shown, below_sites, rows = (sites, image, slice(None)) if frames is None else frames.current
     base = open_map(
@@ -153,9 +158,8 @@ def plot_site_map(
 
     mappable = draw(base.points, rows)
     if colorbar:
-        below = (11.0 if image is None else 1.5) if base.flat else None
+        below = base.below + 1.0 if base.flat else None
         scale.add_bar(base.ax, mappable, base.font_size, below)
     if frames is not None:
-        lower = 0.0 if image is not None else 11.0
-        frames.add_to(base, draw, title, lower + (12.0 if base.flat and colorbar else 0.0))
+        frames.add_to(base, draw, title, base.below + (12.0 if base.flat and colorbar else 0.0))
     return base.finish(title)

@@ -17,6 +17,7 @@ import numpy as np
 from hs_rvae import plots
 from hs_rvae.checks import shown
 from hs_rvae.masked_arrays import filled
+from hs_rvae.plots.color_scale import label_colors
 from hs_rvae.plots.manifold import plot_with_distortion
 from hs_rvae.plots.markers import column_values, site_points
 from hs_rvae.progress import progressbar_wanted
@@ -429,7 +430,7 @@ class FigureMethods(DomainMethods, LearningMethods):
 
     @takes_options(
         plots.plot_cluster_means,
-        ("images", "labels", "counts", "pixel_size", "pixel_units", "intensity_label"),
+        ("images", "labels", "counts", "colors", "pixel_size", "pixel_units", "intensity_label"),
     )
     def plot_cluster_means(self, column: str = "cluster", **options: Any) -> Figure:
         """Draw the mean sub-image of each cluster with the number of its sites.
@@ -449,12 +450,14 @@ class FigureMethods(DomainMethods, LearningMethods):
         >>> stack.plot_cluster_means()  # doctest: +SKIP
         """
         means = self.get_cluster_means(column)
+        labels = list(means.metadata.Clusters.labels)
         axis = means.axes_manager.signal_axes[0]
         calibrated = _units.is_calibrated(axis.units)
         return plots.plot_cluster_means(
             means.data,
-            list(means.metadata.Clusters.labels),
+            labels,
             list(means.metadata.Clusters.counts),
+            colors=label_colors(self.sites, column, labels),
             pixel_size=abs(axis.scale) if calibrated else None,
             pixel_units=axis.units if calibrated else "px",
             intensity_label=self._intensity_label(),
@@ -712,6 +715,8 @@ class FigureMethods(DomainMethods, LearningMethods):
     ) -> dict[str, Any]:
         """Options of a figure of a column: for the angle of the model, its name and its limits."""
         verdict = self.rvae_verdict
+        if column == "variant" and verdict is not None and verdict.rotation == "distortion":
+            options["class_labels"] = options["class_labels"] or "arrows"
         if column != "angle" or verdict is None:
             return options
         if self._known_without_distortion():

@@ -28,6 +28,7 @@ class FigureMethods(DomainMethods, LearningMethods):
         limits: Sequence[float] | None = None,
         percentiles: Sequence[float] = (1, 99),
         least_order: float | None = 0.5,
+        class_labels: Mapping[int, str] | str | None = None,
         marker_size: float | None = None,
         scale_bar: bool | str | None = None,
         colorbar: bool = True,

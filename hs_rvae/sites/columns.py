@@ -77,6 +77,9 @@ class Column:
         Period of an angle, in radians.
     title : str
         Printed name; None makes one of the name, as in "Order amplitude".
+    direction : str
+        Of labels: the column of angles that they group, or of the labels that they divide. Figures
+        give a group the colour of its direction.
     main : bool
         Whether it is among the columns that readers look at first: in the text of a stack, the
         explorer, the table of a report and, if a model wrote it, the diagnostics.
@@ -89,6 +92,7 @@ class Column:
     meaning: str
     period: float = 2 * np.pi
     title: str | None = None
+    direction: str = ""
     main: bool = False
     _pattern: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
@@ -120,12 +124,12 @@ COLUMNS = (
     Column("order_amplitude", "amplitude", "", "rvae",
            "strength of the distortion, 1 = typical, 0 = none", main=True),
     Column("variant", "label", "", "assign_variants", "group of its angle, -1 = undefined",
-           main=True),
+           direction="angle", main=True),
     Column("strain_angle", "angle", "rad", "rvae",
            "longer axis of the strain of the surroundings, in ferroelastic domains",
            period=np.pi, main=True),
     Column("strain_variant", "label", "", "rvae", "ferroelastic domain by the axis of its strain",
-           main=True),
+           direction="strain_angle", main=True),
     Column("tilt", "signed", "rad", "rvae",
            "rotation of the surroundings that changes its sign from cell to cell, from +x "
            "towards +y", main=True),
@@ -167,7 +171,7 @@ COLUMNS = (
     Column("variant_residual", "signed", "rad", "assign_variants",
            "the angle minus that of the variant"),
     Column("domain", "label", "", "find_domains",
-           "connected sites of one variant, the largest first, -1 = none"),
+           "connected sites of one variant, the largest first, -1 = none", direction="variant"),
     Column("mode_displacement_x mode_displacement_y", "signed", "px", "measure_modes",
            "the column minus the mean of its surroundings, from the pixels"),
     Column("mode_displacement_x_calibrated mode_displacement_y_calibrated", "signed", "length",
@@ -330,6 +334,20 @@ def period(name: str, unit: str = "") -> float | None:
         return None
     row = find(name)
     return 2 * np.pi if row is None else row.period
+
+
+@checked
+def direction(name: str) -> str:
+    """
+    Column of the angles or labels that a column of labels groups; "" if there is none.
+
+    Examples
+    --------
+    >>> direction("variant"), direction("strain_variant"), direction("cluster")
+    ('angle', 'strain_angle', '')
+    """
+    row = find(name)
+    return "" if row is None else row.direction
 
 
 @checked
