@@ -227,7 +227,7 @@ def plot_color_wheel(
         ax.plot(zero * np.cos(turn), zero * np.sin(turn), color="white", linewidth=0.5)
     for mark, x, y, ha, va in (
         ("0°", 1.12, 0, "left", "center"),
-        ("90°", 0, 1.12, "center", "top"),
+        ("down = 90°", 0, 1.12, "center", "top"),
         ("180°", -1.12, 0, "right", "center"),
         ("−90°", 0, -1.12, "center", "bottom"),
     ):
@@ -303,7 +303,7 @@ def polar_scale(
         longest = high if amplitude == angle else np.nanpercentile(length, percentiles[1])
     captions = []
     if amplitude is not None:
-        captions.append(_caption(name, unit, low, high, signed, limits, percentiles))
+        captions.append(_caption(name, unit, low, high, signed))
     if sign == -1:
         captions.append(
             "direction:\n" + (f"{angle} + 180°" if length is None else f"−{_label(angle)}")
@@ -420,20 +420,14 @@ def _caption(
     low: float,
     high: float,
     signed: bool,
-    limits: Sequence[float] | None,
-    percentiles: Sequence[float],
 ) -> str:
-    """Name of the amplitude, the values at rim, line and centre, and where they come from."""
+    """Name of the amplitude, and the values at rim, line and centre."""
     if signed:
         places = [("inner, weak", low), ("line", (low + high) / 2), ("outer, full", high)]
-        source = f"{percentiles[0]:g}–{percentiles[1]:g} %"
     else:
         places = [("centre", low), ("rim", high)]
-        source = f"{percentiles[1]:g} %"
     lines = [f"{name} ({unit})" if unit else name]
     lines += [f"{place} {_number(value)}" for place, value in places]
-    if limits is None:
-        lines.append(f"({source})")
     return "\n".join(lines)
 
 

@@ -183,7 +183,7 @@ class FigureMethods(DomainMethods, LearningMethods):
     ) -> Axes: ...
     def plot_rvae_manifold(
         self,
-        shape: tuple[int, int] = (10, 10),
+        shape: tuple[int, int] = (5, 5),
         limits: tuple[float, float] = (-2.0, 2.0),
         axes: tuple[int, int] = (0, 1),
         *,

@@ -69,7 +69,7 @@ def test_the_marks_of_the_wheel_stand_where_the_angles_point_on_the_screen():
     at = {t.get_text(): ax.transData.transform(t.get_position()) for t in ax.texts}
     centre = ax.transData.transform([0, 0])
     assert at["0°"][0] > centre[0] and at["180°"][0] < centre[0]
-    assert at["90°"][1] < centre[1] < at["−90°"][1]
+    assert at["down = 90°"][1] < centre[1] < at["−90°"][1]
 
 
 def test_markers_have_the_polar_colours_of_their_vectors(sites, artist_by_gid):
@@ -88,13 +88,13 @@ def test_a_signed_latent_is_scaled_symmetrically_between_percentiles(sites, arti
     expected = polar_colors(sites["angle"][defined], latent / bound, signed=True)
     np.testing.assert_allclose(artist_by_gid(ax, "sites").get_facecolors()[:, :3], expected)
     assert caption_of(ax) == (
-        f"latent_0\ninner, dark −{bound:.3g}\nline 0\nouter, light {bound:.3g}\n(5–95 %)"
+        f"latent_0\ninner, weak −{bound:.3g}\nline 0\nouter, full {bound:.3g}"
     )
 
 
 def test_the_caption_of_a_vector_states_unit_and_percentile(sites):
     ax = plot_polar_map(sites, "displacement")
-    assert caption_of(ax) == "|displacement| (px)\ncentre 0\nrim 2\n(99 %)"
+    assert caption_of(ax) == "|displacement| (px)\ncentre 0\nrim 2"
 
 
 def test_against_the_sign_every_direction_is_turned_by_half(sites, artist_by_gid):
@@ -161,7 +161,7 @@ def test_directions_are_those_on_the_map_if_pixels_are_not_square(name, artist_b
 
 def test_given_limits_are_stated_without_percentiles(sites):
     assert caption_of(plot_polar_map(sites, limits=(-1, 3))) == (
-        "latent_0\ninner, dark −1\nline 1\nouter, light 3"
+        "latent_0\ninner, weak −1\nline 1\nouter, full 3"
     )
 
 
@@ -195,7 +195,7 @@ def test_directions_alone_have_full_colour_and_no_caption(sites, artist_by_gid):
     assert all("\n" not in t.get_text() for t in wheel_of(ax).texts)
 
 
-def test_sites_without_angle_or_amplitude_are_hollow(sites, artist_by_gid):
+def test_sites_without_angle_or_amplitude_are_grey(sites, artist_by_gid):
     sites.set("latent_0", np.where(np.arange(len(sites)) == 0, np.nan, sites["latent_0"]))
     ax = plot_polar_map(sites)
     assert len(artist_by_gid(ax, "undefined sites").get_offsets()) == 4

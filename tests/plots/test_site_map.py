@@ -97,16 +97,15 @@ def test_angles_of_a_symmetric_motif_are_folded_into_one_period(sites, artist_by
     ax = plot_site_map(sites, "angle", limits=(0, np.pi / 2))
     # All four domains are a quarter turn apart.
     colors = face_colors(artist_by_gid(ax, "sites"))
-    middle = matplotlib.colormaps["cet_colorwheel"](0.5)[:3]
+    middle = matplotlib.colormaps["hs_rvae_directions"](0.5)[:3]
     assert np.abs(colors - middle).max() < 0.55
     assert np.abs(colors.mean(axis=0) - middle).max() < 0.05
 
 
-def test_sites_without_a_value_are_hollow_and_grey(sites, artist_by_gid):
-    hollow = artist_by_gid(plot_site_map(sites, "angle"), "undefined sites")
-    np.testing.assert_allclose(hollow.get_offsets(), sites.xy[-3:] * 0.02 + [1.0, -2.0])
-    assert len(hollow.get_facecolors()) == 0
-    np.testing.assert_allclose(hollow.get_edgecolors()[0], to_rgba(UNDEFINED_COLOR))
+def test_sites_without_a_value_are_grey(sites, artist_by_gid):
+    grey = artist_by_gid(plot_site_map(sites, "angle"), "undefined sites")
+    np.testing.assert_allclose(grey.get_offsets(), sites.xy[-3:] * 0.02 + [1.0, -2.0])
+    np.testing.assert_allclose(grey.get_facecolors(), [to_rgba(UNDEFINED_COLOR)])
 
 
 def test_the_order_amplitude_is_sequential_also_where_noise_makes_it_negative():
@@ -125,12 +124,12 @@ def test_signed_columns_have_zero_in_the_middle_of_a_diverging_map(sites, artist
     ("options", "label", "extend"),
     [
         ({"percentiles": (0, 100)}, "x (px)", "neither"),
-        ({"percentiles": (0, 90)}, "x (px), 0–90 %", "max"),
-        ({"percentiles": (5, 90)}, "x (px), 5–90 %", "both"),
+        ({"percentiles": (0, 90)}, "x (px)", "max"),
+        ({"percentiles": (5, 90)}, "x (px)", "both"),
         ({"limits": (150, 500)}, "x (px)", "min"),
     ],
 )
-def test_the_colour_bar_states_name_unit_percentiles_and_what_lies_beyond(
+def test_the_colour_bar_states_name_and_unit_and_points_to_what_lies_beyond(
     sites, artist_by_gid, options, label, extend
 ):
     ax = plot_site_map(sites, "x", **options)
@@ -146,24 +145,59 @@ def test_radians_are_shown_in_degrees(sites, artist_by_gid):
     assert (markers.norm.vmin, markers.norm.vmax) == pytest.approx((0.0, 10.0))
 
 
-def test_labels_have_their_own_colours_and_undefined_ones_are_grey(sites, artist_by_gid):
+def test_variants_have_the_colours_of_their_directions(sites, artist_by_gid):
     ax = plot_site_map(sites, "variant")
-    colors = face_colors(artist_by_gid(ax, "sites"))
-    variant = sites["variant"]
+    colors, variant = face_colors(artist_by_gid(ax, "sites")), sites["variant"]
+    turn = np.exp(1j * sites["angle"])
+    labels = ["undef."]
     for label in range(4):
-        np.testing.assert_allclose(
-            colors[variant == label], class_colors([label]).repeat((variant == label).sum(), 0)
-        )
+        mean = np.angle(np.nanmean(turn[variant == label]))
+        expected = angle_colors(mean)[None].repeat((variant == label).sum(), 0)
+        np.testing.assert_allclose(colors[variant == label], expected)
+        labels.append(f"{label}: {np.rad2deg(mean):.0f}°".replace("-", "−"))
     np.testing.assert_allclose(colors[variant == -1][0], UNDEFINED_COLOR)
     bar = colorbar_of(ax)
-    assert [t.get_text() for t in bar.get_yticklabels()] == ["undef.", "0", "1", "2", "3"]
+    assert [t.get_text() for t in bar.get_yticklabels()] == labels
     assert bar.get_ylabel() == "Variant"
+
+
+def test_variants_may_be_named_by_arrows_or_in_words(sites):
+    for given, expected in (
+        ("arrows", ["undef.", "0: ↘", "1: ↙", "2: ↖", "3: ↗"]),
+        ({0: "a", 2: "b"}, ["undef.", "a", "1: 135°", "b", "3: −45°"]),
+    ):
+        bar = colorbar_of(plot_site_map(sites, "variant", class_labels=given))
+        assert [t.get_text() for t in bar.get_yticklabels()] == expected
+    with pytest.raises(ValueError, match="class_labels='names'"):
+        plot_site_map(sites, "variant", class_labels="names")
+
+
+def test_labels_without_a_common_direction_have_colours_of_classes(sites, artist_by_gid):
+    sites = sites.take(range(len(sites)))
+    sites["cluster"] = sites["variant"]
+    sites["variant"] = np.arange(len(sites)) % 3
+    for column in ("cluster", "variant"):
+        ax = plot_site_map(sites, column)
+        colors, label = face_colors(artist_by_gid(ax, "sites")), sites[column]
+        np.testing.assert_allclose(colors[label >= 0], class_colors(label[label >= 0]))
+        names = [t.get_text() for t in colorbar_of(ax).get_yticklabels()]
+        assert names[-3:] == [str(k) for k in np.unique(label)[-3:]]
+
+
+def test_a_domain_has_the_colour_of_its_variant(sites, artist_by_gid):
+    sites = sites.take(range(len(sites)))
+    sites["domain"] = 3 - sites["variant"].clip(0)
+    drawn = [face_colors(artist_by_gid(plot_site_map(sites, name), "sites"))
+             for name in ("domain", "variant")]  # fmt: skip
+    known = sites["variant"] >= 0
+    np.testing.assert_allclose(drawn[0][known], drawn[1][known])
 
 
 def test_a_label_has_the_same_colour_when_others_are_missing(sites, artist_by_gid):
     two = sites.take(sites["variant"] == 2)
     colors = face_colors(artist_by_gid(plot_site_map(two, "variant"), "sites"))
-    np.testing.assert_allclose(colors, class_colors([2]).repeat(len(two), 0))
+    all_colors = face_colors(artist_by_gid(plot_site_map(sites, "variant"), "sites"))
+    np.testing.assert_allclose(colors, all_colors[sites["variant"] == 2])
 
 
 def test_an_index_is_no_label(sites, artist_by_gid):
@@ -171,15 +205,23 @@ def test_an_index_is_no_label(sites, artist_by_gid):
     assert artist_by_gid(ax, "sites").cmap.name == "viridis"
 
 
-def test_the_scale_bar_has_a_round_length_and_hides_few_sites(sites, image, artist_by_gid):
+def test_the_scale_bar_has_a_round_length_and_hides_no_site(sites, image, artist_by_gid):
     ax = plot_site_map(sites, "angle", image=image)
+    ax.figure.canvas.draw()
     bar = artist_by_gid(ax, "scale bar")
-    length = bar.size_bar.get_children()[0].get_width()
-    assert length == 2.0  # of 8 nm
+    line, text = bar.get_child().get_children()
+    assert text.get_text() == "2 nm"  # of 8 nm
+    ends = ax.transData.transform([(0, 0), (2, 0)])
+    assert line.get_window_extent().width == pytest.approx(np.ptp(ends[:, 0]), abs=1)
+    below, map_ = bar.get_window_extent(), ax.get_window_extent()
+    assert below.y1 <= map_.y0 and below.x0 == pytest.approx(map_.x0, abs=5)
+
+
+def test_a_scale_bar_upon_the_map_is_in_the_corner_that_is_named(sites, image, artist_by_gid):
+    ax = plot_site_map(sites, "angle", image=image, scale_bar="lower right")
+    bar = artist_by_gid(ax, "scale bar")
+    assert bar.loc == 4  # Matplotlib's code of "lower right"
     assert bar.txt_label.get_text() == "2 nm"
-    corner = sites.take((sites["x"] < 250) | (sites["y"] < 200))  # nothing lower right
-    ax = plot_site_map(corner, "angle", image=image)
-    assert artist_by_gid(ax, "scale bar").loc == 4  # Matplotlib's code of "lower right"
 
 
 def test_the_scale_bar_replaces_ticks_only_on_an_image(sites, image):
@@ -219,7 +261,7 @@ def test_the_colour_bar_of_a_flat_map_lies_below_it(sites, image):
     ax.figure.canvas.draw()
     bar = colorbar_of(ax)
     assert bar.get_window_extent().y1 < ax.get_window_extent().y0
-    assert bar.get_xlabel() == "x (px), 1–99 %"
+    assert bar.get_xlabel() == "x (px)"
 
 
 def test_a_single_site_is_drawn(sites, image, artist_by_gid):

@@ -34,7 +34,7 @@ ANGLES = ["direction", "azimuth", "heading"]
 def test_a_column_in_rad_or_deg_has_cyclic_colours(stack, name):
     ax = stack.plot_site_map(name, image=False)
     (sites,) = [c for c in ax.collections if c.get_gid() == "sites"]
-    assert sites.get_cmap().name == "cet_colorwheel" and sites.get_clim() == (-180, 180)
+    assert sites.get_cmap().name == "hs_rvae_directions" and sites.get_clim() == (-180, 180)
     assert ax.child_axes[0].get_ylabel() == f"{name} (°)"
     shown, known = sites.get_array(), np.isfinite(stack.sites[name])
     reference = np.rad2deg(stack.sites["direction"][known])
@@ -95,7 +95,7 @@ def test_the_axis_of_an_ellipse_is_drawn_over_half_a_turn(stack):
     stack.sites.set("rotation", np.linspace(0, np.pi, 200, endpoint=False), "rad")
     ax = stack.plot_site_map("rotation", image=False)
     (sites,) = [c for c in ax.collections if c.get_gid() == "sites"]
-    assert sites.get_cmap().name == "cet_colorwheel" and sites.get_clim() == (0, 180)
+    assert sites.get_cmap().name == "hs_rvae_directions" and sites.get_clim() == (0, 180)
     assert stack.plot_scatter("x", "rotation", contours=False).get_ylim() == (0, 180)
 
 
