@@ -78,8 +78,8 @@ class Column:
     title : str
         Printed name; None makes one of the name, as in "Order amplitude".
     direction : str
-        Of labels: the column of angles that they group, or of the labels that they divide. Figures
-        give a group the colour of its direction.
+        Column of the angles that labels group, or of the labels that they divide. Figures give a
+        group the colour of its direction.
     main : bool
         Whether it is among the columns that readers look at first: in the text of a stack, the
         explorer, the table of a report and, if a model wrote it, the diagnostics.
