@@ -44,6 +44,7 @@ STEPS = [
     "masked_arrays",
     "checks",
     "progress",
+    "threads",
     "parallel",
     "options",
     "signatures",

@@ -15,6 +15,7 @@ import pandas as pd
 from ..checks import checked
 from ..positions import is_sublattice
 from ..progress import progressbar_wanted
+from ..threads import one_thread
 from . import fitting, kernel
 from .aperture import checked_disk_radius, disk_means
 from .single_columns import default_radius, refine_columns
@@ -34,6 +35,7 @@ _OF_ATOMAP = {
 
 
 @checked
+@one_thread()
 def refine_sublattice(
     sublattice: Any,
     image: Any,

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from ..progress import Progress
+from ..threads import one_thread
 from .batches import shuffled_batches
 from .convergence import Guard, train_until_it_holds
-from .device import one_thread
 from .loss import LossTerms, content_loss, spatial_loss
 
 if TYPE_CHECKING:
