@@ -79,7 +79,7 @@ ALLOWED |= {
     "rvae": {*BASE, "neighbours", "variants", "verdict"},
     "": set(),
     "log": set(),
-    "diagnostics": {"checks", "exceptions", "neighbours", "options", "sites"},
+    "diagnostics": {"checks", "exceptions", "neighbours", "options", "sites", "threads"},
     "plots": {"masked_arrays", "checks", "progress", "files", "sites"},
     "report": {"exceptions", "wording", "cautions", "files", "sites", "variants", "verdict"},
     "signals": {*STEPS, "diagnostics", "plots", "report"},
