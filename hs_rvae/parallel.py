@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -55,6 +56,9 @@ def run_tasks(tasks: list[Delayed], done: Callable[[int, Any], None]) -> None:
     """
     Compute tasks and hand over each result as soon as it exists.
 
+    They run on the workers of dask.distributed or on threads; in a thread that is not the main one,
+    one after the other.
+
     Parameters
     ----------
     tasks : list of dask.delayed.Delayed
@@ -66,8 +70,6 @@ def run_tasks(tasks: list[Delayed], done: Callable[[int, Any], None]) -> None:
     if client is not None:
         _run_on_workers(client, tasks, done)
         return
-    import threading
-
     import dask
 
     lock = threading.Lock()
@@ -79,6 +81,8 @@ def run_tasks(tasks: list[Delayed], done: Callable[[int, Any], None]) -> None:
     node = dask.delayed(hand_over, pure=False, traverse=False)
     nodes = [node(number, task) for number, task in enumerate(tasks)]
     serial = dask.config.get("scheduler", None) in ("sync", "synchronous", "single-threaded")
+    # Otherwise dask makes a pool of threads for each thread that asks.
+    serial |= threading.current_thread() is not threading.main_thread()
     dask.compute(*nodes, scheduler="synchronous" if serial else "threads", optimize_graph=True)
 
 

@@ -20,6 +20,7 @@ from scipy import ndimage
 
 from hs_rvae.neighbours import nearest_neighbour_distance
 from hs_rvae.options import MINIMUM_WINDOW
+from hs_rvae.threads import side_by_side
 
 #: Window size in nearest-neighbour distances of the sublattice when none is given.
 DEFAULT_NEIGHBOUR_DISTANCES = 1.85
@@ -265,9 +266,14 @@ def cut_windows(
     source = _source(image, centring)
     windows = np.empty((len(positions), window_size, window_size), dtype=np.float32)
     block = windows_per_block(window_size)
-    for start in progress(range(0, len(positions), block)):
+
+    def cut(start: int) -> None:
         some = slice(start, start + block)
         windows[some] = _cut_block(first[some], fraction[some], source, window_size, centring)
+
+    starts = range(0, len(positions), block)
+    for _ in zip(progress(starts), side_by_side(cut, starts), strict=True):
+        pass
     return windows
 
 

@@ -14,6 +14,7 @@ from scipy.stats import norm
 
 from ..checks import checked
 from ..neighbours import LARGEST_GAP, largest_gap
+from ..threads import one_thread
 from .crystal import Crystal
 from .empty_places import (
     FILLED,
@@ -37,6 +38,7 @@ _AROUND = 8  # nearest columns that decide whether a place is inside a grain
 
 
 @checked
+@one_thread()
 def find_defects(
     lattice: Any,
     image: Any = None,

@@ -10,6 +10,7 @@ from .. import parent_image as _parent_image
 from ..cautions import keeping_warnings
 from ..checks import checked, whole_number
 from ..refinement.atomap_objects import as_atom_lattice
+from ..threads import one_thread
 from .column_tables import SearchSettings, find_tables, sublattice_names
 from .derivative import warn_of_derivative
 from .failed_fits import warn_of_failed_fits
@@ -20,6 +21,7 @@ from .structure import checked_projection, name_by_structure
 
 @keeping_warnings
 @checked(but=("zone_axis",))
+@one_thread()
 def find_sublattices(
     image: Any,
     cell: Any = None,

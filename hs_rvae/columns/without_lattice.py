@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 from .. import parent_image as _parent_image
 from ..checks import checked
 from ..refinement.two_sublattices import refine_together
+from ..threads import one_thread
 from . import autocorrelation as _cells
 from .derivative import warn_of_derivative
 from .maxima import check_sampling, maxima_of
@@ -25,6 +26,7 @@ _LARGEST = 40  # columns that the shorter side of an image holds at least, if no
 
 
 @checked
+@one_thread()
 def find_columns(
     image: Any,
     method: str = "maxima",

@@ -15,6 +15,7 @@ from hs_rvae.checks import whole_number
 from hs_rvae.learning import algorithms as _algorithms
 from hs_rvae.learning.rows import map_blocks
 from hs_rvae.options import as_seed, options_of, own_copy, seeded
+from hs_rvae.threads import one_thread
 
 _logger = logging.getLogger(__name__)
 
@@ -33,7 +34,6 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 }
 # More sites than this make algorithms that compare all pairs of them slow.
 _MANY_SITES = 5000
-_FEW_VALUES = 200_000
 # Full covariances of more features have more parameters than sites.
 _MAXIMUM_FULL = 16
 # Times that mini-batch k-means reads the rows of a lazy stack, and rows at once.
@@ -64,6 +64,7 @@ class Clusters:
     order: np.ndarray
 
 
+@one_thread()
 def cluster(
     values: np.ndarray,
     algorithm: Any,
@@ -110,17 +111,13 @@ def cluster(
     >>> cluster(values, "kmeans", 2, random_state=0).labels
     array([1, 0, 0, 0])
     """
-    from threadpoolctl import threadpool_limits
-
     values = np.asarray(values)
     estimator = make_estimator(
         algorithm, n_clusters, values.shape[1], covariance_type, random_state, kwargs
     )
     if isinstance(algorithm, str) and algorithm in MIXTURES:
         values = on_common_scale(values)
-    # Threads of few values would mostly wait for each other.
-    limit = 1 if values.size < _FEW_VALUES else None
-    with seeded(as_seed(random_state)), threadpool_limits(limit):
+    with seeded(as_seed(random_state)):
         estimator.fit(values)
     labels = getattr(estimator, "labels_", None)
     if labels is None and hasattr(estimator, "predict"):
@@ -140,6 +137,7 @@ def cluster(
     return Clusters(estimator, labels, probabilities, order)
 
 
+@one_thread()
 def cluster_blocks(
     rows: Any,
     n_clusters: int,

@@ -19,6 +19,7 @@ import numpy as np
 from hs_rvae.checks import whole_number
 from hs_rvae.learning import algorithms as _algorithms
 from hs_rvae.options import as_seed, options_of, own_copy, random_subset, seeded
+from hs_rvae.threads import count_threads, one_thread
 
 _logger = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ def has_opentsne() -> bool:
     return find_spec("openTSNE") is not None
 
 
+@one_thread(openmp=False)
 def embed(
     values: np.ndarray,
     algorithm: Any,
@@ -221,7 +223,7 @@ def _estimator(
     accepted = options_of(estimator)
     defaults: dict[str, Any] = {"n_components": k, "random_state": seed, "n_jobs": n_jobs}
     if kind == "tsne":
-        defaults["n_jobs"] = n_jobs or (1 if n < _FEW_SITES else -1)
+        defaults["n_jobs"] = n_jobs or (1 if n < _FEW_SITES else count_threads())
     if kind == "sklearn_tsne":
         defaults["init"] = "pca"
     if kind in ("tsne", "sklearn_tsne"):

@@ -13,6 +13,7 @@ import numpy as np
 from hs_rvae.learning.clusters import Clusters, check_number, cluster, on_common_scale
 from hs_rvae.options import as_seed, random_subset
 from hs_rvae.progress import progress_bar
+from hs_rvae.threads import one_thread
 
 _logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class NumberOfClusters:
     best: int
 
 
+@one_thread()
 def estimate_number(
     values: np.ndarray,
     algorithm: str = "gmm",

@@ -15,6 +15,7 @@ import pandas as pd
 from ..checks import checked
 from ..positions import is_sublattice
 from ..progress import progressbar_wanted
+from ..threads import one_thread
 from . import fitting, kernel
 from .aperture import checked_disk_radius, disk_means
 from .single_columns import default_radius, refine_columns
@@ -34,6 +35,7 @@ _OF_ATOMAP = {
 
 
 @checked
+@one_thread()
 def refine_sublattice(
     sublattice: Any,
     image: Any,
@@ -186,11 +188,7 @@ def as_atom_lattice(
     atomap.atom_lattice.Atom_Lattice
         Each sublattice has its ``column_table``.
     """
-    with warnings.catch_warnings():
-        # Atomap's imports warn of names of HyperSpy's: users cannot change that.
-        warnings.simplefilter("ignore")
-        from atomap.api import Atom_Lattice, Sublattice
-
+    Atom_Lattice, Sublattice = _classes_of_atomap()
     sizes, units = (tables[0].attrs[name] for name in ("pixel_size", "pixel_units"))
     scale = abs(sizes[0])
     if not np.isclose(scale, abs(sizes[1]), rtol=1e-3):
@@ -216,6 +214,20 @@ def as_atom_lattice(
     lattice.pixel_size, lattice.units = scale, units
     lattice.crystal = crystal
     return lattice
+
+
+def _classes_of_atomap() -> tuple[Any, Any]:
+    """Classes of lattices and sublattices; its interface would load eXSpy and SymPy as well."""
+    with warnings.catch_warnings():
+        # Atomap's imports warn of names of HyperSpy's: users cannot change that.
+        warnings.simplefilter("ignore")
+        try:
+            import atomap.tools  # noqa: F401  its modules import one another, from this one on
+            from atomap.atom_lattice import Atom_Lattice
+            from atomap.sublattice import Sublattice
+        except ImportError:  # another version
+            from atomap.api import Atom_Lattice, Sublattice
+    return Atom_Lattice, Sublattice
 
 
 def _with_fixed_columns(sublattice: Any, table: pd.DataFrame) -> pd.DataFrame:

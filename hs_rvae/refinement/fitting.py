@@ -4,10 +4,7 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +17,7 @@ from ..masked_arrays import filled
 from ..positions import as_positions, check_positions_fit
 from ..progress import explain_interruption, progress_bar
 from ..sites import columns
+from ..threads import count_threads, side_by_side
 from . import kernel, model_sum
 from .aperture import checked_disk_radius, disk_means
 from .compiling import must_compile
@@ -284,9 +282,7 @@ def make_options(
         raise ValueError(f"max_shift={max_shift!r}: give a positive number of pixels.")
     max_iterations = whole_number(max_iterations, "max_iterations")
     if num_workers is None:
-        # In a task of somebody's pool the other cores are busy already.
-        main = threading.current_thread() is threading.main_thread()
-        num_workers = _available_cores() if main else 1
+        num_workers = count_threads()
     else:
         num_workers = whole_number(num_workers, "num_workers")
     disk_radius = checked_disk_radius(disk_radius, radius)
@@ -321,27 +317,15 @@ def in_threads(
     tick : callable, optional
         Called with the length of each block that is done.
     """
-    starts = range(0, count, block)
 
     def one(first: int) -> int:
         last = min(first + block, count)
         work(first, last)
         return last - first
 
-    if num_workers == 1 or len(starts) < 2:
-        for first in starts:
-            done = one(first)
-            if tick:
-                tick(done)
-        return
-    with ThreadPoolExecutor(min(num_workers, len(starts))) as pool:
-        try:
-            for done in pool.map(one, starts):
-                if tick:
-                    tick(done)
-        except BaseException:  # an interruption does not wait for what has not begun
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    for done in side_by_side(one, range(0, count, block), num_workers):
+        if tick:
+            tick(done)
 
 
 @contextmanager
@@ -375,10 +359,3 @@ def refinement_progress(
             bar.update(count)
 
         yield tick
-
-
-def _available_cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not Linux
-        return os.cpu_count() or 1

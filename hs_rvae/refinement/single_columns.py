@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..checks import checked
 from ..neighbours import nearest_neighbour_distance
+from ..threads import one_thread
 from ..wording import count_of
 from . import fitting
 
@@ -21,6 +22,7 @@ _NEIGHBOUR_DISTANCES = 0.42  # default radius; 0.3 of the edge of a cell with a 
 
 
 @checked
+@one_thread()
 def refine_columns(
     image: Any,
     positions: Any,

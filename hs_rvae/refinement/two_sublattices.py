@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..checks import checked, whole_number
 from ..neighbours import nearest_neighbour_distance
+from ..threads import one_thread
 from ..wording import count_of
 from . import fitting, kernel
 from .fitting import NO_TAIL, Fit
@@ -26,6 +27,7 @@ _CLEAR_SLOPE = 9.0  # squared, in variances: a slope like this is no noise (1 % 
 
 
 @checked(but=("tail",))
+@one_thread()
 def refine_two_sublattices(
     image: Any,
     a_positions: Any,

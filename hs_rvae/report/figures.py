@@ -391,8 +391,12 @@ def _map_size(stack: Any) -> dict[str, float]:
 
 
 def _png(figure: Any) -> str:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=_DPI, metadata={"Software": None})
+    # savefig() would draw everything twice, to arrange it before.
+    figure.set_dpi(_DPI)
+    FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
     return base64.b64encode(file.getvalue()).decode("ascii")
 
 

@@ -20,7 +20,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from ..parallel import active_client, graph_node, run_tasks
-from .device import one_thread_in_a_pool
+from ..threads import keep_number_of_new_threads, one_thread, side_by_side
 from .torch_state import in_default_torch_state
 
 _logger = logging.getLogger(__name__)
@@ -56,12 +56,14 @@ def map_blocks(
     tick: Callable[[], object] | None = None,
     name: str = "rvae-blocks",
     device: torch.device | None = None,
+    threads_inside: bool = False,
 ) -> Any:
     """Apply a function to sub-images block by block; only blocks of a dask array are in memory.
 
     A dask array is computed once as a whole, so that what its blocks share (the image that windows
     are cut from) is read once: in threads, or on the workers of dask.distributed. Its chunks do
-    not change the result: they are put together to the blocks of an array in memory.
+    not change the result: they are put together to the blocks of an array in memory. Several
+    blocks are in work at once, each on one thread.
 
     Parameters
     ----------
@@ -86,6 +88,8 @@ def map_blocks(
     device : torch.device, optional
         A graphics card to which arrays in memory are copied block by block, the next one while
         the function works on this one. Several blocks of a dask array are read at once anyhow.
+    threads_inside : bool
+        Work on one block of an array in memory after the other, with torch's threads inside.
 
     Returns
     -------
@@ -109,13 +113,25 @@ def map_blocks(
 
     def read(piece: slice) -> np.ndarray | Tensor:
         block = images[piece] if rows is None else images[rows[piece]]
-        if device is None or device.type == "cpu" or torch.is_tensor(block):
+        if on_host or torch.is_tensor(block):
             return block
         kept = block if np.iscomplexobj(block) else np.ascontiguousarray(block, dtype=np.float32)
         return torch.from_numpy(kept).pin_memory().to(device, non_blocking=True)
 
-    for piece, block in zip(pieces, prefetch(read, pieces), strict=True):
-        result = work(block, None if offsets is None else offsets[piece])
+    def both(piece: slice) -> np.ndarray:
+        return work(read(piece), None if offsets is None else offsets[piece])
+
+    on_host = device is None or device.type == "cpu"
+    results: Iterator[np.ndarray]
+    if on_host and not threads_inside:
+        results = side_by_side(both, pieces)
+    else:
+        work.threads_inside = threads_inside
+        blocks = zip(pieces, prefetch(read, pieces), strict=True)
+        results = (
+            work(block, None if offsets is None else offsets[piece]) for piece, block in blocks
+        )
+    for piece, result in zip(pieces, results, strict=True):
         out[piece] = torch.from_numpy(result) if torch.is_tensor(out) else result
         if tick is not None:
             tick()
@@ -129,10 +145,16 @@ class _Work:
         self, function: Callable[..., np.ndarray], width: int, dtype: DTypeLike, size: int
     ) -> None:
         self.function, self.width, self.dtype, self.size = function, width, dtype, size
+        self.threads_inside = False
 
     @in_default_torch_state  # of the thread or worker that it runs on
     def __call__(self, block: np.ndarray | Tensor, offsets: np.ndarray | None = None) -> np.ndarray:
-        one_thread_in_a_pool()
+        if self.threads_inside:
+            return self._apply(block, offsets)
+        with one_thread():
+            return self._apply(block, offsets)
+
+    def _apply(self, block: np.ndarray | Tensor, offsets: np.ndarray | None) -> np.ndarray:
         result = np.full((len(block), self.width), np.nan, self.dtype)
         for start in range(0, len(block), self.size):
             piece = slice(start, start + self.size)
@@ -191,9 +213,7 @@ def _map_dask(
     try:
         run_tasks(tasks, done)
     finally:
-        torch.set_num_threads(
-            torch.get_num_threads()
-        )  # the number that threads of other pools start with
+        keep_number_of_new_threads()
 
 
 def _return_freed_memory() -> None:

@@ -13,7 +13,7 @@ import scipy.linalg
 import torch
 from torch import Tensor
 
-from .device import one_thread
+from ..threads import one_thread
 from .geometry import to_complex
 
 # Floor of the noise per order: share of the mean power of that order, of the overall mean.

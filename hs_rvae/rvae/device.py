@@ -1,15 +1,10 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Device of the model, and threads of the CPU."""
+"""Device of the model."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
-from threadpoolctl import threadpool_limits
 
 # Now, in the importing thread: the first thread that sets a number sets it for all threads that
 # have not asked for it yet.
@@ -49,24 +44,3 @@ def available_device(device: torch.device) -> torch.device:
     """Return the device, or the CPU on a worker without such a device."""
     missing = device.type == "cuda" and not torch.cuda.is_available()
     return torch.device("cpu") if missing else device
-
-
-def one_thread_in_a_pool() -> None:
-    """Compute on a single thread inside a thread pool, whose other threads compute as well."""
-    if threading.current_thread() is not threading.main_thread():
-        torch.set_num_threads(1)  # of this thread
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one thread: on small matrices threads cost more than they bring.
-
-    On a busy machine they cost far more, because all wait for the one that is not running.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(before)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import wraps
@@ -12,12 +11,10 @@ from typing import Any, ParamSpec, TypeVar
 
 import torch
 
+from ..threads import OfProcess
+
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
-
-_lock = threading.Lock()
-_depth = 0  # of models at work, in all threads
-_put_back: ExitStack | None = None  # for the last of them
 
 
 @contextmanager
@@ -29,7 +26,7 @@ def default_torch_state() -> Iterator[None]:
     Types, anomaly detection, determinism and precision are switches of the whole process: another
     thread works under the defaults as long as a model works. The number of threads is kept.
     """
-    with _process_defaults(), _thread_defaults():
+    with _process_defaults, _thread_defaults():
         yield
 
 
@@ -61,24 +58,6 @@ def _thread_defaults() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _process_defaults() -> Iterator[None]:
-    """Set the switches of the process on the first entry; put them back on the last exit."""
-    global _depth, _put_back
-    with _lock:
-        if not _depth:
-            _put_back = _set_process_defaults()
-        _depth += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _depth -= 1
-            if not _depth:
-                assert _put_back is not None
-                _put_back.close()
-
-
 def _set_process_defaults() -> ExitStack:
     """Set the defaults; closing the returned stack restores the previous values."""
     with ExitStack() as stack:
@@ -102,6 +81,9 @@ def _set_process_defaults() -> ExitStack:
         stack.callback(torch.set_float32_matmul_precision, precision)
         torch.set_float32_matmul_precision("highest")
         return stack.pop_all()
+
+
+_process_defaults = OfProcess(_set_process_defaults)
 
 
 def _precision_switches() -> list[Any]:

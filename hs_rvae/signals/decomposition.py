@@ -19,6 +19,7 @@ from hs_rvae.options import as_seed, own_copy, seeded
 from hs_rvae.progress import dask_progress_bar
 from hs_rvae.signals.learning_results import decomposition_results, update_results
 from hs_rvae.signals.masks import Mask, masks_for_hyperspy, rows_of
+from hs_rvae.threads import one_thread
 
 # Algorithms in memory that take a seed.
 _SEEDED = (
@@ -68,6 +69,7 @@ def is_of_hyperspy(
     )
 
 
+@one_thread()
 def decompose_in_memory(
     signal: Any,
     algorithm: Any,
@@ -114,6 +116,7 @@ def decompose_in_memory(
     return fitted if options["return_info"] else None
 
 
+@one_thread()
 def decompose_lazily(
     signal: Any,
     algorithm: Any,

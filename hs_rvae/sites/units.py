@@ -17,6 +17,8 @@ from hs_rvae.checks import checked
 # An axis in one of these, or without unit, counts pixels. Pint would take "px" for 1/96 inch.
 _PIXELS = {"", "px", "pix", "pixel", "pixels", "<undefined>", "none"}
 # Spellings of files that Pint does not know, or takes for another unit (A: ampere).
+# Those of most images; Pint, which knows the others, takes a second to load.
+_PICOMETRES = {"pm": 1.0, "nm": 1e3, "um": 1e6, "µm": 1e6, "mm": 1e9, "m": 1e12}
 _ANGSTROM = {"a", "å", "ang", "angstrom", "angstroms", "ångström", "ångstrom"}
 
 
@@ -84,6 +86,8 @@ def _picometres(unit: str) -> float | None:
         return 100.0
     if not unit:
         return None
+    if unit in _PICOMETRES:
+        return _PICOMETRES[unit]
     import pint
 
     registry = pint.get_application_registry()

@@ -206,6 +206,7 @@ class ConvolutionalModel:
                 tick=bar.update,
                 name="rvae-encode",
                 device=device,
+                threads_inside=True,
             )
         table[~np.isfinite(table).all(1)] = np.nan
         angle, angle_std, likelihood, order = (c.copy() for c in table[:, :4].T)

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from .. import pose
 from ..covariance import positive, with_floor
-from ..device import one_thread
 from ..excess_scatter import scatter_of_distorted
 from ..geometry import by_order, waves
 from ..pose import AnglePosterior, OrderFilter, PoseModel
@@ -171,8 +170,7 @@ def fit_random_starts(
     some, tried = _Sites(subset), []
     for _ in range(n_restarts):
         start = subset[torch.randperm(len(subset), generator=generator)[0]]
-        with one_thread():
-            template, value, stopped = _anneal(some, 0.7 * start, n_angles, report)
+        template, value, stopped = _anneal(some, 0.7 * start, n_angles, report)
         tried.append((value, template))
         if stopped:
             break

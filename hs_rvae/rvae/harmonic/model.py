@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +13,13 @@ import torch
 from torch import Tensor
 
 from ...progress import progress_bar
+from ...threads import one_thread
 from ...verdict import Verdict
 from .. import pose
 from ..batches import Images, Numbers, map_blocks, n_blocks, spread_sample
 from ..choose_grid import choose_grid, intensity_scale
 from ..coefficients import Coefficients, harmonics_of, read_usable
-from ..device import available_device, one_thread, one_thread_in_a_pool
+from ..device import available_device
 from ..geometry import HarmonicGrid, align, images_on, to_complex, to_real
 from ..joint_grid import JointGrid
 from ..pose import N_MODES, AnglePosterior, OrderFilter
@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from ..training import TrainingSettings
 
 _logger = logging.getLogger(__name__)
-
-_FEW_FOR_THREADS = 5000  # sites; below, several threads are not faster
 
 
 @dataclass
@@ -125,6 +123,7 @@ class HarmonicModel:
         return self.content.n_latents
 
     @classmethod
+    @one_thread()
     def fit(
         cls,
         images: Images,
@@ -216,6 +215,7 @@ class HarmonicModel:
         )
 
     @torch.no_grad()
+    @one_thread()
     def encode(
         self,
         images: Images,
@@ -360,6 +360,7 @@ class HarmonicModel:
         return torch.stack([amplitude, torch.full_like(amplitude, self.order.std)], 1)
 
     @torch.no_grad()
+    @one_thread()
     def angle_distribution(
         self,
         images: Images,
@@ -390,6 +391,7 @@ class HarmonicModel:
         return AngleDistribution(middles(n_angles), *parts)
 
     @torch.no_grad()
+    @one_thread()
     def decode(
         self,
         latent: np.ndarray,
@@ -405,7 +407,6 @@ class HarmonicModel:
         Without angles a distortion is left out; its strength goes with the order amplitudes (n,).
         A model of several detectors gives (n, n_detectors, w, w).
         """
-        one_thread_in_a_pool()
         self._to(device)
         internal = self.content.from_user(torch.as_tensor(latent, device=device))
         harmonics = to_complex(self.content.decode(internal), self._shape)
@@ -592,23 +593,22 @@ class _MotifFit:
 
     def run(self, grid: HarmonicGrid, places: SitePlaces | None) -> _Motif:
         """Choose the part that turns, and fit it."""
-        with one_thread() if len(self.harmonics) < _FEW_FOR_THREADS else nullcontext():
-            rotation = self._wanted(places)
-            if not rotation:
-                return self._static(None, None)
-            distortion, orders, verdict = choose_rotation(
-                self.harmonics,
-                grid,
-                places,
-                rotation,
-                lambda: self._turning()[2].angle.cpu().numpy(),
-                self.generator,
-            )
-            if distortion is not None:
-                motif = self._static(distortion, verdict)
-                axis = orders is not None and orders.alone and orders.names[0] == "strain"
-                return replace(motif, orders=orders, symmetry=2 if axis else 1)
-            return self._whole(verdict)
+        rotation = self._wanted(places)
+        if not rotation:
+            return self._static(None, None)
+        distortion, orders, verdict = choose_rotation(
+            self.harmonics,
+            grid,
+            places,
+            rotation,
+            lambda: self._turning()[2].angle.cpu().numpy(),
+            self.generator,
+        )
+        if distortion is not None:
+            motif = self._static(distortion, verdict)
+            axis = orders is not None and orders.alone and orders.names[0] == "strain"
+            return replace(motif, orders=orders, symmetry=2 if axis else 1)
+        return self._whole(verdict)
 
     def _wanted(self, places: SitePlaces | None) -> str | None:
         """Rotation asked for, with "auto" resolved where there is no choice."""
