@@ -387,6 +387,9 @@ def test_set_log_level_reaches_the_loggers_of_the_package():
         assert logging.getLogger("hs_rvae.windows").hasHandlers()
         with pytest.raises(ValueError, match="level='LOUD' is not a log level; use 'DEBUG'"):
             hs_rvae.set_log_level("LOUD")
+        for level in (["INFO"], True, None):
+            with pytest.raises(ValueError, match="level=.* is not a log level"):
+                hs_rvae.set_log_level(level)
     finally:
         logger.setLevel(before)
         logger.handlers = handlers

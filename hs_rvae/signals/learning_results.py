@@ -15,6 +15,7 @@ import numpy as np
 from hyperspy.learn import LearningResults
 from numpy.typing import NDArray
 
+from hs_rvae.checks import naming
 from hs_rvae.learning import clusters as _clusters
 from hs_rvae.learning.algorithms import name_of
 from hs_rvae.learning.rows import sum_rows
@@ -173,7 +174,8 @@ def store_clusters(
         sums = np.stack([np.nansum(loadings[m], 0) for m in members]) @ factors.T
         centre_signals = loadings[nearest] @ factors.T
     else:
-        rows = hyperspy_features(signal, centres_of, number_of_components, None)
+        with naming("source_for_centers"):
+            rows = hyperspy_features(signal, centres_of, number_of_components, None)
         sums, centre_signals = np.stack([rows[m].sum(0) for m in members]), rows[nearest]
     stored = (members, sums, centre_signals, distances, centres)
     named = dict(zip(_BY_CLUSTER, stored, strict=True))

@@ -368,7 +368,14 @@ class SiteNavigator:
             if self._resolve is not None:
                 chosen = self._resolve(sites)
             else:
-                chosen = np.arange(len(self.sites))[np.asarray(sites)]
+                values = np.asarray(sites)
+                if values.ndim != 1 or values.dtype.kind not in "iub":
+                    raise ValueError(
+                        f"sites={shown(sites)}: give a mask with one value per site, or numbers."
+                    )
+                chosen = np.arange(len(self.sites))[values]
+            if not len(chosen):
+                raise ValueError(f"sites={shown(sites)} chooses no site: clear() lets go of all.")
             self._choose(np.unique(chosen))
 
     @checked
