@@ -34,7 +34,7 @@ def set_log_level(level: int | str) -> None:
     logger = logging.getLogger("hs_rvae")
     try:
         if isinstance(level, bool):
-            raise TypeError("a flag is no level")
+            raise TypeError("a flag is not a level")
         logger.setLevel(level.upper() if isinstance(level, str) else level)
     except (ValueError, TypeError):
         raise ValueError(

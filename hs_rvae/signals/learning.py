@@ -234,6 +234,8 @@ class LearningMethods(SiteSignal):
         ------
         RuntimeError
             If there is no decomposition yet.
+        ValueError
+            If it has no such component.
 
         Examples
         --------
@@ -242,6 +244,7 @@ class LearningMethods(SiteSignal):
         results = self.learning_results
         if results.factors is None:
             raise RuntimeError("No decomposition yet: call stack.decomposition('PCA').")
+        _results.check_components(results, components)
         mean, kept = _results.mean_to_add(results, self.axes_manager), results.mean
         # HyperSpy 2.5 takes any mean for one value per site.
         results.mean = None

@@ -15,7 +15,7 @@ import numpy as np
 from hyperspy.learn import LearningResults
 from numpy.typing import NDArray
 
-from hs_rvae.checks import naming
+from hs_rvae.checks import naming, shown
 from hs_rvae.learning import clusters as _clusters
 from hs_rvae.learning.algorithms import name_of
 from hs_rvae.learning.rows import sum_rows
@@ -121,6 +121,13 @@ def update_results(known: LearningResults, results: LearningResults) -> None:
         if mean.size == np.count_nonzero(~np.asarray(mask)):
             values["mean"] = _expanded(mean.reshape(-1, 1), np.ravel(mask))[:, 0]
     vars(known).update(fresh | values)
+
+
+def check_components(results: LearningResults, components: Any) -> None:
+    """Refuse numbers of components that a decomposition does not have."""
+    known = results.factors.shape[1]
+    if isinstance(components, list) and any(not -known <= each < known for each in components):
+        raise ValueError(f"components={shown(components)}: there are {known}, counted from 0.")
 
 
 def store_clusters(

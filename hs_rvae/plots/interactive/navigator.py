@@ -69,6 +69,13 @@ class SiteNavigator:
     figure : matplotlib.figure.Figure
     map_ax : matplotlib.axes.Axes
 
+    Raises
+    ------
+    KeyError
+        If there is no such column.
+    ValueError, TypeError
+        If another argument is not usable.
+
     Examples
     --------
     >>> navigator = stack.plot(navigator="sites")  # doctest: +SKIP
