@@ -112,7 +112,8 @@ def changes(node: ast.AST) -> list[ast.AST]:
 
 def _left_alone(node: ast.AST) -> bool:
     """Texts, messages and lines of the log."""
-    text = ast.unparse(node) if isinstance(node, ast.Call | ast.If) else ""
+    node = node.value if isinstance(node, ast.Expr) else node
+    text = ast.unparse(node) if isinstance(node, ast.Call) else ""
     in_log = isinstance(node, ast.Call) and text.startswith(("_logger.", "logging."))
     typing = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
     return isinstance(node, ast.JoinedStr) or in_log or typing
@@ -131,25 +132,21 @@ def places(node: ast.AST) -> Iterator[tuple[ast.AST, str, int | None, ast.AST]]:
                 yield from places(child)
 
 
-def mutants(path: Path) -> list[tuple[str, ast.Module]]:
-    """All mutants of a module: a line that describes each, and its tree."""
+def mutants(path: Path, number: int | None = None) -> tuple[list[str], ast.Module]:
+    """Describe all mutants of a module, a line for each; make the one of a number, if given."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    found = []
-    for parent, field, i, node in places(tree):
+    found: list[str] = []
+    for parent, field, i, node in list(places(tree)):
         for changed in changes(node):
-            before = getattr(parent, field)
-            line = node.lineno
-            ast.copy_location(changed, node)
-            after = changed if i is None else [*before[:i], changed, *before[i + 1 :]]
-            setattr(parent, field, after)
             was, now = (ast.unparse(one).splitlines()[0][:60] for one in (node, changed))
-            found.append((f"{line}: {was} -> {now}", ast.fix_missing_locations(_copied(tree))))
-            setattr(parent, field, before)
-    return found
-
-
-def _copied(tree: ast.Module) -> ast.Module:
-    return copy.deepcopy(tree)
+            found.append(f"{node.lineno}: {was} -> {now}")
+            if len(found) - 1 == number:
+                ast.copy_location(changed, node)
+                before = getattr(parent, field)
+                after = changed if i is None else [*before[:i], changed, *before[i + 1 :]]
+                setattr(parent, field, after)
+                return found, ast.fix_missing_locations(tree)
+    return found, tree
 
 
 class _Loader(importlib.machinery.SourceFileLoader):
@@ -229,9 +226,13 @@ def judge(tests: tuple[str, ...], finder: _Finder | None, limit: float) -> tuple
     return ("killed" if os.WEXITSTATUS(status) else "survived"), seconds
 
 
-def sample(part: str, count: int, seed: int) -> list[tuple[str, str, ast.Module]]:
-    """A random sample of the mutants of a part: file, description and tree."""
-    every = [(file, *each) for file in PARTS[part][0] for each in mutants(ROOT / file)]
+def sample(part: str, count: int, seed: int) -> list[tuple[str, str, int]]:
+    """A random sample of the mutants of a part: file, description and number."""
+    every = [
+        (file, change, number)
+        for file in PARTS[part][0]
+        for number, change in enumerate(mutants(ROOT / file)[0])
+    ]
     order = np.random.default_rng(seed).permutation(len(every))
     return [every[i] for i in order[:count]]
 
@@ -264,7 +265,8 @@ def run(part: str, count: int, seed: int, to: Path | None = None) -> list[dict[s
     if ending != "survived":
         raise RuntimeError(f"{part}: the tests fail without a change.")
     results = []
-    for file, change, tree in sample(part, count, seed):
+    for file, change, number in sample(part, count, seed):
+        tree = mutants(ROOT / file, number)[1]
         name = file.removesuffix(".py").replace("/", ".")
         ending, seconds = judge(tests, _Finder(name, ROOT / file, tree), 30 + _PATIENCE * usual)
         result = {"part": part, "file": file, "change": change, "ending": ending}
