@@ -409,7 +409,7 @@ class SiteSignal(Signal2D):
         ValueError
             If there is no such axis, or it cannot be divided like this.
         """
-        if axis == "auto":
+        if axis == "auto" and self.metadata.has_item(_NODE):
             self._check_site_axis()
         axis = _channels.axis_to_split(self, axis)
         with naming("number_of_parts"):
