@@ -112,7 +112,7 @@ BOUNDS: dict[str, Bounds] = {
     "n_init": Bounds(1, 1000),
     "n_passes": Bounds(1, 100),
     "n_shuffles": Bounds(1, 100_000),
-    "epochs": Bounds(1, 1_000_000),
+    "epochs": Bounds(1, 100_000),
     "n_frames": Bounds(1, 10_000),
     "n_channels": Bounds(1, 100_000),
     "detector": Bounds(0, 2048),
@@ -188,9 +188,16 @@ _SHORT.maxstring = _SHORT.maxother = 40
 class _Kind(NamedTuple):
     """A part of an annotation: a test of values, and a description of them."""
 
-    takes: Callable[[Any], bool]
+    test: Callable[[Any], bool]
     wanted: str
     is_class: bool = False
+
+    def takes(self, value: Any) -> bool:
+        """Return True if a value is of this kind; objects may raise anything when looked at."""
+        try:
+            return self.test(value)
+        except Exception:
+            return False
 
 
 def _numbers(of: Callable[[Any], bool], count: int | None) -> Callable[[Any], bool]:
@@ -216,6 +223,10 @@ def _texts(value: Any) -> bool:
     if hasattr(value, "axes_manager") or hasattr(value, "dask"):
         return False
     return not isinstance(value, Collection) or all(isinstance(each, str) for each in value)
+
+
+def _texts_in_order(value: Any) -> bool:
+    return _texts(value) and hasattr(value, "__getitem__")
 
 
 def _is_number(value: Any) -> bool:
@@ -252,6 +263,17 @@ _BY_NAME: dict[str, _Kind] = {
     "source_for_centers": _Kind(
         lambda value: value is None or isinstance(value, str) or hasattr(value, "axes_manager"),
         "a name, a HyperSpy signal or None",
+    ),
+    **dict.fromkeys(
+        ("domains", "walls"),
+        _Kind(lambda value: hasattr(value, "iloc"), "a DataFrame", is_class=True),
+    ),
+    "drift": _Kind(
+        lambda value: value is None or is_array(value), "an array of real numbers or None"
+    ),
+    "device": _Kind(
+        lambda value: value is None or isinstance(value, str) or type(value).__name__ == "device",
+        "a name, a torch.device or None",
     ),
     "axis": _Kind(
         lambda value: isinstance(value, str) or _is_whole(value) or hasattr(value, "navigate"),
@@ -328,9 +350,9 @@ _KINDS: dict[str, _Kind] = {
     "os.PathLike[str]": _Kind(is_path, "the name of a file"),
     "Sequence[float]": _Kind(_numbers(_is_number, None), "finite numbers in a list"),
     "Sequence[int]": _Kind(_numbers(_is_whole, None), "whole numbers in a list"),
-    "Sequence[str]": _Kind(_texts, "texts in a list"),
+    "Sequence[str]": _Kind(_texts_in_order, "texts in a list"),
     "Collection[str]": _Kind(_texts, "texts in a list"),
-    "list[str]": _Kind(_texts, "texts in a list"),
+    "list[str]": _Kind(_texts_in_order, "texts in a list"),
     "np.random.Generator": _Kind(
         lambda value: isinstance(value, np.random.Generator | np.random.RandomState),
         "a numpy.random.Generator",
@@ -356,22 +378,24 @@ def _kind(part: str) -> _Kind | None:
     if part.startswith(("Mapping[str", "dict[str")):
         return _Kind(_has_names, "a mapping whose keys are names")
     if part in ("Iterable[str]", "tuple[str, ...]"):
-        return _KINDS["Sequence[str]"]
+        return _KINDS["Collection[str]"]
     if part in ("list[int]", "list[float]", "Iterable[int]"):
         return _Kind(_row_of_numbers, "numbers in a list")
     if part.startswith(("Iterable[", "list[", "Sequence[", "Collection[")):
         return _Kind(_is_row, "a list")
     if part.startswith("Callable["):
         return _Kind(callable, "a function")
-    if part in ("ArrayLike", "np.ndarray"):
+    if part == "ArrayLike":
         return _Kind(is_array, "an array of real numbers")
+    if part == "np.ndarray":
+        return _Kind(_has_axes, "an array of real numbers")
     name = part.rsplit(".")[-1]
     if name.isidentifier() and name not in _NOT_CLASSES:
         return _Kind(functools.partial(_is_a, name), f"a {name}", is_class=True)
     return None
 
 
-_NOT_CLASSES = ("Any", "Axes", "Self", "Images", "object", "device", "dict", "tuple", "Mapping")
+_NOT_CLASSES = ("Any", "Axes", "Self", "Images", "object", "dict", "tuple", "Mapping")
 
 
 def _is_a(name: str, value: Any) -> bool:
@@ -411,6 +435,10 @@ def is_array(value: object) -> bool:
         return np.asarray(value).dtype.kind in "biuf"
     except Exception:  # whatever an object of the caller's may raise
         return False
+
+
+def _has_axes(value: Any) -> bool:
+    return is_array(value) and (hasattr(value, "axes_manager") or np.ndim(value) > 0)
 
 
 def _has_names(value: Any) -> bool:
@@ -644,6 +672,14 @@ def name_argument(error: Exception, given: Mapping[str, Any]) -> None:
         if found and not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", before):
             error.args = (f"{name}={shown(value)}: {message}", *error.args[1:])
             return
+    if "ParseSyntaxException" in message or "ParseFatalException" in message:  # of Matplotlib
+        for name, value in given.items():
+            texts = [value] if isinstance(value, str) else value
+            texts = texts if isinstance(texts, list | tuple) else []
+            parts = [part for text in texts for part in str(text).split("$")[1:]]
+            if any(part and part in message for part in parts):
+                error.args = (f"{name}={shown(value)}: {message.strip()}", *error.args[1:])
+                return
     words = set(re.findall(r"\w+", message))
     if any(len(name) > 1 and name in words for name in given):
         return

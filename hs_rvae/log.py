@@ -33,8 +33,10 @@ def set_log_level(level: int | str) -> None:
     """
     logger = logging.getLogger("hs_rvae")
     try:
+        if isinstance(level, bool):
+            raise TypeError("a flag is not a level")
         logger.setLevel(level.upper() if isinstance(level, str) else level)
-    except ValueError:
+    except (ValueError, TypeError):
         raise ValueError(
             f"level={level!r} is not a log level; use 'DEBUG', 'INFO', 'WARNING', 'ERROR' or "
             "'CRITICAL'."

@@ -77,6 +77,9 @@ def door(
         ({"names": "ab"}, "names='ab': give texts in a list"),
         ({"names": [1]}, "names=.*: give texts in a list"),
         ({"table": {1: 2}}, "table=.*: give a mapping whose keys are names or None"),
+        ({"names": {"a"}}, "names=.*: give texts in a list"),
+        ({"values": 3.0}, "values=3.0: give an array of real numbers or None"),
+        ({"pair": np.array(5.0)}, "pair=array.*: give two finite numbers"),
         ({"values": ["a"]}, "values=.*: give an array of real numbers or None"),
         ({"bins": 10**6}, "bins=1000000: give a number of at most 100,000"),
         ({"bins": "x"}, "bins='x': give a whole number of 1 or more"),
@@ -98,6 +101,28 @@ def test_a_door_lets_through_what_is_annotated():
 def test_a_door_names_the_argument_whose_value_is_quoted():
     with pytest.raises(KeyError, match="color='angel': There is no column 'angel'"):
         door(color="angel")
+
+
+def test_an_object_that_raises_when_it_is_looked_at_is_refused():
+    class Hostile:
+        def __len__(self):
+            raise RuntimeError("do not look")
+
+    with pytest.raises(ValueError, match="pair=.*: give two finite numbers"):
+        door(pair=Hostile())
+
+
+@pytest.mark.parametrize("title", ["$\\frac{1}$", ["fine", "$\\frac{1}$"]])
+def test_a_text_that_matplotlib_cannot_read_is_named(title):
+    from matplotlib.mathtext import MathTextParser
+
+    @checked
+    def draw(title: Any, place: int = 1) -> None:
+        text = title if isinstance(title, str) else title[-1]
+        MathTextParser("agg").parse(text)
+
+    with pytest.raises(ValueError, match="title=.*frac"):
+        draw(title)
 
 
 def test_a_function_keeps_its_own_words_but_not_absurd_numbers():

@@ -161,6 +161,8 @@ def test_a_reference_is_where_rotation_and_strain_are_zero(example):
     np.testing.assert_array_equal(moved[:, :2], 0)
     with pytest.raises(ValueError, match="no site"):
         stack.measure_modes(reference=np.zeros(len(left), bool))
+    with pytest.raises(ValueError, match="reference: sites has the shape"):
+        stack.measure_modes(reference="left")
 
 
 def test_every_image_needs_sites_of_the_reference(example):

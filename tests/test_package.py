@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import textwrap
 import tomllib
 import venv
@@ -388,6 +389,9 @@ def test_set_log_level_reaches_the_loggers_of_the_package():
         assert logging.getLogger("hs_rvae.windows").hasHandlers()
         with pytest.raises(ValueError, match="level='LOUD' is not a log level; use 'DEBUG'"):
             hs_rvae.set_log_level("LOUD")
+        for level in (["INFO"], True, None):
+            with pytest.raises(ValueError, match="level=.* is not a log level"):
+                hs_rvae.set_log_level(level)
     finally:
         logger.setLevel(before)
         logger.handlers = handlers
@@ -520,6 +524,33 @@ def test_the_wheel_holds_the_whole_package(tmp_path):
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert "hs_rvae/py.typed" in names  # its annotations count for users' type checkers
     assert wheel.stat().st_size < 8e6
+
+
+@pytest.mark.slow
+@in_a_checkout
+def test_the_source_distribution_passes_the_core_of_its_tests(tmp_path):
+    pytest.importorskip("setuptools", minversion="77")
+    pytest.importorskip("setuptools_scm")
+    if not (REPOSITORY / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("needs a clone")
+    clone = ["git", "clone", "--quiet", "--no-hardlinks", str(REPOSITORY), str(tmp_path / "clone")]
+    subprocess.run(clone, check=True)
+    build = "from setuptools import build_meta; print(build_meta.build_sdist('dist'))"
+    subprocess.run([sys.executable, "-c", build], cwd=tmp_path / "clone", check=True)
+    (archive,) = (tmp_path / "clone" / "dist").glob("*.tar.gz")
+    with tarfile.open(archive) as packed:
+        packed.extractall(tmp_path / "unpacked", filter="data")
+    (unpacked,) = (tmp_path / "unpacked").iterdir()
+    for name in ("LICENSE", "conftest.py", "tests/conftest.py", "docs/index.rst", ".ci/run"):
+        assert (unpacked / name).is_file(), name
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-m", "core", "-p", "no:cacheprovider"],
+        capture_output=True,
+        text=True,
+        cwd=unpacked,
+        env=os.environ | {"PYTHONPATH": str(unpacked)},
+    )
+    assert result.returncode == 0, result.stdout[-4000:]
 
 
 @in_a_checkout

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hs_rvae.position_files import read_sublattices
 from hs_rvae.positions import (
     as_positions,
     check_positions_fit,
+    inside_image,
     pick_sublattice,
     position_classes,
     sublattice_positions,
@@ -290,3 +292,57 @@ def test_peaks_of_hyperspy_are_rows_and_columns():
     )
     found = as_positions(peaks)
     np.testing.assert_allclose(found[np.argsort(found[:, 0])], [[50, 10], [80, 40]])
+
+
+def test_the_edge_of_a_pixel_is_the_edge_of_the_image():
+    places = np.array([[-0.5, 0], [-0.51, 0], [9.5, 4.5], [9.51, 0], [0, 4.51], [np.nan, 0]])
+    np.testing.assert_array_equal(inside_image(places, (5, 10)), [1, 0, 1, 0, 0, 0])
+
+
+TABLES = {
+    "bare.txt": "3 5\n4 6\n",
+    "numbers.csv": "3,5,2\n4,6,1\n7,8,2\n",
+    "named.csv": "x,y,element\n3,5,Sr\n4,6,Ti\n7,8,Sr\n",
+    "class.csv": "class,y,x\n1.0,5,3\n2.0,6,4\n",
+    "comment.txt": "# a film\n# x y sublattice\n3 5 2\n",
+}
+GROUPS = {
+    "bare.txt": {"sites": [[3, 5], [4, 6]]},
+    "numbers.csv": {"1": [[4, 6]], "2": [[3, 5], [7, 8]]},
+    "named.csv": {"Sr": [[3, 5], [7, 8]], "Ti": [[4, 6]]},
+    "class.csv": {"1": [[3, 5]], "2": [[4, 6]]},
+    "comment.txt": {"2": [[3, 5]]},
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_file_groups_positions_by_their_sublattice(tmp_path, name):
+    (tmp_path / name).write_text(TABLES[name], encoding="utf-8")
+    groups = read_sublattices(tmp_path / name)
+    assert {name: xy.tolist() for name, xy in groups.items()} == GROUPS[name]
+    assert all(xy.dtype == float for xy in groups.values())
+
+
+def test_an_array_groups_positions_by_its_third_number(tmp_path):
+    np.save(tmp_path / "three.npy", np.array([[3, 5, 0], [4, 6, 1]]))
+    groups = read_sublattices(tmp_path / "three.npy")
+    assert {name: xy.tolist() for name, xy in groups.items()} == {"0": [[3, 5]], "1": [[4, 6]]}
+    np.save(tmp_path / "two.npy", np.array([[3.0, 5.0]]))
+    assert read_sublattices(tmp_path / "two.npy")["sites"].tolist() == [[3, 5]]
+    for content in (np.zeros((2, 4)), np.zeros((2, 1)), np.zeros(3), np.array([["3", "5"]])):
+        np.save(tmp_path / "other.npy", content)
+        with pytest.raises(ValueError, match="other.npy' has the shape .*: give two or three"):
+            read_sublattices(tmp_path / "other.npy")
+    with pytest.raises(FileNotFoundError, match="there is no such file"):
+        read_sublattices(tmp_path / "none.npy")
+
+
+def test_a_sublattice_is_chosen_by_name_number_or_itself():
+    members = [sublattice(name=name) for name in ("first", "second", "third")]
+    lattice = SimpleNamespace(sublattice_list=members)
+    for chosen in ("second", 1, -2, members[1]):
+        one, others = pick_sublattice(lattice, chosen)
+        assert one is members[1] and others == [members[0], members[2]]
+    for wrong in ("fourth", 3, -4, 0.5, sublattice(name="first")):
+        with pytest.raises(ValueError, match="first.*second.*third"):
+            pick_sublattice(lattice, wrong)

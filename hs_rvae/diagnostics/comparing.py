@@ -24,6 +24,8 @@ from .dependence import (
 )
 from .summary import in_words, too_smooth
 
+_LARGEST = 1e30  # of a position: squares of larger ones are not numbers
+
 #: Minimum number of sites that a number is given for.
 MINIMUM_SITES = 100
 #: A value follows a quantity if the coefficient is at least this large ...
@@ -147,6 +149,8 @@ def diagnose(
     xy = np.asarray(xy, float)
     if xy.ndim != 2 or xy.shape[1] != 2:
         raise ValueError(f"xy has the shape {xy.shape}: give (n, 2), x and y of each site.")
+    if (np.abs(xy) > _LARGEST).any():
+        raise ValueError(f"xy reaches {np.nanmax(np.abs(xy)):g}: give positions in pixels.")
     if not np.isfinite(xy).all() or (len(xy) > 1 and not np.ptp(xy, axis=0).any()):
         raise ValueError("xy is not finite, or has all sites at one place.")
     for argument, columns in (("values", values), ("quantities", quantities)):

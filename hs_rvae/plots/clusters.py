@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from ..sites import units
-from . import layout, panels
+from . import layout, markers, panels
 from .color import class_colors
 from .style import independent
 
@@ -115,7 +115,9 @@ def plot_cluster_means(
         new.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.03, hspace=0.03)
         figure = new
     axes = figure.subplots(n_rows, n_columns, squeeze=False)
-    low, high = intensity_limits or (np.nanmin(images), np.nanmax(images))
+    low, high = np.nanmin(images), np.nanmax(images)
+    if intensity_limits is not None:
+        low, high = markers.given_limits(intensity_limits, "intensity_limits")
     for i, ax in enumerate(axes.flat):
         if i >= k:
             ax.set_axis_off()

@@ -314,6 +314,9 @@ def _checked(
         )
     if not np.isfinite(images).any():
         raise ValueError("images has no finite value: there is nothing to draw")
+    for name, values in {"values_y": values_y, "values_x": values_x}.items():
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} must be finite numbers")
     return images, values_y, values_x
 
 

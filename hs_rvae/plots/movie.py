@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..checks import finite_number, shown
 from ..files import complete_file
 from ..progress import progress_bar
 from . import layout
@@ -104,12 +105,10 @@ def save_movie(
             ".gif"
         )
     numbers = np.unique(sites["frame"])
-    frames = numbers if frames is None else np.atleast_1d(list(frames))
-    unknown = np.setdiff1d(frames, numbers)
-    if len(unknown) or not len(frames):
+    frames = numbers.tolist() if frames is None else list(frames)
+    if not frames or not all(finite_number(each) and each in numbers for each in frames):
         raise ValueError(
-            f"frames={list(map(int, frames))}: there are sites in frames {numbers[0]} to "
-            f"{numbers[-1]}"
+            f"frames={shown(frames)}: there are sites in frames {numbers[0]} to {numbers[-1]}"
         )
     ax: Any = plot_site_map(
         sites,

@@ -455,6 +455,8 @@ class RVAE(  # type: ignore[call-arg]
         """
         self._check_fitted("inverse_transform")
         latent = np.atleast_2d(np.asarray(filled(latent), np.float32))
+        if latent.ndim != 2:
+            raise ValueError(f"latent has the shape {latent.shape}: give (n, {self.n_latents_}).")
         if latent.shape[1] != self.n_latents_:
             raise ValueError(
                 f"latent has {latent.shape[1]} columns; the model has {self.n_latents_} latents: "

@@ -17,7 +17,7 @@ import dask.array as da
 import numpy as np
 
 from hs_rvae import parent_image as _parent_image
-from hs_rvae.checks import is_whole_number
+from hs_rvae.checks import is_whole_number, naming
 from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.signals.origins import IMAGE_NODE, RVAE_NODE, images_of_detectors, note_of
 from hs_rvae.wording import count_of
@@ -74,6 +74,17 @@ def check_one_detector(stack: SiteSignal, what: str = "This method") -> None:
             f"{what} takes the sub-images of one detector, and the stack has {len(names)} "
             f"({', '.join(names)}): choose one, for example stack.inav[0]."
         )
+
+
+def axis_to_split(stack: SiteSignal, axis: Any) -> Any:
+    """Find the axis of a split: that of the sites, or one that is given; not that of detectors."""
+    several = detector_axis(stack)
+    if axis == "auto":
+        return axis if several is None else site_axis(stack).name
+    with naming("axis"):
+        if stack.axes_manager[axis] is several is not None:
+            raise ValueError("Detectors are not split: take stack.inav[0], stack.inav[1], ...")
+    return axis
 
 
 def number_of(stack: SiteSignal, channel: Any, option: str = "channel") -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hs_rvae import modes as _modes
+from hs_rvae.checks import naming
 from hs_rvae.neighbours import nearest_neighbour_distance
 from hs_rvae.progress import explain_interruption, progress_bar
 from hs_rvae.signals.patterns import PATTERNS_NODE
@@ -44,7 +45,8 @@ def measure(
         raise ValueError("The sub-images are diffraction patterns: they show no columns.")
     names = _columns_of_modes()
     sites.check_free(names, "stack.measure_modes", "measure_modes", overwrite)
-    chosen = np.arange(len(sites)) if reference is None else stack._numbers_of(reference)
+    with naming("reference"):
+        chosen = np.arange(len(sites)) if reference is None else stack._numbers_of(reference)
     shell, distances = _surroundings(cage, sites)
     values = np.full((len(sites), 13), np.nan)
     number = sites["image"] if "image" in sites else np.zeros(len(sites), int)

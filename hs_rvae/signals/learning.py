@@ -234,6 +234,8 @@ class LearningMethods(SiteSignal):
         ------
         RuntimeError
             If there is no decomposition yet.
+        ValueError
+            If it has no such component.
 
         Examples
         --------
@@ -242,6 +244,7 @@ class LearningMethods(SiteSignal):
         results = self.learning_results
         if results.factors is None:
             raise RuntimeError("No decomposition yet: call stack.decomposition('PCA').")
+        _results.check_components(results, components)
         mean, kept = _results.mean_to_add(results, self.axes_manager), results.mean
         # HyperSpy 2.5 takes any mean for one value per site.
         results.mean = None
@@ -519,6 +522,7 @@ class LearningMethods(SiteSignal):
         # An estimator has its own seed.
         own_seed = random_state is None and not isinstance(algorithm, str)
         seed = None if own_seed else as_seed(random_state)
+        curve = None
         if self._lazy and _sources.is_of_hyperspy(cluster_source, "signal"):
             values, good, found = self._cluster_pixels_lazily(
                 algorithm, n_clusters, navigation_mask, signal_mask, seed, kwargs
@@ -531,8 +535,6 @@ class LearningMethods(SiteSignal):
             n_clusters, curve = _number.choose_number(
                 values, algorithm, n_clusters, max_clusters, covariance_type, seed
             )
-            if curve is not None:
-                _results.store_metric(self.learning_results, curve)
             _clusters.log_cost(algorithm, len(values))
             options: dict[str, Any] = {"covariance_type": covariance_type, "random_state": seed}
             found = _clusters.cluster(values, algorithm, n_clusters, **options | kwargs)
@@ -540,6 +542,8 @@ class LearningMethods(SiteSignal):
         _results.store_clusters(
             self, found, algorithm, values, good, centres_of, number_of_components
         )
+        if curve is not None:
+            _results.store_metric(self.learning_results, curve)
         if table is not None:
             _write_clusters(table, found, good, column)
         return found.estimator if return_info else None

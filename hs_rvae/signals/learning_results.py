@@ -15,6 +15,7 @@ import numpy as np
 from hyperspy.learn import LearningResults
 from numpy.typing import NDArray
 
+from hs_rvae.checks import naming, shown
 from hs_rvae.learning import clusters as _clusters
 from hs_rvae.learning.algorithms import name_of
 from hs_rvae.learning.rows import sum_rows
@@ -122,6 +123,13 @@ def update_results(known: LearningResults, results: LearningResults) -> None:
     vars(known).update(fresh | values)
 
 
+def check_components(results: LearningResults, components: Any) -> None:
+    """Refuse numbers of components that a decomposition does not have."""
+    known = results.factors.shape[1]
+    if isinstance(components, list) and any(not -known <= each < known for each in components):
+        raise ValueError(f"components={shown(components)}: there are {known}, counted from 0.")
+
+
 def store_clusters(
     signal: SiteSignal,
     found: _clusters.Clusters,
@@ -173,7 +181,8 @@ def store_clusters(
         sums = np.stack([np.nansum(loadings[m], 0) for m in members]) @ factors.T
         centre_signals = loadings[nearest] @ factors.T
     else:
-        rows = hyperspy_features(signal, centres_of, number_of_components, None)
+        with naming("source_for_centers"):
+            rows = hyperspy_features(signal, centres_of, number_of_components, None)
         sums, centre_signals = np.stack([rows[m].sum(0) for m in members]), rows[nearest]
     stored = (members, sums, centre_signals, distances, centres)
     named = dict(zip(_BY_CLUSTER, stored, strict=True))

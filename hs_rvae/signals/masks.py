@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hs_rvae.checks import shown
 from hs_rvae.learning import rows as _rows
 from hs_rvae.masked_arrays import refuse_masked
 from hs_rvae.signals.channels import check_one_detector
@@ -110,7 +111,10 @@ def flat_mask(
     refuse_masked(**{name: values})
     if hasattr(values, "dask"):
         values = values.compute()
-    values = np.asarray(values)
+    try:
+        values = np.asarray(values)
+    except Exception as error:  # whatever an object of the caller's may raise
+        raise TypeError(f"{name}={shown(values)}: give an array of True and False.") from error
     if values.shape != tuple(numpy_shape):
         turned = values.shape == tuple(numpy_shape)[::-1] and len(numpy_shape) > 1
         raise ValueError(

@@ -214,7 +214,7 @@ def _line(
             continue
         try:
             text = _text_of(stack, name, value, files)
-        except TypeError:
+        except (TypeError, RecursionError):
             lacks.append(f"{name} is a {type(value).__name__}, which cannot be written as text")
             text = "..."
         words.append(f"{name}={text}" if given_by_name else text)

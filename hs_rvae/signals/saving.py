@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,18 @@ def path_to_save(
     signal: SiteSignal, filename: Any, extension: str | None, file_format: str | None
 ) -> Path | None:
     """The path that HyperSpy's ``save`` means, or None if it is not a path."""
+    if extension is not None and file_format is not None:
+        raise ValueError(
+            f"Cannot specify both 'extension' and 'file_format': extension={extension!r} is of "
+            "older versions of HyperSpy, leave it out."
+        )
+    if extension is not None and f".{extension.lstrip('.').lower()}" in FORMATS:
+        warnings.warn(
+            "The 'extension' parameter is deprecated in HyperSpy 2.4: give file_format, or a name "
+            "with its ending.",
+            FutureWarning,
+            stacklevel=5,
+        )
     if filename is None:
         known = file_of(signal)
         if known is None:

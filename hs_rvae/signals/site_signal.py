@@ -409,13 +409,9 @@ class SiteSignal(Signal2D):
         ValueError
             If there is no such axis, or it cannot be divided like this.
         """
-        if axis == "auto":
+        if axis == "auto" and self.metadata.has_item(_NODE):
             self._check_site_axis()
-        several = _channels.detector_axis(self)
-        if several is not None:
-            axis = _channels.site_axis(self).name if axis == "auto" else axis
-            if self.axes_manager[axis] is several:
-                raise ValueError("Detectors are not split: take stack.inav[0], stack.inav[1], ...")
+        axis = _channels.axis_to_split(self, axis)
         with naming("number_of_parts"):
             parts = super().split(axis, number_of_parts, step_sizes)
         table = None if self._sites_signal() is None else self.sites

@@ -650,6 +650,8 @@ class SubImageStack(FigureMethods, SeriesMethods):
             If fewer than three columns around the site can be seen, or they stand on one line,
             fewer than ten sub-images are whole, `reference` selects no site of an image, or a
             column of yours would be replaced.
+        IndexError
+            If `reference` names a site that does not exist.
 
         Notes
         -----

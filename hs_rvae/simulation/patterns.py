@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hs_rvae.checks import checked, finite_number, whole_number
+from hs_rvae.positions import as_positions
 
 from .films import simulate_perovskite
 from .truth import SimulatedTruth
@@ -137,7 +138,9 @@ def _places(shape: tuple[int, int], step: int, positions: Any) -> np.ndarray:
     if positions is None:
         grid = np.meshgrid(*(np.arange(0, n, step) for n in shape), indexing="ij")
         return np.stack([each.ravel() for each in grid], axis=1)
-    places = np.rint(np.asarray(positions, float).reshape(-1, 2)[:, ::-1])
+    places = np.rint(as_positions(positions)[:, ::-1])
+    if not len(places):
+        raise ValueError("positions is empty: give one (x, y) at least, or None for a scan.")
     if not ((places >= 0) & (places < shape)).all():
         raise ValueError(
             f"positions reach from {places.min(axis=0)[::-1]} to {places.max(axis=0)[::-1]}: they "

@@ -203,6 +203,8 @@ def documented(door: Any, error: BaseException) -> bool:
 def named(message: str, door: Any, changed: dict[str, Any]) -> bool:
     """Whether a message names an argument that was changed, or another with its value."""
     own = [name for name in changed if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", message)]
+    if door.attribute.startswith("__"):  # table["angle"] has a value without a name
+        own += [name for name, (_, value) in changed.items() if repr(value)[:40] in message]
     others = [name for name in door.signature.parameters if f"{name}=" in message]
     return bool(own or others) or not changed
 

@@ -4,6 +4,7 @@
 
 import logging
 
+import hyperspy.api as hs
 import numpy as np
 import pytest
 from sklearn.cluster import AgglomerativeClustering, KMeans, SpectralClustering
@@ -394,6 +395,12 @@ def test_a_failed_analysis_leaves_the_last_one(grouped):
         stack.cluster_analysis("rvae", algorithm="hdbscan", min_cluster_size=99)
     np.testing.assert_array_equal(stack.sites["cluster"], before[0])
     assert stack.learning_results.cluster_labels is before[1]
+    metric = stack.learning_results.cluster_metric_data
+    with pytest.raises(ValueError, match="source_for_centers: cluster_source does not have"):
+        stack.cluster_analysis("rvae", source_for_centers=hs.signals.BaseSignal([1.0]),
+                               random_state=0, overwrite=True)  # fmt: skip
+    assert stack.learning_results.cluster_metric_data is metric
+    np.testing.assert_array_equal(stack.sites["cluster"], before[0])
 
 
 def test_options_beside_an_estimator_are_refused(grouped):

@@ -141,6 +141,13 @@ def test_a_path_around_nothing_lets_go(navigator):
         navigator.select_sites()
 
 
+@pytest.mark.parametrize("chosen", [3, "a", None, [0.5], [True], [10**6], [], [[0, 1]], {0: 1}])
+def test_sites_that_cannot_be_chosen_are_refused_by_name(navigator, chosen):
+    with pytest.raises((ValueError, IndexError), match="^sites"):
+        navigator.select(chosen)
+    assert not navigator.selection.size
+
+
 def test_arrow_keys_go_through_the_sites_or_the_chosen_ones(navigator, sites):
     press(navigator.figure, "right")
     assert navigator.site == 1

@@ -176,8 +176,9 @@ def test_a_movie_that_fails_leaves_nothing(tmp_path, stack, monkeypatch):
     assert (tmp_path / "movie.part.gif").read_text() == "mine"
     with pytest.raises(ValueError, match=r"must end in one of .gif, .mp4"):
         stack.save_movie(tmp_path / "movie.avi", "track")
-    with pytest.raises(ValueError, match=r"frames=\[5\]: there are sites in frames 0 to 2"):
-        stack.save_movie(tmp_path / "movie.gif", "track", frames=[5], kind="sequential")
+    for frames in ([5], [0.5], iter(["a"]), iter([None]), []):
+        with pytest.raises(ValueError, match="frames=.*: there are sites in frames 0 to 2"):
+            stack.save_movie(tmp_path / "movie.gif", "track", frames=frames, kind="sequential")
     if not animation.writers.is_available("ffmpeg"):
         with pytest.raises(RuntimeError, match=r"ffmpeg, which is not found: install it, or save"):
             stack.save_movie(tmp_path / "movie.mp4", "track")

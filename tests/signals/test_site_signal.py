@@ -193,6 +193,13 @@ def test_every_part_of_a_split_has_its_rows(stack, options, counts):
     np.testing.assert_array_equal(index, stack.sites["site_index"][: sum(counts)])
 
 
+def test_stacks_that_hyperspy_stacked_are_split_as_hyperspy_does():
+    one = SubImageStack(np.arange(48.0).reshape(2, 3, 2, 4))  # two navigation axes, no table
+    parts = hs.stack([one, one + 1, one * 4]).split()
+    assert [type(part) for part in parts] == [SubImageStack] * 3
+    np.testing.assert_array_equal(parts[2].data, one.data * 4)
+
+
 def test_parts_of_split_windows_have_tables_of_their_own(stack):
     left, right = stack.split(axis="x", number_of_parts=2)
     np.testing.assert_allclose(left.sites["offset_x"], 6.0, atol=1e-9)

@@ -78,7 +78,10 @@ def test_a_stack_takes_the_place_of_another_and_knows_its_file(tmp_path, stack, 
     assert len(hs.load(path).sites) == 10
     assert other.tmp_parameters.filename == "stack"
     other.save(overwrite=True)
-    stack.save(tmp_path / "named", extension=extension)
+    with pytest.warns(FutureWarning, match="The 'extension' parameter is deprecated"):
+        stack.save(tmp_path / "named", extension=extension)
+    with pytest.raises(ValueError, match="Cannot specify both 'extension' and 'file_format'"):
+        stack.save(tmp_path / "named", extension=extension, file_format="HSPY")
     assert sorted(each.name for each in tmp_path.iterdir()) == [f"named.{extension}", path.name]
 
 

@@ -8,7 +8,12 @@ from scipy.spatial import cKDTree
 
 import hs_rvae
 from hs_rvae.neighbours import displacement
-from hs_rvae.simulation import simulate_hexagonal, simulate_perovskite, simulate_series
+from hs_rvae.simulation import (
+    simulate_4dstem,
+    simulate_hexagonal,
+    simulate_perovskite,
+    simulate_series,
+)
 
 STILL = dict(strain=0, disorder=0)
 
@@ -208,6 +213,19 @@ def test_a_layer_may_be_displaced_in_part():
 def test_impossible_patterns_are_refused(setting, message):
     with pytest.raises(ValueError, match=message):
         simulate_perovskite((64, 64), **setting)
+
+
+@pytest.mark.parametrize(
+    "positions", [3, [3, 4], [[1, 2], [3, 4], [5, 6]], [], [[np.nan, 1]], [[1, 99]], "nowhere"]
+)
+def test_places_of_the_probe_lie_in_the_film(positions):
+    setting = {"cell": 26, "detector": 16, "random_state": 0}
+    if np.shape(positions) == (3, 2):
+        patterns, _ = simulate_4dstem((60, 60), positions=positions, **setting)
+        assert patterns.data.shape == (3, 16, 16)
+        return
+    with pytest.raises((ValueError, OSError), match="positions"):
+        simulate_4dstem((60, 60), positions=positions, **setting)
 
 
 def test_lamellae_need_the_diagonals_of_a_cell():

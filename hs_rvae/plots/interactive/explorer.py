@@ -58,6 +58,13 @@ class Explorer(SiteNavigator):
         As in :class:`SiteNavigator`.
     scatter_ax, sub_image_ax, model_ax, posterior_ax, row_ax : matplotlib.axes.Axes
 
+    Raises
+    ------
+    KeyError
+        If there is no such column.
+    ValueError, TypeError
+        If another argument is not usable.
+
     Examples
     --------
     >>> explorer = stack.explore(x="latent_0", y="latent_1", color="angle")  # doctest: +SKIP

@@ -69,6 +69,13 @@ class SiteNavigator:
     figure : matplotlib.figure.Figure
     map_ax : matplotlib.axes.Axes
 
+    Raises
+    ------
+    KeyError
+        If there is no such column.
+    ValueError, TypeError
+        If another argument is not usable.
+
     Examples
     --------
     >>> navigator = stack.plot(navigator="sites")  # doctest: +SKIP
@@ -368,7 +375,14 @@ class SiteNavigator:
             if self._resolve is not None:
                 chosen = self._resolve(sites)
             else:
-                chosen = np.arange(len(self.sites))[np.asarray(sites)]
+                values = np.asarray(sites)
+                if values.ndim != 1 or values.dtype.kind not in "iub":
+                    raise ValueError(
+                        f"sites={shown(sites)}: give a mask with one value per site, or numbers."
+                    )
+                chosen = np.arange(len(self.sites))[values]
+            if not len(chosen):
+                raise ValueError(f"sites={shown(sites)} chooses no site: clear() lets go of all.")
             self._choose(np.unique(chosen))
 
     @checked

@@ -18,6 +18,8 @@ class Signal1D(LearningMethods, hyperspy.signals.Signal1D):
     """A spectrum with the learning verbs of a stack."""
 
     _signal_dimension = 1
+    # Behind the learning methods stands HyperSpy's Signal2D, whose models are not those of spectra.
+    create_model = hyperspy.signals.Signal1D.create_model
 
 
 class LazySignal1D(Signal1D, hyperspy.signals.LazySignal1D):

@@ -1,0 +1,103 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Calls that the fuzzer has found: each is refused by name, and changes nothing."""
+
+import hyperspy.api as hs
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from hs_rvae import RVAE, SubImageStack, diagnostics, plots, simulation
+
+
+class NoArray:
+    """An object that refuses to become an array."""
+
+    def __array__(self, *args, **kwargs):
+        raise RuntimeError("this is no array")
+
+
+ITSELF = []
+ITSELF.append(ITSELF)
+IMAGES = np.random.default_rng(0).random((2, 9, 9))
+UNREADABLE = "$\\frac{1}$"
+
+
+@pytest.fixture(scope="module")
+def made():
+    """A stack with a decomposition; it must not be changed."""
+    image, truth = simulation.simulate_perovskite((120, 120), cell=18.0, random_state=0)
+    xy = truth.b_sites[["x", "y"]].to_numpy()
+    stack = SubImageStack.from_positions(
+        image, xy, window_size=20, columns={"direction": truth.b_sites["angle"].to_numpy()}
+    )
+    stack.decomposition("PCA", output_dimension=2)
+    return stack
+
+
+OF_STACKS = {
+    "get_decomposition_model": ({"components": [1, 2, 3]}, "components=.*there are 2"),
+    "decomposition": ({"navigation_mask": NoArray()}, "navigation_mask=.*give an array"),
+    "rvae": ({"device": ITSELF, "epochs": 1, "n_init": 1}, "device="),
+    "derotate": ({"column": "direction", "fill_value": {"a": 1}}, "fill_value=.*give a number"),
+    "split": ({"axis": "sitex", "number_of_parts": 2}, "axis: There is no"),
+    "plot_site_map": ({"column": "x", "title": UNREADABLE}, "title=.*frac"),
+    "plot_method_comparison": (
+        {"methods": {"a": ("x", "y")}, "color": "x", "image": np.zeros(0)},
+        "image",
+    ),
+}
+
+
+@pytest.mark.parametrize("verb", OF_STACKS)
+def test_a_stack_refuses_by_name(made, verb):
+    options, message = OF_STACKS[verb]
+    before = list(made.sites.columns), made.metadata.as_dictionary()
+    with pytest.raises((ValueError, TypeError), match=message):
+        getattr(made, verb)(**options)
+    assert (list(made.sites.columns), made.metadata.as_dictionary()) == before
+    plt.close("all")
+
+
+def test_frames_are_linked_by_drifts_that_are_numbers(made):
+    image, xy = hs.signals.Signal2D(made.image.data), made.sites.xy
+    film = SubImageStack.from_positions(hs.stack([image, image]), [xy, xy], window_size=20)
+    with pytest.raises(ValueError, match="drift=.*: give an array of real numbers or None"):
+        film.link_frames(5.0, drift=(each for each in range(2)))
+
+
+FREE = {
+    "manifold": (
+        lambda: plots.plot_manifold(np.ones((1, 2, 9, 9)), np.zeros(1), np.array([0, np.inf])),
+        "values_x must be finite",
+    ),
+    "counts": (lambda: plots.plot_cluster_means(IMAGES, [0, 1], -0.0), "counts=-0.0"),
+    "limits": (
+        lambda: plots.plot_cluster_means(IMAGES, [0, 1], np.ones(2), intensity_limits=[1, 2, 3]),
+        "intensity_limits=",
+    ),
+    "diagnose": (
+        lambda: diagnostics.diagnose(np.full((200, 2), 1e300), {"a": np.ones(200)}, {}),
+        "xy reaches 1e",
+    ),
+    "epochs": (lambda: RVAE(2, epochs=10**6).fit(IMAGES), "epochs=1000000"),
+}
+
+
+@pytest.mark.parametrize("name", FREE)
+def test_functions_refuse_by_name(name):
+    call, message = FREE[name]
+    with pytest.raises(ValueError, match=message):
+        call()
+    plt.close("all")
+
+
+def test_domains_are_tables(made):
+    with pytest.raises(TypeError, match="domains is a float: give a DataFrame"):
+        plots.plot_domains(made.sites, -0.5, pd.DataFrame())
+
+
+def test_latents_are_rows(model):
+    with pytest.raises(ValueError, match=r"latent has the shape \(1, 2, 2\)"):
+        model.inverse_transform(np.zeros((1, 2, 2)), angle=np.zeros(2))
