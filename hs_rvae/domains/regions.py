@@ -7,6 +7,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
+from hs_rvae.neighbours import linked_groups
+
 from .alternation import Alternation
 from .lattice import SiteLattice
 from .walls import mean_of
@@ -19,6 +21,10 @@ _UNTESTED = 3.5  # cells: the same without displacements, and where these altern
 _PASSES = 2
 _AROUND = 3  # neighbours of a single site inside a domain
 _ALONG = 0.5  # of the displacement of a domain, in sites without a variant inside it
+_MEET = 3  # bonds between two domains of one variant that are one domain
+_EVEN = 1.6  # cells around a site beside a wall, whose mean displacement gives its domain
+_EVEN_STEPS = 3
+_MOST = 1.5  # displacement of a site that counts, 1 being that of a domain
 _OPPOSITE = np.cos(np.deg2rad(110))  # of the directions to the two domains
 
 
@@ -67,6 +73,9 @@ def find_regions(
     steady = displacement if alternation is None else None
     for _ in range(_PASSES):
         domain = _with_walls(lattice, label, domain, steady)
+    domain = _joined(lattice, state, domain)
+    if steady is not None:
+        domain = _with_even_walls(lattice, domain, steady)
     return numbered(_with_pockets(lattice, label, _with_holes(lattice, label, domain), steady))
 
 
@@ -129,6 +138,67 @@ def _nearer(
         return own
     apart = [np.hypot(*(displacement[site] - means[k])) for k in (own, other)]
     return other if apart[1] < apart[0] else own
+
+
+def _joined(lattice: SiteLattice, state: np.ndarray, domain: np.ndarray) -> np.ndarray:
+    """Join domains of one state (n,) that meet where uncertain sites stood between them."""
+    numbers = np.unique(domain[domain >= 0])
+    if len(numbers) < 2:
+        return domain
+    kind = np.full(numbers[-1] + 1, -1)
+    known = (state >= 0) & (domain >= 0)
+    for number in np.unique(domain[known]).tolist():
+        kind[number] = np.bincount(state[known & (domain == number)]).argmax()
+    sides = np.sort(domain[lattice.pairs], axis=1)
+    meet = (sides[:, 0] != sides[:, 1]) & (sides[:, 0] >= 0)
+    meet &= (kind[sides[:, 0]] == kind[sides[:, 1]]) & (kind[sides[:, 0]] >= 0)
+    two, count = np.unique(sides[meet], axis=0, return_counts=True)
+    group = linked_groups(two[count >= _MEET], len(kind))
+    return np.where(domain >= 0, group[domain], -1)
+
+
+def _with_even_walls(
+    lattice: SiteLattice, domain: np.ndarray, displacement: np.ndarray
+) -> np.ndarray:
+    """Give the sites beside a wall to the domain that they and their neighbours are displaced as.
+
+    In a broad wall the displacement of a single site is within the noise of the middle.
+    """
+    found = domain.copy()
+    first, second = lattice.pairs.T
+    near = cKDTree(lattice.xy).query_ball_point(lattice.xy, _EVEN * lattice.size)
+    means = _inner_means(lattice, domain, displacement)
+    for _ in range(_EVEN_STEPS):
+        sides = np.stack([found[first], found[second]], 1)
+        crossing = (sides[:, 0] != sides[:, 1]) & (sides >= 0).all(1)
+        two = np.unique(np.sort(sides[crossing], axis=1), axis=0)
+        before = found.copy()
+        for a, b in two.tolist():
+            beside = crossing & (np.sort(sides, axis=1) == (a, b)).all(1)
+            step, middle = means[b] - means[a], (means[a] + means[b]) / 2
+            value = (displacement - middle) @ step * 2 / max(step @ step, 1e-30)
+            for site in np.unique(lattice.pairs[beside]).tolist():
+                rows = np.array([k for k in near[site] if before[k] in (a, b)])
+                around = np.clip(value[rows], -_MOST, _MOST)
+                around = around[np.isfinite(around)]
+                if len(around) > 2:
+                    found[site] = b if around.mean() > 0 else a
+    return found
+
+
+def _inner_means(
+    lattice: SiteLattice, domain: np.ndarray, displacement: np.ndarray
+) -> dict[int, np.ndarray]:
+    """Mean displacement of the half of each domain that is farther from others."""
+    means = {}
+    for number in np.unique(domain[domain >= 0]).tolist():
+        own, other = domain == number, (domain >= 0) & (domain != number)
+        rows = np.flatnonzero(own)
+        if other.any():
+            apart = cKDTree(lattice.xy[other]).query(lattice.xy[own])[0]
+            rows = rows[apart >= np.median(apart)]
+        means[number] = mean_of(displacement[rows])
+    return means
 
 
 def _with_holes(lattice: SiteLattice, label: np.ndarray, domain: np.ndarray) -> np.ndarray:
