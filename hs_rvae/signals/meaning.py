@@ -331,7 +331,10 @@ class MeaningMethods(RVAEMethods):
         found = _variants.groups_in_walls(
             sites.xy[rows], variant, groups.centres, self._strata(rows)
         )
-        return np.isin(variant, found) if found else None
+        if not found:
+            return None
+        nearest = groups.assign(sites["angle"][clear], least_probability=0.0)[0]
+        return np.isin(nearest, found)
 
     def _note_grouped(self, grouped: bool) -> None:
         """Keep in the verdict that the directions lie in groups, or that they do not."""

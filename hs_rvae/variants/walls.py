@@ -3,7 +3,9 @@
 """Groups of angles that are walls between domains, not variants.
 
 In a wall the direction passes from one variant to the next. Where a wall is long or broad, its
-sites gather at a direction between the two.
+sites gather at a direction between the two. Beside it, and where columns are weak, angles scatter
+towards that direction too: they may look like a group close to a larger one, in whose domains they
+lie.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ _MIN_MEMBERS = 3  # of each of the two groups among the neighbours
 _MIN_SHARE = 0.5  # of the sites of a group that lie between the two
 _LARGER = 2.0  # times the sites of a wall, that each of the two groups has
 _WIDEST = np.radians(135)  # between the directions of the two groups
+_CLOSE = np.radians(30)  # directions of a group and of that in whose domains it may lie
 
 
 def groups_in_walls(
@@ -25,6 +28,9 @@ def groups_in_walls(
     strata: np.ndarray | None = None,
 ) -> list[int]:
     """Groups whose sites mostly lie between two larger groups, in direction and in place.
+
+    A group that is between two larger ones in direction and close to one of them counts as well, if
+    most of its sites lie among that one's, with fewer of their own around.
 
     Parameters
     ----------
@@ -63,8 +69,11 @@ def groups_in_walls(
         gaps = ahead.min(), 2 * np.pi - ahead.max()
         if before == after or sum(gaps) > _WIDEST:
             continue
-        between = (members[variant == group][:, [before, after]] >= _MIN_MEMBERS).all(1)
-        if between.mean() > _MIN_SHARE:
+        around = members[variant == group]
+        between = (around[:, [before, after]] >= _MIN_MEMBERS).all(1)
+        close = [one for one, gap in ((after, gaps[0]), (before, gaps[1])) if gap < _CLOSE]
+        among = around[:, close].max(1, initial=0) > np.maximum(around[:, group], _MIN_MEMBERS)
+        if max(between.mean(), among.mean()) > _MIN_SHARE:
             found.append(group)
     return found
 
