@@ -24,6 +24,7 @@ _ALONG = 0.5  # of the displacement of a domain, in sites without a variant insi
 _MEET = 3  # bonds between two domains of one variant that are one domain
 _EVEN = 1.6  # cells around a site beside a wall, whose mean displacement gives its domain
 _EVEN_STEPS = 3
+_FEWEST_AROUND = 3  # sites of that mean
 _MOST = 1.5  # displacement of a site that counts, 1 being that of a domain
 _OPPOSITE = np.cos(np.deg2rad(110))  # of the directions to the two domains
 
@@ -70,13 +71,51 @@ def find_regions(
     count = np.bincount(part)
     good = (state >= 0) & (count[part] >= min_sites)
     domain = np.where(good, part, -1)
-    steady = displacement if alternation is None else None
+    moved = None
+    if displacement is not None:
+        moved = _Displacements(lattice, displacement, alternation)
+    thin = _THIN if moved is not None and alternation is None else _UNTESTED
     for _ in range(_PASSES):
-        domain = _with_walls(lattice, label, domain, steady)
+        domain = _with_walls(lattice, label, domain, moved, thin)
     domain = _joined(lattice, state, domain)
-    if steady is not None:
-        domain = _with_even_walls(lattice, domain, steady)
-    return numbered(_with_pockets(lattice, label, _with_holes(lattice, label, domain), steady))
+    if moved is not None:
+        domain = _with_even_walls(lattice, domain, moved)
+    return numbered(_with_pockets(lattice, label, _with_holes(lattice, label, domain), moved))
+
+
+class _Displacements:
+    """Displacements of sites, beside those that they would have in each domain."""
+
+    def __init__(
+        self, lattice: SiteLattice, displacement: np.ndarray, alternation: Alternation | None
+    ) -> None:
+        self.xy, self.own = lattice.xy, displacement
+        n = len(displacement)
+        self.coset = np.zeros(n, int) if alternation is None else alternation.coset
+
+    def expected(self, domain: np.ndarray, inner: bool = False) -> dict[int, np.ndarray]:
+        """Displacements (n, 2) of all sites in each domain; `inner`: of its half far from others.
+
+        Where variants alternate, sites of one place of the period are alike.
+        """
+        found = {}
+        for number in np.unique(domain[domain >= 0]).tolist():
+            inside, other = domain == number, (domain >= 0) & (domain != number)
+            if inner and other.any():
+                apart = np.zeros(len(domain))
+                apart[inside] = cKDTree(self.xy[other]).query(self.xy[inside])[0]
+                inside &= apart >= np.median(apart[inside])
+            found[number] = np.full(self.own.shape, np.nan)
+            for one in np.unique(self.coset).tolist():
+                at = self.coset == one
+                found[number][at] = mean_of(self.own[inside & at])
+        return found
+
+    def between(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        """Part of the way (n,), from -1 to 1, between two expected displacements (n, 2)."""
+        step, off = after - before, self.own - (before + after) / 2
+        power = (step**2).sum(1)
+        return np.where(power > 0, (off * step).sum(1) * 2 / np.maximum(power, 1e-30), np.nan)
 
 
 def numbered(domain: np.ndarray) -> np.ndarray:
@@ -90,7 +129,11 @@ def numbered(domain: np.ndarray) -> np.ndarray:
 
 
 def _with_walls(
-    lattice: SiteLattice, label: np.ndarray, domain: np.ndarray, displacement: np.ndarray | None
+    lattice: SiteLattice,
+    label: np.ndarray,
+    domain: np.ndarray,
+    moved: _Displacements | None,
+    thin: float,
 ) -> np.ndarray:
     """Give the sites between two domains to one of them, by place or displacement."""
     inside, outside = np.flatnonzero(domain >= 0), np.flatnonzero(domain < 0)
@@ -98,12 +141,9 @@ def _with_walls(
     if not len(inside) or not len(outside):
         return found
     xy, size = lattice.xy, lattice.size
-    thin = _UNTESTED if displacement is None else _THIN
     longest = np.where(label[outside] < 0, max(thin, _THICKEST), thin)
     near = cKDTree(xy[inside]).query_ball_point(xy[outside], (longest + 0.5) * size)
-    means = {}
-    if displacement is not None:
-        means = {k: mean_of(displacement[domain == k]) for k in np.unique(domain[inside]).tolist()}
+    expected = {} if moved is None else moved.expected(domain)
     thick: dict[tuple[int, int], list[tuple[int, int, float]]] = {}
     for site, rows, most in zip(outside.tolist(), near, longest, strict=True):
         between = _between(xy[inside[rows]] - xy[site], domain[inside[rows]])
@@ -113,30 +153,30 @@ def _with_walls(
         # Domain sites on both sides are a cell further apart than the wall between them is thick.
         thickness = (to_own + to_other) / size - 1
         if thickness <= thin:
-            found[site] = _nearer(displacement, means, site, own, other)
+            found[site] = _nearer(moved, expected, site, own, other)
         elif thickness <= most:
             place = (to_other - to_own) / (to_other + to_own) * (1 if own > other else -1)
             thick.setdefault((min(own, other), max(own, other)), []).append((site, own, place))
-    if displacement is None:
+    if moved is None:
         return found
-    for two, sites in thick.items():
+    for (first, second), sites in thick.items():
         rows, owners, places = (np.array(part) for part in zip(*sites, strict=True))
-        if _changes(displacement[rows], means[two[0]], means[two[1]], places):
+        if _changes(moved.between(expected[first], expected[second])[rows], places):
             found[rows] = owners
     return found
 
 
 def _nearer(
-    displacement: np.ndarray | None,
-    means: dict[int, np.ndarray],
+    moved: _Displacements | None,
+    expected: dict[int, np.ndarray],
     site: int,
     own: int,
     other: int,
 ) -> int:
-    """Domain whose mean displacement is nearer to that of the site; without one, `own`."""
-    if displacement is None or not np.isfinite(displacement[site]).all():
+    """Domain whose displacement is nearer to that of the site; without one, `own`."""
+    if moved is None:
         return own
-    apart = [np.hypot(*(displacement[site] - means[k])) for k in (own, other)]
+    apart = [np.hypot(*(moved.own[site] - expected[k][site])) for k in (own, other)]
     return other if apart[1] < apart[0] else own
 
 
@@ -158,47 +198,29 @@ def _joined(lattice: SiteLattice, state: np.ndarray, domain: np.ndarray) -> np.n
 
 
 def _with_even_walls(
-    lattice: SiteLattice, domain: np.ndarray, displacement: np.ndarray
+    lattice: SiteLattice, domain: np.ndarray, moved: _Displacements
 ) -> np.ndarray:
     """Give the sites beside a wall to the domain that they and their neighbours are displaced as.
 
     In a broad wall the displacement of a single site is within the noise of the middle.
     """
     found = domain.copy()
-    first, second = lattice.pairs.T
     near = cKDTree(lattice.xy).query_ball_point(lattice.xy, _EVEN * lattice.size)
-    means = _inner_means(lattice, domain, displacement)
+    expected = moved.expected(domain, inner=True)
     for _ in range(_EVEN_STEPS):
-        sides = np.stack([found[first], found[second]], 1)
-        crossing = (sides[:, 0] != sides[:, 1]) & (sides >= 0).all(1)
-        two = np.unique(np.sort(sides[crossing], axis=1), axis=0)
         before = found.copy()
-        for a, b in two.tolist():
-            beside = crossing & (np.sort(sides, axis=1) == (a, b)).all(1)
-            step, middle = means[b] - means[a], (means[a] + means[b]) / 2
-            value = (displacement - middle) @ step * 2 / max(step @ step, 1e-30)
+        sides = np.sort(before[lattice.pairs], axis=1)
+        crossing = (sides[:, 0] != sides[:, 1]) & (sides[:, 0] >= 0)
+        for a, b in np.unique(sides[crossing], axis=0).tolist():
+            value = np.clip(moved.between(expected[a], expected[b]), -_MOST, _MOST)
+            value[(before != a) & (before != b)] = np.nan
+            beside = (sides == (a, b)).all(1)
             for site in np.unique(lattice.pairs[beside]).tolist():
-                rows = np.array([k for k in near[site] if before[k] in (a, b)])
-                around = np.clip(value[rows], -_MOST, _MOST)
+                around = value[near[site]]
                 around = around[np.isfinite(around)]
-                if len(around) > 2:
+                if len(around) >= _FEWEST_AROUND:
                     found[site] = b if around.mean() > 0 else a
     return found
-
-
-def _inner_means(
-    lattice: SiteLattice, domain: np.ndarray, displacement: np.ndarray
-) -> dict[int, np.ndarray]:
-    """Mean displacement of the half of each domain that is farther from others."""
-    means = {}
-    for number in np.unique(domain[domain >= 0]).tolist():
-        own, other = domain == number, (domain >= 0) & (domain != number)
-        rows = np.flatnonzero(own)
-        if other.any():
-            apart = cKDTree(lattice.xy[other]).query(lattice.xy[own])[0]
-            rows = rows[apart >= np.median(apart)]
-        means[number] = mean_of(displacement[rows])
-    return means
 
 
 def _with_holes(lattice: SiteLattice, label: np.ndarray, domain: np.ndarray) -> np.ndarray:
@@ -214,12 +236,13 @@ def _with_holes(lattice: SiteLattice, label: np.ndarray, domain: np.ndarray) -> 
 
 
 def _with_pockets(
-    lattice: SiteLattice, label: np.ndarray, domain: np.ndarray, displacement: np.ndarray | None
+    lattice: SiteLattice, label: np.ndarray, domain: np.ndarray, moved: _Displacements | None
 ) -> np.ndarray:
     """Give groups of sites inside one domain to it, if they are displaced as the domain is."""
     found = domain.copy()
-    if displacement is None:
+    if moved is None:
         return found
+    expected = moved.expected(domain)
     first, second = lattice.pairs.T
     group = lattice.parts((domain[first] < 0) & (domain[second] < 0))
     for number in np.unique(group[domain < 0]):
@@ -228,11 +251,12 @@ def _with_pockets(
         beside = beside[beside >= 0]
         if len(beside) != 1:
             continue
-        own = domain == beside[0]
-        mean = mean_of(displacement[own])
-        known = label[own & (label >= 0)]
+        known = label[(domain == beside[0]) & (label >= 0)]
         rows = inside & ((label < 0) | np.isin(label, known))
-        if mean_of(displacement[rows]) @ mean > _ALONG * mean @ mean:
+        whole, power = expected[beside[0]][rows], (moved.own[rows] * expected[beside[0]][rows])
+        power, whole = power.sum(1), (whole**2).sum(1)
+        good = np.isfinite(power)
+        if power[good].sum() > _ALONG * whole[good].sum() > 0:
             found[rows] = beside[0]
     return found
 
@@ -254,12 +278,8 @@ def _between(
     return numbers, (float(distance[nearest]), float(distance[other]))
 
 
-def _changes(
-    displacement: np.ndarray, before: np.ndarray, after: np.ndarray, places: np.ndarray
-) -> bool:
-    """Return True if displacements (k, 2) change across the sites from one mean to the other."""
-    step = after - before
-    value = (displacement - (before + after) / 2) @ step * 2 / max(step @ step, 1e-30)
+def _changes(value: np.ndarray, places: np.ndarray) -> bool:
+    """Return True if values (k,) change from -1 to 1 across the sites at these places."""
     good = np.isfinite(value)
     if good.sum() < _FEW:
         return False
