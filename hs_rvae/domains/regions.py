@@ -24,7 +24,8 @@ _ALONG = 0.5  # of the displacement of a domain, in sites without a variant insi
 _MEET = 3  # bonds between two domains of one variant that are one domain
 _EVEN = 1.6  # cells around a site beside a wall, whose mean displacement gives its domain
 _EVEN_STEPS = 3
-_FEWEST_AROUND = 3  # sites of that mean
+_FEWEST_AROUND = 3  # sites of that mean,
+_OWN = 4.0  # ... in which its own displacement counts as that of so many
 _MOST = 1.5  # displacement of a site that counts, 1 being that of a domain
 _OPPOSITE = np.cos(np.deg2rad(110))  # of the directions to the two domains
 
@@ -219,7 +220,8 @@ def _with_even_walls(
                 around = value[near[site]]
                 around = around[np.isfinite(around)]
                 if len(around) >= _FEWEST_AROUND:
-                    found[site] = b if around.mean() > 0 else a
+                    own = np.nan_to_num(value[site])
+                    found[site] = b if around.sum() + (_OWN - 1) * own > 0 else a
     return found
 
 
