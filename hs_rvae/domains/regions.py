@@ -27,6 +27,7 @@ _EVEN_STEPS = 3
 _FEWEST_AROUND = 3  # sites of that mean,
 _OWN = 4.0  # ... in which its own displacement counts as that of so many
 _MOST = 1.5  # displacement of a site that counts, 1 being that of a domain
+_FEWEST_INNER = 24  # sites of a place of the period, for the displacement far from walls
 _OPPOSITE = np.cos(np.deg2rad(110))  # of the directions to the two domains
 
 
@@ -95,7 +96,7 @@ class _Displacements:
         self.coset = np.zeros(n, int) if alternation is None else alternation.coset
 
     def expected(self, domain: np.ndarray, inner: bool = False) -> dict[int, np.ndarray]:
-        """Displacements (n, 2) of all sites in each domain; `inner`: of its half far from others.
+        """Displacements (n, 2) of all sites in each domain; `inner`: of its third far from others.
 
         Where variants alternate, sites of one place of the period are alike.
         """
@@ -105,7 +106,9 @@ class _Displacements:
             if inner and other.any():
                 apart = np.zeros(len(domain))
                 apart[inside] = cKDTree(self.xy[other]).query(self.xy[inside])[0]
-                inside &= apart >= np.median(apart[inside])
+                count = int(inside.sum())
+                kept = max(count // 3, min(count, _FEWEST_INNER * (int(self.coset.max()) + 1)))
+                inside &= apart >= np.sort(apart[inside])[-kept]
             found[number] = np.full(self.own.shape, np.nan)
             for one in np.unique(self.coset).tolist():
                 at = self.coset == one
