@@ -25,6 +25,7 @@ _MEET = 3  # bonds between two domains of one variant that are one domain
 _EVEN = 1.6  # cells around a site beside a wall, whose mean displacement gives its domain
 _EVEN_STEPS = 3
 _FEWEST_AROUND = 3  # sites of that mean,
+_DIFFERENT = 0.8  # scatter of displacements about those of two domains that differ in it
 _OWN = 4.0  # ... in which its own displacement counts as that of so many
 _MOST = 1.5  # displacement of a site that counts, 1 being that of a domain
 _FEWEST_INNER = 24  # sites of a place of the period, for the displacement far from walls
@@ -201,9 +202,7 @@ def _joined(lattice: SiteLattice, state: np.ndarray, domain: np.ndarray) -> np.n
     return np.where(domain >= 0, group[domain], -1)
 
 
-def _with_even_walls(
-    lattice: SiteLattice, domain: np.ndarray, moved: _Displacements
-) -> np.ndarray:
+def _with_even_walls(lattice: SiteLattice, domain: np.ndarray, moved: _Displacements) -> np.ndarray:
     """Give the sites beside a wall to the domain that they and their neighbours are displaced as.
 
     In a broad wall the displacement of a single site is within the noise of the middle.
@@ -216,8 +215,12 @@ def _with_even_walls(
         sides = np.sort(before[lattice.pairs], axis=1)
         crossing = (sides[:, 0] != sides[:, 1]) & (sides[:, 0] >= 0)
         for a, b in np.unique(sides[crossing], axis=0).tolist():
-            value = np.clip(moved.between(expected[a], expected[b]), -_MOST, _MOST)
-            value[(before != a) & (before != b)] = np.nan
+            value = moved.between(expected[a], expected[b])
+            sides_of = np.where(before == a, -1.0, np.where(before == b, 1.0, np.nan))
+            off = (value - sides_of)[np.isfinite(value - sides_of)]
+            if not len(off) or np.sqrt((off**2).mean()) > _DIFFERENT:
+                continue  # other labels than those of the displacement
+            value = np.where(np.isfinite(sides_of), np.clip(value, -_MOST, _MOST), np.nan)
             beside = (sides == (a, b)).all(1)
             for site in np.unique(lattice.pairs[beside]).tolist():
                 around = value[near[site]]
