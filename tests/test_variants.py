@@ -337,6 +337,24 @@ def test_a_group_between_two_others_is_a_wall_and_a_domain_is_none():
     assert groups_in_walls(wall[0], np.minimum(wall[1], 1), centres[:2]) == []
 
 
+def test_a_group_that_lies_in_the_domains_of_a_close_one_is_none():
+    xy, number = lamellae([12, 12], [0, 2])
+    number[::17] = np.where(number[::17] == 0, 1, number[::17])  # single sites of the first
+    assert groups_in_walls(xy, number, np.radians([0.0, 24.0, 90.0])) == [1]
+    assert groups_in_walls(xy, number, np.radians([0.0, 40.0, 90.0])) == []
+    grown = lamellae([6, 6, 12], [0, 1, 2], height=6)
+    grown[1][grown[0][:, 1] < 3] = np.where(grown[0][:, 0] < 12, 0, 2)[grown[0][:, 1] < 3]
+    assert groups_in_walls(*grown, np.radians([0.0, 24.0, 90.0])) == []  # a domain of its own
+
+
+def test_a_broad_wall_is_found_by_the_scatter_of_its_directions():
+    xy, number = lamellae([16, 5, 16], [0, 1, 2])
+    centres = np.radians([0.0, 45.0, 90.0])
+    assert groups_in_walls(xy, number, centres) == []
+    assert groups_in_walls(xy, number, centres, widths=np.radians([4.0, 4.0, 4.0])) == []
+    assert groups_in_walls(xy, number, centres, widths=np.radians([4.0, 7.0, 4.0])) == [1]
+
+
 def test_walls_lie_within_one_image_and_sites_without_place_do_not_count():
     xy, number = lamellae([12, 2, 12], [0, 1, 2])
     centres = np.radians([0.0, 45.0, 90.0])

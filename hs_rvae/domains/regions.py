@@ -7,6 +7,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
+from hs_rvae.neighbours import linked_groups
+
 from .alternation import Alternation
 from .lattice import SiteLattice
 from .walls import mean_of
@@ -19,6 +21,14 @@ _UNTESTED = 3.5  # cells: the same without displacements, and where these altern
 _PASSES = 2
 _AROUND = 3  # neighbours of a single site inside a domain
 _ALONG = 0.5  # of the displacement of a domain, in sites without a variant inside it
+_MEET = 3  # bonds between two domains of one variant that are one domain
+_EVEN = 1.6  # cells around a site beside a wall, whose mean displacement gives its domain
+_EVEN_STEPS = 3
+_FEWEST_AROUND = 3  # sites of that mean,
+_DIFFERENT = 0.8  # scatter of displacements about those of two domains that differ in it
+_OWN = 4.0  # ... in which its own displacement counts as that of so many
+_MOST = 1.5  # displacement of a site that counts, 1 being that of a domain
+_FEWEST_INNER = 24  # sites of a place of the period, for the displacement far from walls
 _OPPOSITE = np.cos(np.deg2rad(110))  # of the directions to the two domains
 
 
@@ -64,10 +74,53 @@ def find_regions(
     count = np.bincount(part)
     good = (state >= 0) & (count[part] >= min_sites)
     domain = np.where(good, part, -1)
-    steady = displacement if alternation is None else None
+    moved = None
+    if displacement is not None:
+        moved = _Displacements(lattice, displacement, alternation)
+    thin = _THIN if moved is not None and alternation is None else _UNTESTED
     for _ in range(_PASSES):
-        domain = _with_walls(lattice, label, domain, steady)
-    return numbered(_with_pockets(lattice, label, _with_holes(lattice, label, domain), steady))
+        domain = _with_walls(lattice, label, domain, moved, thin)
+    domain = _joined(lattice, state, domain)
+    if moved is not None:
+        domain = _with_even_walls(lattice, domain, moved)
+    return numbered(_with_pockets(lattice, label, _with_holes(lattice, label, domain), moved))
+
+
+class _Displacements:
+    """Displacements of sites, beside those that they would have in each domain."""
+
+    def __init__(
+        self, lattice: SiteLattice, displacement: np.ndarray, alternation: Alternation | None
+    ) -> None:
+        self.xy, self.own = lattice.xy, displacement
+        n = len(displacement)
+        self.coset = np.zeros(n, int) if alternation is None else alternation.coset
+
+    def expected(self, domain: np.ndarray, inner: bool = False) -> dict[int, np.ndarray]:
+        """Displacements (n, 2) of all sites in each domain; `inner`: of its third far from others.
+
+        Where variants alternate, sites of one place of the period are alike.
+        """
+        found = {}
+        for number in np.unique(domain[domain >= 0]).tolist():
+            inside, other = domain == number, (domain >= 0) & (domain != number)
+            if inner and other.any():
+                apart = np.zeros(len(domain))
+                apart[inside] = cKDTree(self.xy[other]).query(self.xy[inside])[0]
+                count = int(inside.sum())
+                kept = max(count // 3, min(count, _FEWEST_INNER * (int(self.coset.max()) + 1)))
+                inside &= apart >= np.sort(apart[inside])[-kept]
+            found[number] = np.full(self.own.shape, np.nan)
+            for one in np.unique(self.coset).tolist():
+                at = self.coset == one
+                found[number][at] = mean_of(self.own[inside & at])
+        return found
+
+    def between(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        """Part of the way (n,), from -1 to 1, between two expected displacements (n, 2)."""
+        step, off = after - before, self.own - (before + after) / 2
+        power = (step**2).sum(1)
+        return np.where(power > 0, (off * step).sum(1) * 2 / np.maximum(power, 1e-30), np.nan)
 
 
 def numbered(domain: np.ndarray) -> np.ndarray:
@@ -81,7 +134,11 @@ def numbered(domain: np.ndarray) -> np.ndarray:
 
 
 def _with_walls(
-    lattice: SiteLattice, label: np.ndarray, domain: np.ndarray, displacement: np.ndarray | None
+    lattice: SiteLattice,
+    label: np.ndarray,
+    domain: np.ndarray,
+    moved: _Displacements | None,
+    thin: float,
 ) -> np.ndarray:
     """Give the sites between two domains to one of them, by place or displacement."""
     inside, outside = np.flatnonzero(domain >= 0), np.flatnonzero(domain < 0)
@@ -89,12 +146,9 @@ def _with_walls(
     if not len(inside) or not len(outside):
         return found
     xy, size = lattice.xy, lattice.size
-    thin = _UNTESTED if displacement is None else _THIN
     longest = np.where(label[outside] < 0, max(thin, _THICKEST), thin)
     near = cKDTree(xy[inside]).query_ball_point(xy[outside], (longest + 0.5) * size)
-    means = {}
-    if displacement is not None:
-        means = {k: mean_of(displacement[domain == k]) for k in np.unique(domain[inside]).tolist()}
+    expected = {} if moved is None else moved.expected(domain)
     thick: dict[tuple[int, int], list[tuple[int, int, float]]] = {}
     for site, rows, most in zip(outside.tolist(), near, longest, strict=True):
         between = _between(xy[inside[rows]] - xy[site], domain[inside[rows]])
@@ -104,31 +158,77 @@ def _with_walls(
         # Domain sites on both sides are a cell further apart than the wall between them is thick.
         thickness = (to_own + to_other) / size - 1
         if thickness <= thin:
-            found[site] = _nearer(displacement, means, site, own, other)
+            found[site] = _nearer(moved, expected, site, own, other)
         elif thickness <= most:
             place = (to_other - to_own) / (to_other + to_own) * (1 if own > other else -1)
             thick.setdefault((min(own, other), max(own, other)), []).append((site, own, place))
-    if displacement is None:
+    if moved is None:
         return found
-    for two, sites in thick.items():
+    for (first, second), sites in thick.items():
         rows, owners, places = (np.array(part) for part in zip(*sites, strict=True))
-        if _changes(displacement[rows], means[two[0]], means[two[1]], places):
+        if _changes(moved.between(expected[first], expected[second])[rows], places):
             found[rows] = owners
     return found
 
 
 def _nearer(
-    displacement: np.ndarray | None,
-    means: dict[int, np.ndarray],
+    moved: _Displacements | None,
+    expected: dict[int, np.ndarray],
     site: int,
     own: int,
     other: int,
 ) -> int:
-    """Domain whose mean displacement is nearer to that of the site; without one, `own`."""
-    if displacement is None or not np.isfinite(displacement[site]).all():
+    """Domain whose displacement is nearer to that of the site; without one, `own`."""
+    if moved is None:
         return own
-    apart = [np.hypot(*(displacement[site] - means[k])) for k in (own, other)]
+    apart = [np.hypot(*(moved.own[site] - expected[k][site])) for k in (own, other)]
     return other if apart[1] < apart[0] else own
+
+
+def _joined(lattice: SiteLattice, state: np.ndarray, domain: np.ndarray) -> np.ndarray:
+    """Join domains of one state (n,) that meet where uncertain sites stood between them."""
+    numbers = np.unique(domain[domain >= 0])
+    if len(numbers) < 2:
+        return domain
+    kind = np.full(numbers[-1] + 1, -1)
+    known = (state >= 0) & (domain >= 0)
+    for number in np.unique(domain[known]).tolist():
+        kind[number] = np.bincount(state[known & (domain == number)]).argmax()
+    sides = np.sort(domain[lattice.pairs], axis=1)
+    meet = (sides[:, 0] != sides[:, 1]) & (sides[:, 0] >= 0)
+    meet &= (kind[sides[:, 0]] == kind[sides[:, 1]]) & (kind[sides[:, 0]] >= 0)
+    two, count = np.unique(sides[meet], axis=0, return_counts=True)
+    group = linked_groups(two[count >= _MEET], len(kind))
+    return np.where(domain >= 0, group[domain], -1)
+
+
+def _with_even_walls(lattice: SiteLattice, domain: np.ndarray, moved: _Displacements) -> np.ndarray:
+    """Give the sites beside a wall to the domain that they and their neighbours are displaced as.
+
+    In a broad wall the displacement of a single site is within the noise of the middle.
+    """
+    found = domain.copy()
+    near = cKDTree(lattice.xy).query_ball_point(lattice.xy, _EVEN * lattice.size)
+    expected = moved.expected(domain, inner=True)
+    for _ in range(_EVEN_STEPS):
+        before = found.copy()
+        sides = np.sort(before[lattice.pairs], axis=1)
+        crossing = (sides[:, 0] != sides[:, 1]) & (sides[:, 0] >= 0)
+        for a, b in np.unique(sides[crossing], axis=0).tolist():
+            value = moved.between(expected[a], expected[b])
+            sides_of = np.where(before == a, -1.0, np.where(before == b, 1.0, np.nan))
+            off = (value - sides_of)[np.isfinite(value - sides_of)]
+            if not len(off) or np.sqrt((off**2).mean()) > _DIFFERENT:
+                continue  # other labels than those of the displacement
+            value = np.where(np.isfinite(sides_of), np.clip(value, -_MOST, _MOST), np.nan)
+            beside = (sides == (a, b)).all(1)
+            for site in np.unique(lattice.pairs[beside]).tolist():
+                around = value[near[site]]
+                around = around[np.isfinite(around)]
+                if len(around) >= _FEWEST_AROUND:
+                    own = np.nan_to_num(value[site])
+                    found[site] = b if around.sum() + (_OWN - 1) * own > 0 else a
+    return found
 
 
 def _with_holes(lattice: SiteLattice, label: np.ndarray, domain: np.ndarray) -> np.ndarray:
@@ -144,12 +244,13 @@ def _with_holes(lattice: SiteLattice, label: np.ndarray, domain: np.ndarray) -> 
 
 
 def _with_pockets(
-    lattice: SiteLattice, label: np.ndarray, domain: np.ndarray, displacement: np.ndarray | None
+    lattice: SiteLattice, label: np.ndarray, domain: np.ndarray, moved: _Displacements | None
 ) -> np.ndarray:
     """Give groups of sites inside one domain to it, if they are displaced as the domain is."""
     found = domain.copy()
-    if displacement is None:
+    if moved is None:
         return found
+    expected = moved.expected(domain)
     first, second = lattice.pairs.T
     group = lattice.parts((domain[first] < 0) & (domain[second] < 0))
     for number in np.unique(group[domain < 0]):
@@ -158,11 +259,12 @@ def _with_pockets(
         beside = beside[beside >= 0]
         if len(beside) != 1:
             continue
-        own = domain == beside[0]
-        mean = mean_of(displacement[own])
-        known = label[own & (label >= 0)]
+        known = label[(domain == beside[0]) & (label >= 0)]
         rows = inside & ((label < 0) | np.isin(label, known))
-        if mean_of(displacement[rows]) @ mean > _ALONG * mean @ mean:
+        whole, power = expected[beside[0]][rows], (moved.own[rows] * expected[beside[0]][rows])
+        power, whole = power.sum(1), (whole**2).sum(1)
+        good = np.isfinite(power)
+        if power[good].sum() > _ALONG * whole[good].sum() > 0:
             found[rows] = beside[0]
     return found
 
@@ -184,12 +286,8 @@ def _between(
     return numbers, (float(distance[nearest]), float(distance[other]))
 
 
-def _changes(
-    displacement: np.ndarray, before: np.ndarray, after: np.ndarray, places: np.ndarray
-) -> bool:
-    """Return True if displacements (k, 2) change across the sites from one mean to the other."""
-    step = after - before
-    value = (displacement - (before + after) / 2) @ step * 2 / max(step @ step, 1e-30)
+def _changes(value: np.ndarray, places: np.ndarray) -> bool:
+    """Return True if values (k,) change from -1 to 1 across the sites at these places."""
     good = np.isfinite(value)
     if good.sum() < _FEW:
         return False

@@ -26,8 +26,12 @@ _FEWEST_BONDS = 3  # of a wall
 _STRAIGHT = 0.9  # resultant of the normals of a wall, below which it is divided in two
 _FEWEST_OF_PIECE = 5  # bonds
 _AROUND = 2.6  # cells: sites that give the normal of a wall
-_ALONG = 3.0  # cells: bonds along a wall that give its local place
-_REACH = 14.0  # cells: sites on both sides that the profile is fitted to
+_ALONG = 3.0  # cells: bonds along a wall that give its local place,
+_BROAD = 1.5  # ... or, if it is broader than so many cells,
+_ALONG_WIDTHS = 2.0  # ... within so many of its widths
+_FEET = 2  # steps to the place of a wall beside a site
+_REACH = 14.0  # cells: sites on both sides that the profile is fitted to,
+_REACH_WIDTHS = 7.0  # ... or, if the wall is broad, so many widths: the sides give its height
 _BESIDE = 1.5  # cells beyond the end of a wall
 _OTHER = 1.0  # cells: a site nearer to another wall, or this much farther from it, is left out
 _FEWEST = 16  # sites of a profile,
@@ -215,8 +219,13 @@ class _Measurement:
                     for k in range(count)
                 ]
             )
-        rows, distance, normals = self._sites(displacement)
+        rows, distance, normals = self._sites(displacement, _ALONG, _REACH)
         shift, wall.width, wall.width_std = self._profile(rows, distance, displacement, expected)
+        if wall.width > _BROAD:  # its place follows the noise of single sites
+            along, reach = _ALONG_WIDTHS * wall.width, _REACH_WIDTHS * wall.width
+            rows, distance, normals = self._sites(displacement, along, max(reach, _REACH))
+            fitted = self._profile(rows, distance, displacement, expected)
+            shift, wall.width, wall.width_std = fitted
         if np.isfinite(shift):
             wall.position = position + shift * self.size * normal
             self._jump(wall, displacement[rows], distance - shift, normals)
@@ -252,22 +261,31 @@ class _Measurement:
             normal = mean
         return np.asarray(normal), float(error)
 
-    def _sites(self, displacement: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Sites that face this wall, their distances from it in cells, and its normal there."""
+    def _sites(
+        self, displacement: np.ndarray, along: float, reach: float
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Sites up to `reach` cells off this wall, their distances in cells, its normal there.
+
+        The place of the wall beside a site is the mean of its bonds within `along` cells.
+        """
         xy, size = self.lattice.xy, self.size
         inside = np.isin(self.domain, self.two) & np.isfinite(displacement).all(1)
         rows = np.flatnonzero(inside)
         tree = cKDTree(self.points)
-        far, nearest = tree.query(xy[rows], distance_upper_bound=(_REACH + 1) * size)
+        far, nearest = tree.query(xy[rows], distance_upper_bound=(reach + 1) * size)
         rows, nearest = rows[np.isfinite(far)], nearest[np.isfinite(far)]
-        along = tree.query_ball_point(self.points, _ALONG * size)
-        middle = np.array([self.points[near].mean(0) for near in along])
-        normal = np.array([self.normals[near].mean(0) for near in along])
+        near = tree.query_ball_point(self.points, along * size)
+        middle = np.array([self.points[own].mean(0) for own in near])
+        normal = np.array([self.normals[own].mean(0) for own in near])
         normal /= np.maximum(np.hypot(*normal.T), 1e-9)[:, None]
+        for _ in range(_FEET):  # a rough wall is nearest where it bulges, not beside the site
+            across = ((xy[rows] - middle[nearest]) * normal[nearest]).sum(1)
+            foot = xy[rows] - across[:, None] * normal[nearest]
+            nearest = tree.query(foot)[1]
         across = ((xy[rows] - middle[nearest]) * normal[nearest]).sum(1)
         beside = xy[rows] - self.points[nearest]
         beside = np.abs(beside[:, 0] * normal[nearest, 1] - beside[:, 1] * normal[nearest, 0])
-        good = (np.abs(across) <= _REACH * size) & (beside <= _BESIDE * size)
+        good = (np.abs(across) <= reach * size) & (beside <= _BESIDE * size)
         if len(self.others):
             other = cKDTree(self.others).query(xy[rows])[0]
             good &= other > np.abs(across) + _OTHER * size

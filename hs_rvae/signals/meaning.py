@@ -50,6 +50,7 @@ _VARIANT_PARTS = {
     "widths": "variant_widths",
 }
 _OF_DISTORTION = ("angle", "order_amplitude", "angle_pixels")  # nothing without a distortion
+_WALL_STEPS = 3  # groups that are walls are left out; what remains of them may look like others
 _CLEAR_ORDER = 0.8  # the same, of sites that are not in a wall
 
 
@@ -315,10 +316,13 @@ class MeaningMethods(RVAEMethods):
         number = 1 if kind == "one direction" and n_variants == "auto" else n_variants
         options: dict[str, Any] = {"fold": fold, "n_groups": number, "origin": origin}
         groups = _variants.find_groups(sites["angle"][clear], std, **options)
-        walls = self._in_walls(groups, clear, std) if number == "auto" and fold == 1 else None
-        if walls is not None:
+        for _ in range(_WALL_STEPS if number == "auto" and fold == 1 else 0):
+            walls = self._in_walls(groups, clear, std)
+            if walls is None:
+                break
+            clear[np.flatnonzero(clear)[walls]] = False
             std = None if std is None else std[~walls]
-            groups = _variants.find_groups(sites["angle"][clear][~walls], std, **options)
+            groups = _variants.find_groups(sites["angle"][clear], std, **options)
         return groups, reason
 
     def _in_walls(
@@ -329,9 +333,12 @@ class MeaningMethods(RVAEMethods):
         variant = groups.assign(sites["angle"][clear], std)[0]
         rows = np.flatnonzero(clear)
         found = _variants.groups_in_walls(
-            sites.xy[rows], variant, groups.centres, self._strata(rows)
+            sites.xy[rows], variant, groups.centres, self._strata(rows), groups.widths
         )
-        return np.isin(variant, found) if found else None
+        if not found:
+            return None
+        nearest = groups.assign(sites["angle"][clear], least_probability=0.0)[0]
+        return np.isin(nearest, found)
 
     def _note_grouped(self, grouped: bool) -> None:
         """Keep in the verdict that the directions lie in groups, or that they do not."""

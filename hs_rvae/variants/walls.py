@@ -3,7 +3,9 @@
 """Groups of angles that are walls between domains, not variants.
 
 In a wall the direction passes from one variant to the next. Where a wall is long or broad, its
-sites gather at a direction between the two.
+sites gather at a direction between the two. Beside it, and where columns are weak, angles scatter
+towards that direction too: they may look like a group close to a larger one, in whose domains they
+lie.
 """
 
 from __future__ import annotations
@@ -12,10 +14,13 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 _N_NEIGHBOURS = 24  # about two cells around a site
+_N_WIDE = 80  # four cells, where directions of the group scatter as in a broad wall:
+_BROADER = 1.25  # ... by so much more than those of both others
 _MIN_MEMBERS = 3  # of each of the two groups among the neighbours
 _MIN_SHARE = 0.5  # of the sites of a group that lie between the two
 _LARGER = 2.0  # times the sites of a wall, that each of the two groups has
 _WIDEST = np.radians(135)  # between the directions of the two groups
+_CLOSE = np.radians(30)  # directions of a group and of that in whose domains it may lie
 
 
 def groups_in_walls(
@@ -23,8 +28,12 @@ def groups_in_walls(
     variant: np.ndarray,
     centres: np.ndarray,
     strata: np.ndarray | None = None,
+    widths: np.ndarray | None = None,
 ) -> list[int]:
     """Groups whose sites mostly lie between two larger groups, in direction and in place.
+
+    A group that is between two larger ones in direction and close to one of them counts as well, if
+    most of its sites lie among that one's, with fewer of their own around.
 
     Parameters
     ----------
@@ -36,6 +45,8 @@ def groups_in_walls(
         Directions of the groups in radians, ascending.
     strata : numpy.ndarray of int, shape (n,), optional
         Number of the image or frame of each site.
+    widths : numpy.ndarray, shape (n_groups,), optional
+        Scatter of the directions of each group in radians. If None, broad walls are not found.
 
     Returns
     -------
@@ -52,7 +63,8 @@ def groups_in_walls(
     n = len(centres)
     strata = np.zeros(len(positions), int) if strata is None else np.asarray(strata)
     sizes = np.bincount(variant[variant >= 0], minlength=n)
-    members = _members_around(positions, variant, n, strata)
+    members = _members_around(positions, variant, n, strata, _N_NEIGHBOURS)
+    wide = members if widths is None else _members_around(positions, variant, n, strata, _N_WIDE)
     found = []
     for group in range(n):
         larger = np.flatnonzero(sizes >= _LARGER * sizes[group])
@@ -63,20 +75,25 @@ def groups_in_walls(
         gaps = ahead.min(), 2 * np.pi - ahead.max()
         if before == after or sum(gaps) > _WIDEST:
             continue
-        between = (members[variant == group][:, [before, after]] >= _MIN_MEMBERS).all(1)
-        if between.mean() > _MIN_SHARE:
+        around = beside = members[variant == group]
+        if widths is not None and widths[group] > _BROADER * widths[[before, after]].max():
+            beside = wide[variant == group]
+        between = (beside[:, [before, after]] >= _MIN_MEMBERS).all(1)
+        close = [one for one, gap in ((after, gaps[0]), (before, gaps[1])) if gap < _CLOSE]
+        among = around[:, close].max(1, initial=0) > np.maximum(around[:, group], _MIN_MEMBERS)
+        if max(between.mean(), among.mean()) > _MIN_SHARE:
             found.append(group)
     return found
 
 
 def _members_around(
-    positions: np.ndarray, variant: np.ndarray, n: int, strata: np.ndarray
+    positions: np.ndarray, variant: np.ndarray, n: int, strata: np.ndarray, count: int
 ) -> np.ndarray:
-    """Number of members of each group among the neighbours of each site, (n_sites, n)."""
+    """Members of each group among the `count` nearest neighbours of each site, (n_sites, n)."""
     members = np.zeros((len(positions), n), int)
     for stratum in np.unique(strata):
         rows = np.flatnonzero((strata == stratum) & np.isfinite(positions).all(1))
-        k = min(_N_NEIGHBOURS + 1, len(rows))
+        k = min(count + 1, len(rows))
         if k < 2:
             continue
         around = variant[rows][cKDTree(positions[rows]).query(positions[rows], k=k)[1]]

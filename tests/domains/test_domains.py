@@ -293,3 +293,57 @@ def test_a_profile_has_errors_that_cover():
         _, width, error = fit_profile(x, value, np.ones(len(x)))
         within.append(abs(width - 1.5) < error)
     assert 0.55 <= np.mean(within) <= 0.85
+
+
+def broad_wall(cells, width, noise, seed=0):
+    """Displacements across a wall of some width at 14.5 cells, and the labels of noisy sites."""
+    rng = np.random.default_rng(seed)
+    across = np.tanh((cells[:, 0] - 14.5) / width)
+    moved = np.column_stack([across, 0 * across]) + noise * rng.standard_normal((len(cells), 2))
+    return moved, np.where(np.abs(moved[:, 0]) < 0.3, -1, (moved[:, 0] > 0).astype(int))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_broad_wall_is_even_though_single_sites_are_in_doubt(seed):
+    cells, xy = sites()
+    moved, label = broad_wall(cells, 4.0, 0.3, seed)
+    domain, _ = find_domains(measured(xy, label, displacement=moved))
+    count = np.bincount(domain + 1)
+    assert len(count) == 3 and count[0] < 18  # single sites with the label of the other
+    right = (cells[:, 0] > 14.5) == (domain == domain[-1])
+    assert right.mean() > 0.97
+    assert np.abs(count[1:] - 360).max() < 0.03 * 360
+    moved[:, 0], label = moved[:, 1], np.maximum(label, 0)  # labels of something else stay
+    kept, _ = find_domains(measured(xy, label, displacement=moved), 1)
+    assert all(len(np.unique(label[kept == k])) == 1 for k in np.unique(kept))
+
+
+def test_parts_of_one_variant_that_meet_in_a_wall_are_one_domain():
+    cells, xy = sites()
+    moved, label = broad_wall(cells, 1.0, 0.0)
+    gap = (cells[:, 1] >= 11) & (cells[:, 1] < 13) & (cells[:, 0] > 14)
+    label[gap] = -1
+    domain, _ = find_domains(measured(xy, label, displacement=moved))
+    assert np.unique(domain).tolist() == [0, 1]
+
+
+def test_thick_walls_of_lamellae_belong_to_the_domains_beside_them():
+    cells, xy = sites((30, 40))
+    rise = (1 + np.tanh((cells[:, 0] - 19.5) / 4.0))[:, None] / 2
+    wells = np.array([[1, 1], [-1, 1]]) / np.sqrt(2)
+    signs = [2 * lamellae(cells, sign)[:, None] - 1 for sign in (1, -1)]
+    moved = signs[0] * wells[0] * (1 - rise) + signs[1] * wells[1] * rise
+    clear = np.abs(rise[:, 0] - 0.5) > 0.35
+    label = np.where(rise[:, 0] < 0.5, lamellae(cells, 1), 2 + lamellae(cells, -1))
+    domain, alternates = find_domains(measured(xy, np.where(clear, label, -1), displacement=moved))
+    assert alternates and np.bincount(domain + 1).tolist() == [0, 600, 600]
+
+
+def test_a_rough_wall_is_measured_with_all_sites_beside_it():
+    cells, xy = sites((40, 40))
+    rng = np.random.default_rng(0)
+    across = np.tanh((cells[:, 0] - 19.5) / 3.0)
+    moved = np.column_stack([across, 0 * across])
+    rough = (cells[:, 0] + rng.choice([-1, 0, 1], 40)[cells[:, 1].astype(int)] > 19.5).astype(int)
+    wall = find_walls(site_lattice(xy), rough, moved)[0]
+    assert wall.width == pytest.approx(3.0, abs=0.15)
