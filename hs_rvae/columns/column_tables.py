@@ -15,11 +15,11 @@ from scipy.spatial import cKDTree
 from .. import refinement as _refinement
 from ..refinement.aperture import disk_means
 from ..refinement.fitting import image_array
-from ..refinement.fixed_width import fit_with_shape_held
 from ..refinement.two_sublattices import refine_together
 from ..wording import count_of
 from .crystal import Crystal, Grain, Place
-from .hidden import hidden_places
+from .faint_columns import STARTS, settle_faint_columns
+from .hidden import hidden_places, nearest_of_places
 from .holes import Sites, find_holes
 from .lattice_search import FoundCrystal, find_crystal
 from .maxima import away_from_gaps, check_sampling, find_maxima, vectors_text
@@ -29,13 +29,6 @@ _logger = logging.getLogger(__name__)
 
 _SHARE = 0.3  # of the cells that must hold columns at a place
 _RIM = 0.25  # nearest distances from the border within which no place is filled
-_HELD_RADIUS = 0.6  # of the disk of a fit with the shape held, in nearest distances
-_OF_ITS_PLACE = 3.0  # times the least height: the same against columns of its own place
-_FARTHEST = 0.3  # nearest distances between a column and where its fit started
-_RESULTS = ["sigma_x", "sigma_y", "rotation", "amplitude", "volume", "disk_mean", "background"]
-_RESULTS += ["residual", "x_std", "y_std", "amplitude_std"]
-# A fit of fewer parameters does not help at the border and without pixels.
-_HOPELESS = [_refinement.STATUS["edge"], _refinement.STATUS["non_finite"]]
 
 
 @dataclass(frozen=True)
@@ -97,15 +90,18 @@ def _refine(
     if found.maxima.dark:
         image = -image.astype(np.float64)
     distance = found.maxima.distance / picture.stretch.max()
+    nearest = distance
     searched = not settings.fill_holes
     for _ in range(4):
         columns = _candidates(picture, found, settings.fill_holes)
-        tables = _fitted(image, columns, distance, settings, show_progressbar)
+        tables = _fitted(image, columns, (distance, nearest), settings, show_progressbar)
         if not searched and (wanted is None or len(found.offsets) < wanted):
             searched = True
             new = _hidden(picture, image, found, tables, settings.least_height)
             if len(new):
                 found = found.with_places(new)
+                cell = found.maxima.cell / picture.stretch
+                nearest = min(distance, nearest_of_places(found.offsets, cell))
                 continue
         shares = np.array([table.kept.mean() if len(table) else 0.0 for table in tables[:-1]])
         if len(shares) > 1:
@@ -158,11 +154,15 @@ def _hidden(
 def _fitted(
     image: np.ndarray,
     groups: list[pd.DataFrame],
-    distance: float,
+    distances: tuple[float, float],
     settings: SearchSettings,
     show_progressbar: bool | None,
 ) -> list[pd.DataFrame]:
-    """Fit all groups of columns: freely, and with the shape held where that fails."""
+    """
+    Fit all groups of columns: freely, and with the shape held where that fails.
+
+    `distances` are those of nearest maxima and of nearest places of the lattice, in pixels.
+    """
     fits = refine_together(
         image,
         {f"columns {k}": table[["x", "y"]].to_numpy() for k, table in enumerate(groups)},
@@ -175,7 +175,9 @@ def _fitted(
     )
     attrs = dict(fits[0].attrs)
     tables = [_with_fit(*pair) for pair in zip(groups, fits, strict=True)]
-    tables = _second_chance(image, tables, attrs["tail"], distance, settings)
+    tables = settle_faint_columns(
+        image, tables, attrs["tail"], distances, settings.significance, settings.least_height
+    )
     if any(table.shape_held.any() for table in tables):
         data = image_array(image, settings.saturation)
         for table in tables:
@@ -198,27 +200,28 @@ def _candidates(picture: Picture, found: FoundCrystal, fill_holes: bool) -> list
         maxima.positions[known], found.place[known], found.grain[known], found.index[known]
     )
     is_maximum = np.ones(len(sites.place), bool)
+    predicted = sites.positions
     if fill_holes:
         holes = find_holes(
-            sites, found.cells[known], found.offsets, maxima.distance, maxima.positions[~known]
+            sites, found.cells[known], found.offsets, maxima.distance, maxima.positions[~known],
+            (np.array(picture.values.shape[::-1]) - 1) * picture.stretch,
+        )  # fmt: skip
+        holes = holes.where(_usable(picture, holes.positions, maxima.distance))
+        predicted = np.vstack([predicted, holes.positions])
+        holes.positions = _nearest_faint_maximum(
+            holes.positions, maxima.faint, 0.4 * maxima.distance
         )
-        inside = _usable(picture, holes.positions, maxima.distance)
-        positions = _nearest_faint_maximum(
-            holes.positions[inside], maxima.faint, 0.4 * maxima.distance
-        )
-        sites = Sites(
-            np.vstack([sites.positions, positions]),
-            np.append(sites.place, holes.place[inside]),
-            np.append(sites.grain, holes.grain[inside]),
-            np.vstack([sites.index, holes.index[inside]]),
-        )
-        is_maximum = np.append(is_maximum, np.zeros(inside.sum(), bool))
-        _logger.info("%d places of the lattice hold no clear maximum.", inside.sum())
+        sites = sites.joined(holes)
+        is_maximum = np.append(is_maximum, np.zeros(len(holes.place), bool))
+        _logger.info("%d places of the lattice hold no clear maximum.", len(holes.place))
     x, y = (sites.positions / picture.stretch).T
+    place_x, place_y = (predicted / picture.stretch).T
     columns = pd.DataFrame(
         {
             "x": x,
             "y": y,
+            "place_x": place_x,
+            "place_y": place_y,
             "found": is_maximum,
             "grain": sites.grain,
             "i": sites.index[:, 0],
@@ -226,7 +229,7 @@ def _candidates(picture: Picture, found: FoundCrystal, fill_holes: bool) -> list
         }
     )
     others = pd.DataFrame(maxima.positions[~known] / picture.stretch, columns=["x", "y"])
-    others = others.assign(found=True, grain=-1, i=0, j=0)
+    others = others.assign(place_x=others.x, place_y=others.y, found=True, grain=-1, i=0, j=0)
     return [columns[sites.place == place] for place in range(len(found.offsets))] + [others]
 
 
@@ -260,99 +263,6 @@ def _with_fit(table: pd.DataFrame, fit: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([fit, known], axis=1)
 
 
-def _second_chance(
-    image: np.ndarray,
-    tables: list[pd.DataFrame],
-    tail: tuple[float, float],
-    distance: float,
-    settings: SearchSettings,
-) -> list[pd.DataFrame]:
-    """
-    Fit with the shape held where the free fit failed, and select the columns to keep.
-
-    Maxima are kept, with the status of their fit. Places of the lattice without a maximum are kept
-    if one of the fits finds a significant peak there that reaches `least_height`.
-
-    Returns
-    -------
-    list of pandas.DataFrame
-        With the new columns ``shape_held`` and ``kept``.
-    """
-    significance = settings.significance
-    good = [_has_peak(table, significance, distance) for table in tables]
-    widths = [_typical_width(table[mask]) for table, mask in zip(tables, good, strict=True)]
-    neighbours = pd.concat([table[mask] for table, mask in zip(tables, good, strict=True)])
-    decided = []
-    for table, mask, width in zip(tables, good, widths, strict=True):
-        width = width or max(w or 0 for w in widths)
-        table = table.copy()
-        table["shape_held"] = False
-        retried = np.flatnonzero(~mask & ~table.status.isin(_HOPELESS))
-        if len(retried) and width:
-            starts = table.loc[retried, ["start_x", "start_y"]].to_numpy()
-            fit = pd.DataFrame(
-                fit_with_shape_held(
-                    image, starts, width, _HELD_RADIUS * distance, neighbours, tail
-                ),
-                index=retried,
-            )
-            fit["sigma_x"] = fit["sigma_y"] = width
-            fit["rotation"] = 0.0
-            share, wider = tail
-            fit["volume"] = 2 * np.pi * width**2 * fit.amplitude * (1 - share + share * wider**2)
-            fit["status"] = _refinement.STATUS["ok"]
-            fit["shape_held"] = True
-            fit[["start_x", "start_y"]] = starts
-            fit = fit[_has_peak(fit, significance, distance)]
-            table.loc[fit.index, fit.columns] = fit
-            mask[fit.index] = True
-        # Both fits failed, one of them without noticing: it ended on something else.
-        lost = ~mask & (_moved(table) >= _FARTHEST * distance)
-        table.loc[lost, "status"] = _refinement.STATUS["left_region"]
-        table.loc[lost, ["x", "y"]] = table.loc[lost, ["start_x", "start_y"]].to_numpy()
-        table.loc[lost, _RESULTS] = np.nan
-        table["kept"] = table.found
-        empty = np.flatnonzero(mask & ~table.found)
-        if len(empty):
-            high = _reaches(table.loc[empty], neighbours, settings.least_height)
-            # What is left in a vacancy is far fainter than the columns of that place.
-            own = table[mask & table.found]
-            least = _OF_ITS_PLACE * settings.least_height
-            table.loc[empty, "kept"] = high & _reaches(table.loc[empty], own, least)
-        decided.append(table)
-    return decided
-
-
-def _reaches(table: pd.DataFrame, columns: pd.DataFrame, least_height: float) -> np.ndarray:
-    """Mask of the columns as high as a share of the four nearest maxima, in the median."""
-    maxima = columns[columns.found]
-    if not len(maxima):
-        return np.ones(len(table), bool)
-    nearest = cKDTree(maxima[["x", "y"]]).query(
-        table[["x", "y"]], k=[*range(1, min(4, len(maxima)) + 1)]
-    )[1]
-    height = np.median(maxima.amplitude.to_numpy()[nearest], axis=1)
-    return (table.amplitude > least_height * height).to_numpy()
-
-
-def _typical_width(table: pd.DataFrame) -> float | None:
-    """Median width of columns that are maxima, or of all if none is; None without any."""
-    maxima = table[table.found] if table.found.any() else table
-    return float(np.sqrt(maxima.sigma_x * maxima.sigma_y).median()) if len(maxima) else None
-
-
-def _moved(table: pd.DataFrame) -> pd.Series:
-    """Distance of each fitted position from its start."""
-    return np.hypot(table.x - table.start_x, table.y - table.start_y)
-
-
-def _has_peak(table: pd.DataFrame, significance: float, distance: float) -> np.ndarray:
-    """Mask of the columns whose fit found a significant peak near its start."""
-    good = (table.status == _refinement.STATUS["ok"]) & (_moved(table) < _FARTHEST * distance)
-    good &= table.amplitude > significance * table.amplitude_std
-    return np.array(good)
-
-
 def _finished(
     picture: Picture,
     found: FoundCrystal,
@@ -366,7 +276,7 @@ def _finished(
     finished = []
     for table in tables:
         attrs = table.attrs
-        table = table[table.kept].drop(columns=["kept", "start_x", "start_y"])
+        table = table[table.kept].drop(columns=["kept", *STARTS])
         table = table.reset_index(drop=True)
         if dark:
             table[["background", "disk_mean"]] *= -1

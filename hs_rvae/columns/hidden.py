@@ -60,7 +60,7 @@ def hidden_places(
         The strongest first.
     """
     cell = np.median(cells, axis=0)
-    distance = _nearest(offsets, cell)
+    distance = nearest_of_places(offsets, cell)
     size = np.clip(np.ceil(_FINENESS * np.linalg.norm(cell, axis=1) / distance), 8, 96).astype(int)
     inside = _inside(anchors, cells, image.shape)
     chosen = np.flatnonzero(inside)
@@ -101,6 +101,14 @@ def hidden_places(
     return places[good][np.argsort(-strength[good])]
 
 
+def nearest_of_places(offsets: np.ndarray, cell: np.ndarray) -> float:
+    """Distance of nearest columns of a crystal, in the units of its cell."""
+    around = np.array(np.meshgrid([-1, 0, 1], [-1, 0, 1])).reshape(2, -1).T
+    ends = (around[:, None] + offsets).reshape(-1, 2)
+    lengths = np.linalg.norm((ends[:, None] - offsets).reshape(-1, 2) @ cell, axis=1)
+    return float(lengths[lengths > 1e-6 * np.linalg.norm(cell)].min())
+
+
 def _maxima(passed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Maxima of a periodic image between its points: places and values."""
     waves = np.fft.fftshift(np.fft.fft2(passed))
@@ -108,14 +116,6 @@ def _maxima(passed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     fine = np.fft.ifft2(np.fft.ifftshift(np.pad(waves, more))).real * _FINER**2
     peaks = np.nonzero(fine == maximum_filter(fine, size=3, mode="wrap"))
     return np.stack(peaks, axis=1) / fine.shape, fine[peaks]
-
-
-def _nearest(offsets: np.ndarray, cell: np.ndarray) -> float:
-    """Distance of nearest columns of a crystal."""
-    around = np.array(np.meshgrid([-1, 0, 1], [-1, 0, 1])).reshape(2, -1).T
-    ends = (around[:, None] + offsets).reshape(-1, 2)
-    lengths = np.linalg.norm((ends[:, None] - offsets).reshape(-1, 2) @ cell, axis=1)
-    return float(lengths[lengths > 1e-6 * np.linalg.norm(cell)].min())
 
 
 def _inside(anchors: np.ndarray, cells: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -15,6 +15,8 @@ from ..neighbours import group_means, largest_gap, linked_groups
 
 _LARGEST_GAP = np.deg2rad(185)  # between the neighbours around a hole; at a straight edge, 180
 _ONE_SHELL = 1.15  # ratio of lengths of equal neighbours
+_EXCEPTIONS = 0.25  # share of the sites of a place: few enough holes to be taken for columns
+_BESIDE = 3.0  # longest edges around a hole: the columns whose steps end beside it
 _EDGES = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]])
 
 
@@ -34,6 +36,19 @@ class Sites:
     place: np.ndarray
     grain: np.ndarray
     index: np.ndarray
+
+    def where(self, mask: np.ndarray) -> Sites:
+        """Some of the sites."""
+        return Sites(self.positions[mask], self.place[mask], self.grain[mask], self.index[mask])
+
+    def joined(self, other: Sites) -> Sites:
+        """These sites and others."""
+        return Sites(
+            np.vstack([self.positions, other.positions]),
+            np.append(self.place, other.place),
+            np.append(self.grain, other.grain),
+            np.vstack([self.index, other.index]),
+        )
 
 
 def steps_from(
@@ -83,13 +98,19 @@ def _enclosing(vectors: np.ndarray, length: np.ndarray) -> np.ndarray:
 
 
 def find_holes(
-    sites: Sites, cells: np.ndarray, offsets: np.ndarray, distance: float, others: np.ndarray
+    sites: Sites,
+    cells: np.ndarray,
+    offsets: np.ndarray,
+    distance: float,
+    others: np.ndarray,
+    size: np.ndarray | None = None,
 ) -> Sites:
     """
     Find places of the lattice that have no column.
 
     Every column proposes the places where its steps end on nothing. A hole is where such
-    proposals meet, enclosed by the columns that made them and far from all others.
+    proposals meet, enclosed by the columns that made them and far from all others. Holes of a place
+    that has few of them propose as well: the neighbours of two holes side by side may be no more.
 
     Parameters
     ----------
@@ -103,12 +124,44 @@ def find_holes(
         Distance of nearest columns.
     others : numpy.ndarray of shape (k, 2)
         Maxima of no lattice: a hole is where none stands.
+    size : numpy.ndarray of shape (2,), optional
+        Largest x and y of the image. Beyond it the lattice goes on: it encloses holes as well.
 
     Returns
     -------
     Sites
         With the centres of their neighbours as positions.
     """
+    first = _holes_of(sites, cells, offsets, distance, others, size)
+    share = np.bincount(first.place, minlength=len(offsets))
+    share = share / np.maximum(share + np.bincount(sites.place, minlength=len(offsets)), 1)
+    mine = (share < _EXCEPTIONS)[first.place]
+    if not mine.any():
+        return first
+    centres = first.positions[mine]
+    nearest = cKDTree(sites.positions).query(centres)[1]
+    reach = _BESIDE * np.linalg.norm(np.median(cells, axis=0), axis=1).max()
+    near = np.isfinite(cKDTree(centres).query(sites.positions, distance_upper_bound=reach)[0])
+    second = _holes_of(
+        sites.where(near).joined(first.where(mine)),
+        np.concatenate([cells[near], cells[nearest]]),
+        offsets,
+        distance,
+        np.vstack([others, sites.positions[~near], first.positions[~mine]]),
+        size,
+    )
+    return first.joined(second)
+
+
+def _holes_of(
+    sites: Sites,
+    cells: np.ndarray,
+    offsets: np.ndarray,
+    distance: float,
+    others: np.ndarray,
+    size: np.ndarray | None,
+) -> Sites:
+    """Holes that some sites propose, far from these and from others."""
     empty = np.empty(0, int)
     nothing = Sites(np.empty((0, 2)), empty, empty, np.empty((0, 2), int))
     proposals = _proposals(sites, cells, offsets)
@@ -125,11 +178,19 @@ def find_holes(
     group = linked_groups(pairs, len(ends))
     count, mean = np.bincount(group), group_means(ends, group)
     spread = np.bincount(group, np.linalg.norm(ends - mean[group], axis=1)) / count
-    enclosed = _largest_gaps(group, sites.positions[start] - mean[group]) < _LARGEST_GAP
     grain = sites.grain[start]
     key = (grain * len(offsets)) + place
     votes = csr_matrix((np.ones(len(key)), (group, key))).toarray()
     winner = votes.argmax(axis=1)
+    towards = sites.positions[start] - mean[group]
+    enclosed = _largest_gaps(group, towards) < _LARGEST_GAP
+    if size is not None:
+        reach = np.linalg.norm(np.median(cells, axis=0), axis=1).max()
+        depth = np.minimum(mean, size - mean).min(axis=1)
+        for k in np.flatnonzero(~enclosed & (count >= 2) & (depth >= 0) & (depth < reach)):
+            mine = np.flatnonzero(group == k)
+            ends = _beyond(mean[k], cells[start[mine[0]]], size)
+            enclosed[k] = largest_gap(np.vstack([towards[mine], ends])[None])[0] < _LARGEST_GAP
     clear = votes.max(axis=1) > 0.8 * count
     # The outer hull of a crystal is no hole, nor is a place of undecided kind.
     good = (count >= 2) & enclosed & (spread < 0.2 * distance) & clear
@@ -137,6 +198,13 @@ def find_holes(
     numbers, first = np.unique(group[majority], return_index=True)
     first = majority[first[good[numbers]]]
     return Sites(mean[good], place[first], grain[first], index[first])
+
+
+def _beyond(position: np.ndarray, cell: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Edges of the cell from a position that end beyond the border of the image."""
+    edges = _EDGES @ cell
+    ends = position + edges
+    return np.asarray(edges[((ends < 0) | (ends > size)).any(axis=1)])
 
 
 def _proposals(

@@ -25,6 +25,7 @@ def fit_with_shape_held(
     radius: float,
     others: pd.DataFrame,
     tail: tuple[float, float] = (0.0, 1.0),
+    spread: float = np.inf,
 ) -> dict[str, np.ndarray]:
     """
     Fit round Gaussians of one width, on planes, near the given positions.
@@ -42,6 +43,8 @@ def fit_with_shape_held(
         Fitted columns to subtract: x, y, sigma_x, sigma_y, rotation, amplitude.
     tail : tuple of float
         Share of the height in a tail of the columns, and how many times wider it is.
+    spread : float
+        Standard deviation of x and y about `starts`, in pixels, as far as they are known before.
 
     Returns
     -------
@@ -50,7 +53,7 @@ def fit_with_shape_held(
     """
     others = others[np.isfinite(others.amplitude) & np.isfinite(others.sigma_x)]
     blocks = [
-        _fit_block(image, starts[i : i + _BLOCK], width, radius, others, tail)
+        _fit_block(image, starts[i : i + _BLOCK], width, radius, others, tail, spread)
         for i in range(0, len(starts), _BLOCK)
     ]
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
@@ -63,6 +66,7 @@ def _fit_block(
     radius: float,
     others: pd.DataFrame,
     tail: tuple[float, float],
+    spread: float,
 ) -> dict[str, np.ndarray]:
     """Gauss-Newton steps for many columns at once, on the pixels around each start."""
     reach = int(np.ceil(radius))
@@ -80,6 +84,8 @@ def _fit_block(
     x, y = starts.T.copy()
     identity = 1e-9 * np.eye(6)
     height = np.zeros(n)
+    count = usable.sum(axis=1)
+    variance = np.zeros(n)
     for _ in range(_ITERATIONS):
         u, v = px - x[:, None], py - y[:, None]
         peak = np.exp(-(u**2 + v**2) / (2 * width**2))
@@ -87,20 +93,23 @@ def _fit_block(
         basis = np.stack([peak, slope * u, slope * v, np.ones_like(u), u / radius, v / radius], 2)
         basis *= usable[..., None]
         normal = np.einsum("nki,nkj->nij", basis, basis)
+        hold = (variance / spread**2)[:, None]
+        normal[:, (1, 2), (1, 2)] += hold
         # Scaled, because the heights of images differ by orders of magnitude.
         scale = np.sqrt(np.maximum(np.einsum("nii->ni", normal), 1e-300))
         inverse = np.linalg.inv(normal / scale[:, :, None] / scale[:, None] + identity)
         inverse /= scale[:, :, None] * scale[:, None]
         solution = np.einsum("nij,nkj,nk->ni", inverse, basis, values)
+        back = hold * (starts - np.stack([x, y], axis=1))
+        solution += np.einsum("nij,nj->ni", inverse[:, :, 1:3], back)
         residual = np.einsum("nki,ni->nk", basis, solution) - values
         # Without a peak there is no position to improve.
         step = np.where(solution[:, :1] > 0, solution[:, 1:3], 0) * (height > 0)[:, None]
         limit = 0.5 * width / np.maximum(np.linalg.norm(step, axis=1), 0.5 * width)
         x, y = x + limit * step[:, 0], y + limit * step[:, 1]
         height = solution[:, 0]
-    count = usable.sum(axis=1)
-    square = np.where(usable, residual**2, 0).sum(axis=1)
-    variance = square / np.maximum(count - 6, 1)
+        square = np.where(usable, residual**2, 0).sum(axis=1)
+        variance = square / np.maximum(count - 6, 1)
     std = np.sqrt(variance[:, None] * np.einsum("nii->ni", inverse))
     result = {
         "x": x,
