@@ -51,6 +51,7 @@ STEPS = [
     "signatures",
     "cautions",
     "files",
+    "model_files",
     "image_files",
     "sites",
     "stores",

@@ -19,10 +19,11 @@ from ..refinement.two_sublattices import refine_together
 from ..wording import count_of
 from .crystal import Crystal, Grain, Place
 from .faint_columns import STARTS, settle_faint_columns
+from .finders import lattice_maxima
 from .hidden import hidden_places, nearest_of_places
 from .holes import Sites, find_holes
 from .lattice_search import FoundCrystal, find_crystal
-from .maxima import away_from_gaps, check_sampling, find_maxima, vectors_text
+from .maxima import Maxima, away_from_gaps, check_sampling, vectors_text
 from .search_image import Picture
 
 _logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ _RIM = 0.25  # nearest distances from the border within which no place is filled
 class SearchSettings:
     """Settings of a search, as :func:`~hs_rvae.columns.find_sublattices` describes them."""
 
+    method: Any
     cell: Any
     dark: bool | None
     n_sublattices: int | None
@@ -70,9 +72,10 @@ def find_tables(
     picture: Picture, settings: SearchSettings, show_progressbar: bool | None
 ) -> FoundColumns:
     """Find and fit the columns of one image."""
-    maxima = find_maxima(
-        picture, settings.cell, settings.dark, settings.threshold, settings.separation
-    )
+    maxima = lattice_maxima(
+        picture, settings.method, settings.cell, settings.dark, settings.threshold,
+        settings.separation,
+    )  # fmt: skip
     pixels = maxima.distance / picture.stretch.max()
     cautions = check_sampling(pixels, settings.radius)
     found = find_crystal(picture, maxima)
@@ -276,6 +279,8 @@ def _finished(
     finished = []
     for table in tables:
         attrs = table.attrs
+        if found.maxima.probability is not None:
+            table["probability"] = _probability(picture, found.maxima, table)
         table = table[table.kept].drop(columns=["kept", *STARTS])
         table = table.reset_index(drop=True)
         if dark:
@@ -295,6 +300,14 @@ def _finished(
         finished, shares = finished[::-1], [*shares[1::-1], *shares[2:]]
         found = found.swapped()
     return FoundColumns(finished, _crystal(found, cell, finished, shares, unassigned, picture))
+
+
+def _probability(picture: Picture, maxima: Maxima, table: pd.DataFrame) -> np.ndarray:
+    """Probabilities of the columns that a network found; NaN for the others."""
+    starts = table[["start_x", "start_y"]] * picture.stretch
+    apart, nearest = cKDTree(maxima.positions).query(starts)
+    same = table.found.to_numpy() & (apart < 0.01)
+    return np.where(same, maxima.probability[nearest], np.nan)  # type: ignore[index]
 
 
 def _crystal(

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import minimum_filter
+from scipy.ndimage import maximum_filter, minimum_filter
 from scipy.spatial import cKDTree
 
 from . import autocorrelation as _cells
@@ -54,6 +55,12 @@ class Maxima:
         Columns are dark on a bright background.
     undecided : bool
         There are too few columns to decide whether kinds alternate at one place of the cell.
+    noise : numpy.ndarray of shape (n,)
+        Standard deviation of the noise of the band-passed image at the positions.
+    probability : numpy.ndarray of shape (n,) or None
+        Of a column, where a network found them.
+    labels : numpy.ndarray of str, shape (n,), or None
+        Classes, where the network has some.
     """
 
     positions: np.ndarray
@@ -63,11 +70,23 @@ class Maxima:
     distance: float
     width: float
     dark: bool
+    noise: np.ndarray
     undecided: bool = False
+    probability: np.ndarray | None = None
+    labels: np.ndarray | None = None
+
+
+#: Finds the columns of an image that may have some lattices: a function of the image and of these.
+Finder = Callable[[Picture, list[np.ndarray]], Maxima]
 
 
 def find_maxima(
-    picture: Picture, cell: Any, dark: bool | None, threshold: float, separation: float | None
+    picture: Picture,
+    cell: Any,
+    dark: bool | None,
+    threshold: float,
+    separation: float | None,
+    finder: Finder | None = None,
 ) -> Maxima:
     """
     Find the maxima of an image, and the smallest cell with one kind at every place.
@@ -77,6 +96,8 @@ def find_maxima(
     picture : Picture
     cell, dark, threshold, separation
         As in :func:`find_sublattices`.
+    finder : callable, optional
+        Finds the columns instead.
 
     Returns
     -------
@@ -88,6 +109,10 @@ def find_maxima(
         If the image shows no lattice or fewer than three maxima, or the cell does not fit.
     """
     candidates, given = lattice_candidates(picture, cell)
+    if finder is not None:
+        maxima = finder(picture, candidates)
+        own = [each for each in candidates if _shortest([each]) * _FINER > maxima.distance]
+        return _choose(picture, maxima, own or candidates, given)
     candidates = _of_one_scale(picture, candidates, dark, threshold)
     maxima = _with_cell(picture, candidates, given, dark, threshold, separation)
     columns = [each for each in candidates if _shortest([each]) * _FINER > maxima.distance]
@@ -117,6 +142,13 @@ def _with_cell(
             f"{len(maxima.positions)} maxima stand out of the image: they do not form a lattice. "
             f"Pass cell=, dark= or a lower threshold than {threshold:g}."
         )
+    return _choose(picture, maxima, candidates, given)
+
+
+def _choose(
+    picture: Picture, maxima: Maxima, candidates: list[np.ndarray], given: np.ndarray | None
+) -> Maxima:
+    """Choose the cell of maxima."""
     if given is not None:
         chosen = given
     else:
@@ -133,14 +165,15 @@ def _with_cell(
                 )
     maxima.cell = _cells.upright(chosen)
     # Shorter vectors of other candidates do not count.
-    maxima.distance = _distance(maxima.positions, float(np.linalg.norm(_cells.reduced(chosen)[0])))
+    shortest = float(np.linalg.norm(_cells.reduced(chosen)[0]))
+    maxima.distance = nearest_distance(maxima.positions, shortest)
     if given is None and len(maxima.positions) < _MAY_BE_FEW:
         reach = 0.4 * maxima.distance
         maxima.undecided = connect(maxima.positions, maxima.cell, reach).few_to_order()
     return maxima
 
 
-def _distance(positions: np.ndarray, shortest: float) -> float:
+def nearest_distance(positions: np.ndarray, shortest: float) -> float:
     """Distance of nearest columns, no more than the shortest lattice vector."""
     if len(positions) < 3:
         return shortest
@@ -278,10 +311,47 @@ def maxima_of(
     typical = _peaks.typical_height(heights, size / area)
     clear = heights > np.maximum(_NOISE * noise, threshold * typical)
     positions = positions * stretch
-    distance = _distance(positions[clear], shortest)
+    distance = nearest_distance(positions[clear], shortest)
     return Maxima(
-        positions[clear], heights[clear], positions[~clear], candidates[0], distance, width, dark
+        positions[clear], heights[clear], positions[~clear], candidates[0], distance, width, dark,
+        noise[clear],
+    )  # fmt: skip
+
+
+def band_pass_at(
+    picture: Picture, x: np.ndarray, y: np.ndarray, spacing: float, dark: bool
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """
+    Heights of known columns in the band-passed image.
+
+    Parameters
+    ----------
+    picture : Picture
+    x, y : numpy.ndarray of int, shape (n,)
+        Pixels of the columns.
+    spacing : float
+        Distance of nearest columns.
+    dark : bool
+
+    Returns
+    -------
+    width : float
+        Width of the band-pass.
+    heights, noise : numpy.ndarray, shape (n,)
+        Largest value within a pixel, and the standard deviation of the noise.
+    """
+    values = picture.values
+    if picture.valid is not None:
+        values = _peaks.filled(values, picture.valid, spacing)
+    width = _BAND * spacing
+    passed = _peaks.band_passed(values, width, picture.stretch)
+    if dark:
+        passed *= -1
+    heights = maximum_filter(passed, size=3)[y, x].astype(np.float64)
+    noise = _peaks.noise_of_band_pass(
+        values, np.stack([x, y], 1), width, int(2 * spacing) + 1, picture.enlarged
     )
+    return width, heights, noise
 
 
 def check_sampling(distance: float, radius: float | None) -> list[str]:

@@ -170,7 +170,7 @@ def local_maxima(
     x = columns + subpixel_offset(passed[rows, columns - 1], heights, passed[rows, columns + 1])
     y = rows + subpixel_offset(passed[rows - 1, columns], heights, passed[rows + 1, columns])
     positions = np.stack([x, y], axis=1)
-    kept = _highest_within(positions * stretch, heights, distance)
+    kept = highest_within(positions * stretch, heights, distance)
     return positions[kept], heights[kept]
 
 
@@ -180,7 +180,7 @@ def subpixel_offset(before: np.ndarray, middle: np.ndarray, after: np.ndarray) -
     return np.clip((before - after) / (2 * curvature), -0.5, 0.5)
 
 
-def _highest_within(positions: np.ndarray, heights: np.ndarray, distance: float) -> np.ndarray:
+def highest_within(positions: np.ndarray, heights: np.ndarray, distance: float) -> np.ndarray:
     """Mask of the positions that have no higher one, itself kept, within a distance."""
     kept = np.ones(len(positions), bool)
     if not len(positions):

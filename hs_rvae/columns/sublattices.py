@@ -14,6 +14,7 @@ from ..threads import one_thread
 from .column_tables import SearchSettings, find_tables, sublattice_names
 from .derivative import warn_of_derivative
 from .failed_fits import warn_of_failed_fits
+from .finders import checked_method
 from .search_image import Picture, warn_of_bands
 from .series import find_in_series
 from .structure import checked_projection, name_by_structure
@@ -26,6 +27,7 @@ def find_sublattices(
     image: Any,
     cell: Any = None,
     *,
+    method: Any = "maxima",
     dark: bool | None = None,
     n_sublattices: int | None = None,
     swap: bool = False,
@@ -47,11 +49,12 @@ def find_sublattices(
     """
     Find and refine all atomic columns of an image and name its sublattices.
 
-    No zone axes and no trained network are used. The autocorrelation gives lattices, and maxima of
-    the band-passed image give columns. The smallest lattice that joins the columns, and whose
-    places hold one kind each, is kept. Columns that translations join are one place in the cell: a
-    sublattice, whatever the local contrast. Places left empty are fitted after the other columns
-    are subtracted, and kept if a significant peak is there. Choices are logged at the level INFO.
+    No zone axes are used, and no trained network unless you ask for one. The autocorrelation gives
+    lattices, and maxima of the band-passed image give columns. The smallest lattice that joins the
+    columns, and whose places hold one kind each, is kept. Columns that translations join are one
+    place in the cell: a sublattice, whatever the local contrast. Places left empty are fitted after
+    the other columns are subtracted, and kept if a significant peak is there. Choices are logged at
+    the level INFO.
 
     Parameters
     ----------
@@ -63,6 +66,11 @@ def find_sublattices(
     cell : float or array-like of shape (2, 2), optional
         Edge of a square cell, or the two cell vectors ``(x, y)``, in pixels. The cell joins columns
         of the same sublattice. If None, the image gives it.
+    method : {"maxima", "network", "auto"} or ColumnNetwork
+        How columns are found: as maxima of the band-passed image, or by a trained network: that of
+        the package or one of your own, see :class:`~hs_rvae.columns.ColumnNetwork`. All else is
+        the same. "auto" takes the network where a tenth of the maxima are lower than eight standard
+        deviations of the noise, or are less than 5 px apart, or form no lattice.
     dark : bool, optional
         Columns are darker than their surroundings, as in annular bright field. If None, the image
         decides.
@@ -85,10 +93,11 @@ def find_sublattices(
         crystal goes as well. Positions stay where the image shows the columns.
     threshold : float
         Minimum height of a maximum in the band-passed image, in units of that of strong columns.
-        Fainter columns are found where the lattice has a place for them.
+        Fainter columns are found where the lattice has a place for them. A network has a minimum
+        probability instead.
     separation : float, optional
         The fainter one of two maxima closer than this, in pixels, is dropped. If None, 0.4 of the
-        shortest vector of the lattice.
+        shortest vector of the lattice, or 0.45 of the distance of nearest columns with a network.
     fill_holes : bool
         Look for columns where the lattice has places without a maximum.
     significance : float
@@ -143,6 +152,8 @@ def find_sublattices(
     ``i``, ``j``
         Cell of its grain, counted along the vector nearest to +x and the one nearest to +y. A
         column of "A" is the cell's origin.
+    ``probability``
+        Of a column, where a network found it; NaN for those that were not found.
     ``grain``
         Region of one lattice and one origin; 0 is the largest. Grains meet at grain boundaries and
         antiphase boundaries.
@@ -166,6 +177,7 @@ def find_sublattices(
         raise TypeError("image is a stack of sub-images: pass the image that they were cut from.")
     projection = checked_projection(structure, zone_axis, correct_distortion)
     settings = SearchSettings(
+        method=checked_method(method),
         cell=cell,
         dark=dark,
         n_sublattices=n_sublattices,

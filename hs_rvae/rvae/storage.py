@@ -1,21 +1,18 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Models on disk: safetensors with the settings in the header, no pickle."""
+"""Models on disk: their tensors and settings."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from ..checks import is_whole_number
-from ..files import complete_file, plain
+from ..model_files import check_sum, read_arrays, write_arrays
 from . import pose
 from .geometry import HarmonicGrid
 from .joint_grid import JointGrid
@@ -111,7 +108,7 @@ def fit_identity(tensors: dict[str, Tensor], header: dict[str, Any]) -> str:
         16 hexadecimal digits.
     """
     lasting = {name: t for name, t in tensors.items() if not name.startswith("history.")}
-    return _check_sum(header, lasting)[:16]
+    return check_sum(header, _arrays(lasting))[:16]
 
 
 def write_model(path: str | Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> Path:
@@ -133,14 +130,7 @@ def write_model(path: str | Path, tensors: dict[str, Tensor], header: dict[str, 
     OSError
         If the folder does not exist or cannot be written.
     """
-    tensors = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
-    header = plain(header)
-    header["sha256"] = _check_sum(header, tensors)
-    # One entry: safetensors writes several in any order.
-    content = to_bytes(tensors, metadata={"hs_rvae": json.dumps(header)})
-    with complete_file(path, "The model") as draft:
-        draft.write_bytes(content)  # safetensors' own files are closed to others
-    return Path(path)
+    return write_arrays(path, _arrays(tensors), header)
 
 
 def read_model(path: str | Path, expected_format: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -159,48 +149,12 @@ def read_model(path: str | Path, expected_format: str) -> tuple[dict[str, Tensor
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file is not a model of this format.
+    FileNotFoundError, ValueError
+        As :func:`~hs_rvae.model_files.read_arrays`.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"path={str(path)!r}: there is no such file.")
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # no mapping
-        header = json.loads(metadata.get("hs_rvae", "{}"))
-    except Exception as error:  # safetensors has no public exception of its own
-        raise ValueError(
-            f"path={str(path)!r} is not a safetensors file ({error}); give one that save() wrote."
-        ) from error
-    known = header.get("format") if isinstance(header, dict) else None
-    if known != expected_format:
-        raise ValueError(
-            f"path={str(path)!r} holds {known or 'no model of hs_rvae'!r}; this version reads "
-            f"{expected_format!r}."
-        )
-    if header.pop("sha256", None) != _check_sum(header, tensors):
-        raise ValueError(
-            f"path={str(path)!r} is damaged or was changed: its check sum does not fit its "
-            "content. Save the model again."
-        )
-    for name, tensor in tensors.items():
-        if not name.startswith("history.") and not torch.isfinite(tensor).all():
-            raise ValueError(
-                f"path={str(path)!r} holds values that are not finite in {name!r}: fit the model "
-                "again."
-            )
-    return tensors, header
+    arrays, header = read_arrays(path, expected_format)
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}, header
 
 
-def _check_sum(header: dict[str, Any], tensors: dict[str, Tensor]) -> str:
-    """Digest of the settings and of all tensors."""
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    for name in sorted(tensors):
-        values = tensors[name].detach().cpu().contiguous().numpy()
-        digest.update(f"{name} {values.dtype} {values.shape}".encode())
-        digest.update(values.tobytes())
-    return digest.hexdigest()
+def _arrays(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    return {name: t.detach().cpu().contiguous().numpy() for name, t in tensors.items()}

@@ -8,6 +8,7 @@ from .patterns import simulate_4dstem
 from .series import simulate_series
 from .spectrum_images import SpectrumTruth, simulate_spectrum_image
 from .structures import ProjectedStructure
+from .training_images import simulate_training_images
 from .truth import CrystalTruth, SimulatedTruth, compare_angles
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "simulate_perovskite",
     "simulate_series",
     "simulate_spectrum_image",
+    "simulate_training_images",
 ]

@@ -209,6 +209,8 @@ COLUMNS = (
     Column("residual", "amplitude", "", "sublattice", "what the fit leaves of the image"),
     Column("x_std y_std", "amplitude", "px", "sublattice", "standard errors of the position"),
     Column("status", "label", "", "sublattice", "how the fit ended, 0 = well"),
+    Column("probability", "probability", "", "sublattice",
+           "probability of a column there, where a network found it"),
     Column("found shape_held", "label", "", "sublattice",
            "whether it was a maximum, and whether only height and position were fitted"),
     Column("i j", "count", "", "sublattice", "place of the column in the lattice"),
