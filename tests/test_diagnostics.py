@@ -216,20 +216,3 @@ def test_nothing_is_printed(xy, capsys, caplog):
     with caplog.at_level(logging.DEBUG, "hs_rvae"):
         diagnose(xy, {"latent_0": xy[:, 0]}, scan_axes(xy), n_shuffles=10, random_state=0)
     assert capsys.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize("n, steps", [(100, 3), (100, 40), (307, 7)])
-def test_the_mutual_information_is_that_of_scikit_learn(n, steps):
-    """Bit for bit, on values with many equal ranks as well."""
-    from sklearn.feature_selection import mutual_info_regression
-
-    rng = np.random.default_rng(steps)
-    maps = [dependence.ranked(rng.integers(0, steps, n).astype(float)) for _ in range(3)]
-    maps.append(dependence.ranked(rng.normal(size=n)))
-    maps.append(np.full(n, 0.5))
-    columns, quantity = np.stack(maps, axis=1), dependence.ranked(np.round(steps * maps[3]))
-    nat = mutual_info_regression(
-        columns, quantity, discrete_features=False, n_neighbors=20, random_state=5
-    )
-    found = dependence.information_coefficient(columns, quantity, 5)
-    np.testing.assert_array_equal(found, np.sqrt(1 - np.exp(-2 * nat)))

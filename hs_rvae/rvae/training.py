@@ -19,7 +19,6 @@ from ..threads import one_thread
 from .batches import shuffled_batches
 from .convergence import Guard, train_until_it_holds
 from .loss import LossTerms, content_loss, spatial_loss
-from .optimiser import OneCycleAdam
 
 if TYPE_CHECKING:
     from .convolutional.network import SpatialNetwork
@@ -158,10 +157,12 @@ def train_content(
         return content_loss(network, inputs[rows], whole[rows], noise, noise_variance)
 
     def epochs(settings: TrainingSettings, guard: Guard) -> dict[str, np.ndarray]:
+        optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
         batch_size = settings.batch(len(kept))
         n_batches = len(list(shuffled_batches(len(kept), batch_size, torch.Generator())))
-        n_steps = int(settings.epochs * n_batches + 1)
-        optimiser = OneCycleAdam(network.parameters(), settings.learning_rate, n_steps)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, settings.learning_rate, total_steps=int(settings.epochs * n_batches + 1)
+        )
         history = _History()
         for _ in range(settings.epochs):
             if progress.stopped:
@@ -169,9 +170,10 @@ def train_content(
             sums = torch.zeros(2, device=inputs.device)
             for batch in shuffled_batches(len(kept), batch_size, generator):
                 terms = loss(kept[batch.to(kept.device)], generator)
-                optimiser.zero_grad()
+                optimiser.zero_grad(set_to_none=True)
                 terms.total.backward()
                 optimiser.step()
+                schedule.step()
                 sums += torch.stack([terms.reconstruction.detach(), terms.kl.detach()])
             validation = np.nan
             if n_held:
@@ -250,6 +252,7 @@ def train_spatial(
                 optimiser.zero_grad(set_to_none=True)
                 terms.total.backward()
                 optimiser.step()
+                schedule.step()
                 sums += torch.stack([terms.reconstruction.detach(), terms.kl.detach()])
                 n_batches += 1
             if not n_batches:
