@@ -252,7 +252,6 @@ def train_spatial(
                 optimiser.zero_grad(set_to_none=True)
                 terms.total.backward()
                 optimiser.step()
-                schedule.step()
                 sums += torch.stack([terms.reconstruction.detach(), terms.kl.detach()])
                 n_batches += 1
             if not n_batches:
