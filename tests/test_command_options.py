@@ -319,6 +319,7 @@ def test_the_command_repeats_itself():
     assert command_line(parser().parse_args(["analyze", "a.tif"])).startswith("hs-rvae analyse a.")
 
 
+@pytest.mark.slow
 def test_a_region_with_a_scale_from_start_to_end(image_file, film, tmp_path, capsys, monkeypatch):
     out = tmp_path / "out"
     words = ["--region", "8", "16", "300", "310", "--scale", "20pm", "--starts", "1"]

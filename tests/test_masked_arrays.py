@@ -53,6 +53,7 @@ def test_masked_pixels_of_an_image_are_nan(kind, pixels, film):
     assert is_masked(image.data) and not is_masked(stack.image.data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", MASKED)
 def test_no_column_is_found_under_a_mask(kind, pixels):
     expected = hs_rvae.find_sublattices(np.where(HIDDEN, np.nan, pixels)).sublattice_list

@@ -47,6 +47,7 @@ def check_no_variant(film):
         assert (stack.sites["variant"] == -1).all() and not stack.sites["order_amplitude"].any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_a_small_crystal_without_displacement_has_no_variants(make_film, seed):
     check_no_variant(fit(make_film, seed, shift=0.0, tilt=0.0, nonpolar=0.0, **SMALL))
@@ -72,6 +73,7 @@ def test_the_non_polar_part_is_undefined_and_the_polar_part_is_not(make_film, se
     assert undefined[film.interior].mean() <= 0.03
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", seeds(3))
 def test_three_variants_of_a_hexagonal_film_are_counted_as_three(seed):
     image, truth = simulate_hexagonal((700, 700), n_variants=3, random_state=seed)
@@ -83,6 +85,7 @@ def test_three_variants_of_a_hexagonal_film_are_counted_as_three(seed):
 # Directions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", seeds(3))
 def test_angles_are_directions_of_displacement(make_film, seed):
     # An error of 0.1 px of the positions would turn each displacement of 1.8 px by 3 degrees.
@@ -120,6 +123,7 @@ def cross_validated_r2(features, values):
     return r2_score(values, cross_val_predict(LinearRegression(), features, values, cv=folds))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chemistry", [0.35, 0.7])
 @pytest.mark.parametrize("seed", seeds(3))
 def test_latents_tell_the_composition_as_well_as_the_intensity_does(make_film, seed, chemistry):

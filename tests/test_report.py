@@ -215,6 +215,7 @@ def test_the_evidence_and_the_variants_are_tables(fitted, page):
         assert f"{row.share:.1%}" in table
 
 
+@pytest.mark.slow
 def test_where_nothing_is_found_nothing_is_shown(make_film, tmp_path):
     stack = make_film(2, n_cells=24, nonpolar=0.0, shift=0.0).stack
     stack.rvae(epochs=2, n_init=1, random_state=0)
@@ -260,6 +261,7 @@ def test_a_turning_motif_has_an_arbitrary_zero_until_it_is_registered(fitted):
     assert "up to turns of 90°" in angles.paragraph(stack)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["plot_site_map", "rvae_diagnostics", "get_rvae_residual"])
 def test_an_error_that_nobody_expects_is_raised_and_leaves_nothing(
     fitted, tmp_path, monkeypatch, method

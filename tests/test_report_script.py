@@ -101,6 +101,7 @@ def test_the_page_of_a_whole_analysis_repeats_it_in_another_process(folder):
     assert "bit for bit" in page and "are not repeated" not in page
 
 
+@pytest.mark.slow
 def test_all_options_of_a_fit_are_repeated(stack):
     mask = np.zeros(len(stack.sites), bool)
     mask[[3, 8, 21]] = True
@@ -115,6 +116,7 @@ def test_all_options_of_a_fit_are_repeated(stack):
         assert option in script.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rotation", ["auto", "distortion", "motif", False])
 def test_what_turns_is_repeated(stack, rotation):
     stack.rvae(1, rotation=rotation, random_state=0, **QUICK)
@@ -146,6 +148,7 @@ def test_a_seed_that_was_not_given_is_drawn_and_repeated(stack):
     assert not np.array_equal(first, stack.sites["latent_0"])  # another one each time
 
 
+@pytest.mark.slow
 def test_a_lazy_stack_is_repeated_lazily(film):
     image = hs.load("film.hspy", lazy=True)
     stack = SubImageStack.from_positions(image, film.positions, window_size=32)
@@ -185,6 +188,7 @@ def test_models_that_were_given_are_loaded_from_their_files(stack):
     assert calls_in(check_repeats(stack)) == ["rvae", "rvae", "apply_rvae"]
 
 
+@pytest.mark.slow
 def test_a_loaded_stack_remembers_its_calls(stack):
     stack.rvae(1, random_state=0, **QUICK)
     stack.assign_variants(4)
@@ -209,6 +213,7 @@ def test_sub_images_that_were_turned_back(stack):
     assert calls_in(check_repeats(turned)) == ["rvae", "assign_variants", "derotate"]
 
 
+@pytest.mark.slow
 def test_a_frame_of_a_series():
     series, truths = hs_rvae.simulation.simulate_series((130, 140), 3, cell=18.0, random_state=1)
     series.save("series.hspy")
@@ -264,6 +269,7 @@ def test_columns_changed_or_removed_by_hand(stack):
     assert calls_in(script) == ["rvae"] and "sites.remove('latent_0_std')" in script.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -326,6 +332,7 @@ def test_a_call_that_fails_is_not_recorded(stack):
     assert stack.metadata.as_dictionary()["Sub_images"].get("calls") == before
 
 
+@pytest.mark.slow
 def test_fits_that_were_tried_and_dropped_leave_no_trace(stack):
     for seed in range(3):
         stack.rvae(1, random_state=seed, **QUICK)

@@ -123,6 +123,7 @@ def test_posterior_needs_angles(film):
         plain.angle_posterior(film.stack.data[:5])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("dark", [False, True])
 def test_template_points_along_the_displacement(make_film, seed, dark):

@@ -82,6 +82,7 @@ def test_an_antiphase_boundary_that_exchanges_kinds_parts_grains_and_inverted_la
     assert len(lattice.crystal.grains) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_two_grains_with_oxygen_seen_have_the_same_names(seed):
     name, shape = "perovskite 001, O seen", (400, 400)
@@ -107,6 +108,7 @@ def test_a_grain_that_is_turned_has_the_same_names():
     assert names == ["A", "B"] and len(lattice.crystal.grains) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [0, 1])
 def test_the_period_of_the_crystal_wins_over_the_pixels(order):
     image, xy, kinds = zoo.simulate("perovskite 001", 12, (240, 240), 400)

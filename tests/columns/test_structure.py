@@ -584,6 +584,7 @@ def test_the_rectangle_decides(large_film):
         hs_rvae.find_sublattices(image, structure=structure, correct_distortion=outside)
 
 
+@pytest.mark.slow
 def test_angles_without_the_stretch(searched):
     """Angles of a distortion lose the stretch, and sub-images are decoded with it."""
     image, _, *lattices = searched

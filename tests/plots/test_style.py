@@ -235,6 +235,7 @@ def pictures(name, things):
     return shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(_names()))
 def test_a_figure_shows_the_same_whatever_matplotlibrc_says(name, things):
     usual = pictures(name, things)

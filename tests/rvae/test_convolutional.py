@@ -54,6 +54,7 @@ def motif(angle, shift=(0.0, 0.0), size=13):
 # Geometry --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [14, 15])
 def test_decoded_content_turns_from_x_towards_y(size):
     model = RVAE(**SETTINGS).fit(np.random.default_rng(0).random((20, size, size)))
@@ -64,6 +65,7 @@ def test_decoded_content_turns_from_x_towards_y(size):
     np.testing.assert_allclose(turned, np.rot90(middle, -1), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_decoded_content_moves_by_the_shift_whatever_its_angle(model):
     latent = [[0.5, -1.0]]
     for angle in (0.0, 0.7):
@@ -143,6 +145,7 @@ def test_a_shift_that_is_held_costs_nothing():
 # Seeds, files, input ---------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_seed_reaches_the_weights_and_leaves_the_global_one_alone(images, model, result):
     before = torch.random.get_rng_state()
     again = RVAE(**SETTINGS).fit(images)
@@ -171,6 +174,7 @@ def test_lazy_images_give_the_same_model(images, result):
         np.testing.assert_allclose(getattr(again, name), getattr(result, name), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_known_offsets_are_no_shift(model, images):
     # Windows cut a pixel beside their columns, which is told: decoded about the columns.
     network = model._model.network
@@ -181,6 +185,7 @@ def test_known_offsets_are_no_shift(model, images):
     RVAE(**SETTINGS).fit(images, np.full((len(images), 2), 0.3))
 
 
+@pytest.mark.slow
 def test_sites_that_are_not_finite_stay_alone(images, model):
     odd = images.copy()
     odd[3, 2, 2] = np.nan
@@ -212,6 +217,7 @@ def test_the_posterior_of_the_angle_is_one_wrapped_normal(images, model, result)
     assert (posterior.weights[:, 0] == 1).all() and not posterior.weights[:, 1:].any()
 
 
+@pytest.mark.slow
 def test_a_fit_goes_on_from_another(images, model):
     again = RVAE(**SETTINGS).fit(images, initial_model=model)
     assert again.history_["loss"][0] < model.history_["loss"][0]

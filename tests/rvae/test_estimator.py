@@ -120,6 +120,7 @@ def test_arrays_need_no_hyperspy():
     assert json.loads(run.stdout.splitlines()[-1]) == []
 
 
+@pytest.mark.slow
 def test_a_fit_has_an_identity_that_seed_and_file_repeat(film, tmp_path):
     images = film.stack.data[:40, 8:-8, 8:-8]  # small: every pixel of the network costs
     for settings in ({}, {"architecture": "convolutional"}, {"translation": True}):

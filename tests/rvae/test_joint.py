@@ -133,6 +133,7 @@ def test_each_detector_is_decoded_in_its_own_intensities(recorded, fitted):
             part._model.encode(images[:, k], None, "cpu", False)
 
 
+@pytest.mark.slow
 def test_latents_are_those_of_the_named_detector(recorded):
     images, xy, *_ = recorded
     second = RVAE(1, epochs=4, random_state=0, latent_channel=1)
@@ -149,6 +150,7 @@ def test_latents_are_those_of_the_named_detector(recorded):
     assert alike(0) > 0.95 > 0.7 > alike(1)
 
 
+@pytest.mark.slow
 def test_a_file_holds_all_detectors(recorded, fitted, tmp_path):
     model, result = fitted
     loaded = RVAE.load(model.save(tmp_path / "joint.safetensors"))
@@ -159,6 +161,7 @@ def test_a_file_holds_all_detectors(recorded, fitted, tmp_path):
     assert more.n_detectors_ == 2
 
 
+@pytest.mark.slow
 def test_a_turning_motif_has_one_angle_too(recorded):
     images, xy, *_ = recorded
     alone, together = (

@@ -77,6 +77,7 @@ def test_the_score_is_the_log_density_of_the_turned_site():
     assert (difference - difference.mean(1, keepdim=True)).abs().max() < 1e-2
 
 
+@pytest.mark.slow
 def test_the_log_likelihood_is_the_evidence_over_all_angles():
     model = random_model()
     x, _ = sample(model, 5)
@@ -125,6 +126,7 @@ def test_a_flat_score_has_the_width_of_a_uniform_angle():
     )
 
 
+@pytest.mark.slow
 def test_blind_search_finds_template_and_angles_in_every_seed():
     model = random_model(strength=1.0)
     x, angle = sample(model, 600)
@@ -203,6 +205,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, kind", CASES)
 def test_order_amplitudes_without_distortion_are_0_within_an_error_that_means_something(
     name, kind, tmp_path
@@ -222,6 +225,7 @@ def test_order_amplitudes_without_distortion_are_0_within_an_error_that_means_so
     np.testing.assert_array_equal(again.order_amplitude_std, std)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ("harmonic", "convolutional"))
 def test_copies_of_one_distorted_cell_have_an_amplitude_of_1(name):
     size = 16 if name == "convolutional" else 36  # every pixel of the network costs

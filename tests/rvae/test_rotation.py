@@ -102,6 +102,7 @@ def test_without_positions_the_motif_turns_untested(null, rotation):
     assert "no positions" in model.verdict_.notes[0]
 
 
+@pytest.mark.slow
 def test_with_translation_and_in_the_paper_s_network_the_motif_turns(null):
     images, positions = null[0][:60], null[1][:60]
     for settings in ({"translation": True}, {"architecture": "convolutional"}):

@@ -141,6 +141,7 @@ def expected(stack, tmp_path_factory):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind, name", CASES)
 def test_results_are_the_same_to_the_bit_whatever_is_switched(
     kind, name, expected, stack, tmp_path

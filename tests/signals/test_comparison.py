@@ -30,6 +30,7 @@ def comparison(stack):
     return hs_rvae.compare_rvae(stack, settings, n_variants=4)
 
 
+@pytest.mark.slow
 def test_settings_agree_on_what_the_crystal_is(comparison):
     for matrix in (comparison.angle_agreement, comparison.variant_agreement):
         assert list(matrix.index) == list(matrix.columns) == ["still", "moved", "small"]
@@ -132,6 +133,7 @@ def test_unusable_stacks_and_shares_are_refused(stack):
         hs_rvae.compare_rvae(alone, "windows")
 
 
+@pytest.mark.slow
 def test_the_convolutional_model_shares_the_verbs_of_a_stack(tmp_path, film):
     small = hs_rvae.SubImageStack.from_positions(
         film.image, film.stack.sites.xy[:60], window_size=15, lazy=True, centring="nearest"

@@ -43,6 +43,7 @@ def trend(film):
     return stack
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_latent_that_follows_the_thickness_is_named(make_film, seed):
     stack = analysed(make_film, seed, thickness_gradient=0.8)
@@ -54,6 +55,7 @@ def test_a_latent_that_follows_the_thickness_is_named(make_film, seed):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_chemistry_is_not_taken_for_a_scan_direction(make_film, seed):
     stack = analysed(make_film, seed, thickness_gradient=0.0)
