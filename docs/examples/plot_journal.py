@@ -1,0 +1,49 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""
+A figure for a journal
+======================
+
+Four panels in the width of two columns, 180 mm, with letters of 7 points. Every method that draws
+takes ``ax`` and ``font_size``, so that Matplotlib arranges the panels.
+"""
+
+import tempfile
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+
+import hs_rvae
+
+image, _ = hs_rvae.simulation.simulate_perovskite((900, 900), random_state=3, nonpolar=0.06)
+lattice = hs_rvae.find_sublattices(image)
+stack = hs_rvae.SubImageStack.from_atom_lattice(lattice, image=image, sublattice="B")
+stack.rvae(random_state=0)
+stack.assign_variants()
+stack.find_domains()
+
+# %%
+# Letters stay text in SVG and PDF, so that editors can change them.
+
+mpl.rcParams.update({"svg.fonttype": "none", "pdf.fonttype": 42})
+
+figure = plt.figure(figsize=(180 / 25.4, 150 / 25.4), layout="constrained")
+axes = figure.subplots(2, 2)
+options = {"font_size": 7}
+stack.plot_image(ax=axes[0, 0], title="Image", **options)
+stack.plot_site_map("variant", ax=axes[0, 1], title="Direction of the distortion", **options)
+stack.plot_polar_map("displacement", ax=axes[1, 0], title="Displacement", **options)
+stack.plot_domains(ax=axes[1, 1], title="Domains and walls", **options)
+for letter, ax in zip("abcd", axes.flat, strict=True):
+    ax.annotate(
+        f"({letter})", (0, 1), (2, -2), xycoords="axes fraction", textcoords="offset points",
+        va="top", fontsize=9, fontweight="bold", color="white",
+    )  # fmt: skip
+
+# %%
+# Vector graphics with a resolution for the image in them:
+
+folder = Path(tempfile.mkdtemp())
+figure.savefig(folder / "figure.pdf", dpi=600)
+figure.savefig(folder / "figure.svg", dpi=300)
