@@ -69,6 +69,7 @@ def one_thread(*, openmp: bool = True) -> Iterator[None]:
 
     Examples
     --------
+    >>> import numpy as np
     >>> with one_thread():
     ...     values = np.linalg.eigh(np.eye(3))[0]
     """

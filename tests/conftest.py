@@ -15,6 +15,9 @@ import pytest
 
 import hs_rvae
 
+# A plugin of other tests: it puts classes of the package in the place of HyperSpy's.
+collect_ignore = ["contract/hyperspy_stand_in.py"]
+
 # The core: whole files, except for the tests named beside them, which take a second or more.
 CORE = {
     "columns/test_autocorrelation.py": "",

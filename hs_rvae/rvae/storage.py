@@ -153,7 +153,8 @@ def read_model(path: str | Path, expected_format: str) -> tuple[dict[str, Tensor
         As :func:`~hs_rvae.model_files.read_arrays`.
     """
     arrays, header = read_arrays(path, expected_format)
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}, header
+    # Copies: strides of empty arrays of NumPy are not those of torch.
+    return {name: torch.tensor(array) for name, array in arrays.items()}, header
 
 
 def _arrays(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
