@@ -1,11 +1,14 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""``hs-rvae analyse``: an image from its file to the report."""
+"""``hs-rvae analyse``: images from their files to the reports."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +23,7 @@ from .summary import about_columns, outcome
 
 def run_analyse(options: argparse.Namespace) -> None:
     """
-    Analyse an image and write the report, with the options of the command line.
+    Analyse the image or the images of the command line, and print what was found.
 
     Parameters
     ----------
@@ -31,35 +34,95 @@ def run_analyse(options: argparse.Namespace) -> None:
     OSError, ValueError, TypeError
         If something asked for cannot be done; the message names the option.
     """
+    from .many import SUMMARY, analyse_many, paths_of
+
+    paths = paths_of(options.image)
+    if len(paths) > 1 or options.joint:
+        table = analyse_many(paths, options, options.joint, options.scheduler, options.workers)
+        for row in table[table.error != ""].itertuples():
+            print(f"hs-rvae: error: IMAGE {row.file}: {row.error}", file=sys.stderr)
+        page = options.output / f"{SUMMARY}.html"
+        print(f"{(table.error == '').sum()} of {len(table)} images are analysed. The summary is "
+              f"{page.resolve()}.")  # fmt: skip
+        return
+    options.image = paths[0]
+    check_options(options)
+    start = time.perf_counter()
+    stack, about = analyse_image(options, options.image.stem)
+    window, name = stack.data.shape[-1], options.image.name
+    print("\n".join(["", *about_columns(stack)]))
+    print(f"{name}: {len(stack.sites)} sub-images of {window} px around {about.chosen}.")
+    print("\n".join(outcome(stack, about.agreement)))
+    print(f"{time.perf_counter() - start:.0f} s. The report is {about.page.resolve()}.")
+
+
+@dataclass
+class About:
+    """What is said of an analysis beside its stack."""
+
+    chosen: str  # sublattice
+    agreement: str | None
+    page: Path
+
+
+def analyse_image(options: argparse.Namespace, name: str) -> tuple[Any, About]:
+    """
+    Analyse an image and write its results, with the options of the command line.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        With one image.
+    name : str
+        Of the results.
+
+    Returns
+    -------
+    stack : SubImageStack
+    about : About
+    """
+    folder = options.output
+    check_results(folder, name)
+    stack, chosen = cut_image(options)
+    agreement = _fit(stack, options)
+    # The work first: the page takes longest, and can be written again.
+    save_stack(stack, folder, name)
+    stack.sites.save(folder / f"{name}.csv")
+    save_domains(stack, folder, name)
+    page = stack.report(
+        folder / f"{name}.html",
+        title=options.image.name,
+        command=command_line(options),
+        random_state=options.seed,
+    )
+    return stack, About(chosen, agreement, page)
+
+
+def cut_image(options: argparse.Namespace) -> tuple[Any, str]:
+    """
+    Read an image, find its columns and cut the sub-images.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        With one image.
+
+    Returns
+    -------
+    stack : SubImageStack
+    chosen : str
+        Name of the sublattice.
+    """
     from ..signals.recording import note_warnings
 
-    path, folder = options.image, options.output
-    check_options(options)
-    check_results(folder, path.stem)
-    start = time.perf_counter()
     with collected_warnings() as raised:
-        image = load_image(path, options.signal, options.reader)
+        image = load_image(options.image, options.signal, options.reader)
         if options.scale is not None:
             calibrate(image, options.scale)
         corner = (0, 0) if options.region is None else crop(image, options.region)
         stack, chosen = cut_stack(image, options, corner)
     note_warnings(stack, raised)  # those of the fit stand with its calls
-    agreement = _fit(stack, options)
-    # The work first: the page takes longest, and can be written again.
-    save_stack(stack, folder, path.stem)
-    stack.sites.save(folder / f"{path.stem}.csv")
-    save_domains(stack, folder, path.stem)
-    page = stack.report(
-        folder / f"{path.stem}.html",
-        title=path.name,
-        command=command_line(options),
-        random_state=options.seed,
-    )
-    window = stack.data.shape[-1]
-    print("\n".join(["", *about_columns(stack)]))
-    print(f"{path.name}: {len(stack.sites)} sub-images of {window} px around {chosen}.")
-    print("\n".join(outcome(stack, agreement)))
-    print(f"{time.perf_counter() - start:.0f} s. The report is {page.resolve()}.")
+    return stack, chosen
 
 
 def _fit(stack: Any, options: argparse.Namespace) -> str | None:
