@@ -160,7 +160,7 @@ def _on_cluster(
     from dask.distributed import Client
     from dask.distributed import as_completed as completed
 
-    with Client(scheduler, set_as_default=False) as client:
+    with Client(scheduler, set_as_default=False) as client, client.as_current():
         futures = [client.submit(_there, function, job, pure=False) for job in jobs]
         numbers = {future.key: number for number, future in enumerate(futures)}
         try:
