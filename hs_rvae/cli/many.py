@@ -26,6 +26,7 @@ from ..progress import progress_bar
 from ..report.interface import as_command_line
 from ..report.summary import write_summary
 from ..threads import count_threads
+from . import one
 from .arguments import ROTATIONS, namespace
 from .columns import check_options
 from .results import check_folder
@@ -52,7 +53,7 @@ _SAME = ("signal", "reader", "scale", "cell", "sublattice", "rotation")
 
 @dataclass
 class Image:
-    """One image of many: its file, the name of its results, and what they depend on."""
+    """One image of many: its file, the name of its results, and their identity."""
 
     path: Path
     name: str
@@ -261,9 +262,9 @@ def analyse_one(options: argparse.Namespace, name: str, identity: str) -> dict[s
     options : argparse.Namespace
         With its image.
     name : str
-        Of the results.
+        Name of the results.
     identity : str
-        What the results depend on.
+        Everything that they depend on.
 
     Returns
     -------
@@ -271,10 +272,9 @@ def analyse_one(options: argparse.Namespace, name: str, identity: str) -> dict[s
         Row of the summary.
     """
     from ..report.summary import row_of
-    from .analyse import analyse_image
 
     start = time.perf_counter()
-    stack, _ = analyse_image(options, name)
+    stack, _ = one.analyse_image(options, name)
     row = row_of(stack, str(options.image), time.perf_counter() - start)
     with complete_file(options.output / f"{name}{_RECORD}", "The record") as draft:
         draft.write_text(json.dumps({"identity": identity, "row": row}), encoding="utf-8")
@@ -334,7 +334,7 @@ def _identity_of_model(path: Path) -> str:
 
 
 def _identity(path: Path, options: argparse.Namespace, model: str | None = None) -> str:
-    """What the results of an image depend on: the file, the options, the model, the version."""
+    """Everything that the results of an image depend on: file, options, model and version."""
     parts = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
     files = [(p.stat().st_size, p.stat().st_mtime_ns) for p in parts]
     settings = {k: str(v) for k, v in sorted(vars(options).items()) if k not in _NOT_IN_RECORD}
@@ -408,9 +408,7 @@ def cut_part(options: argparse.Namespace, path: Path, n_sites: int) -> tuple[Pat
     window : int
         Width of the sub-images in px.
     """
-    from .analyse import cut_image
-
-    stack, _ = cut_image(options)
+    stack, _ = one.cut_image(options)
     xy = stack.sites.xy
     away = np.hypot(*(xy - np.median(xy, axis=0)).T)
     stack = stack.select_sites(np.sort(np.argsort(away, kind="stable")[:n_sites]))

@@ -33,7 +33,7 @@ def results_of(
     Parameters
     ----------
     function : callable
-        Of a module, so that workers find it.
+        Function of a module, so that workers find it.
     jobs : sequence of tuple
         Arguments of its calls.
     scheduler : str, optional

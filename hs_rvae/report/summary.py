@@ -74,7 +74,7 @@ def write_summary(rows: Sequence[tuple[str, dict[str, Any]]], folder: Path, name
         Name of the results of each image, and its row; what a row lacks is 0 or empty.
     folder : pathlib.Path
     name : str
-        Of both files.
+        Name of both files.
 
     Returns
     -------

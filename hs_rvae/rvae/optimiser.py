@@ -28,7 +28,7 @@ class OneCycleAdam:
     Parameters
     ----------
     parameters : iterable of torch.nn.Parameter
-        Of one type and device.
+        All of one type and on one device.
     maximum : float
         Maximum of the learning rate.
     n_steps : int
