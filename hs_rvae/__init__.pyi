@@ -1,4 +1,5 @@
 from . import data, diagnostics, plots, simulation, sites
+from .cli.many import analyse
 from .columns import (
     count_defects,
     find_columns,
@@ -22,6 +23,7 @@ __all__ = [
     "LazySubImageStack",
     "SiteTable",
     "SubImageStack",
+    "analyse",
     "compare_rvae",
     "count_defects",
     "data",

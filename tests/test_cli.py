@@ -11,7 +11,7 @@ import pytest
 import hs_rvae
 from hs_rvae import RVAE
 from hs_rvae.cli import main
-from hs_rvae.cli.analyse import register
+from hs_rvae.cli.one import register
 from hs_rvae.cli.reading import load_image
 from hs_rvae.cli.summary import outcome
 

@@ -14,6 +14,8 @@ from .. import __version__
 from ..sites import units as _units
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+#: Parts of a sub-image that turn, as the command names them.
+ROTATIONS = ("auto", "distortion", "motif")
 # In the order of the work; "flag": options without a value.
 _REPEATED = (
     *("signal", "reader", "scale", "region", "cell", "dark", "bright", "sublattices"),
@@ -44,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     analyse = commands.add_parser(
         "analyse",
         aliases=["analyze"],
-        help="analyse an image and write a report on one page",
+        help="analyse images and write a report on one page for each",
         description="Find the columns of an image, describe each by angle and content, and write a "
         "page with figures, diagnostics and how to repeat it (HTML), the stack (.zspy), the model "
         "(.safetensors) and the table of the sites (.csv).",
@@ -58,8 +60,10 @@ def parser() -> argparse.ArgumentParser:
 def _add_image(analyse: argparse.ArgumentParser) -> None:
     """The image and its reader."""
     analyse.add_argument(
-        "image", type=Path, metavar="IMAGE", help="any 2-D image that HyperSpy reads"
-    )
+        "image", type=Path, metavar="IMAGE", nargs="+",
+        help="any 2-D image that HyperSpy reads; several give a summary beside their reports, and "
+        "a command that was stopped goes on when it is given again",
+    )  # fmt: skip
     group = analyse.add_argument_group("image")
     group.add_argument(
         "--signal", type=int, metavar="N",
@@ -136,7 +140,7 @@ def _add_model(analyse: argparse.ArgumentParser) -> None:
         help="number of content latents, or auto (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
-        "--rotation", choices=("auto", "distortion", "motif"), default=None,
+        "--rotation", choices=ROTATIONS, default=None,
         help="part of a sub-image that turns: the distortion in a lattice that stays, or the whole "
         "motif, as in grains and twins (default: auto, chosen from the data)",
     )  # fmt: skip
@@ -151,11 +155,35 @@ def _add_model(analyse: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--model", type=Path, metavar="FILE", help="apply this model instead of fitting one"
     )
+    _add_many(analyse)
     analyse.add_argument(
         "-o", "--output", type=Path, default=Path("hs_rvae_report"), metavar="DIR",
         help="folder for the results, made if needed (default: %(default)s)",
     )  # fmt: skip
     analyse.add_argument("--seed", type=int, default=0, help="random state (default: %(default)s)")
+
+
+def _add_many(analyse: argparse.ArgumentParser) -> None:
+    """Several images."""
+    group = analyse.add_argument_group("several images")
+    group.add_argument(
+        "--joint", action="store_true", help="fit one model to all images instead of one to each"
+    )
+    group.add_argument(
+        "--workers", type=_count_only, metavar="N",
+        help="number of processes (default: as many as cores)",
+    )  # fmt: skip
+    group.add_argument(
+        "--scheduler", metavar="ADDRESS", help="dask cluster whose workers analyse the images"
+    )
+
+
+def namespace(**options: Any) -> argparse.Namespace:
+    """Options of ``hs-rvae analyse``, those given in place of the defaults."""
+    found = parser().parse_args(["analyse", "IMAGE"])
+    for name, value in options.items():
+        setattr(found, name, value)
+    return found
 
 
 def _coordinate(text: str) -> int | float:
@@ -233,7 +261,8 @@ def command_line(options: argparse.Namespace) -> str:
     -------
     str
     """
-    words = ["hs-rvae", "analyse", str(options.image)]
+    images = options.image if isinstance(options.image, list) else [options.image]
+    words = ["hs-rvae", "analyse", *map(str, images)]
     for name in _REPEATED:
         value = getattr(options, name)
         if value is None or value is False:
