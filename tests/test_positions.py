@@ -13,6 +13,7 @@ from hs_rvae.position_files import read_sublattices
 from hs_rvae.positions import (
     as_positions,
     check_positions_fit,
+    column_table,
     inside_image,
     pick_sublattice,
     position_classes,
@@ -346,3 +347,14 @@ def test_a_sublattice_is_chosen_by_name_number_or_itself():
     for wrong in ("fourth", 3, -4, 0.5, sublattice(name="first")):
         with pytest.raises(ValueError, match="first.*second.*third"):
             pick_sublattice(lattice, wrong)
+
+
+def test_a_table_of_columns_counts_while_it_describes_them():
+    one = sublattice()
+    assert column_table(one) is None
+    one.column_table = pd.DataFrame({"x": XY[:, 0], "y": XY[:, 1], "sigma": 1.0})
+    assert column_table(one) is one.column_table
+    one.x_position = XY[:, 0] + 0.01  # Atomap has moved them
+    assert column_table(one) is None
+    one.column_table = one.column_table.iloc[:2]
+    assert column_table(one) is None

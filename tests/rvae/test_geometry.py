@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hs_rvae.rvae.geometry import HarmonicGrid, to_complex, to_real, waves
+from hs_rvae.rvae.geometry import HarmonicGrid, images_on, to_complex, to_real, waves
 
 GRID = HarmonicGrid(41, q_max=0.12, n_q=12, max_order=18)
 
@@ -61,6 +61,16 @@ def test_images_are_the_inverse_inside_the_disk():
     image = blobs(MOTIF)
     back = GRID.images(GRID.harmonics(image))
     assert relative(back, image * GRID.disk()) < 0.02
+
+
+def test_a_larger_window_of_coarser_pixels_shows_the_disk_once():
+    harmonics = GRID.harmonics(blobs(MOTIF))
+    images = images_on(GRID, harmonics, 61, step=2.0)
+    line = 2.0 * (torch.arange(61) - 30)
+    distance = torch.hypot(line[:, None], line[None, :])
+    assert not images[0][distance > 0.65 * 41].any()
+    disk = (GRID.disk() > 0.5)[::2, ::2]
+    assert relative(images[0, 20:41, 20:41][disk], GRID.images(harmonics)[0, ::2, ::2][disk]) < 0.02
 
 
 def test_an_offset_column_gives_the_harmonics_of_a_centred_one():
