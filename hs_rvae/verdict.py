@@ -33,6 +33,7 @@ EVIDENCE = {
     "largest": "root mean square displacement (cells)",
     "smallest": "root mean square displacement that other cells predict (cells)",
     "poled": "mean displacement (in standard deviations of a site)",
+    "mean": "mean displacement (cells)",
     "coherence": "share of the lattice that the sites have in common",
     "angular_order": "share of the angle that other cells predict",
     "strain": "likelihood that strain adds (nat per site)",

@@ -286,6 +286,15 @@ def test_the_maps_state_their_reference_and_share_a_scale(example):
     assert list(maps) == ["Displacement", "Rotation", "Strain xx", "Strain yy", "Strain xy"]
     scales = [maps[f"Strain {name}"].collections[0].get_clim() for name in ("xx", "yy", "xy")]
     assert len(set(scales)) == 1 and scales[0][0] == -scales[0][1]
+    labels = [f"{ax.get_xlabel()} {ax.get_ylabel()}" for ax in figure.axes]
+    others = [
+        text.get_text()
+        for ax in figure.axes
+        for text in ax.texts
+        if "Colours" not in text.get_text()
+    ]
+    assert "Colours: 1 to 99 % of the sites" in texts
+    assert not any("99 %" in word for word in labels + others)
 
 
 def test_the_maps_name_the_call_that_is_missing(example):

@@ -99,32 +99,41 @@ def plot_modes(
     }  # fmt: skip
     calibrated = "mode_displacement_x_calibrated" in sites
     vector = "mode_displacement_calibrated" if calibrated else "mode_displacement"
+    ending = "_calibrated" if calibrated else ""
+    length = np.hypot(*sites[[f"mode_displacement_{axis}{ending}" for axis in "xy"]].T)
+    longest = markers.percentile_limits(length, percentiles)[1] or 1.0
     plot_polar_map(
-        sites, vector, title="Displacement", percentiles=percentiles, ax=axes[0, 0], **common
+        sites, vector, title="Displacement", limits=(0.0, longest), ax=axes[0, 0], **common
     )
+    turned = _about_zero(sites["mode_rotation"], percentiles)
     plot_site_map(
-        sites, "mode_rotation", kind="signed", percentiles=percentiles, title="Rotation",
-        ax=axes[0, 1], **common,
+        sites, "mode_rotation", kind="signed", limits=turned, title="Rotation", ax=axes[0, 1],
+        **common,
     )  # fmt: skip
     if limits is None:
-        strains = np.abs(sites[list(_STRAINS)])
-        largest = float(np.nanpercentile(strains, percentiles[1])) or 1.0
-        limits = (-largest, largest)
+        limits = _about_zero(sites[list(_STRAINS)], percentiles)
     for name, ax in zip(_STRAINS, axes[1], strict=True):
         plot_site_map(
             sites, name, kind="signed", limits=limits, title=f"Strain {name[-2:]}", ax=ax, **common
         )
     axes[0, 2].set_axis_off()
     axes[0, 2].text(
-        0.0, 0.9, _stated(sites, reference), transform=axes[0, 2].transAxes, va="top",
+        0.0, 0.9, _stated(sites, reference, percentiles), transform=axes[0, 2].transAxes, va="top",
         fontsize=font_size,
     )  # fmt: skip
     return figure
 
 
-def _stated(sites: SiteTable, reference: str | None) -> str:
-    """Reference of the maps, and typical errors, as text."""
+def _about_zero(values: np.ndarray, percentiles: Sequence[float]) -> tuple[float, float]:
+    """Limits about zero that hold the values at both percentiles."""
+    largest = max(np.abs(markers.percentile_limits(values, percentiles))) or 1.0
+    return -float(largest), float(largest)
+
+
+def _stated(sites: SiteTable, reference: str | None, percentiles: Sequence[float]) -> str:
+    """What the colours hold, reference of the maps, and typical errors, as text."""
     lines = ["Axes: x right, y down", "Rotation: + from +x to +y"]
+    lines += [f"Colours: {percentiles[0]:g} to {percentiles[1]:g} % of the sites"]
     if reference is not None:
         lines += ["Reference of rotation and", f"strain: {reference}"]
     size, length = 1.0, "px"

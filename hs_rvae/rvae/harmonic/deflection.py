@@ -116,6 +116,6 @@ class _DeflectionFit(DistortionFit):
         varying = max(float((scatter[orders] - beside).sum()), 0.0)
         return float(common / max(common + varying, 1e-30))
 
-    def _sizes(self, found: Filter, length: np.ndarray) -> dict[str, float]:
+    def _sizes(self, found: Filter, length: np.ndarray, mean: np.ndarray) -> dict[str, float]:
         """Displacements without unit cannot be compared with the cell."""
         return {}

@@ -69,7 +69,8 @@ THRESHOLDS = {
     "zero": 0.025,  # evidence times asymmetry from which the zero is off the symmetric position
     "largest": 0.12,  # root mean square displacement in cells; beyond, it is not a displacement
     "smallest": 0.006,  # predicted part of that; below, a tilt of the columns imitates it
-    "poled": 3.0,  # mean displacement in scatters
+    "poled": 3.0,  # mean displacement in scatters,
+    "mean": 0.02,  # ... and in cells; below, a mistilt of the crystal imitates it
 }
 
 
@@ -562,7 +563,7 @@ class DistortionFit:
             "poled": float(np.hypot(*u.mean(0))) / max(scatter, 1e-12),
             "coherence": self._coherence(),
             "n_pairs": float(self.offsets.n_pairs),
-        } | self._sizes(found, length)
+        } | self._sizes(found, length, u.mean(0))
         # Few sites imitate wells, but other cells do not predict them.
         ordered = found.predicted > limit["predicted"] / 2 or not self.offsets.n_pairs
         if ordered and wells > max(limit["wells"], limit["wells_per_gain"] * found.gain):
@@ -573,7 +574,11 @@ class DistortionFit:
             and evidence.get("largest", 0.0) < limit["largest"]
         ):
             kind = "continuous"
-        elif evidence["poled"] > limit["poled"] and asymmetry < limit["asymmetry"]:
+        elif (
+            evidence["poled"] > limit["poled"]
+            and evidence.get("mean", np.inf) > limit["mean"]
+            and asymmetry < limit["asymmetry"]
+        ):
             kind = "one direction"
         else:
             kind = "nothing"
@@ -625,10 +630,11 @@ class DistortionFit:
         """Share of the power of the lattice's orders that the sites have in common."""
         return coherence(self.harmonics[self.some], self.n, self.noise_power)
 
-    def _sizes(self, found: Filter, length: np.ndarray) -> dict[str, float]:
-        """Root mean square displacement in cells, and the part of it that other cells predict."""
+    def _sizes(self, found: Filter, length: np.ndarray, mean: np.ndarray) -> dict[str, float]:
+        """Displacements in cells: mean, root mean square, its part that other cells predict."""
         power = (length**2).mean()
         return {
+            "mean": float(np.hypot(*mean)) / self.offsets.cell,
             "largest": float(np.sqrt(power)) / self.offsets.cell,
             "smallest": float(np.sqrt(max(found.predicted, 0) * power)) / self.offsets.cell,
         }
