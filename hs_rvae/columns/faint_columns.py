@@ -161,6 +161,8 @@ def _round_shape(
 
 def _give_up(table: pd.DataFrame, lost: np.ndarray) -> None:
     """Empty rows of which all fits failed, one of them without noticing: it ended elsewhere."""
+    if not lost.any():
+        return
     table.loc[lost, "status"] = _refinement.STATUS["left_region"]
     table.loc[lost, ["x", "y"]] = table.loc[lost, STARTS[:2]].to_numpy()
     table.loc[lost, _RESULTS] = np.nan

@@ -187,8 +187,11 @@ def _holes_of(
     if size is not None:
         reach = np.linalg.norm(np.median(cells, axis=0), axis=1).max()
         depth = np.minimum(mean, size - mean).min(axis=1)
-        for k in np.flatnonzero(~enclosed & (count >= 2) & (depth >= 0) & (depth < reach)):
-            mine = np.flatnonzero(group == k)
+        near = ~enclosed & (count >= 2) & (depth >= 0) & (depth < reach)
+        rows = np.flatnonzero(near[group])
+        rows = rows[np.argsort(group[rows], kind="stable")]
+        for mine in np.split(rows, np.flatnonzero(np.diff(group[rows])) + 1) if len(rows) else []:
+            k = group[mine[0]]
             ends = _beyond(mean[k], cells[start[mine[0]]], size)
             enclosed[k] = largest_gap(np.vstack([towards[mine], ends])[None])[0] < _LARGEST_GAP
     clear = votes.max(axis=1) > 0.8 * count

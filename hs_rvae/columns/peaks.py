@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_laplace, maximum_filter
 from scipy.spatial import cKDTree
@@ -121,20 +123,26 @@ def noise_of_band_pass(
     if enlarged > 1:
         image, positions = image[::enlarged, ::enlarged], positions / enlarged
         width, block = width / enlarged, max(block // enlarged, 4)
-    across = image[:, :-2] - 2 * image[:, 1:-1]
-    across += image[:, 2:]
-    second = across[:-2] - 2 * across[1:-1]
-    second += across[2:]
-    np.abs(second, out=second)
-    edges = [np.linspace(0, n, max(n // block, 1) + 1).astype(int) for n in second.shape]
-    sums = np.add.reduceat(second, edges[0][:-1], axis=0, dtype=np.float64)
-    sums = np.add.reduceat(sums, edges[1][:-1], axis=1)
+    sizes = np.array(image.shape) - 2
+    edges = [np.linspace(0, n, max(n // block, 1) + 1).astype(int) for n in sizes]
+    lines = [_sums_of_second_differences(image[a : b + 2]) for a, b in pairwise(edges[0])]
+    sums = np.add.reduceat(np.array(lines), edges[1][:-1], axis=1)
     pixel_noise = sums / np.outer(*(np.diff(e) for e in edges)) * np.sqrt(np.pi / 2) / 6
     where = [
         np.clip(np.searchsorted(e, p, side="right") - 1, 0, len(e) - 2)
         for e, p in zip(edges, positions.T[::-1], strict=True)
     ]
     return pixel_noise[tuple(where)] / (width * np.sqrt(2 * np.pi))
+
+
+def _sums_of_second_differences(rows: np.ndarray) -> np.ndarray:
+    """Absolute values of what is neither slope nor curvature, summed over some rows."""
+    across = rows[:, :-2] - 2 * rows[:, 1:-1]
+    across += rows[:, 2:]
+    second = across[:-2] - 2 * across[1:-1]
+    second += across[2:]
+    np.abs(second, out=second)
+    return np.asarray(np.add.reduceat(second, [0], axis=0, dtype=np.float64)[0])
 
 
 def local_maxima(

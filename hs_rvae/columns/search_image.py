@@ -20,6 +20,7 @@ _logger = logging.getLogger(__name__)
 _SMALLEST = 16  # px
 _FOR_ATOMAP = {"b1": np.uint8, "f2": np.float32}  # it cannot work with these types
 _LIMIT = 5.0  # in distances of the 99.5th percentile from the median: columns stay far below
+_ROWS = 64  # that are worked on at a time, in the fast memory
 
 
 @dataclass
@@ -122,13 +123,17 @@ def _standardised(raw: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
     spread = max(high - middle, middle - low)
     if not spread > 0:
         middle, spread = sample.mean(), max(sample.std(), np.ptp(sample) / _LIMIT)
-    # In double precision: a large offset must not cost the digits that show columns.
-    values = raw.astype(np.float64)
-    values -= middle
-    values /= spread
-    if valid is not None:
-        values[~valid] = 0
-    return np.clip(values, -_LIMIT, _LIMIT, out=values).astype(np.float32)
+    values = np.empty(raw.shape, np.float32)
+    for first in range(0, len(raw), _ROWS):
+        rows = slice(first, first + _ROWS)
+        # In double precision: a large offset must not cost the digits that show columns.
+        some = raw[rows].astype(np.float64)
+        some -= middle
+        some /= spread
+        if valid is not None:
+            some[~valid[rows]] = 0
+        values[rows] = np.clip(some, -_LIMIT, _LIMIT, out=some)
+    return values
 
 
 def warn_of_bands(found: Sequence[Bands | None]) -> None:

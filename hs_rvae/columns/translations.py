@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import nnls
 from scipy.spatial import cKDTree
 
 from ..neighbours import linked_groups
@@ -25,6 +26,7 @@ _CHANCE = np.array([-0.4, -0.4, 0.1, 0.1])
 _ENOUGH = 30  # columns with neighbours whose heights are compared
 _FEWEST = 8  # of them; fewer than enough show an order only where it is clear
 _CLEAR = 0.8  # share of the differences that a clear order explains
+_ALONE = 0.5  # share of the differences below which one wave is not enough
 #: Waves of the orders that are looked for, in units of the reciprocal lattice.
 WAVES = [(0.5, 0.5), (0.5, 0.0), (0.0, 0.5)]
 WAVES += [(1 / 3, 1 / 3), (1 / 3, -1 / 3), (1 / 3, 0.0), (0.0, 1 / 3)]
@@ -106,7 +108,9 @@ class Links:
 
         Each column is compared with the mean of its four neighbours. If every second (or third)
         column along a wave is higher, whichever it is at the place, differences of neighbours
-        correlate as the wave does, and not as those of chance, which share columns.
+        correlate as the wave does, and not as those of chance, which share columns. Where no wave
+        explains half of them, those that double the cell count together: three kinds on the places
+        of one lattice, as in Heusler alloys, need two.
 
         Parameters
         ----------
@@ -140,6 +144,11 @@ class Links:
         lengths = np.linalg.norm(expected, axis=1)
         best = int(np.argmax(expected @ measured / lengths))
         share = float(expected[best] @ measured / lengths[best] ** 2)
+        if share < _ALONE:
+            halves = np.flatnonzero([0.5 in wave for wave in WAVES])
+            weights = nnls(expected[halves].T, measured)[0]
+            if weights.sum() > share:
+                best, share = int(halves[weights.argmax()]), float(weights.sum())
         share = min(share, *self._returns(difference, used, 2 if 0.5 in WAVES[best] else 3))
         if used.sum() < _ENOUGH and share < _CLEAR:
             share = 0.0

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -199,16 +201,17 @@ def as_atom_lattice(
     # Given the image, Atomap would copy it for each sublattice and print about negative values.
     nothing = np.zeros((2, 2))
     sublattices = []
-    for number, (name, table) in enumerate(zip(names, tables, strict=True)):
-        color = _COLORS[number % len(_COLORS)]
-        sublattice = Sublattice(
-            table[["x", "y"]].to_numpy(), nothing, name=name, color=color, pixel_size=scale,
-            units=units,
-        )  # fmt: skip
-        sublattice.image = sublattice.original_image = raw
-        fill_sublattice(sublattice, table)
-        sublattice.column_table, sublattice.element = table, table.attrs.get("element")
-        sublattices.append(sublattice)
+    with _without_collection():
+        for number, (name, table) in enumerate(zip(names, tables, strict=True)):
+            color = _COLORS[number % len(_COLORS)]
+            sublattice = Sublattice(
+                table[["x", "y"]].to_numpy(), nothing, name=name, color=color, pixel_size=scale,
+                units=units,
+            )  # fmt: skip
+            sublattice.image = sublattice.original_image = raw
+            fill_sublattice(sublattice, table)
+            sublattice.column_table, sublattice.element = table, table.attrs.get("element")
+            sublattices.append(sublattice)
     lattice = Atom_Lattice(nothing, sublattice_list=sublattices)
     lattice.image = lattice.original_image = raw
     lattice.pixel_size, lattice.units = scale, units
@@ -228,6 +231,19 @@ def _classes_of_atomap() -> tuple[Any, Any]:
         except ImportError:  # another version
             from atomap.api import Atom_Lattice, Sublattice
     return Atom_Lattice, Sublattice
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """Hold Python's search for cycles off while many objects are made, all of which stay."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _with_fixed_columns(sublattice: Any, table: pd.DataFrame) -> pd.DataFrame:

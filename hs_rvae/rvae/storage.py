@@ -153,8 +153,11 @@ def read_model(path: str | Path, expected_format: str) -> tuple[dict[str, Tensor
         As :func:`~hs_rvae.model_files.read_arrays`.
     """
     arrays, header = read_arrays(path, expected_format)
-    # Copies: strides of empty arrays of NumPy are not those of torch.
-    return {name: torch.tensor(array) for name, array in arrays.items()}, header
+    tensors = {name: torch.empty(array.shape) for name, array in arrays.items() if not array.size}
+    # Empty arrays of NumPy have other strides than those of torch.
+    return {
+        name: tensors.get(name, torch.from_numpy(array)) for name, array in arrays.items()
+    }, header
 
 
 def _arrays(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:
