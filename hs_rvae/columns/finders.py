@@ -64,7 +64,7 @@ def shipped_network() -> ColumnNetwork:
 
 def needs_network(maxima: Maxima) -> bool:
     """
-    The rule of "auto": whether a network finds the columns of an image better than maxima do.
+    The rule of "auto": True where a network finds the columns of an image better than maxima do.
 
     It does where a tenth of the maxima are lower than eight standard deviations of the noise:
     others are then lower than the limit of four. It does where maxima are less than 5 px apart as

@@ -151,7 +151,7 @@ def find_sublattices(
         Cell of its grain, counted along the vector nearest to +x and the one nearest to +y. A
         column of "A" is the cell's origin.
     ``probability``
-        Of a column, where a network found it; NaN for those that were not found.
+        Probability of a column, where a network found it; NaN for those that were not found.
     ``grain``
         Region of one lattice and one origin; 0 is the largest. Grains meet at grain boundaries and
         antiphase boundaries.

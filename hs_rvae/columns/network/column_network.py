@@ -52,7 +52,7 @@ class ColumnNetwork:
     Attributes
     ----------
     classes : tuple of str
-        Names of the classes of columns that the network tells apart; empty for that of the package.
+        Names of the classes of columns that the network has; empty for that of the package.
     history : dict of str to list of float
         ``loss`` of the training and ``validation_loss``, per column, every 100 steps.
 
@@ -190,7 +190,7 @@ class ColumnNetwork:
     def _contrast(
         self, values: np.ndarray, picture: Picture, dark: bool | None
     ) -> tuple[np.ndarray, bool, float]:
-        """The image with bright columns, whether they are dark, and their distance."""
+        """The image with bright columns, True if they were dark, and their distance."""
         for negative in (False, True) if dark is None else (dark,):
             spacing = self.spacing
             image = -values if negative else values

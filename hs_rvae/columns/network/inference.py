@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From an image to columns and their probabilities: tiles through the network, then its maxima."""
+"""Columns of an image and their probabilities: tiles through the network, then its maxima."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _APART = 0.45  # working distances within which there is one column
 @dataclass
 class Cells:
     """
-    What a network makes of an image, or of a part of it.
+    Output of a network for an image.
 
     Attributes
     ----------
     probability : numpy.ndarray of float32, shape (rows, columns)
-        Of a column in each cell.
+        Probability of a column in each cell.
     offset : numpy.ndarray of float32, shape (2, rows, columns)
-        Of the column from the middle of the cell, (x, y) in cells.
+        Offset of the column from the middle of the cell, (x, y) in cells.
     classes : numpy.ndarray of float32, shape (n_classes, rows, columns)
         Probabilities.
     """

@@ -130,7 +130,7 @@ def train_network(
 def _beginning(
     start: ColumnNetwork | str | None, classes: tuple[str, ...], rng: np.random.Generator
 ) -> tuple[UNet, str]:
-    """The network to train, and whether it is new or to be made finer."""
+    """The network to train, and its kind of beginning: "new" or "fine"."""
     with torch.random.fork_rng():
         torch.manual_seed(int(rng.integers(2**31)))
         net = UNet(len(classes))
