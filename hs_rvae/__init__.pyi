@@ -1,4 +1,4 @@
-from . import data, diagnostics, plots, simulation, sites
+from . import columns, data, diagnostics, plots, simulation, sites
 from .columns import (
     count_defects,
     find_columns,
@@ -22,6 +22,7 @@ __all__ = [
     "LazySubImageStack",
     "SiteTable",
     "SubImageStack",
+    "columns",
     "compare_rvae",
     "count_defects",
     "data",
