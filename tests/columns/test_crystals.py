@@ -134,8 +134,6 @@ def test_all_columns_are_found_without_a_lattice():
     assert {"amplitude", "sigma_x", "x_std", "status"} <= set(table.columns)
     stack = hs_rvae.SubImageStack.from_positions(image, table[["x", "y"]], window_size=16)
     assert len(stack.sites) > 200
-    with pytest.raises(ValueError, match="method='network' is unknown"):
-        hs_rvae.find_columns(image, method="network")
 
 
 @pytest.mark.parametrize("name", zoo.CRYSTALS)

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from ...checks import check_methods, shown
+from ...checks import check_methods, checked, shown
 from ...model_files import read_arrays, write_arrays
 from .. import peaks as _peaks
 from ..search_image import Picture
@@ -71,6 +71,7 @@ class ColumnNetwork:
     >>> table = hs_rvae.find_columns(image, method=network)
     """
 
+    @checked
     def __init__(
         self,
         path: str | Path | None = None,

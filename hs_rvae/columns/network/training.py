@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ...checks import checked
+from ...checks import checked, whole_number
 from ...progress import Progress, progressbar_wanted
 from .column_network import ColumnNetwork, usable_device
 from .training_data import TrainingImage, batch_of, prepared
@@ -106,6 +106,7 @@ def train_network(
     """
     if isinstance(start, str) and start != "new":
         raise ValueError(f"start={start!r}: give a ColumnNetwork, 'new', or None.")
+    batch_size = whole_number(batch_size, "batch_size")
     rng = np.random.default_rng(random_state)
     images, classes = prepared(examples, dark, rng)
     net, kind = _beginning(start, classes, rng)
