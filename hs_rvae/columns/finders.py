@@ -91,6 +91,7 @@ def network_maxima(
     candidates: list[np.ndarray],
     dark: bool | None,
     separation: float | None,
+    show_progressbar: bool | None,
 ) -> Maxima:
     """
     Columns that a network finds, as the maxima that the search for a lattice begins with.
@@ -101,7 +102,7 @@ def network_maxima(
     network : ColumnNetwork
     candidates : list of numpy.ndarray
         Lattices that the image may have.
-    dark, separation
+    dark, separation, show_progressbar
         As in :func:`find_columns`.
 
     Returns
@@ -114,7 +115,7 @@ def network_maxima(
     ValueError
         If the image shows no columns at any pixel size.
     """
-    found = network.detect(picture, dark, separation)
+    found = network.detect(picture, dark, separation, show_progressbar=show_progressbar)
     rows, columns = picture.values.shape
     x, y = np.clip(np.round(found.positions).astype(int), 0, (columns - 1, rows - 1)).T
     if picture.valid is not None:
@@ -145,6 +146,7 @@ def lattice_maxima(
     dark: bool | None,
     threshold: float,
     separation: float | None,
+    show_progressbar: bool | None,
 ) -> Maxima:
     """
     Columns of an image by a method, and the smallest cell with one kind at every place.
@@ -154,7 +156,7 @@ def lattice_maxima(
     picture : Picture
     method
         As :func:`checked_method` returns it.
-    cell, dark, threshold, separation
+    cell, dark, threshold, separation, show_progressbar
         As in :func:`find_sublattices`.
 
     Returns
@@ -169,7 +171,7 @@ def lattice_maxima(
 
     def finder(picture: Picture, candidates: list[np.ndarray]) -> Maxima:
         network = shipped_network() if isinstance(method, str) else method
-        return network_maxima(picture, network, candidates, dark, separation)
+        return network_maxima(picture, network, candidates, dark, separation, show_progressbar)
 
     if not isinstance(method, str):
         return find_maxima(picture, cell, dark, threshold, separation, finder)
@@ -191,6 +193,7 @@ def all_maxima(
     method: Any,
     dark: bool | None,
     separation: float | None,
+    show_progressbar: bool | None,
     classical: Callable[[], Maxima],
 ) -> Maxima:
     """
@@ -198,7 +201,7 @@ def all_maxima(
 
     Parameters
     ----------
-    picture, method, dark, separation
+    picture, method, dark, separation, show_progressbar
         As in :func:`lattice_maxima`.
     classical : callable
         Gives the maxima of the image.
@@ -215,7 +218,7 @@ def all_maxima(
 
     def by_network() -> Maxima:
         network = shipped_network() if isinstance(method, str) else method
-        return network_maxima(picture, network, [np.eye(2)], dark, separation)
+        return network_maxima(picture, network, [np.eye(2)], dark, separation, show_progressbar)
 
     if not isinstance(method, str):
         return by_network()

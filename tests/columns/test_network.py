@@ -249,7 +249,7 @@ def test_crops_have_their_columns_where_they_are_bright():
     image, truth = simulate_crystal((220, 220), "rock salt [001]", dose=np.inf, random_state=0)
     rng = np.random.default_rng(0)
     xy = truth.columns[["x", "y"]].to_numpy()
-    one = TrainingImage.of(image.data, xy, np.zeros(len(xy), int), 16.0, rng)
+    one = TrainingImage.of(image.data, xy, np.zeros(len(xy), int), 16.0, np.ones(2), rng)
     crops, targets = batch_of([one], np.zeros(8, int), rng)
     for crop, target in zip(crops.numpy()[:, 0], targets.numpy(), strict=True):
         rows, columns = np.nonzero(target[0])

@@ -13,6 +13,7 @@ import torch
 from scipy.ndimage import maximum_filter, uniform_filter
 from torch import nn
 
+from ...progress import progress_bar
 from ..peaks import highest_within
 from .sampling import WORKING_SPACING, normalised, sampled, working_shape
 from .unet import CELL, MULTIPLE
@@ -72,7 +73,12 @@ class Detections:
 
 
 def cells_of(
-    net: nn.Module, device: torch.device, image: np.ndarray, step: np.ndarray, tile: int = _TILE
+    net: nn.Module,
+    device: torch.device,
+    image: np.ndarray,
+    step: np.ndarray,
+    tile: int = _TILE,
+    show: bool = False,
 ) -> Cells:
     """
     Pass an image through a network, in tiles that overlap.
@@ -87,6 +93,8 @@ def cells_of(
         Size (x, y) of a pixel of the working grid, in pixels of the image.
     tile : int
         Side of a tile in pixels of the working grid, a multiple of 16.
+    show : bool
+        True for a progress bar.
 
     Returns
     -------
@@ -95,7 +103,8 @@ def cells_of(
     shape = working_shape(image.shape, step)
     rows, columns = (-(-n // CELL) for n in shape)
     whole: np.ndarray | None = None
-    for row, column in _tiles(shape, tile):
+    tiles = list(_tiles(shape, tile))
+    for row, column in progress_bar("Finding columns", show, tiles):
         start = row - _AROUND, column - _AROUND
         stop = min(row + tile, shape[0]) + _AROUND, min(column + tile, shape[1]) + _AROUND
         ranges = [(max(a, 0), min(b, n)) for a, b, n in zip(start, stop, shape, strict=True)]
