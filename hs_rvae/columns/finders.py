@@ -173,19 +173,11 @@ def lattice_maxima(
         network = shipped_network() if isinstance(method, str) else method
         return network_maxima(picture, network, candidates, dark, separation, show_progressbar)
 
-    if not isinstance(method, str):
-        return find_maxima(picture, cell, dark, threshold, separation, finder)
-    if method == "maxima":
-        return find_maxima(picture, cell, dark, threshold, separation)
-    try:
-        maxima = find_maxima(picture, cell, dark, threshold, separation)
-    except ValueError as error:
-        return _network_after(error, lambda: find_maxima(
-            picture, cell, dark, threshold, separation, finder
-        ))  # fmt: skip
-    if not needs_network(maxima):
-        return maxima
-    return find_maxima(picture, cell, dark, threshold, separation, finder)
+    return _by_method(
+        method,
+        lambda: find_maxima(picture, cell, dark, threshold, separation),
+        lambda: find_maxima(picture, cell, dark, threshold, separation, finder),
+    )
 
 
 def all_maxima(
@@ -220,21 +212,28 @@ def all_maxima(
         network = shipped_network() if isinstance(method, str) else method
         return network_maxima(picture, network, [np.eye(2)], dark, separation, show_progressbar)
 
+    return _by_method(method, classical, by_network)
+
+
+def _by_method(
+    method: Any, classical: Callable[[], Maxima], by_network: Callable[[], Maxima]
+) -> Maxima:
+    """Columns by one way or the other; "auto" keeps the maxima where the network fails."""
     if not isinstance(method, str):
         return by_network()
     if method == "maxima":
         return classical()
+    maxima, refusal = None, None
     try:
         maxima = classical()
     except ValueError as error:
-        return _network_after(error, by_network)
-    return by_network() if needs_network(maxima) else maxima
-
-
-def _network_after(error: ValueError, by_network: Callable[[], Maxima]) -> Maxima:
-    """Ask the network where there are no maxima; if it fails as well, say why they are none."""
-    _logger.info("The network is asked: %s", error)
+        refusal = error
+    if maxima is not None and not needs_network(maxima):
+        return maxima
     try:
         return by_network()
-    except ValueError:
-        raise error from None
+    except ValueError as error:
+        if maxima is None:
+            raise refusal from None  # type: ignore[misc]
+        _logger.info("The network finds no columns, so maxima are taken: %s", error)
+        return maxima

@@ -68,7 +68,7 @@ def find_sublattices(
         How columns are found: as maxima of the band-passed image, or by a trained network: that of
         the package or one of your own, see :class:`~hs_rvae.columns.ColumnNetwork`. All else is
         the same. "auto" takes the network where a tenth of the maxima are lower than eight standard
-        deviations of the noise, or are less than 5 px apart, or form no lattice.
+        deviations of the noise, or are less than 5 px apart, or show no lattice.
     dark : bool, optional
         Columns are darker than their surroundings, as in annular bright field. If None, the image
         decides.
