@@ -1,4 +1,4 @@
-from . import data, diagnostics, plots, simulation, sites
+from . import columns, data, diagnostics, plots, simulation, sites
 from .cli.many import analyse
 from .columns import (
     count_defects,
@@ -24,6 +24,7 @@ __all__ = [
     "SiteTable",
     "SubImageStack",
     "analyse",
+    "columns",
     "compare_rvae",
     "count_defects",
     "data",

@@ -113,6 +113,8 @@ BOUNDS: dict[str, Bounds] = {
     "n_passes": Bounds(1, 100),
     "n_shuffles": Bounds(1, 100_000),
     "epochs": Bounds(1, 100_000),
+    "steps": Bounds(1, 10_000_000),
+    "n_images": Bounds(1, 10_000_000),
     "n_frames": Bounds(1, 10_000),
     "n_channels": Bounds(1, 100_000),
     "detector": Bounds(0, 2048),

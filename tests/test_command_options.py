@@ -74,6 +74,10 @@ def test_all_options_reach_the_search(image_file, monkeypatch):
             ("--cell=-3,20,20,3", "--bright", "--sublattices", 1),
             {"cell": [[-3.0, 20.0], [20.0, 3.0]], "dark": False, "n_sublattices": 1},
         ),
+        (
+            ("--method", "network"),
+            {"cell": None, "dark": None, "n_sublattices": None, "method": "network"},
+        ),
     ):
         with pytest.raises(ValueError, match=f"IMAGE {re.escape(str(image_file))}: pass cell="):
             cut_stack(image, options_of(image_file, *words))
@@ -94,6 +98,7 @@ def test_messages_name_options_of_the_command_line(image_file, tmp_path, capsys)
         ("n_sublattices=2, but no column", "--sublattices 2, but no column"),
         ("Crop to the crystal, check", "Crop to the crystal with --region, check"),
         ("find_columns(image, method='maxima') takes", "--no-lattice takes"),
+        ("use method='maxima', or a ColumnNetwork(spacing=...).", "use --method maxima."),
         ("zone_axis=(1, -1, 0) fits", "--zone-axis 1 -1 0 fits"),
         ("the gain=1 of subcell=3 stays", "the gain=1 of subcell=3 stays"),
         ("more starts, n_init=10 in stack.rvae().", "more starts, --starts 10."),
@@ -194,6 +199,8 @@ def test_without_a_lattice_all_maxima_are_taken(image_file, film, monkeypatch):
     monkeypatch.setattr(columns, "find_columns", find_columns)
     stack, chosen = cut_stack(image, options)
     assert chosen == "all maxima" and asked == ["maxima"] and len(stack.sites) > 50
+    cut_stack(image, options_of(image_file, "--no-lattice", "--window", 32, "--method", "auto"))
+    assert asked[1:] == ["auto"]
     with pytest.raises(ValueError, match="--sublattice B: without a lattice"):
         cut_stack(image, options_of(image_file, "--no-lattice", "--sublattice", "B"))
 

@@ -194,7 +194,7 @@ def test_tables_of_sweeps_state_commit_seeds_and_time():
             assert re.search(r"\d+ minutes|\smeasures six", origin), page.name
             assert (ROOT / script).exists(), page.name
             found.append(script)
-    assert len(found) == 9
+    assert len(found) == 10
 
 
 # The built pages: HS_RVAE_HTML names their folder, docs/_build/html unless given ---------------

@@ -19,8 +19,8 @@ ROTATIONS = ("auto", "distortion", "motif")
 # In the order of the work; "flag": options without a value.
 _REPEATED = (
     *("signal", "reader", "scale", "region", "cell", "dark", "bright", "sublattices"),
-    *("structure", "zone_axis", "no_lattice", "positions", "window", "sublattice", "latent"),
-    *("rotation", "starts", "clusters", "model", "output", "seed"),
+    *("method", "structure", "zone_axis", "no_lattice", "positions", "window", "sublattice"),
+    *("latent", "rotation", "starts", "clusters", "model", "output", "seed"),
 )
 
 
@@ -102,6 +102,12 @@ def _add_columns(analyse: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--sublattices", type=_count_only, metavar="N",
         help="number of sublattices (default: the image decides)",
+    )  # fmt: skip
+    group.add_argument(
+        "--method", choices=("maxima", "network", "auto"),
+        help="how columns are found: as maxima of the image, or by the trained network of the "
+        "package, for noisy images; auto takes the network where maxima are not clear (default: "
+        "maxima)",
     )  # fmt: skip
     group.add_argument(
         "--structure", type=Path, metavar="FILE", help="known crystal, a CIF file (needs ase)"

@@ -16,7 +16,7 @@ from ..position_files import read_sublattices
 from ..positions import default_name, inside_image, pick_sublattice
 from ..report.columns import COLUMNS_NODE, listed, record_of
 
-_OF_SEARCH = ("cell", "dark", "bright", "sublattices", "structure", "zone_axis")
+_OF_SEARCH = ("cell", "dark", "bright", "sublattices", "structure", "zone_axis", "method")
 
 
 def check_options(options: argparse.Namespace) -> None:
@@ -44,7 +44,7 @@ def check_options(options: argparse.Namespace) -> None:
         raise ValueError("--positions and --no-lattice exclude each other: give one of them.")
     unused = [name for name in _OF_SEARCH if getattr(options, name) not in (None, False)]
     if options.no_lattice:
-        unused = [name for name in unused if name not in ("dark", "bright")]
+        unused = [name for name in unused if name not in ("dark", "bright", "method")]
     if chosen and unused:
         raise ValueError(
             f"--{unused[0].replace('_', '-')} is about the search for a lattice, which "
@@ -131,6 +131,8 @@ def _found(image: Any, options: argparse.Namespace) -> Any:
         search["cell"] = options.cell
     if options.dark or options.bright:
         search["dark"] = options.dark
+    if options.method is not None:
+        search["method"] = options.method
     if options.sublattices is not None:
         search["n_sublattices"] = options.sublattices
     if options.structure is not None:
@@ -154,7 +156,7 @@ def _without_lattice(image: Any, options: argparse.Namespace) -> Any:
         )
     dark = {"dark": options.dark} if options.dark or options.bright else {}
     try:
-        table: Any = columns.find_columns(image, method="maxima", **dark)
+        table: Any = columns.find_columns(image, method=options.method or "maxima", **dark)
     except (TypeError, ValueError) as error:
         raise ValueError(f"IMAGE {options.image}: {error}") from error
     stack = SubImageStack.from_positions(image, table, options.window)

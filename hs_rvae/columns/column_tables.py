@@ -74,7 +74,7 @@ def find_tables(
     """Find and fit the columns of one image."""
     maxima = lattice_maxima(
         picture, settings.method, settings.cell, settings.dark, settings.threshold,
-        settings.separation,
+        settings.separation, show_progressbar,
     )  # fmt: skip
     pixels = maxima.distance / picture.stretch.max()
     cautions = check_sampling(pixels, settings.radius)

@@ -64,7 +64,7 @@ def shipped_network() -> ColumnNetwork:
 
 def needs_network(maxima: Maxima) -> bool:
     """
-    The rule of "auto": whether a network finds the columns of an image better than maxima do.
+    The rule of "auto": True where a network finds the columns of an image better than maxima do.
 
     It does where a tenth of the maxima are lower than eight standard deviations of the noise:
     others are then lower than the limit of four. It does where maxima are less than 5 px apart as
@@ -91,6 +91,7 @@ def network_maxima(
     candidates: list[np.ndarray],
     dark: bool | None,
     separation: float | None,
+    show_progressbar: bool | None,
 ) -> Maxima:
     """
     Columns that a network finds, as the maxima that the search for a lattice begins with.
@@ -101,7 +102,7 @@ def network_maxima(
     network : ColumnNetwork
     candidates : list of numpy.ndarray
         Lattices that the image may have.
-    dark, separation
+    dark, separation, show_progressbar
         As in :func:`find_columns`.
 
     Returns
@@ -114,7 +115,7 @@ def network_maxima(
     ValueError
         If the image shows no columns at any pixel size.
     """
-    found = network.detect(picture, dark, separation)
+    found = network.detect(picture, dark, separation, show_progressbar=show_progressbar)
     rows, columns = picture.values.shape
     x, y = np.clip(np.round(found.positions).astype(int), 0, (columns - 1, rows - 1)).T
     if picture.valid is not None:
@@ -145,6 +146,7 @@ def lattice_maxima(
     dark: bool | None,
     threshold: float,
     separation: float | None,
+    show_progressbar: bool | None,
 ) -> Maxima:
     """
     Columns of an image by a method, and the smallest cell with one kind at every place.
@@ -154,7 +156,7 @@ def lattice_maxima(
     picture : Picture
     method
         As :func:`checked_method` returns it.
-    cell, dark, threshold, separation
+    cell, dark, threshold, separation, show_progressbar
         As in :func:`find_sublattices`.
 
     Returns
@@ -169,21 +171,13 @@ def lattice_maxima(
 
     def finder(picture: Picture, candidates: list[np.ndarray]) -> Maxima:
         network = shipped_network() if isinstance(method, str) else method
-        return network_maxima(picture, network, candidates, dark, separation)
+        return network_maxima(picture, network, candidates, dark, separation, show_progressbar)
 
-    if not isinstance(method, str):
-        return find_maxima(picture, cell, dark, threshold, separation, finder)
-    if method == "maxima":
-        return find_maxima(picture, cell, dark, threshold, separation)
-    try:
-        maxima = find_maxima(picture, cell, dark, threshold, separation)
-    except ValueError as error:
-        return _network_after(error, lambda: find_maxima(
-            picture, cell, dark, threshold, separation, finder
-        ))  # fmt: skip
-    if not needs_network(maxima):
-        return maxima
-    return find_maxima(picture, cell, dark, threshold, separation, finder)
+    return _by_method(
+        method,
+        lambda: find_maxima(picture, cell, dark, threshold, separation),
+        lambda: find_maxima(picture, cell, dark, threshold, separation, finder),
+    )
 
 
 def all_maxima(
@@ -191,6 +185,7 @@ def all_maxima(
     method: Any,
     dark: bool | None,
     separation: float | None,
+    show_progressbar: bool | None,
     classical: Callable[[], Maxima],
 ) -> Maxima:
     """
@@ -198,7 +193,7 @@ def all_maxima(
 
     Parameters
     ----------
-    picture, method, dark, separation
+    picture, method, dark, separation, show_progressbar
         As in :func:`lattice_maxima`.
     classical : callable
         Gives the maxima of the image.
@@ -215,23 +210,30 @@ def all_maxima(
 
     def by_network() -> Maxima:
         network = shipped_network() if isinstance(method, str) else method
-        return network_maxima(picture, network, [np.eye(2)], dark, separation)
+        return network_maxima(picture, network, [np.eye(2)], dark, separation, show_progressbar)
 
+    return _by_method(method, classical, by_network)
+
+
+def _by_method(
+    method: Any, classical: Callable[[], Maxima], by_network: Callable[[], Maxima]
+) -> Maxima:
+    """Columns by one way or the other; "auto" keeps the maxima where the network fails."""
     if not isinstance(method, str):
         return by_network()
     if method == "maxima":
         return classical()
+    maxima, refusal = None, None
     try:
         maxima = classical()
     except ValueError as error:
-        return _network_after(error, by_network)
-    return by_network() if needs_network(maxima) else maxima
-
-
-def _network_after(error: ValueError, by_network: Callable[[], Maxima]) -> Maxima:
-    """Ask the network where there are no maxima; if it fails as well, say why they are none."""
-    _logger.info("The network is asked: %s", error)
+        refusal = error
+    if maxima is not None and not needs_network(maxima):
+        return maxima
     try:
         return by_network()
-    except ValueError:
-        raise error from None
+    except ValueError as error:
+        if maxima is None:
+            raise refusal from None  # type: ignore[misc]
+        _logger.info("The network finds no columns, so maxima are taken: %s", error)
+        return maxima

@@ -58,7 +58,7 @@ class Maxima:
     noise : numpy.ndarray of shape (n,)
         Standard deviation of the noise of the band-passed image at the positions.
     probability : numpy.ndarray of shape (n,) or None
-        Of a column, where a network found them.
+        Probability of a column, where a network found them.
     labels : numpy.ndarray of str, shape (n,), or None
         Classes, where the network has some.
     """

@@ -70,7 +70,7 @@ def find_sublattices(
         How columns are found: as maxima of the band-passed image, or by a trained network: that of
         the package or one of your own, see :class:`~hs_rvae.columns.ColumnNetwork`. All else is
         the same. "auto" takes the network where a tenth of the maxima are lower than eight standard
-        deviations of the noise, or are less than 5 px apart, or form no lattice.
+        deviations of the noise, or are less than 5 px apart, or show no lattice.
     dark : bool, optional
         Columns are darker than their surroundings, as in annular bright field. If None, the image
         decides.
@@ -153,7 +153,7 @@ def find_sublattices(
         Cell of its grain, counted along the vector nearest to +x and the one nearest to +y. A
         column of "A" is the cell's origin.
     ``probability``
-        Of a column, where a network found it; NaN for those that were not found.
+        Probability of a column, where a network found it; NaN for those that were not found.
     ``grain``
         Region of one lattice and one origin; 0 is the largest. Grains meet at grain boundaries and
         antiphase boundaries.

@@ -139,7 +139,7 @@ def _columns_of(
     picture = Picture.of(image)
     warn_of_bands([picture.bands])
     maxima = all_maxima(
-        picture, method, dark, separation,
+        picture, method, dark, separation, show_progressbar,
         lambda: _maxima_of(picture, dark, threshold, separation),
     )  # fmt: skip
     positions = maxima.positions / picture.stretch

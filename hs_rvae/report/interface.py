@@ -26,7 +26,11 @@ _VALUE = r"(\([^()]*\)|\[[^\[\]]*\]|'[^']*'|\"[^\"]*\"|[^\s,;:()]*[^\s,;:().])"
 # Whole phrases first: they hold options.
 _PHRASES = (
     (r"(?:hs_rvae\.)?find_columns\([^()]*\)", "--no-lattice"),
-    (r"method=['\"]maxima['\"]", "--no-lattice"),
+    (r"method=['\"](maxima|network|auto)['\"]", r"--method \1"),
+    (
+        r", or a (?:hs_rvae\.columns\.)?ColumnNetwork(\([^()]*\)| with a lower probability[^.]*)?",
+        "",
+    ),
     (r"crop the image with image\.isig\[[^\]]*\]", "leave them out with --region X0 Y0 X1 Y1"),
     (r"Crop the image with image\.isig\[[^\]]*\]", "Leave them out with --region X0 Y0 X1 Y1"),
     (r"crop to (the crystal|them)", r"crop to \1 with --region"),

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Images of everything that the simulator knows, drawn at random, to train a network with."""
+"""Images of all kinds that the simulator makes, drawn at random, to train a network with."""
 
 from __future__ import annotations
 

@@ -19,7 +19,9 @@ import numpy as np
 import pandas as pd
 
 import hs_rvae
-from hs_rvae import cli, plots, simulation
+from hs_rvae import cli, columns, plots, simulation
+from hs_rvae.columns.column_tables import FoundColumns
+from hs_rvae.columns.search_image import Picture
 from hs_rvae.signals.comparison import RVAEComparison
 
 WINDOW = 20
@@ -112,6 +114,12 @@ class Shelf:
         self.model.save(self.files / "model.safetensors")
         self.image.save(self.files / "film.hspy")
 
+    def lattices(self) -> columns.LatticeSeries:
+        """A series of one frame."""
+        tables = [one.column_table.copy() for one in self.lattice.sublattice_list]
+        found = FoundColumns(tables, self.lattice.crystal)
+        return columns.LatticeSeries([found], hs.stack([self.image]))
+
     def _complete(self, lazy: bool) -> Any:
         stack = hs_rvae.SubImageStack.from_positions(
             self.image.as_lazy() if lazy else self.image, self.b, window_size=WINDOW,
@@ -187,6 +195,8 @@ def receivers(shelf: Shelf) -> dict[str, Callable[[], Any]]:
             [(1.0, 0.0), (0.0, 1.0)], [(0.0, 0.0, "Sr")]
         ),
         "diagnostics.Diagnostics": lambda: copy.deepcopy(shelf.diagnostics),
+        "columns.ColumnNetwork": lambda: columns.ColumnNetwork(device="cpu"),
+        "columns.LatticeSeries": lambda: shelf.lattices(),
         "sites.columns.Column": lambda: hs_rvae.sites.columns.find("angle"),
     }
 
@@ -382,6 +392,15 @@ def own(shelf: Shelf) -> dict[str, dict[str, Callable[[], Any]]]:
         "simulate_crystal": {"shape": lambda: (80, 80), "random_state": lambda: 0},
         "find_columns": {"image": lambda: shelf.image.isig[:90, :90].deepcopy()},
         "find_sublattices": {"cell": lambda: 18.0},
+        "detect": {"picture": lambda: Picture.of(shelf.image.isig[:90, :90])},
+        "ColumnNetwork": {},
+        "columns.LatticeSeries.__getitem__": {"frame": lambda: 0},
+        "LatticeSeries": {"frames": lambda: shelf.lattices().frames},
+        "train_network": {
+            "examples": lambda: [(shelf.image.isig[:90, :90].data, np.ones((3, 2)), 12.0)],
+            "steps": lambda: 1, "batch_size": lambda: 1,
+        },
+        "simulate_training_images": {"n_images": lambda: 1},
         "refine_sublattice": {"max_iterations": lambda: 5},
         "SimulatedTruth": {
             "a_sites": shelf.truth.a_sites.copy, "b_sites": shelf.truth.b_sites.copy,
@@ -449,7 +468,8 @@ SKIPPED = ("data.dysco3", "data.dysco3_positions", "data.pto_sro")
 COMMANDS = SimpleNamespace(
     options=(
         "--signal", "--reader", "--scale", "--region", "--cell", "--sublattices", "--structure",
-        "--zone-axis", "--positions", "--sublattice", "--window", "--latent", "--rotation",
+        "--zone-axis", "--method", "--positions", "--sublattice", "--window", "--latent",
+        "--rotation",
         "--starts", "--clusters", "--model", "--output", "--seed", "--dark", "--bright",
         "--nonsense",
     ),

@@ -17,6 +17,7 @@ HERE = Path(__file__).parent
 UNCHECKED = {
     "LazySubImageStack", "RVAE", "SubImageStack", "SiteTable", "cli.main", "plots.Explorer",
     "set_log_level",
+    "columns.LatticeSeries", "columns.LatticeSeries.__getitem__", "columns.LatticeSeries.tables",
     "plots.SiteNavigator", "SiteTable.__contains__", "SiteTable.__getitem__", "SiteTable.__len__",
 }  # fmt: skip
 # Without arguments, or of any object.

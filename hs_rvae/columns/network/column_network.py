@@ -12,8 +12,9 @@ from typing import Any, Self
 import numpy as np
 import torch
 
-from ...checks import check_methods, shown
+from ...checks import check_methods, checked, shown
 from ...model_files import read_arrays, write_arrays
+from ...progress import explain_interruption, progressbar_wanted
 from .. import peaks as _peaks
 from ..search_image import Picture
 from .inference import Detections, cells_of, detections_of
@@ -52,7 +53,7 @@ class ColumnNetwork:
     Attributes
     ----------
     classes : tuple of str
-        Names of the classes of columns that the network tells apart; empty for that of the package.
+        Names of the classes of columns that the network has; empty for that of the package.
     history : dict of str to list of float
         ``loss`` of the training and ``validation_loss``, per column, every 100 steps.
 
@@ -71,6 +72,7 @@ class ColumnNetwork:
     >>> table = hs_rvae.find_columns(image, method=network)
     """
 
+    @checked
     def __init__(
         self,
         path: str | Path | None = None,
@@ -119,7 +121,7 @@ class ColumnNetwork:
         return new
 
     def _ready(self) -> None:
-        in_channels_last(self.net.eval().to(self.device))
+        in_channels_last(self.net.eval().float().to(self.device))
 
     def save(self, path: str | Path) -> None:
         """
@@ -148,7 +150,12 @@ class ColumnNetwork:
         write_arrays(path, arrays, header)
 
     def detect(
-        self, picture: Picture, dark: bool | None = None, separation: float | None = None
+        self,
+        picture: Picture,
+        dark: bool | None = None,
+        separation: float | None = None,
+        *,
+        show_progressbar: bool | None = None,
     ) -> NetworkColumns:
         """
         Find the columns of an image that was checked and loaded; nothing is fitted.
@@ -161,6 +168,8 @@ class ColumnNetwork:
         separation : float, optional
             The less probable one of two columns closer than this, in pixels, is dropped. If None,
             0.45 of the distance of nearest columns.
+        show_progressbar : bool, optional
+            If None, HyperSpy's preference.
 
         Returns
         -------
@@ -174,9 +183,12 @@ class ColumnNetwork:
         values = picture.values
         if picture.valid is not None:
             values = _peaks.filled(values, picture.valid, self.spacing or _GAP)
-        values, dark, spacing = self._contrast(values, picture, dark)
-        step = spacing / WORKING_SPACING / picture.stretch
-        found = self._through(values, step)
+        with explain_interruption(
+            "The network was interrupted as it looked for columns: nothing has changed."
+        ):
+            values, dark, spacing = self._contrast(values, picture, dark)
+            step = spacing / WORKING_SPACING / picture.stretch
+            found = self._through(values, step, progressbar_wanted(show_progressbar))
         found = found.take(found.probability > _LISTED)
         if separation is not None:
             near = _peaks.highest_within(
@@ -190,7 +202,7 @@ class ColumnNetwork:
     def _contrast(
         self, values: np.ndarray, picture: Picture, dark: bool | None
     ) -> tuple[np.ndarray, bool, float]:
-        """The image with bright columns, whether they are dark, and their distance."""
+        """The image with bright columns, True if they were dark, and their distance."""
         for negative in (False, True) if dark is None else (dark,):
             spacing = self.spacing
             image = -values if negative else values
@@ -209,11 +221,11 @@ class ColumnNetwork:
             "method='maxima', or a ColumnNetwork(spacing=...)."
         )
 
-    def _through(self, image: np.ndarray, step: np.ndarray) -> Detections:
+    def _through(self, image: np.ndarray, step: np.ndarray, show: bool = False) -> Detections:
         """Columns of an image with bright columns, with a working pixel of a size (x, y)."""
         if threading.current_thread() is not threading.main_thread():
             torch.set_num_threads(1)  # of this thread; the others of its pool compute as well
-        cells = cells_of(self.net, self.device, image, step)
+        cells = cells_of(self.net, self.device, image, step, show=show)
         return detections_of(cells, step, image.shape)
 
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From an image to columns and their probabilities: tiles through the network, then its maxima."""
+"""Columns of an image and their probabilities: tiles through the network, then its maxima."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import torch
 from scipy.ndimage import maximum_filter, uniform_filter
 from torch import nn
 
+from ...progress import progress_bar
 from ..peaks import highest_within
 from .sampling import WORKING_SPACING, normalised, sampled, working_shape
 from .unet import CELL, MULTIPLE
@@ -26,14 +27,14 @@ _APART = 0.45  # working distances within which there is one column
 @dataclass
 class Cells:
     """
-    What a network makes of an image, or of a part of it.
+    Output of a network for an image.
 
     Attributes
     ----------
     probability : numpy.ndarray of float32, shape (rows, columns)
-        Of a column in each cell.
+        Probability of a column in each cell.
     offset : numpy.ndarray of float32, shape (2, rows, columns)
-        Of the column from the middle of the cell, (x, y) in cells.
+        Offset of the column from the middle of the cell, (x, y) in cells.
     classes : numpy.ndarray of float32, shape (n_classes, rows, columns)
         Probabilities.
     """
@@ -72,7 +73,12 @@ class Detections:
 
 
 def cells_of(
-    net: nn.Module, device: torch.device, image: np.ndarray, step: np.ndarray, tile: int = _TILE
+    net: nn.Module,
+    device: torch.device,
+    image: np.ndarray,
+    step: np.ndarray,
+    tile: int = _TILE,
+    show: bool = False,
 ) -> Cells:
     """
     Pass an image through a network, in tiles that overlap.
@@ -87,6 +93,8 @@ def cells_of(
         Size (x, y) of a pixel of the working grid, in pixels of the image.
     tile : int
         Side of a tile in pixels of the working grid, a multiple of 16.
+    show : bool
+        True for a progress bar.
 
     Returns
     -------
@@ -95,7 +103,8 @@ def cells_of(
     shape = working_shape(image.shape, step)
     rows, columns = (-(-n // CELL) for n in shape)
     whole: np.ndarray | None = None
-    for row, column in _tiles(shape, tile):
+    tiles = list(_tiles(shape, tile))
+    for row, column in progress_bar("Finding columns", show, tiles):
         start = row - _AROUND, column - _AROUND
         stop = min(row + tile, shape[0]) + _AROUND, min(column + tile, shape[1]) + _AROUND
         ranges = [(max(a, 0), min(b, n)) for a, b, n in zip(start, stop, shape, strict=True)]

@@ -27,7 +27,7 @@ def sampled(
     A part of an image on the working grid.
 
     Each sample is a mean with a triangle of weights that reaches to the next ones, or to the next
-    pixels where these are farther apart.
+    pixels where these are further apart.
 
     Parameters
     ----------

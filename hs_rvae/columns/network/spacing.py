@@ -32,8 +32,8 @@ def find_spacing(image: np.ndarray, stretch: np.ndarray, detect: Detect, finest:
     Find the distance of nearest columns.
 
     At the right distance the network is sure of its columns, and they stand as far apart as was
-    assumed. Where it is half of the right one, it sees blobs; where it is twice, pairs as one. The
-    smallest distance that fits is taken.
+    assumed. At twice the distance, pairs of columns may look like one. The smallest distance that
+    fits is taken.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ...checks import checked
+from ...checks import checked, whole_number
 from ...progress import Progress, progressbar_wanted
 from .column_network import ColumnNetwork, usable_device
 from .training_data import TrainingImage, batch_of, prepared
@@ -106,8 +106,11 @@ def train_network(
     """
     if isinstance(start, str) and start != "new":
         raise ValueError(f"start={start!r}: give a ColumnNetwork, 'new', or None.")
+    batch_size = whole_number(batch_size, "batch_size")
     rng = np.random.default_rng(random_state)
     images, classes = prepared(examples, dark, rng)
+    if learning_rate is not None and not learning_rate > 0:
+        raise ValueError(f"learning_rate={learning_rate!r}: give a number above 0.")
     net, kind = _beginning(start, classes, rng)
     chosen = usable_device(device)
     in_channels_last(net.to(chosen))
@@ -115,7 +118,8 @@ def train_network(
     held = images[: round(_HELD_OUT * len(images))] if len(images) >= _MANY else []
     training = _Training(net, images[len(held) :], held, batch_size, rng)
     rate = learning_rate or _LEARNING_RATES[kind]
-    with Progress(steps, progressbar_wanted(show_progressbar), "Training the network") as progress:
+    show = progressbar_wanted(show_progressbar)
+    with Progress(steps, show, "Training the network") as progress, torch.enable_grad():
         history = training.run(steps, rate, progress)
     if progress.stopped:
         warnings.warn(
@@ -130,10 +134,10 @@ def train_network(
 def _beginning(
     start: ColumnNetwork | str | None, classes: tuple[str, ...], rng: np.random.Generator
 ) -> tuple[UNet, str]:
-    """The network to train, and whether it is new or to be made finer."""
+    """The network to train, and its kind of beginning: "new" or "fine"."""
     with torch.random.fork_rng():
         torch.manual_seed(int(rng.integers(2**31)))
-        net = UNet(len(classes))
+        net = UNet(len(classes)).float()
     if isinstance(start, str):
         return net, "new"
     start = ColumnNetwork(device="cpu") if start is None else start

@@ -55,13 +55,15 @@ class TrainingImage:
         positions: np.ndarray,
         classes: np.ndarray,
         spacing: float,
+        stretch: np.ndarray,
         rng: np.random.Generator,
     ) -> TrainingImage:
         """Bring an image with bright columns on a working grid, finer or coarser at random."""
         scale = np.clip(np.exp(_SCALE * rng.standard_normal()), *_SCALES)
         # Large enough for a crop.
-        smallest = (CROP + 2) / min(image.shape) * spacing / WORKING_SPACING
-        step = np.full(2, spacing / WORKING_SPACING / max(scale, smallest))
+        side = min(image.shape * stretch[::-1])
+        smallest = (CROP + 2) / side * spacing / WORKING_SPACING
+        step = spacing / WORKING_SPACING / max(scale, smallest) / stretch
         rows, columns = working_shape(image.shape, step)
         values = normalised(sampled(image, step, (0, rows), (0, columns)))
         return cls(
@@ -113,8 +115,8 @@ def prepared(
 
 def _parts_of(
     example: Any, dark: bool | None, names: dict[str, int]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    """Image with bright columns, positions, numbers of their classes, distance of nearest ones."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, np.ndarray]:
+    """Image with bright columns, positions, numbers of classes, nearest distance, stretch."""
     image, given, *spacing = example
     groups = {"": given}
     if isinstance(given, Mapping) and not is_from_atomai(given) and not {"x", "y"} <= set(given):
@@ -132,14 +134,14 @@ def _parts_of(
             f"positions: {len(positions)} columns are too few to show their distance: give "
             "(image, positions, spacing)."
         )
-    distance = float(spacing[0]) if spacing else _nearest_distance(positions)
+    distance = float(spacing[0]) if spacing else _nearest_distance(positions * picture.stretch)
     values = picture.values
     if picture.valid is not None:
         values = _peaks.filled(values, picture.valid, 2 * distance)
     if dark is None:
         passed = _peaks.band_passed(values, 0.16 * distance, picture.stretch)
         dark = _peaks.are_dark(passed)
-    return -values if dark else values, positions, classes, distance
+    return -values if dark else values, positions, classes, distance, picture.stretch
 
 
 def _nearest_distance(positions: np.ndarray) -> float:

@@ -80,5 +80,5 @@ def _level(inputs: int, outputs: int) -> nn.Sequential:
 
 
 def in_channels_last(net: UNet) -> UNet:
-    """Lay out the weights with the channels last, which is faster on the CPU."""
+    """Lay out the weights with the channels last: that is faster on the CPU."""
     return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
