@@ -137,7 +137,7 @@ def plot_sublattices(
     marker_size : float, optional
         Diameter in units of the axes; by default a third of the distance between columns.
     legend : bool
-        Whether to name the sublattices, with the number of their columns.
+        Whether to name the sublattices below the image, with the number of their columns.
     scale_bar, title, font_size, ax
         As in :func:`hs_rvae.plots.plot_image`.
 
@@ -163,10 +163,8 @@ def plot_sublattices(
     >>> ax = plot_sublattices(image, xy)
     """
     groups = calibrated_points(image, named_positions(sublattices))
-    font_size = panels.font_size_for(font_size, ax)
-    ax = plot_image(
-        image, region=region, scale_bar=scale_bar, title=title, font_size=font_size, ax=ax
-    )
+    font_size, new = panels.font_size_for(font_size, ax), ax is None
+    ax = plot_image(image, region=region, scale_bar=scale_bar, font_size=font_size, ax=ax)
     if marker_size is None:
         marker_size = _MARKER_SHARE * column_distance(groups) or 1.0
     # Vermillion and sky blue: far apart for colour-blind readers and on grey.
@@ -188,9 +186,10 @@ def plot_sublattices(
             ]
             for k, (name, p) in enumerate(groups.items())
         ]
-        ax.legend(handles=proxies, loc="upper right", fontsize=font_size - 1, framealpha=0.85,
-                  handletextpad=0.2, borderpad=0.3)  # fmt: skip
-    return ax
+        ax.legend(handles=proxies, loc="upper left", bbox_to_anchor=(0, 0), ncols=len(proxies),
+                  fontsize=font_size - 1, frameon=False, handletextpad=0.1, columnspacing=1.2,
+                  borderpad=0.2, borderaxespad=0.2)  # fmt: skip
+    return panels.finish_axes(ax, title, font_size, fit=new)
 
 
 @independent
