@@ -77,7 +77,7 @@ def plot_columns(
     >>> image, truth = hs_rvae.simulation.simulate_perovskite((200, 200), random_state=0)
     >>> ax = plot_columns(hs_rvae.find_sublattices(image), image=image)
     """
-    image = getattr(lattice, "image", None) if image is None else image
+    image = _image_of(lattice) if image is None else image
     if image is None:
         raise ValueError("image is needed: the lattice holds none. Pass image=")
     groups = {name: xy for name, xy in _all_positions(lattice).items() if name or len(xy)}
@@ -100,6 +100,20 @@ def plot_columns(
     if legend:
         _add_legend(ax, {name: len(xy) for name, xy in points.items()}, colors, font_size)
     return panels.finish_axes(ax, title, font_size, fit=new)
+
+
+def _image_of(lattice: Any) -> Any:
+    """Image that a lattice holds, with the pixel size of its sublattices; None without one."""
+    data, sublattices = getattr(lattice, "image", None), getattr(lattice, "sublattice_list", None)
+    if data is None or hasattr(data, "axes_manager") or not sublattices:
+        return data
+    from hyperspy.signals import Signal2D
+
+    axes = [
+        {"size": n, "scale": sublattices[0].pixel_size, "units": sublattices[0].units}
+        for n in np.shape(data)
+    ]
+    return Signal2D(data, axes=axes)
 
 
 def _all_positions(lattice: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.patheffects import Stroke
 
 from .image import in_units_of_axes, plot_image
-from .panels import font_size_for
+from .panels import finish_axes, font_size_for
 from .style import independent
 
 if TYPE_CHECKING:
@@ -81,10 +81,8 @@ def plot_defects(
             f"defects has no column {missing[0]!r}: pass the table that find_defects returns"
         )
     points = in_units_of_axes(image, np.column_stack([defects["x"], defects["y"]]).astype(float))
-    font_size = font_size_for(font_size, ax)
-    ax = plot_image(
-        image, region=region, scale_bar=scale_bar, title=title, font_size=font_size, ax=ax
-    )
+    font_size, new = font_size_for(font_size, ax), ax is None
+    ax = plot_image(image, region=region, scale_bar=scale_bar, font_size=font_size, ax=ax)
     kind = np.asarray(defects["kind"], dtype=object)
     brighter = np.asarray(defects["ratio"], dtype=float) > 1
     kind = np.where(kind == "substitution", np.where(brighter, "brighter", "fainter"), kind)
@@ -110,6 +108,7 @@ def plot_defects(
         handles.append(drawn)
     ax.set(xlim=limits[0], ylim=limits[1])
     if legend and handles:
-        ax.legend(handles=handles, loc="best", fontsize=font_size - 1, framealpha=0.85,
-                  handletextpad=0.2, borderpad=0.3)  # fmt: skip
-    return ax
+        ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(0, 0), ncols=2,
+                  fontsize=font_size - 1, labelcolor="black", facecolor="0.5", handletextpad=0.2,
+                  columnspacing=1.2, borderpad=0.3, borderaxespad=0.5)  # fmt: skip
+    return finish_axes(ax, title, font_size, fit=new)

@@ -95,7 +95,7 @@ def plot_history(
         last.set_ylabel("nat per site", fontsize=font_size)
         last.set_title("content", fontsize=font_size)
         low, high = last.get_ylim()
-        last.set_ylim(low, high + 0.35 * (high - low))  # room for the legend above the curves
+        last.set_ylim(low, high + 0.6 * (high - low))  # room for the legend above the curves
         last.legend(
             fontsize=font_size - 1,
             frameon=False,
@@ -122,8 +122,8 @@ def _curve(history: Mapping[str, ArrayLike], name: str) -> np.ndarray | None:
 
 def _panels(ax: Any, n: int, width: float) -> list[Axes]:
     if ax is None:
-        figure = layout.new_figure(1.53 * width if n > 1 else width, 0.65 * width)
-        return list(figure.subplots(1, n, squeeze=False)[0])
+        figure = layout.new_figure(width, 0.55 * n * width)
+        return list(figure.subplots(n, 1, squeeze=False)[:, 0])
     axes = list(np.ravel(ax))
     for panel in axes:
         panels.check_axes(panel)

@@ -52,7 +52,7 @@ def plot_method_comparison(
     image : numpy.ndarray, optional
         (ny, nx) parent image below the maps.
     maps : bool
-        Whether to draw the maps below the scatters.
+        Whether to draw the maps below the scatters; one if all points have the same colours.
     contours : bool
         Whether to draw lines of equal density.
     cmap, font_size
@@ -103,12 +103,15 @@ def plot_method_comparison(
         width = _WIDTH * font_size / 8
         figure = layout.new_figure(len(methods) * width, sum(heights) * width)
     axes = figure.subplots(len(heights), len(methods), squeeze=False, height_ratios=heights)
+    one_map = maps and len(set(colors.values())) == 1  # all methods have the same
     for (title, (x, y)), column in zip(methods.items(), axes.T, strict=True):
         plot_scatter(
             sites, x, y, colors[title], contours=contours, cmap=cmap, title=title,
             font_size=font_size, ax=column[0], colorbar=not maps,
         )  # fmt: skip
-        if maps:
+        if one_map and column[0] is not axes[0, 0]:
+            column[1].remove()
+        elif maps:
             plot_site_map(
                 sites, colors[title], image=image, cmap=cmap, font_size=font_size, ax=column[1]
             )

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from matplotlib.collections import EllipseCollection
 
+import hs_rvae
 from hs_rvae.plots import plot_columns
 from hs_rvae.plots.color import class_colors
 from hs_rvae.plots.columns import _ORDER
@@ -86,3 +87,10 @@ def test_what_cannot_be_drawn_is_refused(image):
         plot_columns({}, image=image)
     with pytest.raises(ValueError, match=r"sublattices\['A'\] has the shape \(2, 3\)"):
         plot_columns({"A": np.zeros((2, 3))}, image=image)
+
+
+def test_a_lattice_without_a_given_image_is_calibrated():
+    image, _ = hs_rvae.simulation.simulate_perovskite((200, 200), random_state=0)
+    lattice = hs_rvae.find_sublattices(image, show_progressbar=False)
+    alone, beside = plot_columns(lattice), plot_columns(lattice, image=image)
+    assert alone.get_xlim() == pytest.approx(beside.get_xlim(), rel=0.02)
