@@ -28,8 +28,8 @@ stack.plot_image(boxes=[defect], title="(a)", font_size=8, ax=axes[0])
 stack.plot_image(region=defect, title="(c)", font_size=8, ax=axes[1])
 
 # %%
-# (b) The displacement of each B column against its four A neighbours. Hue is the direction and
-# brightness the length; the wheel shows the colours at their directions.
+# (b) The displacement of each B column against its four A neighbours. The colour is the direction,
+# grey where the displacement is small; the wheel shows the colours at their directions.
 
 ax = stack.plot_polar_map("displacement_calibrated")
 

@@ -19,8 +19,8 @@ stack = hs_rvae.SubImageStack.from_atom_lattice(lattice, image=image, sublattice
 stack.rvae(output_dimension=2, random_state=0)
 
 # %%
-# (a, b) Amplitude and phase: the hue is the angle, the lightness a latent. (f) The wheel beside
-# each map shows the colours at their directions.
+# (a, b) Amplitude and phase: the colour is the angle, weak or full as a latent is low or high. (f)
+# The wheel beside each map shows the colours at their directions.
 
 fig, axes = plt.subplots(1, 2, figsize=(6.8, 2.6), layout="constrained")
 for ax, name in zip(axes, ("latent_0", "latent_1"), strict=True):

@@ -5,19 +5,26 @@ Figures 3 and 4: classes and embeddings of the sub-images
 =========================================================
 
 What do methods without rotations find? Panels (c, d) of Fig. 3 and the panels of Fig. 4 of
-`AIP Advances 12, 105122 (2022) <https://doi.org/10.1063/5.0105406>`_, for a simulated film.
+`AIP Advances 12, 105122 (2022) <https://doi.org/10.1063/5.0105406>`_, for a simulated superlattice
+of two materials with four variants.
 """
 
 import matplotlib.pyplot as plt
+from scipy.spatial import cKDTree
+from sklearn.metrics import homogeneity_score
 
 import hs_rvae
 
 image, truth = hs_rvae.simulation.simulate_perovskite(
-    (640, 640), cell=20, nonpolar=0.1, random_state=2
+    (520, 520),
+    cell=16,
+    domain_size=5,
+    shift=0.7,
+    layers=((4, 1.0, 0.35), (4, 0.6, 0.5)),
+    random_state=0,
 )
-stack = hs_rvae.SubImageStack.from_positions(
-    image, truth.b_sites[["x", "y"]], neighbours=truth.a_sites
-)
+lattice = hs_rvae.find_sublattices(image)
+stack = hs_rvae.SubImageStack.from_atom_lattice(lattice, image=image, sublattice="B")
 
 # %%
 # Fig. 3 (c, d) Mixtures of Gaussians on principal components, and k-means on the pixels, for
@@ -50,9 +57,20 @@ for method in ("tsne", "mds", "isomap"):
 fig = stack.plot_method_comparison(["pca", "tsne", "mds", "isomap"], "gmm_8", maps=False)
 
 # %%
-# The classes mix orientation with composition and thickness. The rVAE separates the direction of
-# the distortion from the content: its angle gives the variant, whatever the composition.
+# Classes sort the brightness of the layers first. The rVAE separates the direction of the
+# distortion from the content: its angle gives the variant, whatever the composition.
 
 stack.rvae(random_state=0)
 stack.assign_variants()
 fig = stack.plot_method_comparison(["pca", "latent"], "variant")
+
+# %%
+# The homogeneity is the share of the true variants that labels explain, 0 to 1. Four classes explain
+# nothing of them, and more classes only a part.
+
+nearest = cKDTree(truth.b_sites[["x", "y"]]).query(stack.sites.xy)[1]
+variant = truth.b_sites["variant"].to_numpy()[nearest]
+known = variant >= 0
+for name in ("gmm_4", "gmm_6", "gmm_8", "variant"):
+    labels = stack.sites[name]
+    print(f"{name}: {homogeneity_score(variant[known], labels[known]):.2f}")
