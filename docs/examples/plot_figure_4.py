@@ -65,8 +65,8 @@ stack.assign_variants()
 fig = stack.plot_method_comparison(["pca", "latent"], "variant")
 
 # %%
-# The homogeneity is the share of the true variants that labels explain, 0 to 1. Four classes explain
-# nothing of them, and more classes only a part.
+# The homogeneity is the share of the true variants that labels explain, 0 to 1. Four classes
+# explain nothing of them, and more classes only a part.
 
 nearest = cKDTree(truth.b_sites[["x", "y"]]).query(stack.sites.xy)[1]
 variant = truth.b_sites["variant"].to_numpy()[nearest]
