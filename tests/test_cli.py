@@ -179,7 +179,7 @@ def test_the_version_is_told(capsys):
 
 def test_without_a_command_the_help_is_printed(capsys):
     assert main([]) == 0
-    assert "usage: hs-rvae" in (text := capsys.readouterr().out) and "analyse an image" in text
+    assert "usage: hs-rvae" in (text := capsys.readouterr().out) and "analyse images" in text
 
 
 @pytest.fixture(scope="module")

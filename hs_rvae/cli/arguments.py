@@ -24,6 +24,13 @@ _REPEATED = (
 )
 
 
+class _OneOrMore(argparse.Action):
+    """One value as it is, several as a list."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
+        setattr(namespace, self.dest, values[0] if len(values) == 1 else values)
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of ``hs-rvae`` with its two commands."""
     whole = argparse.ArgumentParser(
@@ -60,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
 def _add_image(analyse: argparse.ArgumentParser) -> None:
     """The image and its reader."""
     analyse.add_argument(
-        "image", type=Path, metavar="IMAGE", nargs="+",
+        "image", type=Path, metavar="IMAGE", nargs="+", action=_OneOrMore,
         help="any 2-D image that HyperSpy reads; several give a summary beside their reports, and "
         "a command that was stopped goes on when it is given again",
     )  # fmt: skip

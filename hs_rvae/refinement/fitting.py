@@ -98,12 +98,14 @@ class Fit:
         the new ones are, where a fit went well.
         """
         old = self.parameters.copy()
+        # Columns one after another would be another type to numba, and compiled for again.
+        starts = np.ascontiguousarray(self.starts)
         slope_weight = np.broadcast_to(np.float64(slope_weight), len(old)).copy()
         add_own = np.isfinite(old[:, kernel.HEIGHT]) & subtracted
 
         def work(first: int, last: int) -> None:
             kernel.fit_range(
-                image, first, last, self.starts, old, add_own, options.radius, *tail, slope_weight,
+                image, first, last, starts, old, add_own, options.radius, *tail, slope_weight,
                 options.max_shift, options.max_iterations, self.parameters, self.diagnostics,
                 self.status,
             )  # fmt: skip
