@@ -264,6 +264,45 @@ def test_a_table_of_an_earlier_version_has_the_writers_of_the_register(table):
     assert table.writers["angle"] == "rvae"
 
 
+DAMAGE = {
+    "names twice": ({"columns": ["x", "x"]}, "it has 2 columns of values and 1 names"),
+    "a name too few": ({"columns": ["x"]}, "it has 2 columns of values and 1 names"),
+    "a unit too many": ({"units": ["px"] * 3}, "it has 2 columns and 3 units"),
+    "a flag too few": ({"integer": [True]}, "it has 2 columns and 1 integer"),
+    "no units": ({"units": None}, "it has 2 columns and 0 units"),
+    "no size": ({"pixel_size": None, "pixel_offset": None}, "it has no pixel_size, pixel_offset"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_table_is_refused_with_its_fault(kind):
+    changes, message = DAMAGE[kind]
+    signal = SiteTable.from_columns({"x": [1.0, 2.0], "y": [3.0, 4.0]}).signal
+    for key, value in changes.items():
+        if value is None:
+            delattr(signal.metadata.Sites, key)
+        else:
+            signal.metadata.set_item(f"Sites.{key}", value)
+    with pytest.raises(ValueError, match=f"damaged site table: {message}"):
+        SiteTable(signal)
+
+
+@pytest.mark.parametrize("thing", [None, object(), np.ones((2, 2)), {"x": [1]}])
+def test_what_is_no_signal_is_no_table(thing):
+    with pytest.raises((ValueError, TypeError), match="signal is (not )?a "):
+        SiteTable(thing)
+
+
+def test_whole_numbers_are_exact_or_refused(table):
+    values = np.array([2**53, -(2**53), 2**53 - 1, 0])
+    table.set("number", values)
+    np.testing.assert_array_equal(table["number"], values)
+    for value in (2**53 + 1, -(2**53) - 1, np.uint64(2**63)):
+        with pytest.raises(ValueError, match=r"whole numbers beyond 2\*\*53"):
+            table.set("number", np.array([value, 0, 0, 0], dtype=np.asarray(value).dtype))
+    table.set("number", np.array([1e300, 0, 0, 0]))
+
+
 def test_a_table_of_another_format_is_refused():
     table = SiteTable.from_columns({"x": [1.0, 2.0]})
     assert table.signal.metadata.Sites.format == 1
