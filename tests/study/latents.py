@@ -137,6 +137,33 @@ def predicted(features, values, folds):
     return float((balanced_accuracy_score if classes else r2_score)(values, found))
 
 
+def chance(features, values, xy, folds):
+    """
+    Share of a quantity that maps predict which are as smooth, but have nothing to do with it.
+
+    Smooth maps predict domains beyond one in four: a held-out part of the image lies beside others
+    that have the same domain and similar values. So features are mirrored and turned about the
+    middle of the image, in the seven ways that leave a square, and the shares are averaged.
+
+    Parameters
+    ----------
+    features : numpy.ndarray, shape (n, k)
+    values : numpy.ndarray, shape (n,)
+    xy : numpy.ndarray, shape (n, 2)
+    folds : numpy.ndarray of int, shape (n,)
+
+    Returns
+    -------
+    float
+    """
+    middle = (xy.min(axis=0) + xy.max(axis=0)) / 2
+    off, tree = xy - middle, cKDTree(xy)
+    moved = [off * signs for signs in ((1, 1), (1, -1), (-1, 1), (-1, -1))]
+    moved = [*moved[1:], *(one[:, ::-1] for one in moved)]
+    rows = [tree.query(one + middle)[1] for one in moved]
+    return float(np.mean([predicted(features[own], values, folds) for own in rows]))
+
+
 def others(stack, k):
     """Components of other methods, and intensities, by name."""
     pixels = np.asarray(stack.data, float)
@@ -192,6 +219,10 @@ def measure(name, number):
         method: {what: predicted(values, y, folds) for what, y in known.items()}
         for method, values in features.items()
     }
+    if "variant" in known:
+        for method in ("two", "recommended"):
+            by_chance = chance(features[method], known["variant"], stack.sites.xy, folds)
+            figures[method]["variant_chance"] = by_chance
     return {
         "film": name,
         "seed": number,
@@ -225,7 +256,12 @@ def summarise(path):
     for name, films in by_film.items():
         numbers = sorted({row["recommended"] for row in films})
         for k, what in enumerate(films[0]["figures"]["two"]):
-            words = [_figure([row["figures"][m][what] for row in films], what) for m in METHODS]
+            words = [
+                _figure([row["figures"][m][what] for row in films], what)
+                if what in films[0]["figures"][m]
+                else ""
+                for m in METHODS
+            ]
             words[1] += f" ({', '.join(map(str, numbers))})"
             rows.append([name if k == 0 else "", what.replace("_", " "), *words])
     lines = [".. list-table:: Quantities predicted from latents and components",
@@ -237,7 +273,7 @@ def summarise(path):
 
 def _figure(values, what):
     """Mean and worst of the seeds; the worst variant is the one that is predicted best."""
-    worst = max(values) if what == "variant" else min(values)
+    worst = max(values) if what.startswith("variant") else min(values)
     return f"{np.mean(values):.2f} / {worst:.2f}"
 
 
