@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Columns whose free fit failed, and places of the lattice: which of them hold a column."""
+"""Columns whose free fit failed, and places of the lattice that hold one or none."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def _fit_heights_together(
 def _round_shape(
     width: float, amplitude: np.ndarray, tail: tuple[float, float]
 ) -> dict[str, object]:
-    """What a fit with the shape held does not fit."""
+    """Results that a fit with the shape held takes from elsewhere."""
     share, wider = tail
     return {
         "sigma_x": width,
@@ -160,7 +160,7 @@ def _round_shape(
 
 
 def _give_up(table: pd.DataFrame, lost: np.ndarray) -> None:
-    """Empty rows of which all fits failed, one of them without noticing: it ended elsewhere."""
+    """Empty the rows whose fits all failed, one of them without noticing: it ended elsewhere."""
     if not lost.any():
         return
     table.loc[lost, "status"] = _refinement.STATUS["left_region"]

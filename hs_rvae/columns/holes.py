@@ -42,7 +42,7 @@ class Sites:
         return Sites(self.positions[mask], self.place[mask], self.grain[mask], self.index[mask])
 
     def joined(self, other: Sites) -> Sites:
-        """These sites and others."""
+        """Join these sites with others."""
         return Sites(
             np.vstack([self.positions, other.positions]),
             np.append(self.place, other.place),

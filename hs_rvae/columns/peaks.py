@@ -136,7 +136,7 @@ def noise_of_band_pass(
 
 
 def _sums_of_second_differences(rows: np.ndarray) -> np.ndarray:
-    """Absolute values of what is neither slope nor curvature, summed over some rows."""
+    """Sums over some rows of absolute values, without slopes and curvature."""
     across = rows[:, :-2] - 2 * rows[:, 1:-1]
     across += rows[:, 2:]
     second = across[:-2] - 2 * across[1:-1]

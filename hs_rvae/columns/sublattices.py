@@ -102,7 +102,8 @@ def find_sublattices(
         Look for columns where the lattice has places without a maximum.
     significance : float
         Minimum peak height of a column in such a place, in units of its standard error. At 3,
-        noise passes for a column in one or two of a hundred empty places.
+        noise passes for a column in one or two of a hundred empty places. Where most columns of a
+        sublattice are hardly higher, the error is that of a fit of all columns at once.
     least_height : float
         Minimum peak height of a column in such a place, in units of that of the nearest maxima. The
         tails of real columns differ from the model by about a percent, which shows where there is

@@ -26,7 +26,8 @@ _CHANCE = np.array([-0.4, -0.4, 0.1, 0.1])
 _ENOUGH = 30  # columns with neighbours whose heights are compared
 _FEWEST = 8  # of them; fewer than enough show an order only where it is clear
 _CLEAR = 0.8  # share of the differences that a clear order explains
-_ALONE = 0.5  # share of the differences below which one wave is not enough
+_ALONE = 0.5  # share of the differences below which one wave is not enough,
+_TOGETHER = 0.7  # and share that several explain where they are the order
 #: Waves of the orders that are looked for, in units of the reciprocal lattice.
 WAVES = [(0.5, 0.5), (0.5, 0.0), (0.0, 0.5)]
 WAVES += [(1 / 3, 1 / 3), (1 / 3, -1 / 3), (1 / 3, 0.0), (0.0, 1 / 3)]
@@ -144,12 +145,13 @@ class Links:
         lengths = np.linalg.norm(expected, axis=1)
         best = int(np.argmax(expected @ measured / lengths))
         share = float(expected[best] @ measured / lengths[best] ** 2)
-        if share < _ALONE:
-            halves = np.flatnonzero([0.5 in wave for wave in WAVES])
-            weights = nnls(expected[halves].T, measured)[0]
-            if weights.sum() > share:
-                best, share = int(halves[weights.argmax()]), float(weights.sum())
-        share = min(share, *self._returns(difference, used, 2 if 0.5 in WAVES[best] else 3))
+        returns = self._returns(difference, used, 2 if 0.5 in WAVES[best] else 3)
+        share = min(share, *returns)
+        halves = np.flatnonzero([0.5 in wave for wave in WAVES])
+        weights = nnls(expected[halves].T, measured)[0]
+        together = min(float(weights.sum()), *self._returns(difference, used, 2))
+        if share < _ALONE and together > _TOGETHER:
+            best, share = int(halves[weights.argmax()]), together
         if used.sum() < _ENOUGH and share < _CLEAR:
             share = 0.0
         depth = np.sqrt(max(share, 0) * (difference[used] ** 2).mean())

@@ -235,7 +235,7 @@ def _classes_of_atomap() -> tuple[Any, Any]:
 
 @contextlib.contextmanager
 def _without_collection() -> Iterator[None]:
-    """Hold Python's search for cycles off while many objects are made, all of which stay."""
+    """Pause the search for cycles while many objects are made that stay."""
     if not gc.isenabled():
         yield
         return

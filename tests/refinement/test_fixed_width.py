@@ -65,6 +65,19 @@ def test_where_nothing_is_there_nothing_is_significant():
     assert np.mean(fit["amplitude"] > 3 * fit["amplitude_std"]) < 0.05
 
 
+def test_a_position_that_is_known_before_holds_a_fit_as_far_as_noise_asks():
+    image, faint, _, others = crystal(6.0, 3.0)
+    free = fit_with_shape_held(image, faint, WIDTH, RADIUS, others)
+    held = fit_with_shape_held(image, faint, WIDTH, RADIUS, others, spread=0.5)
+    errors = [np.hypot(fit["x"] - faint[:, 0], fit["y"] - faint[:, 1]) for fit in (free, held)]
+    assert np.sqrt((errors[1] ** 2).mean()) < 0.7 * np.sqrt((errors[0] ** 2).mean())
+    assert abs(np.mean(held["amplitude"]) - 6.0) < 0.5
+    assert (held["x_std"] < 0.55).all()
+    clear, faint, starts, others = crystal(60.0, 0.1)
+    moved = fit_with_shape_held(clear, faint + [1.0, 0.0], WIDTH, RADIUS, others, spread=0.5)
+    np.testing.assert_allclose(np.stack([moved["x"], moved["y"]], axis=1), faint, atol=0.05)
+
+
 def test_pixels_that_are_missing_are_left_out():
     image, faint, starts, others = crystal(10.0, 0.0)
     image[:, ::7] = np.nan

@@ -254,6 +254,8 @@ def test_a_handful_of_crystals_is_found(name, seed):
     ("name", "seed"),
     [
         ("1T layer/touching columns", 0),
+        ("rock salt [110], O/8 px, 30 counts", 0),
+        ("rock salt [110], O/8 px, 30 counts", 1),
         ("1T layer/grains", 1),
         ("fluorite [110], O/30 counts", 0),
         ("fluorite [110], O/antiphase", 2),
