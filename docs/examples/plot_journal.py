@@ -31,15 +31,10 @@ mpl.rcParams.update({"svg.fonttype": "none", "pdf.fonttype": 42})
 figure = plt.figure(figsize=(180 / 25.4, 150 / 25.4), layout="constrained")
 axes = figure.subplots(2, 2)
 options = {"font_size": 7}
-stack.plot_image(ax=axes[0, 0], title="Image", **options)
-stack.plot_site_map("variant", ax=axes[0, 1], title="Direction of the distortion", **options)
-stack.plot_polar_map("displacement", ax=axes[1, 0], title="Displacement", **options)
-stack.plot_domains(ax=axes[1, 1], title="Domains and walls", **options)
-for letter, ax in zip("abcd", axes.flat, strict=True):
-    ax.annotate(
-        f"({letter})", (0, 1), (2, -2), xycoords="axes fraction", textcoords="offset points",
-        va="top", fontsize=9, fontweight="bold", color="white",
-    )  # fmt: skip
+stack.plot_image(ax=axes[0, 0], title="(a) Image", **options)
+stack.plot_site_map("variant", ax=axes[0, 1], title="(b) Direction of the distortion", **options)
+stack.plot_polar_map("displacement", ax=axes[1, 0], title="(c) Displacement", **options)
+stack.plot_domains(ax=axes[1, 1], title="(d) Domains and walls", **options)
 
 # %%
 # Vector graphics with a resolution for the image in them:
