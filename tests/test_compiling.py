@@ -8,13 +8,14 @@ import sys
 from pathlib import Path
 
 import numba
+import numpy as np
 import platformdirs
 import pytest
 from numba.core.dispatcher import Dispatcher
 from numba.np.ufunc.ufuncbuilder import UFuncDispatcher
 
 import hs_rvae
-from hs_rvae.refinement import compiling, kernel
+from hs_rvae.refinement import compiling, fitting, kernel
 
 PACKAGE = Path(hs_rvae.__file__).parent
 
@@ -124,3 +125,14 @@ def test_only_a_call_that_compiles_is_announced(folders, tmp_path):
     assert not compiling.must_compile(compiling.compiled()(twice))  # kept by an earlier one
     folders("", tmp_path / "another")
     assert compiling.must_compile(compiling.compiled()(twice))
+
+
+def test_starts_are_of_one_type_however_they_lie_in_memory(monkeypatch):
+    """Another type would be compiled for again: a quarter of the time of the first search."""
+    seen = []
+    monkeypatch.setattr(kernel, "fit_range", lambda *arguments: seen.append(arguments[3].flags))
+    image = np.random.default_rng(0).normal(size=(40, 40))
+    options = fitting.make_options(6.0, None, None, 5, 1)
+    for starts in (np.full((3, 2), 20.0), np.full((2, 3), 20.0).T):
+        fitting.Fit.from_starts(starts).run(image, options)
+    assert [flags.c_contiguous for flags in seen] == [True, True]
