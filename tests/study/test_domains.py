@@ -36,7 +36,7 @@ CASES = {
     **{f"walls of {w:g} cells": {**STRIPES, "wall_width": max(w, 0.01)} for w in (0, 1, 2, 3, 4)},
     "walls of 4 cells, 1.0 px": {**STRIPES, "wall_width": 4.0, "shift": 1.0},
 }
-SLOW = ("domains, 0.6 px", "walls of 0 cells", "walls of 2 cells", "walls of 4 cells")
+SLOW = ("domains, 0.6 px", "lamellae, 0.6 px", "walls of 2 cells", "walls of 4 cells")
 LARGE = 200  # sites of domains that are judged
 LONG = 20  # cells: walls that are judged; shorter ones have few sites to measure a width with
 
@@ -117,19 +117,14 @@ def check(found):
     assert not missed(found)
 
 
-#: Films that miss the figure of 3 %; the page of the study states them.
-MISSED = {
-    ("walls of 4 cells", 0): "3.3 % of the sites of a domain are counted to its neighbour",
-    ("domains, 0.6 px", 1): "11.7 % of the sites of a domain with long walls",
-}
+#: A film that misses the figure of 3 %; the page of the study states it.
+MISSED = {("domains, 1.0 px", 1): "3.8 % of the sites of a wedge between long walls"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SLOW)
 @pytest.mark.parametrize("seed", SEEDS[:2])
-def test_domains_and_walls_reach_their_figures(name, seed, request):
-    if (name, seed) in MISSED:
-        request.applymarker(pytest.mark.xfail(reason=MISSED[name, seed], strict=False))
+def test_domains_and_walls_reach_their_figures(name, seed):
     found = measure(name, seed)
     print(found)
     check(found)
@@ -170,8 +165,6 @@ def test_all_films(sweep):
     misses = {(found["case"], found["seed"]): missed(found) for found in films}
     misses = {film: figures for film, figures in misses.items() if figures}
     assert set(misses) <= set(MISSED), misses
-    if misses:
-        pytest.xfail(f"{misses}")
 
 
 def table(lines):
