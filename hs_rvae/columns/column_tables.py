@@ -29,6 +29,7 @@ from .search_image import Picture
 _logger = logging.getLogger(__name__)
 
 _SHARE = 0.3  # of the cells that must hold columns at a place
+_MANY = 0.75  # of the places of a sublattice, fewer of which leave the cell in doubt
 _RIM = 0.25  # nearest distances from the border within which no place is filled
 
 
@@ -299,6 +300,7 @@ def _finished(
     if settings.swap and len(finished) == 2:
         finished, shares = finished[::-1], [*shares[1::-1], *shares[2:]]
         found = found.swapped()
+    found.cautions += _doubts_of_places(shares[: len(finished)])
     return FoundColumns(finished, _crystal(found, cell, finished, shares, unassigned, picture))
 
 
@@ -308,6 +310,19 @@ def _probability(picture: Picture, maxima: Maxima, table: pd.DataFrame) -> np.nd
     apart, nearest = cKDTree(maxima.positions).query(starts)
     same = table.found.to_numpy() & (apart < 0.01)
     return np.where(same, maxima.probability[nearest], np.nan)  # type: ignore[index]
+
+
+def _doubts_of_places(shares: list[float]) -> list[str]:
+    """Warn of sublattices with many empty places."""
+    texts = [
+        f"Only {share:.0%} of the places of sublattice {name} hold a column: it is faint, or has "
+        "vacancies. If full and empty places take turns, pass the larger cell with cell=."
+        for name, share in zip(sublattice_names(len(shares)), shares, strict=True)
+        if share < _MANY
+    ]
+    for text in texts:
+        _logger.warning("%s", text)
+    return texts
 
 
 def _crystal(
