@@ -89,8 +89,10 @@ def found_by(method, image, spacing, dark):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             bright = image.deepcopy()  # Atomap takes bright columns
-            bright.data = image.data.astype(float) * (-1 if dark else 1)
-            start = get_atom_positions(bright, separation=max(int(0.7 * spacing), 2))
+            values = image.data.astype(float)
+            bright.data = values.max() - values if dark else values
+            # It counts in squares: diagonal neighbours are 0.7 of their distance apart.
+            start = get_atom_positions(bright, separation=max(int(0.6 * spacing), 2))
         refined = hs_rvae.refine_columns(bright, start, show_progressbar=False)
         return refined[["x", "y"]].to_numpy(), False
     except ValueError:
