@@ -42,8 +42,8 @@ model = stack.rvae_model
 print(stack.rvae_verdict.sentence)
 
 # %%
-# All other frames get what the first one has shown: cell, tail of the columns, number of
-# sublattices, direction of a variant. A frame then takes some tenths of a second.
+# All other frames get what the first one has shown. That is the cell, the tail of the columns, the
+# number of sublattices, and the direction of a variant. A frame then takes some tenths of a second.
 
 known = {
     "cell": lattice.crystal.cell,
