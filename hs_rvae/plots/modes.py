@@ -131,7 +131,7 @@ def _about_zero(values: np.ndarray, percentiles: Sequence[float]) -> tuple[float
 
 
 def _stated(sites: SiteTable, reference: str | None, percentiles: Sequence[float]) -> str:
-    """Range of the colours, reference of the maps, and typical errors, as text."""
+    """Reference of the maps, share of sites that colours hold, and typical errors, as text."""
     lines = ["Axes: x right, y down", "Rotation: + from +x to +y"]
     lines += [f"Colours: {percentiles[0]:g} to {percentiles[1]:g} % of the sites"]
     if reference is not None:

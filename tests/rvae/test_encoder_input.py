@@ -90,3 +90,17 @@ def test_the_map_is_saved_and_rebuilt(crystal):
 )
 def test_the_bend_of_a_scree(scree, number):
     assert bend(np.array(scree)) == number
+
+
+@pytest.mark.parametrize(
+    ("scree", "number"),
+    [
+        ([0.9, 0.05, 0.05], 2),  # the tail has no end
+        ([0.9, 0.02, 0.02, 0.02, 0.02], 2),
+        ([0.69, 0.1, 0.097, 0.03, 0.025], 3),
+        ([0.6, 0.2, 0.09, 0.03, 0.02], 2),
+    ],
+)
+def test_a_component_as_large_as_the_last_one_is_recommended_too(scree, number):
+    empty = torch.zeros(0)
+    assert EncoderInput(empty, empty, empty, np.array(scree)).n_latents == number

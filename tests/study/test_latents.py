@@ -27,7 +27,7 @@ latents = _module("latents")
 SEEDS = range(6)
 #: Number of latents, quantity, minimum mean of the seeds.
 MINIMUM = {
-    "tilts": [("two", "tilt", 0.9), ("two", "tilt_sign", 0.97)],
+    "tilts": [("recommended", "tilt", 0.9), ("recommended", "tilt_sign", 0.97)],
     "tilts_dark": [("recommended", "tilt", 0.9), ("recommended", "tilt_sign", 0.97)],
     "polar_tilts": [("recommended", "tilt", 0.9), ("recommended", "tilt_sign", 0.97)],
     "chirality": [("two", "chirality", 0.95)],

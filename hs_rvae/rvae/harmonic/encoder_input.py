@@ -42,6 +42,7 @@ _MAX_JUDGED = 3000  # sites whose components are predicted
 _MIN_SITES = 20  # for each function of the distortion that is taken out
 _N_SCREE = 12  # components of the scree
 _MINIMUM_LATENTS = 2  # that are recommended: enough where one or two things vary
+_ALIKE, _FALL = 0.8, 0.5  # parts of the last component that a further one has, and the next has not
 
 
 @dataclass
@@ -73,8 +74,18 @@ class EncoderInput:
 
     @property
     def n_latents(self) -> int:
-        """Number of latents that is recommended: that of the bend of the scree, two or more."""
-        return max(bend(self.scree), _MINIMUM_LATENTS)
+        """Number of latents that is recommended: that of the bend of the scree, two or more.
+
+        A further component that is as large as the last one, and before a fall, counts as well.
+        """
+        n, scree = max(bend(self.scree), _MINIMUM_LATENTS), self.scree
+        while (
+            n + 1 < len(scree)
+            and scree[n] > _ALIKE * scree[n - 1]
+            and (scree[n + 1] < _FALL * scree[n])
+        ):
+            n += 1
+        return n
 
     def __call__(self, common: Tensor, about: np.ndarray) -> Tensor:
         """Input (n, k) of sites.
