@@ -372,7 +372,9 @@ def test_variants_by_the_network_are_those_by_maxima(name):
         stack = hs_rvae.SubImageStack.from_atom_lattice(lattice, image=image, sublattice="B")
         stack.rvae(random_state=0, show_progressbar=False)
         stack.assign_variants(4)
-        found.append((stack.sites[["x", "y"]].to_numpy(), np.asarray(stack.sites["variant"])))
+        sites = stack.sites
+        xy = np.stack([sites["x"], sites["y"]], axis=1)
+        found.append((xy, np.asarray(sites["variant"])))
     (one, variant), (other, other_variant) = found
     apart, nearest = cKDTree(one).query(other)
     near = apart < 1
