@@ -82,7 +82,7 @@ def plot_method_comparison(
     >>> sites = SiteTable.from_columns({"x": x, "y": y, **columns, "cluster": x % 3})
     >>> figure = plot_method_comparison(sites, ["pca", "tsne"])
     >>> len(figure.axes)
-    4
+    3
     """
     if not isinstance(methods, Mapping):
         methods = {stem: (f"{stem}_0", f"{stem}_1") for stem in methods}
