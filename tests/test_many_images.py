@@ -82,6 +82,7 @@ def test_a_failing_image_is_named_and_does_not_stop_the_others(work, files, tmp_
     assert 'href="film_2.html"' in page and "bad.tif" in page and "14 sites" in page
 
 
+@pytest.mark.slow
 def test_a_second_run_analyses_what_is_left_or_has_changed(work, files, tmp_path):
     out = tmp_path / "out"
     first = hs_rvae.analyse(files, out, n_workers=1)
@@ -187,6 +188,7 @@ def films(make_film, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_images_are_analysed_with_one_model_of_all(films, tmp_path):
     paths = [films / "film_0.hspy", films / "film_1.hspy"]
     table = hs_rvae.analyse(paths, tmp_path, joint=True, n_workers=1)

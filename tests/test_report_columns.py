@@ -131,6 +131,7 @@ def test_lattices_of_atomap_and_many_sublattices_are_counted():
     assert np.bincount(record["group"]).tolist() == [1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_every_warning_of_the_run_is_a_point_to_check(film, tmp_path):
     """Of the search, of the cutting and of the fit; those below a warning are not."""
     logger = logging.getLogger("hs_rvae.somewhere")

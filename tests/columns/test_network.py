@@ -283,6 +283,7 @@ def test_a_new_network_learns_and_follows_its_seed():
     assert len(one.history["loss"]) == 1
 
 
+@pytest.mark.slow
 def test_a_network_is_fine_tuned_with_classes(tmp_path):
     image, truth = simulate_perovskite((200, 200), random_state=0)
     groups = {"A": truth.a_sites[["x", "y"]], "B": truth.b_sites[["x", "y"]]}

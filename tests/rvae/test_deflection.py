@@ -47,6 +47,7 @@ def test_the_angle_points_to_the_side_of_the_deflection(symmetry):
     assert abs(np.angle(-agreement(model.transform(images).angle, angle))) < np.radians(6)
 
 
+@pytest.mark.slow
 def test_patterns_without_a_vector_show_nothing():
     for seed in range(4):
         images, positions, _ = made(15, strength=0.0, seed=seed)

@@ -42,6 +42,7 @@ def test_settings_agree_on_what_the_crystal_is(comparison):
     assert comparison.variant_agreement.to_numpy().min() > 0.9
 
 
+@pytest.mark.slow
 def test_the_table_says_what_was_fitted_and_how_well(comparison, stack):
     table = comparison.table
     assert list(table["window_size"]) == [30, 30, 22]

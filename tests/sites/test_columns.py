@@ -147,6 +147,7 @@ def test_a_description_that_cannot_be_used_is_refused(arguments, message):
     assert columns._registered == {}
 
 
+@pytest.mark.slow
 def test_all_columns_of_a_whole_analysis_are_in_the_register():
     image, _ = hs_rvae.simulation.simulate_perovskite((420, 420), random_state=0)
     lattice = hs_rvae.find_sublattices(image)
