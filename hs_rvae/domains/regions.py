@@ -16,6 +16,7 @@ from .walls import mean_of
 _THICKEST = 7.0  # cells: sites without a variant between two domains are a wall up to here, where
 _STEEP = 0.35  # ... the displacement changes across them, from -1 to 1 between the two domains
 _FEW = 6  # sites that show it
+_BEYOND = 2.0  # root mean square of the part of the way between two domains
 _THIN = 2.5  # cells: up to here without this test, also sites of a variant of their own
 _UNTESTED = 3.5  # cells: the same without displacements, and where these alternate
 _PASSES = 2
@@ -289,6 +290,7 @@ def _between(
 def _changes(value: np.ndarray, places: np.ndarray) -> bool:
     """Return True if values (k,) change from -1 to 1 across the sites at these places."""
     good = np.isfinite(value)
-    if good.sum() < _FEW:
+    # Values far beyond -1 and 1 are those of two domains that are displaced alike.
+    if good.sum() < _FEW or np.sqrt((value[good] ** 2).mean()) > _BEYOND:
         return False
     return bool((places * value)[good].sum() > _STEEP * (places[good] ** 2).sum())

@@ -539,12 +539,15 @@ class SiteTable:
         """
         The table as text: CSV with the columns ``site`` and :attr:`columns`.
 
+        The first column is ``row`` if a column of yours is named ``site``.
+
         Returns
         -------
         str
             As :meth:`save` writes it; numbers are exact.
         """
-        return self.to_dataframe().to_csv(lineterminator="\n")
+        index = "site" if "site" not in self.columns else "row"
+        return self.to_dataframe().to_csv(lineterminator="\n", index_label=index)
 
     def units_to_csv(self) -> str:
         """
