@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from .. import __version__
-from ..checks import checked, is_whole_number, whole_number
+from ..checks import checked, is_whole_number, shown, whole_number
 from ..files import complete_file
 from ..progress import progress_bar
 from ..report.interface import as_command_line
@@ -169,6 +169,9 @@ def analyse(
             raise ValueError(f"{name}={given[name]!r}: give a whole number from 1 on, or 'auto'.")
     if rotation not in (None, *ROTATIONS):
         raise ValueError(f"rotation={rotation!r}: give {', '.join(map(repr, ROTATIONS))}.")
+    for name, count in (("region", "four"), ("zone_axis", "three")):
+        if given[name] is not None and not isinstance(given[name], tuple | list | np.ndarray):
+            raise ValueError(f"{name}={shown(given[name])}: give {count} numbers.")
     options = namespace(
         **{name: given[_NAMES.get(name, name)] for name in (*_NAMES, *_SAME)},
         region=None if region is None else list(region),

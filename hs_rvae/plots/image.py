@@ -314,7 +314,10 @@ def calibrated_points(image: Any, groups: Mapping[str, Any]) -> dict[str, np.nda
     """
     points = {}
     for name, xy in groups.items():
-        xy = np.asarray(xy, dtype=float)
+        try:
+            xy = np.asarray(xy, dtype=float)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"sublattices[{name!r}] holds no numbers: {error}.") from error
         if xy.ndim != 2 or xy.shape[1] != 2 or not len(xy):
             raise ValueError(
                 f"sublattices[{name!r}] has the shape {xy.shape}: give (n, 2), x and y"

@@ -382,3 +382,11 @@ def test_variants_by_the_network_are_those_by_maxima(name):
     ari = adjusted_rand_score(variant[nearest][near], other_variant[near])
     print(f"{name}: {near.mean():.4f} of the sites, adjusted Rand index {ari:.4f}")
     assert near.mean() > 0.99 and ari > 0.97
+
+
+def test_the_global_generator_of_torch_is_left_alone():
+    import torch
+
+    before = torch.random.get_rng_state()
+    hs_rvae.columns.ColumnNetwork(device="cpu")
+    assert torch.equal(torch.random.get_rng_state(), before)

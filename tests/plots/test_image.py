@@ -110,3 +110,8 @@ def test_a_sub_image_shows_what_the_model_sees(artist_by_gid):
     drawn = plot_sub_image(np.eye(8), (-0.4, 0.4, 0.4, -0.4), "nm", disk=True, ax=inset)
     assert drawn is inset and isinstance(drawn, Axes)
     assert artist_by_gid(inset, "disk").radius == pytest.approx(0.4)
+
+
+def test_positions_that_are_no_numbers_are_refused_by_name(image):
+    with pytest.raises(ValueError, match=r"sublattices\['A'\] holds no numbers"):
+        plot_sublattices(image, {"A": [["x", 1.0]]})

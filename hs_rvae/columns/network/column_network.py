@@ -91,7 +91,8 @@ class ColumnNetwork:
         arrays, header = read_arrays(WEIGHTS if path is None else path, FORMAT)
         self.classes: tuple[str, ...] = tuple(header["classes"])
         self.history: dict[str, list[float]] = header["history"]
-        self.net = UNet(len(self.classes), tuple(header["channels"]))
+        with torch.random.fork_rng(devices=[]):  # weights begin with random numbers
+            self.net = UNet(len(self.classes), tuple(header["channels"]))
         state = {
             name: torch.from_numpy(one.astype(np.float32) if one.dtype == np.float16 else one)
             for name, one in arrays.items()

@@ -135,7 +135,7 @@ def _beginning(
     start: ColumnNetwork | str | None, classes: tuple[str, ...], rng: np.random.Generator
 ) -> tuple[UNet, str]:
     """The network to train, and its kind of beginning: "new" or "fine"."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**31)))
         net = UNet(len(classes)).float()
     if isinstance(start, str):
