@@ -20,6 +20,9 @@ from hs_rvae.report.script import make_script
 from hs_rvae.report.text import about_image, image_of
 from hs_rvae.signals.recording import as_text
 
+# Fits of seconds each.
+pytestmark = pytest.mark.slow
+
 QUICK = {"n_init": 1, "epochs": 2, "q_max": 0.15}  # few harmonics: a fit spends its time on them
 
 

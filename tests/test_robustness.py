@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
+# Fits of seconds each.
+pytestmark = pytest.mark.slow
+
 MODEL_COLUMNS = ("angle", "angle_std", "latent_0", "latent_1", "order_amplitude", "log_likelihood")
 N_BAD = 12
 

@@ -10,6 +10,9 @@ from hs_rvae.rvae.excess_scatter import scatter_about_wells
 from hs_rvae.simulation import compare_angles
 from hs_rvae.variants import wrap
 
+# Fits of seconds each.
+pytestmark = pytest.mark.slow
+
 SETTINGS = {
     "base": {},
     "no strain": {"strain": 0},

@@ -14,6 +14,9 @@ from hs_rvae.progress import Progress
 from hs_rvae.rvae.convolutional.network import SpatialNetwork, coordinate_shift, image_shift
 from hs_rvae.rvae.loss import spatial_loss
 
+# Fits of seconds each.
+pytestmark = pytest.mark.slow
+
 FIELDS = ("angle", "angle_std", "shift", "shift_std", "latent", "latent_std", "log_likelihood",
           "order_amplitude")  # fmt: skip
 SETTINGS = {"architecture": "convolutional", "translation": True, "epochs": 1, "random_state": 0}

@@ -12,6 +12,9 @@ from hs_rvae.rvae.geometry import HarmonicGrid
 from hs_rvae.rvae.joint_grid import JointGrid
 from hs_rvae.simulation import simulate_perovskite
 
+# Fits of seconds each.
+pytestmark = pytest.mark.slow
+
 WINDOW = 38
 FILM = dict(
     cell=20, scan_jitter=0, disorder=0, random_composition=0, strain=0, tilt=0, chemistry=0.1,

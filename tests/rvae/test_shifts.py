@@ -13,6 +13,9 @@ from hs_rvae.rvae.geometry import HarmonicGrid
 from hs_rvae.rvae.harmonic.shifts import common_part
 from hs_rvae.simulation import compare_angles
 
+# Fits of seconds each.
+pytestmark = pytest.mark.slow
+
 GRID = HarmonicGrid(41, q_max=0.12, n_q=12, max_order=18)
 
 

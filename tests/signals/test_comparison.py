@@ -8,6 +8,9 @@ import pytest
 import hs_rvae
 from hs_rvae.signals.comparison import _shift_share
 
+# Fits of seconds each.
+pytestmark = pytest.mark.slow
+
 FAST = {"output_dimension": 1, "epochs": 1, "n_init": 1}
 
 

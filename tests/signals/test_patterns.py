@@ -11,6 +11,9 @@ from hs_rvae.signals import patterns as module
 from hs_rvae.signals.patterns import find_disk
 from hs_rvae.simulation import simulate_4dstem
 
+# Fits of seconds each.
+pytestmark = pytest.mark.slow
+
 FILM = {"cell": 26, "column_width": 0.06, "domain_size": 5, "chemistry": 0.1}
 FIT = {"output_dimension": 1, "epochs": 1, "random_state": 0}
 
