@@ -78,7 +78,7 @@ def get_colormap(name: str | Colormap) -> Colormap:
         import colorcet  # noqa: F401  registers its maps; slow, hence only when one is asked for
 
         if name == ANGLE_COLORMAP:
-            matplotlib.colormaps.register(_directions())
+            matplotlib.colormaps.register(_directions(), force=True)  # of another thread
     if name not in matplotlib.colormaps:
         raise ValueError(
             f"cmap={name!r} is the name of no colour map: take one of matplotlib.colormaps "

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import shown
 from ..sites import missing_column
 from . import layout, markers, panels
 from .scatter import plot_scatter
@@ -120,8 +119,7 @@ def plot_method_comparison(
 
 def _heights(sites: SiteTable, image: Any) -> tuple[float, float]:
     """Heights of scatter and map relative to their width, with room for labels and bars."""
-    if image is not None and np.ndim(image) != 2:
-        raise ValueError(f"image={shown(image)}: give a 2-D array, or None.")
+    panels.check_image(image)
     points = markers.site_points(sites)
     span = np.ptp(points, axis=0) if image is None else np.array(np.shape(image)[::-1])
     bar = 0.3 if layout.is_flat(*span) else 0.15

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..checks import shown
 from ..sites import missing_column, units
 from . import layout, markers, panels
 from .polar import plot_polar_map
@@ -87,8 +86,7 @@ def plot_modes(
     for name in ("mode_displacement_x", "mode_rotation", *_STRAINS):
         if name not in sites:
             raise KeyError(missing_column(sites, name))
-    if image is not None and np.ndim(image) != 2:
-        raise ValueError(f"image={shown(image)}: give a 2-D array, or None.")
+    panels.check_image(image)
     font_size = panels.font_size_for(font_size, figure)
     points = markers.site_points(sites)
     span = np.ptp(points, axis=0) if image is None else np.array(np.shape(image)[::-1])

@@ -19,6 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.offsetbox import AnchoredOffsetbox, AuxTransformBox, HPacker, TextArea
 from matplotlib.projections.polar import PolarAxes
 
+from ..checks import shown
 from ..masked_arrays import filled
 from ..sites import units
 from . import layout, markers
@@ -116,6 +117,12 @@ def check_axes(ax: object, polar: bool = False) -> Axes:
             f"plt.subplots(subplot_kw={{'projection': '{need}'}})"
         )
     return ax
+
+
+def check_image(image: Any) -> None:
+    """Raise ValueError unless a parent image is a 2-D array, or None."""
+    if image is not None and np.ndim(image) != 2:
+        raise ValueError(f"image={shown(image)}: give a 2-D array, or None.")
 
 
 def _checked_image(image: Any, sites: SiteTable) -> np.ndarray:

@@ -153,11 +153,13 @@ def read_model(path: str | Path, expected_format: str) -> tuple[dict[str, Tensor
         As :func:`~hs_rvae.model_files.read_arrays`.
     """
     arrays, header = read_arrays(path, expected_format)
-    tensors = {name: torch.empty(array.shape) for name, array in arrays.items() if not array.size}
-    # Empty arrays of NumPy have other strides than those of torch.
-    return {
-        name: tensors.get(name, torch.from_numpy(array)) for name, array in arrays.items()
-    }, header
+    return {name: _tensor(array) for name, array in arrays.items()}, header
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    """Tensor with the strides of torch: those of an empty array of NumPy are others."""
+    tensor = torch.from_numpy(array)
+    return tensor if array.size else tensor.new_empty(array.shape)
 
 
 def _arrays(tensors: dict[str, Tensor]) -> dict[str, np.ndarray]:

@@ -237,11 +237,8 @@ class NetworkColumns(Detections):
 
     Attributes
     ----------
-    positions : numpy.ndarray, shape (n, 2)
-        ``(x, y)`` in px of the image.
-    probability : numpy.ndarray, shape (n,)
-    classes : numpy.ndarray, shape (n, n_classes)
-        Probabilities.
+    positions, probability, classes
+        As in `Detections`.
     spacing : float
         Distance of nearest columns, in units in which pixels are square.
     dark : bool

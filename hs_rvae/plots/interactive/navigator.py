@@ -22,6 +22,7 @@ from matplotlib.patheffects import withStroke
 from ...checks import checked, naming, shown
 from .. import markers
 from ..color import UNDEFINED_COLOR, get_colormap
+from ..panels import check_image
 from ..site_map import plot_site_map
 from ..style import independent
 
@@ -93,8 +94,7 @@ class SiteNavigator:
         resolve: Callable[[Any], np.ndarray] | None = None,
         figure: Figure | None = None,
     ) -> None:
-        if image is not None and len(getattr(image, "shape", ())) != 2:
-            raise ValueError(f"image={shown(image)}: give a 2-D array, or None.")
+        check_image(image)
         self.sites, self._image, self._color = sites, image, color
         self._take, self._resolve = take, resolve
         self.site, self.selection = 0, np.empty(0, int)
