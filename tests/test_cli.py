@@ -37,6 +37,7 @@ def check_sample(folder, name):
         f"{name}_{figure}"
         for figure in ("angle_histogram", "angle_map", "history", "manifold", "polar_map")
     ]
+    assert (folder / f"{name}.html").read_text(encoding="utf-8").rstrip().endswith("</html>")
     stack = hs.load(folder / f"{name}.zspy")
     assert type(stack).__name__ == "SubImageStack" and "angle" in stack.sites
     angle = stack.sites["angle"].copy()
@@ -59,6 +60,7 @@ def test_the_demo_shows_its_results_against_the_truth_without_a_network(
     assert "set the environment variable HS_RVAE_DATA" in line
     assert not (tmp_path / "cache").exists() or not any((tmp_path / "cache").iterdir())
     assert said.count("The distortion has distinct directions: variants.") == 2
+    assert said.rstrip().endswith(f"Open {folder.resolve() / 'mosaic.html'} first.")
     assert said.count("4 variants: ") == 2 and "arbitrary" not in said
     for name in ("mosaic", "film"):
         check_sample(folder, name)

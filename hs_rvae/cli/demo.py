@@ -18,7 +18,7 @@ from .summary import outcome
 def run_demo(folder: Path, seed: int) -> None:
     """Every sample, its files, and the table."""
     samples = {"mosaic": _mosaic, "film": _simulated_film, "dysco3": _real_image}
-    rows = []
+    rows, pages = [], []
     for name in samples:
         check_results(folder, name)
     for name, analyse in samples.items():
@@ -28,7 +28,8 @@ def run_demo(folder: Path, seed: int) -> None:
             continue
         title, stack, comparison = result
         stack.assign_variants()
-        _write(stack, folder, name)
+        _write(stack, folder, name, title)
+        pages.append(folder.resolve() / f"{name}.html")
         print("\n".join(f"  {line}" for line in outcome(stack)))
         rows.append((title, len(stack.sites), comparison, time.perf_counter() - start))
 
@@ -42,8 +43,10 @@ def run_demo(folder: Path, seed: int) -> None:
     print(
         "\nSimulated images are compared with the variants they were made of, away from walls and "
         "borders;\nDyScO3 with the direction of the fitted A-column shifts. The offset is taken "
-        f"off all angles first.\nFigures, stacks and models are in {folder.resolve()}."
+        f"off all angles first.\nReports, figures, stacks and models are in {folder.resolve()}."
     )
+    if pages:
+        print(f"Open {pages[0]} first.")
 
 
 def _mosaic(seed: int) -> tuple[str, Any, dict[str, Any]]:
@@ -114,8 +117,8 @@ def _simulated_film(seed: int) -> tuple[str, Any, dict[str, Any]]:
     return "film (simulated)", stack, found | counts
 
 
-def _write(stack: Any, folder: Path, name: str) -> None:
-    """Model, stack and figures of one sample."""
+def _write(stack: Any, folder: Path, name: str, title: str) -> None:
+    """Model, stack, figures and report of one sample."""
     import matplotlib.pyplot as plt
 
     save_stack(stack, folder, name)
@@ -131,3 +134,4 @@ def _write(stack: Any, folder: Path, name: str) -> None:
         with complete_file(folder / f"{name}_{figure_name}.png", "The figure") as draft:
             figure.savefig(draft, dpi=300)
         plt.close(figure)
+    stack.report(folder / f"{name}.html", title=title)
