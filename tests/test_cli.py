@@ -209,6 +209,7 @@ def test_the_summary_has_the_verdict_the_variants_and_the_evidence(film):
     assert max(map(len, lines)) <= 102
 
 
+@pytest.mark.slow
 def test_the_summary_claims_nothing_where_nothing_was_found(plain):
     assert register(plain) is None
     plain.assign_variants()

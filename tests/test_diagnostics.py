@@ -46,6 +46,7 @@ def test_the_coefficient_of_gaussians_is_their_correlation():
     assert np.all(np.abs(found - [0, 0.5, 0.9]) < [0.2, 0.08, 0.05])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_trend_is_named_and_noise_is_not(xy, seed):
     rng = np.random.default_rng(seed)
@@ -72,6 +73,7 @@ def test_an_angle_that_is_a_copy_of_a_scan_axis_is_flagged(xy, axis):
     assert cell_of(found, "angle", "xy"[axis])["coefficient"] > 0.95
 
 
+@pytest.mark.slow
 def test_an_angle_has_no_seam(xy):
     """The same angles count the same, wherever the zero is."""
     angle = np.random.default_rng(0).normal(0, 0.3, 900) + 0.002 * xy[:, 0]

@@ -117,6 +117,7 @@ def test_the_summary_of_an_interrupted_run_has_what_was_done(work, files, tmp_pa
     assert list(kept.file) == [str(path) for path in files[:2]]
 
 
+@pytest.mark.slow
 def test_the_command_takes_several_images(work, files, tmp_path, capsys):
     words = ["analyse", *map(str, files), "-o", str(tmp_path / "out"), "--workers", "1"]
     assert main(words) == 0

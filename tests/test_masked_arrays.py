@@ -11,6 +11,8 @@ import hs_rvae
 from hs_rvae import RVAE, SubImageStack
 from hs_rvae.masked_arrays import filled, is_masked
 
+pytestmark = pytest.mark.slow  # fits of seconds each
+
 SHAPE = (200, 220)
 HIDDEN = np.broadcast_to(np.arange(SHAPE[1]) < 80, SHAPE)
 

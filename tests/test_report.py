@@ -341,6 +341,7 @@ def test_what_cannot_be_reported_on_is_refused(fitted, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_table_too_large_for_browsers_is_left_out(fitted, tmp_path, monkeypatch):
     monkeypatch.setattr("hs_rvae.report.page._LARGEST_TABLE", 1000)
     path = fitted.select_sites(np.arange(60)).report(tmp_path / "r.html")

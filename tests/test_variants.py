@@ -97,6 +97,7 @@ def test_groups_are_found(centres, shares, scatter, n_sites, known, seed):
     assert groups.evidence > 0 and groups.evidence_fewer > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_sites", [60, 120, 2000])
 @pytest.mark.parametrize("periods, modulation", [(1, 0.0), (1, 0.9), (2, 0.7)])
 def test_directions_that_turn_continuously_have_no_groups(n_sites, periods, modulation):
@@ -120,6 +121,7 @@ def test_peaks_closer_than_they_are_wide_are_one_group():
     assert find_groups(angle).n_groups == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turn", [0, 45])
 def test_numbers_of_wells_on_axes_and_diagonals_survive_a_turn_of_degrees(turn):
     rng = np.random.default_rng(1)

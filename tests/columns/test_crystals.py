@@ -26,6 +26,7 @@ def check(lattice, xy, kinds, distance, shape=SHAPE, found=0.99, wrong=0.005, st
     return names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dose", [30, 400])
 @pytest.mark.parametrize("name", zoo.CRYSTALS)
 def test_every_kind_has_names_of_its_own(name, dose):
@@ -97,6 +98,7 @@ def test_two_grains_with_oxygen_seen_have_the_same_names(seed):
     assert len(lattice.crystal.grains) == 2
 
 
+@pytest.mark.slow
 def test_a_grain_that_is_turned_has_the_same_names():
     halves = [
         zoo.crystal("perovskite 001", 16, (400, 400), region=lambda x, y: x < 196),
@@ -163,6 +165,7 @@ def test_faint_columns_between_touching_ones_are_found(turn):
     assert [sublattice.name for sublattice in sublattices] == ["A", "B", "C"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [dict(strain=0.05), dict(b_amplitude=0.8)])
 def test_kinds_of_strained_crystals_and_of_near_equal_columns(settings, compare):
     image, truth = hs_rvae.simulation.simulate_perovskite((512, 512), random_state=3, **settings)

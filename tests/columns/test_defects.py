@@ -57,6 +57,7 @@ def test_vacancies_and_substitutions_are_found(structure, dose, hand_made):
         assert precision >= 0.95 * listed, kind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("structure", SHAPES)
 @pytest.mark.parametrize("dose", [30, 300])
 @pytest.mark.parametrize("roughness", [0.0, 0.05])

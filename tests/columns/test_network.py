@@ -112,6 +112,7 @@ def test_the_network_refuses_an_image_without_columns(network):
         find_columns(noise, network, show_progressbar=False)
 
 
+@pytest.mark.slow
 def test_a_lazy_image_and_a_series_give_the_same_bits(film, network):
     image, _ = film
     expected = find_columns(image, network, show_progressbar=False)
@@ -173,6 +174,7 @@ def test_unknown_methods_are_refused(film, method, error, words):
             find(film[0], method=method)
 
 
+@pytest.mark.slow
 def test_torch_is_loaded_when_a_network_is_asked_for():
     code = (
         "import json, sys, numpy, hs_rvae, hs_rvae.columns as columns\n"
@@ -272,6 +274,7 @@ def test_samples_keep_positions_and_means():
     assert abs(values.mean()) < 0.05 and abs(values.std() - 1) < 0.05
 
 
+@pytest.mark.slow
 def test_a_new_network_learns_and_follows_its_seed():
     examples = list(simulate_training_images(4, random_state=0, show_progressbar=False))
     options = {"steps": 6, "batch_size": 2, "dark": False, "device": "cpu", "random_state": 1}

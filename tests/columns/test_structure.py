@@ -529,6 +529,7 @@ def searched(large_film):
     return image, moved, *found
 
 
+@pytest.mark.slow
 def test_displacements_without_the_stretch(large_film, searched):
     """Displacements and cells of a stretched image are those of the image before."""
     image, _ = large_film

@@ -223,6 +223,7 @@ def test_the_mean_of_the_disk_reaches_the_sites_in_units_of_the_image(crystal, l
     np.testing.assert_allclose(mirrored.disk_mean, 1000 - table.disk_mean, atol=0.1)
 
 
+@pytest.mark.slow
 def test_columns_fitted_with_the_shape_held_have_a_mean():
     image, _ = simulate_perovskite((512, 512), b_amplitude=0.08, random_state=0)
     b = tables(find_sublattices(image))["B"]
@@ -311,6 +312,7 @@ def test_a_higher_threshold_leaves_more_to_the_lattice(crystal):
 # Images of all kinds ---------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "dtype", ["uint8", "int16", "uint16", "int64", "float16", "float64", ">f4"]
 )
@@ -383,6 +385,7 @@ def clean(crystal):
     return find_sublattices(np.round(255 * data / data.max()).astype(np.uint8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("background", [0, 255])
 @pytest.mark.parametrize("kind", ["array", "lazy", "series"])
 def test_no_columns_are_found_in_a_data_bar_and_all_others_are(
@@ -570,6 +573,7 @@ def test_alternating_shifts_do_not_confuse_the_lattice(dysco3):
     assert max((lines == up).mean(), (lines != up).mean()) > 0.97
 
 
+@pytest.mark.slow
 def test_multislice_columns_are_where_they_were_put():
     image, truth = hs_rvae.data.bfo_multislice()
     a, b = tables(find_sublattices(image)).values()
@@ -584,6 +588,7 @@ def test_multislice_columns_are_where_they_were_put():
 # Cost ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_atomap_is_imported_only_when_it_is_needed():
     code = "import sys, hs_rvae.columns; print('atomap' in sys.modules)"
     result = subprocess.run(

@@ -94,6 +94,7 @@ LAZY = {
 ALL = [("stack", name) for name in RANDOM] + [("lazy", name) for name in LAZY]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(("kind", "name"), ALL)
 def test_the_seed_alone_decides_and_the_global_generator_is_left_alone(kind, name, request):

@@ -308,6 +308,7 @@ SAVED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm, is_lazy, suffix", SAVED)
 def test_results_survive_saving(stack, tmp_path, suffix, is_lazy, algorithm, caplog):
     stack.decomposition(

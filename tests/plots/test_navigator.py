@@ -207,6 +207,7 @@ def test_the_explorer_shows_all_about_the_site(explorer, sites):
     assert "±" in explorer.posterior_ax.get_title()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flat", [False, True])
 @pytest.mark.parametrize("dpi", [50, 72, 100, 101, 150, 220])
 def test_a_name_stands_beside_its_own_value(sites, image, dpi, flat):

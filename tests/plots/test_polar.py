@@ -37,6 +37,7 @@ def pixel(figure, at):
     return buffer[buffer.shape[0] - 1 - y, x, :3] / 255
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("amplitude", [0.9, -0.6])
 @pytest.mark.parametrize("direction", SCREEN)
 def test_the_wheel_shows_a_direction_where_it_points_on_the_screen(direction, amplitude):

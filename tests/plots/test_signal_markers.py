@@ -24,6 +24,7 @@ def made():
     return image, stack
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["points", "arrows", "lines"])
 @pytest.mark.parametrize("color", [None, "variant", "displacement_x"])
 def test_markers_stand_on_the_sites_and_are_saved(made, kind, color, tmp_path):

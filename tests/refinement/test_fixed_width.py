@@ -29,6 +29,7 @@ def crystal(height, noise, seed=0, tail=(0.0, 1.0), n=12):
     return image, faint, starts, others
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1.0, 1e-9, 1e9])
 def test_without_noise_position_and_height_are_exact(scale):
     image, faint, starts, others = crystal(6.0, 0.0)

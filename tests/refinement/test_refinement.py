@@ -301,6 +301,7 @@ def test_every_refinement_measures_the_same_disks(ferroelectric, crystal):
     assert 2 * radius < gaps[gaps > 0].min()
 
 
+@pytest.mark.slow
 def test_a_sublattice_refined_by_atomap_has_means_too(crystal, sublattice):
     table = refine_sublattice(sublattice, crystal[0], method="atomap", radius=8, disk_radius=4)
     np.testing.assert_allclose(table.disk_mean, mean_in_disk(crystal[0], xy_of(table), 4))

@@ -13,6 +13,8 @@ from hs_rvae import RVAE
 from hs_rvae.rvae import batches
 from hs_rvae.rvae.coefficients import Coefficients, memory_budget
 
+pytestmark = pytest.mark.slow  # fits of seconds each
+
 SETTINGS = dict(output_dimension=1, epochs=2, n_init=1, random_state=0)
 
 

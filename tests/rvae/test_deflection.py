@@ -7,6 +7,8 @@ import pytest
 
 from hs_rvae import RVAE
 
+pytestmark = pytest.mark.slow  # fits of seconds each
+
 SETTINGS = {"output_dimension": 1, "epochs": 1, "random_state": 0}
 SIZE = 21  # px
 

@@ -67,6 +67,7 @@ def test_most_angles_are_known_well(clear, result, crystal):
 # The same numbers ------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunk", [1, 7, 50, -1])
 def test_chunks_of_lazy_images_change_no_digit(chunk, images, positions, model, result):
     lazy = da.from_array(images, chunks=(chunk, -1, -1))
@@ -75,6 +76,7 @@ def test_chunks_of_lazy_images_change_no_digit(chunk, images, positions, model, 
     assert_equal(other.transform(lazy), result)
 
 
+@pytest.mark.slow
 def test_chunks_change_no_digit_of_a_subset_in_several_blocks(
     images, positions, model, result, monkeypatch
 ):
@@ -167,6 +169,7 @@ def test_sites_that_cannot_be_used_do_no_harm(images, positions, result, clear):
     assert np.median(np.abs(apart(other.angle, result.angle))[clear]) < 2
 
 
+@pytest.mark.slow
 def test_joined_images_are_compared_within_themselves(images, positions, model, result, clear):
     both, places = np.concatenate([images, images]), np.concatenate([positions, positions])
     strata = np.repeat([0, 1], len(images))
@@ -185,6 +188,7 @@ MOVES = {  # of images, of positions, of angles
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("move", MOVES)
 def test_angles_follow_the_image(move, images, positions, result, clear):
     of_images, of_positions, of_angles = MOVES[move]

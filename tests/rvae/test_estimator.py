@@ -100,6 +100,7 @@ def test_what_is_not_fitted_says_so(verb, film, tmp_path):
         getattr(RVAE(), verb)(*arguments)
 
 
+@pytest.mark.slow
 def test_held_out_likelihood_by_cross_validation(film):
     model = RVAE(1, epochs=1, n_init=1, random_state=0)
     scores = cross_val_score(model, film.stack.data, cv=2)

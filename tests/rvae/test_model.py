@@ -214,6 +214,7 @@ def test_lazy_images_give_the_same_model(film, model, result):
         np.testing.assert_array_equal(getattr(found, name), getattr(result, name))
 
 
+@pytest.mark.slow
 def test_intensity_units_do_not_matter(film, result):
     images = film.stack.data
     for factor in (1e-6, 1e6):
@@ -274,6 +275,7 @@ def test_numbers_of_numpy_are_saved_as_numbers(tmp_path, film):
     assert loaded.pixel_size_ == 0.5 and loaded.pixel_units_ == "nm"
 
 
+@pytest.mark.slow
 def test_leaving_out_many_sites_is_said_aloud(film, caplog):
     images = film.stack.data.copy()
     images[: len(images) // 3] *= 50
@@ -356,6 +358,7 @@ def test_a_subset_is_fitted_and_all_sites_encoded(film):
     assert len(result.angle) == len(film.stack.data) and found["ari"] >= 0.95
 
 
+@pytest.mark.slow
 def test_the_progress_bar_is_shown_on_request_only(capfd, film, monkeypatch):
     # Every step is drawn, however fast the machine.
     every_step = functools.partial(progressbar.progressbar, mininterval=0)

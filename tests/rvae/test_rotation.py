@@ -65,6 +65,7 @@ def test_the_distortion_of_a_film_turns(make_film):
     assert np.degrees(np.median(np.abs(error[film.interior]))) < 8
 
 
+@pytest.mark.slow
 def test_the_motif_turns_in_grains_of_one_lattice():
     images, positions, number = grains()
     model = RVAE(**QUICK).fit(images, positions=positions)
@@ -87,6 +88,7 @@ def test_nothing_turns_in_a_perfect_crystal(null, null_model):
     assert null_model.angle_scatter_ == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rotation", ["distortion", "motif"])
 def test_nothing_is_found_in_a_perfect_crystal_whatever_is_asked_for(null, rotation):
     model = RVAE(**QUICK, rotation=rotation).fit(null[0], positions=null[1])
@@ -94,6 +96,7 @@ def test_nothing_is_found_in_a_perfect_crystal_whatever_is_asked_for(null, rotat
     assert not model.transform(null[0]).order_amplitude.any()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rotation", ["auto", "motif"])
 def test_without_positions_the_motif_turns_untested(null, rotation):
     model = RVAE(**QUICK, rotation=rotation).fit(null[0][:160])

@@ -156,6 +156,7 @@ def test_results_are_the_same_to_the_bit_whatever_is_switched(
         assert found[part].dtype == value.dtype
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(SWITCHES))
 def test_errors_leave_the_switches_as_they_were(name, images, tmp_path):
     model = RVAE(random_state=0, **QUICK).fit(images)
@@ -185,6 +186,7 @@ def test_doors_inside_and_beside_each_other_put_the_switches_back_last():
         assert torch.get_default_dtype() == torch.float64
 
 
+@pytest.mark.slow
 def test_a_lazy_stack_is_read_by_threads_whose_results_do_not_depend_on_switches():
     image, truth = hs_rvae.simulation.simulate_perovskite((200, 200), random_state=0)
     angles = []

@@ -177,6 +177,7 @@ def test_some_detectors(film):
     assert len(stack.inav[1:2].sites) == len(stack.sites)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slices", [slice(None, None, -1), slice(None, None, 2), slice(2, 0, -1)])
 def test_detectors_in_other_steps_keep_their_names_and_images(film, tmp_path, slices):
     images = hs.stack([film[0].inav[0], film[0].inav[1], film[0].inav[0] * 2])
@@ -228,6 +229,7 @@ def test_verbs_of_hyperspy_keep_the_table_or_leave_it(stack):
 # Files and lazy stacks -----------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extension", ["hspy", "zspy"])
 @pytest.mark.parametrize("lazy", [False, True])
 def test_a_file_keeps_detectors_table_and_origins(film, fitted, tmp_path, extension, lazy):
@@ -292,6 +294,7 @@ def test_variants_and_posteriors_are_those_of_the_sites(fitted):
         stack.inav[0].get_angle_posterior(36)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channel", [1, "BF"])
 def test_one_channel_is_fitted_as_if_alone(film, stack, channel):
     stack.rvae(1, epochs=2, random_state=0, channel=channel)

@@ -10,6 +10,8 @@ import pytest
 
 import hs_rvae
 
+pytestmark = pytest.mark.slow  # fits of seconds each
+
 SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
 
 

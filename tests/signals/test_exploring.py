@@ -10,6 +10,8 @@ from matplotlib.backend_bases import KeyEvent, MouseEvent
 
 from hs_rvae import LazySubImageStack, SubImageStack
 
+pytestmark = pytest.mark.slow  # fits of seconds each
+
 
 def click(ax, place):
     where = ax.transData.transform(place)

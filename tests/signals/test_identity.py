@@ -131,6 +131,7 @@ MISMATCHED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", MISMATCHED)
 def test_a_model_of_another_fit_is_refused(fitted, other, verb):
     fitted._rvae_model = other

@@ -25,6 +25,7 @@ def cut(request, film_file, xy):
     return SubImageStack.from_positions(hs.load(film_file, lazy=lazy), xy, window_size=24)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extension", ["hspy", "zspy"])
 @pytest.mark.parametrize("lazy", [False, True])
 def test_a_loaded_stack_brings_its_image_back(cut, film_file, tmp_path, image, extension, lazy):

@@ -11,6 +11,8 @@ import hs_rvae
 from hs_rvae import LazySubImageStack, SubImageStack
 from hs_rvae.signals.reconstruction import turn
 
+pytestmark = pytest.mark.slow  # fits of seconds each
+
 # What makes a sub-image differ from its neighbours besides variant and noise.
 CALM = {
     "disorder": 0.0,

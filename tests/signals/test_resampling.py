@@ -65,6 +65,7 @@ def test_another_film_with_other_pixels_shows_its_true_variants(make_film, fitte
     assert found["ari"] >= 0.98
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [0.7, 1.3])
 def test_the_model_is_rebuilt_on_the_pixels_of_the_stack(film, fitted, factor):
     image, xy = resampled_film(film, factor)
@@ -196,6 +197,7 @@ def test_resampling_keeps_slow_waves_and_takes_fast_ones_away():
     np.testing.assert_allclose(resampling_matrix(30, 64, 1.0), np.eye(64)[17:47], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_saved_model_knows_its_pixel_size(tmp_path, film, fitted):
     path = fitted.rvae_model.save(tmp_path / "model.safetensors")
     loaded = hs_rvae.RVAE.load(path)

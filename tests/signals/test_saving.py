@@ -127,6 +127,7 @@ def computed(stack):
     return stack
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change, named, extension", list(part(CHANGES, (True, False))))
 def test_a_lazy_stack_goes_on_right_after_it_replaced_its_own_file(
     small, tmp_path, change, named, extension

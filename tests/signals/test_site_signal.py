@@ -175,6 +175,7 @@ def test_table_follows_crop_of_the_signal(stack):
     np.testing.assert_allclose(stack.sites["offset_x"], 11.5 - 3 - 3.5, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "counts"),
     [

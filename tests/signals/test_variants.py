@@ -221,6 +221,7 @@ def grains(make_film):
     return stack, stack.sites["image"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_variants", [2, "auto"])
 def test_grains_of_a_symmetric_motif_are_variants_up_to_its_turns(grains, n_variants, caplog):
     stack, grain = grains

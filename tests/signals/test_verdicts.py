@@ -257,6 +257,7 @@ def test_joined_stacks_with_different_variants_are_refused():
 # Numbers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [0, 45])
 def test_numbers_stay_under_offsets_of_a_few_degrees(first):
     labels = []

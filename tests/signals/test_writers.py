@@ -49,6 +49,7 @@ def refused(stack, verb, *args, names, **kwargs):
     assert state(stack) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["angle", "angle_std", "latent_0", "latent_7", "log_likelihood"])
 @pytest.mark.parametrize("verb", ["rvae", "apply_rvae"])
 def test_a_model_does_not_replace_columns_of_the_user(stack, model, monkeypatch, verb, name):
@@ -63,6 +64,7 @@ def test_a_model_does_not_replace_columns_of_the_user(stack, model, monkeypatch,
     assert "latent_7" not in stack.sites
 
 
+@pytest.mark.slow
 def test_the_columns_of_the_simulated_truth_survive_a_fit(film):
     truth = film.truth.b_sites
     stack = SubImageStack.from_positions(
