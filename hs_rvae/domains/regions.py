@@ -143,8 +143,13 @@ def _members(domain: np.ndarray) -> dict[int, np.ndarray]:
     """Sites of each domain, in ascending order."""
     order = np.argsort(domain, kind="stable")
     order = order[np.searchsorted(domain[order], 0) :]
-    names, first = np.unique(domain[order], return_index=True)
-    return dict(zip(names.tolist(), np.split(order, first[1:]), strict=True))
+    names, count = np.unique(domain[order], return_counts=True)
+    return dict(zip(names.tolist(), _split(order, count), strict=True))
+
+
+def _split(rows: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
+    """Parts of so many rows."""
+    return np.split(rows, np.cumsum(counts))[:-1]
 
 
 def numbered(domain: np.ndarray) -> np.ndarray:
@@ -261,10 +266,9 @@ def _groups_of(
     sides: np.ndarray, pairs: np.ndarray
 ) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
     """Yield each two domains, and the pairs of neighbours in them."""
-    two, group = np.unique(sides, axis=0, return_inverse=True)
+    two, group, count = np.unique(sides, axis=0, return_inverse=True, return_counts=True)
     order = np.argsort(group.ravel(), kind="stable")
-    ends = np.cumsum(np.bincount(group.ravel()))[:-1]
-    for (a, b), rows in zip(two.tolist(), np.split(order, ends), strict=True):
+    for (a, b), rows in zip(two.tolist(), _split(order, count), strict=True):
         yield (a, b), pairs[rows]
 
 
