@@ -148,7 +148,7 @@ def _members(domain: np.ndarray) -> dict[int, np.ndarray]:
 
 
 def _split(rows: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
-    """Parts of so many rows."""
+    """Parts of an array, whose lengths are given."""
     return np.split(rows, np.cumsum(counts))[:-1]
 
 
