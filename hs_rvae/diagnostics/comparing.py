@@ -33,6 +33,7 @@ MINIMUM_COEFFICIENT = 0.3
 #: ... and this many standard deviations above what shuffled maps give.
 MINIMUM_EXCESS = 4.0
 
+_FEW_SHUFFLES = 10  # where a coefficient is too small to stand out, whatever the chance
 _MINIMUM_REST = 0.01  # share of the variance below which a map is nothing but a plane
 
 
@@ -103,7 +104,8 @@ def diagnose(
     angles : collection of str
         Names of those that are angles in radians, with 2 pi the same as 0.
     n_shuffles : int
-        Shuffled maps that the chance is measured on, at least 10.
+        Shuffled maps that the chance is measured on, at least 10. Where the coefficient is below
+        0.3, nothing can stand out, and ten are enough.
     max_sites : int
         Sites compared: a random subset if there are more. At least 100.
     random_state : int, numpy.random.Generator or None
@@ -142,8 +144,10 @@ def diagnose(
     >>> bool(found.table["follows"][0])
     True
     """
-    if n_shuffles < 10:
-        raise ValueError(f"n_shuffles={n_shuffles}: at least 10 are needed to know the chance.")
+    if n_shuffles < _FEW_SHUFFLES:
+        raise ValueError(
+            f"n_shuffles={n_shuffles}: at least {_FEW_SHUFFLES} are needed to know the chance."
+        )
     if max_sites < MINIMUM_SITES:
         raise ValueError(f"max_sites={max_sites}: give at least {MINIMUM_SITES}.")
     xy = np.asarray(xy, float)
@@ -224,7 +228,12 @@ def _compare(
         if len(quantity) >= MINIMUM_SITES and np.ptp(quantity) > 0:
             ranks = ranked(quantity, other in angles)
             columns = np.stack([one[good] for one in maps], axis=1)
-            coefficient, *by_chance = information_coefficient(columns, ranks, seed)
+            found = information_coefficient(columns[:, : 1 + _FEW_SHUFFLES], ranks, seed)
+            others = columns[:, len(found) :]
+            if found[0] >= MINIMUM_COEFFICIENT and others.size:
+                more = information_coefficient(others, ranks, seed)
+                found = np.concatenate([found, more])
+            coefficient, *by_chance = found
             chance, spread = np.mean(by_chance), np.std(by_chance, ddof=1) * shuffle.too_small
             # Without a floor a map that shuffles to exactly nothing would have an infinite excess.
             excess = (coefficient - chance) / max(spread, 0.02)

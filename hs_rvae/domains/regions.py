@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.spatial import cKDTree
 
@@ -93,35 +95,61 @@ class _Displacements:
     def __init__(
         self, lattice: SiteLattice, displacement: np.ndarray, alternation: Alternation | None
     ) -> None:
-        self.xy, self.own = lattice.xy, displacement
+        self.xy, self.own, self.pairs = lattice.xy, displacement, lattice.pairs
+        self.n_neighbours = 2 * len(lattice.steps)
         n = len(displacement)
         self.coset = np.zeros(n, int) if alternation is None else alternation.coset
 
     def expected(self, domain: np.ndarray, inner: bool = False) -> dict[int, np.ndarray]:
-        """Displacements (n, 2) of all sites in each domain; `inner`: of its third far from others.
+        """Displacements (n_places, 2) in each domain; `inner`: of its third far from others.
 
         Where variants alternate, sites of one place of the period are alike.
         """
-        found = {}
-        for number in np.unique(domain[domain >= 0]).tolist():
-            inside, other = domain == number, (domain >= 0) & (domain != number)
-            if inner and other.any():
-                apart = np.zeros(len(domain))
-                apart[inside] = cKDTree(self.xy[other]).query(self.xy[inside])[0]
-                count = int(inside.sum())
-                kept = max(count // 3, min(count, _FEWEST_INNER * (int(self.coset.max()) + 1)))
-                inside &= apart >= np.sort(apart[inside])[-kept]
-            found[number] = np.full(self.own.shape, np.nan)
-            for one in np.unique(self.coset).tolist():
-                at = self.coset == one
-                found[number][at] = mean_of(self.own[inside & at])
+        n_places = int(self.coset.max(initial=0)) + 1
+        found, members = {}, _members(domain)
+        edge = self._edges(domain) if inner else np.zeros(len(domain), bool)
+        for number, rows in members.items():
+            if inner and len(members) > 1:
+                others = self.xy[edge & (domain != number)]
+                apart = cKDTree(others).query(self.xy[rows])[0]
+                kept = max(len(rows) // 3, min(len(rows), _FEWEST_INNER * n_places))
+                rows = rows[apart >= np.sort(apart)[-kept]]
+            place = self.coset[rows]
+            found[number] = np.stack([mean_of(self.own[rows[place == k]]) for k in range(n_places)])
         return found
 
-    def between(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
-        """Part of the way (n,), from -1 to 1, between two expected displacements (n, 2)."""
-        step, off = after - before, self.own - (before + after) / 2
+    def _edges(self, domain: np.ndarray) -> np.ndarray:
+        """Sites (n,) of domains with a neighbour missing or in no or another domain.
+
+        The site of another domain that is nearest is always one of these.
+        """
+        same = self.pairs[domain[self.pairs[:, 0]] == domain[self.pairs[:, 1]]]
+        count = np.bincount(same.ravel(), minlength=len(domain))
+        return np.asarray((domain >= 0) & (count < self.n_neighbours))
+
+    def at(self, expected: np.ndarray, rows: np.ndarray | int) -> np.ndarray:
+        """Displacement (k, 2) that some sites would have in a domain, from :meth:`expected`."""
+        return np.asarray(expected[self.coset[rows]])
+
+    def between(self, before: np.ndarray, after: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Part of the way (k,), from -1 to 1, between the displacements of two domains."""
+        before, after = self.at(before, rows), self.at(after, rows)
+        step, off = after - before, self.own[rows] - (before + after) / 2
         power = (step**2).sum(1)
         return np.where(power > 0, (off * step).sum(1) * 2 / np.maximum(power, 1e-30), np.nan)
+
+
+def _members(domain: np.ndarray) -> dict[int, np.ndarray]:
+    """Sites of each domain, in ascending order."""
+    order = np.argsort(domain, kind="stable")
+    order = order[np.searchsorted(domain[order], 0) :]
+    names, count = np.unique(domain[order], return_counts=True)
+    return dict(zip(names.tolist(), _split(order, count), strict=True))
+
+
+def _split(rows: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
+    """Parts of an array, whose lengths are given."""
+    return np.split(rows, np.cumsum(counts))[:-1]
 
 
 def numbered(domain: np.ndarray) -> np.ndarray:
@@ -167,7 +195,7 @@ def _with_walls(
         return found
     for (first, second), sites in thick.items():
         rows, owners, places = (np.array(part) for part in zip(*sites, strict=True))
-        if _changes(moved.between(expected[first], expected[second])[rows], places):
+        if _changes(moved.between(expected[first], expected[second], rows), places):
             found[rows] = owners
     return found
 
@@ -182,7 +210,7 @@ def _nearer(
     """Domain whose displacement is nearer to that of the site; without one, `own`."""
     if moved is None:
         return own
-    apart = [np.hypot(*(moved.own[site] - expected[k][site])) for k in (own, other)]
+    apart = [np.hypot(*(moved.own[site] - moved.at(expected[k], site))) for k in (own, other)]
     return other if apart[1] < apart[0] else own
 
 
@@ -211,25 +239,37 @@ def _with_even_walls(lattice: SiteLattice, domain: np.ndarray, moved: _Displacem
     found = domain.copy()
     near = cKDTree(lattice.xy).query_ball_point(lattice.xy, _EVEN * lattice.size)
     expected = moved.expected(domain, inner=True)
+    level = np.full(len(domain), np.nan)
     for _ in range(_EVEN_STEPS):
-        before = found.copy()
-        sides = np.sort(before[lattice.pairs], axis=1)
+        members = _members(found)
+        sides = np.sort(found[lattice.pairs], axis=1)
         crossing = (sides[:, 0] != sides[:, 1]) & (sides[:, 0] >= 0)
-        for a, b in np.unique(sides[crossing], axis=0).tolist():
-            value = moved.between(expected[a], expected[b])
-            sides_of = np.where(before == a, -1.0, np.where(before == b, 1.0, np.nan))
-            off = (value - sides_of)[np.isfinite(value - sides_of)]
+        for (a, b), beside in _groups_of(sides[crossing], lattice.pairs[crossing]):
+            rows = np.concatenate([members[a], members[b]])
+            side = np.repeat([-1.0, 1.0], [len(members[a]), len(members[b])])
+            value = moved.between(expected[a], expected[b], rows)
+            off = (value - side)[np.isfinite(value)]
             if not len(off) or np.sqrt((off**2).mean()) > _DIFFERENT:
                 continue  # other labels than those of the displacement
-            value = np.where(np.isfinite(sides_of), np.clip(value, -_MOST, _MOST), np.nan)
-            beside = (sides == (a, b)).all(1)
-            for site in np.unique(lattice.pairs[beside]).tolist():
-                around = value[near[site]]
+            level[rows] = np.clip(value, -_MOST, _MOST)
+            for site in np.unique(beside).tolist():
+                around = level[near[site]]
                 around = around[np.isfinite(around)]
                 if len(around) >= _FEWEST_AROUND:
-                    own = np.nan_to_num(value[site])
+                    own = np.nan_to_num(level[site])
                     found[site] = b if around.sum() + (_OWN - 1) * own > 0 else a
+            level[rows] = np.nan
     return found
+
+
+def _groups_of(
+    sides: np.ndarray, pairs: np.ndarray
+) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+    """Yield each two domains, and the pairs of neighbours in them."""
+    two, group, count = np.unique(sides, axis=0, return_inverse=True, return_counts=True)
+    order = np.argsort(group.ravel(), kind="stable")
+    for (a, b), rows in zip(two.tolist(), _split(order, count), strict=True):
+        yield (a, b), pairs[rows]
 
 
 def _with_holes(lattice: SiteLattice, label: np.ndarray, domain: np.ndarray) -> np.ndarray:
@@ -262,8 +302,8 @@ def _with_pockets(
             continue
         known = label[(domain == beside[0]) & (label >= 0)]
         rows = inside & ((label < 0) | np.isin(label, known))
-        whole, power = expected[beside[0]][rows], (moved.own[rows] * expected[beside[0]][rows])
-        power, whole = power.sum(1), (whole**2).sum(1)
+        whole = moved.at(expected[beside[0]], np.flatnonzero(rows))
+        power, whole = (moved.own[rows] * whole).sum(1), (whole**2).sum(1)
         good = np.isfinite(power)
         if power[good].sum() > _ALONG * whole[good].sum() > 0:
             found[rows] = beside[0]

@@ -137,10 +137,8 @@ def find_walls(
                 normals = _normals(lattice, domain, two, middles[own])
                 pieces = _straight_pieces(middles[own], normals, lattice.size)
                 walls += [(two, own[piece], normals[piece]) for piece in pieces]
-    measured = [
-        _Measurement(lattice, domain, wall, middles, kinds).wall(displacement, expected)
-        for wall in walls
-    ]
+    around = _Surroundings(lattice, domain, middles, displacement)
+    measured = [_Measurement(around, wall, kinds).wall(displacement, expected) for wall in walls]
     return sorted(measured, key=lambda wall: -wall.length)
 
 
@@ -186,22 +184,54 @@ def _straight_pieces(points: np.ndarray, normals: np.ndarray, size: float) -> li
     ]
 
 
-class _Measurement:
-    """The bonds of one wall, and their measures."""
+class _Surroundings:
+    """Sites and bonds of all walls, to be searched by place."""
 
     def __init__(
         self,
         lattice: SiteLattice,
         domain: np.ndarray,
-        wall: tuple[np.ndarray, np.ndarray, np.ndarray],
         middles: np.ndarray,
+        displacement: np.ndarray | None,
+    ) -> None:
+        self.lattice, self.domain, self.middles = lattice, domain, middles
+        self.known = np.flatnonzero(domain >= 0)
+        if displacement is not None:
+            self.known = self.known[np.isfinite(displacement[self.known]).all(1)]
+        self._sites, self._bonds = cKDTree(lattice.xy[self.known]), cKDTree(middles)
+        outside = lattice.xy[domain < 0]
+        self.outside = cKDTree(outside) if len(outside) else None
+
+    def sites(self, points: np.ndarray, reach: float) -> np.ndarray:
+        """Sites of domains closer than `reach` to some points, in ascending order."""
+        return np.sort(self.known[_close(self._sites, points, reach)])
+
+    def other_bonds(self, own: np.ndarray, reach: float) -> np.ndarray:
+        """Middles (k, 2) of bonds of other walls closer than `reach` to those of one wall."""
+        near = _close(self._bonds, self.middles[own], reach)
+        return np.asarray(self.middles[np.setdiff1d(near, own)])
+
+
+def _close(tree: cKDTree, points: np.ndarray, reach: float) -> np.ndarray:
+    """Numbers of the points of a tree closer than `reach` to one of others."""
+    near = tree.query_ball_point(points, reach)
+    return np.unique(np.concatenate([np.asarray(rows, int) for rows in near]))
+
+
+class _Measurement:
+    """The bonds of one wall, and their measures."""
+
+    def __init__(
+        self,
+        around: _Surroundings,
+        wall: tuple[np.ndarray, np.ndarray, np.ndarray],
         kinds: np.ndarray,
     ) -> None:
-        two, own, self.normals = wall
-        self.lattice, self.domain, self.size = lattice, domain, lattice.size
+        two, self.own, self.normals = wall
+        self.around, self.lattice, self.domain = around, around.lattice, around.domain
+        self.size = self.lattice.size
         self.two = int(two[0]), int(two[1])
-        self.points, self.kinds = middles[own], kinds[own]
-        self.others = np.delete(middles, own, axis=0)
+        self.points, self.kinds = around.middles[self.own], kinds[self.own]
 
     def wall(self, displacement: np.ndarray | None, expected: np.ndarray | None) -> Wall:
         """The wall with all its measures."""
@@ -219,11 +249,11 @@ class _Measurement:
                     for k in range(count)
                 ]
             )
-        rows, distance, normals = self._sites(displacement, _ALONG, _REACH)
+        rows, distance, normals = self._sites(_ALONG, _REACH)
         shift, wall.width, wall.width_std = self._profile(rows, distance, displacement, expected)
         if wall.width > _BROAD:  # its place follows the noise of single sites
             along, reach = _ALONG_WIDTHS * wall.width, _REACH_WIDTHS * wall.width
-            rows, distance, normals = self._sites(displacement, along, max(reach, _REACH))
+            rows, distance, normals = self._sites(along, max(reach, _REACH))
             fitted = self._profile(rows, distance, displacement, expected)
             shift, wall.width, wall.width_std = fitted
         if np.isfinite(shift):
@@ -261,16 +291,14 @@ class _Measurement:
             normal = mean
         return np.asarray(normal), float(error)
 
-    def _sites(
-        self, displacement: np.ndarray, along: float, reach: float
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _sites(self, along: float, reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Sites up to `reach` cells off this wall, their distances in cells, its normal there.
 
         The place of the wall beside a site is the mean of its bonds within `along` cells.
         """
         xy, size = self.lattice.xy, self.size
-        inside = np.isin(self.domain, self.two) & np.isfinite(displacement).all(1)
-        rows = np.flatnonzero(inside)
+        rows = self.around.sites(self.points, (reach + 1) * size)
+        rows = rows[np.isin(self.domain[rows], self.two)]
         tree = cKDTree(self.points)
         far, nearest = tree.query(xy[rows], distance_upper_bound=(reach + 1) * size)
         rows, nearest = rows[np.isfinite(far)], nearest[np.isfinite(far)]
@@ -286,12 +314,12 @@ class _Measurement:
         beside = xy[rows] - self.points[nearest]
         beside = np.abs(beside[:, 0] * normal[nearest, 1] - beside[:, 1] * normal[nearest, 0])
         good = (np.abs(across) <= reach * size) & (beside <= _BESIDE * size)
-        if len(self.others):
-            other = cKDTree(self.others).query(xy[rows])[0]
+        others = self.around.other_bonds(self.own, (2 * reach + 1 + _OTHER) * size)
+        if len(others):
+            other = cKDTree(others).query(xy[rows])[0]
             good &= other > np.abs(across) + _OTHER * size
-        outside = xy[self.domain < 0]
-        if len(outside):
-            good &= cKDTree(outside).query(xy[rows])[0] > 1.2 * size
+        if self.around.outside is not None:
+            good &= self.around.outside.query(xy[rows])[0] > 1.2 * size
         return rows[good], across[good] / size, normal[nearest][good]
 
     def _profile(
@@ -321,6 +349,8 @@ class _Measurement:
         sides = [distance < -flat, distance > flat]
         if min(side.sum() for side in sides) < _FEWEST_OF_SIDE:
             sides = [distance < 0, distance > 0]
+        if min(side.sum() for side in sides) < 2:
+            return  # all of its sites are on one side
         # Walls bend: every site has the normal of the wall beside it.
         along = (displacement * normals).sum(1)
         tangent = displacement[:, 1] * normals[:, 0] - displacement[:, 0] * normals[:, 1]

@@ -132,7 +132,7 @@ def _line_width(ax: Axes, diameter: float) -> float:
 
 
 def _width_in_points(ax: Axes) -> float:
-    figure: Any = ax.get_figure(root=True)
+    figure: Any = ax.figure.figure  # the whole one, also of a part of it
     return float(ax.get_window_extent().width * 72 / figure.dpi)
 
 

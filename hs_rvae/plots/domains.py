@@ -32,6 +32,7 @@ _WALLS: dict[str, tuple[str, str, Any]] = {
     "charged antiphase": ("Charged antiphase wall", "#D00000", _DASHES),
 }
 _WIDTH = 1.6  # points
+_NEAREST = 9  # a site and those around it
 
 
 @independent
@@ -168,12 +169,14 @@ def _add_legend(ax: Axes, handles: list[Line2D], size: float, below: float, new:
 def _anchors(sites: SiteTable) -> dict[int, np.ndarray]:
     """Place (2,) in px of the site deepest inside each domain, by the number of the domain."""
     domain, xy = sites["domain"], sites.xy
+    near = cKDTree(xy).query(xy, min(_NEAREST, len(xy)))[1].reshape(len(xy), -1)
+    edge = (domain[near] != domain[:, None]).any(1)  # the nearest site of others is one of these
     border = np.stack([xy.min(0), xy.max(0)])
     places = {}
     for number in np.unique(domain[domain >= 0]).tolist():
         own = xy[domain == number]
         depth = np.minimum(own - border[0], border[1] - own).min(1)
-        other = xy[domain != number]
+        other = xy[edge & (domain != number)]
         if len(other):
             depth = np.minimum(depth, cKDTree(other).query(own)[0])
         middle = np.hypot(*(own - own.mean(0)).T)

@@ -90,17 +90,18 @@ def plot_image(
     part = np.array([low, high]) if region is None else _checked_region(region, low, high)
     shape = np.array(data.shape[::-1])
     first, last = np.rint((part - low) / size * shape).astype(int)
-    seen = np.asarray(data[first[1] : max(last[1], first[1] + 1),
-                           first[0] : max(last[0], first[0] + 1)], dtype=float)  # fmt: skip
+    last = np.maximum(last, first + 1)
+    seen = np.asarray(data[first[1] : last[1], first[0] : last[0]])
     if not np.isfinite(seen).any():
         raise ValueError(
             f"image has no finite pixel in region={region!r}: there is nothing to "
             "draw; give another"
         )
-    dark, bright = np.nanpercentile(np.where(np.isfinite(seen), seen, np.nan), percentiles)
+    dark, bright = panels.contrast_limits(seen, percentiles)
     ax, font_size, new = panels.open_axes(ax, font_size, width=layout.COLUMN_WIDTH)
-    extent = (low[0], high[0], high[1], low[1])
-    panels.draw_image(ax, np.asarray(data), extent, cmap=cmap, vmin=dark, vmax=bright)
+    start, end = (low + corner / shape * size for corner in (first, first + seen.shape[::-1]))
+    extent = (start[0], end[0], end[1], start[1])
+    panels.draw_image(ax, seen, extent, cmap=cmap, vmin=dark, vmax=bright)
     ax.set(xlim=part[:, 0], ylim=part[::-1, 1], xticks=[], yticks=[], aspect="equal")
     for box in boxes:
         (left, top), (right, bottom) = _checked_region(box, low, high)

@@ -8,6 +8,9 @@ likewise y with the row index, y down: as ``image.plot()`` shows it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 
 _FONT_SIZE = 8.0  # points, at column width
 _BAR_BELOW = 4.5  # mm for a scale bar below a map, at 8 point
+_PIXELS = 4_000_000  # of an image that its contrast is taken from
+_largest_side: ContextVar[int | None] = ContextVar("largest_side", default=None)
 _CORNERS = ("lower left", "lower right", "upper left", "upper right")
 
 
@@ -234,9 +239,43 @@ def open_map(
     return MapFrame(ax, points, float(diameter), font_size, flat, new, taken)
 
 
+def contrast_limits(image: np.ndarray, percentiles: Any = (0.5, 99.5)) -> tuple[float, float]:
+    """Percentiles of the finite pixels; of 4 million, evenly spaced, in a large image."""
+    step = 1 + int(np.sqrt(image.size / _PIXELS))
+    some = image[::step, ::step]
+    finite = some[np.isfinite(some)]
+    if not finite.size:
+        return 0.0, 1.0
+    low, high = np.percentile(finite, percentiles)
+    return float(low), float(high)
+
+
+@contextmanager
+def coarse_images(side: int) -> Iterator[None]:
+    """Draw large images with about `side` pixels along their longer side in this block of code."""
+    token = _largest_side.set(side)
+    try:
+        yield
+    finally:
+        _largest_side.reset(token)
+
+
+def _coarser(image: np.ndarray, extent: Any) -> tuple[np.ndarray, Any]:
+    """An image as coarse as is wanted: means of square blocks of pixels, and their extent."""
+    side = _largest_side.get()
+    step = 1 if side is None else max(image.shape[:2]) // side
+    if step < 2 or image.ndim != 2:
+        return image, extent
+    rows, columns = (n // step for n in image.shape)
+    blocks = image[: rows * step, : columns * step].reshape(rows, step, columns, step)
+    left, right, bottom, top = extent
+    right = left + (right - left) * columns * step / image.shape[1]
+    bottom = top + (bottom - top) * rows * step / image.shape[0]
+    return blocks.mean((1, 3)), (left, right, bottom, top)
+
+
 def _draw_image(ax: Axes, image: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
-    finite = image[np.isfinite(image)]
-    vmin, vmax = np.percentile(finite, (0.5, 99.5)) if finite.size else (0, 1)
+    vmin, vmax = contrast_limits(image)
     extent = (low[0], high[0], high[1], low[1])
     draw_image(ax, image, extent, cmap="gray", vmin=vmin, vmax=vmax, zorder=0)
     ax.set_xticks([])
@@ -271,6 +310,7 @@ def draw_image(
     -------
     matplotlib.image.AxesImage
     """
+    image, extent = _coarser(image, extent)
     return ax.imshow(
         image,
         cmap=None if cmap is None else get_colormap(cmap),

@@ -36,11 +36,14 @@ _Block = TypeVar("_Block")
 
 _PATCH = 200  # sites of a patch of neighbours
 _BLOCK_PIXELS = 5_000_000  # per block: 20 MB of float32, 2000 sub-images of 48 x 48
+_BLOCK_SITES = 1000  # per block of coefficients on the processor: enough blocks for all threads
 _TRIMMED = 32  # blocks of a dask array after which freed memory goes back to the system
 
 
 def block_size(images: Images) -> int:
     """Number of sub-images in a block."""
+    if images.ndim == 2 and not (torch.is_tensor(images) and images.is_cuda):
+        return _BLOCK_SITES
     return max(16, _BLOCK_PIXELS // int(np.prod(images.shape[1:])))
 
 
@@ -135,6 +138,7 @@ def map_blocks(
         out[piece] = torch.from_numpy(result) if torch.is_tensor(out) else result
         if tick is not None:
             tick()
+    return_freed_memory()
     return out
 
 
@@ -206,7 +210,7 @@ def _map_dask(
         out[pieces[number]] = torch.from_numpy(result) if torch.is_tensor(out) else result
         left -= 1
         if left % _TRIMMED == 0:
-            _return_freed_memory()
+            return_freed_memory()
         if tick is not None:
             tick()
 
@@ -216,7 +220,7 @@ def _map_dask(
         keep_number_of_new_threads()
 
 
-def _return_freed_memory() -> None:
+def return_freed_memory() -> None:
     """Return freed memory to the system; glibc would keep it for each thread."""
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none

@@ -10,7 +10,6 @@ from typing import TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
 _Layer = TypeVar("_Layer", bound=nn.Module)
 
@@ -65,14 +64,14 @@ class OrderedLatents(nn.Module):
 
 def linear(n_in: int, n_out: int, generator: torch.Generator | None) -> nn.Linear:
     """Linear layer with random weights from `generator`, never from the global one."""
-    layer = skip_init(nn.Linear, n_in, n_out)
-    bound = n_in**-0.5
-    return start_uniform(layer, bound, generator)
+    return start_uniform(nn.Linear(n_in, n_out, device="meta"), n_in**-0.5, generator)
 
 
 def start_uniform(layer: _Layer, bound: float, generator: torch.Generator | None) -> _Layer:
-    """Draw the weights and biases of a layer from (-bound, bound)."""
-    with torch.no_grad():
-        for parameter in layer.parameters():
-            parameter.uniform_(-bound, bound, generator=generator)
+    """Give a layer without values weights and biases in (-bound, bound), on the CPU."""
+    drawn = {
+        name: torch.empty(parameter.shape).uniform_(-bound, bound, generator=generator)
+        for name, parameter in layer.named_parameters()
+    }
+    layer.load_state_dict(drawn, assign=True)
     return layer

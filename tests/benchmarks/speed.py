@@ -49,9 +49,10 @@ def fit(folder):
     import hs_rvae.rvae.estimator  # imports are not part of the job
 
     image, positions = hs.load(folder / "film.hspy"), np.load(folder / "positions.npy")
+    stack_class = hs_rvae.SubImageStack
 
     def run():
-        stack = hs_rvae.SubImageStack.from_positions(image, positions, window_size=48)
+        stack = stack_class.from_positions(image, positions, window_size=48)
         stack.rvae(output_dimension=2, random_state=0)
         return len(stack.sites)
 

@@ -1,15 +1,25 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Columns found by maxima, by the network and by Atomap in simulated images, for the model card."""
+"""Columns found by maxima, networks and Atomap in simulated images, for the model card.
 
+HS_RVAE_ATOMAI names the interpreter of an environment with AtomAI 0.8.1, whose U-Net is trained
+here with the images of our network, for the same seconds of one processor. Without it, there are
+no figures of AtomAI. HS_RVAE_ATOMAI_WEIGHTS names a file that keeps its weights.
+"""
+
+import os
+import subprocess
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
 import hs_rvae
-from hs_rvae.simulation import simulate_crystal, simulate_perovskite
+from hs_rvae.columns.network.sampling import WORKING_SPACING, sampled, working_shape
+from hs_rvae.columns.network.training_data import CELL, CROP, batch_of, prepared
+from hs_rvae.simulation import simulate_crystal, simulate_perovskite, simulate_training_images
 
 pytestmark = pytest.mark.sweep
 
@@ -43,7 +53,12 @@ CASES = {
     "9 px apart, 60 counts": dict(structure=ROCK_SALT, dose=60, spacing=9),
     "48 px apart, 2 counts": dict(structure=PEROVSKITE, dose=2, spacing=48),
 }
-WIDTHS = (30, *[20] * 3, 7)
+ATOMAI = os.environ.get("HS_RVAE_ATOMAI")
+RUN_ATOMAI = Path(__file__).parents[1] / "benchmarks/forerunners/run_atomai_columns.py"
+SECONDS = 600  # of one processor: 2000 batches of our network
+DISK = 2.2  # px, half of a column in AtomAI's masks; nearest columns are 6 px apart and more
+METHODS = ("maxima", "network", "AtomAI", "Atomap")
+WIDTHS = (30, *[20] * len(METHODS), 7)
 RULE = "   " + "  ".join("=" * width for width in WIDTHS)
 
 
@@ -59,7 +74,7 @@ def table(sweep):
     yield rows
     if rows.keys() == CASES.keys():
         title = "Recall (%), precision (%), and error of the positions (px)"
-        names = line("image", "maxima", "network", "Atomap", "auto")
+        names = line("image", *METHODS, "auto")
         lines = [RULE, names, RULE, *rows.values(), RULE]
         page.write("\n".join([f".. table:: {title}", "   :widths: auto", "", *lines, ""]), SEEDS)
 
@@ -78,10 +93,58 @@ def simulated(case, seed):
     return image, true, truth.cell / np.sqrt(2)
 
 
-def found_by(method, image, spacing, dark):
+def crops_and_masks(n):
+    """Crops that our network is trained with, and disks at their columns."""
+    rng = np.random.default_rng(1)
+    images = prepared(simulate_training_images(2000, random_state=1), False, rng)[0]
+    crops, targets = batch_of(images, rng.integers(len(images), size=n), rng)
+    masks = np.zeros((n, CROP, CROP), bool)
+    y, x = np.mgrid[:CROP, :CROP] + 0.5
+    for mask, (column, *offset, _) in zip(masks, targets.numpy(), strict=True):
+        row, col = np.nonzero(column)
+        middle = (np.stack([col, row]) + 0.5 + np.array(offset)[:, row, col]) * CELL
+        for at_x, at_y in middle.T:
+            mask |= (x - at_x) ** 2 + (y - at_y) ** 2 < DISK**2
+    return crops[:, 0].numpy(), masks
+
+
+def run_atomai(mode, given, out, folder):
+    """Run AtomAI in its own environment."""
+    np.savez(folder / "given.npz", **given)
+    words = [ATOMAI, str(RUN_ATOMAI), mode, str(folder / "given.npz"), str(out)]
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run(words, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    print(done.stdout[-200:])
+
+
+@pytest.fixture(scope="module")
+def of_atomai(tmp_path_factory):
+    """Columns that AtomAI's U-Net found, px of the image, by case and seed."""
+    if not ATOMAI:
+        return {}
+    folder = tmp_path_factory.mktemp("atomai")
+    weights = Path(os.environ.get("HS_RVAE_ATOMAI_WEIGHTS", folder / "weights.pt"))
+    if not weights.exists():
+        crops, masks = crops_and_masks(6400)
+        run_atomai("train", {"crops": crops, "masks": masks, "seconds": SECONDS}, weights, folder)
+    keys = [(case, seed) for case in CASES for seed in SEEDS]
+    given, steps = {"weights": str(weights)}, []
+    for k, (case, seed) in enumerate(keys):
+        image, _, spacing = simulated(case, seed)
+        steps.append(np.full(2, spacing / WORKING_SPACING))  # the true one
+        values = np.asarray(image.data, np.float32) * (-1 if CASES[case].get("dark") else 1)
+        rows, columns = (n - n % 8 for n in working_shape(values.shape, steps[-1]))
+        given[f"image_{k}"] = sampled(values, steps[-1], (0, rows), (0, columns))
+    run_atomai("find", given, folder / "found.npz", folder)
+    with np.load(folder / "found.npz") as found:
+        return {key: found[f"image_{k}"] * steps[k] - 0.5 for k, key in enumerate(keys)}
+
+
+def found_by(method, image, spacing, dark, start=None):
     """Refined positions, and whether a network was asked; none where the search refuses."""
     try:
-        if method != "Atomap":
+        if method not in ("Atomap", "AtomAI"):
             table = hs_rvae.find_columns(image, method, show_progressbar=False)
             return table[["x", "y"]].to_numpy(), "probability" in table
         from atomap.atom_finding_refining import get_atom_positions
@@ -91,8 +154,9 @@ def found_by(method, image, spacing, dark):
             bright = image.deepcopy()  # Atomap takes bright columns
             values = image.data.astype(float)
             bright.data = values.max() - values if dark else values
-            # It counts in squares: diagonal neighbours are 0.7 of their distance apart.
-            start = get_atom_positions(bright, separation=max(int(0.6 * spacing), 2))
+            if start is None:
+                # It counts in squares: diagonal neighbours are 0.7 of their distance apart.
+                start = get_atom_positions(bright, separation=max(int(0.6 * spacing), 2))
         refined = hs_rvae.refine_columns(bright, start, show_progressbar=False)
         return refined[["x", "y"]].to_numpy(), False
     except ValueError:
@@ -123,16 +187,18 @@ def scores(found, true, spacing):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_columns_are_found(case, table):
+def test_columns_are_found(case, table, of_atomai):
     totals, chosen = {}, []
     for seed in SEEDS:
         image, true, spacing = simulated(case, seed)
-        for method in ("maxima", "network", "Atomap", "auto"):
-            found, asked = found_by(method, image, spacing, CASES[case].get("dark", False))
+        for method in (*METHODS, "auto"):
+            start = of_atomai.get((case, seed), np.empty((0, 2))) if method == "AtomAI" else None
+            dark = CASES[case].get("dark", False)
+            found, asked = found_by(method, image, spacing, dark, start)
             totals[method] = totals.get(method, 0) + scores(found, true, spacing)
             chosen += [asked] * (method == "auto")
     cells, recalls = [], {}
-    for method in ("maxima", "network", "Atomap"):
+    for method in METHODS:
         asked, found, hit, right, squares = totals[method]
         recalls[method] = hit / asked, right / max(found, 1)
         text = "\\-"

@@ -9,6 +9,7 @@ import pytest
 from matplotlib.axes import Axes
 
 from hs_rvae.plots import plot_image, plot_sub_image, plot_sublattices
+from hs_rvae.plots.panels import coarse_images
 
 
 @pytest.fixture
@@ -115,3 +116,24 @@ def test_a_sub_image_shows_what_the_model_sees(artist_by_gid):
 def test_positions_that_are_no_numbers_are_refused_by_name(image):
     with pytest.raises(ValueError, match=r"sublattices\['A'\] holds no numbers"):
         plot_sublattices(image, {"A": [["x", 1.0]]})
+
+
+def test_a_part_is_drawn_where_it_is(signal):
+    """Pixels of the whole image outside of the part are not drawn, and none is moved."""
+    axes = signal.axes_manager.signal_axes
+    low = [axis.offset - axis.scale / 2 for axis in axes]
+    left, top = (start + 10 * axis.scale for start, axis in zip(low, axes, strict=True))
+    right, bottom = (start + 30 * axis.scale for start, axis in zip(low, axes, strict=True))
+    part = plot_image(signal, region=(left, top, right, bottom)).images[0]
+    np.testing.assert_array_equal(part.get_array(), signal.data[10:30, 10:30])
+    np.testing.assert_allclose(part.get_extent(), (left, right, bottom, top))
+
+
+def test_coarse_images_are_means_of_blocks_at_the_same_place():
+    image = np.add.outer(np.arange(210.0), np.zeros(415))
+    with coarse_images(100):
+        drawn = plot_image(image).images[0]
+    assert drawn.get_array().shape == (52, 103)
+    np.testing.assert_allclose(drawn.get_array()[:, 0], np.arange(52) * 4 + 1.5)
+    np.testing.assert_allclose(drawn.get_extent(), (-0.5, 411.5, 207.5, -0.5))
+    assert plot_image(image).images[0].get_array().shape == (210, 415)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
 from ..networks import OrderedLatents, linear, start_uniform
 
@@ -90,8 +89,8 @@ class SpatialNetwork(OrderedLatents):
             linear(width * window_size**2, 2 * self.n_all, generator),
         )
         self.from_coordinates = linear(2, width, generator)
-        self.from_content = skip_init(nn.Linear, n_latents, width, bias=False)
-        start_uniform(self.from_content, n_latents**-0.5, generator)
+        from_content = nn.Linear(n_latents, width, bias=False, device="meta")
+        self.from_content = start_uniform(from_content, n_latents**-0.5, generator)
         self.decoder = nn.Sequential(
             nn.Tanh(),
             linear(width, width, generator),
@@ -200,6 +199,6 @@ def coordinate_shift(angle: Tensor, displacement: Tensor) -> Tensor:
 
 
 def _convolution(n_in: int, n_out: int, generator: torch.Generator | None) -> nn.Conv2d:
-    layer = skip_init(nn.Conv2d, n_in, n_out, 3, padding=1)
+    layer = nn.Conv2d(n_in, n_out, 3, padding=1, device="meta")
     bound = (9 * n_in) ** -0.5
     return start_uniform(layer, bound, generator)

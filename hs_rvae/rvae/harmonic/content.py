@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 
+_DRAWN = 4000  # sites at most whose harmonics are drawn to order the latents
 _MAX_LOG_VARIANCE = 10.0
 _MAX_LATENTS = 8
 _MIN_GAIN = 1.0  # nats per held-out site that a further latent has to bring
@@ -187,7 +188,8 @@ def fit_content(
     with torch.no_grad():
         mean = network.encode(inputs)[0]
     # The lowest frequency of order 0 is about the mean intensity in the disk.
-    network.order_by_variance(mean, whole[:, 0], lambda latent: [network.decode(latent)])
+    step = -(-len(mean) // _DRAWN)
+    network.order_by_variance(mean, whole[:, 0], lambda latent: [network.decode(latent[::step])])
     return network.eval(), history
 
 

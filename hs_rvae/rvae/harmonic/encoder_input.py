@@ -190,18 +190,19 @@ def fit_input(
     n_orders, k = common.shape[2], n_components(n_radial)
     flat = to_real(common[:, :n_radial]).cpu().double().numpy()
     mean = flat.mean(0)
+    flat -= mean
     by_order = [1] * (n_orders - 1)  # where all turns: the rotational mean, and the others
     if distortion is not None:
         by_order = [abs(charge_of(m, distortion.symmetry)) for m in range(1, n_orders)]
     charge = np.repeat([0, *by_order], [n_radial] + [2 * n_radial] * (n_orders - 1))
-    components, charge = _components(flat - mean, charge, k)
-    values = (flat - mean) @ components
+    components, charge = _components(flat, charge, k)
+    values = flat @ components
     slopes = np.zeros((about.shape[1], components.shape[1]))
     if distortion is not None and len(slopes) > 1:
         slopes = _slopes(values, about, charge, distortion.symmetry)
         components, slopes = _with_order(components, slopes, about, distortion)
         charge = np.append(charge, 1)
-        values = (flat - mean) @ components
+        values = flat @ components
     values = values - about @ slopes
     slopes[0] += values.mean(0)  # about 0, like all that is left
     variance = values.var(0)

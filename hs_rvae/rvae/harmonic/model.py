@@ -16,7 +16,14 @@ from ...progress import progress_bar
 from ...threads import one_thread
 from ...verdict import Verdict
 from .. import pose
-from ..batches import Images, Numbers, map_blocks, n_blocks, spread_sample
+from ..batches import (
+    Images,
+    Numbers,
+    map_blocks,
+    n_blocks,
+    return_freed_memory,
+    spread_sample,
+)
 from ..choose_grid import choose_grid, intensity_scale
 from ..coefficients import Coefficients, harmonics_of, read_usable
 from ..device import available_device
@@ -179,13 +186,16 @@ class HarmonicModel:
         places = None if places is None else places.of(rows[used])
         fit = _MotifFit(harmonics, options, generator, progress, initial, recentred)
         motif = fit.run(grid, places)
-        about = regressors(motif.reading, motif.distortion, len(harmonics))
+        n_used, history = len(harmonics), fit.history
+        del harmonics, fit  # room for the content
+        about = regressors(motif.reading, motif.distortion, n_used)
         known = initial if initial is not None and initial.rotation == motif.rotation else None
         if known is not None and known.encoder_input.slopes.shape[0] == about.shape[1]:
             encoder_input = known.encoder_input.to(device)
         else:
             known = None
             encoder_input = fit_input(motif.common, grid.n_radial, about, motif.distortion, places)
+        return_freed_memory()
         content, content_history = fit_content(
             encoder_input(motif.common, about),
             to_real(motif.common),
@@ -203,8 +213,8 @@ class HarmonicModel:
             motif.order,
             encoder_input,
             content,
-            content_history | fit.history,
-            len(harmonics),
+            content_history | history,
+            n_used,
             dropped,
             motif.scatter,
             None if recentred is None else recentred.model,
@@ -253,6 +263,7 @@ class HarmonicModel:
         k = self.content.n_latents
         with_pixels = self.distortion is not None and self.distortion.pixels_only is not None
         n_more = 0 if self.orders is None else N_COLUMNS * len(self.orders.found)
+        return_freed_memory()  # of the fit
         with bar:
             table = map_blocks(
                 encode,
