@@ -13,12 +13,13 @@ from pathlib import Path
 
 import matplotlib
 
-sys.path.insert(0, str(Path(__file__).parent))  # gallery_order, rooms
+sys.path.insert(0, str(Path(__file__).parent))  # gallery_order, groups, rooms
 matplotlib.use("agg")
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
+from groups import groups_of
 from hyperspy.signals import Signal2D
 from rooms import PACKAGE, map_of
 
@@ -51,6 +52,9 @@ autosummary_generate = True
 # A room shows the names in its __all__, from whichever file.
 autosummary_ignore_module_all = False
 autosummary_imported_members = True
+# The page of the stack lists its methods by subject.
+autosummary_context = {"groups": {"hs_rvae.SubImageStack": groups_of(hs_rvae.SubImageStack)}}
+toc_object_entries_show_parents = "hide"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # types stand in the docstrings
 numpydoc_show_class_members = False

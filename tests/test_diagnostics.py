@@ -168,7 +168,7 @@ def test_values_without_sites_are_left_out_and_said(xy):
 def test_a_constant_quantity_has_no_coefficient(xy):
     found = diagnose(xy, {"latent_0": xy[:, 0]}, {"background": np.ones(900)}, n_shuffles=10)
     assert np.isnan(found.table["coefficient"][0]) and not found.table["follows"][0]
-    assert found.summary[0] == "Nothing stands out of chance."
+    assert found.summary[0] == "No dependence is significant."
 
 
 def test_options_out_of_range_are_named(xy):

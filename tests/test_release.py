@@ -85,6 +85,12 @@ def test_one_setting_fills_in_the_address(address, tmp_path, monkeypatch):
     for name in address.FILES:
         text = (tmp_path / name).read_text(encoding="utf-8")
         assert before not in text and "https://github.com/somebody/hs_rvae" in text
+    recipe = (tmp_path / "docs/dev/recipe/meta.yaml").read_text(encoding="utf-8")
+    assert "- somebody\n" in recipe and "OWNER" not in recipe
+    links = re.findall(r"\]\(([^)]*)\)", (tmp_path / "README.md").read_text(encoding="utf-8"))
+    assert all(link.startswith("https://") for link in links)  # PyPI shows this page alone
+    assert "https://github.com/somebody/hs_rvae/raw/main/docs/_static/overview.png" in links
+    assert "https://github.com/somebody/hs_rvae/blob/main/LICENSE" in links
 
 
 def test_no_other_file_names_the_address(address):

@@ -99,7 +99,7 @@ def test_it_shows_everything_there_is(page):
         *("Direction of the distortion", "Variants", "Order amplitude", "Displacement"),
         "Histogram of the angle",
         *("Content, latent_0", "Content, latent_1", "Manifold", "Course of the fit"),
-        "Does it follow the instrument?",
+        "Is it an instrumental artefact?",
     } <= set(titles)
     assert "Left out" not in page.read_text(encoding="utf-8")
 

@@ -68,7 +68,7 @@ class Diagnostics:
         stars = _wide(self.table, "follows").map(lambda follows: "*" if follows is True else " ")
         shown = (shown + stars).replace(r"nan.*", "", regex=True)
         shown = shown.rename_axis(index=None, columns=None)
-        lines = [shown.to_string(), "(0 independent, 1 determined; * stands out of chance)"]
+        lines = [shown.to_string(), "(0 independent, 1 determined; * significant)"]
         return "\n".join([*lines, "", *self.summary])
 
 

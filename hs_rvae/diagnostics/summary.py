@@ -53,7 +53,7 @@ def in_words(table: pd.DataFrame, quantities: Collection[str]) -> list[str]:
                 f"{row.value} and {row.quantity} follow each other {figures}: they are not "
                 "independent descriptions."
             )
-    return lines or ["Nothing stands out of chance."]
+    return lines or ["No dependence is significant."]
 
 
 def too_smooth(table: pd.DataFrame) -> list[str]:

@@ -37,7 +37,7 @@ def plot_diagnostics(
 
     One row per value, one column per quantity: instrument left, the values themselves right. Each
     cell shows the information coefficient (0: independent, 1: one determines the other); those
-    that stand out of chance are framed and in full colour, the others pale.
+    that are significant are framed and in full colour, the others pale.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def _draw_cell(
     colors: Colormap,
     font_size: float,
 ) -> None:
-    """Colour and figure of one cell: framed if it stands out of chance, else pale."""
+    """Colour and figure of one cell: framed if significant, otherwise pale."""
     color = np.array(colors(float(coefficient))[:3])
     if not stands_out:
         color = 1 - _PALE * (1 - color)

@@ -105,9 +105,9 @@ def _plan(stack: Any, diagnostics: Diagnostics | None) -> Iterator[Planned]:
         yield from _of_classes(stack)
     if diagnostics is not None:
         yield (
-            "Does it follow the instrument?",
+            "Is it an instrumental artefact?",
             "Coefficient between what the model found (rows) and the instrument (left columns): 0 "
-            "independent, 1 determined; framed where it stands out of chance.",
+            "independent, 1 determined; framed where significant.",
             lambda: stack.plot_rvae_diagnostics(diagnostics),
             None,
         )
