@@ -4,7 +4,7 @@
 
 python docs/dev/recipe/set_address.py https://github.com/somebody/hs_rvae
 
-The page of the package on PyPI shows README alone: its links within the repository become addresses.
+The page of the package on PyPI shows README alone, so its links become addresses.
 """
 
 import re
