@@ -22,8 +22,8 @@ print(image.metadata.General.notes)
 print(image.axes_manager)
 
 # %%
-# **1. Columns first.** A wrong lattice makes a wrong map, so look at a part of it. A columns (Pb, Sr)
-# are the brighter ones; B columns are Ti and Ru.
+# **1. Columns first.** A wrong lattice makes a wrong map, so look at a part of it. A columns (Pb or
+# Sr) are the brighter ones; B columns are Ti or Ru.
 
 lattice = hs_rvae.find_sublattices(image)
 ax = hs_rvae.plots.plot_columns(lattice, image=image, region=(8, 0.2, 12, 3.2))

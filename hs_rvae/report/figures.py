@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from hs_rvae.sites import columns as _columns
+
 from . import domains as _domains
 from .angles import n_variants
 from .columns import columns_of
@@ -307,7 +309,7 @@ def _of_model(stack: Any) -> Iterator[Planned]:
     sites, size, no_model = stack.sites, _map_size(stack), _no_model(stack)
     for name in sites.numbered("latent")[:_MOST_LATENTS]:
         yield (
-            f"Content, {name}",
+            f"Content: {_columns.title(name).lower()}",
             "What differs between sites apart from their rotation: composition, thickness, defects "
             "and the microscope. The scale is the model's own.",
             partial(stack.plot_site_map, name, **size),
