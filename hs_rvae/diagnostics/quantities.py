@@ -20,7 +20,7 @@ AGREEMENT = 0.9
 
 def changes_in_steps(xy: np.ndarray, values: np.ndarray, axis: int) -> bool:
     """
-    Whether values change abruptly from row to row along an axis, as those of layers do.
+    Return True if values change abruptly from row to row along an axis, as in layers.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def changes_in_steps(xy: np.ndarray, values: np.ndarray, axis: int) -> bool:
 
 def is_displacement(angle: np.ndarray, direction: np.ndarray) -> bool:
     """
-    Whether angles are directions of displacements, both in radians, NaN where there is none.
+    Return True if angles are directions of displacements, both in radians, NaN where unknown.
 
     Examples
     --------
