@@ -98,7 +98,7 @@ def plot_manifold(
     >>> images = np.random.default_rng(0).random((3, 4, 16, 16))
     >>> ax = plot_manifold(images, np.linspace(-2, 2, 3), np.linspace(-2, 2, 4))
     >>> ax.get_xlabel(), ax.get_ylabel()
-    ('latent_0', 'latent_1')
+    ('Latent 0', 'Latent 1')
     """
     images, values_y, values_x = _checked(images, values_y, values_x)
     if normalise not in ("common", "each"):
