@@ -4,11 +4,14 @@
 
 FIRST = (
     "tutorial",
+    "case_study",
+    "quickstart",
     "before_after",
     "shipped_images",
     "variants",
     "explorer",
     "settings",
+    "journal",
     "clusters",
 )
 

@@ -168,7 +168,7 @@ def test_values_without_sites_are_left_out_and_said(xy):
 def test_a_constant_quantity_has_no_coefficient(xy):
     found = diagnose(xy, {"latent_0": xy[:, 0]}, {"background": np.ones(900)}, n_shuffles=10)
     assert np.isnan(found.table["coefficient"][0]) and not found.table["follows"][0]
-    assert found.summary[0] == "Nothing stands out of chance."
+    assert found.summary[0] == "No dependence is significant."
 
 
 def test_options_out_of_range_are_named(xy):
@@ -218,3 +218,39 @@ def test_nothing_is_printed(xy, capsys, caplog):
     with caplog.at_level(logging.DEBUG, "hs_rvae"):
         diagnose(xy, {"latent_0": xy[:, 0]}, scan_axes(xy), n_shuffles=10, random_state=0)
     assert capsys.readouterr() == ("", "")
+
+
+def summary_of(values, compared, xy, **options):
+    return diagnose(xy, values, compared, random_state=0, n_shuffles=10, **options).summary
+
+
+def test_layers_of_a_superlattice_are_not_taken_for_the_instrument():
+    y, x = np.divmod(np.arange(1600.0), 40)
+    xy, rng = 20 * np.column_stack([x, y]), np.random.default_rng(0)
+    noise = 0.1 * rng.normal(size=1600)
+    for layers in (y // 5 % 2, (y > 12) * 1.0):
+        (line,) = [s for s in summary_of({"latent_0": layers + noise}, {"y": xy[:, 1]}, xy)
+                   if s.startswith("latent_0 follows")]  # fmt: skip
+        assert "in steps" in line and "instrument" not in line
+    assert not quantities.changes_in_steps(xy, np.sin(y / 40 * 2 * np.pi) + noise, 1)
+    for smooth in (y / 40, (y / 40) ** 2):
+        (line,) = [s for s in summary_of({"latent_0": smooth + noise}, {"y": xy[:, 1]}, xy)
+                   if s.startswith("latent_0 follows")]  # fmt: skip
+        assert "likely an instrument or thickness effect" in line
+
+
+@pytest.mark.parametrize("along", [True, False])
+def test_columns_elongated_along_their_displacement_are_no_alarm(along):
+    """The angle follows the shape in both cases; in one the displacement agrees with the angle."""
+    y, x = np.divmod(np.arange(1600.0), 40)
+    xy, rng = 20 * np.column_stack([x, y]), np.random.default_rng(0)
+    domain = rng.integers(0, 4, (14, 14))[(y // 3).astype(int), (x // 3).astype(int)]
+    angle = np.angle(np.exp(1j * (np.pi / 4 + domain * np.pi / 2 + 0.1 * rng.normal(size=1600))))
+    doubled = np.angle(np.exp(2j * angle))  # of an axis, as the elongation is given
+    direction = angle if along else rng.uniform(-np.pi, np.pi, 1600)
+    found = diagnose(
+        xy, {"angle": angle}, {"elongation": doubled}, angles=("angle", "elongation"),
+        direction=direction, random_state=0,
+    )  # fmt: skip
+    assert found.table["follows"].all()
+    assert any("likely the direction of tilt" in line for line in found.summary) is not along

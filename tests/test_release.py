@@ -64,6 +64,46 @@ def test_the_recipe_is_yaml_once_its_names_are_filled_in():
     assert len(recipe["source"]["sha256"]) == 64
 
 
+def test_the_recipe_keeps_the_rules_of_conda_forge():
+    """Rules of conda-smithy's linter for a recipe of one pure Python package."""
+    text = (RECIPE / "meta.yaml").read_text(encoding="utf-8")
+    for line in re.findall(r"^{%.*", text, re.MULTILINE):
+        assert re.fullmatch(r"{% set \S+ = \S+ %}", line), line
+    for inside in re.findall(r"{{(.*?)}}", text):
+        assert inside == f" {inside.strip()} ", inside
+    assert text.endswith("\n") and not text.endswith("\n\n")
+    assert not re.search(r"#\s*\[", text)  # a package for all systems has no selectors
+    filled = re.sub(r"^{%.*%}\n", "", text, flags=re.MULTILINE)
+    filled = filled.replace("{{ name }}", "hs_rvae").replace("{{ version }}", "0.2.0")
+    filled = filled.replace("{{ python_min }}", "9999")
+    recipe = yaml.safe_load(re.sub(r"{{.*?}}", "x", filled))
+    assert re.fullmatch(r"[a-z0-9_.-]+", recipe["package"]["name"])
+    assert recipe["build"]["number"] == 0 and "pip install" in recipe["build"]["script"]
+    assert list(recipe["requirements"]) == ["host", "run"]
+    python = {
+        "host": recipe["requirements"]["host"],
+        "run": recipe["requirements"]["run"],
+        "test": recipe["test"]["requires"],
+    }
+    for section, pin in (
+        ("host", "python 9999"),
+        ("run", "python >=9999"),
+        ("test", "python 9999"),
+    ):
+        assert pin in python[section], section
+    for requirement in (*python["host"], *python["run"], *python["test"]):
+        # A name, one space, bounds without one: "numpy >=1.25,<3".
+        assert re.fullmatch(r"[a-z0-9_-]+( [0-9<>=!][^ ]*)?", requirement), requirement
+    assert any(each.startswith("setuptools") for each in python["host"])  # what pip builds with
+    assert recipe["source"]["url"].startswith("https://pypi.org/packages/source/")
+    about = recipe["about"]
+    assert all(about[key] for key in ("home", "summary", "license", "license_file"))
+    assert "license" not in about["license"].lower()
+    assert recipe["test"]["imports"] and "pip check" in recipe["test"]["commands"]
+    maintainers = recipe["extra"]["recipe-maintainers"]
+    assert isinstance(maintainers, list) and maintainers
+
+
 def test_the_environment_asks_for_what_the_package_asks_for(project):
     text = (ROOT / "docs" / "dev" / "environment.yml").read_text(encoding="utf-8")
     listed = yaml.safe_load(text)["dependencies"]
@@ -85,6 +125,12 @@ def test_one_setting_fills_in_the_address(address, tmp_path, monkeypatch):
     for name in address.FILES:
         text = (tmp_path / name).read_text(encoding="utf-8")
         assert before not in text and "https://github.com/somebody/hs_rvae" in text
+    recipe = (tmp_path / "docs/dev/recipe/meta.yaml").read_text(encoding="utf-8")
+    assert "- somebody\n" in recipe and "OWNER" not in recipe
+    links = re.findall(r"\]\(([^)]*)\)", (tmp_path / "README.md").read_text(encoding="utf-8"))
+    assert all(link.startswith("https://") for link in links)  # PyPI shows this page alone
+    assert "https://github.com/somebody/hs_rvae/raw/main/docs/_static/overview.png" in links
+    assert "https://github.com/somebody/hs_rvae/blob/main/LICENSE" in links
 
 
 def test_no_other_file_names_the_address(address):

@@ -98,8 +98,8 @@ def test_it_shows_everything_there_is(page):
     assert {
         *("Direction of the distortion", "Variants", "Order amplitude", "Displacement"),
         "Histogram of the angle",
-        *("Content, latent_0", "Content, latent_1", "Manifold", "Course of the fit"),
-        "Does it follow the instrument?",
+        *("Content: latent 0", "Content: latent 1", "Manifold", "Course of the fit"),
+        "Is it an instrumental artefact?",
     } <= set(titles)
     assert "Left out" not in page.read_text(encoding="utf-8")
 
@@ -299,7 +299,7 @@ def test_figures_without_a_finite_value_are_left_out_with_the_reason(fitted, tmp
     left = page.text["li"]
     for line in (
         "Direction of the distortion: no site has a finite value of angle.",
-        "Content, latent_1: no site has a finite value of latent_1.",
+        "Content: latent 1: no site has a finite value of latent_1.",
         "Latent space: no site has a finite value of latent_0 and latent_1.",
         "Displacement: no site has a finite value of displacement_x and displacement_y.",
         "Means of the classes: column 'cluster' holds no labels.",
@@ -308,7 +308,7 @@ def test_figures_without_a_finite_value_are_left_out_with_the_reason(fitted, tmp
         assert line in left
     assert [title for title, _ in page.images] == [
         *("Columns", "Mean sub-image of each variant"),
-        *("Variants", "Order amplitude", "Content, latent_0", "Manifold", "Course of the fit"),
+        *("Variants", "Order amplitude", "Content: latent 0", "Manifold", "Course of the fit"),
     ]
 
 
@@ -370,6 +370,8 @@ frame.onload = () => {{
     width: root.clientWidth, needed: root.scrollWidth, images: images.length,
     broken: images.filter(image => !image.complete || image.naturalWidth < 100).length,
     narrow: images.filter(image => image.clientWidth < 0.8 * Math.min({width}, 330)).length,
+    broken_words: [...page.querySelectorAll("table.variants th")].filter(
+      cell => cell.clientHeight > 45).length,
     letters: parseFloat(frame.contentWindow.getComputedStyle(page.body).fontSize),
   }}) + "END";
 }};
@@ -395,6 +397,7 @@ def test_a_browser_shows_the_page(page, tmp_path, width):
     found = json.loads(found[1])
     assert found["images"] == len(Page(page).images) and found["broken"] == 0
     assert found["width"] == width and found["needed"] <= width  # nothing to scroll sideways
+    assert found["broken_words"] == 0  # headers of tables keep to one line
     assert found["narrow"] == 0 and found["letters"] >= 14
     assert "CONSOLE" not in shown.stderr  # where errors of the page would be
 

@@ -5,9 +5,11 @@ How many clusters until the variants appear?
 ============================================
 
 k-means or a mixture of Gaussians on whole sub-images follows every difference between them, and the
-largest come first. In a superlattice these are the layers. The rVAE separates the direction of the
-distortion from the content: its angle has the variants, and clusters of its latents what is left.
+largest come first. In a simulated superlattice these are the layers. The rVAE separates the
+direction of the distortion from the content: its angle has the variants, and clusters of its
+latents what is left.
 """
+# sphinx_gallery_thumbnail_number = 2
 
 import matplotlib.pyplot as plt
 from sklearn.metrics import homogeneity_score

@@ -5,7 +5,8 @@ Walking through the sites
 =========================
 
 What is special about a site? The explorer links the map, a scatter of two columns, and all that is
-known about one site. Click on either; draw around sites with the button held to choose them.
+known about one site. Click on either; draw around sites with the button held to choose them. The
+film is simulated.
 """
 
 import hs_rvae

@@ -7,6 +7,7 @@ Figure 1: the image, its displacements, and what the rVAE makes of them
 The panels of Fig. 1 of `AIP Advances 12, 105122 (2022) <https://doi.org/10.1063/5.0105406>`_, for
 a simulated film with four variants, a non-polar disk and a dislocation.
 """
+# sphinx_gallery_thumbnail_number = 5
 
 import matplotlib.pyplot as plt
 

@@ -8,6 +8,7 @@ Panels (a) and (b) of Fig. 3 of `AIP Advances 12, 105122 (2022)
 <https://doi.org/10.1063/5.0105406>`_, for a simulated (multislice) image
 of a BiFeO3/(La,Sr)MnO3 superlattice.
 """
+# sphinx_gallery_thumbnail_number = 3
 
 import hs_rvae
 

@@ -8,6 +8,7 @@ What do methods without rotations find? Panels (c, d) of Fig. 3 and the panels o
 `AIP Advances 12, 105122 (2022) <https://doi.org/10.1063/5.0105406>`_, for a simulated superlattice
 of two materials with four variants.
 """
+# sphinx_gallery_thumbnail_number = 4
 
 import matplotlib.pyplot as plt
 from scipy.spatial import cKDTree

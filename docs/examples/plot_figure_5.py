@@ -5,8 +5,10 @@ Figures 5 and 6: two sizes of the window
 ========================================
 
 How wide should a sub-image be? The panels of Figs. 5 and 6 of `AIP Advances 12, 105122 (2022)
-<https://doi.org/10.1063/5.0105406>`_: manifolds, histograms and maps, for the same film.
+<https://doi.org/10.1063/5.0105406>`_: manifolds, histograms and maps, for a
+simulated (multislice) film of BiFeO3.
 """
+# sphinx_gallery_thumbnail_number = 4
 
 import matplotlib.pyplot as plt
 import numpy as np

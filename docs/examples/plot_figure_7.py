@@ -8,6 +8,7 @@ Which cells differ whatever their orientation? The panels of Fig. 7 of `AIP Adva
 (2022) <https://doi.org/10.1063/5.0105406>`_: a mixture of Gaussians on the content latents, for a
 simulated (multislice) image of a BiFeO3/(La,Sr)MnO3 superlattice.
 """
+# sphinx_gallery_thumbnail_number = 3
 
 import hs_rvae
 

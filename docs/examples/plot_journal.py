@@ -5,7 +5,8 @@ A figure for a journal
 ======================
 
 Four panels in the width of two columns, 180 mm, with letters of 7 points. Every method that draws
-takes ``ax`` and ``font_size``, so that Matplotlib arranges the panels.
+takes ``ax`` and ``font_size``, so that Matplotlib arranges the panels. The film
+is simulated.
 """
 
 import tempfile

@@ -5,7 +5,7 @@ Variants of 4D-STEM data
 ========================
 
 Which pattern belongs to which variant? Columns are found in a virtual image that pyxem makes of the
-patterns. Then the patterns are averaged over the sites of each variant.
+patterns. Then the patterns are averaged over the sites of each variant. The patterns are simulated.
 """
 
 import hyperspy.api as hs

@@ -5,14 +5,11 @@ Do the settings change the answer?
 ==================================
 
 The paper fits its model three times: without translation and with two latents, with translation and
-one latent, with translation and two. The same film under all three, with the same sites held out.
+one latent, with translation and two. One simulated film under all three, with the same sites held
+out.
 """
 
-import hyperspy.api as hs
-
 import hs_rvae
-
-hs.preferences.General.show_progressbar = False
 
 image, truth = hs_rvae.simulation.simulate_perovskite(
     (360, 360), cell=18, nonpolar=0.08, random_state=1

@@ -26,9 +26,11 @@ for variant in range(4):
 
 fig, axes = plt.subplots(1, 2, figsize=(9, 4.5), layout="constrained")
 axes[0].imshow(film.data, cmap="gray")
-drawn = axes[1].imshow(truth["label_grid"], cmap="tab10", vmin=-0.5, vmax=9.5)
+means = [np.arctan2(dy, dx)[label == variant].mean() for variant in range(4)]
+colors = np.vstack([hs_rvae.plots.angle_colors(means), [[0.6] * 3, [0.8] * 3]])
+axes[1].imshow(colors[truth["label_grid"]])
 names = ["variant 0", "variant 1", "variant 2", "variant 3", "non-polar", "strip"]
-handles = [plt.Rectangle((0, 0), 1, 1, color=drawn.cmap(drawn.norm(i))) for i in range(6)]
+handles = [plt.Rectangle((0, 0), 1, 1, color=color) for color in colors]
 axes[1].legend(handles, names, loc="center left", bbox_to_anchor=(1, 0.5))
 for ax in axes:
     ax.set_axis_off()

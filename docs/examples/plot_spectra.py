@@ -4,9 +4,10 @@
 Spectra of sublattices and variants
 ===================================
 
-What do the columns consist of? A spectrum image has one count in a pixel. Averaged over the columns
-of a sublattice, lines stand out, with an error for every channel.
+What do the columns consist of? A simulated spectrum image has one count in a pixel.
+Averaged over the columns of a sublattice, lines stand out, with an error for every channel.
 """
+# sphinx_gallery_thumbnail_number = 2
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -19,7 +19,7 @@ import hs_rvae
 # axes are calibrated (``image.axes_manager``), for the scale bars.
 
 image, truth = hs_rvae.data.bfo_multislice()
-print(image.axes_manager.signal_axes)
+print(image.axes_manager)
 
 # %%
 # **2. The columns**, found, sorted into two sublattices and refined. Look before you go on.
@@ -76,10 +76,11 @@ print(table)
 # **6. The figure**, as wide as two columns of a journal; ``figure.savefig("variants.pdf")`` keeps
 # it. Without ``ax`` each method makes a figure one column wide, with letters of 8 points.
 
-figure, axes = plt.subplots(1, 3, figsize=(6.8, 2.3), layout="constrained")
+# sphinx_gallery_thumbnail_number = 3
+figure, axes = plt.subplots(1, 3, figsize=(6.8, 2.0), layout="constrained")
 stack.plot_image(title="(a) image", font_size=7, ax=axes[0])
 stack.plot_polar_map("displacement_calibrated", title="(b) fit", font_size=7, ax=axes[1])
-stack.plot_site_map("variant", title="(c) rVAE", font_size=7, ax=axes[2])
+ax = stack.plot_site_map("variant", title="(c) rVAE", font_size=7, ax=axes[2])
 
 # %%
 # **7. Keep it**, and hand on what was done: ``stack.rvae_model.save("model.safetensors")``,

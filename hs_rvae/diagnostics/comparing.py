@@ -22,6 +22,7 @@ from .dependence import (
     ranked,
     without_plane,
 )
+from .quantities import changes_in_steps, is_displacement
 from .summary import in_words, too_smooth
 
 _LARGEST = 1e30  # of a position: squares of larger ones are not numbers
@@ -69,7 +70,7 @@ class Diagnostics:
         stars = _wide(self.table, "follows").map(lambda follows: "*" if follows is True else " ")
         shown = (shown + stars).replace(r"nan.*", "", regex=True)
         shown = shown.rename_axis(index=None, columns=None)
-        lines = [shown.to_string(), "(0 independent, 1 determined; * stands out of chance)"]
+        lines = [shown.to_string(), "(0 independent, 1 determined; * significant)"]
         return "\n".join([*lines, "", *self.summary])
 
 
@@ -88,6 +89,7 @@ def diagnose(
     quantities: Mapping[str, np.ndarray],
     *,
     angles: Collection[str] = ("angle",),
+    direction: np.ndarray | None = None,
     n_shuffles: int = 30,
     max_sites: int = 1000,
     random_state: int | np.random.Generator | None = None,
@@ -103,6 +105,10 @@ def diagnose(
         NaN where there is none.
     angles : collection of str
         Names of those that are angles in radians, with 2 pi the same as 0.
+    direction : numpy.ndarray of shape (n,), optional
+        Direction of the measured displacement in radians. If ``values["angle"]`` agrees with it,
+        the summary does not report that it follows the shape of the columns: they are elongated
+        along their displacement.
     n_shuffles : int
         Shuffled maps that the chance is measured on, at least 10. Where the coefficient is below
         0.3, nothing can stand out, and ten are enough.
@@ -192,7 +198,15 @@ def diagnose(
         ["value", "quantity"], key=lambda names: names.map(order), ignore_index=True
     )
     notes += too_smooth(table)
-    return Diagnostics(table, (*in_words(table, quantities), *notes))
+    layered = {
+        (name, axis)
+        for k, axis in enumerate("xy")
+        for name, value in values.items()
+        if name not in angles and changes_in_steps(xy, value, k)
+    }
+    agrees = direction is not None and "angle" in values
+    agrees = agrees and is_displacement(values["angle"], np.asarray(direction, float))
+    return Diagnostics(table, (*in_words(table, quantities, layered, agrees), *notes))
 
 
 def _compare(

@@ -11,6 +11,58 @@ from ..neighbours import median_spacing
 
 _N_AVERAGED = 9  # sites that the shape of the columns is averaged over
 _DISK = 0.15  # radius of a column's core in distances between sites
+#: A change between neighbouring rows is a step from this share of the range of all rows on, and
+#: from this multiple of the mean change on.
+LEAST_STEP, STEEPER = 0.3, 3.0
+#: Mean resultant length of angle minus direction of the displacement, of an angle that is it.
+AGREEMENT = 0.9
+
+
+def changes_in_steps(xy: np.ndarray, values: np.ndarray, axis: int) -> bool:
+    """
+    Return True if values change abruptly from row to row along an axis, as in layers.
+
+    Parameters
+    ----------
+    xy : numpy.ndarray of shape (n, 2)
+    values : numpy.ndarray of shape (n,)
+        NaN where there is none.
+    axis : int
+        0 = x, 1 = y.
+
+    Examples
+    --------
+    >>> y, x = np.divmod(np.arange(900.0), 30)
+    >>> xy = np.column_stack([x, y])
+    >>> changes_in_steps(xy, y, 1), changes_in_steps(xy, y // 10 % 2, 1)
+    (False, True)
+    """
+    known = np.isfinite(values)
+    xy, values = xy[known], values[known]
+    spacing = np.sqrt(np.ptp(xy, axis=0).prod() / max(len(xy), 1))
+    if not spacing:
+        return False
+    row = np.floor((xy[:, axis] - xy[:, axis].min()) / spacing).astype(int)
+    counts = np.bincount(row)
+    means = (np.bincount(row, values) / np.maximum(counts, 1))[counts >= 5]
+    if len(means) < 6:
+        return False
+    span, steepest = np.ptp(means), np.abs(np.diff(means)).max()
+    return bool(steepest > max(LEAST_STEP, STEEPER / (len(means) - 1)) * span)
+
+
+def is_displacement(angle: np.ndarray, direction: np.ndarray) -> bool:
+    """
+    Return True if angles are directions of displacements, both in radians, NaN where unknown.
+
+    Examples
+    --------
+    >>> direction = np.linspace(-3, 3, 50)
+    >>> is_displacement(direction + 0.1, direction), is_displacement(-direction, direction)
+    (True, False)
+    """
+    turn = (angle - direction)[np.isfinite(angle) & np.isfinite(direction)]
+    return len(turn) > 0 and bool(np.abs(np.exp(1j * turn).mean()) >= AGREEMENT)
 
 
 def column_intensity(blocks: np.ndarray, offsets: np.ndarray | None, radius: float) -> np.ndarray:

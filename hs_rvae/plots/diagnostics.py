@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.patches import Rectangle
 
+from ..sites.columns import title as printed_name
 from . import layout, panels
 from .color import get_colormap
 from .style import independent
@@ -37,7 +38,7 @@ def plot_diagnostics(
 
     One row per value, one column per quantity: instrument left, the values themselves right. Each
     cell shows the information coefficient (0: independent, 1: one determines the other); those
-    that stand out of chance are framed and in full colour, the others pale.
+    that are significant are framed and in full colour, the others pale.
 
     Parameters
     ----------
@@ -94,12 +95,18 @@ def plot_diagnostics(
     if 0 < n_instrument < len(columns):
         ax.axvline(n_instrument - 0.5, color="white", linewidth=3, zorder=2)
         ax.axvline(n_instrument - 0.5, color="0.3", linewidth=0.8, zorder=2)
-    ax.set_xticks(range(len(columns)), columns, rotation=90)
-    ax.set_yticks(range(len(rows)), rows)
+    ax.set_xticks(range(len(columns)), map(_printed, columns), rotation=90)
+    ax.set_yticks(range(len(rows)), map(_printed, rows))
     ax.tick_params(labelsize=font_size - 1, length=0)
     ax.xaxis.tick_top()
     ax.spines[:].set_visible(False)
     return panels.finish_axes(ax, title, font_size, fit=new)
+
+
+def _printed(name: str) -> str:
+    """Printed name of a column or quantity, with a capital unless it is one letter."""
+    name = printed_name(name)
+    return name[:1].upper() + name[1:] if len(name) > 1 else name
 
 
 def _draw_cell(
@@ -110,7 +117,7 @@ def _draw_cell(
     colors: Colormap,
     font_size: float,
 ) -> None:
-    """Colour and figure of one cell: framed if it stands out of chance, else pale."""
+    """Colour and figure of one cell: framed if significant, otherwise pale."""
     color = np.array(colors(float(coefficient))[:3])
     if not stands_out:
         color = 1 - _PALE * (1 - color)

@@ -27,8 +27,8 @@ def plot_manifold(
     values_y: np.ndarray,
     values_x: np.ndarray,
     *,
-    label_x: str = "latent_0",
-    label_y: str = "latent_1",
+    label_x: str = "Latent 0",
+    label_y: str = "Latent 1",
     intensity_label: str = "intensity",
     normalise: str = "common",
     intensity_limits: Sequence[float] | None = None,
@@ -98,7 +98,7 @@ def plot_manifold(
     >>> images = np.random.default_rng(0).random((3, 4, 16, 16))
     >>> ax = plot_manifold(images, np.linspace(-2, 2, 3), np.linspace(-2, 2, 4))
     >>> ax.get_xlabel(), ax.get_ylabel()
-    ('latent_0', 'latent_1')
+    ('Latent 0', 'Latent 1')
     """
     images, values_y, values_x = _checked(images, values_y, values_x)
     if normalise not in ("common", "each"):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..sites import SiteTable
 
 _WIDTH = 60.0  # mm of one method at 8 point
+_IN_A_ROW = 3  # scatters without maps
 
 
 @independent
@@ -52,6 +53,7 @@ def plot_method_comparison(
         (ny, nx) parent image below the maps.
     maps : bool
         Whether to draw the maps below the scatters; one if all points have the same colours.
+        Without maps, four methods and more stand in two rows.
     contours : bool
         Whether to draw lines of equal density.
     cmap, font_size
@@ -97,23 +99,61 @@ def plot_method_comparison(
         if name not in sites.columns:
             raise KeyError(missing_column(sites, name))
     font_size = panels.font_size_for(font_size, figure)
-    heights = _heights(sites, image) if maps else (0.85,)
+    draw = _draw_with_maps if maps else _draw_scatters
+    options = {"contours": contours, "cmap": cmap, "font_size": font_size}
+    return draw(sites, methods, colors, image, figure, options)
+
+
+def _draw_with_maps(
+    sites: SiteTable,
+    methods: Mapping[str, tuple[str, str]],
+    colors: Mapping[str, str],
+    image: Any,
+    figure: Figure | SubFigure | None,
+    options: Mapping[str, Any],
+) -> Figure | SubFigure:
+    """A scatter of each method, its map below; one map where all have the same colours."""
+    heights, font_size = _heights(sites, image), options["font_size"]
     if figure is None:
         width = _WIDTH * font_size / 8
         figure = layout.new_figure(len(methods) * width, sum(heights) * width)
     axes = figure.subplots(len(heights), len(methods), squeeze=False, height_ratios=heights)
-    one_map = maps and len(set(colors.values())) == 1  # all methods have the same
+    one_map = len(set(colors.values())) == 1
     for (title, (x, y)), column in zip(methods.items(), axes.T, strict=True):
         plot_scatter(
-            sites, x, y, colors[title], contours=contours, cmap=cmap, title=title,
-            font_size=font_size, ax=column[0], colorbar=not maps,
-        )  # fmt: skip
+            sites, x, y, colors[title], title=title, ax=column[0], colorbar=False, **options
+        )
         if one_map and column[0] is not axes[0, 0]:
             column[1].remove()
-        elif maps:
+        else:
             plot_site_map(
-                sites, colors[title], image=image, cmap=cmap, font_size=font_size, ax=column[1]
-            )
+                sites, colors[title], image=image, cmap=options["cmap"], font_size=font_size,
+                ax=column[1],
+            )  # fmt: skip
+    return figure
+
+
+def _draw_scatters(
+    sites: SiteTable,
+    methods: Mapping[str, tuple[str, str]],
+    colors: Mapping[str, str],
+    image: Any,
+    figure: Figure | SubFigure | None,
+    options: Mapping[str, Any],
+) -> Figure | SubFigure:
+    """Scatters alone: four or more in two rows; one bar where all have the same colours."""
+    n_rows = 2 if len(methods) > _IN_A_ROW else 1
+    n_columns = -(-len(methods) // n_rows)
+    if figure is None:
+        width = _WIDTH * options["font_size"] / 8
+        figure = layout.new_figure(n_columns * width, n_rows * 0.85 * width)
+    axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
+    one_bar = len(set(colors.values())) == 1
+    for (title, (x, y)), ax in zip(methods.items(), axes, strict=False):
+        bar = not one_bar or ax is axes[n_columns - 1]
+        plot_scatter(sites, x, y, colors[title], title=title, ax=ax, colorbar=bar, **options)
+    for ax in axes[len(methods) :]:
+        ax.remove()
     return figure
 
 

@@ -43,6 +43,7 @@ def plot_polar_map(
     image: Any = None,
     arrows: bool = False,
     wheel: bool = True,
+    label: str | None = None,
     marker_size: float | None = None,
     scale_bar: bool | str | None = None,
     title: str | None = None,
@@ -96,6 +97,8 @@ def plot_polar_map(
         the upper limit, or all of one length when `angle` is a column.
     wheel : bool
         Whether to draw the colour wheel.
+    label : str, optional
+        Name of the amplitude in the caption of the wheel; by default its printed name and unit.
     marker_size, scale_bar, title, font_size
         As in `hs_rvae.plots.plot_site_map`.
     ax : matplotlib.axes.Axes, optional
@@ -138,7 +141,7 @@ def plot_polar_map(
     1
     """
     scale = polar_scale(
-        sites, angle, amplitude, sign, signed, limits, percentiles, cmap, least_order
+        sites, angle, amplitude, sign, signed, limits, percentiles, cmap, least_order, label
     )
     colors, direction, defined = scale.colors, scale.direction, scale.defined
 
@@ -273,6 +276,7 @@ def polar_scale(
     percentiles: Sequence[float],
     cmap: str | Colormap | None,
     least_order: float | None = MINIMUM_ORDER,
+    label: str | None = None,
 ) -> PolarScale:
     """Colours of the sites; the parameters are those of `plot_polar_map`."""
     if sign not in (1, -1):
@@ -303,7 +307,8 @@ def polar_scale(
         longest = high if amplitude == angle else np.nanpercentile(length, percentiles[1])
     captions = []
     if amplitude is not None:
-        captions.append(_caption(name, unit, low, high, signed))
+        printed = f"{name} ({unit})" if unit else name
+        captions.append(_caption(printed if label is None else label, low, high, signed))
     if sign == -1:
         captions.append(
             "direction:\n" + (f"{angle} + 180°" if length is None else f"−{_label(angle)}")
@@ -415,20 +420,17 @@ def _scaled(
 
 
 def _caption(
-    name: str,
-    unit: str,
+    label: str,
     low: float,
     high: float,
     signed: bool,
 ) -> str:
-    """Name of the amplitude, and the values at rim, line and centre."""
+    """Label of the amplitude, and the values at rim, line and centre."""
     if signed:
         places = [("inner, weak", low), ("line", (low + high) / 2), ("outer, full", high)]
     else:
         places = [("centre", low), ("rim", high)]
-    lines = [f"{name} ({unit})" if unit else name]
-    lines += [f"{place} {_number(value)}" for place, value in places]
-    return "\n".join(lines)
+    return "\n".join([label, *(f"{place} {_number(value)}" for place, value in places)])
 
 
 def _number(value: float) -> str:

@@ -37,6 +37,7 @@ def plot_polar_scatter(
     least_order: float | None = MINIMUM_ORDER,
     cmap: str | Colormap | None = None,
     wheel: bool = True,
+    label: str | None = None,
     marker_size: float | None = None,
     title: str | None = None,
     font_size: float | None = None,
@@ -50,7 +51,7 @@ def plot_polar_scatter(
         Sites of one or more images.
     x, y : str
         Columns, by default the first two latents. Angles (in radians) are drawn in degrees.
-    angle, amplitude, sign, signed, limits, percentiles, least_order, cmap, wheel
+    angle, amplitude, sign, signed, limits, percentiles, least_order, cmap, wheel, label
         As in :func:`hs_rvae.plots.plot_polar_map`.
     marker_size : float, optional
         Diameter in points; by default smaller where there are more sites.
@@ -90,10 +91,10 @@ def plot_polar_scatter(
     ...     units={"angle": "rad"})
     >>> ax = plot_polar_scatter(sites, "latent_0", "latent_1", amplitude="latent_1")
     >>> ax.get_xlabel(), len(ax.child_axes)
-    ('latent_0', 1)
+    ('Latent 0', 1)
     """
     scale = polar_scale(
-        sites, angle, amplitude, sign, signed, limits, percentiles, cmap, least_order
+        sites, angle, amplitude, sign, signed, limits, percentiles, cmap, least_order, label
     )
     points, label_x, label_y = markers.axis_points(sites, x, y)
     finite = np.isfinite(points).all(axis=1)

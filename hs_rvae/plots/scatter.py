@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 # Share of the sites inside the lines of equal density.
 _SHARES = (0.9, 0.7, 0.5, 0.3, 0.1)
-# Sites from which the density is estimated, and points of its grid along each axis.
-_MAXIMUM_SITES, _GRID = 5000, 90
+_GRID = 200  # points of the density along each axis
+_NARROWEST = 0.012  # bandwidth, as a share of an axis: what a line of equal density can show
 
 
 @independent
@@ -43,6 +43,7 @@ def plot_scatter(
     marker_size: float | None = None,
     alpha: float | None = None,
     colorbar: bool = True,
+    label: str | None = None,
     equal: bool = False,
     title: str | None = None,
     font_size: float | None = None,
@@ -72,6 +73,8 @@ def plot_scatter(
         Opacity of the points.
     colorbar : bool
         Whether to draw the colour bar.
+    label : str, optional
+        Label of the colour bar; by default the printed name of `color` and its unit.
     equal : bool
         Whether a unit of x and of y are equally long, for embeddings and scores.
     title, font_size
@@ -103,7 +106,7 @@ def plot_scatter(
     ...     "pca_1": rng.normal(size=200), "cluster": rng.integers(0, 3, 200)})
     >>> ax = plot_scatter(sites, "pca_0", "pca_1", "cluster")
     >>> ax.get_xlabel(), ax.get_ylabel()
-    ('pca_0', 'pca_1')
+    ('PCA 0', 'PCA 1')
     """
     points, label_x, label_y = markers.axis_points(sites, x, y)
     known = np.isfinite(points).all(1)
@@ -114,6 +117,7 @@ def plot_scatter(
     scale = None
     if color is not None:
         scale = color_scale(sites, color, kind, cmap, limits, percentiles)
+        scale.label = scale.label if label is None else label
 
     ax, font_size, new = panels.open_axes(ax, font_size, height=0.85)
     if not new:
@@ -192,20 +196,36 @@ def density(
         Grid along x and y, density (ny, nx), rising levels. None for too few points, or points
         on a line.
     """
-    from scipy.stats import gaussian_kde
+    from scipy.ndimage import gaussian_filter, map_coordinates
 
     if len(points) < 20 or np.linalg.matrix_rank(points - points.mean(0)) < 2:
         return None
-    sample = points
-    if len(points) > _MAXIMUM_SITES:
-        sample = points[np.random.default_rng(0).choice(len(points), _MAXIMUM_SITES, replace=False)]
-    centre, spread = sample.mean(0), sample.std(0)
-    sample = (sample - centre) / spread
-    kernel = gaussian_kde(sample.T, bw_method=0.6 * len(sample) ** (-1 / 6))
-    low, high = sample.min(0), sample.max(0)
-    margin = 0.3 * (high - low)
-    grid = [np.linspace(*ends, _GRID) for ends in zip(low - margin, high + margin, strict=True)]
-    mesh = np.stack(np.meshgrid(*grid), 0)
-    values = kernel(mesh.reshape(2, -1)).reshape(_GRID, _GRID)
-    levels = np.unique(np.quantile(kernel(sample.T), 1 - np.array(shares)))
-    return grid[0] * spread[0] + centre[0], grid[1] * spread[1] + centre[1], values, levels
+    low, high = points.min(0), points.max(0)
+    width = 0.6 * len(points) ** (-1 / 6) * np.array([_spread(values) for values in points.T])
+    width = np.maximum(width, _NARROWEST * (high - low))
+    low, high = low - 3 * width, high + 3 * width
+    step = (high - low) / (_GRID - 1)
+    place = (points - low) / step  # in steps of the grid
+    edges = np.arange(_GRID + 1) - 0.5
+    counts = np.histogram2d(place[:, 1], place[:, 0], bins=(edges, edges))[0]
+    values = gaussian_filter(counts, (width / step)[::-1], mode="constant")
+    values /= len(points) * step.prod()
+    at_points = map_coordinates(values, place[:, ::-1].T, order=1)
+    levels = np.unique(np.quantile(at_points, 1 - np.array(shares)))
+    grid_x, grid_y = (np.linspace(*ends, _GRID) for ends in zip(low, high, strict=True))
+    return grid_x, grid_y, values, levels
+
+
+def _spread(values: np.ndarray) -> float:
+    """Standard deviation of the values, or that within groups where these lie far apart.
+
+    It is taken from the distance of a value to its k-th neighbour. For one Gaussian that is a
+    fixed part of the standard deviation, and for separate groups a part of their own.
+    """
+    values = np.sort(values)
+    k = max(10, len(values) // 50)
+    if len(values) <= 2 * k:
+        return float(values.std())
+    near = np.median(values[k:] - values[:-k])  # width of an interval that holds k values
+    gaussian = k / len(values) * np.sqrt(2 * np.pi) * np.exp(0.5 * 0.6745**2)
+    return min(float(near / gaussian), float(values.std()))

@@ -40,6 +40,7 @@ def plot_site_map(
     marker_size: float | None = None,
     scale_bar: bool | str | None = None,
     colorbar: bool = True,
+    label: str | None = None,
     title: str | None = None,
     font_size: float | None = None,
     ax: Axes | None = None,
@@ -94,6 +95,8 @@ def plot_site_map(
         a map on an image has one below its left corner, where it hides no site.
     colorbar : bool
         Whether to draw the colour bar, with name and unit of the column.
+    label : str, optional
+        Label of the colour bar; by default the printed name of the column and its unit.
     title : str, optional
         Title of the axes.
     font_size : float, optional
@@ -130,6 +133,8 @@ def plot_site_map(
     'x (nm)'
     """
     scale = color_scale(sites, column, kind, cmap, limits, percentiles, least_order, class_labels)
+    if label is not None:
+        scale.label = label
     frames = image_series.frames_of(sites, image, frame, frame_labels)
     shown, below_sites, rows = (sites, image, slice(None)) if frames is None else frames.current
     base = open_map(

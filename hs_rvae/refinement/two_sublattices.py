@@ -168,7 +168,9 @@ num_workers, show_progressbar
         radius = _radius(starts)
     options = fitting.make_options(radius, disk_radius, max_shift, max_iterations, num_workers)
     remainder = data.copy()
-    with fitting.refinement_progress((n_passes + 1) * count, show_progressbar) as tick:
+    with fitting.refinement_progress(
+        (n_passes + 1) * count, show_progressbar, f"Refining columns ({n_passes + 1} fits each)"
+    ) as tick:
         for fit in fits:
             fit.run(remainder, options, slope_weight=slope_weight, tick=tick)
             fitting.add_models(remainder, fit.parameters, -1.0, NO_TAIL, options.num_workers)

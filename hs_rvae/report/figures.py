@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from hs_rvae.sites import columns as _columns
+
 from . import domains as _domains
 from .angles import n_variants
 from .columns import columns_of
@@ -109,9 +111,9 @@ def _plan(stack: Any, diagnostics: Diagnostics | None) -> Iterator[Planned]:
         yield from _of_classes(stack)
     if diagnostics is not None:
         yield (
-            "Does it follow the instrument?",
+            "Is it an instrumental artefact?",
             "Coefficient between what the model found (rows) and the instrument (left columns): 0 "
-            "independent, 1 determined; framed where it stands out of chance.",
+            "independent, 1 determined; framed where significant.",
             lambda: stack.plot_rvae_diagnostics(diagnostics),
             None,
         )
@@ -311,7 +313,7 @@ def _of_model(stack: Any) -> Iterator[Planned]:
     sites, size, no_model = stack.sites, _map_size(stack), _no_model(stack)
     for name in sites.numbered("latent")[:_MOST_LATENTS]:
         yield (
-            f"Content, {name}",
+            f"Content: {_columns.title(name).lower()}",
             "What differs between sites apart from their rotation: composition, thickness, defects "
             "and the microscope. The scale is the model's own.",
             partial(stack.plot_site_map, name, **size),

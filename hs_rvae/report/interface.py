@@ -36,7 +36,6 @@ _PHRASES = (
     (r"crop to (the crystal|them)", r"crop to \1 with --region"),
     (r"Crop to (the crystal|them)", r"Crop to \1 with --region"),
     (r"(?:Set|If both scales are in|Convert) [^.]*image\.axes_manager.*", "Give --scale 0.015nm."),
-    (r"Scale and units of its axes \(image\.axes_manager\) give", "--scale 0.015nm gives"),
     (r"hs_rvae\.plots\.plot_columns\([^()]*\)", "the first figure of the report"),
     (r"stack\.rvae\(n_init=(\d+)\)", r"--starts \1"),
     (r"(n_init=\d+) in stack\.rvae\(\)", r"\1"),

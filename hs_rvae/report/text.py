@@ -20,6 +20,7 @@ from hs_rvae.report import angles as _angles
 from hs_rvae.report import domains as _domains
 from hs_rvae.sites import units as _units
 from hs_rvae.verdict import FEW_SITES
+from hs_rvae.wording import count_of
 
 if TYPE_CHECKING:
     from ..diagnostics import Diagnostics
@@ -182,8 +183,8 @@ def _about_data(stack: Any) -> list[str]:
     cautions = []
     if not _is_calibrated(stack.axes_manager.signal_axes[0]):
         cautions.append(
-            "The image is not calibrated: lengths are in pixels. Scale and units of its axes "
-            "(image.axes_manager) give maps a scale bar with a meaning."
+            "The image is not calibrated: lengths are in pixels. Set the pixel size "
+            "(image.axes_manager) to get a scale bar in nm."
         )
     n_sites = len(stack.sites)
     verdict = stack.rvae_verdict
@@ -224,7 +225,7 @@ def _about_diagnostics(diagnostics: Diagnostics | None) -> list[str]:
         return []
     about_angle = [line for line in diagnostics.summary if line.startswith("angle follows")]
     others = len(diagnostics.summary) - len(about_angle)
-    more = [f"{others} remarks on the latents stand under Diagnostics."] if others else []
+    more = [f"See Diagnostics for {count_of(others, 'remark')} on the latents."] if others else []
     return about_angle + more
 
 

@@ -42,6 +42,13 @@ def offset_to_displacements(
     return *_variants.common_offset(angle, np.arctan2(y, x)[good], length), None
 
 
+def direction_of_displacement(sites: SiteTable) -> np.ndarray | None:
+    """Direction of the measured displacement in radians, None if there is none."""
+    if not {"displacement_x", "displacement_y"} <= set(sites.columns):
+        return None
+    return np.arctan2(sites["displacement_y"], sites["displacement_x"])
+
+
 def displacement_in_motif(motif: np.ndarray) -> tuple[np.ndarray | None, str | None]:
     """Displacement (y, x) of the central column against the columns around it, reason if none."""
     from scipy.ndimage import maximum_filter

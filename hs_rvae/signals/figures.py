@@ -363,7 +363,7 @@ class FigureMethods(DomainMethods, LearningMethods):
         """
         model = self._model_to_decode()
         images, values_y, values_x = model.manifold(shape, limits, axes)
-        options |= {"label_x": f"latent_{axes[0]}", "label_y": f"latent_{axes[-1]}"}
+        options |= {"label_x": f"Latent {axes[0]}", "label_y": f"Latent {axes[-1]}"}
         options["intensity_label"] = self._intensity_label()
         verdict = self.rvae_verdict
         if verdict is None or verdict.rotation != "distortion" or options["ax"] is not None:

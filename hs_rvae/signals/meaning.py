@@ -535,6 +535,7 @@ class MeaningMethods(RVAEMethods):
             values,
             quantities,
             angles=("angle", "elongation"),
+            direction=_zero.direction_of_displacement(sites),
             n_shuffles=n_shuffles,
             max_sites=max_sites,
             random_state=random_state,

@@ -139,7 +139,7 @@ COLUMNS = (
            "positive side", main=True),
     Column("cluster", "label", "", "cluster_analysis",
            "group of similar sites, the largest first, -1 = none", main=True),
-    Column("latent_#", "signed", "", "rvae", "content latents", title="", main=True),
+    Column("latent_#", "signed", "", "rvae", "content latents", main=True),
     Column("shift_x shift_y", "signed", "px", "rvae",
            "shift of the content, of models with ``translation=True``", main=True),
     Column("frame", "label", "", "from_positions", "image of a series", main=True),
@@ -159,7 +159,7 @@ COLUMNS = (
            "angle read without measured positions, for comparisons with displacements"),
     Column("strain_angle_std tilt_std", "amplitude", "rad", "rvae",
            "standard deviation of axis and tilt"),
-    Column("latent_#_std", "amplitude", "", "rvae", "standard deviations of the latents", title=""),
+    Column("latent_#_std", "amplitude", "", "rvae", "standard deviations of the latents"),
     Column("shift_x_std shift_y_std", "amplitude", "px", "rvae",
            "standard deviation of the shift"),
     Column("shift_x_calibrated shift_y_calibrated", "signed", "length", "rvae",
@@ -190,10 +190,8 @@ COLUMNS = (
            "variance that the modes leave of the sub-image, 1 = as expected of the noise"),
     Column("cluster_probability", "probability", "", "cluster_analysis",
            "probability of the cluster"),
-    Column("pca_# svd_# nmf_#", "signed", "", "decomposition", "loadings of a decomposition",
-           title=""),
-    Column("tsne_# mds_# isomap_#", "signed", "", "embedding", "coordinates in an embedding",
-           title=""),
+    Column("pca_# svd_# nmf_#", "signed", "", "decomposition", "loadings of a decomposition"),
+    Column("tsne_# mds_# isomap_#", "signed", "", "embedding", "coordinates in an embedding"),
     Column("offset_x offset_y", "signed", "px", "from_positions",
            'column minus centre of the window; 0 except for ``centring="nearest"``'),
     Column("sigma_x sigma_y", "amplitude", "px", "sublattice", "widths of the fitted column"),
@@ -224,6 +222,8 @@ COLUMNS = (
 # Columns without a row in the register: these are sizes, in any unit.
 _SPREAD = re.compile(r"(.+_)?(std|sigma|error|err|fwhm|uncertainty|rms|width)")
 _DIFFERENCE = re.compile(r"(.+_)?(residual|residuals)")
+# Methods whose printed name is not the stem of their columns.
+_METHODS = {"pca": "PCA", "svd": "SVD", "nmf": "NMF", "tsne": "t-SNE", "mds": "MDS"}
 _registered: dict[str, Column] = {}  # registered by users, by names
 
 
@@ -386,13 +386,16 @@ def title(name: str) -> str:
 
     Examples
     --------
-    >>> title("displacement_x_calibrated"), title("latent_0"), title("strain")
-    ('Displacement x', 'latent_0', 'strain')
+    >>> title("displacement_x_calibrated"), title("latent_0"), title("tsne_1"), title("strain")
+    ('Displacement x', 'Latent 0', 't-SNE 1', 'strain')
     """
     row = find(name)
     if row is None or row.title == "":
         return name
     words = name.removesuffix("_calibrated").replace("_", " ")
+    method, _, number = words.partition(" ")
+    if method in _METHODS:
+        return f"{_METHODS[method]} {number}"
     made = words[:1].upper() + words[1:] if len(words) > 1 else words
     return row.title or made.replace(" std", ", standard deviation")
 

@@ -24,7 +24,7 @@ def test_every_setting_has_a_column_and_every_question_a_row(panel):
     axes = np.array(figure.axes[:12]).reshape(4, 3)
     assert [ax.get_title() for ax in axes[0]] == ["one", "two", "three"]
     assert axes[2, 0].get_xlabel() == "Angle (°)"
-    assert axes[3, 1].get_xlabel() == "latent_0"
+    assert axes[3, 1].get_xlabel() == "Latent 0"
     # Scales are common: only the last column shows the bars.
     assert [len(ax.child_axes) > 0 for ax in axes[0]] == [False, False, True]
 

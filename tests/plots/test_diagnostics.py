@@ -32,17 +32,17 @@ def cells(ax):
     return {(rows[y], columns[x]): text for text, x, y in at}
 
 
-def test_every_cell_shows_its_coefficient_under_its_names(table):
+def test_every_cell_shows_its_coefficient_under_its_printed_names(table):
     ax = plot_diagnostics(table)
     assert cells(ax) == {
-        ("angle", "x"): "0.31",
-        ("angle", "latent_0"): "0.50",
-        ("latent_0", "x"): "0.92",
-        ("latent_0", "intensity"): "0.92",
-        ("latent_0", "angle"): "0.50",
+        ("Angle", "x"): "0.31",
+        ("Angle", "Latent 0"): "0.50",
+        ("Latent 0", "x"): "0.92",
+        ("Latent 0", "Intensity"): "0.92",
+        ("Latent 0", "Angle"): "0.50",
     }
     assert [label.get_text() for label in ax.get_xticklabels()] == [
-        "x", "intensity", "angle", "latent_0",
+        "x", "Intensity", "Angle", "Latent 0",
     ]  # fmt: skip
 
 

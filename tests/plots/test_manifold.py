@@ -46,7 +46,7 @@ def test_latents_grow_to_the_right_and_upwards(images):
     left, right = ax.get_xlim()
     bottom, top = ax.get_ylim()
     assert left < right and bottom < top
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("latent_0", "latent_1")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Latent 0", "Latent 1")
     assert {-2, 0, 2} <= set(ax.get_xticks())
 
 
@@ -79,7 +79,7 @@ def test_each_sub_image_can_have_its_own_scale(images):
 def test_one_latent_is_a_row_without_a_vertical_axis(images):
     ax = plot_manifold(images[:1], [0.0], X)
     assert len(ax.get_yticks()) == 0 and ax.get_ylabel() == ""
-    assert ax.get_xlabel() == "latent_0"
+    assert ax.get_xlabel() == "Latent 0"
 
 
 def test_uneven_latents_are_written_below_their_sub_images(images):

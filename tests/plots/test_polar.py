@@ -89,7 +89,7 @@ def test_a_signed_latent_is_scaled_symmetrically_between_percentiles(sites, arti
     expected = polar_colors(sites["angle"][defined], latent / bound, signed=True)
     np.testing.assert_allclose(artist_by_gid(ax, "sites").get_facecolors()[:, :3], expected)
     assert caption_of(ax) == (
-        f"latent_0\ninner, weak −{bound:.3g}\nline 0\nouter, full {bound:.3g}"
+        f"Latent 0\ninner, weak −{bound:.3g}\nline 0\nouter, full {bound:.3g}"
     )
 
 
@@ -162,7 +162,7 @@ def test_directions_are_those_on_the_map_if_pixels_are_not_square(name, artist_b
 
 def test_given_limits_are_stated_without_percentiles(sites):
     assert caption_of(plot_polar_map(sites, limits=(-1, 3))) == (
-        "latent_0\ninner, weak −1\nline 1\nouter, full 3"
+        "Latent 0\ninner, weak −1\nline 1\nouter, full 3"
     )
 
 
@@ -263,8 +263,8 @@ def test_a_polar_scatter_has_the_colours_of_the_map(sites, artist_by_gid):
     known = np.isfinite(sites["angle"])
     expected = np.column_stack([sites["latent_0"], np.rad2deg(sites["angle"])])[known]
     np.testing.assert_allclose(cloud.get_offsets(), expected)
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("latent_0", "Angle (°)")
-    assert "latent_0" in ax.child_axes[0].texts[-1].get_text()
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Latent 0", "Angle (°)")
+    assert "Latent 0" in ax.child_axes[0].texts[-1].get_text()
 
 
 def test_a_polar_scatter_draws_into_given_axes_and_names_what_is_missing(sites):

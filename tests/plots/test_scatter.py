@@ -32,7 +32,7 @@ def test_points_stand_at_the_values_of_two_columns(table):
     ax = plots.plot_scatter(table, "latent_0", "latent_1", contours=False)
     known = np.isfinite(table["latent_0"])
     np.testing.assert_array_equal(drawn(ax).get_offsets(), table[["latent_0", "latent_1"]][known])
-    assert ax.get_xlabel() == "latent_0, 7 left out" and ax.get_ylabel() == "latent_1"
+    assert ax.get_xlabel() == "Latent 0, 7 left out" and ax.get_ylabel() == "Latent 1"
 
 
 def test_labels_have_the_colours_of_the_map_and_undefined_ones_are_grey(table):
@@ -67,6 +67,15 @@ def test_lines_of_density_enclose_the_share_that_they_say():
     at = RegularGridInterpolator((grid_y, grid_x), values)(points[:, ::-1])
     shares = [(at > level).mean() for level in levels]
     np.testing.assert_allclose(shares, [0.9, 0.5], atol=0.02)
+
+
+def test_lines_of_density_stay_at_groups_that_lie_apart():
+    rng = np.random.default_rng(0)
+    centres = np.array([[0.0, -135], [0.5, -45], [0.0, 45], [0.3, 135]])
+    points = np.vstack([centre + rng.normal(size=(300, 2)) * [0.8, 2.0] for centre in centres])
+    grid_x, grid_y, values, levels = density(points, (0.9,))
+    inside = grid_y[(values > levels[0]).any(1)]
+    assert abs(inside[:, None] - centres[:, 1]).min(1).max() < 10  # 5 widths of a group of 2
 
 
 def test_points_without_a_density_are_drawn_without_lines(table):
@@ -114,6 +123,11 @@ def test_methods_stand_side_by_side_on_the_same_sites(table):
     assert [ax.get_title() for ax in figure.axes[:2]] == ["PCA", "rVAE"]
     assert len(figure.axes) == 4
     assert len(plots.plot_method_comparison(table, ["pca", "latent"], maps=False).axes) == 2
+    pairs = {f"method {k}": ("pca_0", "pca_1") for k in range(5)}
+    figure = plots.plot_method_comparison(table, pairs, maps=False)
+    rows = [ax.get_subplotspec().rowspan.start for ax in figure.axes]
+    assert rows == [0, 0, 0, 1, 1]
+    assert [len(ax.child_axes) for ax in figure.axes] == [0, 0, 1, 0, 0]  # one bar for all
     with pytest.raises(KeyError, match="no column 'mds_0'"):
         plots.plot_method_comparison(table, ["pca", "mds"])
     with pytest.raises(ValueError, match="methods='pca': give .* texts in a list"):
@@ -134,13 +148,13 @@ def test_the_latent_space_of_a_stack(film, result):
     )
     # One latent: against the angle, as in the paper.
     ax = stack.plot_latent_space(None)
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("latent_0", "Angle (°)")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Latent 0", "Angle (°)")
     stack.sites["latent_1"] = result.latent[:, 1]
     ax = stack.plot_latent_space()
-    assert ax.get_ylabel() == "latent_1" and drawn(ax).get_clim() == (-180, 180)
+    assert ax.get_ylabel() == "Latent 1" and drawn(ax).get_clim() == (-180, 180)
     stack.cluster_analysis("rvae", n_clusters=3, n_init=1, random_state=0)
     ax = stack.plot_latent_space("cluster", axes=("latent_1", 0))
-    assert ax.get_xlabel() == "latent_1"
+    assert ax.get_xlabel() == "Latent 1"
     assert len(stack.plot_cluster_means().axes) >= 3
     stack.plot_site_map("cluster")
     assert len(stack.plot_method_comparison(["latent"]).axes) == 2

@@ -101,7 +101,7 @@ def test_histogram_and_history_return_what_they_drew(analysed):
 
 def test_the_manifold_names_the_latents_along_its_axes(analysed):
     ax = analysed.plot_rvae_manifold(shape=(3, 4), limits=(-1, 1), axes=(0, 2))
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("latent_0", "latent_2")
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Latent 0", "Latent 2")
     assert len(ax.images) == 1
     analysed.metadata.set_item("Signal.quantity", "Intensity (Counts)")
     ax = analysed.plot_rvae_manifold(shape=(3, 4))
