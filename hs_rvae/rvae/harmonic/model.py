@@ -691,4 +691,7 @@ def _posterior_of(
     if reading.density is not None:
         score = torch.as_tensor(np.log(np.maximum(reading.density, 1e-37))).to(where)
         modes, weights, widths = pose.modes_of(score, angle)
+        if reading.width is not None:  # of the most probable mode; the others are as uncertain
+            own = torch.as_tensor(reading.width).to(where)[:, None]
+            widths = widths * (own / widths[:, :1])
     return AnglePosterior(angle, std, modes, weights, widths, likelihood)
