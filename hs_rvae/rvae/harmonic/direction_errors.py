@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Errors of the directions of single displacements.
+"""Errors of the directions of single displacements, in parts of the widths of posteriors.
 
 The angle of a site is drawn from its displacement towards the direction of its well. A part k of
 the noise of the displacement remains, and a part 1 - k of the real deviation of the site from its
@@ -9,9 +9,9 @@ well is missed. The error is that of this estimate, not the width of the posteri
     error^2 = (k noise)^2 + ((1 - k) real)^2 + systematic^2
 
 Noise and real deviations together are the scatter of displacements across their wells, far from
-walls. How it is divided hardly matters: with a real share from 0.2 to 0.6 of the variance the error
-stays within 13 % of that with 0.4. Under an aberration the wells themselves are turned, by what
-pixels and measured positions disagree in.
+walls. How it is divided hardly matters: whether the real share of the variance is 0.2 or 0.6, the
+error of 0.4 is right within 15 %. Under an aberration the wells themselves are turned. Then pixels
+and measured positions disagree about their directions.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ _WITHIN = 0.6827  # of a normal distribution, within one standard deviation
 _IN_OTHER_WELL = 0.25  # share of the cells around a site in other wells; more: a wall is near
 _MIN_PARTNERS = 3  # cells around a site that are asked
 _MIN_SITES = 100  # far from walls; below, all count
+_CUT, _SCATTER_INSIDE = 2.5, 0.9546  # of a normal distribution cut there, in standard deviations
 _MIN_OF_WELL = 5  # sites of a well whose direction is compared
 _MIN_PAIRS = 50  # of a lattice offset with sites on both sides
-_ANY = np.pi / np.sqrt(3)  # standard deviation of an angle that may be any
+ANY_ANGLE = np.pi / np.sqrt(3)  # standard deviation of an angle that may be any
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,14 @@ class DirectionErrors:
         Standard deviations of each component of the noise and of real deviations, in px.
     systematic : float
         Error of the directions of wells, in px across them.
+    core : numpy.ndarray of bool, shape (n,)
+        Sites that are fully displaced and far from walls.
     """
 
     noise: float
     real: float
     systematic: float
+    core: np.ndarray
 
     @classmethod
     def of_wells(
@@ -86,36 +90,35 @@ class DirectionErrors:
         core = full & _far_from_walls(well, partners)
         if core.sum() < _MIN_SITES:
             core = full
-        scatter = float(np.quantile(np.abs(_centred(across[core], well[core])), _WITHIN))
+        scatter = _scatter(_centred(across[core], well[core]))
         systematic = 0.0
         if measured is not None:
-            full &= np.isfinite(measured).all(1)
-            systematic = _disagreement(along[full], across[full], measured[full], wells, well[full])
+            known = full & np.isfinite(measured).all(1)
+            parts = along[known], across[known], measured[known]
+            systematic = _disagreement(*parts, wells, well[known])
         noise, real = scatter * np.sqrt([1 - _REAL, _REAL])
-        return cls(float(noise), float(real), systematic)
+        return cls(float(noise), float(real), systematic, core)
 
-    def std(
-        self,
-        std: np.ndarray,
-        width: np.ndarray,
-        kept: np.ndarray,
-        lever: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Standard deviations (n,) of angles in rad, and those about the well of the angle alone.
+    def over_widths(
+        self, circle: Circle, u: np.ndarray, width: np.ndarray, amplitude: np.ndarray
+    ) -> float:
+        """Errors in parts of the widths of posteriors, the median over sites.
 
         Parameters
         ----------
-        std, width : numpy.ndarray, shape (n,)
-            Of the posterior in rad: as a whole, and about its maximum.
-        kept : numpy.ndarray, shape (n,)
-            Part k of the noise that remains in the angle.
-        lever : numpy.ndarray, shape (n,)
-            Length in px of the displacement without noise.
+        circle : Circle
+            That of the posteriors.
+        u : numpy.ndarray, shape (n, 2)
+            Displacements in px.
+        width, amplitude : numpy.ndarray, shape (n,)
+            Width of the posterior about its maximum in rad, and the amplitude there.
         """
+        lever = np.maximum(amplitude * circle.length, 1e-12)
+        # The curvature of the likelihood, in parts of that of the posterior, is what remains.
+        curvature = np.hypot(*(u - circle.zero).T) * lever / (np.trace(circle.covariance) / 2)
+        kept = np.minimum(width**2 * curvature, 1)
         across = (kept * self.noise) ** 2 + ((1 - kept) * self.real) ** 2 + self.systematic**2
-        error = np.minimum(np.sqrt(across) / np.maximum(lever, 1e-12), _ANY)
-        others = np.maximum(std**2 - width**2, 0)  # other wells
-        return np.minimum(np.sqrt(others + error**2), _ANY), error
+        return float(np.median(np.sqrt(across) / (lever * width)))
 
 
 def _about_wells(d: np.ndarray, wells: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -154,6 +157,12 @@ def _centred(values: np.ndarray, well: np.ndarray) -> np.ndarray:
     return values
 
 
+def _scatter(values: np.ndarray) -> float:
+    """Standard deviation of values about 0 without outliers."""
+    inside = np.abs(values) < _CUT * np.median(np.abs(values)) / 0.6745
+    return float(np.sqrt((values[inside] ** 2).mean())) / _SCATTER_INSIDE if inside.any() else 0.0
+
+
 def _disagreement(
     along: np.ndarray,
     across: np.ndarray,
@@ -169,7 +178,7 @@ def _disagreement(
     if not len(z) or np.median(z.real) <= 0:
         return 0.0
     apart = across - np.median(along) / np.median(z.real) * z.imag
-    noise = float(np.quantile(np.abs(_centred(apart, well)), _WITHIN))
+    noise = _scatter(_centred(apart, well))
     total = 0.0
     for k, count in zip(*np.unique(well, return_counts=True), strict=True):
         if count >= _MIN_OF_WELL:
@@ -200,29 +209,24 @@ def noise_of_turns(u: np.ndarray, partners: list[np.ndarray]) -> float | None:
     return float(min(scatters) / np.sqrt(1.5)) if scatters else None
 
 
-def most_probable(
-    score: np.ndarray, circle: Circle, length: np.ndarray, errors: DirectionErrors | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Most probable angles and their uncertainty.
+def most_probable(score: np.ndarray, n_angles: int) -> tuple[np.ndarray, ...]:
+    """Most probable angles and their posteriors.
 
     Parameters
     ----------
     score : numpy.ndarray, shape (n, n_angles * 6)
-        Log joint density of sites and states of the circle.
-    circle : Circle
-    length : numpy.ndarray, shape (n,)
-        Lengths of the displacements from the zero, in px.
-    errors : DirectionErrors or None
-        If None, the uncertainty is the width of the posterior.
+        Log joint density of sites and states of a circle.
+    n_angles : int
 
     Returns
     -------
-    angle, std, width : numpy.ndarray, shape (n,)
-        Angles, their standard deviations, and those about the well of the angle alone, in rad.
+    angle, std : numpy.ndarray, shape (n,)
+        Angles and standard deviations of the posteriors about them, in rad.
     density : numpy.ndarray, shape (n, n_angles)
-        Posterior of the angles.
+        Posteriors.
+    width, amplitude : numpy.ndarray, shape (n,)
+        Width of the posterior about its maximum in rad, and the amplitude there.
     """
-    n_angles = len(circle.density)
     by_state = score.reshape(len(score), n_angles, -1)[:, :, AMPLITUDES > 0]
     top = by_state.max(2)
     by_angle = top + np.log(np.exp(by_state - top[:, :, None]).sum(2))
@@ -232,12 +236,7 @@ def most_probable(
     bend = -np.minimum(before - 2 * at + after, -1e-9)
     angle = step * (k + np.clip(0.5 * (after - before) / bend, -0.5, 0.5))
     apart = np.mod(step * np.arange(n_angles) - angle[:, None] + np.pi, 2 * np.pi) - np.pi
-    angle, std = np.angle(np.exp(1j * angle)), np.sqrt((density * apart**2).sum(1))
+    std = np.minimum(np.sqrt((density * apart**2).sum(1)), ANY_ANGLE)
     width = np.minimum(step / np.sqrt(bend), std)
-    if errors is None:
-        return angle, np.minimum(std, _ANY), np.minimum(width, _ANY), density
     amplitude = np.exp(by_state[i, k] - at[:, None]) @ AMPLITUDES[AMPLITUDES > 0]
-    lever = amplitude * circle.length
-    # The curvature of the likelihood, in parts of that of the posterior.
-    kept = np.minimum(width**2 * length * lever / (np.trace(circle.covariance) / 2), 1)
-    return angle, *errors.std(std, width, kept, lever), density
+    return np.angle(np.exp(1j * angle)), std, density, width, amplitude

@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ from .circle import (
     normalise,
     turn_matrix,
 )
-from .direction_errors import DirectionErrors, most_probable, noise_of_turns
+from .direction_errors import ANY_ANGLE, DirectionErrors, most_probable, noise_of_turns
 
 N_COMPONENTS = (8, 16)  # of charge 1, tried in turn
 _SITES_PER_COMPONENT = 8  # of the last filter, which has all components that sites determine
@@ -108,8 +108,8 @@ class Distortion:
     turn : float
         Turn in radians of the displacements of pixels alone against measured ones, taken back in
         `filters`.
-    errors : DirectionErrors or None
-        Errors of directions in wells. If None, they are the width of the posterior.
+    widening : float
+        Errors of angles in wells, in parts of the widths of their posteriors.
     """
 
     filters: np.ndarray
@@ -125,7 +125,7 @@ class Distortion:
     strain: Strain | None = None
     pixels_only: Circle | None = None
     turn: float = 0.0
-    errors: DirectionErrors | None = None
+    widening: float = 1.0
 
     def displacement(self, harmonics: np.ndarray) -> np.ndarray:
         """Displacements (n, 2) in px of sites, from their harmonics (n, n_q, M + 1)."""
@@ -135,9 +135,10 @@ class Distortion:
         """Angles and amplitudes of sites, from their harmonics (n, n_q, M + 1)."""
         u = self.displacement(harmonics)
         if self.kind == "variants":
-            angle, std, width, density = self._angles(u, harmonics)
+            angle, std, density = self.posteriors(u, harmonics)[:3]
             amplitude, amplitude_std = self.circle.amplitude(u, angle)
-            return Reading(u, angle, std, amplitude, amplitude_std, density, width)
+            std = np.minimum(self.widening * std, ANY_ANGLE)
+            return Reading(u, angle, std, amplitude, amplitude_std, density)
         d = u if self.kind == "one direction" else u - self.circle.zero
         length = np.hypot(*d.T)
         std = np.minimum(self.noise / np.maximum(length, 1e-12), np.pi / np.sqrt(3))
@@ -146,16 +147,15 @@ class Distortion:
             amplitude, std = np.zeros(len(d)), np.full(len(d), np.pi / np.sqrt(3))
         return Reading(u, np.arctan2(d[:, 1], d[:, 0]), std, amplitude, error, None)
 
-    def _angles(self, u: np.ndarray, harmonics: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Angles of sites displaced by u as of `most_probable`, piece by piece."""
+    def posteriors(self, u: np.ndarray, harmonics: np.ndarray) -> tuple[np.ndarray, ...]:
+        """What `most_probable` returns for sites displaced by u, piece by piece."""
         strain, found = self.strain, []
         y = None if strain is None else strain.coordinates(harmonics, self.reference)
         for piece in _in_pieces(len(u)):
             score = self.circle.score(u[piece])
             if strain is not None and y is not None:
                 score += strain.score(y[piece])
-            length = np.hypot(*(u[piece] - self.circle.zero).T)
-            found.append(most_probable(score, self.circle, length, self.errors))
+            found.append(most_probable(score, len(self.circle.density)))
         return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 
     def angle_from_pixels(self, harmonics: np.ndarray) -> np.ndarray:
@@ -195,9 +195,8 @@ class Distortion:
             for k in ("along", "walls"):
                 if getattr(circle, k) is not None:
                     arrays[f"{name}_{k}"] = getattr(circle, k)
-        names = ("reference", "kind", "symmetry", "scale", "noise", "evidence", "turn")
+        names = ("reference", "kind", "symmetry", "scale", "noise", "evidence", "turn", "widening")
         header = {name: getattr(self, name) for name in names}
-        header["errors"] = None if self.errors is None else asdict(self.errors)
         if self.strain is not None:
             arrays |= {f"strain_{k}": getattr(self.strain, k) for k in _STRAIN}
             arrays["strain_filters"] = _pairs(self.strain.filters)
@@ -225,8 +224,6 @@ class Distortion:
             parts = {k: arrays[f"strain_{k}"] for k in _STRAIN}
             bank = _complex(arrays["strain_filters"])
             strain = Strain(bank, **parts, n_angles=len(circle.density))
-        if header.get("errors") is not None:
-            header["errors"] = DirectionErrors(**header["errors"])
         return cls(
             _complex(arrays["filters"]),
             circle=circle,
@@ -252,8 +249,6 @@ class Reading:
         Order amplitude and its standard error.
     density : numpy.ndarray, shape (n, n_angles), or None
         Posterior of the angles 2 pi k / n_angles. If None, it is normal.
-    width : numpy.ndarray, shape (n,), or None
-        Standard deviation about the well of the angle alone, with a density.
     """
 
     displacement: np.ndarray
@@ -262,7 +257,6 @@ class Reading:
     amplitude: np.ndarray
     amplitude_std: np.ndarray
     density: np.ndarray | None
-    width: np.ndarray | None = None
 
 
 @dataclass
@@ -455,12 +449,14 @@ class DistortionFit:
             if self.n in (4, 6):
                 self._add_strain(model, found)
             judges = self.offsets.partners, self.displacements
-            model.errors = DirectionErrors.of_wells(model.circle, found.u, *judges)
+            errors = DirectionErrors.of_wells(model.circle, found.u, *judges)
             model.circle = model.circle.finer(u)
             if model.pixels_only is not None:
                 model.pixels_only = model.pixels_only.finer(u)
             if model.strain is not None:
                 model.strain.n_angles = len(model.circle.density)
+            if errors is not None:
+                model.widening = self._widening(model, found, errors)
         model.patterns = self._patterns(model)
         return model
 
@@ -625,6 +621,15 @@ class DistortionFit:
             "largest": float(np.sqrt(power)) / self.offsets.cell,
             "smallest": float(np.sqrt(max(found.predicted, 0) * power)) / self.offsets.cell,
         }
+
+    def _widening(self, model: Distortion, found: Filter, errors: DirectionErrors) -> float:
+        """Errors of the angles of a model, in parts of the widths of their posteriors."""
+        rows = self.some[errors.core[self.some]]
+        if not len(rows):
+            return 1.0
+        u = found.u[rows]
+        width, amplitude = model.posteriors(u, self.harmonics[rows])[3:]
+        return errors.over_widths(model.circle, u, width, amplitude)
 
     def _noise(self, found: Filter, scatter: float, kind: str) -> float:
         """Standard deviation of each component of a site's displacement, in px.
