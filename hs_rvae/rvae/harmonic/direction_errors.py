@@ -23,7 +23,6 @@ import numpy as np
 from .circle import AMPLITUDES, Circle, normalise
 
 _REAL = 0.4  # share of real deviations in the variance across wells
-_WITHIN = 0.6827  # of a normal distribution, within one standard deviation
 _IN_OTHER_WELL = 0.25  # share of the cells around a site in other wells; more: a wall is near
 _MIN_PARTNERS = 3  # cells around a site that are asked
 _MIN_SITES = 100  # far from walls; below, all count
@@ -190,7 +189,8 @@ def noise_of_turns(u: np.ndarray, partners: list[np.ndarray]) -> float | None:
     """Noise in px of displacements (n, 2) that turn from cell to cell.
 
     It is the scatter of a site's displacement about the mean of the two on either side of it, in
-    the direction along which displacements change least. None if there are too few such sites.
+    the direction along which displacements change least. Outliers, as the cores of vortices, do
+    not count. None if there are too few such sites.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def noise_of_turns(u: np.ndarray, partners: list[np.ndarray]) -> float | None:
         bend = u - (after + before) / 2
         bend = bend[np.isfinite(bend).all(1)]
         if len(bend) >= _MIN_PAIRS:
-            scatters.append(np.quantile(np.abs(bend - np.median(bend, 0)), _WITHIN))
+            scatters.append(_scatter((bend - np.median(bend, 0)).ravel()))
     return float(min(scatters) / np.sqrt(1.5)) if scatters else None
 
 
