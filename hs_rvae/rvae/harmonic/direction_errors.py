@@ -34,7 +34,7 @@ ANY_ANGLE = np.pi / np.sqrt(3)  # standard deviation of an angle that may be any
 
 @dataclass(frozen=True)
 class DirectionErrors:
-    """What makes the directions of displacements in wells uncertain.
+    """Contributions to the errors of directions of displacements in wells.
 
     Attributes
     ----------
@@ -138,7 +138,7 @@ def _about_wells(d: np.ndarray, wells: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _far_from_walls(well: np.ndarray, partners: list[np.ndarray]) -> np.ndarray:
-    """Mask of the sites around which nearly all cells are in the same well."""
+    """Mask of the sites among cells of the same well, with few exceptions."""
     pairs = np.concatenate([np.zeros((2, 0), int), *partners], 1)
     n, other = len(well), well[pairs[0]] != well[pairs[1]]
     count, others = np.zeros(n), np.zeros(n)
@@ -189,7 +189,7 @@ def noise_of_turns(u: np.ndarray, partners: list[np.ndarray]) -> float | None:
     """Noise in px of displacements (n, 2) that turn from cell to cell.
 
     It is the scatter of a site's displacement about the mean of the two on either side of it, in
-    the direction along which displacements change least. Outliers, as the cores of vortices, do
+    the direction of the smallest change of displacements. Outliers, as the cores of vortices, do
     not count. None if there are too few such sites.
 
     Parameters

@@ -148,7 +148,7 @@ class Distortion:
         return Reading(u, np.arctan2(d[:, 1], d[:, 0]), std, amplitude, error, None)
 
     def posteriors(self, u: np.ndarray, harmonics: np.ndarray) -> tuple[np.ndarray, ...]:
-        """What `most_probable` returns for sites displaced by u, piece by piece."""
+        """Results of `most_probable` for sites displaced by u, piece by piece."""
         strain, found = self.strain, []
         y = None if strain is None else strain.coordinates(harmonics, self.reference)
         for piece in _in_pieces(len(u)):
