@@ -195,8 +195,10 @@ class Distortion:
             for k in ("along", "walls"):
                 if getattr(circle, k) is not None:
                     arrays[f"{name}_{k}"] = getattr(circle, k)
-        names = ("reference", "kind", "symmetry", "scale", "noise", "evidence", "turn", "widening")
+        names = ("reference", "kind", "symmetry", "scale", "noise", "evidence", "turn")
         header = {name: getattr(self, name) for name in names}
+        if self.widening != 1:  # files of earlier versions, and their identity, are without
+            header["widening"] = self.widening
         if self.strain is not None:
             arrays |= {f"strain_{k}": getattr(self.strain, k) for k in _STRAIN}
             arrays["strain_filters"] = _pairs(self.strain.filters)
