@@ -27,7 +27,7 @@ _IN_OTHER_WELL = 0.25  # share of the cells around a site in other wells; more: 
 _MIN_PARTNERS = 3  # cells around a site that are asked
 _MIN_SITES = 100  # far from walls; below, all count
 _CUT, _SCATTER_INSIDE = 2.5, 0.9546  # of a normal distribution cut there, in standard deviations
-_MIN_OF_WELL = 5  # sites of a well whose direction is compared
+_MIN_OF_WELL = 20  # sites of a well whose direction is compared; few may be those of walls
 _MIN_PAIRS = 50  # of a lattice offset with sites on both sides
 ANY_ANGLE = np.pi / np.sqrt(3)  # standard deviation of an angle that may be any
 
