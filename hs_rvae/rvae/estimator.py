@@ -113,6 +113,9 @@ class RVAE(  # type: ignore[call-arg]
     angle_scatter_ : float
         Scatter of angles about their wells, in radians, beyond the width of their posteriors; part
         of ``angle_std``. 0 if the angles lie in no wells.
+    angle_std_factor_ : float
+        Errors of the angles of a distortion, in parts of the widths of their posteriors; part of
+        ``angle_std``. 1 for a turning motif.
     fit_id_ : str
         Identity of the fit: a digest of its result, the same after saving and loading. A site
         table keeps that of the model that wrote it.
@@ -629,6 +632,7 @@ class RVAE(  # type: ignore[call-arg]
         self.n_sites_fit_: int = self._model.n_sites_fit
         self.dropped_variance_: float = self._model.dropped_variance
         self.angle_scatter_: float = self._model.angle_scatter
+        self.angle_std_factor_: float = getattr(self._model, "angle_std_factor", 1.0)
         self.n_latents_: int = self._model.n_latents
         given = getattr(self._model, "encoder_input", None)
         self.latent_scree_: np.ndarray = np.empty(0) if given is None else given.scree

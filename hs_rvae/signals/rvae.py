@@ -630,6 +630,7 @@ class RVAEMethods(SiteSignal):
                 "translation": model.translation,
                 "lattice_symmetry": model.lattice_symmetry_,
                 "motif_symmetry": model.motif_symmetry_,
+                "angle_std_factor": model.angle_std_factor_,
                 "verdict": None if model.verdict_ is None else model.verdict_.as_dict(),
                 "n_sites_fit": model.n_sites_fit_,
                 "converged": float(model.history_.get("converged", [np.nan])[0]),

@@ -37,6 +37,15 @@ def given(degrees, kind="variants", rotation="distortion", *, n=600, spread=4.0,
     return stack, number
 
 
+def test_groups_do_not_depend_on_what_widens_the_posteriors():
+    stack, _ = given([0, 90, 180, 270], spread=15.0)
+    other, _ = given([0, 90, 180, 270], spread=15.0)
+    other.sites.set("angle_std", 1.3 * other.sites["angle_std"], "rad")
+    other.metadata.Sub_images.rvae.angle_std_factor = 1.3
+    assert stack.assign_variants() == other.assign_variants() == 4
+    np.testing.assert_array_equal(stack.sites["variant"], other.sites["variant"])
+
+
 # The verdict is kept
 
 

@@ -199,15 +199,19 @@ class Circle:
             narrow = narrow * _sharpened(each @ full, wells, width)
         return wells, walls
 
+    def wells(self) -> np.ndarray:
+        """Angles of the maxima of the density, in rad."""
+        n = len(self.density)
+        around = np.stack([np.roll(self.density, step) for step in (1, -1)])
+        return 2 * np.pi / n * np.flatnonzero((self.density > around).all(0))
+
     def _scatter_about_wells(self, u: np.ndarray) -> float:
         """Robust scatter in px of displacements (n, 2) across the directions of their wells.
 
         Only the longer half of those that are displaced counts: sites in walls are shorter, and
         their directions lie between the wells.
         """
-        n = len(self.density)
-        around = np.stack([np.roll(self.density, step) for step in (1, -1)])
-        wells = 2 * np.pi / n * np.flatnonzero((self.density > around).all(0))
+        wells = self.wells()
         d = u - self.zero
         long = np.hypot(*d.T)
         chosen = long > 0.5 * self.length

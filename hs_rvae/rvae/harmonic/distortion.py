@@ -42,6 +42,7 @@ from .circle import (
     normalise,
     turn_matrix,
 )
+from .direction_errors import ANY_ANGLE, DirectionErrors, most_probable, noise_of_turns
 
 N_COMPONENTS = (8, 16)  # of charge 1, tried in turn
 _SITES_PER_COMPONENT = 8  # of the last filter, which has all components that sites determine
@@ -107,6 +108,8 @@ class Distortion:
     turn : float
         Turn in radians of the displacements of pixels alone against measured ones, taken back in
         `filters`.
+    widening : float
+        Errors of angles in wells, in parts of the widths of their posteriors.
     """
 
     filters: np.ndarray
@@ -122,6 +125,7 @@ class Distortion:
     strain: Strain | None = None
     pixels_only: Circle | None = None
     turn: float = 0.0
+    widening: float = 1.0
 
     def displacement(self, harmonics: np.ndarray) -> np.ndarray:
         """Displacements (n, 2) in px of sites, from their harmonics (n, n_q, M + 1)."""
@@ -131,8 +135,9 @@ class Distortion:
         """Angles and amplitudes of sites, from their harmonics (n, n_q, M + 1)."""
         u = self.displacement(harmonics)
         if self.kind == "variants":
-            angle, std, density = self._angles(u, harmonics)
+            angle, std, density = self.posteriors(u, harmonics)[:3]
             amplitude, amplitude_std = self.circle.amplitude(u, angle)
+            std = np.minimum(self.widening * std, ANY_ANGLE)
             return Reading(u, angle, std, amplitude, amplitude_std, density)
         d = u if self.kind == "one direction" else u - self.circle.zero
         length = np.hypot(*d.T)
@@ -142,19 +147,16 @@ class Distortion:
             amplitude, std = np.zeros(len(d)), np.full(len(d), np.pi / np.sqrt(3))
         return Reading(u, np.arctan2(d[:, 1], d[:, 0]), std, amplitude, error, None)
 
-    def _angles(
-        self, u: np.ndarray, harmonics: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Angles, standard deviations and posteriors of sites displaced by u, piece by piece."""
+    def posteriors(self, u: np.ndarray, harmonics: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Results of `most_probable` for sites displaced by u, piece by piece."""
         strain, found = self.strain, []
         y = None if strain is None else strain.coordinates(harmonics, self.reference)
         for piece in _in_pieces(len(u)):
             score = self.circle.score(u[piece])
             if strain is not None and y is not None:
                 score += strain.score(y[piece])
-            found.append(_angles(score, len(self.circle.density)))
-        angle, std, density = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        return angle, std, density
+            found.append(most_probable(score, len(self.circle.density)))
+        return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 
     def angle_from_pixels(self, harmonics: np.ndarray) -> np.ndarray:
         """Angles (n,) of sites read without measured positions."""
@@ -195,6 +197,8 @@ class Distortion:
                     arrays[f"{name}_{k}"] = getattr(circle, k)
         names = ("reference", "kind", "symmetry", "scale", "noise", "evidence", "turn")
         header = {name: getattr(self, name) for name in names}
+        if self.widening != 1:  # files of earlier versions, and their identity, are without
+            header["widening"] = self.widening
         if self.strain is not None:
             arrays |= {f"strain_{k}": getattr(self.strain, k) for k in _STRAIN}
             arrays["strain_filters"] = _pairs(self.strain.filters)
@@ -311,21 +315,6 @@ def _in_pieces(n: int) -> list[slice]:
     return [slice(start, start + _PIECE) for start in range(0, max(n, 1), _PIECE)]
 
 
-def _angles(score: np.ndarray, n_angles: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Most probable angles, their standard deviations, and posteriors (n, n_angles)."""
-    by_angle = score.reshape(len(score), n_angles, -1)[:, :, AMPLITUDES > 0]
-    top = by_angle.max(2)
-    by_angle = top + np.log(np.exp(by_angle - top[:, :, None]).sum(2))
-    density = normalise(by_angle)[0]
-    k, i, step = by_angle.argmax(1), np.arange(len(score)), 2 * np.pi / n_angles
-    before, at, after = (by_angle[i, (k + s) % n_angles] for s in (-1, 0, 1))
-    off = 0.5 * (before - after) / np.minimum(before - 2 * at + after, -1e-9)
-    angle = step * (k + np.clip(off, -0.5, 0.5))
-    apart = np.mod(step * np.arange(n_angles) - angle[:, None] + np.pi, 2 * np.pi) - np.pi
-    std = np.sqrt((density * apart**2).sum(1))
-    return np.angle(np.exp(1j * angle)), np.minimum(std, np.pi / np.sqrt(3)), density
-
-
 def fit_distortion(
     harmonics: np.ndarray,
     grid: HarmonicGrid,
@@ -403,12 +392,11 @@ class Filter:
 
 @dataclass
 class _Judgement:
-    """Verdict on a filter, and circles for the displacements it gives."""
+    """Verdict on a filter, and the circle for the displacements it gives."""
 
     kind: str
     evidence: dict[str, float]
     bound: Circle | None  # about the symmetric position; None if the zero is off it
-    uniform: Circle
 
 
 class DistortionFit:
@@ -462,11 +450,15 @@ class DistortionFit:
         if model.kind == "variants":
             if self.n in (4, 6):
                 self._add_strain(model, found)
+            judges = self.offsets.partners, self.displacements
+            errors = DirectionErrors.of_wells(model.circle, found.u, *judges)
             model.circle = model.circle.finer(u)
             if model.pixels_only is not None:
                 model.pixels_only = model.pixels_only.finer(u)
             if model.strain is not None:
                 model.strain.n_angles = len(model.circle.density)
+            if errors is not None:
+                model.widening = self._widening(model, found, errors)
         model.patterns = self._patterns(model)
         return model
 
@@ -582,7 +574,7 @@ class DistortionFit:
             kind = "one direction"
         else:
             kind = "nothing"
-        return _Judgement(kind, evidence, bound if symmetric else None, uniform)
+        return _Judgement(kind, evidence, bound if symmetric else None)
 
     def _model(self, found: Filter, judged: _Judgement) -> tuple[Distortion, Filter]:
         """Distribution of the displacements that a filter gives, and the filter in its frame."""
@@ -600,13 +592,6 @@ class DistortionFit:
                 circle = fit_circle(u, zero=zero, also=pixels_only)[0]
         scatter = float(np.sqrt(((u - u.mean(0)) ** 2).sum(1).mean() / 2))
         scale = float(np.quantile(np.hypot(*(u - circle.zero).T), 0.6))
-        predicted, ring = found.predicted, None
-        if judged.kind == "continuous":
-            ring = judged.uniform
-            ring.run(u, _N_FOLLOW)
-            # Over two cells directions turn by more than the noise.
-            nearer = self.offsets.with_next_cells()
-            predicted = max(predicted, nearer.predicted(found.u[:, 0] + 1j * found.u[:, 1]))
         if judged.kind == "one direction":
             scale = float(np.hypot(*u.mean(0)))
         n_q = self.harmonics.shape[1]
@@ -617,7 +602,7 @@ class DistortionFit:
             judged.kind,
             self.n,
             max(scale, 1e-12),
-            self._noise(predicted, scatter, ring),
+            self._noise(found, scatter, judged.kind),
             judged.evidence,
             (u.mean(0), np.cov(u.T, bias=True) + 1e-12 * np.eye(2)),
             np.zeros((4, *self.harmonics.shape[1:]), np.complex64),
@@ -639,18 +624,26 @@ class DistortionFit:
             "smallest": float(np.sqrt(max(found.predicted, 0) * power)) / self.offsets.cell,
         }
 
-    @staticmethod
-    def _noise(predicted: float, scatter: float, ring: Circle | None) -> float:
+    def _widening(self, model: Distortion, found: Filter, errors: DirectionErrors) -> float:
+        """Errors of the angles of a model, in parts of the widths of their posteriors."""
+        rows = self.some[errors.core[self.some]]
+        if not len(rows):
+            return 1.0
+        u = found.u[rows]
+        width, amplitude = model.posteriors(u, self.harmonics[rows])[3:]
+        return errors.over_widths(model.circle, u, width, amplitude)
+
+    def _noise(self, found: Filter, scatter: float, kind: str) -> float:
         """Standard deviation of each component of a site's displacement, in px.
 
-        The part that other cells do not predict contains real changes from cell to cell, so it is
-        too much. The scatter about a ring of one radius is too little where sites lie on one.
+        The part that other cells do not predict contains real changes from cell to cell. Where
+        displacements turn, it is too much.
         """
-        unpredicted = float(np.sqrt(1 - min(max(predicted, 0), 1)) * scatter)
-        if ring is None:
-            return unpredicted
-        about_ring = float(np.sqrt(np.trace(ring.covariance) / 2))
-        return float(np.sqrt(unpredicted * min(unpredicted, about_ring)))
+        noise = None
+        if kind == "continuous":
+            noise = noise_of_turns(found.u, self.offsets.with_next_cells().partners)
+        unpredicted = float(np.sqrt(1 - min(max(found.predicted, 0), 1)) * scatter)
+        return unpredicted if noise is None else min(noise, unpredicted)
 
     def _measured_frame(self, u: np.ndarray) -> tuple[np.ndarray | None, float]:
         """Zero of displacements u (n, 2) of the fit, and their turn against measured ones.

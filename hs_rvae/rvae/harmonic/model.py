@@ -118,6 +118,11 @@ class HarmonicModel:
         return self.order.symmetry if self.distortion is None else self.distortion.symmetry
 
     @property
+    def angle_std_factor(self) -> float:
+        """Errors of angles, in parts of the widths of their posteriors."""
+        return 1.0 if self.distortion is None else self.distortion.widening
+
+    @property
     def rotation(self) -> str | None:
         """Part that turns: "distortion", "motif" or None."""
         if not self.pose.rotation and self.distortion is None:
@@ -702,4 +707,5 @@ def _posterior_of(
     if reading.density is not None:
         score = torch.as_tensor(np.log(np.maximum(reading.density, 1e-37))).to(where)
         modes, weights, widths = pose.modes_of(score, angle)
+        widths = distortion.widening * widths
     return AnglePosterior(angle, std, modes, weights, widths, likelihood)
