@@ -9,6 +9,7 @@ import logging
 import numpy as np
 
 from . import autocorrelation as _cells
+from .periods import long_order
 from .translations import STEPS, Links, connect
 
 _logger = logging.getLogger(__name__)
@@ -66,10 +67,9 @@ def choose_cell(
         deciding = links
         if not members.all():
             deciding = connect(positions[members], vectors, links.reach)
-        wave, share, depth = deciding.order(heights[members])
-        if share < _ORDER or depth < _DEPTH:
+        larger = _cell_of_order(deciding, heights[members], vectors)
+        if larger is None:
             break
-        larger = ordered_cell(vectors, wave)
         links_of_larger = connect(positions, larger, _reach(larger, distance))
         # A larger cell reaches farther: to columns that are bent too much to decide.
         before, after = (
@@ -79,11 +79,36 @@ def choose_cell(
         if after < _STILL_JOINED * before:
             break
         vectors, links = larger, links_of_larger
-        _logger.info(
-            "Columns on every %s place of the lattice differ by %.0f %% of their height: the cell "
-            "is larger.", "other" if 0.5 in wave else "third", 200 * depth,
-        )  # fmt: skip
+        _logger.info("Columns on the places of the lattice differ in height: the cell is larger.")
     return vectors, float(shares[best])
+
+
+def _cell_of_order(links: Links, heights: np.ndarray, vectors: np.ndarray) -> np.ndarray | None:
+    """Larger cell of an order in height among the columns of a lattice; None without one."""
+    wave, share, depth = links.order(heights)
+    if share >= _ORDER and depth >= _DEPTH:
+        return ordered_cell(vectors, wave)
+    order = long_order(links, heights)
+    return None if order is None else _cells.upright(_cells.reduced(order @ vectors))
+
+
+def mixes_kinds(
+    positions: np.ndarray, heights: np.ndarray, vectors: np.ndarray, distance: float
+) -> bool:
+    """
+    Return True if columns that a lattice takes for one place differ in height by an order.
+
+    Parameters
+    ----------
+    positions : numpy.ndarray of shape (n, 2)
+    heights : numpy.ndarray of shape (n,)
+    vectors : numpy.ndarray of shape (2, 2)
+    distance : float
+        Distance of nearest columns.
+    """
+    part = _crowded_part(positions)
+    links = connect(positions[part], vectors, _reach(vectors, distance))
+    return _cell_of_order(links, heights[part], vectors) is not None
 
 
 def ordered_cell(vectors: np.ndarray, wave: tuple[float, float]) -> np.ndarray:

@@ -19,14 +19,7 @@ import numpy as np
 from .columns_in_window import WindowColumns, find_columns, fit_columns
 from .deformation import rotation_and_strain, shell_inverse
 from .noise import Noise, first_noise, interpolation_loss, measured_noise
-from .profiles import (
-    POWERS,
-    local_images,
-    monomial_curvatures,
-    monomial_slopes,
-    monomials,
-    moved_images,
-)
+from .profiles import DERIVATIVES, POWERS, blur_image, local_images, monomials, moved_images
 
 _SAMPLE = 1500  # windows from which shapes and noise are taken
 _PIXELS = 2**24  # of these windows
@@ -298,8 +291,7 @@ class ModeFilter:
         # The background and the columns beyond are taken out beforehand.
         rest = sums[:, k:] + self.prior_part
         own = sums[:, :k] - rest @ self.passed
-        square = np.einsum("np,np->n", flat, self.noise.weighted(images).reshape(n, -1))
-        square += self.usual @ self.prior_part
+        square = self.noise.weighted_square(images) + self.usual @ self.prior_part
         square -= np.einsum("nk,nk->n", rest, np.linalg.solve(self.rest_gram, rest.T).T)
         u, height, broader = np.zeros((n, c, 2)), np.ones((n, c)), np.zeros((n, 3))
         if start is not None:
@@ -321,42 +313,50 @@ class ModeFilter:
         there = np.all(np.abs(u) < limit, axis=(1, 2)) & np.all(height > _HEIGHTS[0], axis=1)
         return _Moved(u, inverse, chi, coefficients, there)
 
-    def _curvatures(self, u: np.ndarray) -> np.ndarray:
-        """Change of the powers as the columns become broader, shape (n, C, N, 3)."""
-        return self.columns.widths[: self.n_own, None, None] ** 2 * monomial_curvatures(u)
+    def _changes(self, u: np.ndarray, broader: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Powers (n, C, N) of columns moved and broadened, and their derivatives (n, C, 5, N).
+
+        These are by x and y, and by the three numbers of `broader`.
+        """
+        plain = monomials(u)
+        changes = plain.reshape(-1, _N) @ DERIVATIVES.reshape(_N, -1)
+        changes = changes.reshape(*plain.shape[:2], 5, _N)
+        changes[:, :, 2:] *= self.columns.widths[: self.n_own, None, None] ** 2
+        plain += (broader[:, None, None] @ changes[:, :, 2:])[:, :, 0]
+        return plain, changes
 
     def _coefficients(self, u: np.ndarray, height: np.ndarray, broader: np.ndarray) -> np.ndarray:
         """Coefficients of the images of the columns in the sum, shape (n, C N)."""
-        powers = monomials(u) + np.einsum("ncks,ns->nck", self._curvatures(u), broader)
-        return (height[..., None] * powers).reshape(len(u), -1)
+        return (height[..., None] * self._changes(u, broader)[0]).reshape(len(u), -1)
 
     def _slopes(
         self, own: np.ndarray, u: np.ndarray, height: np.ndarray, broader: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Gradient (n, 3 C + 3) of the log-likelihood by heights, places, shape; information."""
         n, c = height.shape
-        curvatures = self._curvatures(u)
-        powers = monomials(u) + np.einsum("ncks,ns->nck", curvatures, broader)
-        slopes = height[..., None, None] * monomial_slopes(u)
-        shapes = height[..., None, None] * curvatures
-        jacobian = np.concatenate([powers[..., None], slopes, shapes], axis=-1)  # (n, C, N, 6)
+        powers, changes = self._changes(u, broader)
+        jacobian = np.concatenate([powers[:, :, None], height[..., None, None] * changes], axis=2)
         left = own - (height[..., None] * powers).reshape(n, -1) @ self.gram
-        gradients = np.einsum("ncks,nck->ncs", jacobian, left.reshape(n, c, _N))
+        gradients = (jacobian @ left.reshape(n, c, _N, 1))[..., 0]  # (n, C, 6)
         gradient = np.concatenate(
             [gradients[..., :3].reshape(n, -1), gradients[..., 3:].sum(axis=1)], axis=1
         )
-        gram = self.gram.reshape(c, _N, c, _N)
-        information = np.zeros((n, 3 * c + 3, 3 * c + 3))
-        turned = np.ascontiguousarray(np.swapaxes(jacobian, 2, 3))
-        shape = slice(3 * c, None)
+        gram = self.gram.reshape(c, _N, c * _N)
+        products = np.empty((n, c, 6, c, _N))
         for a in range(c):
-            for b in range(c):
-                block = (turned[:, a] @ gram[a, :, b]) @ jacobian[:, b]
-                rows, columns = slice(3 * a, 3 * a + 3), slice(3 * b, 3 * b + 3)
-                information[:, rows, columns] = block[:, :3, :3]
-                information[:, rows, shape] += block[:, :3, 3:]
-                information[:, shape, columns] += block[:, 3:, :3]
-                information[:, shape, shape] += block[:, 3:, 3:]
+            product = jacobian[:, a].reshape(-1, _N) @ gram[a]
+            products[:, a] = product.reshape(n, 6, c, _N)
+        products = products.reshape(n, 6 * c, c, _N)
+        full = np.stack(
+            [products[:, :, b] @ jacobian[:, b].transpose(0, 2, 1) for b in range(c)], axis=2
+        ).reshape(n, c, 6, c, 6)
+        information = np.empty((n, 3 * c + 3, 3 * c + 3))
+        shape = slice(3 * c, None)
+        information[:, : 3 * c, : 3 * c] = full[:, :, :3, :, :3].reshape(n, 3 * c, 3 * c)
+        information[:, : 3 * c, shape] = full[:, :, :3, :, 3:].sum(axis=3).reshape(n, 3 * c, 3)
+        information[:, shape, : 3 * c] = information[:, : 3 * c, shape].transpose(0, 2, 1)
+        information[:, shape, shape] = full[:, :, 3:, :, 3:].sum(axis=(1, 3))
         spread = np.concatenate([np.tile([_HEIGHT, np.inf, np.inf], c), np.full(3, _BROADER)])
         which = np.arange(3 * c + 3)
         information[:, which, which] += spread**-2
@@ -390,7 +390,7 @@ class ModeFilter:
             local = local_images(sharp, self.columns)[: self.n_own]
             widths = self.columns.widths
             blur = sum(
-                np.tensordot(weights[c][1:], moved_images(one, widths[c], len(mean))[1:], axes=1)
+                blur_image(one, widths[c], len(mean), np.append(0, weights[c][1:]))
                 for c, one in enumerate(local)
             )
             sharp = mean - blur
