@@ -137,7 +137,9 @@ def _in_cell(steps: np.ndarray, cell: np.ndarray) -> np.ndarray:
     """Steps as whole numbers of the inverse cell, modulo its size: equal in one coset."""
     (a, b), (c, d) = cell
     size = _size(cell)
-    return np.stack([steps[:, 0] * d - steps[:, 1] * c, steps[:, 1] * a - steps[:, 0] * b], 1) % size
+    return (
+        np.stack([steps[:, 0] * d - steps[:, 1] * c, steps[:, 1] * a - steps[:, 0] * b], 1) % size
+    )
 
 
 def _of_cell(cell: np.ndarray) -> np.ndarray:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from scipy.ndimage import gaussian_filter, spline_filter
 
@@ -96,6 +98,7 @@ def blur_image(local: np.ndarray, width: float, size: int, weights: np.ndarray) 
     return images.sum(axis=0)
 
 
+@lru_cache(maxsize=16)  # columns of one kind have one width
 def _stencil(
     length: int, width: float, size: int, order: int
 ) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray, np.ndarray]:
