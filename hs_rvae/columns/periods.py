@@ -21,6 +21,7 @@ _MOST = 16  # cells of an order
 _SHARE = 0.25  # of the variance of the differences; chance in small images and layers have 0.2
 _NEARLY_BEST = 0.85  # of the highest share; a larger cell explains as much
 _DIFFERENCE = 0.08  # of the heights, between one column of the cell and the others, at least
+_STILL = 0.5  # of this share repeats again, twice as far
 _ENOUGH = 60  # pairs of columns for each translation
 _OUTLIER = 9.0  # median differences, beyond which heights do not count more
 _CELLS = np.array(list(product(range(-_FARTHEST, _FARTHEST + 1), repeat=2)))
@@ -56,7 +57,7 @@ def long_order(links: Links, heights: np.ndarray) -> np.ndarray | None:
     correlation = np.where(count >= _ENOUGH, (one * other).sum(axis=1), np.nan)
     correlation /= np.maximum(square, 1e-300)
     best, share = _best_cell(correlation)
-    if not share:
+    if not share or not _goes_on(best, share, ends, difference, enough):
         return None
     depth = np.sqrt(share * (difference[enough] ** 2).mean())
     size = _size(best)
@@ -98,6 +99,22 @@ def _best_cell(correlation: np.ndarray) -> tuple[np.ndarray, float]:
     good = [k for k, share in enumerate(shares) if share >= _NEARLY_BEST * best]
     chosen = min(good, key=lambda k: (_size(cells[k]), -shares[k]))
     return cells[chosen], shares[chosen]
+
+
+def _goes_on(
+    cell: np.ndarray, share: float, ends: np.ndarray, difference: np.ndarray, enough: np.ndarray
+) -> bool:
+    """True if an order repeats again; a wave of another period gets out of step."""
+    padded = np.append(ends, np.full((len(ends), 1), -1), axis=1)
+    for step in cell:
+        once = padded[_row(step)]
+        end = once[once][:-1]
+        pairs = (end >= 0) & enough & enough[end]
+        one, other = difference[pairs], difference[end[pairs]]
+        square = (one**2 + other**2).sum() / 2
+        if pairs.sum() >= _ENOUGH and (one * other).sum() < _STILL * share * square:
+            return False
+    return True
 
 
 def _size(cell: np.ndarray) -> int:
@@ -151,8 +168,13 @@ def _at(correlation: np.ndarray, step: np.ndarray) -> float:
     """Correlation over a translation; NaN beyond those that were looked at."""
     if np.abs(step).max() > _FARTHEST:
         return np.nan
-    i, j = step + _FARTHEST
-    return float(correlation[i * (2 * _FARTHEST + 1) + j])
+    return float(correlation[_row(step)])
+
+
+def _row(step: np.ndarray) -> int:
+    """Row of a translation in :data:`_CELLS`."""
+    i, j = (step + _FARTHEST).tolist()
+    return int(i * (2 * _FARTHEST + 1) + j)
 
 
 def _mean_of_cosets(correlation: np.ndarray, steps: np.ndarray, cell: np.ndarray) -> np.ndarray:
