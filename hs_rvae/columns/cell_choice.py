@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from . import autocorrelation as _cells
 from .periods import long_order
@@ -24,6 +25,9 @@ _ORDER = 0.5  # of the differences between neighbours is explained
 _DEPTH = 0.04  # of the heights; less is not called another kind
 _ROUNDS = 3
 _ENOUGH = 40  # columns of one grain, that decide on its order
+_WHOLE = 0.12  # difference from whole steps of a cell, of vectors that are such steps
+_BETWEEN = 1.6  # nearest distances from a joined column, of those between
+_HALF_EMPTY = 0.15  # of the columns are joined by the larger cell alone
 _BENT = 0.2  # difference from the lattice, in nearest distances, that a column may have
 
 
@@ -59,6 +63,7 @@ def choose_cell(
     together, alike = _shares_of_shapes(candidates, masks, heights)
     best = int(np.argmin(np.where(together >= _NEARLY_BEST * together.max(), areas, np.inf)))
     best = int(np.argmax(np.where(alike[best], shares, -1)))
+    best = _filled(best, candidates, masks, positions, heights, distance)
     vectors, links = candidates[best], linked[best]
     members = np.ones(len(positions), bool)
     if shares[best] < ONE_GRAIN and masks[best].sum() > _ENOUGH:
@@ -81,6 +86,34 @@ def choose_cell(
         vectors, links = larger, links_of_larger
         _logger.info("Columns on the places of the lattice differ in height: the cell is larger.")
     return vectors, float(shares[best])
+
+
+def _filled(
+    best: int,
+    candidates: list[np.ndarray],
+    masks: list[np.ndarray],
+    positions: np.ndarray,
+    heights: np.ndarray,
+    distance: float,
+) -> int:
+    """
+    Number of the smallest larger cell that fills its places where those of the best are half empty.
+
+    Where every other place is empty, as in kagome lattices, the steps to the empty ones join
+    nothing. Such columns stand between those that are joined, and a larger cell joins them.
+    """
+    near = cKDTree(positions[masks[best]]) if masks[best].any() else None
+    areas = np.array([abs(np.linalg.det(each)) for each in candidates])
+    for k in np.argsort(areas, kind="stable"):
+        steps = candidates[k] @ np.linalg.inv(candidates[best])
+        whole = np.abs(steps - np.round(steps)).max() < _WHOLE
+        new = masks[k] & ~masks[best]
+        if near is None or areas[k] < 1.5 * areas[best] or not whole or not new.any():
+            continue
+        new[new] = near.query(positions[new])[0] < _BETWEEN * distance
+        if _share(new, heights) > _HALF_EMPTY and _share(masks[k], heights) > ONE_GRAIN:
+            return int(k)
+    return best
 
 
 def _cell_of_order(links: Links, heights: np.ndarray, vectors: np.ndarray) -> np.ndarray | None:

@@ -19,6 +19,8 @@ from .translations import STEPS, Links
 _FARTHEST = 4  # cells along each edge, after which an order repeats
 _MOST = 16  # cells of an order
 _SHARE = 0.25  # of the variance of the differences; chance in small images and layers have 0.2
+_SHARE_OF_MANY = 0.1  # likewise, of an order without rows, in many columns,
+_CHANCE = 3.5  # over the root of their number: chance has 2
 _NEARLY_BEST = 0.85  # of the highest share; a larger cell explains as much
 _DIFFERENCE = 0.08  # of the heights, between one column of the cell and the others, at least
 _STILL = 0.5  # of this share repeats again, twice as far
@@ -57,7 +59,9 @@ def long_order(links: Links, heights: np.ndarray) -> np.ndarray | None:
     correlation = np.where(count >= _ENOUGH, (one * other).sum(axis=1), np.nan)
     correlation /= np.maximum(square, 1e-300)
     best, share = _best_cell(correlation)
-    if not share or not _goes_on(best, share, ends, difference, enough):
+    if share < _least_share(best, int(enough.sum())) or not _goes_on(
+        best, share, ends, difference, enough
+    ):
         return None
     depth = np.sqrt(share * (difference[enough] ** 2).mean())
     size = _size(best)
@@ -94,11 +98,19 @@ def _best_cell(correlation: np.ndarray) -> tuple[np.ndarray, float]:
         cells.append(cell)
         shares.append(_share(correlation, cell))
     best = max(shares)
-    if not best > _SHARE:
-        return cells[0], 0.0
-    good = [k for k, share in enumerate(shares) if share >= _NEARLY_BEST * best]
+    good = [k for k, share in enumerate(shares) if share >= min(_NEARLY_BEST * best, best)]
     chosen = min(good, key=lambda k: (_size(cells[k]), -shares[k]))
     return cells[chosen], shares[chosen]
+
+
+def _least_share(cell: np.ndarray, n: int) -> float:
+    """
+    Share of the variance that an order must explain among n columns.
+
+    Rows of one height along a lattice line may alternate by chance: there are few of them.
+    """
+    in_rows = any(np.gcd(*step) == 1 for step in cell.tolist())
+    return _SHARE if in_rows else min(_SHARE, max(_SHARE_OF_MANY, _CHANCE / np.sqrt(n)))
 
 
 def _goes_on(
