@@ -28,6 +28,8 @@ _ENOUGH = 40  # columns of one grain, that decide on its order
 _WHOLE = 0.12  # difference from whole steps of a cell, of vectors that are such steps
 _BETWEEN = 1.6  # nearest distances from a joined column, of those between
 _HALF_EMPTY = 0.15  # of the columns are joined by the larger cell alone
+_EMPTY = 0.6  # nearest distances from a place to the nearest column, where none is at it
+_MANY_EMPTY = 0.3  # of the steps from a column lead to such places
 _BENT = 0.2  # difference from the lattice, in nearest distances, that a column may have
 
 
@@ -111,9 +113,20 @@ def _filled(
         if near is None or areas[k] < 1.5 * areas[best] or not whole or not new.any():
             continue
         new[new] = near.query(positions[new])[0] < _BETWEEN * distance
+        new[new] = _lead_nowhere(positions[new], positions, candidates[best], distance)
         if _share(new, heights) > _HALF_EMPTY and _share(masks[k], heights) > ONE_GRAIN:
             return int(k)
     return best
+
+
+def _lead_nowhere(
+    columns: np.ndarray, positions: np.ndarray, vectors: np.ndarray, distance: float
+) -> np.ndarray:
+    """True for columns from which many steps of a cell lead to places without any column."""
+    ends = columns[:, None] + STEPS @ vectors
+    inside = ((ends > positions.min(axis=0)) & (ends < positions.max(axis=0))).all(axis=2)
+    empty = cKDTree(positions).query(ends)[0] > _EMPTY * distance
+    return np.asarray((inside & empty).sum(axis=1) > _MANY_EMPTY * inside.sum(axis=1))
 
 
 def _cell_of_order(links: Links, heights: np.ndarray, vectors: np.ndarray) -> np.ndarray | None:
