@@ -122,7 +122,7 @@ def _filled(
 def _lead_nowhere(
     columns: np.ndarray, positions: np.ndarray, vectors: np.ndarray, distance: float
 ) -> np.ndarray:
-    """True for columns from which many steps of a cell lead to places without any column."""
+    """Mask of the columns with many steps of a cell to places without any column."""
     ends = columns[:, None] + STEPS @ vectors
     inside = ((ends > positions.min(axis=0)) & (ends < positions.max(axis=0))).all(axis=2)
     empty = cKDTree(positions).query(ends)[0] > _EMPTY * distance

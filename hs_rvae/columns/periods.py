@@ -18,9 +18,12 @@ from .translations import STEPS, Links
 
 _FARTHEST = 4  # cells along each edge, after which an order repeats
 _MOST = 16  # cells of an order
-_SHARE = 0.25  # of the variance of the differences; chance in small images and layers have 0.2
-_SHARE_OF_MANY = 0.1  # likewise, of an order without rows, in many columns,
-_CHANCE = 3.5  # over the root of their number: chance has 2
+# Of the variance of the differences. Rows whose columns are displaced to one side and to the other
+# differ in height as well, by 0.4; chance in small images and layers have 0.2.
+_SHARE_OF_ROWS = 0.5
+_SHARE = 0.25  # likewise, of an order without rows,
+_SHARE_OF_MANY = 0.1  # in many columns:
+_CHANCE = 3.5  # over the root of their number, where chance has 2
 _NEARLY_BEST = 0.85  # of the highest share; a larger cell explains as much
 _DIFFERENCE = 0.08  # of the heights, between one column of the cell and the others, at least
 _STILL = 0.5  # of this share repeats again, twice as far
@@ -110,7 +113,7 @@ def _least_share(cell: np.ndarray, n: int) -> float:
     Rows of one height along a lattice line may alternate by chance: there are few of them.
     """
     in_rows = any(np.gcd(*step) == 1 for step in cell.tolist())
-    return _SHARE if in_rows else min(_SHARE, max(_SHARE_OF_MANY, _CHANCE / np.sqrt(n)))
+    return _SHARE_OF_ROWS if in_rows else min(_SHARE, max(_SHARE_OF_MANY, _CHANCE / np.sqrt(n)))
 
 
 def _goes_on(

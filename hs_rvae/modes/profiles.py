@@ -103,7 +103,7 @@ def _stencil(
     length: int, width: float, size: int, order: int
 ) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray, np.ndarray]:
     """
-    Displacements at which a column is moved, to expand its image in powers.
+    Displacements of a column for the expansion of its image in powers.
 
     Returns
     -------
