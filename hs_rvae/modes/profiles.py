@@ -117,7 +117,8 @@ def _stencil(
     reach = float(np.clip(_REACH * width, 1.0, border - 3))
     steps = np.linspace(-reach, reach, 7) if order > 1 else np.array([-reach, 0, reach]) / 2
     x, y = np.meshgrid(steps, steps, indexing="ij")
-    at = np.nonzero(x**2 + y**2 <= 1.01 * reach**2)
+    along_x, along_y = np.nonzero(x**2 + y**2 <= 1.01 * reach**2)
+    at = along_x, along_y
     n = (order + 1) * (order + 2) // 2
     inverse = np.linalg.pinv(monomials(np.stack([x[at], y[at]], 1) / reach)[:, :n])
     inverse /= np.array([reach ** (i + j) for i, j in POWERS[:n]])[:, None]

@@ -122,3 +122,15 @@ def test_an_order_that_a_small_image_cannot_name_gives_a_warning():
     lattice = hs_rvae.find_sublattices(image, show_progressbar=False)
     named = len(lattice.sublattice_list) > 1
     assert named or any("mixes kinds" in text for text in lattice.crystal.cautions)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_cell_whose_places_are_half_empty_is_not_taken(dark):
+    edge, height = 0.5, 0.5 * np.sqrt(0.75)
+    places = [(0.5, 0, 1.0), (0, 0.5, 1.0), (0.5, 0.5, 1.0)]
+    kagome = ProjectedStructure([(edge, 0), (-edge / 2, height)], places)
+    image, _ = simulate_crystal((420, 420), kagome, dose=100, dark=dark, random_state=0)
+    lattice = hs_rvae.find_sublattices(image, show_progressbar=False)
+    assert len(lattice.sublattice_list) == 3
+    assert min(place.occupied for place in lattice.crystal.places) > 0.95
