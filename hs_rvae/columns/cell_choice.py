@@ -7,8 +7,10 @@ from __future__ import annotations
 import logging
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from . import autocorrelation as _cells
+from .periods import long_order
 from .translations import STEPS, Links, connect
 
 _logger = logging.getLogger(__name__)
@@ -23,6 +25,11 @@ _ORDER = 0.5  # of the differences between neighbours is explained
 _DEPTH = 0.04  # of the heights; less is not called another kind
 _ROUNDS = 3
 _ENOUGH = 40  # columns of one grain, that decide on its order
+_WHOLE = 0.12  # difference from whole steps of a cell, of vectors that are such steps
+_BETWEEN = 1.6  # nearest distances from a joined column, of those between
+_HALF_EMPTY = 0.15  # of the columns are joined by the larger cell alone
+_EMPTY = 0.6  # nearest distances from a place to the nearest column, where none is at it
+_MANY_EMPTY = 0.3  # of the steps from a column lead to such places
 _BENT = 0.2  # difference from the lattice, in nearest distances, that a column may have
 
 
@@ -58,6 +65,7 @@ def choose_cell(
     together, alike = _shares_of_shapes(candidates, masks, heights)
     best = int(np.argmin(np.where(together >= _NEARLY_BEST * together.max(), areas, np.inf)))
     best = int(np.argmax(np.where(alike[best], shares, -1)))
+    best = _filled(best, candidates, masks, positions, heights, distance)
     vectors, links = candidates[best], linked[best]
     members = np.ones(len(positions), bool)
     if shares[best] < ONE_GRAIN and masks[best].sum() > _ENOUGH:
@@ -66,10 +74,9 @@ def choose_cell(
         deciding = links
         if not members.all():
             deciding = connect(positions[members], vectors, links.reach)
-        wave, share, depth = deciding.order(heights[members])
-        if share < _ORDER or depth < _DEPTH:
+        larger = _cell_of_order(deciding, heights[members], vectors)
+        if larger is None:
             break
-        larger = ordered_cell(vectors, wave)
         links_of_larger = connect(positions, larger, _reach(larger, distance))
         # A larger cell reaches farther: to columns that are bent too much to decide.
         before, after = (
@@ -79,11 +86,75 @@ def choose_cell(
         if after < _STILL_JOINED * before:
             break
         vectors, links = larger, links_of_larger
-        _logger.info(
-            "Columns on every %s place of the lattice differ by %.0f %% of their height: the cell "
-            "is larger.", "other" if 0.5 in wave else "third", 200 * depth,
-        )  # fmt: skip
+        _logger.info("Columns on the places of the lattice differ in height: the cell is larger.")
     return vectors, float(shares[best])
+
+
+def _filled(
+    best: int,
+    candidates: list[np.ndarray],
+    masks: list[np.ndarray],
+    positions: np.ndarray,
+    heights: np.ndarray,
+    distance: float,
+) -> int:
+    """
+    Number of the smallest larger cell that fills its places where those of the best are half empty.
+
+    Where every other place is empty, as in kagome lattices, the steps to the empty ones join
+    nothing. Such columns stand between those that are joined, and a larger cell joins them.
+    """
+    near = cKDTree(positions[masks[best]]) if masks[best].any() else None
+    areas = np.array([abs(np.linalg.det(each)) for each in candidates])
+    for k in np.argsort(areas, kind="stable"):
+        steps = candidates[k] @ np.linalg.inv(candidates[best])
+        whole = np.abs(steps - np.round(steps)).max() < _WHOLE
+        new = masks[k] & ~masks[best]
+        if near is None or areas[k] < 1.5 * areas[best] or not whole or not new.any():
+            continue
+        new[new] = near.query(positions[new])[0] < _BETWEEN * distance
+        new[new] = _lead_nowhere(positions[new], positions, candidates[best], distance)
+        if _share(new, heights) > _HALF_EMPTY and _share(masks[k], heights) > ONE_GRAIN:
+            return int(k)
+    return best
+
+
+def _lead_nowhere(
+    columns: np.ndarray, positions: np.ndarray, vectors: np.ndarray, distance: float
+) -> np.ndarray:
+    """Mask of the columns with many steps of a cell to places without any column."""
+    ends = columns[:, None] + STEPS @ vectors
+    inside = ((ends > positions.min(axis=0)) & (ends < positions.max(axis=0))).all(axis=2)
+    empty = cKDTree(positions).query(ends)[0] > _EMPTY * distance
+    return np.asarray((inside & empty).sum(axis=1) > _MANY_EMPTY * inside.sum(axis=1))
+
+
+def _cell_of_order(links: Links, heights: np.ndarray, vectors: np.ndarray) -> np.ndarray | None:
+    """Larger cell of an order in height among the columns of a lattice; None without one."""
+    wave, share, depth = links.order(heights)
+    if share >= _ORDER and depth >= _DEPTH:
+        return ordered_cell(vectors, wave)
+    order = long_order(links, heights)
+    return None if order is None else _cells.upright(_cells.reduced(order @ vectors))
+
+
+def mixes_kinds(
+    positions: np.ndarray, heights: np.ndarray, vectors: np.ndarray, distance: float
+) -> bool:
+    """
+    Return True if columns that a lattice takes for one place differ in height by an order.
+
+    Parameters
+    ----------
+    positions : numpy.ndarray of shape (n, 2)
+    heights : numpy.ndarray of shape (n,)
+    vectors : numpy.ndarray of shape (2, 2)
+    distance : float
+        Distance of nearest columns.
+    """
+    part = _crowded_part(positions)
+    links = connect(positions[part], vectors, _reach(vectors, distance))
+    return _cell_of_order(links, heights[part], vectors) is not None
 
 
 def ordered_cell(vectors: np.ndarray, wave: tuple[float, float]) -> np.ndarray:

@@ -456,11 +456,18 @@ def _report(picture: Picture, found: FoundCrystal) -> None:
         count_of(found.grain.max() + 1, "grain"), count_of(len(found.offsets), "place"),
         found.consistency,
     )  # fmt: skip
+    doubts = []
     if len(found.offsets) == 1 and found.maxima.undecided:
-        text = (
+        doubts.append(
             f"The {known} columns of the image are too few to decide whether every other one is of "
             "another kind: they are one sublattice. Pass cell= if they are two, or a larger image."
         )
+    if found.maxima.mixed:
+        doubts.append(
+            "A sublattice mixes kinds of columns: their heights repeat after several cells, but "
+            "too few columns are joined by so large a cell. Pass it as cell=, or a larger image."
+        )
+    for text in doubts:
         found.cautions.append(text)
         _logger.warning("%s", text)
     left_out = n - known

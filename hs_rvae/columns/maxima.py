@@ -55,6 +55,8 @@ class Maxima:
         Columns are dark on a bright background.
     undecided : bool
         There are too few columns to decide whether kinds alternate at one place of the cell.
+    mixed : bool
+        Heights repeat after several cells, and the cell could not be enlarged to that.
     noise : numpy.ndarray of shape (n,)
         Standard deviation of the noise of the band-passed image at the positions.
     probability : numpy.ndarray of shape (n,) or None
@@ -72,6 +74,7 @@ class Maxima:
     dark: bool
     noise: np.ndarray
     undecided: bool = False
+    mixed: bool = False
     probability: np.ndarray | None = None
     labels: np.ndarray | None = None
 
@@ -170,6 +173,10 @@ def _choose(
     if given is None and len(maxima.positions) < _MAY_BE_FEW:
         reach = 0.4 * maxima.distance
         maxima.undecided = connect(maxima.positions, maxima.cell, reach).few_to_order()
+    if given is None:
+        maxima.mixed = _choice.mixes_kinds(
+            maxima.positions, maxima.heights, maxima.cell, maxima.distance
+        )
     return maxima
 
 

@@ -19,22 +19,17 @@ import numpy as np
 from .columns_in_window import WindowColumns, find_columns, fit_columns
 from .deformation import rotation_and_strain, shell_inverse
 from .noise import Noise, first_noise, interpolation_loss, measured_noise
-from .profiles import (
-    POWERS,
-    local_images,
-    monomial_curvatures,
-    monomial_slopes,
-    monomials,
-    moved_images,
-)
+from .profiles import DERIVATIVES, POWERS, blur_image, local_images, monomials, moved_images
 
-_SAMPLE = 1500  # windows from which shapes and noise are taken
+_SAMPLE = 1500  # windows whose mean gives the shapes
+_FITTED = 400  # of these, which give spread of the displacements and noise
 _PIXELS = 2**24  # of these windows
 _FEWEST = 10  # of them
 _BLOCK = 512  # windows that are fitted together
 _READ = 4  # blocks that are in memory at a time
 _ROUNDS = 2  # of shapes and noise
-_STEPS = 5  # of Gauss and Newton
+_STEPS = 6  # of Gauss and Newton,
+_NEWTON = 3  # of which have an information of their own
 _BEYOND = (0.5, 2.0)  # standard deviations of height (relative) and place (px) of columns beyond
 _HEIGHT = 0.5  # standard deviation of relative heights
 _BROADER = 0.1  # standard deviation of the relative change of the widths' squares
@@ -281,6 +276,8 @@ class ModeFilter:
         columns = find_columns(mean, shell, distances)
         local = local_images(mean, columns)
         one = cls(columns, local, first_noise(mean))
+        some = np.unique(np.linspace(0, len(images) - 1, min(len(images), _FITTED)).astype(int))
+        images, start = images[some], None if start is None else start[some]
         for _ in range(_ROUNDS):
             moved = one.solve(images, start)
             noise = measured_noise(mean, one.residuals(images, moved), one.tangent(), one.noise)
@@ -298,71 +295,84 @@ class ModeFilter:
         # The background and the columns beyond are taken out beforehand.
         rest = sums[:, k:] + self.prior_part
         own = sums[:, :k] - rest @ self.passed
-        square = np.einsum("np,np->n", flat, self.noise.weighted(images).reshape(n, -1))
-        square += self.usual @ self.prior_part
+        square = self.noise.weighted_square(images) + self.usual @ self.prior_part
         square -= np.einsum("nk,nk->n", rest, np.linalg.solve(self.rest_gram, rest.T).T)
         u, height, broader = np.zeros((n, c, 2)), np.ones((n, c)), np.zeros((n, 3))
         if start is not None:
             u += start[:, None]
         limit = _LARGEST * self.columns.widths[:c, None]
-        for _ in range(_STEPS):
-            gradient, information = self._slopes(own, u, height, broader)
-            step = np.linalg.solve(information, gradient[..., None])[..., 0]
+        for number in range(_STEPS):
+            gradient, jacobian = self._gradient(own, u, height, broader)
+            if number < _NEWTON:  # later ones are small, the information stays
+                inverse = np.linalg.inv(self._information(jacobian))
+            step = (inverse @ gradient[..., None])[..., 0]
             broader = np.clip(broader + step[:, 3 * c :], -0.5, 0.5)
             step = step[:, : 3 * c].reshape(n, c, 3)
             height = np.clip(height + step[..., 0], *_HEIGHTS)
             u = np.clip(u + np.clip(step[..., 1:], -limit / 2, limit / 2), -limit, limit)
-        _, information = self._slopes(own, u, height, broader)
         coefficients = self._coefficients(u, height, broader)
         chi = square - 2 * np.einsum("nk,nk->n", coefficients, own)
         chi += np.einsum("nk,nk->n", coefficients @ self.gram, coefficients)
-        inverse = np.linalg.inv(information)[:, : 3 * c, : 3 * c]
         # At its limits a column is not there, or is another one.
         there = np.all(np.abs(u) < limit, axis=(1, 2)) & np.all(height > _HEIGHTS[0], axis=1)
-        return _Moved(u, inverse, chi, coefficients, there)
+        return _Moved(u, inverse[:, : 3 * c, : 3 * c], chi, coefficients, there)
 
-    def _curvatures(self, u: np.ndarray) -> np.ndarray:
-        """Change of the powers as the columns become broader, shape (n, C, N, 3)."""
-        return self.columns.widths[: self.n_own, None, None] ** 2 * monomial_curvatures(u)
+    def _changes(self, u: np.ndarray, broader: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """
+        Powers (n, C, N) of columns moved and broadened, and their derivatives (n, C, 5, N).
+
+        These are by x and y, and by the three numbers of `broader`.
+        """
+        plain = monomials(u)
+        changes = plain.reshape(-1, _N) @ DERIVATIVES.reshape(_N, -1)
+        changes = changes.reshape(*plain.shape[:2], 5, _N)
+        changes[:, :, 2:] *= self.columns.widths[: self.n_own, None, None] ** 2
+        plain += (broader[:, None, None] @ changes[:, :, 2:])[:, :, 0]
+        return plain, changes
 
     def _coefficients(self, u: np.ndarray, height: np.ndarray, broader: np.ndarray) -> np.ndarray:
         """Coefficients of the images of the columns in the sum, shape (n, C N)."""
-        powers = monomials(u) + np.einsum("ncks,ns->nck", self._curvatures(u), broader)
-        return (height[..., None] * powers).reshape(len(u), -1)
+        return (height[..., None] * self._changes(u, broader)[0]).reshape(len(u), -1)
 
-    def _slopes(
+    def _gradient(
         self, own: np.ndarray, u: np.ndarray, height: np.ndarray, broader: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Gradient (n, 3 C + 3) of the log-likelihood by heights, places, shape; information."""
+        """Gradient (n, 3 C + 3) of the log-likelihood by heights, places, shape; the Jacobian."""
         n, c = height.shape
-        curvatures = self._curvatures(u)
-        powers = monomials(u) + np.einsum("ncks,ns->nck", curvatures, broader)
-        slopes = height[..., None, None] * monomial_slopes(u)
-        shapes = height[..., None, None] * curvatures
-        jacobian = np.concatenate([powers[..., None], slopes, shapes], axis=-1)  # (n, C, N, 6)
+        powers, changes = self._changes(u, broader)
+        jacobian = np.concatenate([powers[:, :, None], height[..., None, None] * changes], axis=2)
         left = own - (height[..., None] * powers).reshape(n, -1) @ self.gram
-        gradients = np.einsum("ncks,nck->ncs", jacobian, left.reshape(n, c, _N))
-        gradient = np.concatenate(
-            [gradients[..., :3].reshape(n, -1), gradients[..., 3:].sum(axis=1)], axis=1
-        )
-        gram = self.gram.reshape(c, _N, c, _N)
-        information = np.zeros((n, 3 * c + 3, 3 * c + 3))
-        turned = np.ascontiguousarray(np.swapaxes(jacobian, 2, 3))
-        shape = slice(3 * c, None)
+        gradients = (jacobian @ left.reshape(n, c, _N, 1))[..., 0]  # (n, C, 6)
+        gradients[..., 0] += (1 - height) / _HEIGHT**2
+        shape = gradients[..., 3:].sum(axis=1) - broader / _BROADER**2
+        return np.concatenate([gradients[..., :3].reshape(n, -1), shape], axis=1), jacobian
+
+    def _information(self, jacobian: np.ndarray) -> np.ndarray:
+        """Information (n, 3 C + 3, 3 C + 3) of the same numbers."""
+        n, c = jacobian.shape[:2]
+        gram = self.gram.reshape(c, _N, c * _N)
+        products = np.empty((c, n, 6, c, _N))
         for a in range(c):
-            for b in range(c):
-                block = (turned[:, a] @ gram[a, :, b]) @ jacobian[:, b]
-                rows, columns = slice(3 * a, 3 * a + 3), slice(3 * b, 3 * b + 3)
-                information[:, rows, columns] = block[:, :3, :3]
-                information[:, rows, shape] += block[:, :3, 3:]
-                information[:, shape, columns] += block[:, 3:, :3]
-                information[:, shape, shape] += block[:, 3:, 3:]
+            np.matmul(
+                jacobian[:, a].reshape(-1, _N), gram[a], out=products[a].reshape(n * 6, c * _N)
+            )
+        full = np.empty((c, c, n, 6, 6))
+        for a in range(c):
+            for b in range(a, c):
+                np.matmul(products[a, :, :, b], jacobian[:, b].transpose(0, 2, 1), out=full[a, b])
+                full[b, a] = full[a, b].transpose(0, 2, 1)
+        information = np.empty((n, 3 * c + 3, 3 * c + 3))
+        shape = slice(3 * c, None)
+        own = full[..., :3, :3].transpose(2, 0, 3, 1, 4).reshape(n, 3 * c, 3 * c)
+        information[:, : 3 * c, : 3 * c] = own
+        cross = full[..., :3, 3:].sum(axis=1).transpose(1, 0, 2, 3).reshape(n, 3 * c, 3)
+        information[:, : 3 * c, shape] = cross
+        information[:, shape, : 3 * c] = cross.transpose(0, 2, 1)
+        information[:, shape, shape] = full[..., 3:, 3:].sum(axis=(0, 1))
         spread = np.concatenate([np.tile([_HEIGHT, np.inf, np.inf], c), np.full(3, _BROADER)])
         which = np.arange(3 * c + 3)
         information[:, which, which] += spread**-2
-        gradient[:, : 3 * c : 3] += (1 - height) / _HEIGHT**2
-        gradient[:, shape] -= broader / _BROADER**2
-        return gradient, information
+        return information
 
     def residuals(self, images: np.ndarray, moved: _Moved) -> np.ndarray:
         """Differences of windows and fits."""
@@ -390,7 +400,7 @@ class ModeFilter:
             local = local_images(sharp, self.columns)[: self.n_own]
             widths = self.columns.widths
             blur = sum(
-                np.tensordot(weights[c][1:], moved_images(one, widths[c], len(mean))[1:], axes=1)
+                blur_image(one, widths[c], len(mean), np.append(0, weights[c][1:]))
                 for c, one in enumerate(local)
             )
             sharp = mean - blur

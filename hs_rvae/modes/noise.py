@@ -43,6 +43,17 @@ class Noise:
         along = (plain * self.slope).sum(axis=-1) * gain
         return plain - along[..., None] * steep
 
+    def weighted_square(self, images: np.ndarray) -> np.ndarray:
+        """The inverse covariance between images (n, w, w) and themselves, shape (n,)."""
+        n = len(images)
+        flat = images.reshape(n, -1)
+        square = (flat * flat) @ (1 / self.variance).ravel()
+        if self.jitter:
+            steep = self.slope / self.variance
+            gain = self.jitter / (1 + self.jitter * (self.slope * steep).sum(axis=1))
+            square -= np.einsum("nij,ij->ni", images, steep) ** 2 @ gain
+        return np.asarray(square)
+
 
 def first_noise(mean: np.ndarray) -> Noise:
     """The same variance in all pixels."""

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from scipy.ndimage import gaussian_filter, spline_filter
 
@@ -65,50 +67,97 @@ def moved_images(local: np.ndarray, width: float, size: int, order: int = ORDER)
     numpy.ndarray, shape (n_powers, w, w)
         The image moved by (x, y) is the sum of these times x**i y**j, (i, j) in :data:`POWERS`.
     """
-    border = (len(local) - size) // 2
+    at, inverse, movers = _stencil(len(local), width, size, order)
+    smooth = spline_filter(local, order=3)
+    n = len(movers)
+    flat = movers.reshape(n * size, -1)
+    images = (flat @ smooth @ flat.T).reshape(n, size, n, size)
+    return np.tensordot(inverse, images.transpose(2, 0, 1, 3)[at], axes=1)
+
+
+def blur_image(local: np.ndarray, width: float, size: int, weights: np.ndarray) -> np.ndarray:
+    """
+    Sum of the images that :func:`moved_images` returns, with weights.
+
+    Parameters
+    ----------
+    local, width, size
+        As in :func:`moved_images`.
+    weights : numpy.ndarray, shape (n_powers,)
+
+    Returns
+    -------
+    numpy.ndarray, shape (w, w)
+    """
+    at, inverse, movers = _stencil(len(local), width, size, ORDER)
+    n = len(movers)
+    shares = np.zeros((n, n))
+    shares[at] = weights @ inverse
+    along_x = np.tensordot(shares.T, movers, axes=1)  # those of one step along y together
+    images = (movers @ spline_filter(local, order=3)) @ along_x.transpose(0, 2, 1)
+    return images.sum(axis=0)
+
+
+@lru_cache(maxsize=16)  # columns of one kind have one width
+def _stencil(
+    length: int, width: float, size: int, order: int
+) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray, np.ndarray]:
+    """
+    Displacements of a column for the expansion of its image in powers.
+
+    Returns
+    -------
+    at : tuple of numpy.ndarray
+        Numbers of the steps along x and along y, of those in a disk.
+    inverse : numpy.ndarray, shape (n_powers, n_displacements)
+    movers : numpy.ndarray, shape (n_steps, size, length)
+        Matrices from the spline coefficients along an edge to an image moved by each step.
+    """
+    border = (length - size) // 2
     reach = float(np.clip(_REACH * width, 1.0, border - 3))
     steps = np.linspace(-reach, reach, 7) if order > 1 else np.array([-reach, 0, reach]) / 2
-    at = np.array([(x, y) for x in steps for y in steps if x**2 + y**2 <= 1.01 * reach**2])
+    x, y = np.meshgrid(steps, steps, indexing="ij")
+    along_x, along_y = np.nonzero(x**2 + y**2 <= 1.01 * reach**2)
+    at = along_x, along_y
     n = (order + 1) * (order + 2) // 2
-    inverse = np.linalg.pinv(monomials(at / reach)[:, :n])
+    inverse = np.linalg.pinv(monomials(np.stack([x[at], y[at]], 1) / reach)[:, :n])
     inverse /= np.array([reach ** (i + j) for i, j in POWERS[:n]])[:, None]
-    smooth = spline_filter(local, order=3)
-    along_y = {y: _moved(smooth, y, border) for y in steps}
-    images = [_moved(along_y[y].T, x, border).T for x, y in at]
-    return np.tensordot(inverse, np.stack(images), axes=1)
+    return at, inverse, np.stack([_mover(step, length, size) for step in steps])
 
 
-def _moved(coefficients: np.ndarray, step: float, border: int) -> np.ndarray:
-    """Rows of an image moved by `step` px, without its border, from its spline coefficients."""
+def _mover(step: float, length: int, size: int) -> np.ndarray:
+    """Matrix (size, length) from spline coefficients to values moved by `step` px."""
     first = int(np.floor(-step))
     t = -step - first
     weights = ((1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3)
-    n = len(coefficients) - 2 * border
-    start = border + first - 1
-    rows = [coefficients[start + k : start + k + n] for k in range(4)]
-    return np.einsum("k,kij->ij", np.array(weights) / 6, np.stack(rows))
+    mover = np.zeros((size, length))
+    rows, start = np.arange(size), (length - size) // 2 + first - 1
+    for k, weight in enumerate(weights):
+        mover[rows, rows + start + k] = weight / 6
+    return mover
 
 
 def monomials(u: np.ndarray) -> np.ndarray:
     """Powers of displacements (..., 2), shape (..., n_powers)."""
-    x, y = u[..., 0], u[..., 1]
-    return np.stack([x**i * y**j for i, j in POWERS], axis=-1)
+    powers = [np.ones_like(u)]
+    for _ in range(ORDER):
+        powers.append(powers[-1] * u)
+    return np.stack([powers[i][..., 0] * powers[j][..., 1] for i, j in POWERS], axis=-1)
 
 
-def monomial_slopes(u: np.ndarray) -> np.ndarray:
-    """Derivatives of the powers by x and y, shape (..., n_powers, 2)."""
-    x, y = u[..., 0], u[..., 1]
-    zero = np.zeros_like(x)
-    by_x = [i * x ** (i - 1) * y**j if i else zero for i, j in POWERS]
-    by_y = [j * x**i * y ** (j - 1) if j else zero for i, j in POWERS]
-    return np.stack([np.stack(by_x, -1), np.stack(by_y, -1)], -1)
+def _derivatives() -> np.ndarray:
+    """Matrix from powers to derivatives, see :data:`DERIVATIVES`."""
+    found = np.zeros((len(POWERS), 5, len(POWERS)))
+    number = {power: k for k, power in enumerate(POWERS)}
+    for k, (i, j) in enumerate(POWERS):
+        for which, (a, b, factor) in enumerate(
+            [(1, 0, i), (0, 1, j), (2, 0, i * (i - 1) / 2), (0, 2, j * (j - 1) / 2), (1, 1, i * j)]
+        ):
+            if factor:
+                found[number[i - a, j - b], which, k] = factor
+    return found
 
 
-def monomial_curvatures(u: np.ndarray) -> np.ndarray:
-    """Half of the second derivatives by xx and yy, and that by xy, shape (..., n_powers, 3)."""
-    x, y = u[..., 0], u[..., 1]
-    zero = np.zeros_like(x)
-    by_xx = [i * (i - 1) / 2 * x ** (i - 2) * y**j if i > 1 else zero for i, j in POWERS]
-    by_yy = [j * (j - 1) / 2 * x**i * y ** (j - 2) if j > 1 else zero for i, j in POWERS]
-    by_xy = [i * j * x ** (i - 1) * y ** (j - 1) if i and j else zero for i, j in POWERS]
-    return np.stack([np.stack(one, -1) for one in (by_xx, by_yy, by_xy)], -1)
+#: Powers times this, shape (n_powers, 5, n_powers), are the derivatives of the powers: by x and y,
+#: half of the second ones by xx and yy, and that by xy.
+DERIVATIVES = _derivatives()
