@@ -17,6 +17,7 @@ import os
 import re
 import reprlib
 import sys
+import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast, overload
@@ -222,13 +223,13 @@ def _numbers(of: Callable[[Any], bool], count: int | None) -> Callable[[Any], bo
 def _texts(value: Any) -> bool:
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         return False
-    if hasattr(value, "axes_manager") or hasattr(value, "dask"):
+    if any(hasattr(value, name) for name in ("axes_manager", "dask", "read")):
         return False
     return not isinstance(value, Collection) or all(isinstance(each, str) for each in value)
 
 
 def _texts_in_order(value: Any) -> bool:
-    return _texts(value) and hasattr(value, "__getitem__")
+    return _texts(value) and hasattr(value, "__getitem__") and not hasattr(value, "iloc")
 
 
 def _is_number(value: Any) -> bool:
@@ -281,6 +282,13 @@ _BY_NAME: dict[str, _Kind] = {
         lambda value: isinstance(value, str) or _is_whole(value) or hasattr(value, "navigate"),
         "an axis, its name or its number",
     ),
+    **dict.fromkeys(
+        ("number_of_parts", "step_sizes"),
+        _Kind(
+            lambda value: isinstance(value, str | list | tuple) or is_whole_number(value, 1),
+            "a whole number of 1 or more, or 'auto'",
+        ),
+    ),
     "chunks": _Kind(
         lambda value: value is None or isinstance(value, int | str | list | tuple | dict),
         "a size, sizes or 'auto'",
@@ -319,7 +327,7 @@ _BY_NAME: dict[str, _Kind] = {
 
 def _is_table(value: Any) -> bool:
     if value is None or isinstance(value, Mapping):
-        return True
+        return all(isinstance(name, str) for name in value or ())
     return any(hasattr(value, name) for name in ("columns", "atom_positions", "x_position"))
 
 
@@ -362,6 +370,10 @@ _KINDS: dict[str, _Kind] = {
 }
 
 
+_LENGTHS = {
+    **dict.fromkeys(("limits", "percentiles", "intensity_limits"), "tuple[float, float]"),
+    "extent": "tuple[float, float, float, float]",
+}
 _SEED = _Kind(lambda value: is_whole_number(value, 0), "a whole number of 0 or more")
 
 
@@ -509,6 +521,8 @@ def _rules(signature: inspect.Signature) -> dict[str, _Rule]:
         annotation = parameter.annotation
         text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
         parts = _parts(str(annotation) if "|" in str(annotation) else text)
+        if name in _LENGTHS:
+            parts = [_LENGTHS[name] if part == "Sequence[float]" else part for part in parts]
         kinds = [_kind(part) for part in parts]
         if parts == ["Any"] and name in _BY_NAME:
             kinds = [_BY_NAME[name]]
@@ -547,7 +561,8 @@ def checked(function: Any = None, *, but: Collection[str] = ()) -> Any:
         It raises ValueError for an argument of another kind, such as NaN for a number, or True
         for a whole number: ``"name=value: what is wanted"``. It raises TypeError where an object
         of a class is wanted. An error of the function that quotes the value of an argument
-        without its name is given the name.
+        without its name is given the name. An error of Python or another library, which names no
+        argument, becomes the refusal of an argument of another kind, if there is one.
 
     Examples
     --------
@@ -563,10 +578,9 @@ def checked(function: Any = None, *, but: Collection[str] = ()) -> Any:
     if function is None:
         return functools.partial(checked, but=but)
     signature = inspect.signature(function)
-    rules = _rules(signature)
-    for name in but:
-        if name in rules:
-            rules[name] = rules[name].only_maximum()
+    all_rules = _rules(signature)
+    left = {name: rule.only_maximum() for name, rule in all_rules.items() if name in but}
+    rules = all_rules | left
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -581,16 +595,72 @@ def checked(function: Any = None, *, but: Collection[str] = ()) -> Any:
                 rule.refuse(name, value)
         try:
             return function(*args, **kwargs)
-        except AttributeError as error:
-            if "unexpected keyword argument" in str(error):  # in the words of Matplotlib
-                raise TypeError(str(error)) from error
-            raise
-        except (ValueError, TypeError, KeyError, IndexError) as error:
-            name_argument(error, given)
+        except Exception as error:
+            if isinstance(error, AttributeError) and "unexpected keyword argument" in str(error):
+                raise TypeError(str(error)) from error  # in the words of Matplotlib
+            if isinstance(error, ValueError | TypeError | KeyError | IndexError):
+                name_argument(error, given)
+            _explain(error, given, all_rules)
             raise
 
     call.__checked__ = True  # type: ignore[attr-defined]
     return call
+
+
+def _explain(error: Exception, given: Mapping[str, Any], rules: Mapping[str, _Rule]) -> None:
+    """Refuse the argument behind an error that is not about one; return if there is none."""
+    steps = traceback.extract_tb(error.__traceback__)
+    message = str(error)
+    others = {
+        name: value
+        for name, value in given.items()
+        if name not in ("self", "cls") and value is not None
+    }
+    said_by_us = bool(steps[-1].line and steps[-1].line.startswith("raise ")) and _is_ours(
+        steps[-1]
+    )
+    after = r"(?!\w)" if said_by_us else r"(=|\W.*: )"
+    if any(re.search(rf"(?<!\w){name}{after}", message) for name in others):
+        return
+    for name, value in others.items():
+        if name in rules:
+            try:
+                rules[name].refuse(name, value)
+            except (ValueError, TypeError) as refusal:
+                raise refusal from error
+    if said_by_us:
+        return
+    said = f"{type(error).__name__}: {message}"
+    for name, value in others.items():
+        lazy = hasattr(value, "dask") or getattr(value, "_lazy", False)
+        if lazy and any(f"{os.sep}dask{os.sep}" in step.filename for step in steps):
+            raise ValueError(f"{name}={shown(value)}: its data cannot be read: {said}") from error
+        if _fails(value):
+            raise ValueError(f"{name}={shown(value)}: it cannot be used: {said}") from error
+    free = [name for name in others if name not in rules or not rules[name].kinds]
+    free = free or list(others)[:3]
+    if isinstance(error, ValueError | TypeError) and free and type(error.args[0]) is str:
+        if not any(re.search(rf"(?<!\w){name}(?!\w)", message) for name in others):
+            text = ", ".join(f"{name}={shown(others[name])}" for name in free)
+            error.args = (f"{text}: {message}", *error.args[1:])
+
+
+def _is_ours(step: traceback.FrameSummary) -> bool:
+    """Return True for a line of this package."""
+    return step.filename.startswith(os.path.dirname(__file__))
+
+
+def _fails(value: Any, depth: int = 0) -> bool:
+    """Return True for an object of the caller's that raises at whatever it is asked."""
+    if isinstance(value, list | tuple) and depth < 2:
+        return any(_fails(each, depth + 1) for each in value[:10])
+    try:
+        repr(value)
+        if hasattr(value, "__array__") and not hasattr(value, "dask"):
+            np.asarray(value)
+    except Exception:
+        return True
+    return False
 
 
 def refuse_settings(function: Callable[..., Any], settings: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import pytest
 
@@ -133,6 +134,56 @@ def test_a_function_keeps_its_own_words_but_not_absurd_numbers():
     assert own("five") == "five"
     with pytest.raises(ValueError, match="bins=10"):
         own(10**7)
+
+
+class Failing:
+    """An object that raises whatever it is asked."""
+
+    def __repr__(self, *args):
+        raise RuntimeError("do not look")
+
+    __eq__ = __bool__ = __repr__
+    __hash__ = object.__hash__
+
+
+@checked(but=("kind",))
+def accident(kind: str = "a", thing: Any = None, other: Any = None) -> str:
+    """Takes anything, and meets the errors of Python."""
+    if kind == "b":
+        raise RuntimeError("the machine is full")
+    return "same" if {kind: 1} and thing == other else "other"
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"kind": [1]}, ValueError, r"^kind=\[1\]: give a text"),
+        ({"thing": np.ones(2)}, ValueError, "^thing=ndarray of shape .*: The truth value"),
+        ({"thing": Failing()}, ValueError, "^thing=<Failing .*it cannot be used: RuntimeError"),
+        ({"kind": "b"}, RuntimeError, "^the machine is full$"),
+        ({"kind": "b", "thing": 3}, RuntimeError, "^the machine is full$"),
+    ],
+)
+def test_an_error_of_python_becomes_the_refusal_of_an_argument(options, error, message):
+    """Where one of another kind is behind it; an error of other causes stays."""
+    with pytest.raises(error, match=message) as raised:
+        accident(**options)
+    if error is not RuntimeError and "kind" in options:
+        assert isinstance(raised.value.__cause__, TypeError)
+
+
+def test_a_block_that_cannot_be_read_names_its_array():
+    def fail(block):
+        raise OSError("the file is gone")
+
+    lazy = da.ones(4, chunks=2).map_blocks(fail, dtype=float)
+
+    @checked
+    def total(values: Any) -> float:
+        return float(values.sum())
+
+    with pytest.raises(ValueError, match="^values=.*its data cannot be read: OSError: the file"):
+        total(lazy)
 
 
 def test_public_methods_of_a_class_are_doors():

@@ -640,7 +640,8 @@ class SiteSignal(Signal2D):
                 "the table with stack.sites.save(path).", path.suffix,
             )  # fmt: skip
         if path is None or not whole:
-            super().save(filename, overwrite=overwrite, extension=extension, **kwds)
+            with naming("filename"):
+                super().save(filename, overwrite=overwrite, extension=extension, **kwds)
             return
         for name in ("file_format", "close_file"):
             kwds.pop(name, None)

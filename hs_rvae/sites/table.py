@@ -249,7 +249,8 @@ class SiteTable:
         KeyError
             If there is no such column.
         """
-        if not isinstance(names, str | list | tuple):
+        several = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+        if not (isinstance(names, str) or several):
             raise KeyError(f"names={shown(names)}: give the name of a column, or names in a list.")
         if isinstance(names, list | tuple):
             return self._rows[:, [self._index(name) for name in names]]

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Calls that the fuzzer has found: each is refused by name, and changes nothing."""
 
+import dask.array as da
 import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,7 +37,14 @@ def made():
     return stack
 
 
+GONE = da.from_array(np.ones(4)).map_blocks(lambda block: open("gone").read(), dtype=float)
 OF_STACKS = {
+    "save": ({"filename": "film.unheard"}, "filename"),
+    "plot": ({"navigator": np.zeros((0, 0))}, "navigator="),
+    "select_sites": ({"sites": GONE}, "sites=.*cannot be read"),
+    "plot_image": ({"region": GONE}, "region=.*cannot be read"),
+    "plot_polar_map": ({"angle": "direction", "amplitude": "x", "image": [None]}, "image"),
+    "plot_scatter": ({"x": "x", "y": "y", "limits": (1.0,)}, "limits=.*two finite numbers"),
     "get_decomposition_model": ({"components": [1, 2, 3]}, "components=.*there are 2"),
     "decomposition": ({"navigation_mask": NoArray()}, "navigation_mask=.*give an array"),
     "rvae": ({"device": ITSELF, "epochs": 1, "n_init": 1}, "device="),
