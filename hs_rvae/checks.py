@@ -52,7 +52,8 @@ def finite_number(value: object, minimum: float = -np.inf, maximum: float = np.i
     >>> finite_number(0.5), finite_number(np.float32(2), maximum=1), finite_number("0.5")
     (True, False, False)
     """
-    if isinstance(value, bool | np.timedelta64):  # whose type counts among the integers of NumPy
+    # The type of a timedelta64 counts among the integers of NumPy; longer floats spread to arrays.
+    if isinstance(value, bool | np.timedelta64 | np.longdouble):
         return False
     if not isinstance(value, int | float | np.integer | np.floating):
         return False
@@ -225,6 +226,8 @@ def _texts(value: Any) -> bool:
         return False
     if any(hasattr(value, name) for name in ("axes_manager", "dask", "read")):
         return False
+    if getattr(value, "ndim", 1) != 1:
+        return False
     return not isinstance(value, Collection) or all(isinstance(each, str) for each in value)
 
 
@@ -374,6 +377,15 @@ _LENGTHS = {
     **dict.fromkeys(("limits", "percentiles", "intensity_limits"), "tuple[float, float]"),
     "extent": "tuple[float, float, float, float]",
 }
+_TEXTS = _Kind(lambda value: _texts_in_order(value) and len(value) == 2, "two texts")
+_NAMES = _Kind(
+    lambda value: (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and all(isinstance(each, str) or _is_whole(each) for each in value)
+    ),
+    "two names or numbers",
+)
 _SEED = _Kind(lambda value: is_whole_number(value, 0), "a whole number of 0 or more")
 
 
@@ -387,6 +399,8 @@ def _kind(part: str) -> _Kind | None:
         whole = set(of) == {"int"}
         word = f"{_WORDS.get(len(of), len(of))} {'whole' if whole else 'finite'} numbers"
         return _Kind(_numbers(_is_whole if whole else _is_number, len(of)), word)
+    if part in ("tuple[str, str]", "tuple[int | str, int | str]"):
+        return _NAMES if "int" in part else _TEXTS
     if row := re.fullmatch(r"tuple\[(int|float), \.\.\.\]", part):
         return _KINDS[f"Sequence[{row[1]}]"]
     if part.startswith(("Mapping[str", "dict[str")):
@@ -616,9 +630,7 @@ def _explain(error: Exception, given: Mapping[str, Any], rules: Mapping[str, _Ru
         for name, value in given.items()
         if name not in ("self", "cls") and value is not None
     }
-    said_by_us = bool(steps[-1].line and steps[-1].line.startswith("raise ")) and _is_ours(
-        steps[-1]
-    )
+    said_by_us = _is_raised_here(steps[-1])
     after = r"(?!\w)" if said_by_us else r"(=|\W.*: )"
     if any(re.search(rf"(?<!\w){name}{after}", message) for name in others):
         return
@@ -645,9 +657,10 @@ def _explain(error: Exception, given: Mapping[str, Any], rules: Mapping[str, _Ru
             error.args = (f"{text}: {message}", *error.args[1:])
 
 
-def _is_ours(step: traceback.FrameSummary) -> bool:
-    """Return True for a line of this package."""
-    return step.filename.startswith(os.path.dirname(__file__))
+def _is_raised_here(step: traceback.FrameSummary) -> bool:
+    """Return True for a line of this package that raises an error in its own words."""
+    ours = step.filename.startswith(os.path.dirname(__file__))
+    return ours and bool(step.line and step.line.startswith("raise "))
 
 
 def _fails(value: Any, depth: int = 0) -> bool:

@@ -44,6 +44,7 @@ UNITS = {
 NO_TAIL = (0.0, 2.4)
 
 _MINIMUM_RADIUS = 2.0  # px
+_MAXIMUM_RADIUS = 500.0  # px; no column is so large, and pixels are counted with whole numbers
 _BLOCK = 128  # columns that a thread takes at a time: some milliseconds
 
 
@@ -273,10 +274,10 @@ def make_options(
     num_workers: int | None,
 ) -> Options:
     """Check the options of a fit and fill in the defaults."""
-    if not _MINIMUM_RADIUS <= radius < np.inf:
+    if not _MINIMUM_RADIUS <= radius <= _MAXIMUM_RADIUS:
         raise ValueError(
-            f"radius={radius!r}: give at least {_MINIMUM_RADIUS:g} pixels, best 2.5 to 4 times "
-            "the width (sigma) of a column."
+            f"radius={radius!r}: give {_MINIMUM_RADIUS:g} to {_MAXIMUM_RADIUS:g} pixels, best 2.5 "
+            "to 4 times the width (sigma) of a column."
         )
     if max_shift is None:
         max_shift = radius

@@ -11,6 +11,7 @@ import numpy as np
 from ..checks import is_whole_number, refuse_settings, shown
 from ..masked_arrays import refuse_masked
 from ..options import MINIMUM_WINDOW
+from .coefficients import MIN_SITES
 from .harmonic.rotation import SitePlaces
 from .training import DEFAULTS
 
@@ -43,9 +44,11 @@ def check_settings(model: RVAE) -> None:
         automatic = "auto" if name == "output_dimension" else None
         if name in ("batch_size", "epochs", "output_dimension") and _is_same(value, automatic):
             continue
-        if not is_whole_number(value):
+        fewest = MIN_SITES if name == "max_fit_sites" else 1
+        if not is_whole_number(value, fewest):
             or_auto = " or 'auto'" if name == "output_dimension" else ""
-            raise ValueError(f"{name}={shown(value)}: give a whole number of 1 or more{or_auto}.")
+            wanted = f"a whole number of {fewest} or more{or_auto}"
+            raise ValueError(f"{name}={shown(value)}: give {wanted}.")
     if not is_whole_number(model.n_factors, 0):
         raise ValueError(f"n_factors={shown(model.n_factors)}: give a whole number of 0 or more.")
     for name, unit in (("shift_prior", "px, such as 0.5"), ("rotation_prior", "radians: 0.1")):

@@ -517,7 +517,7 @@ class RVAEMethods(SiteSignal):
 
     def _replaced_by(self, model: Any, verb: str, overwrite: bool) -> list[str]:
         """Columns that a model replaces or removes; the user's are refused before any work."""
-        sites = self.sites
+        sites = self._sites_to_plot()
         columns = _columns.written_by("rvae", sites.columns)
         turning = ("angle", "order_", "strain_", "tilt", "parity")
         parts = (model.rotation, turning), (model.translation, ("shift_",))

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 import torch
+import traits.api as t
 
 
 class NoArray:
@@ -452,7 +453,7 @@ def _spoilt_signal(valid: Any) -> dict[str, Callable[[], Any]]:
 
         return make
 
-    def scaled(scale: float, units: str | None) -> Callable[[], Any]:
+    def scaled(scale: float, units: Any) -> Callable[[], Any]:
         def make() -> Any:
             changed = copy.deepcopy(valid)
             for axis in changed.axes_manager.signal_axes:
@@ -472,7 +473,7 @@ def _spoilt_signal(valid: Any) -> dict[str, Callable[[], Any]]:
         "scale negative": scaled(-1.0, "nm"),
         "scale NaN": scaled(float("nan"), "nm"),
         "unit unknown": scaled(1.0, "furlong"),
-        "unit of no text": scaled(1.0, None),
+        "unit of no text": scaled(1.0, t.Undefined),
         "scale huge": scaled(1e300, "nm"),
         "lazy": lambda: copy.deepcopy(valid).as_lazy() if not valid._lazy else valid,
         "turned": lambda: copy.deepcopy(valid).T,

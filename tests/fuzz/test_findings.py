@@ -39,6 +39,7 @@ def made():
 
 GONE = da.from_array(np.ones(4)).map_blocks(lambda block: open("gone").read(), dtype=float)
 OF_STACKS = {
+    "plot_latent_space": ({"axes": (None, 1)}, "axes=.*two names or numbers"),
     "save": ({"filename": "film.unheard"}, "filename"),
     "plot": ({"navigator": np.zeros((0, 0))}, "navigator="),
     "select_sites": ({"sites": GONE}, "sites=.*cannot be read"),

@@ -402,6 +402,8 @@ def main() -> None:
             os._exit(0)
         if not (status := watch(child, path)):
             return
+        if os.WIFEXITED(status):
+            raise RuntimeError("The program itself has failed: a valid value cannot be made.")
         numbers = range(note_crash(path, status) + step, stop, step)
 
 
