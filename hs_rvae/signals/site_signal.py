@@ -234,7 +234,7 @@ class SiteSignal(Signal2D):
         sites = self.sites
         if sites is None:
             raise ValueError(
-                "The stack has no site table to draw: make it with SubImageStack.from_positions, "
+                "The stack has no site table: make it with SubImageStack.from_positions, "
                 "or take the windows from a stack that has one."
             )
         return sites

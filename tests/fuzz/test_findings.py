@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hs_rvae import RVAE, SubImageStack, diagnostics, plots, simulation
+from hs_rvae import RVAE, SubImageStack, diagnostics, plots, refine_columns, simulation
 
 
 class NoArray:
@@ -110,3 +110,20 @@ def test_domains_are_tables(made):
 def test_latents_are_rows(model):
     with pytest.raises(ValueError, match=r"latent has the shape \(1, 2, 2\)"):
         model.inverse_transform(np.zeros((1, 2, 2)), angle=np.zeros(2))
+
+
+def test_a_stack_without_a_table_says_so(model):
+    bare = SubImageStack(np.random.default_rng(0).random((5, 12, 12)))
+    bare.image = hs.signals.Signal2D(np.random.default_rng(0).random((40, 40)))
+    for call in (bare.plot_columns, lambda: bare.apply_rvae(model)):
+        with pytest.raises(ValueError, match="no site table"):
+            call()
+
+
+@pytest.mark.parametrize("radius", [2**60, 1e25, 501.0])
+def test_a_radius_is_that_of_a_column(radius):
+    """One beyond the whole numbers of compiled code ended the process."""
+    image, truth = simulation.simulate_perovskite((120, 120), cell=18.0, random_state=0)
+    for name in ("radius", "disk_radius"):
+        with pytest.raises(ValueError, match=f"^{name}=.*give"):
+            refine_columns(image, truth.b_sites[["x", "y"]].to_numpy(), **{name: radius})
