@@ -112,6 +112,19 @@ def test_latents_are_rows(model):
         model.inverse_transform(np.zeros((1, 2, 2)), angle=np.zeros(2))
 
 
+def test_axes_are_in_a_figure(made):
+    figure, ax = plt.subplots()
+    ax.remove()
+    with pytest.raises(ValueError, match="ax was removed from its figure"):
+        made.plot_site_map("x", ax=ax)
+    plt.close(figure)
+
+
+def test_a_navigator_draws_on_an_array(made):
+    with pytest.raises(ValueError, match="image=a Signal2D: give a 2-D array"):
+        plots.SiteNavigator(made.sites, image=made.image)
+
+
 def test_a_stack_without_a_table_says_so(model):
     bare = SubImageStack(np.random.default_rng(0).random((5, 12, 12)))
     bare.image = hs.signals.Signal2D(np.random.default_rng(0).random((40, 40)))
