@@ -9,20 +9,21 @@ the argument that it is about. :data:`BOUNDS` has the limits that hold for one n
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
 import math
 import os
 import re
-import reprlib
 import sys
-import traceback
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast, overload
 
 import numpy as np
+
+from hs_rvae.refusals import explain, name_argument
+from hs_rvae.refusals import naming as naming
+from hs_rvae.refusals import shown as shown
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -160,33 +161,6 @@ def is_path(value: object) -> bool:
         return False
     name = os.fspath(value)
     return isinstance(name, str) and bool(name.strip()) and "\0" not in name
-
-
-def shown(value: object) -> str:
-    """
-    A value for a message: short, on one line.
-
-    Examples
-    --------
-    >>> shown(0.5), shown(np.ones((3, 2))), shown("a" * 99)
-    ('0.5', 'ndarray of shape (3, 2)', "'aaaaaaaaaaaaaaaaa...aaaaaaaaaaaaaaaaaa'")
-    """
-    shape = getattr(value, "shape", None)
-    if hasattr(value, "axes_manager"):
-        return f"a {type(value).__name__}"
-    if isinstance(shape, tuple) and shape:
-        return f"{type(value).__name__} of shape {shape}"
-    if isinstance(value, float | np.floating | int | np.integer | complex) and not is_flag(value):
-        try:
-            text = repr(value)
-        except ValueError:  # thousands of digits
-            return "a number of thousands of digits"
-        return text if len(text) < 40 else f"{text[:18]}...{text[-18:]}"
-    return " ".join(_SHORT.repr(value).split())
-
-
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 40
 
 
 class _Kind(NamedTuple):
@@ -593,6 +567,7 @@ def checked(function: Any = None, *, but: Collection[str] = ()) -> Any:
         return functools.partial(checked, but=but)
     signature = inspect.signature(function)
     all_rules = _rules(signature)
+    raises = (function.__doc__ or "").partition("Raises\n")[2]
     left = {name: rule.only_maximum() for name, rule in all_rules.items() if name in but}
     rules = all_rules | left
 
@@ -614,66 +589,11 @@ def checked(function: Any = None, *, but: Collection[str] = ()) -> Any:
                 raise TypeError(str(error)) from error  # in the words of Matplotlib
             if isinstance(error, ValueError | TypeError | KeyError | IndexError):
                 name_argument(error, given)
-            _explain(error, given, all_rules)
+            explain(error, given, all_rules, raises)
             raise
 
     call.__checked__ = True  # type: ignore[attr-defined]
     return call
-
-
-def _explain(error: Exception, given: Mapping[str, Any], rules: Mapping[str, _Rule]) -> None:
-    """Refuse the argument behind an error that is not about one; return if there is none."""
-    steps = traceback.extract_tb(error.__traceback__)
-    message = str(error)
-    others = {
-        name: value
-        for name, value in given.items()
-        if name not in ("self", "cls") and value is not None
-    }
-    said_by_us = _is_raised_here(steps[-1])
-    after = r"(?!\w)" if said_by_us else r"(=|\W.*: )"
-    if any(re.search(rf"(?<!\w){name}{after}", message) for name in others):
-        return
-    for name, value in others.items():
-        if name in rules:
-            try:
-                rules[name].refuse(name, value)
-            except (ValueError, TypeError) as refusal:
-                raise refusal from error
-    if said_by_us:
-        return
-    said = f"{type(error).__name__}: {message}"
-    for name, value in others.items():
-        lazy = hasattr(value, "dask") or getattr(value, "_lazy", False)
-        if lazy and any(f"{os.sep}dask{os.sep}" in step.filename for step in steps):
-            raise ValueError(f"{name}={shown(value)}: its data cannot be read: {said}") from error
-        if _fails(value):
-            raise ValueError(f"{name}={shown(value)}: it cannot be used: {said}") from error
-    free = [name for name in others if name not in rules or not rules[name].kinds]
-    free = free or list(others)[:3]
-    if isinstance(error, ValueError | TypeError) and free and type(error.args[0]) is str:
-        if not any(re.search(rf"(?<!\w){name}(?!\w)", message) for name in others):
-            text = ", ".join(f"{name}={shown(others[name])}" for name in free)
-            error.args = (f"{text}: {message}", *error.args[1:])
-
-
-def _is_raised_here(step: traceback.FrameSummary) -> bool:
-    """Return True for a line of this package that raises an error in its own words."""
-    ours = step.filename.startswith(os.path.dirname(__file__))
-    return ours and bool(step.line and step.line.startswith("raise "))
-
-
-def _fails(value: Any, depth: int = 0) -> bool:
-    """Return True for an object of the caller's that raises at whatever it is asked."""
-    if isinstance(value, list | tuple) and depth < 2:
-        return any(_fails(each, depth + 1) for each in value[:10])
-    try:
-        repr(value)
-        if hasattr(value, "__array__") and not hasattr(value, "dask"):
-            np.asarray(value)
-    except Exception:
-        return True
-    return False
 
 
 def refuse_settings(function: Callable[..., Any], settings: Mapping[str, Any]) -> None:
@@ -700,79 +620,6 @@ def refuse_settings(function: Callable[..., Any], settings: Mapping[str, Any]) -
     for name, rule in _rules(inspect.signature(function)).items():
         if name in settings:
             rule.refuse(name, settings[name])
-
-
-@contextlib.contextmanager
-def naming(name: str) -> Iterator[None]:
-    """
-    Put the name of an argument before messages of errors that do not have it.
-
-    Parameters
-    ----------
-    name : str
-
-    Examples
-    --------
-    >>> with naming("neighbours"):
-    ...     raise ValueError("positions must have the shape (n, 2).")
-    Traceback (most recent call last):
-    ValueError: neighbours: positions must have the shape (n, 2).
-    """
-    try:
-        yield
-    except (ValueError, TypeError, KeyError, IndexError, OSError) as error:
-        text = error.args[0] if error.args else ""
-        if isinstance(text, str) and not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text):
-            error.args = (f"{name}: {text}", *error.args[1:])
-        raise
-
-
-def name_argument(error: Exception, given: Mapping[str, Any]) -> None:
-    """
-    Put the name of an argument before a message that quotes its value and names none.
-
-    Parameters
-    ----------
-    error : Exception
-        Its message is changed in place.
-    given : Mapping of str to object
-        Arguments of the call.
-
-    Examples
-    --------
-    >>> error = KeyError("There is no column 'angel'.")
-    >>> name_argument(error, {"color": "angel", "bins": 72})
-    >>> error.args[0]
-    "color='angel': There is no column 'angel'."
-    """
-    if not error.args or not isinstance(error.args[0], str):
-        return
-    message = error.args[0]
-    if any(f"{name}=" in message for name in given):
-        return
-    for name, value in given.items():
-        if name == "self" or not name:
-            continue
-        before, found, _ = message.partition(repr(value)) if isinstance(value, str) else ("",) * 3
-        if found and not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", before):
-            error.args = (f"{name}={shown(value)}: {message}", *error.args[1:])
-            return
-    if "ParseSyntaxException" in message or "ParseFatalException" in message:  # of Matplotlib
-        for name, value in given.items():
-            texts = [value] if isinstance(value, str) else value
-            texts = texts if isinstance(texts, list | tuple) else []
-            parts = [part for text in texts for part in str(text).split("$")[1:]]
-            if any(part and part in message for part in parts):
-                error.args = (f"{name}={shown(value)}: {message.strip()}", *error.args[1:])
-                return
-    words = set(re.findall(r"\w+", message))
-    if any(len(name) > 1 and name in words for name in given):
-        return
-    for name in given:
-        stem = name.partition("_")[0]  # "positions" of positions_xy
-        if len(stem) > 4 and stem != name and stem in words:
-            error.args = (f"{name}: {message}", *error.args[1:])
-            return
 
 
 def check_methods(

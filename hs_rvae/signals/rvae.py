@@ -549,7 +549,8 @@ class RVAEMethods(SiteSignal):
         x, y = self.axes_manager.signal_axes
         if not _units.is_calibrated(x.units) or x.units != y.units:
             return None, None
-        return float(np.sqrt(abs(x.scale * y.scale))), str(x.units)
+        size = float(np.sqrt(abs(x.scale * y.scale)))
+        return (size, str(x.units)) if 0 < size < np.inf else (None, None)
 
     def _rvae_input(
         self, navigation_mask: Any, channel: int | str | None = None

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from hs_rvae import RVAE, SubImageStack, diagnostics, plots, refine_columns, simulation
+from hs_rvae.plots.markers import percentile_limits
 
 
 class NoArray:
@@ -110,6 +111,25 @@ def test_domains_are_tables(made):
 def test_latents_are_rows(model):
     with pytest.raises(ValueError, match=r"latent has the shape \(1, 2, 2\)"):
         model.inverse_transform(np.zeros((1, 2, 2)), angle=np.zeros(2))
+
+
+@pytest.mark.parametrize("scale", [0.0, np.nan])
+def test_pixels_that_measure_nothing_have_no_size(made, scale):
+    stack = made.deepcopy()
+    for axis in stack.axes_manager.signal_axes:
+        axis.scale, axis.units = scale, "nm"
+    stack.rvae(1, n_init=1, epochs=1, q_max=0.15, random_state=0)
+    assert stack.rvae_model.pixel_size_ is None
+    stack.apply_rvae(stack.rvae_model)
+
+
+@pytest.mark.parametrize("name", ["images", "changes"])
+def test_what_has_no_finite_value_is_not_drawn(name):
+    values = {"images": IMAGES, "changes": IMAGES, "angles": np.zeros(2)}
+    with pytest.raises(ValueError, match=f"{name} has no finite value"):
+        plots.plot_distortion(**values | {name: IMAGES * np.nan})
+    with pytest.raises(ValueError, match="percentiles=.*no finite value"):
+        percentile_limits(np.full(3, np.nan), (1, 99))
 
 
 def test_axes_are_in_a_figure(made):
