@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Words of a refusal: which argument an error is about, and its value on one line."""
+"""Words of a refusal: the argument behind an error, and its value on one line."""
 
 from __future__ import annotations
 
@@ -149,7 +149,8 @@ def explain(
     }
     said_by_us = _is_raised_here(steps[-1])
     after = r"(?!\w)" if said_by_us else r"(=|\W.*: )"
-    if any(re.search(rf"(?<!\w){name}{after}", message) for name in others):
+    accident = isinstance(error, _ACCIDENTS) and not said_by_us
+    if not accident and any(re.search(rf"(?<!\w){name}{after}", message) for name in others):
         return
     for name, value in others.items():
         if name in rules:

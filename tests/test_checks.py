@@ -160,6 +160,9 @@ def accident(kind: str = "a", thing: Any = None, other: Any = None) -> str:
         np.percentile(np.array(thing), 50)
     if kind == "d":
         fractions.Fraction(1, other)
+    if kind == "f":
+        with checks.naming("thing"):
+            np.percentile(np.array(thing), 50)
     if kind == "e":
         {}["documented"]
     if kind == "b":
@@ -174,6 +177,7 @@ def accident(kind: str = "a", thing: Any = None, other: Any = None) -> str:
         ({"thing": np.ones(2)}, ValueError, "^thing=ndarray of shape .*: The truth value"),
         ({"thing": Failing()}, ValueError, "^thing=<Failing .*it cannot be used: RuntimeError"),
         ({"kind": "c", "thing": []}, ValueError, r"^thing=\[\]: it cannot be used: IndexError"),
+        ({"kind": "f", "thing": []}, ValueError, r"^thing=\[\]: it cannot be used: IndexError"),
         ({"kind": "d", "other": 0}, ValueError, "^other=0: it cannot be used: ZeroDivisionError"),
         ({"kind": "e", "thing": 3}, KeyError, "documented"),
         ({"kind": "b"}, RuntimeError, "^the machine is full$"),
