@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dask.array as da
+import hyperspy.api as hs
 import numpy as np
 import pytest
 
@@ -190,6 +191,19 @@ def test_an_error_of_python_becomes_the_refusal_of_an_argument(options, error, m
         accident(**options)
     if "give a text" in message:
         assert isinstance(raised.value.__cause__, TypeError)
+
+
+def test_data_that_lie_in_a_file_are_not_read_for_a_message():
+    read = []
+
+    def load(block):
+        read.append(block.shape)
+        return block
+
+    lazy = hs.signals.Signal2D(da.ones((4, 4)).map_blocks(load, dtype=float, meta=np.ones((0, 0))))
+    with pytest.raises(RuntimeError, match="the machine is full"):
+        accident("b", lazy.as_lazy())
+    assert not read
 
 
 def test_a_block_that_cannot_be_read_names_its_array():
