@@ -202,6 +202,8 @@ def _fails(value: Any, depth: int = 0) -> bool:
         return any(_fails(each, depth + 1) for each in value[:10])
     try:
         repr(value)
+        if isinstance(value, Mapping):
+            dict(value)
         # Arrays that lie in a file have a type of their elements, and are not read here.
         if hasattr(value, "__array__") and not hasattr(value, "dtype"):
             if not hasattr(value, "axes_manager"):

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Calls that the fuzzer has found: each is refused by name, and changes nothing."""
 
+from collections.abc import Mapping
+
 import dask.array as da
 import hyperspy.api as hs
 import matplotlib.pyplot as plt
@@ -130,6 +132,31 @@ def test_what_has_no_finite_value_is_not_drawn(name):
         plots.plot_distortion(**values | {name: IMAGES * np.nan})
     with pytest.raises(ValueError, match="percentiles=.*no finite value"):
         percentile_limits(np.full(3, np.nan), (1, 99))
+
+
+@pytest.mark.parametrize("options", [{"dpi": 1}, {"dpi": 30, "font_size": 2}])
+def test_letters_of_a_movie_have_pixels(made, options, tmp_path):
+    with pytest.raises(ValueError, match="dpi=.*smaller than a pixel"):
+        plots.save_movie(tmp_path / "film.gif", made.sites, "x", **options)
+
+
+class Lost(Mapping):
+    """A mapping that has lost its values."""
+
+    def __getitem__(self, key):
+        raise KeyError(key)
+
+    def __iter__(self):
+        return iter(["a"])
+
+    def __len__(self):
+        return 1
+
+
+def test_a_mapping_without_values_is_refused():
+    xy = np.random.default_rng(0).random((200, 2))
+    with pytest.raises(ValueError, match="^values=.*it cannot be used"):
+        diagnostics.diagnose(xy, Lost(), {})
 
 
 def test_axes_are_in_a_figure(made):
