@@ -159,6 +159,12 @@ def test_a_mapping_without_values_is_refused():
         diagnostics.diagnose(xy, Lost(), {})
 
 
+def test_methods_without_columns_are_named(made):
+    for options, name in (({"methods": ["y"]}, "methods"), ({"color": "y_0"}, "color")):
+        with pytest.raises(KeyError, match=f"{name}: The site table has no column 'y_0'"):
+            made.plot_method_comparison(**{"methods": {"a": ("x", "y")}, "color": "x"} | options)
+
+
 def test_axes_are_in_a_figure(made):
     figure, ax = plt.subplots()
     ax.remove()
