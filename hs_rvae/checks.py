@@ -169,6 +169,7 @@ class _Kind(NamedTuple):
     test: Callable[[Any], bool]
     wanted: str
     is_class: bool = False
+    is_late: bool = False  # for errors of other libraries alone: functions have better words
 
     def takes(self, value: Any) -> bool:
         """Return True if a value is of this kind; objects may raise anything when looked at."""
@@ -351,7 +352,7 @@ _LENGTHS = {
     **dict.fromkeys(("limits", "percentiles", "intensity_limits"), "tuple[float, float]"),
     "extent": "tuple[float, float, float, float]",
 }
-_TEXTS = _Kind(lambda value: _texts_in_order(value) and len(value) == 2, "two texts")
+_TEXTS = _Kind(lambda value: _texts_in_order(value) and len(value) == 2, "two texts", is_late=True)
 _NAMES = _Kind(
     lambda value: (
         isinstance(value, list | tuple)
@@ -359,6 +360,7 @@ _NAMES = _Kind(
         and all(isinstance(each, str) or _is_whole(each) for each in value)
     ),
     "two names or numbers",
+    is_late=True,
 )
 _SEED = _Kind(lambda value: is_whole_number(value, 0), "a whole number of 0 or more")
 
@@ -568,7 +570,11 @@ def checked(function: Any = None, *, but: Collection[str] = ()) -> Any:
     signature = inspect.signature(function)
     all_rules = _rules(signature)
     raises = (function.__doc__ or "").partition("Raises\n")[2]
-    left = {name: rule.only_maximum() for name, rule in all_rules.items() if name in but}
+    left = {
+        name: rule.only_maximum()
+        for name, rule in all_rules.items()
+        if name in but or any(kind.is_late for kind in rule.kinds)
+    }
     rules = all_rules | left
 
     @functools.wraps(function)
