@@ -165,6 +165,15 @@ def test_methods_without_columns_are_named(made):
             made.plot_method_comparison(**{"methods": {"a": ("x", "y")}, "color": "x"} | options)
 
 
+def test_a_region_that_fails_is_refused(made):
+    def cut_short():
+        yield 1.0
+        raise OSError("the list ends here")
+
+    with pytest.raises(ValueError, match="region=.*give a RectangularROI"):
+        made.plot_columns(region=cut_short())
+
+
 def test_axes_are_in_a_figure(made):
     figure, ax = plt.subplots()
     ax.remove()
