@@ -9,19 +9,21 @@ the argument that it is about. :data:`BOUNDS` has the limits that hold for one n
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
 import math
 import os
 import re
-import reprlib
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast, overload
 
 import numpy as np
+
+from hs_rvae.refusals import explain, name_argument
+from hs_rvae.refusals import naming as naming
+from hs_rvae.refusals import shown as shown
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -51,7 +53,8 @@ def finite_number(value: object, minimum: float = -np.inf, maximum: float = np.i
     >>> finite_number(0.5), finite_number(np.float32(2), maximum=1), finite_number("0.5")
     (True, False, False)
     """
-    if isinstance(value, bool | np.timedelta64):  # whose type counts among the integers of NumPy
+    # The type of a timedelta64 counts among the integers of NumPy; longer floats spread to arrays.
+    if isinstance(value, bool | np.timedelta64 | np.longdouble):
         return False
     if not isinstance(value, int | float | np.integer | np.floating):
         return False
@@ -160,39 +163,13 @@ def is_path(value: object) -> bool:
     return isinstance(name, str) and bool(name.strip()) and "\0" not in name
 
 
-def shown(value: object) -> str:
-    """
-    A value for a message: short, on one line.
-
-    Examples
-    --------
-    >>> shown(0.5), shown(np.ones((3, 2))), shown("a" * 99)
-    ('0.5', 'ndarray of shape (3, 2)', "'aaaaaaaaaaaaaaaaa...aaaaaaaaaaaaaaaaaa'")
-    """
-    shape = getattr(value, "shape", None)
-    if hasattr(value, "axes_manager"):
-        return f"a {type(value).__name__}"
-    if isinstance(shape, tuple) and shape:
-        return f"{type(value).__name__} of shape {shape}"
-    if isinstance(value, float | np.floating | int | np.integer | complex) and not is_flag(value):
-        try:
-            text = repr(value)
-        except ValueError:  # thousands of digits
-            return "a number of thousands of digits"
-        return text if len(text) < 40 else f"{text[:18]}...{text[-18:]}"
-    return " ".join(_SHORT.repr(value).split())
-
-
-_SHORT = reprlib.Repr()
-_SHORT.maxstring = _SHORT.maxother = 40
-
-
 class _Kind(NamedTuple):
     """A part of an annotation: a test of values, and a description of them."""
 
     test: Callable[[Any], bool]
     wanted: str
     is_class: bool = False
+    is_late: bool = False  # for errors of other libraries alone: functions have better words
 
     def takes(self, value: Any) -> bool:
         """Return True if a value is of this kind; objects may raise anything when looked at."""
@@ -222,13 +199,15 @@ def _numbers(of: Callable[[Any], bool], count: int | None) -> Callable[[Any], bo
 def _texts(value: Any) -> bool:
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         return False
-    if hasattr(value, "axes_manager") or hasattr(value, "dask"):
+    if any(hasattr(value, name) for name in ("axes_manager", "dask", "read")):
+        return False
+    if getattr(value, "ndim", 1) != 1:
         return False
     return not isinstance(value, Collection) or all(isinstance(each, str) for each in value)
 
 
 def _texts_in_order(value: Any) -> bool:
-    return _texts(value) and hasattr(value, "__getitem__")
+    return _texts(value) and hasattr(value, "__getitem__") and not hasattr(value, "iloc")
 
 
 def _is_number(value: Any) -> bool:
@@ -281,6 +260,13 @@ _BY_NAME: dict[str, _Kind] = {
         lambda value: isinstance(value, str) or _is_whole(value) or hasattr(value, "navigate"),
         "an axis, its name or its number",
     ),
+    **dict.fromkeys(
+        ("number_of_parts", "step_sizes"),
+        _Kind(
+            lambda value: isinstance(value, str | list | tuple) or is_whole_number(value, 1),
+            "a whole number of 1 or more, or 'auto'",
+        ),
+    ),
     "chunks": _Kind(
         lambda value: value is None or isinstance(value, int | str | list | tuple | dict),
         "a size, sizes or 'auto'",
@@ -319,7 +305,7 @@ _BY_NAME: dict[str, _Kind] = {
 
 def _is_table(value: Any) -> bool:
     if value is None or isinstance(value, Mapping):
-        return True
+        return all(isinstance(name, str) for name in value or ())
     return any(hasattr(value, name) for name in ("columns", "atom_positions", "x_position"))
 
 
@@ -362,6 +348,20 @@ _KINDS: dict[str, _Kind] = {
 }
 
 
+_LENGTHS = {
+    **dict.fromkeys(("limits", "percentiles", "intensity_limits"), "tuple[float, float]"),
+    "extent": "tuple[float, float, float, float]",
+}
+_TEXTS = _Kind(lambda value: _texts_in_order(value) and len(value) == 2, "two texts", is_late=True)
+_NAMES = _Kind(
+    lambda value: (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and all(isinstance(each, str) or _is_whole(each) for each in value)
+    ),
+    "two names or numbers",
+    is_late=True,
+)
 _SEED = _Kind(lambda value: is_whole_number(value, 0), "a whole number of 0 or more")
 
 
@@ -375,6 +375,8 @@ def _kind(part: str) -> _Kind | None:
         whole = set(of) == {"int"}
         word = f"{_WORDS.get(len(of), len(of))} {'whole' if whole else 'finite'} numbers"
         return _Kind(_numbers(_is_whole if whole else _is_number, len(of)), word)
+    if part in ("tuple[str, str]", "tuple[int | str, int | str]"):
+        return _NAMES if "int" in part else _TEXTS
     if row := re.fullmatch(r"tuple\[(int|float), \.\.\.\]", part):
         return _KINDS[f"Sequence[{row[1]}]"]
     if part.startswith(("Mapping[str", "dict[str")):
@@ -509,6 +511,8 @@ def _rules(signature: inspect.Signature) -> dict[str, _Rule]:
         annotation = parameter.annotation
         text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
         parts = _parts(str(annotation) if "|" in str(annotation) else text)
+        if name in _LENGTHS:
+            parts = [_LENGTHS[name] if part == "Sequence[float]" else part for part in parts]
         kinds = [_kind(part) for part in parts]
         if parts == ["Any"] and name in _BY_NAME:
             kinds = [_BY_NAME[name]]
@@ -547,7 +551,8 @@ def checked(function: Any = None, *, but: Collection[str] = ()) -> Any:
         It raises ValueError for an argument of another kind, such as NaN for a number, or True
         for a whole number: ``"name=value: what is wanted"``. It raises TypeError where an object
         of a class is wanted. An error of the function that quotes the value of an argument
-        without its name is given the name.
+        without its name is given the name. An error of Python or another library, which names no
+        argument, becomes the refusal of an argument of another kind, if there is one.
 
     Examples
     --------
@@ -563,10 +568,14 @@ def checked(function: Any = None, *, but: Collection[str] = ()) -> Any:
     if function is None:
         return functools.partial(checked, but=but)
     signature = inspect.signature(function)
-    rules = _rules(signature)
-    for name in but:
-        if name in rules:
-            rules[name] = rules[name].only_maximum()
+    all_rules = _rules(signature)
+    raises = (function.__doc__ or "").partition("Raises\n")[2]
+    left = {
+        name: rule.only_maximum()
+        for name, rule in all_rules.items()
+        if name in but or any(kind.is_late for kind in rule.kinds)
+    }
+    rules = all_rules | left
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -581,12 +590,12 @@ def checked(function: Any = None, *, but: Collection[str] = ()) -> Any:
                 rule.refuse(name, value)
         try:
             return function(*args, **kwargs)
-        except AttributeError as error:
-            if "unexpected keyword argument" in str(error):  # in the words of Matplotlib
-                raise TypeError(str(error)) from error
-            raise
-        except (ValueError, TypeError, KeyError, IndexError) as error:
-            name_argument(error, given)
+        except Exception as error:
+            if isinstance(error, AttributeError) and "unexpected keyword argument" in str(error):
+                raise TypeError(str(error)) from error  # in the words of Matplotlib
+            if isinstance(error, ValueError | TypeError | KeyError | IndexError):
+                name_argument(error, given)
+            explain(error, given, all_rules, raises)
             raise
 
     call.__checked__ = True  # type: ignore[attr-defined]
@@ -617,79 +626,6 @@ def refuse_settings(function: Callable[..., Any], settings: Mapping[str, Any]) -
     for name, rule in _rules(inspect.signature(function)).items():
         if name in settings:
             rule.refuse(name, settings[name])
-
-
-@contextlib.contextmanager
-def naming(name: str) -> Iterator[None]:
-    """
-    Put the name of an argument before messages of errors that do not have it.
-
-    Parameters
-    ----------
-    name : str
-
-    Examples
-    --------
-    >>> with naming("neighbours"):
-    ...     raise ValueError("positions must have the shape (n, 2).")
-    Traceback (most recent call last):
-    ValueError: neighbours: positions must have the shape (n, 2).
-    """
-    try:
-        yield
-    except (ValueError, TypeError, KeyError, IndexError, OSError) as error:
-        text = error.args[0] if error.args else ""
-        if isinstance(text, str) and not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text):
-            error.args = (f"{name}: {text}", *error.args[1:])
-        raise
-
-
-def name_argument(error: Exception, given: Mapping[str, Any]) -> None:
-    """
-    Put the name of an argument before a message that quotes its value and names none.
-
-    Parameters
-    ----------
-    error : Exception
-        Its message is changed in place.
-    given : Mapping of str to object
-        Arguments of the call.
-
-    Examples
-    --------
-    >>> error = KeyError("There is no column 'angel'.")
-    >>> name_argument(error, {"color": "angel", "bins": 72})
-    >>> error.args[0]
-    "color='angel': There is no column 'angel'."
-    """
-    if not error.args or not isinstance(error.args[0], str):
-        return
-    message = error.args[0]
-    if any(f"{name}=" in message for name in given):
-        return
-    for name, value in given.items():
-        if name == "self" or not name:
-            continue
-        before, found, _ = message.partition(repr(value)) if isinstance(value, str) else ("",) * 3
-        if found and not re.search(rf"(?<!\w){re.escape(name)}(?!\w)", before):
-            error.args = (f"{name}={shown(value)}: {message}", *error.args[1:])
-            return
-    if "ParseSyntaxException" in message or "ParseFatalException" in message:  # of Matplotlib
-        for name, value in given.items():
-            texts = [value] if isinstance(value, str) else value
-            texts = texts if isinstance(texts, list | tuple) else []
-            parts = [part for text in texts for part in str(text).split("$")[1:]]
-            if any(part and part in message for part in parts):
-                error.args = (f"{name}={shown(value)}: {message.strip()}", *error.args[1:])
-                return
-    words = set(re.findall(r"\w+", message))
-    if any(len(name) > 1 and name in words for name in given):
-        return
-    for name in given:
-        stem = name.partition("_")[0]  # "positions" of positions_xy
-        if len(stem) > 4 and stem != name and stem in words:
-            error.args = (f"{name}: {message}", *error.args[1:])
-            return
 
 
 def check_methods(

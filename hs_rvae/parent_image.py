@@ -167,7 +167,7 @@ def image_data(image: Any) -> Any:
             f"image is a {type(image).__name__} of {len(image)} signals, as hyperspy.api.load "
             "gives for a file with several of them: pass one, for example image[0]."
         )
-    if not (hasattr(data, "dtype") and hasattr(data, "ndim")):
+    if not (isinstance(getattr(data, "dtype", None), np.dtype) and hasattr(data, "__array__")):
         raise TypeError(
             f"image is a {type(image).__name__}: pass a HyperSpy signal, for example from "
             "hyperspy.api.load, or a 2-D array."

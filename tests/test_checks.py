@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import fractions
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import dask.array as da
+import hyperspy.api as hs
 import numpy as np
 import pytest
 
@@ -133,6 +136,88 @@ def test_a_function_keeps_its_own_words_but_not_absurd_numbers():
     assert own("five") == "five"
     with pytest.raises(ValueError, match="bins=10"):
         own(10**7)
+
+
+class Failing:
+    """An object that raises whatever it is asked."""
+
+    def __repr__(self, *args):
+        raise RuntimeError("do not look")
+
+    __eq__ = __bool__ = __repr__
+    __hash__ = object.__hash__
+
+
+@checked(but=("kind",))
+def accident(kind: str = "a", thing: Any = None, other: Any = None) -> str:
+    """
+    Take anything, and meet the errors of Python.
+
+    Raises
+    ------
+    KeyError
+    """
+    if kind == "c":
+        np.percentile(np.array(thing), 50)
+    if kind == "d":
+        fractions.Fraction(1, other)
+    if kind == "f":
+        with checks.naming("thing"):
+            np.percentile(np.array(thing), 50)
+    if kind == "e":
+        {}["documented"]
+    if kind == "b":
+        raise RuntimeError("the machine is full")
+    return "same" if {kind: 1} and thing == other else "other"
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"kind": [1]}, ValueError, r"^kind=\[1\]: give a text"),
+        ({"thing": np.ones(2)}, ValueError, "^thing=ndarray of shape .*: The truth value"),
+        ({"thing": Failing()}, ValueError, "^thing=<Failing .*it cannot be used: RuntimeError"),
+        ({"kind": "c", "thing": []}, ValueError, r"^thing=\[\]: it cannot be used: IndexError"),
+        ({"kind": "f", "thing": []}, ValueError, r"^thing=\[\]: it cannot be used: IndexError"),
+        ({"kind": "d", "other": 0}, ValueError, "^other=0: it cannot be used: ZeroDivisionError"),
+        ({"kind": "e", "thing": 3}, KeyError, "documented"),
+        ({"kind": "b"}, RuntimeError, "^the machine is full$"),
+        ({"kind": "b", "thing": 3}, RuntimeError, "^the machine is full$"),
+    ],
+)
+def test_an_error_of_python_becomes_the_refusal_of_an_argument(options, error, message):
+    """Where one of another kind is behind it; an error of other causes stays."""
+    with pytest.raises(error, match=message) as raised:
+        accident(**options)
+    if "give a text" in message:
+        assert isinstance(raised.value.__cause__, TypeError)
+
+
+def test_data_that_lie_in_a_file_are_not_read_for_a_message():
+    read = []
+
+    def load(block):
+        read.append(block.shape)
+        return block
+
+    lazy = hs.signals.Signal2D(da.ones((4, 4)).map_blocks(load, dtype=float, meta=np.ones((0, 0))))
+    with pytest.raises(RuntimeError, match="the machine is full"):
+        accident("b", lazy.as_lazy())
+    assert not read
+
+
+def test_a_block_that_cannot_be_read_names_its_array():
+    def fail(block):
+        raise OSError("the file is gone")
+
+    lazy = da.ones(4, chunks=2).map_blocks(fail, dtype=float)
+
+    @checked
+    def total(values: Any) -> float:
+        return float(values.sum())
+
+    with pytest.raises(ValueError, match="^values=.*its data cannot be read: OSError: the file"):
+        total(lazy)
 
 
 def test_public_methods_of_a_class_are_doors():

@@ -43,6 +43,7 @@ STEPS = [
     "exceptions",
     "wording",
     "masked_arrays",
+    "refusals",
     "checks",
     "progress",
     "threads",

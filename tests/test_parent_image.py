@@ -8,6 +8,8 @@ import dask.array as da
 import hyperspy.api as hs
 import numpy as np
 import pytest
+import scipy.sparse
+import torch
 
 from hs_rvae import SubImageStack, find_columns, find_sublattices
 from hs_rvae.parent_image import calibration, image_data
@@ -142,3 +144,9 @@ def test_columns_of_a_series_are_a_table_for_each_frame():
     series.data[1] = 0.0
     with pytest.raises(ValueError, match="frame 1: image is constant"):
         find_columns(series, show_progressbar=False)
+
+
+@pytest.mark.parametrize("thing", [torch.ones(4, 4), np, scipy.sparse.eye(4, format="csr"), "x"])
+def test_what_only_looks_like_an_array_is_no_image(thing):
+    with pytest.raises(TypeError, match="image is a .*: pass a HyperSpy signal"):
+        image_data(thing)

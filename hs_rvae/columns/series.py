@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from .. import parent_image as _parent_image
+from ..checks import is_whole_number, shown
 from ..constant_bands import Bands
 from ..masked_arrays import filled
 from ..parallel import run_tasks
@@ -60,8 +62,20 @@ class LatticeSeries(Sequence):
         return len(self.frames)
 
     def __getitem__(self, frame: Any) -> Any:
+        """
+        Lattice of one frame, or a list of those of a slice.
+
+        Raises
+        ------
+        IndexError
+            If there is no such frame.
+        """
         if isinstance(frame, slice):
             return [self[k] for k in range(*frame.indices(len(self)))]
+        if not is_whole_number(frame, -sys.maxsize):
+            raise TypeError(f"frame={shown(frame)}: give a whole number or a slice.")
+        if not -len(self) <= frame < len(self):
+            raise IndexError(f"frame={shown(frame)}: there are the frames 0 to {len(self) - 1}.")
         frame = range(len(self))[frame]
         raw = np.asarray(_frame(self.image, frame))
         found = self.frames[frame]
@@ -98,6 +112,8 @@ class LatticeSeries(Sequence):
         ValueError
             If there is no such sublattice.
         """
+        if not isinstance(sublattice, str | int | np.integer):
+            raise ValueError(f"sublattice={shown(sublattice)}: give a name or a number.")
         number: Any = self.names.index(sublattice) if sublattice in self.names else sublattice
         elements = [table.attrs.get("element") for table in self.frames[0].tables]
         if isinstance(number, str) and len(own := of_element(elements, number)) == 1:

@@ -98,6 +98,8 @@ def plot_cluster_means(
             f"{len(images)} images, {len(labels)} labels and {len(counts)} counts: their numbers "
             "must agree"
         )
+    if colors is not None and np.shape(colors) not in ((len(images), 3), (len(images), 4)):
+        raise ValueError(f"colors has the shape {np.shape(colors)}: give ({len(images)}, 3)")
     font_size = panels.font_size_for(font_size, figure)
     k = len(images)
     frames = class_colors(labels) if colors is None else np.asarray(colors)

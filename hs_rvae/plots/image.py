@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.patches import Circle, Rectangle
 
+from ..checks import shown
 from ..masked_arrays import filled
 from ..sites import units
 from . import layout, markers, panels
@@ -281,9 +282,9 @@ def _checked_region(region: Any, low: np.ndarray, high: np.ndarray) -> np.ndarra
         region = (region.left, region.top, region.right, region.bottom)
     try:
         left, top, right, bottom = (float(value) for value in region)
-    except (TypeError, ValueError):
+    except Exception:  # whatever an object of the caller's may raise
         raise ValueError(
-            f"region={region!r}: give a RectangularROI or (left, top, right, bottom)"
+            f"region={shown(region)}: give a RectangularROI or (left, top, right, bottom)"
         ) from None
     part = np.array([[left, top], [right, bottom]])
     inside = np.clip(part, low, high)

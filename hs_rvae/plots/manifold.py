@@ -216,6 +216,9 @@ def plot_distortion(
             f"images of shape {images.shape}, changes of shape {changes.shape} and {len(angles)} "
             "angles do not fit: (n, h, w) twice and (n,) are needed"
         )
+    for name, values in {"images": images, "changes": changes, "angles": angles}.items():
+        if not np.isfinite(values).any():
+            raise ValueError(f"{name} has no finite value: there is nothing to draw")
     low, high = markers.percentile_limits(images, percentiles)
     if intensity_limits is not None:
         low, high = markers.given_limits(intensity_limits, "intensity_limits")

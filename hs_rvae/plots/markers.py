@@ -203,7 +203,7 @@ def percentile_limits(values: np.ndarray, percentiles: Sequence[float]) -> tuple
     Raises
     ------
     ValueError
-        If the percentiles are not two rising numbers in [0, 100].
+        If the percentiles are not two rising numbers in [0, 100], or no value is finite.
     """
     try:
         low, high = (float(p) for p in percentiles)
@@ -214,7 +214,10 @@ def percentile_limits(values: np.ndarray, percentiles: Sequence[float]) -> tuple
             f"percentiles={percentiles!r} must be two rising numbers between 0 and 100, "
             "such as (1, 99)"
         )
-    return tuple(np.percentile(values[np.isfinite(values)], (low, high)))
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        raise ValueError(f"percentiles={percentiles!r}: there is no finite value to draw")
+    return tuple(np.percentile(finite, (low, high)))
 
 
 def given_limits(limits: Sequence[float], name: str = "limits") -> tuple[float, float]:

@@ -95,9 +95,11 @@ def plot_method_comparison(
     lacking = [title for title in methods if title not in colors]
     if lacking:
         raise ValueError(f"color names no column for {lacking[0]!r}")
-    for name in [*(name for pair in methods.values() for name in pair), *colors.values()]:
-        if name not in sites.columns:
-            raise KeyError(missing_column(sites, name))
+    in_methods = [name for pair in methods.values() for name in pair]
+    for argument, names in (("methods", in_methods), ("color", list(colors.values()))):
+        for name in names:
+            if name not in sites.columns:
+                raise KeyError(f"{argument}: {missing_column(sites, name)}")
     font_size = panels.font_size_for(font_size, figure)
     draw = _draw_with_maps if maps else _draw_scatters
     options = {"contours": contours, "cmap": cmap, "font_size": font_size}

@@ -15,7 +15,7 @@ import numpy as np
 from ..checks import finite_number, shown
 from ..files import complete_file
 from ..progress import progress_bar
-from . import layout
+from . import layout, panels
 from .site_map import plot_site_map
 from .style import independent
 
@@ -104,6 +104,7 @@ def save_movie(
             f"{path.suffix} needs the program {writer}, which is not found: install it, or save a "
             ".gif"
         )
+    _check_letters(font_size, dpi)
     numbers = np.unique(sites["frame"])
     frames = numbers.tolist() if frames is None else list(frames)
     if not frames or not all(finite_number(each) and each in numbers for each in frames):
@@ -150,3 +151,9 @@ def save_movie(
     finally:
         plt.close(ax.figure)
     return path
+
+
+def _check_letters(font_size: float | None, dpi: float) -> None:
+    """Refuse a resolution at which letters of the ticks are smaller than a pixel."""
+    if (panels.font_size_for(font_size, None) - 1) * dpi / 72 < 1:
+        raise ValueError(f"dpi={dpi}: the letters would be smaller than a pixel; give a larger one")

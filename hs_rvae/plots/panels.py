@@ -109,12 +109,14 @@ def finish_axes(ax: Axes, title: str | None, font_size: float, fit: bool = False
 
 
 def check_axes(ax: object, polar: bool = False) -> Axes:
-    """Return `ax`; raise TypeError unless it is one Axes, polar if it must be."""
+    """Return `ax`; refuse all but one Axes in a figure, polar if it must be."""
     if not isinstance(ax, Axes):
         raise TypeError(
             f"ax must be one matplotlib Axes or None, not {type(ax).__name__}: "
             "of several axes from plt.subplots give one, such as ax=axes[0]"
         )
+    if ax.get_figure() is None:
+        raise ValueError("ax was removed from its figure: give one that is in a figure, or None.")
     if isinstance(ax, PolarAxes) != polar:
         have, need = ("rectilinear", "polar") if polar else ("polar", "rectilinear")
         raise TypeError(
@@ -126,7 +128,7 @@ def check_axes(ax: object, polar: bool = False) -> Axes:
 
 def check_image(image: Any) -> None:
     """Raise ValueError unless a parent image is a 2-D array, or None."""
-    if image is not None and np.ndim(image) != 2:
+    if image is not None and (np.ndim(image) != 2 or not hasattr(image, "shape")):
         raise ValueError(f"image={shown(image)}: give a 2-D array, or None.")
 
 

@@ -10,6 +10,8 @@ import numpy as np
 
 from .kernel import plain
 
+#: In px. No column is so large; compiled code counts pixels with whole numbers.
+MAXIMUM_RADIUS = 500.0
 _OF_RADIUS = 2 / 3  # default: below 0.4 distances to the next column of any kind
 
 
@@ -17,10 +19,10 @@ def checked_disk_radius(disk_radius: float | None, radius: float) -> float:
     """Return the radius that the user gave, or the default."""
     if disk_radius is None:
         return _OF_RADIUS * radius
-    if not 0.5 <= disk_radius < np.inf:
+    if not 0.5 <= disk_radius <= MAXIMUM_RADIUS:
         raise ValueError(
-            f"disk_radius={disk_radius!r}: give at least 0.5 pixels, best less than half of the "
-            "distance between neighbouring columns."
+            f"disk_radius={disk_radius!r}: give 0.5 to {MAXIMUM_RADIUS:g} pixels, best less "
+            "than half of the distance between neighbouring columns."
         )
     return float(disk_radius)
 

@@ -19,7 +19,7 @@ from ..progress import explain_interruption, progress_bar
 from ..sites import columns
 from ..threads import count_threads, side_by_side
 from . import kernel, model_sum
-from .aperture import checked_disk_radius, disk_means
+from .aperture import MAXIMUM_RADIUS, checked_disk_radius, disk_means
 from .compiling import must_compile
 
 #: What the numbers in the column ``status`` of a table mean.
@@ -273,10 +273,10 @@ def make_options(
     num_workers: int | None,
 ) -> Options:
     """Check the options of a fit and fill in the defaults."""
-    if not _MINIMUM_RADIUS <= radius < np.inf:
+    if not _MINIMUM_RADIUS <= radius <= MAXIMUM_RADIUS:
         raise ValueError(
-            f"radius={radius!r}: give at least {_MINIMUM_RADIUS:g} pixels, best 2.5 to 4 times "
-            "the width (sigma) of a column."
+            f"radius={radius!r}: give {_MINIMUM_RADIUS:g} to {MAXIMUM_RADIUS:g} pixels, best 2.5 "
+            "to 4 times the width (sigma) of a column."
         )
     if max_shift is None:
         max_shift = radius

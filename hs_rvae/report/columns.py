@@ -129,7 +129,7 @@ def columns_of(stack: Any) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """
     node = stack.metadata.get_item(COLUMNS_NODE)
     if node is None:
-        return {"sites": np.asarray(stack.sites.xy)}, {}
+        return {"sites": np.asarray(stack._sites_to_plot().xy)}, {}
     about = json.loads(node.about)
     xy = np.stack([np.asarray(node.x, float), np.asarray(node.y, float)], axis=1)
     group = np.asarray(node.group)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..checks import is_whole_number, refuse_settings
+from ..checks import is_whole_number, refuse_settings, shown
 from ..masked_arrays import refuse_masked
 from ..options import MINIMUM_WINDOW
+from .coefficients import MIN_SITES
 from .harmonic.rotation import SitePlaces
 from .training import DEFAULTS
 
@@ -27,9 +28,9 @@ _NUMBER = float | int | np.floating
 
 def check_settings(model: RVAE) -> None:
     """Refuse settings of an RVAE that cannot be used."""
-    if model.architecture not in DEFAULTS:
+    if not isinstance(model.architecture, str) or model.architecture not in DEFAULTS:
         raise ValueError(
-            f"architecture={model.architecture!r}: there are 'harmonic' and 'convolutional'."
+            f"architecture={shown(model.architecture)}: there are 'harmonic' and 'convolutional'."
         )
     convolutional = model.architecture == "convolutional"
     if convolutional and model.output_dimension == "auto":
@@ -43,23 +44,29 @@ def check_settings(model: RVAE) -> None:
         automatic = "auto" if name == "output_dimension" else None
         if name in ("batch_size", "epochs", "output_dimension") and _is_same(value, automatic):
             continue
-        if not is_whole_number(value):
+        fewest = MIN_SITES if name == "max_fit_sites" else 1
+        if not is_whole_number(value, fewest):
             or_auto = " or 'auto'" if name == "output_dimension" else ""
-            raise ValueError(f"{name}={value!r}: give a whole number of 1 or more{or_auto}.")
+            wanted = f"a whole number of {fewest} or more{or_auto}"
+            raise ValueError(f"{name}={shown(value)}: give {wanted}.")
     if not is_whole_number(model.n_factors, 0):
-        raise ValueError(f"n_factors={model.n_factors!r}: give a whole number of 0 or more.")
+        raise ValueError(f"n_factors={shown(model.n_factors)}: give a whole number of 0 or more.")
     for name, unit in (("shift_prior", "px, such as 0.5"), ("rotation_prior", "radians: 0.1")):
         value = getattr(model, name)
         if isinstance(value, bool) or not isinstance(value, _NUMBER) or not 0 < value < np.inf:
-            raise ValueError(f"{name}={value!r}: give a number above 0, in {unit}.")
+            raise ValueError(f"{name}={shown(value)}: give a number above 0, in {unit}.")
     if not (isinstance(model.shift_delay, _NUMBER) and 0 <= model.shift_delay <= 1):
-        raise ValueError(f"shift_delay={model.shift_delay!r}: give a share of the epochs, 0 to 1.")
+        raise ValueError(
+            f"shift_delay={shown(model.shift_delay)}: give a share of the epochs, 0 to 1."
+        )
     rate = model.learning_rate
     if rate is not None and not (isinstance(rate, _NUMBER) and 0 < rate < 1):
-        raise ValueError(f"learning_rate={rate!r}: give a number between 0 and 1, such as 2e-3.")
+        raise ValueError(
+            f"learning_rate={shown(rate)}: give a number between 0 and 1, such as 2e-3."
+        )
     q_max = model.q_max
     if q_max is not None and not (isinstance(q_max, _NUMBER) and 0 < q_max <= 0.5):
-        raise ValueError(f"q_max={q_max!r}: give cycles/px between 0 and 0.5, or None.")
+        raise ValueError(f"q_max={shown(q_max)}: give cycles/px between 0 and 0.5, or None.")
     refuse_settings(type(model).__init__, model.get_params(deep=False))
 
 
@@ -80,7 +87,8 @@ def check_detectors(model: RVAE, images: Images) -> None:
     first = model.latent_channel
     if not is_whole_number(first, 0) or first >= images.shape[1]:
         raise ValueError(
-            f"latent_channel={first!r}: the detectors have the numbers 0 to {images.shape[1] - 1}."
+            f"latent_channel={shown(first)}: the detectors have the numbers 0 to "
+            f"{images.shape[1] - 1}."
         )
 
 
@@ -90,11 +98,11 @@ def _check_rotation(model: RVAE, convolutional: bool) -> None:
     if isinstance(rotation, bool | np.bool_):
         known = not rotation
     else:
-        known = rotation in ROTATIONS
+        known = isinstance(rotation, str) and rotation in ROTATIONS
     if not known:
         raise ValueError(
-            f"rotation={rotation!r}: give 'auto', 'distortion' (the lattice stays), 'motif' (the "
-            "whole sub-image turns) or False."
+            f"rotation={shown(rotation)}: give 'auto', 'distortion' (the lattice stays), 'motif' "
+            "(the whole sub-image turns) or False."
         )
     if rotation == "distortion" and convolutional:
         raise ValueError(
@@ -121,7 +129,7 @@ def check_places(
     if strata is not None and np.shape(strata) != (n,):
         raise ValueError(f"strata has shape {np.shape(strata)}; ({n},) is expected.")
     if not isinstance(diffraction, bool | np.bool_):
-        raise ValueError(f"diffraction={diffraction!r}: give True or False.")
+        raise ValueError(f"diffraction={shown(diffraction)}: give True or False.")
     if positions is None:
         if model.rotation == "distortion":
             raise ValueError(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 _SHARE = 0.25  # of the memory that is free
-_MIN_SITES = 10
+MIN_SITES = 10  # of a fit
 _FEW_SITES = 100  # too few for trustworthy uncertainties
 # Sites outside this range of the median power (orders above 0: structure, not level) are left out
 # of a fit: empty, or far brighter.
@@ -248,9 +248,9 @@ def _report_usable(n_usable: int, n_read: int) -> None:
 
 def check_enough(n_usable: int) -> None:
     """Raise ValueError if a fit would have too few sub-images."""
-    if n_usable < _MIN_SITES:
+    if n_usable < MIN_SITES:
         raise ValueError(
-            f"images: {n_usable} usable sub-images; a fit needs {_MIN_SITES} at least. Check "
+            f"images: {n_usable} usable sub-images; a fit needs {MIN_SITES} at least. Check "
             "for NaN and masked sites, or apply a model fitted to another image."
         )
 

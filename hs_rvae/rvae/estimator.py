@@ -688,5 +688,8 @@ def _one_for_each(values: ArrayLike | None, default: float, name: str, n: int) -
     """Numbers (n,) of float32, from one number or one for each sub-image."""
     numbers = np.asarray(default if values is None else filled(values), np.float32)
     if numbers.shape not in ((), (n,)):
-        raise ValueError(f"{name} has shape {numbers.shape}; a number or ({n},) is expected.")
+        raise ValueError(
+            f"{name} has shape {numbers.shape}; a number or ({n},) is expected, one for each row "
+            "of latent."
+        )
     return np.broadcast_to(numbers, n).copy()

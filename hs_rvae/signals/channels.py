@@ -24,6 +24,7 @@ from hs_rvae.wording import count_of
 
 if TYPE_CHECKING:
     from hs_rvae.signals.site_signal import SiteSignal
+    from hs_rvae.sites import SiteTable
 
 Maker = TypeVar("Maker", bound=Callable[..., Any])
 
@@ -245,6 +246,18 @@ def image_of_sites(stack: SiteSignal) -> Any:
         return image
     number = int(numbers[0])
     return image[number] if isinstance(image, list) else image.inav[number]
+
+
+def image_in_list(images: Sequence[Any], sites: SiteTable) -> Any:
+    """The image of a list that all sites are in; None if they are in several."""
+    if "image" not in sites:
+        raise ValueError("image is a list: these sites are of one image, give that one.")
+    numbers = np.unique(sites["image"])
+    if numbers.size != 1:
+        return None  # several images at once are refused by the plot itself
+    if numbers[0] >= len(images):
+        raise ValueError(f"image has {len(images)} images: the sites are in number {numbers[0]}.")
+    return images[numbers[0]]
 
 
 def chosen(stack: SiteSignal, slices: Any) -> tuple[Any, np.ndarray]:

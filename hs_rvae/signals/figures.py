@@ -24,7 +24,7 @@ from hs_rvae.progress import progressbar_wanted
 from hs_rvae.report.columns import columns_of
 from hs_rvae.signals import exploring as _exploring
 from hs_rvae.signals import series as _series
-from hs_rvae.signals.channels import check_one_detector, first_image, image_of_sites
+from hs_rvae.signals.channels import check_one_detector, first_image, image_in_list, image_of_sites
 from hs_rvae.signals.deformation import reference_of
 from hs_rvae.signals.domains import DomainMethods
 from hs_rvae.signals.learning import LearningMethods
@@ -768,10 +768,8 @@ class FigureMethods(DomainMethods, LearningMethods):
             return None
         if image is None:
             image = first_image(self)
-        if isinstance(image, list):
-            numbers = np.unique(self.sites["image"])
-            # Several images at once are refused by the plot itself.
-            image = image[numbers[0]] if numbers.size == 1 else None
+        if isinstance(image, list | tuple):
+            image = image_in_list(image, self.sites)
         if image is None:
             return None
         data = getattr(image, "data", image)

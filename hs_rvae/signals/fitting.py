@@ -77,6 +77,8 @@ def rvae(
     ValueError
         If the stack has no site table, windows are not square, a setting is not usable, there
         is no such channel, or a column of yours would be replaced.
+    FileNotFoundError
+        If `initial_model` names no file.
 
     Examples
     --------

@@ -13,6 +13,7 @@ offset is known, and its linear effect on the patterns is fitted and taken out.
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -270,7 +271,8 @@ def _window(
                 "positive float in units of its axes, or None."
             )
         scale = abs(patterns.axes_manager.signal_axes[0].scale)
-        half = _half(float(radius) if in_pixels else float(radius) / scale)
+        wanted = float(radius) if in_pixels else float(radius) / scale
+        half = _half(wanted) if wanted <= room else math.ceil(wanted)
         if half > room:
             raise ValueError(
                 f"radius={radius!r} needs a window of {2 * half + 1} px about the centre, which "
@@ -286,7 +288,7 @@ def _window(
 
 def _half(radius: float) -> int:
     """Half the width of the window whose soft disk has a radius in px."""
-    half = int(np.ceil(radius))
+    half = math.ceil(radius)
     while half + 0.5 - 1.5 * max(0.6, 0.025 * (2 * half + 1)) < radius:
         half += 1
     return half

@@ -517,7 +517,7 @@ class RVAEMethods(SiteSignal):
 
     def _replaced_by(self, model: Any, verb: str, overwrite: bool) -> list[str]:
         """Columns that a model replaces or removes; the user's are refused before any work."""
-        sites = self.sites
+        sites = self._sites_to_plot()
         columns = _columns.written_by("rvae", sites.columns)
         turning = ("angle", "order_", "strain_", "tilt", "parity")
         parts = (model.rotation, turning), (model.translation, ("shift_",))
@@ -549,7 +549,8 @@ class RVAEMethods(SiteSignal):
         x, y = self.axes_manager.signal_axes
         if not _units.is_calibrated(x.units) or x.units != y.units:
             return None, None
-        return float(np.sqrt(abs(x.scale * y.scale))), str(x.units)
+        size = float(np.sqrt(abs(x.scale * y.scale)))
+        return (size, str(x.units)) if 0 < size < np.inf else (None, None)
 
     def _rvae_input(
         self, navigation_mask: Any, channel: int | str | None = None

@@ -234,7 +234,7 @@ class SiteSignal(Signal2D):
         sites = self.sites
         if sites is None:
             raise ValueError(
-                "The stack has no site table to draw: make it with SubImageStack.from_positions, "
+                "The stack has no site table: make it with SubImageStack.from_positions, "
                 "or take the windows from a stack that has one."
             )
         return sites
@@ -640,7 +640,8 @@ class SiteSignal(Signal2D):
                 "the table with stack.sites.save(path).", path.suffix,
             )  # fmt: skip
         if path is None or not whole:
-            super().save(filename, overwrite=overwrite, extension=extension, **kwds)
+            with naming("filename"):
+                super().save(filename, overwrite=overwrite, extension=extension, **kwds)
             return
         for name in ("file_format", "close_file"):
             kwds.pop(name, None)

@@ -258,6 +258,11 @@ class SubImageStack(FigureMethods, SeriesMethods):
         -------
         SubImageStack or LazySubImageStack
 
+        Raises
+        ------
+        TypeError, ValueError, FileNotFoundError
+            As in :meth:`from_positions`.
+
         Examples
         --------
         >>> import hs_rvae

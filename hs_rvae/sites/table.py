@@ -249,10 +249,12 @@ class SiteTable:
         KeyError
             If there is no such column.
         """
-        if not isinstance(names, str | list | tuple):
+        several = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+        if not (isinstance(names, str) or several):
             raise KeyError(f"names={shown(names)}: give the name of a column, or names in a list.")
         if isinstance(names, list | tuple):
-            return self._rows[:, [self._index(name) for name in names]]
+            with naming("names"):
+                return self._rows[:, [self._index(name) for name in names]]
         index = self._index(names)
         values = self._rows[:, index].copy()
         return np.rint(values).astype(np.int64) if self._node.integer[index] else values

@@ -5,16 +5,24 @@
 from __future__ import annotations
 
 import copy
+import datetime
 import decimal
+import enum
 import fractions
+import io
 import pathlib
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import dask.array as da
 import hyperspy.api as hs
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import scipy.sparse
+import torch
+import traits.api as t
 
 
 class NoArray:
@@ -25,6 +33,58 @@ class NoArray:
 
     def __repr__(self) -> str:
         return "NoArray()"
+
+
+class Failing:
+    """An object that fails at whatever it is asked."""
+
+    def _fail(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("this object fails")
+
+    __len__ = __iter__ = __getitem__ = __eq__ = __lt__ = __bool__ = __array__ = _fail  # type: ignore[assignment]
+    __float__ = __int__ = __index__ = __repr__ = __str__ = __contains__ = __fspath__ = _fail
+    __hash__ = object.__hash__
+
+
+class ShortRow(list):  # type: ignore[type-arg]
+    """A row that is shorter than it says."""
+
+    def __len__(self) -> int:
+        return 9
+
+
+class NoKeys(Mapping):  # type: ignore[type-arg]
+    """A mapping that has lost its values."""
+
+    def __getitem__(self, key: object) -> Any:
+        raise KeyError(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(["x", "y"])
+
+    def __len__(self) -> int:
+        return 2
+
+
+class Word(str):
+    """A text of a class of its own."""
+
+
+class Choice(enum.Enum):
+    """A member of an enumeration."""
+
+    ANGLE = "angle"
+
+
+class Whole(enum.IntEnum):
+    """A whole number with a name."""
+
+    THREE = 3
+
+
+def _cut_short() -> Iterator[float]:
+    yield 1.0
+    raise OSError("the list ends here")
 
 
 def _masked() -> np.ma.MaskedArray:
@@ -110,6 +170,42 @@ ARRAYS: dict[str, Callable[[], Any]] = {
     "dask array": lambda: da.ones((4, 4), chunks=2),
     "dask array of unknown length": lambda: da.arange(9)[da.arange(9) > 3],
     "dask array that fails": lambda: da.from_array(np.ones(4)).map_blocks(_fail, dtype=float),
+    "array of the other byte order": lambda: np.arange(6, dtype=">f8").reshape(3, 2),
+    "array of half floats": lambda: np.full((4, 4), 6e4, np.float16),
+    "array of long floats": lambda: np.ones((4, 4), np.longdouble),
+    "array of huge numbers as objects": lambda: np.array([10**400, 1], object),
+    "array of small numbers, unsigned": lambda: np.arange(4, dtype=np.uint8),
+    "array that is turned": lambda: np.arange(12.0).reshape(3, 4)[::-1, ::-2],
+    "array of void": lambda: np.zeros(3, "V4"),
+    "array (200, 200)": lambda: np.random.default_rng(0).random((200, 200)),
+    "array (1, 1)": lambda: np.ones((1, 1)),
+    "array (0, 20, 20)": lambda: np.zeros((0, 20, 20)),
+    "array of times that ended": lambda: np.array([1, "NaT"], "m8[s]"),
+    "sparse array": lambda: scipy.sparse.eye(4, format="csr"),
+    "view of memory": lambda: memoryview(np.ones(4)),
+    "tensor": lambda: torch.ones(4, 4),
+    "tensor with a gradient": lambda: torch.ones(4, requires_grad=True),
+    "dask array of NaN chunks": lambda: da.full((20, 20), np.nan, chunks=7),
+    "dask array that fails, 2-D": lambda: da.ones((20, 20), chunks=9).map_blocks(
+        _fail, dtype=float
+    ),
+    "Series of text": lambda: pd.Series(["a", "b"], name="angle"),
+    "Series with NA": lambda: pd.Series([1, None, 3], dtype="Int64"),
+    "Timestamp": lambda: pd.Timestamp("2020-01-01"),
+    "Index": lambda: pd.Index([0, 1, 1]),
+    "DataFrame with a name twice": lambda: pd.DataFrame(np.ones((3, 3)), columns=["x", "x", "y"]),
+    "DataFrame with names of two levels": lambda: pd.DataFrame(
+        np.ones((3, 2)), columns=pd.MultiIndex.from_tuples([("x", 1), ("y", 2)])
+    ),
+    "DataFrame with NA": lambda: pd.DataFrame({"x": [1, None], "y": [2, 3]}, dtype="Float64"),
+    "DataFrame of numbered columns": lambda: pd.DataFrame(np.ones((3, 2))),
+    "DataFrame of times": lambda: pd.DataFrame({"x": pd.to_datetime(["2020"]), "y": [1.0]}),
+    "lazy signal that fails": lambda: hs.signals.Signal2D(
+        da.ones((20, 20), chunks=9).map_blocks(_fail, dtype=float)
+    ).as_lazy(),
+    "Signal2D of one pixel": lambda: hs.signals.Signal2D(np.ones((1, 1))),
+    "Signal2D without pixels": lambda: hs.signals.Signal2D(np.ones((0, 4))),
+    "signals in a list": lambda: [hs.signals.Signal2D(np.ones((20, 20)))] * 2,
     "Series": lambda: pd.Series([1.0, np.nan], index=["a", "b"]),
     "empty DataFrame": pd.DataFrame,
     "DataFrame x, y of NaN": lambda: pd.DataFrame({"x": [np.nan], "y": [np.nan]}),
@@ -126,6 +222,30 @@ ARRAYS: dict[str, Callable[[], Any]] = {
     "BaseSignal of one number": lambda: hs.signals.BaseSignal([1.0]),
 }
 OBJECTS: dict[str, Callable[[], Any]] = {
+    "failing object": Failing,
+    "failing object in a list": lambda: [Failing(), Failing()],
+    "short row": lambda: ShortRow([1.0, 2.0]),
+    "mapping without values": NoKeys,
+    "word": lambda: Word("angle"),
+    "member": lambda: Choice.ANGLE,
+    "named number": lambda: Whole.THREE,
+    "date": lambda: datetime.date(2020, 1, 1),
+    "open file": lambda: io.BytesIO(b"nothing"),
+    "callback that fails": lambda: _cut_off,
+    "list that is cut short": _cut_short,
+    "closed axes": lambda: _axes(closed=True),
+    "polar axes": lambda: _axes(projection="polar"),
+    "axes in space": lambda: _axes(projection="3d"),
+    "figure": lambda: plt.figure(),
+    "axes in a list": lambda: [_axes(), _axes()],
+    "region": lambda: hs.roi.RectangularROI(1, 1, 3, 3),
+    "region of NaN": lambda: hs.roi.RectangularROI(),
+    "span": lambda: hs.roi.SpanROI(0, 2),
+    "circle": lambda: hs.roi.CircleROI(1, 1, 1),
+    "a folder": tempfile.mkdtemp,
+    "damaged file": lambda: _written("damaged.hspy"),
+    "empty file": lambda: _written("empty.csv", b""),
+    "file of no format": lambda: _written("film.unheard"),
     "object": object,
     "class": lambda: int,
     "function": lambda: len,
@@ -152,6 +272,25 @@ def _recursive() -> list[Any]:
 
 def _fail(block: np.ndarray) -> np.ndarray:
     raise OSError("the file of this block is gone")
+
+
+def _cut_off(*args: Any, **kwargs: Any) -> Any:
+    raise OSError("the callback fails")
+
+
+def _axes(closed: bool = False, projection: str | None = None) -> Any:
+    figure = plt.figure()
+    axes = figure.add_subplot(projection=projection)
+    if closed:
+        plt.close(figure)
+        axes.remove()
+    return axes
+
+
+def _written(name: str, content: bytes = b"\x89HDF\r\n no more of this file") -> str:
+    path = pathlib.Path(tempfile.mkdtemp()) / name
+    path.write_bytes(content)
+    return str(path)
 
 
 def hostile(valid: Any, generator: np.random.Generator) -> tuple[str, Any]:
@@ -203,6 +342,9 @@ def spoilt(valid: Any) -> dict[str, Callable[[], Any]]:
             "in capitals": valid.upper,
             "with a letter more": lambda: valid + "x",
             "in a list": lambda: [valid],
+            "in a list twice": lambda: [valid, valid],
+            "in an array": lambda: np.array(valid),
+            "with a space": lambda: f" {valid} ",
             "as bytes": valid.encode,
         }
     if isinstance(valid, int | float) and not isinstance(valid, bool):
@@ -210,6 +352,10 @@ def spoilt(valid: Any) -> dict[str, Callable[[], Any]]:
             "negative": lambda: -valid,
             "as text": lambda: str(valid),
             "as an array": lambda: np.array([valid]),
+            "as an array of no axis": lambda: np.array(valid),
+            "in a list": lambda: [valid],
+            "as a complex number": lambda: complex(valid),
+            "as a Decimal": lambda: decimal.Decimal(str(valid)),
             "times 10**6": lambda: valid * 10**6,
             "a half more": lambda: valid + 0.5,
         }
@@ -276,6 +422,11 @@ def _spoilt_frame(valid: pd.DataFrame) -> dict[str, Callable[[], Any]]:
         "a column of None": with_column(None),
         "a column of inf": with_column(np.inf),
         "another index": lambda: valid.set_axis([str(i) for i in range(len(valid))]),
+        "a column twice": lambda: pd.concat([valid, valid[[first]]], axis=1),
+        "a column of flags": with_column(True),
+        "a column of NA": with_column(pd.NA),
+        "a column of objects": lambda: valid.astype({first: object}),
+        "as a mapping": lambda: valid.to_dict("list"),
         "an index twice": lambda: pd.concat([valid, valid]),
     }
 
@@ -302,7 +453,7 @@ def _spoilt_signal(valid: Any) -> dict[str, Callable[[], Any]]:
 
         return make
 
-    def scaled(scale: float, units: str) -> Callable[[], Any]:
+    def scaled(scale: float, units: Any) -> Callable[[], Any]:
         def make() -> Any:
             changed = copy.deepcopy(valid)
             for axis in changed.axes_manager.signal_axes:
@@ -322,5 +473,11 @@ def _spoilt_signal(valid: Any) -> dict[str, Callable[[], Any]]:
         "scale negative": scaled(-1.0, "nm"),
         "scale NaN": scaled(float("nan"), "nm"),
         "unit unknown": scaled(1.0, "furlong"),
+        "unit of no text": scaled(1.0, t.Undefined),
+        "scale huge": scaled(1e300, "nm"),
+        "lazy": lambda: copy.deepcopy(valid).as_lazy() if not valid._lazy else valid,
+        "turned": lambda: copy.deepcopy(valid).T,
+        "half of its data": with_data(lambda data: data[: len(data) // 2]),
+        "flags": with_data(lambda data: data > 0),
         "its array": lambda: valid.data,
     }

@@ -2,13 +2,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Calls that the fuzzer has found: each is refused by name, and changes nothing."""
 
+from collections.abc import Mapping
+
+import dask.array as da
 import hyperspy.api as hs
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 
-from hs_rvae import RVAE, SubImageStack, diagnostics, plots, simulation
+from hs_rvae import RVAE, SubImageStack, diagnostics, plots, refine_columns, simulation
+from hs_rvae.plots.markers import percentile_limits
 
 
 class NoArray:
@@ -36,7 +40,15 @@ def made():
     return stack
 
 
+GONE = da.from_array(np.ones(4)).map_blocks(lambda block: open("gone").read(), dtype=float)
 OF_STACKS = {
+    "plot_latent_space": ({"axes": (None, 1)}, "axes=.*two names or numbers"),
+    "save": ({"filename": "film.unheard"}, "filename"),
+    "plot": ({"navigator": np.zeros((0, 0))}, "navigator="),
+    "select_sites": ({"sites": GONE}, "sites=.*cannot be read"),
+    "plot_image": ({"region": GONE}, "region=.*cannot be read"),
+    "plot_polar_map": ({"angle": "direction", "amplitude": "x", "image": [None]}, "image"),
+    "plot_scatter": ({"x": "x", "y": "y", "limits": (1.0,)}, "limits=.*two finite numbers"),
     "get_decomposition_model": ({"components": [1, 2, 3]}, "components=.*there are 2"),
     "decomposition": ({"navigation_mask": NoArray()}, "navigation_mask=.*give an array"),
     "rvae": ({"device": ITSELF, "epochs": 1, "n_init": 1}, "device="),
@@ -101,3 +113,92 @@ def test_domains_are_tables(made):
 def test_latents_are_rows(model):
     with pytest.raises(ValueError, match=r"latent has the shape \(1, 2, 2\)"):
         model.inverse_transform(np.zeros((1, 2, 2)), angle=np.zeros(2))
+
+
+@pytest.mark.parametrize("scale", [0.0, np.nan])
+def test_pixels_that_measure_nothing_have_no_size(made, scale):
+    stack = made.deepcopy()
+    for axis in stack.axes_manager.signal_axes:
+        axis.scale, axis.units = scale, "nm"
+    stack.rvae(1, n_init=1, epochs=1, q_max=0.15, random_state=0)
+    assert stack.rvae_model.pixel_size_ is None
+    stack.apply_rvae(stack.rvae_model)
+
+
+@pytest.mark.parametrize("name", ["images", "changes"])
+def test_what_has_no_finite_value_is_not_drawn(name):
+    values = {"images": IMAGES, "changes": IMAGES, "angles": np.zeros(2)}
+    with pytest.raises(ValueError, match=f"{name} has no finite value"):
+        plots.plot_distortion(**values | {name: IMAGES * np.nan})
+    with pytest.raises(ValueError, match="percentiles=.*no finite value"):
+        percentile_limits(np.full(3, np.nan), (1, 99))
+
+
+@pytest.mark.parametrize("options", [{"dpi": 1}, {"dpi": 30, "font_size": 2}])
+def test_letters_of_a_movie_have_pixels(made, options, tmp_path):
+    with pytest.raises(ValueError, match="dpi=.*smaller than a pixel"):
+        plots.save_movie(tmp_path / "film.gif", made.sites, "x", **options)
+
+
+class Lost(Mapping):
+    """A mapping that has lost its values."""
+
+    def __getitem__(self, key):
+        raise KeyError(key)
+
+    def __iter__(self):
+        return iter(["a"])
+
+    def __len__(self):
+        return 1
+
+
+def test_a_mapping_without_values_is_refused():
+    xy = np.random.default_rng(0).random((200, 2))
+    with pytest.raises(ValueError, match="^values=.*it cannot be used"):
+        diagnostics.diagnose(xy, Lost(), {})
+
+
+def test_methods_without_columns_are_named(made):
+    for options, name in (({"methods": ["y"]}, "methods"), ({"color": "y_0"}, "color")):
+        with pytest.raises(KeyError, match=f"{name}: The site table has no column 'y_0'"):
+            made.plot_method_comparison(**{"methods": {"a": ("x", "y")}, "color": "x"} | options)
+
+
+def test_a_region_that_fails_is_refused(made):
+    def cut_short():
+        yield 1.0
+        raise OSError("the list ends here")
+
+    with pytest.raises(ValueError, match="region=.*give a RectangularROI"):
+        made.plot_columns(region=cut_short())
+
+
+def test_axes_are_in_a_figure(made):
+    figure, ax = plt.subplots()
+    ax.remove()
+    with pytest.raises(ValueError, match="ax was removed from its figure"):
+        made.plot_site_map("x", ax=ax)
+    plt.close(figure)
+
+
+def test_a_navigator_draws_on_an_array(made):
+    with pytest.raises(ValueError, match="image=a Signal2D: give a 2-D array"):
+        plots.SiteNavigator(made.sites, image=made.image)
+
+
+def test_a_stack_without_a_table_says_so(model):
+    bare = SubImageStack(np.random.default_rng(0).random((5, 12, 12)))
+    bare.image = hs.signals.Signal2D(np.random.default_rng(0).random((40, 40)))
+    for call in (bare.plot_columns, lambda: bare.apply_rvae(model)):
+        with pytest.raises(ValueError, match="no site table"):
+            call()
+
+
+@pytest.mark.parametrize("radius", [2**60, 1e25, 501.0])
+def test_a_radius_is_that_of_a_column(radius):
+    """One beyond the whole numbers of compiled code ended the process."""
+    image, truth = simulation.simulate_perovskite((120, 120), cell=18.0, random_state=0)
+    for name in ("radius", "disk_radius"):
+        with pytest.raises(ValueError, match=f"^{name}=.*give"):
+            refine_columns(image, truth.b_sites[["x", "y"]].to_numpy(), **{name: radius})

@@ -100,7 +100,7 @@ def run(tmp_path, calls, seed):
     return [result for result in results if result["ending"] not in fuzz.GOOD], fuzz
 
 
-@pytest.mark.sweep  # new doors change what a seed draws: see docs/dev/testing.rst
+@pytest.mark.slow  # new doors change what a seed draws: see docs/dev/testing.rst
 def test_500_hostile_calls_end_well(tmp_path):
     faults, fuzz = run(tmp_path, 500, seed=0)
     assert not faults, fuzz.table(faults, 20)

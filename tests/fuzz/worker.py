@@ -14,6 +14,7 @@ import numbers
 import os
 import random
 import re
+import reprlib
 import resource
 import signal
 import socket
@@ -40,6 +41,7 @@ from hostile import hostile
 
 import hs_rvae
 from hs_rvae import cli
+from hs_rvae.checks import shown
 
 LIMIT = 10.0  # seconds of CPU for one call
 PATIENCE = 300  # seconds without an answer
@@ -204,7 +206,11 @@ def named(message: str, door: Any, changed: dict[str, Any]) -> bool:
     """Whether a message names an argument that was changed, or another with its value."""
     own = [name for name in changed if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", message)]
     if door.attribute.startswith("__"):  # table["angle"] has a value without a name
-        own += [name for name, (_, value) in changed.items() if repr(value)[:40] in message]
+        own += [
+            name
+            for name, (_, value) in changed.items()
+            if reprlib.repr(value)[:10] in message or shown(value) in message
+        ]
     others = [name for name in door.signature.parameters if f"{name}=" in message]
     return bool(own or others) or not changed
 
@@ -396,6 +402,8 @@ def main() -> None:
             os._exit(0)
         if not (status := watch(child, path)):
             return
+        if os.WIFEXITED(status):
+            raise RuntimeError("The program itself has failed: a valid value cannot be made.")
         numbers = range(note_crash(path, status) + step, stop, step)
 
 

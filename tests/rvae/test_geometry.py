@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hs_rvae.rvae.geometry import HarmonicGrid, images_on, to_complex, to_real, waves
+from hs_rvae.rvae.geometry import HarmonicGrid, disk_on, images_on, to_complex, to_real, waves
 
 GRID = HarmonicGrid(41, q_max=0.12, n_q=12, max_order=18)
 
@@ -108,3 +108,85 @@ def test_waves_come_with_their_derivatives():
     values = waves(torch.tensor([0.7 - step, 0.7 + step]), 6)
     first = (values[1] - values[0])[:, :2] / (2 * step)
     assert torch.allclose(first, waves(angle, 6)[0, :, 1:], atol=2e-2)
+
+
+def test_the_disk_falls_from_one_to_nothing_inside_the_window():
+    disk = GRID.disk()
+    assert disk[20, 20] == pytest.approx(1.0, abs=1e-6)
+    assert disk[0].max() < 0.12 and disk[:, -1].max() < 0.12
+    assert GRID.falloff(np.array(GRID.radius)) == pytest.approx(0.5)
+    at_edge = GRID.falloff(GRID.radius + GRID.edge * np.array([-1.0, 1.0]))
+    assert at_edge == pytest.approx([0.5 * (1 + np.tanh(1)), 0.5 * (1 - np.tanh(1))])
+    assert GRID.radius == pytest.approx(41 / 2 - 1.5 * GRID.edge)
+    small = HarmonicGrid(12, q_max=0.12, n_q=4, max_order=4)
+    assert (small.edge, GRID.edge) == pytest.approx((0.6, 1.025))  # a pixel samples it at least
+
+
+@pytest.mark.parametrize("size", [41, 45, 51, 61])
+def test_windows_of_any_size_give_the_harmonics_about_a_column_far_off_the_middle(size):
+    """A window without the pixels beyond it has those of its border instead."""
+    offset = torch.tensor([[3.0, -2.0]])
+    # Above a background, so that pixels that are not there would be seen.
+    wide = 1 + blobs(MOTIF, size=size, offset=(3.0, -2.0))
+    found = GRID.shifted_harmonics(wide, offset)
+    expected = GRID.harmonics(1 + blobs(MOTIF))
+    # 5e-4 is what single precision leaves of sums over a background; without the border, 0.016.
+    assert relative(found, expected) < 3e-3
+    still = GRID.shifted_harmonics(1 + blobs(MOTIF, size=size), torch.zeros(1, 2))
+    assert relative(still, expected) < 3e-3
+
+
+def test_a_column_further_off_than_the_margin_is_treated_as_at_the_margin():
+    image = blobs(MOTIF, size=61)
+    far, margin = torch.tensor([[9.0, -9.0]]), torch.tensor([[5.0, -5.0]])
+    assert torch.equal(GRID.shifted_harmonics(image, far), GRID.shifted_harmonics(image, margin))
+
+
+def test_white_noise_has_the_power_that_is_predicted():
+    noise = torch.randn((4000, 41, 41), generator=torch.Generator().manual_seed(0))
+    measured = GRID.harmonics(noise).abs().square().mean(0).numpy()
+    # The mean of 4,000 squares has a standard error of 2 %.
+    np.testing.assert_allclose(measured, GRID.noise_power(), rtol=0.12, atol=1e-5)
+
+
+def test_an_even_image_is_even_without_its_disk():
+    found = GRID.mean_image(GRID.harmonics(torch.full((1, 41, 41), 2.0))[0])
+    inside = GRID.disk() > 0.5
+    # Frequencies from half a step on: an even image is kept to a few per cent.
+    assert found[inside].mean() == pytest.approx(2.0, rel=0.1)
+    corners = found[GRID.disk() <= 0.05]
+    assert len(corners) and torch.equal(corners, corners[:1].expand(len(corners)))
+    edge = found[(GRID.disk() > 0.05) & (GRID.disk() < 0.5)].mean()
+    assert corners[0] == pytest.approx(float(edge))
+
+
+def test_azimuths_are_more_than_the_highest_order_needs():
+    assert GRID.n_phi >= 4 * GRID.max_order and GRID.n_phi % 4 == 0
+    assert HarmonicGrid(41, 0.12, 12, max_order=0).n_phi >= 4
+
+
+def test_the_gradient_is_the_change_of_a_small_shift():
+    harmonics = GRID.harmonics(blobs(MOTIF))
+    for k, step in enumerate(torch.tensor([[[0.02, 0.0]], [[0.0, 0.02]]])):
+        change = (GRID.shift(harmonics, step) - GRID.shift(harmonics, -step)) / 0.04
+        assert relative(GRID.gradient(harmonics)[:, k], change) < 1e-3
+
+
+@pytest.mark.parametrize("offset", [None, np.array([[0.4, -0.3], [2.0, 1.0]])])
+def test_the_disk_of_another_window_is_the_same_disk(offset):
+    wanted = GRID.disk(None if offset is None else torch.as_tensor(offset)).numpy()
+    same = disk_on(GRID, 41, offset=offset)
+    np.testing.assert_allclose(same, wanted[None] if offset is None else wanted, atol=1e-5)
+    half = None if offset is None else offset / 2
+    np.testing.assert_allclose(disk_on(GRID, 21, 2.0, half), same[:, ::2, ::2], atol=1e-5)
+
+
+def test_images_on_the_same_window_are_those_of_the_grid_and_move_with_a_shift():
+    harmonics = GRID.harmonics(blobs(MOTIF))
+    assert torch.equal(images_on(GRID, harmonics, 41), GRID.images(harmonics))
+    shift = torch.tensor([[1.0, -0.5]])
+    moved = images_on(GRID, harmonics, 41, shift=shift)
+    assert torch.equal(moved, GRID.images(GRID.shift(harmonics, shift)))
+    half = images_on(GRID, harmonics, 21, 2.0, shift / 2)  # in px of twice the size
+    disk = GRID.disk()[::2, ::2] > 0.5
+    assert relative(2 * half[0][disk], 2 * moved[0, ::2, ::2][disk]) < 0.02

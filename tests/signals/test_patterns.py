@@ -231,6 +231,8 @@ def _shorter(sites):
         (lambda p, t, d: (p, t, (200.0, 3.0)), ValueError, "inside the detector"),
         (lambda p, t, d: (p, t, "middle"), ValueError, "centre='middle'"),
         (lambda p, t, d: (p, t, None, 40), ValueError, "leaves the detector"),
+        (lambda p, t, d: (p, t, None, 2**60), ValueError, "leaves the detector"),
+        (lambda p, t, d: (p, t, None, 1e25), ValueError, "leaves the detector"),
         (lambda p, t, d: (p, t, None, -1), ValueError, "radius=-1"),
         (lambda p, t, d: (p, t, None, None, "30"), ValueError, "scan_rotation='30'"),
         (lambda p, t, d: (p, t, None, None, 0, "y"), ValueError, "flip='y'"),

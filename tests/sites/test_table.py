@@ -311,3 +311,9 @@ def test_a_table_of_another_format_is_refused():
         SiteTable(table.signal)
     del table.signal.metadata.Sites.format  # as tables were before formats had numbers
     assert len(SiteTable(table.signal)) == 2
+
+
+@pytest.mark.parametrize("names", [3, None, ("x", 1), {"x"}])
+def test_what_is_no_name_of_a_column_is_refused(table, names):
+    with pytest.raises(KeyError, match="names=.*: give the name of a column, or names in a list"):
+        table[names]
