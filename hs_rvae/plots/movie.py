@@ -154,6 +154,6 @@ def save_movie(
 
 
 def _check_letters(font_size: float | None, dpi: float) -> None:
-    """Refuse a resolution at which letters of the ticks are smaller than a pixel."""
+    """Refuse a resolution where letters of the ticks are smaller than a pixel."""
     if (panels.font_size_for(font_size, None) - 1) * dpi / 72 < 1:
         raise ValueError(f"dpi={dpi}: the letters would be smaller than a pixel; give a larger one")

@@ -677,9 +677,8 @@ class MeaningMethods(RVAEMethods):
     def _angle_std_within(self, motif_symmetry: int) -> np.ndarray:
         """Standard deviations of the angles, turns of the motif itself not counted."""
         if motif_symmetry == 1:
-            # Groups are found by the widths of posteriors.
             std = self.sites["angle_std"] if "angle_std" in self.sites else np.zeros(1)
-            return std / self._applied().get("angle_std_factor", 1.0)
+            return std / self._applied().get("angle_std_factor", 1.0)  # widths of posteriors
         posterior = self._model_of_sites().angle_posterior(*self._as_encoded(), n_angles=2)
         return _variants.folded_std(
             posterior.modes, posterior.weights, posterior.widths, motif_symmetry
