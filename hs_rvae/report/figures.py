@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _DPI = 170
 _FLAT_FONT_SIZE = 5.0  # points
 _MOST_LATENTS = 4  # that have a map
-_LARGEST_SIDE = 2000  # px of an image, twice those of a figure
 _PAGE_WIDTH = 6.7  # inches
 _ENLARGED = 20  # distances between columns that a part of the image is wide
 
@@ -83,11 +82,8 @@ def _drawn(plan: Iterable[Planned]) -> tuple[list[Figure], list[str]]:
     """Draw the planned figures; name those that are missing, with the reason."""
     import matplotlib.pyplot as plt
 
-    from ..plots.panels import coarse_images
-
     figures, left_out = [], []
-    # The page has a look of its own, and figures of at most this many pixels.
-    with plt.ioff(), plt.style.context("default"), coarse_images(_LARGEST_SIDE):
+    with plt.ioff(), plt.style.context("default"):  # the page has a look of its own
         for title, caption, draw, missing in plan:
             if missing is not None:
                 left_out.append(f"{title}: {missing}")

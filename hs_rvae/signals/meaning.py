@@ -560,13 +560,12 @@ class MeaningMethods(RVAEMethods):
         """Write a self-contained page about the analysis, for any browser.
 
         It begins with the columns on the image, their numbers and the mean sub-image of each
-        variant. It holds the figures, the result and its limits in words, figures of merit,
-        the findings of :meth:`rvae_diagnostics`, the settings and versions, a table of all sites,
-        and lines that repeat the analysis. It needs no network and runs no script. The stack is not
-        changed. A figure is left out, with the reason, where its columns have no finite value or
-        the stack has no model; the diagnostics, where there are fewer than 100 sites. If
-        anything else fails, no page is written. All warnings since the search for columns stand
-        among the points to check.
+        variant. It holds the figures, the result and its limits, figures of merit, the findings of
+        :meth:`rvae_diagnostics`, settings, versions, a table of all sites, and lines that repeat
+        the analysis. The stack is not changed. A figure is left out, with the reason, where its
+        columns have no finite value or the stack has no model; the diagnostics, where there are
+        fewer than 100 sites. If anything else fails, no page is written. All warnings since the
+        search for columns stand among the points to check.
 
         Parameters
         ----------
@@ -589,8 +588,7 @@ class MeaningMethods(RVAEMethods):
         Raises
         ------
         ValueError
-            If the stack has no site table or no angles, joins several images, or is a series of
-            several frames; if an option of :meth:`rvae_diagnostics` is out of range.
+            If the stack has no angles, joins images or is a series; if an option is out of range.
         OSError
             If the file cannot be written.
 
@@ -598,7 +596,8 @@ class MeaningMethods(RVAEMethods):
         --------
         >>> stack.report("report.html")  # doctest: +SKIP
         """
-        from hs_rvae import report as _report
+        from hs_rvae import report
+        from hs_rvae.plots import panels
 
         sites = self._sites_to_plot()
         if "angle" not in sites:
@@ -626,15 +625,16 @@ class MeaningMethods(RVAEMethods):
                 diagnostics = str(error)
             finally:
                 sites.remove(*(name for name in sites.columns if name not in before))
-        return _report.write_report(
-            self,
-            path,
-            title=title,
-            command=command,
-            diagnostics=diagnostics,
-            random_state=random_state,
-            warnings=without_repeats(earlier, raised),
-        )
+        with panels.coarse_images(2000):  # px of an image, twice those of a figure
+            return report.write_report(
+                self,
+                path,
+                title=title,
+                command=command,
+                diagnostics=diagnostics,
+                random_state=random_state,
+                warnings=without_repeats(earlier, raised),
+            )
 
     def _turn_angles(self, offset: float) -> float:
         """Subtract an offset in radians from the angles; variants lose their meaning."""

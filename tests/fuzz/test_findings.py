@@ -46,7 +46,7 @@ OF_STACKS = {
     "save": ({"filename": "film.unheard"}, "filename"),
     "plot": ({"navigator": np.zeros((0, 0))}, "navigator="),
     "select_sites": ({"sites": GONE}, "sites=.*cannot be read"),
-    "plot_image": ({"region": GONE}, "region=.*cannot be read"),
+    "plot_image": ({"region": GONE}, "region=.*give a RectangularROI"),
     "plot_polar_map": ({"angle": "direction", "amplitude": "x", "image": [None]}, "image"),
     "plot_scatter": ({"x": "x", "y": "y", "limits": (1.0,)}, "limits=.*two finite numbers"),
     "get_decomposition_model": ({"components": [1, 2, 3]}, "components=.*there are 2"),
