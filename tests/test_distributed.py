@@ -96,6 +96,7 @@ def test_the_client_may_be_passed_over(series, in_process):
             assert active_client() is None
 
 
+@pytest.mark.slow
 def test_workers_give_the_same_under_names_that_tell(series, in_process, tmp_path):
     with workers(2) as client:
         lattices = hs_rvae.find_sublattices(series[0])
@@ -126,6 +127,7 @@ def test_a_fit_that_reads_from_workers_is_the_fit_in_process(series, in_process)
     assert_same(stack, in_process)
 
 
+@pytest.mark.slow
 def test_workers_change_no_digit_of_a_distortion(series, monkeypatch):
     stack = hs_rvae.SubImageStack.from_positions(*series, window_size=36)
     monkeypatch.setattr(batches, "_BLOCK_PIXELS", 150 * 36**2)  # several blocks

@@ -102,6 +102,7 @@ def test_a_second_run_analyses_what_is_left_or_has_changed(work, files, tmp_path
     assert work == ["film"]
 
 
+@pytest.mark.slow
 def test_the_summary_of_an_interrupted_run_has_what_was_done(work, files, tmp_path, monkeypatch):
     analysed = one_image.analyse_image
 

@@ -185,6 +185,7 @@ def test_nothing_is_changed_by_a_report(fitted, before, page):
     assert np.array_equal(data, fitted.data) and table.equals(fitted.sites.to_dataframe())
 
 
+@pytest.mark.slow
 def test_what_needs_care_and_what_is_missing_is_said(fitted, tmp_path):
     """A lazy stack of a few sites, without variants, image and model."""
     few = fitted.select_sites(np.arange(60))

@@ -162,6 +162,7 @@ def test_every_warning_of_the_run_is_a_point_to_check(film, tmp_path):
     assert page.index('<h2 id="columns">') < page.index('<h2 id="outcome">')
 
 
+@pytest.mark.slow
 def test_a_second_fit_takes_the_warnings_of_the_first_with_it(film):
     stack = SubImageStack.from_positions(film.image, film.positions, 36)
     few = np.arange(len(stack.sites)) >= 60

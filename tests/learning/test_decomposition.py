@@ -219,7 +219,7 @@ def test_online_algorithms_are_hyperspys(lazy, algorithm):
 )
 def test_what_hyperspy_does_with_lazy_stacks_still_works(stack, lazy, options):
     k = 5
-    lazy.decomposition(algorithm="SVD", output_dimension=k, **options)
+    lazy.decomposition(algorithm="SVD", output_dimension=k, random_state=0, **options)
     model = values_of(lazy.get_decomposition_model())
     stack.decomposition(algorithm="SVD", output_dimension=k)
     best = np.linalg.norm(stack.get_decomposition_model().data - stack.data)

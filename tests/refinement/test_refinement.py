@@ -583,6 +583,7 @@ def test_both_methods_find_the_same_columns(crystal, sublattice):
     assert slow.x_std.isna().all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fast", "atomap"])
 def test_columns_that_must_not_move_stay(crystal, sublattice, method):
     image, _ = crystal

@@ -300,6 +300,7 @@ def test_windows_at_whole_pixels_need_their_offsets(film, result):
     assert found["ari"] >= 0.98 and found["mean_error"] < 1
 
 
+@pytest.mark.slow
 def test_without_rotation_all_angles_are_zero(film):
     model = RVAE(output_dimension=1, rotation=False, random_state=0).fit(film.stack.data)
     result = model.transform(film.stack.data)

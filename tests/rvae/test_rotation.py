@@ -114,6 +114,7 @@ def test_with_translation_and_in_the_paper_s_network_the_motif_turns(null):
         assert not model.verdict_.tested or model.verdict_.rotation == "motif"
 
 
+@pytest.mark.slow
 def test_few_sites_are_said_to_be_few(null):
     model = RVAE(**QUICK, rotation="distortion").fit(null[0][:140], positions=null[1][:140])
     assert any(f"140 sites are few: below {FEW_SITES}" in note for note in model.verdict_.notes)
@@ -158,6 +159,7 @@ def test_positions_of_another_shape_are_refused(name, shape):
         RVAE().fit(np.zeros((20, 16, 16)), strata=[0, 1, 2])
 
 
+@pytest.mark.slow
 def test_two_kinds_of_column_and_few_sites_are_stated():
     image, truth = hs_rvae.simulation.simulate_perovskite((400, 400), shift=0.0, random_state=1)
     both = np.concatenate([truth.a_sites[["x", "y"]], truth.b_sites[["x", "y"]]])

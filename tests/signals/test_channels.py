@@ -82,6 +82,7 @@ def test_every_detector_is_cut_as_if_alone(film, stack):
         _same(stack.inav[k], _alone(film, k))
 
 
+@pytest.mark.slow
 def test_a_lattice_and_a_sublattice_give_channels_too(film):
     images, _ = film
     lattice = hs_rvae.find_sublattices(images.inav[0], show_progressbar=False)

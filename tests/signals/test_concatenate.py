@@ -276,6 +276,7 @@ def test_sites_that_cannot_be_matched_are_explained(films, make_image, caplog):
     assert "same site_index are 10.0 px apart" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_fit_that_the_stacks_share_is_kept(film):
     stack = film.stack.deepcopy()
     stack.rvae(output_dimension=1, epochs=1, random_state=0)

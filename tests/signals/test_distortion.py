@@ -139,6 +139,7 @@ def test_the_histogram_marks_the_variants_that_were_found(distorted, plain):
         distorted.plot_angle_histogram(variants="all")
 
 
+@pytest.mark.slow
 def test_diagnostics_leave_out_what_was_not_found(plain, distorted):
     found = plain.rvae_diagnostics(n_shuffles=10, random_state=0)
     assert not {"angle", "order_amplitude"} & set(found.table["value"])

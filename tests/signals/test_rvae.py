@@ -61,6 +61,7 @@ def test_masked_sites_stay_out_and_are_nan(stack):
     np.testing.assert_array_equal(np.isnan(stack.sites["angle"]), mask)
 
 
+@pytest.mark.slow
 def test_apply_on_another_stack_and_from_a_file(tmp_path, stack, make_film):
     stack.rvae(output_dimension=2, random_state=0)
     path = stack.rvae_model.save(tmp_path / "model.safetensors")
@@ -93,6 +94,7 @@ def test_the_model_follows_and_a_loaded_stack_says_how_to_get_it_back(tmp_path, 
     assert loaded.rvae_model is model
 
 
+@pytest.mark.slow
 def test_a_lazy_stack_gives_the_same_and_stays_lazy(film, stack):
     positions = film.stack.sites.xy
     lazy = hs_rvae.SubImageStack.from_positions(
@@ -169,6 +171,7 @@ def test_a_failed_fit_leaves_the_table_as_it_was(stack):
     assert stack.sites.columns == columns and stack.rvae_model is model
 
 
+@pytest.mark.slow
 def test_hyperspys_preference_shows_the_bar(capfd, monkeypatch, stack):
     monkeypatch.setattr(hs.preferences.General, "show_progressbar", True)
     stack.rvae(output_dimension=1, epochs=1, random_state=0)

@@ -124,6 +124,7 @@ def test_ctrl_c_while_columns_are_refined(film, monkeypatch):
         hs_rvae.find_sublattices(film.image)
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_a_lazy_stack_is_read_encoded_or_rebuilt(stack):
     stack.rvae(output_dimension=1, epochs=1, n_init=1, random_state=0)
     model = stack.rvae_model

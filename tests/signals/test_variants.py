@@ -245,6 +245,7 @@ def test_grains_of_a_symmetric_motif_are_variants_up_to_its_turns(grains, n_vari
     assert np.degrees(np.median(np.abs(stack.sites["variant_residual"]))) < 2
 
 
+@pytest.mark.slow
 def test_the_origin_of_a_symmetric_motif_is_a_direction(grains):
     stack = grains[0].deepcopy()
     stack.assign_variants(2, motif_symmetry=4)

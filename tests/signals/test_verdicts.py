@@ -70,6 +70,7 @@ def saved(stack, path):
     return hs.load(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [

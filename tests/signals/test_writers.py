@@ -92,6 +92,7 @@ def test_columns_that_a_model_does_not_write_may_have_its_names(stack):
     refused(stack, "rvae", names="'shift_x'", **FIT, rotation=False, translation=True)
 
 
+@pytest.mark.slow
 def test_a_second_fit_replaces_its_own_columns_only(fitted):
     fitted.sites["latent_0_mean"] = np.ones(150)
     fitted.sites["strain"] = np.ones(150)
