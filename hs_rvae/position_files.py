@@ -132,7 +132,7 @@ def _read_array(path: Path, remedy: str = _PASS_OBJECT) -> np.ndarray:
         # Mapped: a header that promises more than the file holds reserves no memory.
         return np.array(np.load(path, allow_pickle=False, mmap_mode="r"))
     except (ValueError, EOFError, OSError, SyntaxError) as error:
-        if "object" in str(error).lower():
+        if "object" in str(error).lower() or "pickle" in str(error):
             raise ValueError(
                 f"positions={str(path)!r} holds Python objects, not one array ({error}). {remedy}"
             ) from None

@@ -136,7 +136,7 @@ def test_the_lines_of_the_page_repeat_the_analysis(fitted, page, tmp_path, monke
     csv = re.search(r"data:text/csv;base64,([^\"]+)", text)[1]
     monkeypatch.chdir(tmp_path)
     Path("sites.csv").write_bytes(base64.b64decode(csv))
-    table = pd.read_csv("sites.csv")
+    table = pd.read_csv("sites.csv", float_precision="round_trip")
     assert list(table.columns) == ["site", *fitted.sites.columns]
     fitted.sites.save("saved.csv")
     assert Path("saved.csv").read_bytes() == Path("sites.csv").read_bytes()
