@@ -12,12 +12,16 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+_REMOVALS = 40  # attempts to remove a draft,
+_PAUSE = 0.05  # s, between them
 
 
 @contextmanager
@@ -81,7 +85,16 @@ def complete_file(
             f"Saving {str(path)!r} was interrupted: {earlier}, and it can be saved again."
         ) from None
     finally:
-        shutil.rmtree(folder_of_draft, ignore_errors=True)
+        _remove(folder_of_draft)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, even if threads of an interrupted write still put files into it."""
+    for _ in range(_REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(_PAUSE)
 
 
 def check_place(path: str | os.PathLike[str], *, folder: bool = False) -> Path:

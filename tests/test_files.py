@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Files that appear complete or not at all, and values as files hold them."""
 
+import contextlib
 import os
 import platform
 import stat
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -249,6 +252,26 @@ def test_drafts_of_ended_processes_are_removed(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
+def test_a_draft_goes_though_a_thread_still_writes_into_it(tmp_path):
+    with pytest.raises(KeyboardInterrupt), complete_file(tmp_path / "a.zspy") as draft:
+        started = threading.Event()
+
+        def write():
+            for number in range(60):
+                with contextlib.suppress(OSError):
+                    (draft.parent / "chunks").mkdir(exist_ok=True)
+                    (draft.parent / "chunks" / str(number)).write_bytes(b"0")
+                started.set()
+                time.sleep(0.002)
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        started.wait()
+        raise KeyboardInterrupt
+    writer.join()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_drafts_are_private(tmp_path):
     with complete_file(tmp_path / "a.csv") as draft:
         assert mode(draft.parent) == 0o700
