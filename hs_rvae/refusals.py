@@ -173,6 +173,8 @@ def explain(
     if isinstance(error, ValueError | TypeError):
         if any(re.search(rf"(?<!\w){name}(?!\w)", message) for name in others):
             return
+        if not _is_of_a_library(steps[-1]) and (steps[-1].line or "").startswith("raise "):
+            return  # in the words of the caller's own code, such as a callback
         if blamed and error.args and isinstance(error.args[0], str):
             error.args = (f"{text}: {message}", *error.args[1:])
     elif isinstance(error, _ACCIDENTS) and blamed and _is_of_a_library(steps[-1]):
