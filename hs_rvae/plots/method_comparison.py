@@ -101,60 +101,26 @@ def plot_method_comparison(
             if name not in sites.columns:
                 raise KeyError(f"{argument}: {missing_column(sites, name)}")
     font_size = panels.font_size_for(font_size, figure)
-    draw = _draw_with_maps if maps else _draw_scatters
-    options = {"contours": contours, "cmap": cmap, "font_size": font_size}
-    return draw(sites, methods, colors, image, figure, options)
-
-
-def _draw_with_maps(
-    sites: SiteTable,
-    methods: Mapping[str, tuple[str, str]],
-    colors: Mapping[str, str],
-    image: Any,
-    figure: Figure | SubFigure | None,
-    options: Mapping[str, Any],
-) -> Figure | SubFigure:
-    """A scatter of each method, its map below; one map where all have the same colours."""
-    heights, font_size = _heights(sites, image), options["font_size"]
+    n = len(methods)
+    heights = _heights(sites, image) if maps else (0.85,) * (1 + (n > _IN_A_ROW))
+    n_columns = n if maps else -(-n // len(heights))
     if figure is None:
         width = _WIDTH * font_size / 8
-        figure = layout.new_figure(len(methods) * width, sum(heights) * width)
-    axes = figure.subplots(len(heights), len(methods), squeeze=False, height_ratios=heights)
-    one_map = len(set(colors.values())) == 1
-    for (title, (x, y)), column in zip(methods.items(), axes.T, strict=True):
+        figure = layout.new_figure(n_columns * width, sum(heights) * width)
+    axes = figure.subplots(len(heights), n_columns, squeeze=False, height_ratios=heights)
+    scatters = axes[0] if maps else axes.ravel()
+    alike = len(set(colors.values())) == 1  # one bar, or one map, is enough
+    for k, (title, (x, y)) in enumerate(methods.items()):
+        bar = not maps and (not alike or k == n_columns - 1)
         plot_scatter(
-            sites, x, y, colors[title], title=title, ax=column[0], colorbar=False, **options
-        )
-        if one_map and column[0] is not axes[0, 0]:
-            column[1].remove()
-        else:
+            sites, x, y, colors[title], contours=contours, cmap=cmap, title=title,
+            font_size=font_size, ax=scatters[k], colorbar=bar,
+        )  # fmt: skip
+        if maps and not (alike and k):
             plot_site_map(
-                sites, colors[title], image=image, cmap=options["cmap"], font_size=font_size,
-                ax=column[1],
-            )  # fmt: skip
-    return figure
-
-
-def _draw_scatters(
-    sites: SiteTable,
-    methods: Mapping[str, tuple[str, str]],
-    colors: Mapping[str, str],
-    image: Any,
-    figure: Figure | SubFigure | None,
-    options: Mapping[str, Any],
-) -> Figure | SubFigure:
-    """Scatters alone: four or more in two rows; one bar where all have the same colours."""
-    n_rows = 2 if len(methods) > _IN_A_ROW else 1
-    n_columns = -(-len(methods) // n_rows)
-    if figure is None:
-        width = _WIDTH * options["font_size"] / 8
-        figure = layout.new_figure(n_columns * width, n_rows * 0.85 * width)
-    axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
-    one_bar = len(set(colors.values())) == 1
-    for (title, (x, y)), ax in zip(methods.items(), axes, strict=False):
-        bar = not one_bar or ax is axes[n_columns - 1]
-        plot_scatter(sites, x, y, colors[title], title=title, ax=ax, colorbar=bar, **options)
-    for ax in axes[len(methods) :]:
+                sites, colors[title], image=image, cmap=cmap, font_size=font_size, ax=axes[1, k]
+            )
+    for ax in axes[1, 1:] if maps and alike else scatters[n:]:
         ax.remove()
     return figure
 
