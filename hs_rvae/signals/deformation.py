@@ -28,7 +28,6 @@ _NODE = "Sub_images.modes"
 _WINDOW = 2.7  # distances between sites, of windows that hold the sites' own shell
 _SHELL = (0.85, 1.15)  # distances of the neighbours that are taken for the same
 _NAMES = ("displacement_x", "displacement_y", "rotation", "strain_xx", "strain_yy", "strain_xy")
-_UNITS = ("px", "px", "deg", "%", "%", "%")
 _FACTORS = np.array([1, 1, 180 / np.pi, 100, 100, 100])
 
 

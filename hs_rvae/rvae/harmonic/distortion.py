@@ -141,10 +141,10 @@ class Distortion:
             return Reading(u, angle, std, amplitude, amplitude_std, density)
         d = u if self.kind == "one direction" else u - self.circle.zero
         length = np.hypot(*d.T)
-        std = np.minimum(self.noise / np.maximum(length, 1e-12), np.pi / np.sqrt(3))
+        std = np.minimum(self.noise / np.maximum(length, 1e-12), ANY_ANGLE)
         amplitude, error = length / self.scale, np.full(len(d), self.noise / self.scale)
         if self.kind == "nothing":
-            amplitude, std = np.zeros(len(d)), np.full(len(d), np.pi / np.sqrt(3))
+            amplitude, std = np.zeros(len(d)), np.full(len(d), ANY_ANGLE)
         return Reading(u, np.arctan2(d[:, 1], d[:, 0]), std, amplitude, error, None)
 
     def posteriors(self, u: np.ndarray, harmonics: np.ndarray) -> tuple[np.ndarray, ...]:
