@@ -43,6 +43,21 @@ def test_only_what_belongs_there_lies_at_the_top():
     assert {name for name in top if not name.startswith(".")} == AT_THE_TOP
 
 
+def test_environments_that_the_pages_make_are_ignored_by_git():
+    """Otherwise the tests of a reader who follows them fail."""
+    tracked()
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.rst")]
+    made = {
+        name
+        for page in pages
+        for name in re.findall(r"-m venv ([\w.-]+)", page.read_text(encoding="utf-8"))
+    }
+    assert "rvae-env" in made
+    for name in made:
+        ignored = ["git", "check-ignore", "-q", f"{name}/bin"]
+        assert subprocess.run(ignored, cwd=ROOT).returncode == 0, name
+
+
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "README.md"])
 def test_files_that_a_page_at_the_top_names_exist(page):
     text = (ROOT / page).read_text(encoding="utf-8")
