@@ -27,6 +27,7 @@ DEFAULT_NEIGHBOUR_DISTANCES = 1.85
 
 # Spline coefficients reach one pixel before and two pixels after a window; the image is mirrored.
 _MARGIN = 2
+_LINES = 512  # of an image, filtered at a time
 # Windows worked on at a time: 51 x 51 coefficients each for w = 48 stay in the cache.
 _WINDOWS_AT_ONCE = 48
 # Bytes of windows in one dask task.
@@ -314,9 +315,29 @@ def _source(image: Any, centring: str) -> np.ndarray:
         return np.asarray(image)
     image = np.asarray(image, dtype=np.float32)
     image = _filled(image, nonfinite_pixels(image))
-    # Filtered at double precision line by line; what is kept is as precise as the windows.
-    coefficients = ndimage.spline_filter(image, order=3, output=np.float32, mode="mirror")
-    return np.pad(coefficients, _MARGIN, mode="reflect")
+    return np.pad(_spline_coefficients(image), _MARGIN, mode="reflect")
+
+
+def _spline_coefficients(image: np.ndarray) -> np.ndarray:
+    """Coefficients of cubic splines, of the shape of the image: lines are independent.
+
+    Filtered at double precision line by line; what is kept is as precise as the windows.
+    """
+    coefficients = np.empty_like(image)
+    _filter_lines(image.T, coefficients.T)
+    _filter_lines(coefficients, coefficients)
+    return coefficients
+
+
+def _filter_lines(image: np.ndarray, out: np.ndarray) -> None:
+    """Coefficients of cubic splines along the rows of an image."""
+
+    def work(start: int) -> None:
+        some = slice(start, start + _LINES)
+        ndimage.spline_filter1d(image[some], 3, 1, output=out[some], mode="mirror")
+
+    for _ in side_by_side(work, range(0, len(image), _LINES)):
+        pass
 
 
 def _filled(image: np.ndarray, mask: np.ndarray | None) -> np.ndarray:

@@ -92,7 +92,7 @@ class RVAESettings:
         epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float | None = None,
-        max_fit_sites: int = 10_000,
+        max_fit_sites: int = 4_000,
         q_max: float | None = None,
         latent_channel: int = 0,
         memory_budget: int | str | None = None,

@@ -157,7 +157,7 @@ def train_content(
         return content_loss(network, inputs[rows], whole[rows], noise, noise_variance)
 
     def epochs(settings: TrainingSettings, guard: Guard) -> dict[str, np.ndarray]:
-        optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+        optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)
         batch_size = settings.batch(len(kept))
         n_batches = len(list(shuffled_batches(len(kept), batch_size, torch.Generator())))
         schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -240,7 +240,7 @@ def train_spatial(
         )
 
     def epochs(settings: TrainingSettings, guard: Guard) -> dict[str, np.ndarray]:
-        optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
+        optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)
         batch_size, history = settings.batch(len(kept)), _History()
         for epoch in range(settings.epochs):
             free = network.translation and epoch >= round(delay * settings.epochs)

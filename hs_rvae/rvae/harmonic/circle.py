@@ -17,6 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...threads import side_by_side
+
 N_COARSE, N_FINE = 36, 180  # angles of the grid: multiples of 4 and 6
 #: Amplitudes of undistorted sites, of sites in walls, and of fully distorted ones.
 AMPLITUDES = np.array([0.0, 0.25, 0.5, 0.75, 1.0, 1.25])
@@ -344,23 +346,29 @@ def fit_circle(
                 posterior[np.arange(len(u)), nearest * len(AMPLITUDES) + _FULL] = 1
                 for _ in range(2):
                     circle.maximise(u, posterior)
-            started.append((circle.run(u, 20), circle))
+            started.append(circle)
     small, large = np.linalg.eigvalsh(np.cov(u.T, bias=True))
     if large > _ELONGATED * small:
         # Opposite variants, with walls between them through no displacement at all.
         start, covariance = starts[-1], shrunk(small * np.eye(2), len(u))
         circle = _uniform_circle(start, np.sqrt(large), covariance)
         circle.free_zero, circle.free_density = zero is None, free_density
-        started.append((circle.run(u, 20), circle))
+        started.append(circle)
     if also is not None:
         circle = also.copy()
         circle.zero = circle.zero if zero is None else zero.copy()
         circle.free_zero, circle.free_density = zero is None, free_density
-        started.append((circle.run(u, 20), circle))
-    best = sorted(started, key=lambda pair: -pair[0])[:2]
-    values = [(circle.run(u, 45), circle) for _, circle in best]
-    value, circle = max(values, key=lambda pair: pair[0])
-    return circle, value
+        started.append(circle)
+    best = [circle for circle, _ in _most_likely_first(started, u, 20)[:2]]
+    return _most_likely_first(best, u, 45)[0]
+
+
+def _most_likely_first(
+    circles: list[Circle], u: np.ndarray, n_iterations: int
+) -> list[tuple[Circle, float]]:
+    """Circles after further iterations, with their mean log-likelihoods."""
+    values = side_by_side(lambda circle: circle.run(u, n_iterations), circles)
+    return sorted(zip(circles, values, strict=True), key=lambda pair: -pair[1])
 
 
 def held_out(u: np.ndarray, circle: Circle | None = None, n_folds: int = 5) -> float:
@@ -379,12 +387,15 @@ def held_out(u: np.ndarray, circle: Circle | None = None, n_folds: int = 5) -> f
     """
     fold = np.arange(len(u)) * 7919 % n_folds
     density = np.empty(len(u))
-    for f in range(n_folds):
-        kept, out = u[fold != f], fold == f
+
+    def leave_out(f: int) -> np.ndarray:
+        kept, out = u[fold != f], u[fold == f]
         if circle is None:
-            density[out] = gaussian(u[out], kept.mean(0), shrunk(np.cov(kept.T, bias=True), 1e9))
-        else:
-            refitted = circle.copy()
-            refitted.run(kept, 15)
-            density[out] = refitted.expect(u[out])[1]
+            return gaussian(out, kept.mean(0), shrunk(np.cov(kept.T, bias=True), 1e9))
+        refitted = circle.copy()
+        refitted.run(kept, 15)
+        return refitted.expect(out)[1]
+
+    for f, values in enumerate(side_by_side(leave_out, range(n_folds))):
+        density[fold == f] = values
     return float(density.mean())

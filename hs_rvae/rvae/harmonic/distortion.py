@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from ...threads import side_by_side
 from ..geometry import HarmonicGrid
 from ..neighbour_test import LatticeOffsets
 from .charges import (
@@ -439,8 +440,8 @@ class DistortionFit:
         first = self._first_filter()
         found = first
         if first.gain > THRESHOLDS["gain"]:
-            for k in N_COMPONENTS:
-                found = self._better(found, self._refined(first, k))
+            for refined in side_by_side(lambda k: self._refined(first, k), N_COMPONENTS):
+                found = self._better(found, refined)
         judged = self._judge(found, first.gain)
         if judged.kind in ("variants", "continuous") and self.basis.k > max(N_COMPONENTS):
             # Not before the verdict: a filter with many components makes wells of noise.

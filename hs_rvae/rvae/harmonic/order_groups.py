@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...threads import side_by_side
 from ..neighbour_test import LatticeOffsets
 
 _OWN = 0.3  # weight of the part of a value that other cells do not predict
@@ -128,7 +129,7 @@ def find_order_groups(
     broad, best = _held_out(some, alone), None
     for number in numbers:
         starts = [_from_centres(some, start) for start in _starts(some, number)]
-        tried = [start.fitted(some, _N_ITERATIONS) for start in starts]
+        tried = list(side_by_side(lambda start: start.fitted(some, _N_ITERATIONS), starts))
         groups = max(tried, key=lambda one: float(_log_sum(one.scores(some)).mean()))
         gain = _held_out(some, groups) - broad
         if groups.shares.min() < _MIN_SHARE or _in_walls(calm, groups, offsets):
@@ -245,9 +246,13 @@ def _starts(values: np.ndarray, number: int) -> list[np.ndarray]:
 def _held_out(values: np.ndarray, groups: Groups) -> float:
     """Mean log density of values left out of a fit, in nats."""
     fold, density = np.arange(len(values)) * 7919 % _N_FOLDS, np.empty(len(values))
-    for f in range(_N_FOLDS):
+
+    def leave_out(f: int) -> np.ndarray:
         fitted = groups.fitted(values[fold != f], _N_HELD_OUT)
-        density[fold == f] = _log_sum(fitted.scores(values[fold == f]))
+        return _log_sum(fitted.scores(values[fold == f]))
+
+    for f, found in enumerate(side_by_side(leave_out, range(_N_FOLDS))):
+        density[fold == f] = found
     return float(density.mean())
 
 
