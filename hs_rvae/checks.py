@@ -293,9 +293,9 @@ _BY_NAME: dict[str, _Kind] = {
             or is_path(value)
             or isinstance(value, Mapping)  # of AtomAI
             or hasattr(value, "columns")
-            or hasattr(value, "atom_positions")
+            or has_attribute(value, "atom_positions")
             or type(value).__name__ == "Cage"
-            or hasattr(value, "x_position")
+            or has_attribute(value, "x_position")
             or _is_row(value)
         ),
         "positions (x, y) or None",
@@ -303,10 +303,19 @@ _BY_NAME: dict[str, _Kind] = {
 }
 
 
+def has_attribute(value: Any, name: str) -> bool:
+    """Return True if an object has an attribute; that of its class is not computed.
+
+    Atomap collects all columns of a sublattice whenever their positions are read.
+    """
+    return hasattr(type(value), name) or hasattr(value, name)
+
+
 def _is_table(value: Any) -> bool:
     if value is None or isinstance(value, Mapping):
         return all(isinstance(name, str) for name in value or ())
-    return any(hasattr(value, name) for name in ("columns", "atom_positions", "x_position"))
+    names = ("columns", "atom_positions", "x_position")
+    return any(has_attribute(value, name) for name in names)
 
 
 def _is_image(value: Any) -> bool:

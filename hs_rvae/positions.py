@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hs_rvae.checks import has_attribute
 from hs_rvae.masked_arrays import filled
 from hs_rvae.position_files import read_positions
 from hs_rvae.sites import columns as _columns
@@ -77,7 +78,7 @@ def as_positions(positions: Any, order: str = "xy") -> np.ndarray:
         positions, order = _of_one_image(positions)[:, :2], "rc"
     names = getattr(positions, "columns", positions if isinstance(positions, Mapping) else None)
     if is_sublattice(positions):
-        array = _side_by_side(positions.x_position, positions.y_position)
+        array = _of_atomap(positions)
         order = "xy"
     elif names is not None and "x" in names and "y" in names:
         array = _side_by_side(positions["x"], positions["y"])
@@ -185,7 +186,12 @@ def _found_peaks(signal: Any) -> np.ndarray:
 
 def is_sublattice(candidate: Any) -> bool:
     """Return True for an object with the attributes of an Atomap ``Sublattice``."""
-    return hasattr(candidate, "atom_list") and hasattr(candidate, "x_position")
+    return hasattr(candidate, "atom_list") and has_attribute(candidate, "x_position")
+
+
+def _of_atomap(sublattice: Any) -> np.ndarray:
+    """Positions (x, y) in px, shape (n, 2), of the columns of a sublattice."""
+    return _side_by_side(sublattice.x_position, sublattice.y_position)
 
 
 def sublattice_positions(sublattice: Any) -> dict[str, np.ndarray]:
@@ -218,11 +224,9 @@ def sublattice_positions(sublattice: Any) -> dict[str, np.ndarray]:
             "and x_position) is needed. Use from_positions for arrays, from_atom_lattice for "
             "an Atom_Lattice."
         )
-    columns = {
-        "x": np.asarray(filled(sublattice.x_position), dtype=np.float64),
-        "y": np.asarray(filled(sublattice.y_position), dtype=np.float64),
-    }
-    table = column_table(sublattice)
+    now = _of_atomap(sublattice).astype(np.float64)
+    columns = dict(zip("xy", now.T.copy(), strict=True))
+    table = _table_of(sublattice, now)
     if table is not None:
         numbers = table.select_dtypes(["number", "bool"])
         return columns | {name: numbers[name].to_numpy() for name in numbers}
@@ -234,11 +238,16 @@ def column_table(sublattice: Any) -> pd.DataFrame | None:
 
     It counts only while it describes the columns as they are: Atomap may have moved them since.
     """
+    return _table_of(sublattice, None)
+
+
+def _table_of(sublattice: Any, now: np.ndarray | None) -> pd.DataFrame | None:
+    """The ``column_table`` of a sublattice whose columns are at positions (n, 2)."""
     table = getattr(sublattice, "column_table", None)
-    if table is None or len(table) != len(sublattice.x_position):
+    if table is None:
         return None
-    now = np.stack([sublattice.x_position, sublattice.y_position], axis=1)
-    return table if np.allclose(table[["x", "y"]], now) else None
+    now = _of_atomap(sublattice) if now is None else now
+    return table if len(table) == len(now) and np.allclose(table[["x", "y"]], now) else None
 
 
 def _fitted_shapes(sublattice: Any, count: int) -> dict[str, np.ndarray]:

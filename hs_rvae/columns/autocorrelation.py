@@ -15,6 +15,7 @@ import numpy as np
 from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.ndimage import map_coordinates, maximum_filter
 
+from ..threads import count_threads, side_by_side
 from .peaks import subpixel_offset
 
 #: Side in pixels: large images are correlated in tiles, which bounds memory and longest lag.
@@ -175,8 +176,9 @@ def _all_lattices(
         widths = [each for each in widths if each >= narrowest]
     else:
         widths = [float(width)]
-    results = []
-    for each in widths:
+
+    def at(each: float) -> list[ColumnLattice]:
+        results = []
         passed = irfft2(power * (square * np.exp(-(each**2) * square / 2)) ** 2, overlap.shape)
         # Three steps of the longest vector that suits this width, and some more.
         least = _WIDTH_RANGE[0] if len(shares) == 1 else 2.5 * _CANDIDATE_RANGE[0]
@@ -191,7 +193,9 @@ def _all_lattices(
                 # Band-passed noise has about one independent value in 4 pi width^2.
                 found.noise = np.sqrt(4 * np.pi * each**2 / _area(image, valid) / 12)
                 results.append(found)
-    return results, widths
+        return results
+
+    return [one for each in side_by_side(at, widths) for one in each], widths
 
 
 def reduced(vectors: Any) -> np.ndarray:
@@ -262,7 +266,7 @@ def _spectra(image: np.ndarray, valid: np.ndarray | None) -> tuple[Any, np.ndarr
                 continue
             values = np.asarray(image[part], np.float32)
             values = (values - (values * weight).sum() / total) * weight
-            power = power + np.abs(rfft2(values, shape)) ** 2
+            power = power + np.abs(rfft2(values, shape, workers=count_threads())) ** 2
             window_power = window_power + (
                 whole if valid is None else np.abs(rfft2(weight, shape)) ** 2
             )

@@ -10,9 +10,13 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, gaussian_laplace, maximum_filter
 from scipy.spatial import cKDTree
 
+from ..threads import side_by_side
+
 _NARROWEST = 0.8  # px
 _RANK = 0.2  # of the cells have a maximum this high
 _FINER = 1.25  # between two widths that are tried
+_ROWS = 256  # of an image, filtered at a time
+_TRUNCATE = 4.0  # of the Gaussian, in its widths
 
 
 def filled(image: np.ndarray, valid: np.ndarray, width: float) -> np.ndarray:
@@ -26,8 +30,18 @@ def filled(image: np.ndarray, valid: np.ndarray, width: float) -> np.ndarray:
 
 def band_passed(image: np.ndarray, width: float, stretch: np.ndarray) -> np.ndarray:
     """Negative Laplacian of Gaussian: bright spots about `width` wide stand out, slopes vanish."""
-    passed = gaussian_laplace(image, (width / stretch[1], width / stretch[0]), output=np.float32)
-    passed *= np.float32(-(width**2))
+    sigma = width / stretch[1], width / stretch[0]
+    reach = int(_TRUNCATE * sigma[0] + 0.5)
+    passed = np.empty(image.shape, np.float32)
+
+    def work(start: int) -> None:
+        first, end = max(start - reach, 0), min(start + _ROWS, len(image))
+        part = gaussian_laplace(image[first : end + reach], sigma, np.float32, truncate=_TRUNCATE)
+        passed[start:end] = part[start - first : end - first]
+        passed[start:end] *= np.float32(-(width**2))
+
+    for _ in side_by_side(work, range(0, len(image), _ROWS)):
+        pass
     return passed
 
 

@@ -16,6 +16,7 @@ from scipy.optimize import nnls
 from scipy.spatial import cKDTree
 
 from ..neighbours import linked_groups
+from ..threads import count_threads
 
 #: Steps to the neighbours, in cells: four edges, four diagonals.
 STEPS = np.array([[1, 0], [0, 1], [-1, 0], [0, -1], [1, 1], [-1, 1], [-1, -1], [1, -1]])
@@ -203,7 +204,8 @@ def _neighbours(
     """Column nearest to the end of each step, if the step back ends here."""
     n = len(positions)
     ends = positions[:, None] + np.einsum("ks,nsx->nkx", STEPS, cells)
-    _, found = tree.query(ends.reshape(-1, 2), distance_upper_bound=reach)
+    ends = ends.reshape(-1, 2)
+    found = tree.query(ends, distance_upper_bound=reach, workers=count_threads())[1]
     found = found.reshape(n, len(STEPS))
     found[found == n] = -1
     back = np.where(found >= 0, found[found, _BACK], -1)
