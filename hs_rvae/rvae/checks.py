@@ -42,7 +42,7 @@ def check_settings(model: RVAE) -> None:
     for name in ("output_dimension", "n_init", "epochs", "batch_size", "max_fit_sites"):
         value = getattr(model, name)
         automatic = "auto" if name == "output_dimension" else None
-        if name in ("batch_size", "epochs", "output_dimension") and _is_same(value, automatic):
+        if name != "n_init" and _is_same(value, automatic):
             continue
         fewest = MIN_SITES if name == "max_fit_sites" else 1
         if not is_whole_number(value, fewest):

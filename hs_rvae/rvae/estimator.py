@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 MODELS: dict[str, Any] = {"harmonic": HarmonicModel, "convolutional": ConvolutionalModel}
 
 _MAX_STEPS = 10_000  # of a manifold
+_ENOUGH_SITES, _MANY_SITES = 4_000, 10_000  # of a fit: of one image, and where more are needed
 
 
 class RVAE(  # type: ignore[call-arg]
@@ -231,7 +232,7 @@ class RVAE(  # type: ignore[call-arg]
         seed = int(np.random.default_rng(self.random_state).integers(2**62))
         generator = torch.Generator().manual_seed(seed)
         where = None if places is None else places.positions
-        rows = rows_to_fit(len(images), self.max_fit_sites, generator, strata, where)
+        rows = rows_to_fit(len(images), self._most_sites(strata), generator, strata, where)
         settings = TrainingSettings.of(self)
         n_steps = n_blocks(images, rows if coefficients is None else None) + settings.epochs
         if self.architecture == "harmonic":
@@ -293,6 +294,13 @@ class RVAE(  # type: ignore[call-arg]
         show = self.show_progressbar if show_progressbar is None else show_progressbar
         with default_torch_state():
             return self._model.encode(images, offsets, pick_device(self.device), show)
+
+    def _most_sites(self, strata: np.ndarray | None) -> int:
+        """Number of sites that are enough for a fit."""
+        if self.max_fit_sites is not None:
+            return self.max_fit_sites
+        several = strata is not None and len(np.unique(strata)) > 1
+        return _MANY_SITES if several or self.architecture != "harmonic" else _ENOUGH_SITES
 
     @checked
     def fit_transform(

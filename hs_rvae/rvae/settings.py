@@ -54,10 +54,11 @@ class RVAESettings:
         Training of the network. If None, the defaults of the architecture. Harmonic: 15 epochs, a
         batch size that grows with the number of sites, 2e-3. Convolutional: 100, 32, 1e-4, as in
         the paper.
-    max_fit_sites : int
+    max_fit_sites : int, optional
         Maximum number of sites of a fit; all are encoded. If there are more, some are taken at
         random, in patches of neighbours where positions are known. Each frame of a series, or
-        image of a joined stack, gives the same share.
+        image of a joined stack, gives the same share. If None, 4,000; 10,000 of several images,
+        and for the convolutional architecture.
     q_max : float, optional
         Highest spatial frequency used, in cycles/px. If None, it is chosen from the data and
         logged.
@@ -92,7 +93,7 @@ class RVAESettings:
         epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float | None = None,
-        max_fit_sites: int = 4_000,
+        max_fit_sites: int | None = None,
         q_max: float | None = None,
         latent_channel: int = 0,
         memory_budget: int | str | None = None,

@@ -27,7 +27,7 @@ def rvae(
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
-    max_fit_sites: int = 10000,
+    max_fit_sites: int | None = None,
     q_max: float | None = None,
     memory_budget: int | str | None = None,
     random_state: int | np.random.Generator | None = None,

@@ -359,6 +359,23 @@ def test_a_subset_is_fitted_and_all_sites_encoded(film):
     assert len(result.angle) == len(film.stack.data) and found["ari"] >= 0.95
 
 
+def test_the_number_of_sites_to_fit_is_larger_where_more_are_needed(monkeypatch):
+    monkeypatch.setattr("hs_rvae.rvae.estimator._ENOUGH_SITES", 100)
+    monkeypatch.setattr("hs_rvae.rvae.estimator._MANY_SITES", 120)
+    images = np.random.default_rng(0).normal(size=(140, 12, 12)).astype(np.float32)
+    options = dict(output_dimension=1, rotation=False, epochs=1, random_state=0)
+    of_one, of_two = np.zeros(140, int), np.arange(140) % 2
+    for strata, more, expected in (
+        (None, {}, 100),
+        (of_one, {}, 100),
+        (of_two, {}, 120),
+        (None, {"architecture": "convolutional"}, 120),
+        (of_two, {"max_fit_sites": 90}, 90),
+    ):
+        model = RVAE(**options, **more).fit(images, strata=strata)
+        assert model.n_sites_fit_ == expected
+
+
 @pytest.mark.slow
 def test_the_progress_bar_is_shown_on_request_only(capfd, film, monkeypatch):
     # Every step is drawn, however fast the machine.
