@@ -14,6 +14,7 @@ import pandas as pd
 from ..checks import check_methods, checked, is_array
 from ..exceptions import TooFewSites
 from ..options import random_subset
+from ..threads import side_by_side
 from .dependence import (
     BLOCK_LENGTHS,
     BlockShuffle,
@@ -233,7 +234,9 @@ def _compare(
     kept = value if name in angles else without_plane(xy, value)
     maps = [value[some], *(ranked(kept[shuffle(rng)]) for _ in range(n_shuffles))]
     seed = int(rng.integers(2**31))
-    for other, quantity in partners.items():
+
+    def compare(partner: tuple[str, np.ndarray]) -> dict[str, Any]:
+        other, quantity = partner
         good = np.isfinite(quantity[some])
         row = {"value": name, "quantity": other, "coefficient": np.nan, "chance": np.nan}
         row |= {"chance_std": np.nan, "excess": np.nan, "follows": False}
@@ -254,4 +257,6 @@ def _compare(
             stands_out = coefficient >= MINIMUM_COEFFICIENT and excess >= MINIMUM_EXCESS
             row |= {"coefficient": coefficient, "chance": chance, "chance_std": spread}
             row |= {"excess": excess, "follows": bool(stands_out)}
-        yield row
+        return row
+
+    return side_by_side(compare, list(partners.items()))
