@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..progress import Progress
 from ..threads import one_thread
@@ -157,7 +157,7 @@ def train_content(
         return content_loss(network, inputs[rows], whole[rows], noise, noise_variance)
 
     def epochs(settings: TrainingSettings, guard: Guard) -> dict[str, np.ndarray]:
-        optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)
+        optimiser = _adam(network, settings.learning_rate)
         batch_size = settings.batch(len(kept))
         n_batches = len(list(shuffled_batches(len(kept), batch_size, torch.Generator())))
         schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -240,7 +240,7 @@ def train_spatial(
         )
 
     def epochs(settings: TrainingSettings, guard: Guard) -> dict[str, np.ndarray]:
-        optimiser = torch.optim.Adam(network.parameters(), lr=settings.learning_rate, fused=True)
+        optimiser = _adam(network, settings.learning_rate)
         batch_size, history = settings.batch(len(kept)), _History()
         for epoch in range(settings.epochs):
             free = network.translation and epoch >= round(delay * settings.epochs)
@@ -272,6 +272,13 @@ def train_spatial(
     judged = order[: 4 * settings.batch(len(kept))]
     judge = _judge(lambda source: loss(judged, False, source).total)
     return train_until_it_holds(network, settings, epochs, judge, progress)
+
+
+def _adam(network: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
+    """Optimiser that updates all weights in one call, where the device has that."""
+    parameters = list(network.parameters())
+    fused = parameters[0].device.type in ("cpu", "cuda")
+    return torch.optim.Adam(parameters, lr=learning_rate, fused=fused)
 
 
 def _judge(loss: Callable[[torch.Generator], Tensor]) -> Callable[[], float]:
