@@ -304,6 +304,13 @@ def test_a_network_is_fine_tuned_with_classes(tmp_path):
         5, (200, 200), 9,
     )  # fmt: skip
     assert precision > 0.9 and recall > 0.9
+    # The lattice names the sublattices by itself; the classes stand beside.
+    lattice = find_sublattices(other, method=network, show_progressbar=False)
+    for sublattice in lattice.sublattice_list:
+        found = sublattice.column_table.query("found")
+        assert (found["class"] == sublattice.name).mean() > 0.9
+        rest = sublattice.column_table.query("not found")
+        assert set(rest["class"]) <= {""} and rest["probability"].isna().all()
 
 
 def test_atomai_coordinates_train_as_well():
