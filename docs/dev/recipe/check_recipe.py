@@ -40,7 +40,7 @@ def translated(text):
         "build": {**build, "python": {"entry_points": entry_points}},
         "requirements": old.pop("requirements"),
         "tests": [
-            {"python": {"imports": test["imports"], "pip_check": len(commands) < len(test["commands"]),
+            {"python": {"imports": test["imports"], "pip_check": "pip check" in test["commands"],
                         "python_version": "${{ python_min }}.*"}},
             {"requirements": {"run": test["requires"]}, "script": commands},
         ],
