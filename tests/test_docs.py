@@ -127,6 +127,14 @@ def test_pages_refer_to_gallery_scripts_that_exist():
     assert found
 
 
+def test_every_gallery_script_states_its_data():
+    scripts = sorted((DOCS / "examples").glob("plot_*.py"))
+    assert len(scripts) > 15
+    for path in scripts:
+        described = path.read_text(encoding="utf-8").split('"""')[1]
+        assert re.search(r"[Ss]imulat|A real image", described), path.name
+
+
 def test_every_method_of_the_table_of_figures_exists():
     text = (DOCS / "user_guide" / "figures.rst").read_text(encoding="utf-8")
     names = re.findall(r"``stack\.(\w+)\(", text)

@@ -414,10 +414,10 @@ def lattice_candidates(picture: Picture, cell: Any) -> tuple[list[np.ndarray], n
         best = _cells.find_lattice(picture.values, picture.valid, stretch, width)[0]
         text = "none" if best is None else f"{best.score:.2f} with {vectors_text(best.vectors)} px"
         raise ValueError(
-            "No lattice was found in the image: its autocorrelation has no regular peaks at any of "
-            f"the {len(widths)} band-passes tried ({_range(widths)} px wide; best mean "
-            f"autocorrelation: {text}). Crop to the crystal, check that the image holds at least "
-            "two cells each way, or pass cell= in pixels."
+            "No lattice was found in the image. Crop to the crystal, check that the image holds at "
+            "least two cells each way, or pass cell= in pixels. (The autocorrelation has no "
+            f"regular peaks at any of the {len(widths)} band-passes tried, {_range(widths)} px "
+            f"wide; best mean autocorrelation: {text}.)"
         )
     _logger.info(
         "The image repeats itself with the vectors %s px (mean autocorrelation %.2f).",
