@@ -116,7 +116,7 @@ def garbage(path):
         (
             "garbage.png",
             garbage,
-            "(not a file of the kind PNG: damaged, or of another kind than its name says)",
+            "(not PNG: damaged, or of another kind than its name suggests)",
         ),
         ("empty.tif", lambda path: path.write_bytes(b""), "HyperSpy cannot read it"),
         ("noise.hspy", noise, "lattice"),
