@@ -394,6 +394,16 @@ def test_variants_by_the_network_are_those_by_maxima(name):
     assert near.mean() > 0.99 and ari > 0.97
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_finds_what_the_processor_finds(film):
+    tables = [
+        find_columns(film[0], ColumnNetwork(device=device), show_progressbar=False)
+        for device in ("cpu", "cuda")
+    ]
+    one, other = (table[["x", "y"]].to_numpy() for table in tables)
+    assert len(one) == len(other) and np.abs(one - other).max() < 0.05
+
+
 def test_the_global_generator_of_torch_is_left_alone():
     import torch
 
