@@ -405,7 +405,6 @@ def test_cuda_finds_what_the_processor_finds(film):
 
 
 def test_the_global_generator_of_torch_is_left_alone():
-
     before = torch.random.get_rng_state()
     hs_rvae.columns.ColumnNetwork(device="cpu")
     assert torch.equal(torch.random.get_rng_state(), before)
