@@ -132,7 +132,7 @@ def plot_method_comparison(
     return figure
 
 
-def _heights(sites: SiteTable, image: Any) -> tuple[float, float]:
+def _heights(sites: SiteTable, image: Any) -> tuple[float, ...]:
     """Heights of scatter and map relative to their width, with room for labels and bars."""
     panels.check_image(image)
     points = markers.site_points(sites)
