@@ -113,6 +113,11 @@ def garbage(path):
         ("garbage.tif", garbage, "HyperSpy cannot read it"),
         ("garbage.dm4", garbage, "HyperSpy cannot read it"),
         ("garbage.xyz", garbage, "HyperSpy cannot read it"),
+        (
+            "garbage.png",
+            garbage,
+            "(not PNG: damaged, or of another kind than its name suggests)",
+        ),
         ("empty.tif", lambda path: path.write_bytes(b""), "HyperSpy cannot read it"),
         ("noise.hspy", noise, "lattice"),
         ("constant.tif", constant, "image is constant"),

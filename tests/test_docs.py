@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 import hs_rvae
+from hs_rvae.signals.figures import FigureMethods
 
 ROOT = Path(hs_rvae.__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -126,10 +127,38 @@ def test_pages_refer_to_gallery_scripts_that_exist():
     assert found
 
 
+def test_every_gallery_script_states_its_data():
+    scripts = sorted((DOCS / "examples").glob("plot_*.py"))
+    assert len(scripts) > 15
+    for path in scripts:
+        described = path.read_text(encoding="utf-8").split('"""')[1]
+        assert re.search(r"[Ss]imulat|A real image", described), path.name
+
+
 def test_every_method_of_the_table_of_figures_exists():
     text = (DOCS / "user_guide" / "figures.rst").read_text(encoding="utf-8")
     names = re.findall(r"``stack\.(\w+)\(", text)
     assert len(names) > 5 and all(hasattr(hs_rvae.SubImageStack, name) for name in names)
+
+
+def test_every_figure_was_drawn_and_judged():
+    """Functions that draw one figure, and the methods of a stack that have no such function."""
+    functions = {name for name in hs_rvae.plots.__all__ if name.startswith("plot_")}
+    methods = {
+        name for name, method in vars(hs_rvae.SubImageStack).items()
+        if name.startswith("plot_") and method.__module__.startswith("hs_rvae")
+    } | {name for name in vars(FigureMethods) if name.startswith("plot_")}  # fmt: skip
+    text = (DOCS / "dev" / "figures.rst").read_text(encoding="utf-8")
+    judged = set(re.findall(r"``(plot_\w+)", text))
+    assert len(functions) > 20 and len(methods) > 15
+    assert functions | methods <= judged
+    spec = importlib.util.spec_from_file_location("draw", DOCS / "dev" / "draw_figures.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    drawn = {name.split()[0] for name in module.DRAWINGS}
+    # What a method of a stack draws is what the function of this name draws.
+    of_methods = {"plot_manifold", "plot_distortion", "plot_history", "plot_diagnostics"}
+    assert functions | methods == drawn | of_methods
 
 
 def test_every_public_name_is_on_the_reference_page():

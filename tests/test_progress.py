@@ -37,3 +37,29 @@ def test_an_interrupted_refinement_changes_nothing_and_closes_its_bar(monkeypatc
     message = "Refining columns was interrupted: nothing has been changed"
     with pytest.raises(KeyboardInterrupt, match=message):
         hs_rvae.refine_columns(image, truth.b_sites, show_progressbar=True)
+
+
+@pytest.mark.slow
+def test_bars_reach_their_total_and_count_what_they_name(monkeypatch):
+    from hyperspy.external import progressbar
+
+    bars = []
+    make = progressbar.progressbar
+
+    def recorded(*args, **kwargs):
+        bars.append(make(*args, **kwargs))
+        return bars[-1]
+
+    monkeypatch.setattr(progressbar, "progressbar", recorded)
+    image, truth = hs_rvae.simulation.simulate_perovskite((200, 200), random_state=0)
+    lattice = hs_rvae.find_sublattices(image, show_progressbar=True)
+    count = sum(len(one.column_table) for one in lattice.sublattice_list)
+    (refining,) = (bar for bar in bars if "Refining" in bar.desc)
+    assert "(3 fits each)" in refining.desc and refining.total == 3 * count
+    stack = hs_rvae.SubImageStack.from_positions(
+        image, truth.b_sites, window_size=32, show_progressbar=True
+    )
+    stack.rvae(epochs=2, n_init=1, random_state=0, show_progressbar=True)
+    assert len(bars) > 3
+    for bar in bars:
+        assert bar.n == bar.total > 0, bar.desc

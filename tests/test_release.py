@@ -30,12 +30,16 @@ def project():
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
-@pytest.fixture
-def address():
-    spec = importlib.util.spec_from_file_location("set_address", RECIPE / "set_address.py")
+def module_of(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def address():
+    return module_of(RECIPE / "set_address.py")
 
 
 def declared(project):
@@ -102,6 +106,32 @@ def test_the_recipe_keeps_the_rules_of_conda_forge():
     assert recipe["test"]["imports"] and "pip check" in recipe["test"]["commands"]
     maintainers = recipe["extra"]["recipe-maintainers"]
     assert isinstance(maintainers, list) and maintainers
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "words"),
+    [
+        ("", "", None),
+        ("GPL-3.0-or-later", "GNU GPL 3", "invalid value for 'license'"),
+        ("numpy >=1.25", "numpy =>1.25", "unable to parse version"),
+        ("number: 0", "numbr: 0", "unknown field 'numbr'"),
+        ("license_file", "licence_file", "unknown field 'licence_file'"),
+    ],
+)
+def test_rattler_build_accepts_the_recipe_and_refuses_faulty_ones(right, wrong, words, project):
+    pytest.importorskip("rattler_build")
+    check = module_of(RECIPE / "check_recipe.py")
+    text = (RECIPE / "meta.yaml").read_text(encoding="utf-8")
+    assert right in text
+    if words is not None:
+        with pytest.raises(Exception, match=words):
+            check.rendered(check.translated(text.replace(right, wrong)))
+        return
+    recipe = check.rendered(check.translated(text))
+    run = recipe["requirements"]["run"]
+    assert f"python {project['project']['requires-python']}" in run
+    assert len(run) > len(project["project"]["dependencies"])
+    assert recipe["build"]["noarch"] == "python" and "hs_rvae-0.2.0" in recipe["source"][0]["url"]
 
 
 def test_the_environment_asks_for_what_the_package_asks_for(project):

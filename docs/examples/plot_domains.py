@@ -29,6 +29,6 @@ stack.domains.round(2)
 
 # %%
 # Walls from the longest on. The width is w of tanh(x / w), in cells. No jump of the displacement
-# along the normal stands out of its error: the walls are not charged.
+# along the normal stands out from its error: the walls are not charged.
 
 stack.walls.drop(columns="segments").round(2)

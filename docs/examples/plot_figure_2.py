@@ -23,15 +23,17 @@ stack.rvae(output_dimension=2, random_state=0)
 # The wheel beside each map shows the colours at their directions.
 
 fig, axes = plt.subplots(1, 2, figsize=(6.8, 2.6), layout="constrained")
-for ax, name in zip(axes, ("latent_0", "latent_1"), strict=True):
-    stack.plot_polar_map("angle", name, title=name, font_size=7, ax=ax)
+for ax, letter, name in zip(axes, "ab", ("latent_0", "latent_1"), strict=True):
+    stack.plot_polar_map("angle", name, title=f"({letter})", font_size=7, ax=ax)
 
 # %%
 # (e) The sites in latent space, in the colours of angle and latent_1; and coloured by their angle
 # alone, with lines of equal density.
 
 fig, axes = plt.subplots(1, 2, figsize=(6.8, 2.4), layout="constrained")
-stack.plot_polar_scatter("latent_0", "latent_1", amplitude="latent_1", font_size=7, ax=axes[0])
+stack.plot_polar_scatter(
+    "latent_0", "latent_1", amplitude="latent_1", title="(e)", font_size=7, ax=axes[0]
+)
 stack.plot_latent_space(color="angle", font_size=7, ax=axes[1])
 
 # %%
@@ -43,8 +45,8 @@ stack.cluster_analysis(
     ["latent_0", "latent_1", "angle"], algorithm="gmm", n_clusters=6, random_state=0
 )
 fig, axes = plt.subplots(1, 2, figsize=(6.8, 2.8), layout="constrained")
-stack.plot_scatter("latent_0", "angle", "cluster", font_size=7, ax=axes[0])
-stack.plot_site_map("cluster", font_size=7, ax=axes[1])
+stack.plot_scatter("latent_0", "angle", "cluster", title="(h)", font_size=7, ax=axes[0])
+stack.plot_site_map("cluster", title="(i)", font_size=7, ax=axes[1])
 
 # %%
 # (c, d, g) With translation the model has a shift for each site as well, as in the paper. Windows
@@ -54,7 +56,7 @@ stack.plot_site_map("cluster", font_size=7, ax=axes[1])
 
 stack.rvae(output_dimension=2, translation=True, random_state=0)
 fig, axes = plt.subplots(1, 2, figsize=(6.8, 2.6), layout="constrained")
-for ax, name in zip(axes, ("shift_x", "shift_y"), strict=True):
-    stack.plot_polar_map("angle", name, title=name, font_size=7, ax=ax)
+for ax, letter, name in zip(axes, "cd", ("shift_x", "shift_y"), strict=True):
+    stack.plot_polar_map("angle", name, title=f"({letter})", font_size=7, ax=ax)
 
-ax = stack.plot_polar_scatter("shift_x", "shift_y", amplitude="shift_x")
+ax = stack.plot_polar_scatter("shift_x", "shift_y", amplitude="shift_x", title="(g)")

@@ -49,15 +49,14 @@ for ax, (window, stack) in zip(axes, stacks.items(), strict=True):
 
 # %%
 # Fig. 6 The maps of both latents and of the angle. Both windows separate the variants. No angle is
-# defined in the non-polar square at the lower right and in the strip at the left. Sites without
-# order are left out of the maps of the angle.
+# defined in the non-polar square at the lower right and in the strip at the left: these sites are
+# grey.
 
 fig, axes = plt.subplots(2, 3, figsize=(6.8, 4.0), layout="constrained")
 for row, (window, stack) in zip(axes, stacks.items(), strict=True):
     for ax, name in zip(row, ("latent_0", "latent_1"), strict=False):
         stack.plot_site_map(name, title=f"{window} px", font_size=7, ax=ax)
-    polar = stack.select_sites(stack.sites["order_amplitude"] > 0.5)
-    polar.plot_site_map("angle", title=f"{window} px", font_size=7, ax=row[2])
+    stack.plot_site_map("angle", title=f"{window} px", font_size=7, ax=row[2])
 
 # %%
 # The sites that both stacks have, row by row: the windows agree on the direction.

@@ -25,7 +25,8 @@ stack.assign_variants()
 stack.find_domains()
 
 # %%
-# Letters stay text in SVG and PDF, so that editors can change them.
+# Letters stay text in SVG and PDF, so that editors can change them. Panels with a bar or a wheel
+# beside them share a column, which leaves no empty space beside the others.
 
 mpl.rcParams.update({"svg.fonttype": "none", "pdf.fonttype": 42})
 
@@ -34,8 +35,8 @@ axes = figure.subplots(2, 2)
 options = {"font_size": 7}
 stack.plot_image(ax=axes[0, 0], title="(a) Image", **options)
 stack.plot_site_map("variant", ax=axes[0, 1], title="(b) Direction of the distortion", **options)
-stack.plot_polar_map("displacement", ax=axes[1, 0], title="(c) Displacement", **options)
-stack.plot_domains(ax=axes[1, 1], title="(d) Domains and walls", **options)
+stack.plot_domains(ax=axes[1, 0], title="(c) Domains and walls", **options)
+stack.plot_polar_map("displacement_calibrated", ax=axes[1, 1], title="(d) Displacement", **options)
 
 # %%
 # Vector graphics with a resolution for the image in them:

@@ -4,7 +4,7 @@
 Columns at four counts
 ======================
 
-At low dose faint columns do not stand out of the noise as maxima do. The trained network of the
+At low dose faint columns do not stand out from the noise as maxima do. The trained network of the
 package finds most of them. The image is a simulated film, so the truth is known.
 """
 # sphinx_gallery_thumbnail_number = 2

@@ -49,6 +49,9 @@ def load_image(path: Path, number: int | None = None, reader: str | None = None)
         image = load_signals(path, reader)
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
+        if "Could not find a backend" in reason:  # its advice, further readers, helps nobody here
+            kind = path.suffix[1:].upper() or "image"
+            reason = f"not {kind}: damaged, or of another kind than its name suggests"
         raise ValueError(f"IMAGE {path}: HyperSpy cannot read it ({reason}).") from error
     finally:
         logger.disabled = disabled

@@ -63,7 +63,7 @@ def find_lattice(
     Find the shortest translation lattice of an image.
 
     The image is band-passed at a series of widths. A lattice counts if its columns would be as wide
-    as the band-pass. The one that stands out of the noise most is returned.
+    as the band-pass. The one that stands out from the noise most is returned.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def candidate_lattices(
     Returns
     -------
     lattices : list of ColumnLattice
-        Those that stand out of the noise, different ones, the smallest cell first.
+        Those that stand out from the noise, different ones, the smallest cell first.
     widths : list of float
         The band-passes tried.
     """

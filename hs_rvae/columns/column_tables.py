@@ -281,7 +281,7 @@ def _finished(
     for table in tables:
         attrs = table.attrs
         if found.maxima.probability is not None:
-            table["probability"] = _probability(picture, found.maxima, table)
+            _add_network_columns(table, found.maxima, picture)
         table = table[table.kept].drop(columns=["kept", *STARTS])
         table = table.reset_index(drop=True)
         if dark:
@@ -304,12 +304,14 @@ def _finished(
     return FoundColumns(finished, _crystal(found, cell, finished, shares, unassigned, picture))
 
 
-def _probability(picture: Picture, maxima: Maxima, table: pd.DataFrame) -> np.ndarray:
-    """Probabilities of the columns that a network found; NaN for the others."""
+def _add_network_columns(table: pd.DataFrame, maxima: Maxima, picture: Picture) -> None:
+    """Probability and class of the columns that a network found; NaN and "" for the others."""
     starts = table[["start_x", "start_y"]] * picture.stretch
     apart, nearest = cKDTree(maxima.positions).query(starts)
     same = table.found.to_numpy() & (apart < 0.01)
-    return np.where(same, maxima.probability[nearest], np.nan)  # type: ignore[index]
+    table["probability"] = np.where(same, maxima.probability[nearest], np.nan)  # type: ignore[index]
+    if maxima.labels is not None:
+        table["class"] = np.where(same, maxima.labels[nearest], "")
 
 
 def _doubts_of_places(shares: list[float]) -> list[str]:

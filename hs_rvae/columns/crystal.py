@@ -114,7 +114,7 @@ class Crystal:
         Columns that belong to no lattice (boundaries, other phases, interstitials, noise), refined,
         with the same columns as a ``column_table`` and ``grain`` -1.
     n_maxima : int
-        Maxima of the image that stand out of its noise.
+        Maxima of the image that stand out from its noise.
     cautions : tuple of str
         Warnings of the search, one sentence each.
     structure : KnownStructure, optional

@@ -149,7 +149,7 @@ def find_defects(
     defects = defects_of_tables(values, tables, crystal, *options)
     counts, n_columns = defects.attrs["counts"], defects.attrs["n_columns"]
     _logger.info(
-        "%d of %d places hold no column, %d of %d columns stand out of their sublattice, %d "
+        "%d of %d places hold no column, %d of %d columns stand out from their sublattice, %d "
         "columns are at no place.", counts["vacancy"], defects.attrs["n_places"],
         counts["substitution"], n_columns, counts["interstitial"],
     )  # fmt: skip

@@ -3,8 +3,8 @@
 """Places of the cell whose columns are too faint to be maxima of the image.
 
 What the fits leave of the image is averaged over many cells. A peak of the width of columns there
-is a place if it stands out of what the fits leave elsewhere: tails that differ from the model leave
-something as well, along rows and between columns.
+is a place if it stands out from what the fits leave elsewhere: tails that differ from the model
+leave something as well, along rows and between columns.
 """
 
 from __future__ import annotations

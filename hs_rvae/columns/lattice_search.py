@@ -154,7 +154,7 @@ def find_crystal(picture: Picture, maxima: Maxima) -> FoundCrystal:
             weak[members] = found_weak[members]
         elif number == 0:
             raise ValueError(
-                f"{n} maxima stand out of the image, but they do not form a lattice with the "
+                f"{n} maxima stand out from the image, but they do not form a lattice with the "
                 f"vectors {vectors_text(maxima.cell / picture.stretch)} px: pass cell=, dark= or a "
                 "lower threshold, or use find_columns, which asks for no lattice."
             )

@@ -22,7 +22,7 @@ from .translations import connect
 _logger = logging.getLogger(__name__)
 
 _BAND = 0.14  # width of the band-pass, in shortest lattice vectors: columns are 0.11 cells wide
-_NOISE = 4.0  # standard deviations that a maximum must stand out of the noise
+_NOISE = 4.0  # standard deviations that a maximum must stand out from the noise
 _SEPARATION = 2.85  # widths of the band-pass between two maxima
 _OTHER_SCALE = 1.9  # ratio of the shortest vectors of lattices of different scales
 _NEARLY = 0.75  # of the share of maxima that the best scale explains
@@ -142,7 +142,7 @@ def _with_cell(
     maxima = maxima_of(picture, candidates, shortest, dark, threshold, separation)
     if len(maxima.positions) < 3:
         raise ValueError(
-            f"{len(maxima.positions)} maxima stand out of the image: they do not form a lattice. "
+            f"{len(maxima.positions)} maxima stand out from the image: they do not form a lattice. "
             f"Pass cell=, dark= or a lower threshold than {threshold:g}."
         )
     return _choose(picture, maxima, candidates, given)
@@ -414,10 +414,10 @@ def lattice_candidates(picture: Picture, cell: Any) -> tuple[list[np.ndarray], n
         best = _cells.find_lattice(picture.values, picture.valid, stretch, width)[0]
         text = "none" if best is None else f"{best.score:.2f} with {vectors_text(best.vectors)} px"
         raise ValueError(
-            "No lattice was found in the image: its autocorrelation has no regular peaks at any of "
-            f"the {len(widths)} band-passes tried ({_range(widths)} px wide; best mean "
-            f"autocorrelation: {text}). Crop to the crystal, check that the image holds at least "
-            "two cells each way, or pass cell= in pixels."
+            "No lattice was found in the image. Crop to the crystal, check that the image holds at "
+            "least two cells each way, or pass cell= in pixels. (The autocorrelation has no "
+            f"regular peaks at any of the {len(widths)} band-passes tried, {_range(widths)} px "
+            f"wide; best mean autocorrelation: {text}.)"
         )
     _logger.info(
         "The image repeats itself with the vectors %s px (mean autocorrelation %.2f).",

@@ -155,6 +155,8 @@ def find_sublattices(
         column of "A" is the cell's origin.
     ``probability``
         Probability of a column, where a network found it; NaN for those that were not found.
+    ``class``
+        The most probable class, where the network has classes; "" for those that were not found.
     ``grain``
         Region of one lattice and one origin; 0 is the largest. Grains meet at grain boundaries and
         antiphase boundaries.

@@ -177,7 +177,7 @@ def _maxima_of(
     maxima = maxima_of(picture, vectors, shortest, dark, threshold, separation)
     if len(maxima.positions) < 2:
         raise ValueError(
-            f"{len(maxima.positions)} maxima stand out of the image: pass dark= or a lower "
+            f"{len(maxima.positions)} maxima stand out from the image: pass dark= or a lower "
             f"threshold than {threshold:g}."
         )
     return maxima

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Dependences that stand out of a comparison, in words."""
+"""Dependences that stand out from a comparison, in words."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
 from .angle_histogram import plot_angle_histogram
 from .clusters import plot_cluster_means, plot_cluster_metric
 from .color import angle_colors, class_colors, polar_colors
-from .columns import plot_columns
+from .columns import plot_columns, plot_sublattices
 from .comparison import plot_comparison
 from .defects import plot_defects
 from .diagnostics import plot_diagnostics
 from .domains import plot_domains
 from .history import plot_history
-from .image import plot_image, plot_sub_image, plot_sublattices
+from .image import plot_image, plot_sub_image
 from .interactive.explorer import Explorer
 from .interactive.navigator import SiteNavigator
 from .manifold import plot_distortion, plot_manifold

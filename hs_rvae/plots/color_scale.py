@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
+from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, LogNorm, Normalize
 
 from ..sites import columns, units
 from ..sites.columns import MINIMUM_ORDER
@@ -22,11 +22,17 @@ if TYPE_CHECKING:
 
     from ..sites import SiteTable
 
-KINDS = ("angle", "signed", "sequential", "labels")
+KINDS = ("angle", "signed", "sequential", "logarithmic", "labels")
 _MAXIMUM_CLASSES = 24
+_MANY_TIMES = 10.0  # largest over smallest error, from where on colours are logarithmic
 _LIKE_ARROW = 10.0  # degrees between a direction and the arrow that stands for it
 _LEAST_COMMON = 0.5  # mean resultant length of the directions of a class
-_DEFAULT_COLORMAPS = {"angle": ANGLE_COLORMAP, "signed": "coolwarm", "sequential": "viridis"}
+_DEFAULT_COLORMAPS = {
+    "angle": ANGLE_COLORMAP,
+    "signed": "coolwarm",
+    "sequential": "viridis",
+    "logarithmic": "viridis",
+}
 
 
 @dataclass
@@ -55,7 +61,8 @@ class ColorScale:
         if self.tick_labels is not None:
             bar.set_ticks(self.ticks, labels=self.tick_labels)
             bar.ax.minorticks_off()
-            bar.ax.tick_params(length=0)
+            if isinstance(self.norm, BoundaryNorm):
+                bar.ax.tick_params(length=0)
         return bar
 
 
@@ -102,6 +109,9 @@ def infer_kind(column: str, values: np.ndarray, unit: str) -> str:
     if np.issubdtype(values.dtype, np.integer):
         few = np.unique(values).size <= _MAXIMUM_CLASSES and finite.min() >= -1
         return "labels" if few and kind != "count" else "sequential"
+    if column.removesuffix("_calibrated").endswith("_std") and finite.min() > 0:
+        low, high = markers.percentile_limits(finite, (1, 99))
+        return "logarithmic" if high > _MANY_TIMES * low else "sequential"
     if kind in ("amplitude", "probability", "score", "position", "count"):
         return "sequential"
     return "signed" if finite.min() < 0 < finite.max() else "sequential"
@@ -121,7 +131,7 @@ def _value_scale(
     in_degrees = kind == "angle" or units.is_angle(unit)
     if in_degrees:
         values = units.degrees(values, unit)
-    ticks, extend = None, "neither"
+    ticks, tick_labels, extend = None, None, "neither"
     if limits is not None:
         low, high = markers.given_limits(limits)
         if in_degrees:
@@ -141,7 +151,25 @@ def _value_scale(
     else:
         extend = layout.extend_beyond(values, low, high)
     cmap = get_colormap(_DEFAULT_COLORMAPS[kind] if cmap is None else cmap)
-    return ColorScale(values, cmap, Normalize(low, high), label, ticks=ticks, extend=extend)
+    norm = Normalize(low, high)
+    if kind == "logarithmic":
+        if not low > 0:
+            raise ValueError(
+                f"kind='logarithmic' needs values and limits above 0; those of {column!r} begin at "
+                f"{low:.4g}. Take kind='sequential'."
+            )
+        norm, ticks = LogNorm(low, high), _ticks_of_decades(low, high)
+        tick_labels = [f"{tick:g}" for tick in ticks]
+        values = np.where(values < low, low, values)
+    return ColorScale(values, cmap, norm, label, ticks, tick_labels, extend)
+
+
+def _ticks_of_decades(low: float, high: float) -> np.ndarray:
+    """1, 2 and 5 times the powers of ten between two numbers; the powers alone if they are many."""
+    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    steps = (1,) if len(powers) > 5 else (1, 2, 5)
+    ticks = np.outer(powers, steps).ravel()
+    return np.array(ticks[(ticks >= low) & (ticks <= high)])
 
 
 def class_directions(sites: SiteTable, column: str, classes: ArrayLike) -> np.ndarray | None:

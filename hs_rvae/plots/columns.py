@@ -10,9 +10,15 @@ import numpy as np
 from matplotlib.collections import EllipseCollection, LineCollection
 from matplotlib.lines import Line2D
 
-from . import panels
+from . import layout, panels
 from .color import class_colors
-from .image import calibrated_points, column_distance, named_positions, plot_image
+from .image import (
+    calibrated_points,
+    column_distance,
+    named_positions,
+    plot_image,
+    room_of_legend,
+)
 from .style import independent
 
 if TYPE_CHECKING:
@@ -82,6 +88,76 @@ def plot_columns(
         raise ValueError("image is needed: the lattice holds none. Pass image=")
     groups = {name: xy for name, xy in _all_positions(lattice).items() if name or len(xy)}
     points = calibrated_points(image, groups)
+    return _draw(image, points, region, marker_size, legend, scale_bar, title, font_size, ax)
+
+
+@independent
+def plot_sublattices(
+    image: Any,
+    sublattices: Any,
+    *,
+    region: Any = None,
+    marker_size: float | None = None,
+    legend: bool = True,
+    scale_bar: bool | str | None = None,
+    title: str | None = None,
+    font_size: float | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the columns of each sublattice on the image, as open circles.
+
+    Parameters
+    ----------
+    image : hyperspy.api.signals.Signal2D or numpy.ndarray
+        (ny, nx).
+    sublattices : Atom_Lattice or Mapping of str to array-like of shape (n, 2)
+        As :func:`hs_rvae.find_sublattices` gives them, or names with positions ``(x, y)`` in px.
+    region : RectangularROI or tuple of float, optional
+        As in :func:`hs_rvae.plots.plot_image`.
+    marker_size : float, optional
+        Diameter in units of the axes; by default 0.6 of the distance between columns.
+    legend : bool
+        Whether to name the sublattices below the image, with the number of their columns.
+    scale_bar, title, font_size, ax
+        As in :func:`hs_rvae.plots.plot_image`.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If there is no position, or as :func:`hs_rvae.plots.plot_image`.
+
+    Notes
+    -----
+    Fig. 3(b) of AIP Advances 12, 105122 (2022).
+
+    Examples
+    --------
+    >>> import hs_rvae
+    >>> from hs_rvae.plots import plot_sublattices
+    >>> image, truth = hs_rvae.simulation.simulate_perovskite((200, 200), random_state=0)
+    >>> xy = {"A": truth.a_sites[["x", "y"]], "B": truth.b_sites[["x", "y"]]}
+    >>> ax = plot_sublattices(image, xy)
+    """
+    points = calibrated_points(image, named_positions(sublattices))
+    return _draw(image, points, region, marker_size, legend, scale_bar, title, font_size, ax)
+
+
+def _draw(
+    image: Any,
+    points: dict[str, np.ndarray],
+    region: Any,
+    marker_size: float | None,
+    legend: bool,
+    scale_bar: bool | str | None,
+    title: str | None,
+    font_size: float | None,
+    ax: Axes | None,
+) -> Axes:
+    """Draw columns by the name of their sublattice; under "" those of no lattice."""
     font_size = panels.font_size_for(font_size, ax)
     new = ax is None
     ax = plot_image(image, region=region, scale_bar=scale_bar, font_size=font_size, ax=ax)
@@ -98,7 +174,9 @@ def plot_columns(
         )
         drawn.set_gid(f"sublattice {name}" if name else "columns of no lattice")
     if legend:
-        _add_legend(ax, {name: len(xy) for name, xy in points.items()}, colors, font_size)
+        counts = {name: len(xy) for name, xy in points.items()}
+        low = room_of_legend(ax, scale_bar, font_size, new)
+        _add_legend(ax, counts, colors, font_size, low)
     return panels.finish_axes(ax, title, font_size, fit=new)
 
 
@@ -164,9 +242,13 @@ def _crosses(ax: Axes, points: np.ndarray, diameter: float, width: float) -> Lin
 
 
 def _add_legend(
-    ax: Axes, counts: dict[str, int], colors: dict[str, np.ndarray], font_size: float
+    ax: Axes,
+    counts: dict[str, int],
+    colors: dict[str, np.ndarray],
+    font_size: float,
+    low: float,
 ) -> None:
-    """Names and numbers below the image, in as many columns as it is wide."""
+    """Names and numbers `low` mm below the image, in as many columns as it is wide."""
     handles = []
     for name, count in counts.items():
         style: dict[str, Any] = {"marker": "o", "markerfacecolor": "none", "markeredgewidth": 1.1}
@@ -181,6 +263,7 @@ def _add_legend(
         handles=handles,
         loc="upper left",
         bbox_to_anchor=(0.0, 0.0),
+        bbox_transform=layout.below_axes(ax, low),
         ncols=max(1, min(n_columns, len(handles))),
         fontsize=font_size - 1,
         frameon=False,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.patheffects import Stroke
 
-from .image import in_units_of_axes, plot_image
+from . import layout
+from .image import in_units_of_axes, plot_image, room_of_legend
 from .panels import finish_axes, font_size_for
 from .style import independent
 
@@ -108,7 +109,9 @@ def plot_defects(
         handles.append(drawn)
     ax.set(xlim=limits[0], ylim=limits[1])
     if legend and handles:
+        low = room_of_legend(ax, scale_bar, font_size, new)
         ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(0, 0), ncols=2,
-                  fontsize=font_size - 1, labelcolor="black", facecolor="0.5", handletextpad=0.2,
-                  columnspacing=1.2, borderpad=0.3, borderaxespad=0.5)  # fmt: skip
+                  bbox_transform=layout.below_axes(ax, low), fontsize=font_size - 1,
+                  labelcolor="black", facecolor="0.5", handletextpad=0.2, columnspacing=1.2,
+                  borderpad=0.3, borderaxespad=0.5)  # fmt: skip
     return finish_axes(ax, title, font_size, fit=new)

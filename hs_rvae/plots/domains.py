@@ -10,7 +10,6 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import Stroke
-from matplotlib.transforms import ScaledTranslation
 from scipy.spatial import cKDTree
 
 from . import layout, markers
@@ -158,9 +157,8 @@ def _add_legend(ax: Axes, handles: list[Line2D], size: float, below: float, new:
     low = below * grow
     if not new:
         layout.reserve(ax, below=low + 5.0 * grow)
-    down = ScaledTranslation(0, -low / layout.MM_PER_INCH, ax.figure.dpi_scale_trans)
     ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=len(handles),
-              bbox_transform=ax.transAxes + down, fontsize=size - 1, frameon=False,
+              bbox_transform=layout.below_axes(ax, low), fontsize=size - 1, frameon=False,
               handlelength=1.8, borderpad=0.2, columnspacing=1.2)  # fmt: skip
     if new:
         layout.fit_figure(ax, layout.column_width(size))

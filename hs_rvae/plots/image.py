@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The image itself: whole, a part of it, its columns, and one sub-image."""
+"""The image itself: whole, a part of it, and one sub-image."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from matplotlib.patches import Circle, Rectangle
 from ..checks import shown
 from ..masked_arrays import filled
 from ..sites import units
-from . import layout, markers, panels
-from .color import class_colors
+from . import layout, panels
 from .style import independent
 
 if TYPE_CHECKING:
@@ -22,7 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
 
 _BOX_COLOR = "#F0E442"  # yellow of Okabe and Ito: seen on grey, also by colour-blind readers
-_MARKER_SHARE = 0.35  # of the distance to the nearest column
+
+_LEGEND = 5.0  # mm for a line of a legend, at 8 point
 
 
 @independent
@@ -55,7 +55,8 @@ def plot_image(
     cmap : str
         Colour map.
     scale_bar : bool or str, optional
-        Whether to draw a scale bar, or its corner; by default in the lower left.
+        Whether to draw a scale bar, by default below the image, where it hides no column; or its
+        corner in the image, such as "lower left".
     title : str, optional
     font_size : float, optional
         Points; by default 8 in a new figure, the size set in Matplotlib in a given `ax`.
@@ -98,6 +99,7 @@ def plot_image(
             f"image has no finite pixel in region={region!r}: there is nothing to "
             "draw; give another"
         )
+    panels.check_scale_bar(scale_bar)
     dark, bright = panels.contrast_limits(seen, percentiles)
     ax, font_size, new = panels.open_axes(ax, font_size, width=layout.COLUMN_WIDTH)
     start, end = (low + corner / shape * size for corner in (first, first + seen.shape[::-1]))
@@ -109,88 +111,12 @@ def plot_image(
         outline = Rectangle((left, top), right - left, bottom - top, fill=False)
         outline.set(edgecolor=_BOX_COLOR, linewidth=1.2, gid="box")
         ax.add_patch(outline)
-    _draw_scale_bar(ax, unit, scale_bar, font_size)
-    return panels.finish_axes(ax, title, font_size, fit=new)
-
-
-@independent
-def plot_sublattices(
-    image: Any,
-    sublattices: Any,
-    *,
-    region: Any = None,
-    marker_size: float | None = None,
-    legend: bool = True,
-    scale_bar: bool | str | None = None,
-    title: str | None = None,
-    font_size: float | None = None,
-    ax: Axes | None = None,
-) -> Axes:
-    """Draw the columns of each sublattice on the image.
-
-    Parameters
-    ----------
-    image : hyperspy.api.signals.Signal2D or numpy.ndarray
-        (ny, nx).
-    sublattices : Atom_Lattice or Mapping of str to array-like of shape (n, 2)
-        As :func:`hs_rvae.find_sublattices` gives them, or names with positions ``(x, y)`` in px.
-    region : RectangularROI or tuple of float, optional
-        As in :func:`hs_rvae.plots.plot_image`.
-    marker_size : float, optional
-        Diameter in units of the axes; by default a third of the distance between columns.
-    legend : bool
-        Whether to name the sublattices below the image, with the number of their columns.
-    scale_bar, title, font_size, ax
-        As in :func:`hs_rvae.plots.plot_image`.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-
-    Raises
-    ------
-    ValueError
-        If there is no position, or as :func:`hs_rvae.plots.plot_image`.
-
-    Notes
-    -----
-    Fig. 3(b) of AIP Advances 12, 105122 (2022).
-
-    Examples
-    --------
-    >>> import hs_rvae
-    >>> from hs_rvae.plots import plot_sublattices
-    >>> image, truth = hs_rvae.simulation.simulate_perovskite((200, 200), random_state=0)
-    >>> xy = {"A": truth.a_sites[["x", "y"]], "B": truth.b_sites[["x", "y"]]}
-    >>> ax = plot_sublattices(image, xy)
-    """
-    groups = calibrated_points(image, named_positions(sublattices))
-    font_size, new = panels.font_size_for(font_size, ax), ax is None
-    ax = plot_image(image, region=region, scale_bar=scale_bar, font_size=font_size, ax=ax)
-    if marker_size is None:
-        marker_size = _MARKER_SHARE * column_distance(groups) or 1.0
-    # Vermillion and sky blue: far apart for colour-blind readers and on grey.
-    colors = class_colors([5, 4, 2, 6, 3])
-    for k, (name, points) in enumerate(groups.items()):
-        drawn = markers.draw_markers(
-            ax,
-            points,
-            marker_size,
-            np.zeros(len(points), dtype=bool),
-            facecolors=colors[k % len(colors)],
-            label=f"{name}, {len(points):,} columns",
-        )
-        drawn.set_gid(f"sublattice {name}")
-    if legend:
-        proxies = [
-            ax.plot([], [], "o", ms=4, color=colors[k % len(colors)], label=f"{name} ({len(p):,})")[
-                0
-            ]
-            for k, (name, p) in enumerate(groups.items())
-        ]
-        ax.legend(handles=proxies, loc="upper left", bbox_to_anchor=(0, 0), ncols=len(proxies),
-                  fontsize=font_size - 1, frameon=False, handletextpad=0.1, columnspacing=1.2,
-                  borderpad=0.2, borderaxespad=0.2)  # fmt: skip
+    if isinstance(scale_bar, str):
+        panels.add_scale_bar(ax, unit, scale_bar, font_size=font_size)
+    elif scale_bar is not False:
+        panels.add_scale_bar_below(ax, unit, font_size)
+        if not new:
+            layout.reserve(ax, below=panels.BAR_BELOW * font_size / 8)
     return panels.finish_axes(ax, title, font_size, fit=new)
 
 
@@ -222,19 +148,28 @@ def plot_sub_image(
         Intensities at black and white; by default the lowest and the highest.
     disk : bool
         Whether to draw the circle inscribed in the window: the model uses only the pixels inside.
-    cmap, scale_bar, title, font_size, ax
+    scale_bar : bool or str, optional
+        Whether to draw a scale bar, or its corner. By default it is below the sub-image in a new
+        figure, and in the lower left of a given `ax`.
+    cmap, title, font_size, ax
         As in :func:`hs_rvae.plots.plot_image`.
 
     Returns
     -------
     matplotlib.axes.Axes
 
+    Raises
+    ------
+    ValueError
+        If there is no such corner.
+
     Examples
     --------
     >>> import numpy as np
     >>> ax = plot_sub_image(np.eye(8), (-0.4, 0.4, 0.4, -0.4), "nm", disk=True)
     """
-    ax, font_size, _ = panels.open_axes(ax, font_size, width=layout.COLUMN_WIDTH / 2)
+    panels.check_scale_bar(scale_bar)
+    ax, font_size, new = panels.open_axes(ax, font_size, width=layout.COLUMN_WIDTH / 2)
     low, high = (None, None) if limits is None else limits
     panels.draw_image(ax, image, extent, cmap=cmap, vmin=low, vmax=high)
     ax.set(xticks=[], yticks=[])
@@ -243,15 +178,23 @@ def plot_sub_image(
         centre, radius = ((left + right) / 2, (bottom + top) / 2), abs(right - left) / 2
         ring = Circle(centre, radius, fill=False, edgecolor=_BOX_COLOR, linewidth=1.0, gid="disk")
         ax.add_patch(ring)
-    _draw_scale_bar(ax, unit, scale_bar, font_size)
-    return panels.finish_axes(ax, title, font_size)
-
-
-def _draw_scale_bar(ax: Axes, unit: str, scale_bar: bool | str | None, font_size: float) -> None:
-    """Draw a scale bar in the corner that is named; none if `scale_bar` is False."""
-    if scale_bar is None or scale_bar:
+    if new and (scale_bar is None or scale_bar is True):
+        panels.add_scale_bar_below(ax, unit, font_size)
+    elif scale_bar is not False:
         corner = scale_bar if isinstance(scale_bar, str) else None
         panels.add_scale_bar(ax, unit, corner, font_size=font_size)
+    panels.finish_axes(ax, title, font_size)
+    if new:
+        layout.fit_figure(ax, layout.COLUMN_WIDTH / 2)
+    return ax
+
+
+def room_of_legend(ax: Axes, scale_bar: bool | str | None, font_size: float, new: bool) -> float:
+    """Distance in mm of a legend from an image; the user's figure gets room for a line of it."""
+    grow = font_size / 8
+    if not new:
+        layout.reserve(ax, below=_LEGEND * grow)
+    return 0.0 if isinstance(scale_bar, str) or scale_bar is False else panels.BAR_BELOW * grow
 
 
 def calibrated_image(image: Any) -> tuple[Any, np.ndarray, np.ndarray, str]:

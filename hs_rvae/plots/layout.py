@@ -82,7 +82,8 @@ def reserve(ax: Any, side: float = 0.0, below: float = 0.0) -> None:
         dx, dy = np.minimum(np.array([side, below]) / size, (0.6 * box.width, 0.6 * box.height))
         ax.set_position([box.x0, box.y0 + dy, box.width - dx, box.height - dy])
         ax.set_in_layout(True)
-    ax.add_artist(_Margins())
+    if not any(isinstance(artist, _Margins) for artist in ax.artists):
+        ax.add_artist(_Margins())
 
 
 class _Margins(Artist):
@@ -127,6 +128,11 @@ class _Margins(Artist):
     def get_tightbbox(self, renderer: Any = None) -> Any:
         """Extent without clipping."""
         return self.get_window_extent(renderer)
+
+
+def below_axes(ax: Any, mm: float) -> Any:
+    """Transform of a place below the axes: their own units, moved down by `mm`."""
+    return ax.transAxes + ScaledTranslation(0, -mm / MM_PER_INCH, ax.figure.dpi_scale_trans)
 
 
 def side_axes(

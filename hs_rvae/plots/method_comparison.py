@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..sites import missing_column
+from ..sites import columns, missing_column
 from . import layout, markers, panels
 from .scatter import plot_scatter
 from .site_map import plot_site_map
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..sites import SiteTable
 
 _WIDTH = 60.0  # mm of one method at 8 point
-_IN_A_ROW = 3  # scatters without maps
+_IN_A_ROW = 3  # panels, where methods have no maps of their own
 
 
 @independent
@@ -38,7 +38,7 @@ def plot_method_comparison(
     font_size: float | None = None,
     figure: Figure | SubFigure | None = None,
 ) -> Figure | SubFigure:
-    """Draw one column of panels per method: a scatter of two columns, and its colours on the map.
+    """Draw a scatter of two columns per method, and the colours of its points on the map.
 
     Parameters
     ----------
@@ -52,14 +52,15 @@ def plot_method_comparison(
     image : numpy.ndarray, optional
         (ny, nx) parent image below the maps.
     maps : bool
-        Whether to draw the maps below the scatters; one if all points have the same colours.
-        Without maps, four methods and more stand in two rows.
+        Whether to draw the maps below the scatters. If all points have the same colours, one map
+        follows the last scatter. Without maps of their own, up to three panels stand in a row,
+        and more in two rows.
     contours : bool
         Whether to draw lines of equal density.
     cmap, font_size
         As in `hs_rvae.plots.plot_site_map`.
     figure : matplotlib.figure.Figure or SubFigure, optional
-        By default a new one, 60 mm wide per method.
+        By default a new one, 60 mm wide for each panel of a row.
 
     Returns
     -------
@@ -85,8 +86,10 @@ def plot_method_comparison(
     >>> len(figure.axes)
     3
     """
+    titles = {}
     if not isinstance(methods, Mapping):
         methods = {stem: (f"{stem}_0", f"{stem}_1") for stem in methods}
+        titles = {stem: columns.title(pair[0]).removesuffix(" 0") for stem, pair in methods.items()}
     if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in methods.values()):
         raise ValueError("methods names no pair of columns for each: give {title: (x, y)}")
     if not methods:
@@ -101,31 +104,35 @@ def plot_method_comparison(
             if name not in sites.columns:
                 raise KeyError(f"{argument}: {missing_column(sites, name)}")
     font_size = panels.font_size_for(font_size, figure)
-    n = len(methods)
-    heights = _heights(sites, image) if maps else (0.85,) * (1 + (n > _IN_A_ROW))
-    n_columns = n if maps else -(-n // len(heights))
+    n, alike = len(methods), len(set(colors.values())) == 1  # one bar, or one map, is enough
+    if maps and not alike:
+        heights, n_columns = _heights(sites, image), n
+    else:
+        panel_heights = (0.85, *_heights(sites, image)[1:]) if maps else (0.85,)
+        n_rows = 1 + (n + maps > _IN_A_ROW)
+        heights, n_columns = (max(panel_heights),) * n_rows, -(-(n + maps) // n_rows)
     if figure is None:
         width = _WIDTH * font_size / 8
         figure = layout.new_figure(n_columns * width, sum(heights) * width)
     axes = figure.subplots(len(heights), n_columns, squeeze=False, height_ratios=heights)
-    scatters = axes[0] if maps else axes.ravel()
-    alike = len(set(colors.values())) == 1  # one bar, or one map, is enough
+    places = axes.ravel()
     for k, (title, (x, y)) in enumerate(methods.items()):
         bar = not maps and (not alike or k == n_columns - 1)
         plot_scatter(
-            sites, x, y, colors[title], contours=contours, cmap=cmap, title=title,
-            font_size=font_size, ax=scatters[k], colorbar=bar,
+            sites, x, y, colors[title], contours=contours, cmap=cmap,
+            title=titles.get(title, title), font_size=font_size, ax=places[k], colorbar=bar,
         )  # fmt: skip
-        if maps and not (alike and k):
+        if maps and (not alike or k == n - 1):
             plot_site_map(
-                sites, colors[title], image=image, cmap=cmap, font_size=font_size, ax=axes[1, k]
-            )
-    for ax in axes[1, 1:] if maps and alike else scatters[n:]:
+                sites, colors[title], image=image, cmap=cmap, font_size=font_size,
+                ax=places[n + (0 if alike else k)],
+            )  # fmt: skip
+    for ax in places[n + (maps if alike else maps * n) :]:
         ax.remove()
     return figure
 
 
-def _heights(sites: SiteTable, image: Any) -> tuple[float, float]:
+def _heights(sites: SiteTable, image: Any) -> tuple[float, ...]:
     """Heights of scatter and map relative to their width, with room for labels and bars."""
     panels.check_image(image)
     points = markers.site_points(sites)

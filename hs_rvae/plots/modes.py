@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ..sites import SiteTable
 
-_WIDTH = 62.0  # mm of one map at 8 point
+_WIDTH = 60.0  # mm of one map at 8 point
 _STRAINS = ("mode_strain_xx", "mode_strain_yy", "mode_strain_xy")
 
 
@@ -57,7 +57,7 @@ def plot_modes(
     marker_size, font_size
         As in `hs_rvae.plots.plot_site_map`.
     figure : matplotlib.figure.Figure or SubFigure, optional
-        By default a new one with maps 62 mm wide.
+        By default a new one 180 mm wide.
 
     Returns
     -------

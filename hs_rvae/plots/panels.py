@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ..sites import SiteTable
 
 _FONT_SIZE = 8.0  # points, at column width
-_BAR_BELOW = 4.5  # mm for a scale bar below a map, at 8 point
+BAR_BELOW = 4.5  # mm for a scale bar below a map, at 8 point
 _PIXELS = 4_000_000  # of an image that its contrast is taken from
 _largest_side: ContextVar[int | None] = ContextVar("largest_side", default=None)
 _CORNERS = ("lower left", "lower right", "upper left", "upper right")
@@ -126,6 +126,14 @@ def check_axes(ax: object, polar: bool = False) -> Axes:
     return ax
 
 
+def check_scale_bar(scale_bar: bool | str | None) -> None:
+    """Raise ValueError unless a scale bar is wanted or not, or in a corner that exists."""
+    if isinstance(scale_bar, str) and scale_bar not in _CORNERS:
+        raise ValueError(
+            f"scale_bar={scale_bar!r} is not a corner: take one of {_CORNERS}, or True"
+        )
+
+
 def check_image(image: Any) -> None:
     """Raise ValueError unless a parent image is a 2-D array, or None."""
     if image is not None and (np.ndim(image) != 2 or not hasattr(image, "shape")):
@@ -204,10 +212,7 @@ def open_map(
     points = markers.site_points(sites)
     if marker_size is not None and not marker_size > 0:
         raise ValueError(f"marker_size={marker_size!r} must be above 0, in calibrated units")
-    if isinstance(scale_bar, str) and scale_bar not in _CORNERS:
-        raise ValueError(
-            f"scale_bar={scale_bar!r} is not a corner: take one of {_CORNERS}, or True"
-        )
+    check_scale_bar(scale_bar)
     if image is None:
         diameter = marker_size or markers.marker_diameter(points)
         low = np.nanmin(points, axis=0) - 0.75 * diameter
@@ -220,10 +225,10 @@ def open_map(
     flat = below_flat is not None and layout.is_flat(*(high - low))
     ax, font_size, new = open_axes(ax, font_size, width=layout.COLUMN_WIDTH)  # until all is drawn
     outside = image is not None and scale_bar in (None, True)
-    taken = 11.0 if image is None else _BAR_BELOW if outside else 0.5
+    taken = 11.0 if image is None else BAR_BELOW if outside else 0.5
     if not new:
         grow = font_size / 8
-        below = outside * _BAR_BELOW
+        below = outside * BAR_BELOW
         below += below_flat if below_flat is not None and flat else 0.0
         layout.reserve(ax, 0.0 if flat else side * grow, below * grow)
 
@@ -234,7 +239,7 @@ def open_map(
         label_axes(ax, f"x ({unit})", f"y ({unit})", font_size)
     ax.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), aspect="equal")
     if outside:
-        _scale_bar_below(ax, unit, font_size)
+        add_scale_bar_below(ax, unit, font_size)
     elif scale_bar:
         corner = scale_bar if isinstance(scale_bar, str) else None
         add_scale_bar(ax, unit, corner, points, font_size)
@@ -374,7 +379,7 @@ def add_scale_bar(
     return bar
 
 
-def _scale_bar_below(ax: Axes, unit: str, font_size: float) -> AnchoredOffsetbox:
+def add_scale_bar_below(ax: Axes, unit: str, font_size: float) -> AnchoredOffsetbox:
     """Draw a scale bar below the left corner of a map, where it hides no site."""
     length, color = _bar_length(ax), matplotlib.rcParams["text.color"]
     thickness = 1.6 * font_size / 8  # points

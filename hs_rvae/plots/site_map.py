@@ -65,14 +65,15 @@ def plot_site_map(
         for the others, ``ax.frame_slider``. Colours are the same in all frames.
     frame_labels : list of str, optional
         What the frames are called; "frame 0" and so on by default.
-    kind : {"angle", "signed", "sequential", "labels"}, optional
+    kind : {"angle", "signed", "sequential", "logarithmic", "labels"}, optional
         How values become colours. By default integer columns of few different values are labels
         (-1, undefined, in grey), columns named angle are angles (cyclic map), columns of both
-        signs are signed (diverging map, zero in the middle), all others sequential.
+        signs are signed (diverging map, zero in the middle), errors that differ by more than a
+        factor of 10 are logarithmic, all others sequential.
     cmap : str or matplotlib.colors.Colormap, optional
         Colour map of Matplotlib, or of colorcet with its ``"cet_"`` name. By default
         ``"hs_rvae_directions"`` for angles and for labels of directions (see
-        `hs_rvae.plots.angle_colors`), ``"coolwarm"`` for signed and ``"viridis"`` for sequential
+        `hs_rvae.plots.angle_colors`), ``"coolwarm"`` for signed and ``"viridis"`` for other
         columns.
     limits : tuple of float, optional
         Values at the ends of the colour map in the units of the column (radians for angles).

@@ -140,11 +140,12 @@ def _draw_columns(stack: Any, image: Any, region: Any = None) -> Any:
     """Draw the columns over the width of the page."""
     import matplotlib.pyplot as plt
 
-    height, width = np.full(2, 0.6 * _PAGE_WIDTH)
-    if region is None:
+    (height, width), font_size = np.full(2, 0.6 * _PAGE_WIDTH), 8.0
+    if region is None:  # fine, for those who open it; the page shows it at a third of its size
         height, width = _PAGE_WIDTH * np.array(image.data.shape) / max(image.data.shape)
-    _, ax = plt.subplots(figsize=(width, height + 0.3), layout="constrained")
-    return stack.plot_columns(image=image, region=region, font_size=8, ax=ax)
+        font_size = 18.0
+    _, ax = plt.subplots(figsize=(width, height + font_size / 20), layout="constrained")
+    return stack.plot_columns(image=image, region=region, font_size=font_size, ax=ax)
 
 
 def _part(image: Any, xy: np.ndarray) -> tuple[float, ...] | None:

@@ -333,7 +333,7 @@ def fit_order(harmonics: Tensor, model: PoseModel, angle: Tensor) -> OrderFilter
     """Create the filter, scaled so that distorted sites have a typical amplitude of 1.
 
     The template is an average over distorted and undistorted sites, so the distorted ones exceed
-    it: the scale is the median of those that stand out of the noise by four standard deviations.
+    it: the scale is the median of those that stand out from the noise by four standard deviations.
 
     Parameters
     ----------

@@ -237,7 +237,7 @@ def fit(
 
 
 def _inserted(mixture: Mixture | None, counts: Counts) -> list[Mixture]:
-    """Starts with one more peak, where most sites stand out of the mixture, at three widths."""
+    """Starts with one more peak, where most sites stand out from the mixture, at three widths."""
     if mixture is None:
         none = np.zeros(0)
         mixture = Mixture(none, none, none, 1.0, counts.ratios)

@@ -304,6 +304,13 @@ def test_a_network_is_fine_tuned_with_classes(tmp_path):
         5, (200, 200), 9,
     )  # fmt: skip
     assert precision > 0.9 and recall > 0.9
+    # The lattice names the sublattices by itself; the classes stand beside.
+    lattice = find_sublattices(other, method=network, show_progressbar=False)
+    for sublattice in lattice.sublattice_list:
+        found = sublattice.column_table.query("found")
+        assert (found["class"] == sublattice.name).mean() > 0.9
+        rest = sublattice.column_table.query("not found")
+        assert set(rest["class"]) <= {""} and rest["probability"].isna().all()
 
 
 def test_atomai_coordinates_train_as_well():
@@ -387,9 +394,17 @@ def test_variants_by_the_network_are_those_by_maxima(name):
     assert near.mean() > 0.99 and ari > 0.97
 
 
-def test_the_global_generator_of_torch_is_left_alone():
-    import torch
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_finds_what_the_processor_finds(film):
+    tables = [
+        find_columns(film[0], ColumnNetwork(device=device), show_progressbar=False)
+        for device in ("cpu", "cuda")
+    ]
+    one, other = (table[["x", "y"]].to_numpy() for table in tables)
+    assert len(one) == len(other) and np.abs(one - other).max() < 0.05
 
+
+def test_the_global_generator_of_torch_is_left_alone():
     before = torch.random.get_rng_state()
     hs_rvae.columns.ColumnNetwork(device="cpu")
     assert torch.equal(torch.random.get_rng_state(), before)

@@ -41,6 +41,8 @@ CASES = {
     "background 2, 10 counts": dict(structure=PEROVSKITE, dose=10, background=2.0),
     "amorphous layer 0.2, 20 counts": dict(contamination=0.2, **LAYER),
     "amorphous layer 0.4, 20 counts": dict(contamination=0.4, **LAYER),
+    "amorphous layer 1.2, 20 counts": dict(contamination=1.2, **LAYER),
+    "amorphous layer 0.6, 8 counts": dict(contamination=0.6, **LAYER | {"dose": 8}),
     "contamination 1, 20 counts": dict(structure=PEROVSKITE, dose=20, contamination=1.0),
     "vacancies 5 %, 10 counts": dict(structure="1H layer", dose=10, vacancies=0.05),
     "interstitials 3 %, 30 counts": dict(structure="graphene", dose=30, interstitials=0.03),

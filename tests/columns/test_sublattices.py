@@ -460,7 +460,7 @@ _STRIPES = np.sin(np.arange(200) / 4) + 0.1 * _RNG.normal(size=(200, 200))
         (
             _RNG.poisson(20, (200, 200)),
             ValueError,
-            "No lattice was found.*band-passes tried.*cell=",
+            "No lattice was found in the image. Crop .*cell=.*band-passes tried",
         ),
         (_STRIPES, ValueError, "No lattice was found|do not form a lattice"),
         (np.ones((3, 64, 64)), ValueError, r"image has 3 dimensions"),

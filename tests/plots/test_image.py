@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.text import Text
 
 from hs_rvae.plots import plot_image, plot_sub_image, plot_sublattices
 from hs_rvae.plots.panels import coarse_images
@@ -50,8 +51,13 @@ def test_boxes_frame_what_a_region_shows(signal, artist_by_gid):
 
 def test_the_scale_bar_has_the_unit_of_the_image(signal, image, artist_by_gid):
     for drawn, unit in ((signal, "nm"), (image, "px")):
+        ax = plot_image(drawn, scale_bar="upper left")
+        assert artist_by_gid(ax, "scale bar").txt_label.get_text().endswith(unit)
         bar = artist_by_gid(plot_image(drawn), "scale bar")
-        assert bar.txt_label.get_text().endswith(unit)
+        assert bar.findobj(Text)[0].get_text().endswith(unit)
+        assert bar.get_window_extent().y1 < bar.axes.get_window_extent().y0
+    with pytest.raises(ValueError, match="scale_bar='middle' is not a corner: take one of"):
+        plot_image(image, scale_bar="middle")
     assert not any(a.get_gid() == "scale bar" for a in plot_image(image, scale_bar=False).artists)
 
 
@@ -88,8 +94,9 @@ def test_columns_stand_where_their_pixels_are(signal, artist_by_gid):
     offsets = artist_by_gid(ax, "sublattice B").get_offsets()
     np.testing.assert_allclose(offsets, [[1.4, -1.39]])
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["A (2)", "B (1)"]
-    a, b = (artist_by_gid(ax, f"sublattice {name}").get_facecolor() for name in "AB")
-    assert not np.allclose(a, b)
+    a, b = (artist_by_gid(ax, f"sublattice {name}") for name in "AB")
+    assert not np.allclose(a.get_edgecolor(), b.get_edgecolor())
+    assert not len(a.get_facecolor())  # open: the columns stay in sight
 
 
 def test_a_lattice_of_atomap_is_taken_as_it_is(signal, artist_by_gid):

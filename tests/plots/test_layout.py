@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import pytest
 
-from hs_rvae.plots import plot_polar_map, plot_site_map
+from hs_rvae.plots import plot_columns, plot_polar_map, plot_site_map
 
 
 @pytest.mark.parametrize("arrange", ["constrained", "tight", "tight_layout", None])
@@ -21,6 +21,16 @@ def test_maps_beside_each_other_are_neither_cut_nor_overlap(sites, image, arrang
     assert left.x1 <= right.x0 + 1
     # A pixel for rounding.
     assert left.x0 >= -1 and right.x1 <= figure.bbox.x1 + 1
+
+
+def test_a_legend_and_a_bar_below_an_image_take_their_room_once(image):
+    figure, axes = plt.subplots(1, 2, layout="constrained")
+    for ax, legend in zip(axes, (True, False), strict=True):
+        plot_columns({"A": [[20, 30], [40, 30]]}, image=image, ax=ax, legend=legend)
+    figure.canvas.draw()
+    with_legend, without = (ax.get_tightbbox() for ax in axes)
+    assert with_legend.y0 > -1 and without.y0 > -1
+    assert sum("margins" == artist.get_gid() for artist in axes[0].artists) == 1
 
 
 def test_bars_follow_the_map_when_its_aspect_shrinks_it(sites):

@@ -123,6 +123,10 @@ def test_methods_stand_side_by_side_on_the_same_sites(table):
     assert [ax.get_title() for ax in figure.axes[:2]] == ["PCA", "rVAE"]
     assert len(figure.axes) == 4
     assert len(plots.plot_method_comparison(table, ["pca", "latent"], maps=False).axes) == 2
+    figure = plots.plot_method_comparison(table, ["pca", "latent", "pca"], "cluster")
+    assert [ax.get_title() for ax in figure.axes] == ["PCA", "Latent", ""]  # one map for all
+    assert len({ax.get_subplotspec().rowspan.start for ax in figure.axes}) == 1
+    assert figure.get_size_inches()[0] * 25.4 == pytest.approx(180)
     pairs = {f"method {k}": ("pca_0", "pca_1") for k in range(5)}
     figure = plots.plot_method_comparison(table, pairs, maps=False)
     rows = [ax.get_subplotspec().rowspan.start for ax in figure.axes]

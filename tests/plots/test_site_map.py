@@ -4,7 +4,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgba
+from matplotlib.colors import LogNorm, to_rgba
 from scipy.spatial import cKDTree
 
 from hs_rvae.plots import angle_colors, class_colors, plot_site_map
@@ -135,6 +135,22 @@ def test_the_colour_bar_states_name_and_unit_and_points_to_what_lies_beyond(
     ax = plot_site_map(sites, "x", **options)
     assert colorbar_of(ax).get_ylabel() == label
     assert artist_by_gid(ax, "sites").colorbar.extend == extend
+
+
+def test_errors_that_differ_by_many_times_have_logarithmic_colours(sites, artist_by_gid):
+    ax = plot_site_map(sites, "angle_std")
+    assert not isinstance(artist_by_gid(ax, "sites").norm, LogNorm)  # 0.01 to 0.1 rad
+    n = len(sites)
+    sites.set_many({"angle_std": np.geomspace(0.01, 1, n)}, units={"angle_std": "rad"})
+    ax = plot_site_map(sites, "angle_std")
+    drawn = artist_by_gid(ax, "sites")
+    assert isinstance(drawn.norm, LogNorm) and drawn.get_clim()[1] == pytest.approx(57.3, rel=0.1)
+    labels = [text.get_text() for text in ax.child_axes[0].get_yticklabels()]
+    assert labels == ["1", "2", "5", "10", "20", "50"]
+    ax = plot_site_map(sites, "angle_std", kind="sequential")
+    assert not isinstance(artist_by_gid(ax, "sites").norm, LogNorm)
+    with pytest.raises(ValueError, match="kind='logarithmic' needs values and limits above 0"):
+        plot_site_map(sites, "displacement_x", kind="logarithmic")
 
 
 def test_radians_are_shown_in_degrees(sites, artist_by_gid):

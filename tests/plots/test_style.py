@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every figure shows the same, whatever matplotlibrc says."""
+"""Every figure: none is missing, nothing is cut or hidden, and matplotlibrc changes nothing."""
 
 import ast
 import base64
@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.text import Text
 from PIL import Image
 
@@ -247,6 +248,53 @@ def test_a_figure_shows_the_same_whatever_matplotlibrc_says(name, things):
     assert len(usual) == len(unusual)
     for one, other in zip(usual, unusual, strict=True):
         assert np.array_equal(one, other)
+
+
+def texts_of(figure):
+    """All letters that are seen, with their boxes in pixels."""
+    hidden = set()  # ticks outside of the limits
+    for ax in figure.findobj(Axes):
+        for axis in (ax.xaxis, ax.yaxis):
+            low, high = np.sort(axis.get_view_interval())
+            near = 1e-6 * (high - low)
+            for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
+                if not (ax.axison and low - near <= tick.get_loc() <= high + near):
+                    hidden |= {tick.label1, tick.label2}
+    for text in figure.findobj(Text):
+        if text.get_visible() and text.get_text().strip() and text not in hidden:
+            yield text, text.get_window_extent()
+
+
+# Figures of the user's own size, windows, and pages of many figures.
+NOT_OURS = {"plots.plot_color_wheel", "plots.save_movie", "plots.Explorer", "plots.SiteNavigator",
+            "stack.plot", "stack.save_movie", "stack.explore", "report"}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", [each for each in _names() if each.values[0].split()[0] not in NOT_OURS]
+)
+def test_no_letter_is_cut_and_nothing_lies_on_another(name, things):
+    plt.close("all")
+    FIGURES[name](things)
+    figure = plt.gcf()
+    figure.canvas.draw()
+    seen = list(texts_of(figure))
+    for text, box in seen:
+        inside = figure.bbox.padded(1.5)
+        assert inside.contains(box.x0, box.y0) and inside.contains(box.x1, box.y1), text
+    for k, (text, box) in enumerate(seen):
+        for other, its in seen[:k]:
+            apart = box.padded(-1.5)
+            assert not apart.overlaps(its.padded(-1.5)), (text.get_text(), other.get_text())
+    for ax in figure.axes:
+        if not ax.images or not (ax.collections or ax.lines):
+            continue
+        # On an image with sites neither legend nor scale bar hides one.
+        others = [each for each in ax.artists if each.get_gid() == "scale bar"]
+        for artist in filter(None, [*others, ax.get_legend()]):
+            assert artist.get_window_extent().y1 <= ax.get_window_extent().y0 + 1, artist
+    plt.close("all")
 
 
 def test_the_first_row_of_an_image_is_at_the_top(things):
