@@ -6,7 +6,7 @@ Figures 5 and 6: two sizes of the window
 
 How wide should a sub-image be? The panels of Figs. 5 and 6 of `AIP Advances 12, 105122 (2022)
 <https://doi.org/10.1063/5.0105406>`_: manifolds, histograms and maps, for a
-simulated (multislice) film of BiFeO3.
+simulated (multislice) superlattice of BiFeO3 and (La,Sr)MnO3 with antiparallel rows.
 """
 # sphinx_gallery_thumbnail_number = 4
 
@@ -15,7 +15,7 @@ import numpy as np
 
 import hs_rvae
 
-image, truth = hs_rvae.data.bfo_multislice()
+image, truth = hs_rvae.data.bfo_lsmo()
 lattice = hs_rvae.find_sublattices(image)
 stacks = {}
 for window in (54, 36):
@@ -48,9 +48,10 @@ for ax, (window, stack) in zip(axes, stacks.items(), strict=True):
     stack.plot_latent_space(color="angle", title=f"{window} px", font_size=7, ax=ax)
 
 # %%
-# Fig. 6 The maps of both latents and of the angle. Both windows separate the variants. No angle is
-# defined in the non-polar square at the lower right and in the strip at the left: these sites are
-# grey.
+# Fig. 6 The maps of both latents and of the angle. Both windows separate the antiparallel rows, and
+# the two domains of BiFeO3 in each layer. Sites in (La,Sr)MnO3 have no angle and are grey. One
+# latent separates the two materials; the other separates neighbouring rows, because the cells
+# around their sites differ.
 
 fig, axes = plt.subplots(2, 3, figsize=(6.8, 4.0), layout="constrained")
 for row, (window, stack) in zip(axes, stacks.items(), strict=True):
