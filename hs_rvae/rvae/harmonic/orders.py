@@ -30,8 +30,7 @@ _NUMBERS = {"strain": (2, 3, 4), "tilt": (2,)}
 _SMOOTH = 3.2  # cells around a site, whose mean is no tilt
 _NO_AXIS = 0.3  # length of a centre, in parts of the longest, below which it has no axis
 _MIN_SITES = 100
-#: Columns of :meth:`Order.read`.
-N_COLUMNS = 5
+_N_COLUMNS = 5  # of :meth:`Order.read`, before the scores of the groups
 
 #: Thresholds of the evidence, by the end of its name.
 THRESHOLDS = {
@@ -77,10 +76,17 @@ class Order:
         lengths = np.linalg.norm(self.groups.centres, axis=1)
         return max(float(np.average(lengths, weights=self.groups.shares)), 1e-12)
 
-    def read(self, values: np.ndarray) -> np.ndarray:
-        """Columns (n, 5) of values (n, d): quantity, its std, group, amplitude, its std.
+    @property
+    def n_columns(self) -> int:
+        """Number of columns of :meth:`read`."""
+        return _N_COLUMNS + len(self.groups.shares)
 
-        The quantity is the axis of a strain from -22.5 degrees on, or the tilt, in radians.
+    def read(self, values: np.ndarray) -> np.ndarray:
+        """Columns (n, 5 + k) of values (n, d).
+
+        These are the quantity, its std, the group, the amplitude and its std, and the scores of
+        the k groups. The quantity is the axis of a strain from -22.5 degrees on, or the tilt, in
+        radians.
         """
         noise = float(np.sqrt(np.trace(self.groups.covariance) / len(self.zero)))
         length = np.linalg.norm(values, axis=1)
@@ -90,9 +96,9 @@ class Order:
             std = np.minimum(noise / np.maximum(2 * length, 1e-12), np.pi / np.sqrt(12))
         else:
             quantity, std = values[:, 0], np.full(len(values), noise)
-        group = self.groups.scores(values).argmax(1)
+        scores = self.groups.scores(values)
         amplitude = np.stack([length, np.full(len(length), noise)]) / self.size
-        return np.column_stack([quantity, std, group, *amplitude])
+        return np.column_stack([quantity, std, scores.argmax(1), *amplitude, scores])
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays of the order parameter, for :meth:`from_state`."""
@@ -142,8 +148,13 @@ class Orders:
         """Thresholds of the evidence, under the same names."""
         return {name: THRESHOLDS[name.split("_")[1]] for name in self.evidence}
 
+    @property
+    def n_columns(self) -> int:
+        """Number of columns of :meth:`read`."""
+        return sum(order.n_columns for order in self.found)
+
     def read(self, harmonics: np.ndarray) -> np.ndarray:
-        """Columns (n, 5 n_orders) of sites; see :meth:`Order.read`."""
+        """Columns (n, n_columns) of sites; see :meth:`Order.read`."""
         return np.concatenate(
             [one.read(one.values(harmonics, self.reference)) for one in self.found], 1
         )
@@ -151,7 +162,7 @@ class Orders:
     def columns(self, read: np.ndarray) -> dict[str, np.ndarray]:
         """Columns of the site table from those of :meth:`read`, by name."""
         columns: dict[str, np.ndarray] = {}
-        for name, part in zip(self.names, np.split(read, len(self.found), axis=1), strict=True):
+        for name, part in zip(self.names, self._parts(read), strict=True):
             group = np.nan_to_num(part[:, 2], nan=-1.0).astype(int)
             if name == "parity":
                 columns["parity"] = group
@@ -160,6 +171,20 @@ class Orders:
             columns |= {quantity: part[:, 0].copy(), f"{quantity}_std": part[:, 1].copy()}
             columns[f"{name}_variant"] = group
         return columns
+
+    def scores(self, read: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Scores (n, k) and shares (k,) of the groups, by the name of their column."""
+        return {
+            order.name if order.name == "parity" else f"{order.name}_variant": (
+                part[:, _N_COLUMNS:].copy(),
+                order.groups.shares,
+            )
+            for order, part in zip(self.found, self._parts(read), strict=True)
+        }
+
+    def _parts(self, read: np.ndarray) -> list[np.ndarray]:
+        """Columns of :meth:`read` of each order parameter."""
+        return np.split(read, np.cumsum([order.n_columns for order in self.found])[:-1], axis=1)
 
     def in_place_of_angle(self, read: np.ndarray) -> np.ndarray:
         """Angle and its std, order amplitude and its std, (n, 4), where nothing is displaced.
