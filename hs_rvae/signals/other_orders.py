@@ -19,7 +19,7 @@ def among_neighbours(
     groups: dict[str, tuple[np.ndarray, np.ndarray]], xy: np.ndarray, strata: np.ndarray | None
 ) -> dict[str, np.ndarray]:
     """
-    Groups of sites with what their neighbours on the lattice say of them, by name.
+    Groups of sites from their own values and those of their lattice neighbours, by name.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: the hs_rvae developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Groups of sites with what their lattice neighbours say of them.
+"""Groups of sites from their own values and those of their lattice neighbours.
 
 Domains are larger than a cell, and a tilt alternates. So the groups of two neighbours go together,
 and where single sites are noisy, the values of those around one help to tell its group. How well
@@ -42,7 +42,7 @@ def groups_among_neighbours(
 
     Examples
     --------
-    One site in a hundred looks a little more like those of the other domain:
+    The value of one site is a little nearer to those of the other domain:
 
     >>> scores = np.where(np.arange(200)[:, None] < 100, [0.0, -3.0], [-3.0, 0.0])
     >>> scores[50] = [-1.0, 0.0]
