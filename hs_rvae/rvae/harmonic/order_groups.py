@@ -22,6 +22,7 @@ from ..neighbour_test import LatticeOffsets
 
 _OWN = 0.3  # weight of the part of a value that other cells do not predict
 _N_ITERATIONS, _N_HELD_OUT, _N_FOLDS = 60, 10, 5
+_SETTLED = 1e-5  # nats per site that an iteration has to bring for another one
 _MAX_SITES = 2000  # of a fit of groups
 _MIN_SHARE = 0.05  # of a group
 _MORE = 0.05  # nats per site that more groups have to bring
@@ -49,25 +50,32 @@ class Groups:
 
     def scores(self, values: np.ndarray) -> np.ndarray:
         """Log joint density of values (n, d) and groups, (n, k)."""
-        precision = np.linalg.inv(self.covariance)
-        d = values[:, None] - self.centres
-        own = np.einsum("nki,ij,nkj->nk", d, precision, d)
-        own = own + np.linalg.slogdet(2 * np.pi * self.covariance)[1]
-        return -0.5 * own + np.log(self.shares)
+        lower = np.linalg.cholesky(self.covariance)
+        white = np.linalg.inv(lower).T
+        v, centres = values @ white, self.centres @ white
+        own = (centres**2).sum(1) + len(lower) * np.log(2 * np.pi)
+        own = (v**2).sum(1)[:, None] - 2 * (v @ centres.T) + own
+        return -0.5 * own - np.log(np.diagonal(lower)).sum() + np.log(self.shares)
 
     def fitted(self, values: np.ndarray, n_iterations: int) -> Groups:
-        """Groups after some iterations of expectation and maximisation."""
-        groups, total = self, np.atleast_2d(np.cov(values.T, bias=True))
-        tiny = 1e-4 * np.trace(total) * np.eye(len(total))
+        """Groups after some iterations of expectation and maximisation, or as many as settle."""
+        middle = values.mean(0)
+        values = values - middle
+        groups = Groups(self.centres - middle, self.covariance, self.shares)
+        square, before = values.T @ values / len(values), -np.inf
+        tiny = 1e-4 * np.trace(square) * np.eye(len(square))
         for _ in range(n_iterations):
             score = groups.scores(values)
-            q = np.exp(score - _log_sum(score)[:, None])
-            weight = np.maximum(q.sum(0), 1e-9)
-            centres = q.T @ values / weight[:, None]
-            d = values[:, None] - centres
-            covariance = np.einsum("nk,nki,nkj->ij", q, d, d) / len(values) + tiny
-            groups = Groups(centres, covariance, np.maximum(weight / len(values), 1e-3))
-        return groups
+            total = _log_sum(score)
+            q = np.exp(score - total[:, None])
+            shares = np.maximum(q.sum(0), 1e-9) / len(values)
+            centres = q.T @ values / (len(values) * shares[:, None])
+            covariance = square - (centres.T * shares) @ centres + tiny
+            groups = Groups(centres, covariance, np.maximum(shares, 1e-3))
+            before, gain = float(total.mean()), float(total.mean()) - before
+            if gain < _SETTLED:
+                break
+        return Groups(groups.centres + middle, groups.covariance, groups.shares)
 
     @property
     def apart(self) -> float:
