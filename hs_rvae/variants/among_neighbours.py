@@ -17,7 +17,7 @@ import numpy as np
 
 _MIN_PAIRS = 50  # of one step, whose joint probability is measured
 _MAX_PAIRS = 4000  # from which it is measured
-_N_ITERATIONS, _SETTLED = 200, 1e-5  # of expectation and maximisation
+_N_ITERATIONS, _SETTLED = 100, 1e-4  # of expectation and maximisation
 _TINY = 1e-4  # minimum probability of a pair of groups
 
 

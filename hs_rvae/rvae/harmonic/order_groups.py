@@ -21,7 +21,8 @@ import numpy as np
 from ..neighbour_test import LatticeOffsets
 
 _OWN = 0.3  # weight of the part of a value that other cells do not predict
-_N_ITERATIONS, _N_HELD_OUT, _N_FOLDS = 60, 10, 5
+_N_FIRST, _N_ITERATIONS = 10, 50  # of every start, and of the best one after that
+_N_HELD_OUT, _N_FOLDS = 10, 5
 _SETTLED = 1e-5  # nats per site that an iteration has to bring for another one
 _MAX_SITES = 2000  # of a fit of groups
 _MIN_SHARE = 0.05  # of a group
@@ -136,8 +137,9 @@ def find_order_groups(
     broad, best = _held_out(some, alone), None
     for number in numbers:
         starts = [_from_centres(some, start) for start in _starts(some, number)]
-        tried = [start.fitted(some, _N_ITERATIONS) for start in starts]
+        tried = [start.fitted(some, _N_FIRST) for start in starts]
         groups = max(tried, key=lambda one: float(_log_sum(one.scores(some)).mean()))
+        groups = groups.fitted(some, _N_ITERATIONS)
         gain = _held_out(some, groups) - broad
         if groups.shares.min() < _MIN_SHARE or _in_walls(calm, groups, offsets):
             continue
