@@ -55,6 +55,15 @@ def test_order_parameters_are_found_in_two_films(name):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "seed"),
+    [("twins2_0.02", 2), ("twins2_0.03", 5), ("polar_twins", 4), ("lamellae", 4)],
+)
+def test_films_that_were_hard(name, seed):
+    check(orders.measure(name, seed))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["smooth_0.02", "bending_4", "plain_oxygen", "polar"])
 def test_none_are_found_where_there_are_none(name):
     for seed in (0, 1):

@@ -108,11 +108,22 @@ class Found:
     apart: float
     walls: float
 
+    def enough(self, limits: dict[str, float]) -> bool:
+        """Return True if the evidence reaches limits: "groups", "apart" and "walls"."""
+        values = {"groups": self.gain, "apart": self.apart, "walls": self.walls}
+        return all(value >= limits.get(name, -np.inf) for name, value in values.items())
+
 
 def find_order_groups(
-    values: np.ndarray, offsets: LatticeOffsets, numbers: tuple[int, ...]
+    values: np.ndarray,
+    offsets: LatticeOffsets,
+    numbers: tuple[int, ...],
+    limits: dict[str, float] | None = None,
 ) -> Found | None:
     """Groups of values against a smooth field.
+
+    A smooth field that lies over domains, and their walls, may make more groups likely that do not
+    stand apart. So numbers of groups for which the evidence is enough come before others.
 
     Parameters
     ----------
@@ -121,6 +132,8 @@ def find_order_groups(
     offsets : LatticeOffsets
     numbers : tuple of int
         Numbers of groups to try, ascending.
+    limits : dict of str to float, optional
+        Minimum of the evidence: "groups" (the gain), "apart" and "walls".
 
     Returns
     -------
@@ -134,7 +147,8 @@ def find_order_groups(
     if len(calm) > _MAX_SITES:
         some = calm[np.sort(np.random.default_rng(0).permutation(len(calm))[:_MAX_SITES])]
     alone = Groups(some.mean(0)[None], np.eye(some.shape[1]), np.ones(1)).fitted(some, 1)
-    broad, best = _held_out(some, alone), None
+    broad = _held_out(some, alone)
+    best: Found | None = None
     for number in numbers:
         starts = [_from_centres(some, start) for start in _starts(some, number)]
         tried = [start.fitted(some, _N_FIRST) for start in starts]
@@ -143,14 +157,18 @@ def find_order_groups(
         gain = _held_out(some, groups) - broad
         if groups.shares.min() < _MIN_SHARE or _in_walls(calm, groups, offsets):
             continue
-        if best is None or gain > best[1] + _MORE:
-            best = groups, gain
-    if best is None:
-        return None
-    groups, gain = best
-    way, nearest = _way(calm, groups)
-    own = _own_groups(values, way, nearest, groups)
-    return Found(own, gain, groups.apart, _walls(values, way, offsets))
+        way, nearest = _way(calm, groups)
+        own = _own_groups(values, way, nearest, groups)
+        found = Found(own, gain, groups.apart, _walls(values, way, offsets))
+        if best is None or _better(found, best, limits or {}):
+            best = found
+    return best
+
+
+def _better(found: Found, best: Found, limits: dict[str, float]) -> bool:
+    """Return True if more groups replace the best of the smaller numbers."""
+    enough, before = found.enough(limits), best.enough(limits)
+    return enough if enough != before else found.gain > best.gain + _MORE
 
 
 def unpredicted(values: np.ndarray, offsets: LatticeOffsets) -> np.ndarray:

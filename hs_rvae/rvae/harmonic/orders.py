@@ -38,7 +38,7 @@ THRESHOLDS = {
     "groups": 0.25,  # nats per site that groups bring: smooth fields and bending up to 0.31,
     "apart": 3.5,  # scatters between groups: these up to 3.3 with as many nats,
     "walls": 1.4,  # change between groups in parts of that within: these up to 1.34
-    "alternation": 0.5,  # correlation of a tilt with the opposite one of other cells
+    "alternation": 0.5,  # correlation of a tilt with the opposite one of other cells; strain: less
 }
 
 
@@ -299,7 +299,9 @@ class _OrderFit:
         values = coordinates(self.harmonics) @ rows.T
         if not self._predicted("strain", self.offsets.predicted(values[:, 0] + 1j * values[:, 1])):
             return None
-        found = find_order_groups(values, self.offsets, _NUMBERS["strain"])
+        if self._alternation(values) > THRESHOLDS["alternation"]:  # in lamellae, no domains
+            return None
+        found = find_order_groups(values, self.offsets, _NUMBERS["strain"], THRESHOLDS)
         if found is None or not self._in_groups("strain", found):
             return None
         zero = found.groups.centres.mean(0)
@@ -317,11 +319,11 @@ class _OrderFit:
         shares = [self.offsets.predicted(w + 0j) for w in quick.T]
         best = int(np.argmax(shares))
         values, rows = quick[:, [best]], rows[[best]]
-        alternation = -min(_correlations(values[:, 0], self.offsets), default=0.0)
+        alternation = self._alternation(values)
         if shares[best] < THRESHOLDS["predicted"] or alternation < THRESHOLDS["alternation"]:
             return None
         self.evidence |= {"tilt_predicted": shares[best], "tilt_alternation": alternation}
-        found = find_order_groups(values, self.offsets, _NUMBERS["tilt"])
+        found = find_order_groups(values, self.offsets, _NUMBERS["tilt"], THRESHOLDS)
         if found is None or np.prod(found.groups.centres) >= 0:
             return None
         enough = self._in_groups("tilt", found)
@@ -329,6 +331,13 @@ class _OrderFit:
             return None
         name = "tilt" if enough else "parity"
         return self._order(name, coordinates, rows, np.zeros(1), _by_sign(found.groups))
+
+    def _alternation(self, values: np.ndarray) -> float:
+        """Correlation of values (n, d) with the opposite ones, over the offset with the highest."""
+        d = values - values.mean(0)
+        power = max(float((d**2).sum(1).mean()), 1e-30)
+        found = [-float((d[a] * d[b]).sum(1).mean()) / power for a, b in self.offsets.partners]
+        return max(found, default=0.0)
 
     @staticmethod
     def _two_signs(found: Found) -> bool:
@@ -384,14 +393,7 @@ class _OrderFit:
         if np.isfinite(found.walls):
             values["walls"] = found.walls
         self.evidence |= {f"{name}_{k}": float(v) for k, v in values.items()}
-        return all(v >= THRESHOLDS[k] for k, v in values.items())
-
-
-def _correlations(values: np.ndarray, offsets: LatticeOffsets) -> list[float]:
-    """Correlation of values (n,) with those a lattice offset away, for each offset."""
-    d = values - values.mean()
-    power = max(float((d**2).mean()), 1e-30)
-    return [float((d[first] * d[second]).mean()) / power for first, second in offsets.partners]
+        return found.enough(THRESHOLDS)
 
 
 def _by_sign(groups: Groups) -> Groups:
