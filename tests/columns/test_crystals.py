@@ -205,7 +205,7 @@ def test_too_few_columns_to_order_are_named(caplog):
 
 @pytest.mark.slow
 def test_two_phases_that_one_larger_cell_explains_are_warned_of():
-    image, _ = simulate_crystal(
+    image, _ = hs_rvae.simulation.simulate_crystal(
         (420, 620), "perovskite [001]", second_phase="fluorite [110]", dose=100, random_state=1
     )
     lattice = hs_rvae.find_sublattices(image, show_progressbar=False)
