@@ -45,8 +45,9 @@ def among_neighbours(
             rows = np.flatnonzero(own & np.isfinite(scores).all(axis=1))
             if len(rows):
                 lattice = site_lattice(xy[rows])
-                n_steps = 0 if lattice is None else len(lattice.steps)
-                steps = [lattice.along(kind) for kind in range(n_steps)]
+                steps = []
+                if lattice is not None:
+                    steps = [lattice.along(kind) for kind in range(len(lattice.steps))]
                 found[name][rows] = groups_among_neighbours(scores[rows], shares, steps)
     return found
 
