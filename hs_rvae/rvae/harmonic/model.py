@@ -261,8 +261,7 @@ class HarmonicModel:
                 angle = self.distortion.angle_from_pixels(x.cpu().numpy())
                 parts.append(torch.as_tensor(angle).to(latent)[:, None])
             if self.orders is not None:
-                read = self.orders.read(x.cpu().numpy())
-                parts.append(torch.as_tensor(read).to(latent))
+                parts.append(torch.as_tensor(self.orders.read(x.cpu().numpy())).to(latent))
             return torch.cat(parts, 1).cpu().numpy()
 
         k = self.content.n_latents
