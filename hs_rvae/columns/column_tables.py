@@ -318,7 +318,8 @@ def _doubts_of_places(shares: list[float]) -> list[str]:
     """Warn of sublattices with many empty places."""
     texts = [
         f"Only {share:.0%} of the places of sublattice {name} hold a column: it is faint, or has "
-        "vacancies. If full and empty places take turns, pass the larger cell with cell=."
+        "vacancies. If full and empty places take turns, pass the larger cell with cell=. If they "
+        "lie in different parts of the image, there are two phases: crop to one."
         for name, share in zip(sublattice_names(len(shares)), shares, strict=True)
         if share < _MANY
     ]

@@ -18,12 +18,13 @@ from .translations import STEPS, Links
 
 _FARTHEST = 4  # cells along each edge, after which an order repeats
 _MOST = 16  # cells of an order
-# Of the variance of the differences. Rows whose columns are displaced to one side and to the other
-# differ in height as well, by 0.4; chance in small images and layers have 0.2.
+# Of the variance of the differences. Every second row whose columns are displaced to one side and
+# to the other differs in height as well, by 0.4; chance in small images and layers have 0.2.
 _SHARE_OF_ROWS = 0.5
 _SHARE = 0.25  # likewise, of an order without rows,
 _SHARE_OF_MANY = 0.1  # in many columns:
 _CHANCE = 3.5  # over the root of their number, where chance has 2
+_OF_ROWS = 0.75  # of what the columns of a row have in common; rows at random have 0.5
 _NEARLY_BEST = 0.85  # of the highest share; a larger cell explains as much
 _DIFFERENCE = 0.08  # of the heights, between one column of the cell and the others, at least
 _STILL = 0.5  # of this share repeats again, twice as far
@@ -62,7 +63,7 @@ def long_order(links: Links, heights: np.ndarray) -> np.ndarray | None:
     correlation = np.where(count >= _ENOUGH, (one * other).sum(axis=1), np.nan)
     correlation /= np.maximum(square, 1e-300)
     best, share = _best_cell(correlation)
-    if share < _least_share(best, int(enough.sum())) or not _goes_on(
+    if share < _least_share(best, int(enough.sum()), correlation) or not _goes_on(
         best, share, ends, difference, enough
     ):
         return None
@@ -106,14 +107,27 @@ def _best_cell(correlation: np.ndarray) -> tuple[np.ndarray, float]:
     return cells[chosen], shares[chosen]
 
 
-def _least_share(cell: np.ndarray, n: int) -> float:
+def _least_share(cell: np.ndarray, n: int, correlation: np.ndarray) -> float:
     """
     Share of the variance that an order must explain among n columns.
 
-    Rows of one height along a lattice line may alternate by chance: there are few of them.
+    Rows of one height along a lattice line may alternate by chance: there are few of them. Where
+    they repeat after more than two, noise of single columns does not count. The order must then
+    explain most of what columns of a row have in common.
     """
-    in_rows = any(np.gcd(*step) == 1 for step in cell.tolist())
-    return _SHARE_OF_ROWS if in_rows else min(_SHARE, max(_SHARE_OF_MANY, _CHANCE / np.sqrt(n)))
+    least = max(_SHARE_OF_MANY, _CHANCE / np.sqrt(n))
+    along = [_along(correlation, step) for step in cell if np.gcd(*step) == 1]
+    if not along:
+        return min(_SHARE, least)
+    if _size(cell) == 2:
+        return _SHARE_OF_ROWS
+    return min(_SHARE_OF_ROWS, max(least, _OF_ROWS * max(along)))
+
+
+def _along(correlation: np.ndarray, step: np.ndarray) -> float:
+    """Mean correlation over multiples of a step."""
+    steps = _CELLS[_CELLS.any(axis=1) & (_CELLS[:, 0] * step[1] == _CELLS[:, 1] * step[0])]
+    return float(np.nanmean([_at(correlation, one) for one in steps]))
 
 
 def _goes_on(

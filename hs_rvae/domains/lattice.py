@@ -54,6 +54,12 @@ class SiteLattice:
         """Side of a square cell of the same area, in px: the unit of lengths in cells."""
         return float(np.sqrt(self.cell_area))
 
+    def along(self, kind: int) -> np.ndarray:
+        """Pairs (m, 2) of one kind, the second site one step away from the first."""
+        pairs = self.pairs[self.kinds == kind]
+        back = (self.xy[pairs[:, 1]] - self.xy[pairs[:, 0]]) @ self.steps[kind] < 0
+        return np.where(back[:, None], pairs[:, ::-1], pairs)
+
     def parts(self, linked: np.ndarray) -> np.ndarray:
         """Number the groups of sites that the chosen pairs (m,) connect; shape (n,)."""
         return linked_groups(self.pairs[linked], len(self.xy))

@@ -22,14 +22,16 @@ from .noise import Noise, first_noise, interpolation_loss, measured_noise
 from .profiles import DERIVATIVES, POWERS, blur_image, local_images, monomials, moved_images
 
 _SAMPLE = 1500  # windows whose mean gives the shapes
-_FITTED = 400  # of these, which give spread of the displacements and noise
+_FITTED = 256  # of these, which give spread of the displacements and noise
 _PIXELS = 2**24  # of these windows
 _FEWEST = 10  # of them
 _BLOCK = 512  # windows that are fitted together
 _READ = 4  # blocks that are in memory at a time
 _ROUNDS = 2  # of shapes and noise
-_STEPS = 6  # of Gauss and Newton,
-_NEWTON = 3  # of which have an information of their own
+# Steps of Gauss and Newton, and how many of them have an information of their own: of sites, and
+# of the sample that gives shapes and noise.
+_STEPS, _NEWTON = 6, 3
+_STEPS_OF_SAMPLE, _NEWTON_OF_SAMPLE = 4, 2
 _BEYOND = (0.5, 2.0)  # standard deviations of height (relative) and place (px) of columns beyond
 _HEIGHT = 0.5  # standard deviation of relative heights
 _BROADER = 0.1  # standard deviation of the relative change of the widths' squares
@@ -279,14 +281,20 @@ class ModeFilter:
         some = np.unique(np.linspace(0, len(images) - 1, min(len(images), _FITTED)).astype(int))
         images, start = images[some], None if start is None else start[some]
         for _ in range(_ROUNDS):
-            moved = one.solve(images, start)
+            moved = one.solve(images, start, _STEPS_OF_SAMPLE, _NEWTON_OF_SAMPLE)
             noise = measured_noise(mean, one.residuals(images, moved), one.tangent(), one.noise)
             sharp = one.sharpened(mean, moved)
             columns = fit_columns(sharp, columns)
             one = cls(columns, local_images(sharp, columns), noise)
         return one
 
-    def solve(self, images: np.ndarray, start: np.ndarray | None = None) -> _Moved:
+    def solve(
+        self,
+        images: np.ndarray,
+        start: np.ndarray | None = None,
+        n_steps: int = _STEPS,
+        n_newton: int = _NEWTON,
+    ) -> _Moved:
         """Fit all columns of each window."""
         n, c = len(images), self.n_own
         flat = images.reshape(n, -1)
@@ -301,9 +309,9 @@ class ModeFilter:
         if start is not None:
             u += start[:, None]
         limit = _LARGEST * self.columns.widths[:c, None]
-        for number in range(_STEPS):
+        for number in range(n_steps):
             gradient, jacobian = self._gradient(own, u, height, broader)
-            if number < _NEWTON:  # later ones are small, the information stays
+            if number < n_newton:  # later ones are small, the information stays
                 inverse = np.linalg.inv(self._information(jacobian))
             step = (inverse @ gradient[..., None])[..., 0]
             broader = np.clip(broader + step[:, 3 * c :], -0.5, 0.5)

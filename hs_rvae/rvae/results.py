@@ -41,6 +41,8 @@ class RVAEResult:
         none.
     orders : dict of str to numpy.ndarray, shape (n,)
         Axis of the strain, tilt and their groups, by the name of the column, where they are found.
+    order_scores : dict of str to tuple of numpy.ndarray, shape (n, k) and (k,)
+        By the same name: log joint density of each of the k groups, and their shares.
     """
 
     angle: np.ndarray
@@ -55,6 +57,7 @@ class RVAEResult:
     order_amplitude_std: np.ndarray
     angle_pixels: np.ndarray | None = None
     orders: dict[str, np.ndarray] = field(default_factory=dict)
+    order_scores: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
 
 
 @dataclass

@@ -6,7 +6,50 @@ from __future__ import annotations
 
 import numpy as np
 
-from hs_rvae.variants import AngleGroups, from_first, measured_groups
+from hs_rvae.domains.lattice import site_lattice
+from hs_rvae.variants import (
+    AngleGroups,
+    from_first,
+    groups_among_neighbours,
+    measured_groups,
+)
+
+
+def among_neighbours(
+    groups: dict[str, tuple[np.ndarray, np.ndarray]], xy: np.ndarray, strata: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    """
+    Groups of sites from their own values and those of their lattice neighbours, by name.
+
+    Parameters
+    ----------
+    groups : dict of str to tuple of numpy.ndarray, shape (n, k) and (k,)
+        Scores of the groups, NaN for sites without, and shares of the groups.
+    xy : numpy.ndarray, shape (n, 2)
+        Positions in px.
+    strata : numpy.ndarray of int, shape (n,), or None
+        Number of the image or frame of each site.
+
+    Returns
+    -------
+    dict of str to numpy.ndarray of int, shape (n,)
+        -1 = none. Where the sites of an image are on no lattice, their own values alone count.
+    """
+    if not groups:
+        return {}
+    strata = np.zeros(len(xy), int) if strata is None else strata
+    found = {name: np.full(len(xy), -1) for name in groups}
+    for stratum in np.unique(strata):
+        own = (strata == stratum) & np.isfinite(xy).all(axis=1)
+        for name, (scores, shares) in groups.items():
+            rows = np.flatnonzero(own & np.isfinite(scores).all(axis=1))
+            if len(rows):
+                lattice = site_lattice(xy[rows])
+                steps = []
+                if lattice is not None:
+                    steps = [lattice.along(kind) for kind in range(len(lattice.steps))]
+                found[name][rows] = groups_among_neighbours(scores[rows], shares, steps)
+    return found
 
 
 def groups_of_labels(angle: np.ndarray, label: np.ndarray, fold: int) -> AngleGroups:

@@ -21,6 +21,7 @@ from hs_rvae.signals.blocks import with_images
 from hs_rvae.signals.domain_notes import domains_of
 from hs_rvae.signals.masks import table_mask
 from hs_rvae.signals.origins import RVAE_NODE
+from hs_rvae.signals.other_orders import among_neighbours
 from hs_rvae.signals.patterns import PATTERNS_NODE
 from hs_rvae.signals.recording import recorded
 from hs_rvae.signals.resampling import model_intensities, of_images, to_model_pixels
@@ -611,6 +612,7 @@ class RVAEMethods(SiteSignal):
         if model.rotation and zero:
             result.angle = wrap(result.angle - zero)
         columns = _reconstruction.columns_of_result(result, model, sites, rows)
+        columns |= among_neighbours(result.order_scores, sites.xy[rows], self._strata(rows))
         length = _units.length_scale(sites.pixel_units)[1]
         full = {
             name: np.full(len(sites), -1 if values.dtype.kind == "i" else np.nan)

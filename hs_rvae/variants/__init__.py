@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Meaning of the angles: a common zero from physics, and the groups that are variants."""
 
+from .among_neighbours import groups_among_neighbours
 from .directions import (
     FIRST_DIRECTION,
     common_offset,
@@ -21,6 +22,7 @@ __all__ = [
     "find_groups",
     "folded_std",
     "from_first",
+    "groups_among_neighbours",
     "groups_in_walls",
     "measured_groups",
     "wrap",

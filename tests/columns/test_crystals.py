@@ -201,3 +201,13 @@ def test_too_few_columns_to_order_are_named(caplog):
     lattice = hs_rvae.find_sublattices(image)
     assert "are too few to decide whether every other one is of another kind" in caplog.text
     assert len(lattice.sublattice_list) == len(lattice.crystal.cautions) == 1
+
+
+@pytest.mark.slow
+def test_two_phases_that_one_larger_cell_explains_are_warned_of():
+    image, _ = hs_rvae.simulation.simulate_crystal(
+        (420, 620), "perovskite [001]", second_phase="fluorite [110]", dose=100, random_state=1
+    )
+    lattice = hs_rvae.find_sublattices(image, show_progressbar=False)
+    apart = len(lattice.crystal.grains) > 1
+    assert apart or any("two phases: crop" in text for text in lattice.crystal.cautions)

@@ -82,6 +82,32 @@ def test_thirty_rows_of_any_brightness_are_no_order(seed):
     assert long_order(links, (1 + 0.2 * rng.normal(size=30))[index[:, 1]]) is None
 
 
+@pytest.mark.parametrize("n", [24, 30])
+@pytest.mark.parametrize("order", ORDERS[1:4], ids="/".join)
+def test_weak_rows_are_an_order_where_single_columns_drown(n, order):
+    index, links, rng = columns(n, 1)
+    heights, _ = heights_of(order, index, 0.85)
+    cell = long_order(links, heights * (1 + 0.08 * rng.normal(size=len(index))))
+    assert abs(round(np.linalg.det(cell))) == len(order)
+
+
+@pytest.mark.parametrize("scatter", [0.05, 0.15])
+@pytest.mark.parametrize("kind", ["rows at random", "smooth rows", "dirt", "layers"])
+def test_noisy_rows_without_a_period_are_no_order(kind, scatter):
+    for seed in range(6):
+        index, links, rng = columns(24, seed)
+        row, noise = index[:, 1], 1 + scatter * rng.normal(size=len(index))
+        field = gaussian_filter(rng.normal(size=(24, 24)), 1.5)[index[:, 0], index[:, 1]]
+        smooth = gaussian_filter(rng.normal(size=24), 0.7)
+        factor = {
+            "rows at random": 1 + 0.1 * rng.normal(size=24)[row],
+            "smooth rows": 1 + 0.15 * smooth[row] / smooth.std(),
+            "dirt": 1 + 0.2 * field / field.std(),
+            "layers": np.where(row % rng.integers(5, 13) < rng.integers(1, 5), 1, 0.7),
+        }[kind]
+        assert long_order(links, factor * noise) is None
+
+
 def test_a_wave_that_gets_out_of_step_is_no_order():
     index, links, rng = columns(30)
     chance = 1 + 0.03 * rng.normal(size=len(index))
@@ -99,11 +125,13 @@ def _ordered(order, ratio):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dose", [30.0, 400.0])
+@pytest.mark.parametrize("ratio, dose", [(0.7, 30.0), (0.7, 400.0), (0.85, 30.0)])
 @pytest.mark.parametrize("order", ORDERS[2:], ids="/".join)
-def test_no_sublattice_of_an_image_mixes_two_kinds(order, dose):
+def test_no_sublattice_of_an_image_mixes_two_kinds(order, ratio, dose):
+    if order == ORDERS[11] and ratio == 0.85:
+        pytest.skip("one column of sixteen that differs by 15 % drowns in the noise of 30 counts")
     image, truth = simulate_crystal(
-        (420, 420), _ordered(order, 0.7), rotation=7, dose=dose, random_state=1
+        (420, 420), _ordered(order, ratio), rotation=7, dose=dose, random_state=1
     )
     lattice = hs_rvae.find_sublattices(image, show_progressbar=False)
     true = truth.columns

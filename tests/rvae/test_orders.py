@@ -57,12 +57,22 @@ def test_a_checkerboard_has_two_groups_without_walls(lattice):
     assert counts(found) and np.isinf(found.walls)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_smooth_field_over_domains_does_not_split_their_groups(lattice, seed):
+    x, y, offsets = lattice
+    field = np.random.default_rng(seed).standard_normal((2, 60, 60))
+    field = np.stack([gaussian_filter(one, 3)[17:43, 17:43].ravel() for one in field], 1)
+    values = np.column_stack([twins(x, y), np.zeros(N * N)]) + 0.25 * field / field.std()
+    found = find_order_groups(noisy(values, 0.1, seed), offsets, (2, 3, 4), THRESHOLDS)
+    assert counts(found) and len(found.groups.centres) == 2
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_smooth_field_has_none(lattice, seed):
     field = np.random.default_rng(seed).standard_normal((2, 60, 60))
     field = np.stack([gaussian_filter(one, 3)[17:43, 17:43].ravel() for one in field], 1)
     assert not counts(
-        find_order_groups(noisy(field / field.std(), 0.1, seed), lattice[2], (2, 3, 4))
+        find_order_groups(noisy(field / field.std(), 0.1, seed), lattice[2], (2, 3, 4), THRESHOLDS)
     )
 
 
@@ -71,7 +81,7 @@ def test_a_bent_lattice_and_a_wave_have_none(lattice, field):
     x, _, offsets = lattice
     values = 2 * (x / N) - 1 if field == "bent" else np.sin(2 * np.pi * x / 16)
     values = noisy(np.column_stack([values, np.zeros(N * N)]))
-    assert not counts(find_order_groups(values, offsets, (2, 3, 4)))
+    assert not counts(find_order_groups(values, offsets, (2, 3, 4), THRESHOLDS))
 
 
 def test_few_sites_have_none():

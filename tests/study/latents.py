@@ -2,13 +2,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Tilts, hands, chemistry and variants of simulated films, predicted from latents.
 
-    python tests/study/latents.py OUT.jsonl tilts:0-5 chirality:0 pto_ac:60
+    python tests/study/latents.py OUT.jsonl tilts:0-5 chirality:0 pto_ac:60 polar:joined
     python tests/study/latents.py --table OUT.jsonl      # a table in rst
 
 Films go the way of README, sublattice B. A quantity is predicted from the latents by the 15 nearest
 neighbours, in five folds. The image is cut into 5 x 5 parts, and a fold holds out five of them:
 latents are smooth maps, as domains are, so that a site's neighbours in space predict its domain,
 whatever the latents are about. The number after pto_ac is that of counts per pixel.
+
+"joined": five films (seeds 0 to 4) are fitted at once, and a fold holds out one of them. Domains of
+the films have nothing to do with each other, so that nothing but the latents predicts variants.
 """
 
 import argparse
@@ -59,14 +62,16 @@ FILMS = {
 }
 N_NEIGHBOURS = 15
 NEAR = 0.3  # cells
+JOINED = range(5)  # seeds of the films that are fitted at once
+WINDOW = 48  # px, of these
 
 
-def film_stack(name, seed):
+def film_stack(name, seed, window_size=None):
     """Stack of a film, and quantities of its sites by name; NaN: not known."""
     settings, n_cells, _ = FILMS[name]
     side = round(n_cells * CELL)
     image, truth = simulate_perovskite((side, side), cell=CELL, random_state=seed, **settings)
-    stack = cut(image)
+    stack = cut(image, window_size)
     b = truth.b_sites
     distance, row = cKDTree(b[["x", "y"]].to_numpy()).query(stack.sites.xy)
     b = b.iloc[row].reset_index(drop=True)
@@ -97,11 +102,15 @@ def multislice_stack(name, counts):
     return stack, {"variant": np.where(good, variant, np.nan)}
 
 
-def cut(image):
+def cut(image, window_size=None):
     """Stack around the B columns that are found in an image."""
     lattice = hs_rvae.find_sublattices(image, show_progressbar=False)
     return hs_rvae.SubImageStack.from_atom_lattice(
-        lattice, image=image, sublattice="B", show_progressbar=False
+        lattice,
+        image=image,
+        sublattice="B",
+        window_size=window_size,
+        show_progressbar=False,
     )
 
 
@@ -199,7 +208,21 @@ def measure(name, number):
     """
     make = film_stack if name in FILMS else multislice_stack
     stack, known = make(name, number)
-    seed = number if name in FILMS else 0
+    features, row = fitted(stack, name, number if name in FILMS else 0)
+    folds = parts_of_the_image(stack.sites.xy)
+    figures = {
+        method: {what: predicted(values, y, folds) for what, y in known.items()}
+        for method, values in features.items()
+    }
+    if "variant" in known:
+        for method in ("two", "recommended"):
+            by_chance = chance(features[method], known["variant"], stack.sites.xy, folds)
+            figures[method]["variant_chance"] = by_chance
+    return {"film": name, "seed": number, "figures": figures} | row
+
+
+def fitted(stack, name, seed):
+    """Latents of a stack and components of other methods by name, and figures of the fit."""
     rotation = FILMS[name][2] if name in FILMS else "auto"
     features, seconds, k = {}, [], 2
     for method in ("two", "recommended"):
@@ -213,26 +236,27 @@ def measure(name, number):
         if k == model.n_latents_:
             features["recommended"] = features[method]
             break
-    features |= others(stack, k)
-    folds = parts_of_the_image(stack.sites.xy)
-    figures = {
-        method: {what: predicted(values, y, folds) for what, y in known.items()}
-        for method, values in features.items()
-    }
-    if "variant" in known:
-        for method in ("two", "recommended"):
-            by_chance = chance(features[method], known["variant"], stack.sites.xy, folds)
-            figures[method]["variant_chance"] = by_chance
-    return {
-        "film": name,
-        "seed": number,
+    return features | others(stack, k), {
         "sites": len(stack.sites),
         "verdict": stack.rvae_verdict.kind,
         "recommended": k,
         "scree": [round(float(v), 3) for v in model.latent_scree_[:6]],
-        "figures": figures,
         "rvae_s": seconds[0],
     }
+
+
+def measure_joined(name):
+    """Share of the variants of a film that those of four others predict, by method."""
+    films = [film_stack(name, seed, WINDOW) for seed in JOINED]
+    stack = hs_rvae.stack([film for film, _ in films])
+    variant = np.concatenate([known["variant"] for _, known in films])
+    number = np.repeat(JOINED, [len(film.sites) for film, _ in films])
+    features, row = fitted(stack, name, 0)
+    figures = {
+        method: {"variant": predicted(values, variant, number)}
+        for method, values in features.items()
+    }
+    return {"film": name, "seed": "joined", "figures": figures} | row
 
 
 def read(path):
@@ -249,6 +273,8 @@ def summarise(path):
     """Table of the results in a file, in reStructuredText: mean and worst of the seeds."""
     by_film = {}
     for row in read(path):
+        if row["seed"] == "joined":
+            continue
         name = row["film"] if row["film"] in FILMS else f"{row['film']}, {row['seed']} counts"
         by_film.setdefault(name, []).append(row)
     header = ["film", "quantity", "two latents", "recommended number", "PCA", "NMF", "intensity"]
@@ -264,8 +290,30 @@ def summarise(path):
             ]
             words[1] += f" ({', '.join(map(str, numbers))})"
             rows.append([name if k == 0 else "", what.replace("_", " "), *words])
-    lines = [".. list-table:: Quantities predicted from latents and components",
-             "   :header-rows: 1", "   :widths: auto", ""]  # fmt: skip
+    return "\n".join(
+        [
+            _table("Quantities predicted from latents and components", header, rows),
+            _table("Variants of a film predicted from four others", *_of_joined(read(path))),
+        ]
+    )
+
+
+def _of_joined(rows):
+    """Header and rows of the table of films that were fitted at once."""
+    header = ["film", "sites", "two latents", "recommended number", "PCA", "NMF", "intensity"]
+    return header, [
+        [
+            row["film"],
+            f"{row['sites']:,}",
+            *(f"{row['figures'][m]['variant']:.2f}" for m in METHODS),
+        ]
+        for row in rows
+        if row["seed"] == "joined"
+    ]
+
+
+def _table(title, header, rows):
+    lines = [f".. list-table:: {title}", "   :header-rows: 1", "   :widths: auto", ""]
     for row in [header, *rows]:
         lines += [f"   {' ' if i else '*'} - {cell}".rstrip() for i, cell in enumerate(row)]
     return "\n".join(lines) + "\n"
@@ -281,6 +329,9 @@ def words_of(arguments):
     """Names and numbers of ``NAME:NUMBER``; ranges are spelled out."""
     for word in arguments:
         name, _, numbers = word.partition(":")
+        if numbers == "joined":
+            yield name, numbers
+            continue
         first, _, last = numbers.partition("-")
         for number in range(int(first), int(last or first) + 1):
             yield name, number
@@ -295,7 +346,7 @@ def main():
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     for name, number in words_of(arguments.films):
-        row = measure(name, number)
+        row = measure_joined(name) if number == "joined" else measure(name, number)
         with open(arguments.out, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         print(json.dumps(row), flush=True)

@@ -44,7 +44,7 @@ from .encoder_input import (
     without_direction,
 )
 from .joint_scales import choose_joint_scales
-from .orders import N_COLUMNS, Orders
+from .orders import Orders
 from .rotation import SitePlaces, choose_rotation
 from .shifts import N_ROUNDS, MiddleColumn, RecentredSites, ShiftModel, recentred_harmonics
 
@@ -261,13 +261,12 @@ class HarmonicModel:
                 angle = self.distortion.angle_from_pixels(x.cpu().numpy())
                 parts.append(torch.as_tensor(angle).to(latent)[:, None])
             if self.orders is not None:
-                read = self.orders.read(x.cpu().numpy())
-                parts.append(torch.as_tensor(read).to(latent))
+                parts.append(torch.as_tensor(self.orders.read(x.cpu().numpy())).to(latent))
             return torch.cat(parts, 1).cpu().numpy()
 
         k = self.content.n_latents
         with_pixels = self.distortion is not None and self.distortion.pixels_only is not None
-        n_more = 0 if self.orders is None else N_COLUMNS * len(self.orders.found)
+        n_more = 0 if self.orders is None else self.orders.n_columns
         return_freed_memory()  # of the fit
         with bar:
             table = map_blocks(
@@ -298,6 +297,7 @@ class HarmonicModel:
             order_amplitude_std=error,
             angle_pixels=table[:, -1].copy() if with_pixels else None,
             orders=orders,
+            order_scores={} if self.orders is None else self.orders.scores(more),
         )
 
     def _pose(

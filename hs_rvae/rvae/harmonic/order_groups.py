@@ -22,7 +22,9 @@ from ...threads import side_by_side
 from ..neighbour_test import LatticeOffsets
 
 _OWN = 0.3  # weight of the part of a value that other cells do not predict
-_N_ITERATIONS, _N_HELD_OUT, _N_FOLDS = 60, 10, 5
+_N_FIRST, _N_ITERATIONS = 10, 50  # of every start, and of the best one after that
+_N_HELD_OUT, _N_FOLDS = 10, 5
+_SETTLED = 1e-5  # nats per site that an iteration has to bring for another one
 _MAX_SITES = 2000  # of a fit of groups
 _MIN_SHARE = 0.05  # of a group
 _MORE = 0.05  # nats per site that more groups have to bring
@@ -50,25 +52,32 @@ class Groups:
 
     def scores(self, values: np.ndarray) -> np.ndarray:
         """Log joint density of values (n, d) and groups, (n, k)."""
-        precision = np.linalg.inv(self.covariance)
-        d = values[:, None] - self.centres
-        own = np.einsum("nki,ij,nkj->nk", d, precision, d)
-        own = own + np.linalg.slogdet(2 * np.pi * self.covariance)[1]
-        return -0.5 * own + np.log(self.shares)
+        lower = np.linalg.cholesky(self.covariance)
+        white = np.linalg.inv(lower).T
+        v, centres = values @ white, self.centres @ white
+        own = (centres**2).sum(1) + len(lower) * np.log(2 * np.pi)
+        own = (v**2).sum(1)[:, None] - 2 * (v @ centres.T) + own
+        return -0.5 * own - np.log(np.diagonal(lower)).sum() + np.log(self.shares)
 
     def fitted(self, values: np.ndarray, n_iterations: int) -> Groups:
-        """Groups after some iterations of expectation and maximisation."""
-        groups, total = self, np.atleast_2d(np.cov(values.T, bias=True))
-        tiny = 1e-4 * np.trace(total) * np.eye(len(total))
+        """Groups after some iterations of expectation and maximisation, or as many as settle."""
+        middle = values.mean(0)
+        values = values - middle
+        groups = Groups(self.centres - middle, self.covariance, self.shares)
+        square, before = values.T @ values / len(values), -np.inf
+        tiny = 1e-4 * np.trace(square) * np.eye(len(square))
         for _ in range(n_iterations):
             score = groups.scores(values)
-            q = np.exp(score - _log_sum(score)[:, None])
-            weight = np.maximum(q.sum(0), 1e-9)
-            centres = q.T @ values / weight[:, None]
-            d = values[:, None] - centres
-            covariance = np.einsum("nk,nki,nkj->ij", q, d, d) / len(values) + tiny
-            groups = Groups(centres, covariance, np.maximum(weight / len(values), 1e-3))
-        return groups
+            total = _log_sum(score)
+            q = np.exp(score - total[:, None])
+            shares = np.maximum(q.sum(0), 1e-9) / len(values)
+            centres = q.T @ values / (len(values) * shares[:, None])
+            covariance = square - (centres.T * shares) @ centres + tiny
+            groups = Groups(centres, covariance, np.maximum(shares, 1e-3))
+            before, gain = float(total.mean()), float(total.mean()) - before
+            if gain < _SETTLED:
+                break
+        return Groups(groups.centres + middle, groups.covariance, groups.shares)
 
     @property
     def apart(self) -> float:
@@ -100,11 +109,22 @@ class Found:
     apart: float
     walls: float
 
+    def enough(self, limits: dict[str, float]) -> bool:
+        """Return True if the evidence reaches limits: "groups", "apart" and "walls"."""
+        values = {"groups": self.gain, "apart": self.apart, "walls": self.walls}
+        return all(value >= limits.get(name, -np.inf) for name, value in values.items())
+
 
 def find_order_groups(
-    values: np.ndarray, offsets: LatticeOffsets, numbers: tuple[int, ...]
+    values: np.ndarray,
+    offsets: LatticeOffsets,
+    numbers: tuple[int, ...],
+    limits: dict[str, float] | None = None,
 ) -> Found | None:
     """Groups of values against a smooth field.
+
+    A smooth field that lies over domains, and their walls, may make more groups likely that do not
+    stand apart. So numbers of groups for which the evidence is enough come before others.
 
     Parameters
     ----------
@@ -113,6 +133,8 @@ def find_order_groups(
     offsets : LatticeOffsets
     numbers : tuple of int
         Numbers of groups to try, ascending.
+    limits : dict of str to float, optional
+        Minimum of the evidence: "groups" (the gain), "apart" and "walls".
 
     Returns
     -------
@@ -126,22 +148,28 @@ def find_order_groups(
     if len(calm) > _MAX_SITES:
         some = calm[np.sort(np.random.default_rng(0).permutation(len(calm))[:_MAX_SITES])]
     alone = Groups(some.mean(0)[None], np.eye(some.shape[1]), np.ones(1)).fitted(some, 1)
-    broad, best = _held_out(some, alone), None
+    broad = _held_out(some, alone)
+    best: Found | None = None
     for number in numbers:
         starts = [_from_centres(some, start) for start in _starts(some, number)]
-        tried = list(side_by_side(lambda start: start.fitted(some, _N_ITERATIONS), starts))
+        tried = list(side_by_side(lambda start: start.fitted(some, _N_FIRST), starts))
         groups = max(tried, key=lambda one: float(_log_sum(one.scores(some)).mean()))
+        groups = groups.fitted(some, _N_ITERATIONS)
         gain = _held_out(some, groups) - broad
         if groups.shares.min() < _MIN_SHARE or _in_walls(calm, groups, offsets):
             continue
-        if best is None or gain > best[1] + _MORE:
-            best = groups, gain
-    if best is None:
-        return None
-    groups, gain = best
-    way, nearest = _way(calm, groups)
-    own = _own_groups(values, way, nearest, groups)
-    return Found(own, gain, groups.apart, _walls(values, way, offsets))
+        way, nearest = _way(calm, groups)
+        own = _own_groups(values, way, nearest, groups)
+        found = Found(own, gain, groups.apart, _walls(values, way, offsets))
+        if best is None or _better(found, best, limits or {}):
+            best = found
+    return best
+
+
+def _better(found: Found, best: Found, limits: dict[str, float]) -> bool:
+    """Return True if more groups replace the best of the smaller numbers."""
+    enough, before = found.enough(limits), best.enough(limits)
+    return enough if enough != before else found.gain > best.gain + _MORE
 
 
 def unpredicted(values: np.ndarray, offsets: LatticeOffsets) -> np.ndarray:

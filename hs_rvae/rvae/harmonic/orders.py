@@ -30,8 +30,7 @@ _NUMBERS = {"strain": (2, 3, 4), "tilt": (2,)}
 _SMOOTH = 3.2  # cells around a site, whose mean is no tilt
 _NO_AXIS = 0.3  # length of a centre, in parts of the longest, below which it has no axis
 _MIN_SITES = 100
-#: Columns of :meth:`Order.read`.
-N_COLUMNS = 5
+_N_COLUMNS = 5  # of :meth:`Order.read`, before the scores of the groups
 
 #: Thresholds of the evidence, by the end of its name.
 THRESHOLDS = {
@@ -39,7 +38,7 @@ THRESHOLDS = {
     "groups": 0.25,  # nats per site that groups bring: smooth fields and bending up to 0.31,
     "apart": 3.5,  # scatters between groups: these up to 3.3 with as many nats,
     "walls": 1.4,  # change between groups in parts of that within: these up to 1.34
-    "alternation": 0.5,  # correlation of a tilt with the opposite one of other cells
+    "alternation": 0.5,  # correlation of a tilt with the opposite one of other cells; strain: less
 }
 
 
@@ -77,10 +76,17 @@ class Order:
         lengths = np.linalg.norm(self.groups.centres, axis=1)
         return max(float(np.average(lengths, weights=self.groups.shares)), 1e-12)
 
-    def read(self, values: np.ndarray) -> np.ndarray:
-        """Columns (n, 5) of values (n, d): quantity, its std, group, amplitude, its std.
+    @property
+    def n_columns(self) -> int:
+        """Number of columns of :meth:`read`."""
+        return _N_COLUMNS + len(self.groups.shares)
 
-        The quantity is the axis of a strain from -22.5 degrees on, or the tilt, in radians.
+    def read(self, values: np.ndarray) -> np.ndarray:
+        """Columns (n, 5 + k) of values (n, d).
+
+        These are the quantity, its std, the group, the amplitude and its std, and the scores of
+        the k groups. The quantity is the axis of a strain from -22.5 degrees on, or the tilt, in
+        radians.
         """
         noise = float(np.sqrt(np.trace(self.groups.covariance) / len(self.zero)))
         length = np.linalg.norm(values, axis=1)
@@ -90,9 +96,9 @@ class Order:
             std = np.minimum(noise / np.maximum(2 * length, 1e-12), np.pi / np.sqrt(12))
         else:
             quantity, std = values[:, 0], np.full(len(values), noise)
-        group = self.groups.scores(values).argmax(1)
+        scores = self.groups.scores(values)
         amplitude = np.stack([length, np.full(len(length), noise)]) / self.size
-        return np.column_stack([quantity, std, group, *amplitude])
+        return np.column_stack([quantity, std, scores.argmax(1), *amplitude, scores])
 
     def state(self) -> dict[str, np.ndarray]:
         """Arrays of the order parameter, for :meth:`from_state`."""
@@ -142,8 +148,13 @@ class Orders:
         """Thresholds of the evidence, under the same names."""
         return {name: THRESHOLDS[name.split("_")[1]] for name in self.evidence}
 
+    @property
+    def n_columns(self) -> int:
+        """Number of columns of :meth:`read`."""
+        return sum(order.n_columns for order in self.found)
+
     def read(self, harmonics: np.ndarray) -> np.ndarray:
-        """Columns (n, 5 n_orders) of sites; see :meth:`Order.read`."""
+        """Columns (n, n_columns) of sites; see :meth:`Order.read`."""
         return np.concatenate(
             [one.read(one.values(harmonics, self.reference)) for one in self.found], 1
         )
@@ -151,7 +162,7 @@ class Orders:
     def columns(self, read: np.ndarray) -> dict[str, np.ndarray]:
         """Columns of the site table from those of :meth:`read`, by name."""
         columns: dict[str, np.ndarray] = {}
-        for name, part in zip(self.names, np.split(read, len(self.found), axis=1), strict=True):
+        for name, part in zip(self.names, self._parts(read), strict=True):
             group = np.nan_to_num(part[:, 2], nan=-1.0).astype(int)
             if name == "parity":
                 columns["parity"] = group
@@ -160,6 +171,20 @@ class Orders:
             columns |= {quantity: part[:, 0].copy(), f"{quantity}_std": part[:, 1].copy()}
             columns[f"{name}_variant"] = group
         return columns
+
+    def scores(self, read: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Scores (n, k) and shares (k,) of the groups, by the name of their column."""
+        return {
+            order.name if order.name == "parity" else f"{order.name}_variant": (
+                part[:, _N_COLUMNS:].copy(),
+                order.groups.shares,
+            )
+            for order, part in zip(self.found, self._parts(read), strict=True)
+        }
+
+    def _parts(self, read: np.ndarray) -> list[np.ndarray]:
+        """Columns of :meth:`read` of each order parameter."""
+        return np.split(read, np.cumsum([order.n_columns for order in self.found])[:-1], axis=1)
 
     def in_place_of_angle(self, read: np.ndarray) -> np.ndarray:
         """Angle and its std, order amplitude and its std, (n, 4), where nothing is displaced.
@@ -274,7 +299,9 @@ class _OrderFit:
         values = coordinates(self.harmonics) @ rows.T
         if not self._predicted("strain", self.offsets.predicted(values[:, 0] + 1j * values[:, 1])):
             return None
-        found = find_order_groups(values, self.offsets, _NUMBERS["strain"])
+        if self._alternation(values) > THRESHOLDS["alternation"]:  # in lamellae, no domains
+            return None
+        found = find_order_groups(values, self.offsets, _NUMBERS["strain"], THRESHOLDS)
         if found is None or not self._in_groups("strain", found):
             return None
         zero = found.groups.centres.mean(0)
@@ -292,11 +319,11 @@ class _OrderFit:
         shares = [self.offsets.predicted(w + 0j) for w in quick.T]
         best = int(np.argmax(shares))
         values, rows = quick[:, [best]], rows[[best]]
-        alternation = -min(_correlations(values[:, 0], self.offsets), default=0.0)
+        alternation = self._alternation(values)
         if shares[best] < THRESHOLDS["predicted"] or alternation < THRESHOLDS["alternation"]:
             return None
         self.evidence |= {"tilt_predicted": shares[best], "tilt_alternation": alternation}
-        found = find_order_groups(values, self.offsets, _NUMBERS["tilt"])
+        found = find_order_groups(values, self.offsets, _NUMBERS["tilt"], THRESHOLDS)
         if found is None or np.prod(found.groups.centres) >= 0:
             return None
         enough = self._in_groups("tilt", found)
@@ -304,6 +331,13 @@ class _OrderFit:
             return None
         name = "tilt" if enough else "parity"
         return self._order(name, coordinates, rows, np.zeros(1), _by_sign(found.groups))
+
+    def _alternation(self, values: np.ndarray) -> float:
+        """Correlation of values (n, d) with the opposite ones, over the offset with the highest."""
+        d = values - values.mean(0)
+        power = max(float((d**2).sum(1).mean()), 1e-30)
+        found = [-float((d[a] * d[b]).sum(1).mean()) / power for a, b in self.offsets.partners]
+        return max(found, default=0.0)
 
     @staticmethod
     def _two_signs(found: Found) -> bool:
@@ -359,14 +393,7 @@ class _OrderFit:
         if np.isfinite(found.walls):
             values["walls"] = found.walls
         self.evidence |= {f"{name}_{k}": float(v) for k, v in values.items()}
-        return all(v >= THRESHOLDS[k] for k, v in values.items())
-
-
-def _correlations(values: np.ndarray, offsets: LatticeOffsets) -> list[float]:
-    """Correlation of values (n,) with those a lattice offset away, for each offset."""
-    d = values - values.mean()
-    power = max(float((d**2).mean()), 1e-30)
-    return [float((d[first] * d[second]).mean()) / power for first, second in offsets.partners]
+        return found.enough(THRESHOLDS)
 
 
 def _by_sign(groups: Groups) -> Groups:
