@@ -117,8 +117,8 @@ def test_multislice_images_are_read_right(word):
 
 @pytest.mark.slow
 @pytest.mark.skipif("HS_RVAE_DATA" not in os.environ, reason="needs the real images")
-@pytest.mark.parametrize("word", ["dysco3", "twin", "pto_sro:32", "pto_sro:50", "real_null:A",
-                                  "real_null:B"])  # fmt: skip
+@pytest.mark.parametrize("word", ["dysco3", "twin", "pto_sro:32", "pto_sro:36", "pto_sro:50",
+                                  "real_null:A", "real_null:B"])  # fmt: skip
 def test_real_images_are_read_right(word):
     found = images.measure(word)
     if word == "dysco3":

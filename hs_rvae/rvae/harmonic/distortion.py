@@ -438,11 +438,14 @@ class DistortionFit:
         """Fit filter, circle and verdict."""
         first = self._first_filter()
         found = first
-        if first.gain > THRESHOLDS["gain"]:
+        # Where the circle is no likelier than a normal distribution, its angles would spoil a filter.
+        refine = first.gain > THRESHOLDS["gain"]
+        if refine:
             for k in N_COMPONENTS:
                 found = self._better(found, self._refined(first, k))
         judged = self._judge(found, first.gain)
-        if judged.kind in ("variants", "continuous") and self.basis.k > max(N_COMPONENTS):
+        refine &= judged.kind in ("variants", "continuous") and self.basis.k > max(N_COMPONENTS)
+        if refine:
             # Not before the verdict: a filter with many components makes wells of noise.
             found = self._better(found, self._refined(found, self.basis.k, _N_WIDE))
         model, found = self._model(found, judged)
