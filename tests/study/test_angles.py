@@ -102,7 +102,8 @@ def test_a_continuous_turn_and_a_single_direction_are_called_so(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("word", ["pto_ac:12", "bfo_lsmo:60", "vortex:12", "sto_null:12", "mosaic"])
+@pytest.mark.parametrize("word", ["pto_ac:12", "bfo_lsmo:60", "bfo_lsmo:12", "vortex:12",
+                                  "sto_null:12", "mosaic", "mosaic:60"])  # fmt: skip
 def test_multislice_images_are_read_right(word):
     found = images.measure(word)
     if word == "sto_null:12":
@@ -112,7 +113,9 @@ def test_multislice_images_are_read_right(word):
         assert found["error"] <= found["vectors_error"] + 0.5
     else:
         assert found["verdict"] == "variants" and found["n_variants"] == 4
-        assert found["variant_ari"] >= 0.98 and found.get("ari", 1) >= 0.98
+        name = word.partition(":")[0]
+        least = {"pto_ac": 0.98, "bfo_lsmo": 0.99, "mosaic": 0.9995}[name]
+        assert found["ari"] >= least and found["variant_ari"] >= 0.98
 
 
 @pytest.mark.slow
