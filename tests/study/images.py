@@ -5,8 +5,8 @@
     python tests/study/images.py OUT.jsonl pto_ac:60 pto_ac:12 pto_sro:44 twin
 
 The number is that of counts per pixel (multislice; fewer than there are by binomial thinning; the
-mosaic has 500), or of the window in px. Real images are read from the folder in HS_RVAE_DATA and are left out where
-they are missing.
+mosaic has 500), or of the window in px. Real images are read from the folder in HS_RVAE_DATA and
+are left out where they are missing.
 """
 
 import argparse

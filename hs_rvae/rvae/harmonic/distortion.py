@@ -438,7 +438,7 @@ class DistortionFit:
         """Fit filter, circle and verdict."""
         first = self._first_filter()
         found = first
-        # Where the circle is no likelier than a normal distribution, its angles would spoil a filter.
+        # Angles of a circle no likelier than a normal distribution would spoil a filter.
         refine = first.gain > THRESHOLDS["gain"]
         if refine:
             for k in N_COMPONENTS:
