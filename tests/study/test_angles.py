@@ -86,6 +86,13 @@ def test_variants_are_right_in_two_films(name):
 
 
 @pytest.mark.slow
+def test_weak_displacements_under_an_aberration_are_read_better_than_by_found_columns():
+    rows = measured("found_aberration_0.4", (0, 1))
+    assert mean(rows, "ari") >= mean(rows, "vectors_ari") + 0.05
+    assert mean(rows, "error") <= mean(rows, "vectors_error")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DAILY_NULLS)
 def test_nothing_is_found_where_nothing_is_displaced(name):
     for row in measured(name, (0, 1)):
