@@ -114,6 +114,24 @@ def test_with_translation_and_in_the_paper_s_network_the_motif_turns(null):
         assert not model.verdict_.tested or model.verdict_.rotation == "motif"
 
 
+@pytest.mark.parametrize(
+    ("settings", "n", "placed", "reason"),
+    [
+        ({}, 60, False, "'auto' is 'motif', because there are no positions"),
+        ({"translation": True}, 60, True, "'auto' is 'motif', because sub-images have shifts"),
+        ({"architecture": "convolutional"}, 60, True, "'auto' is 'motif'"),
+        ({}, 160, True, "uses the model 'distortion'. No distortion stands out"),
+    ],
+    ids=["no positions", "translation", "convolutional", "evidence"],
+)
+@pytest.mark.slow
+def test_the_choice_is_logged_with_its_reason(null, caplog, settings, n, placed, reason):
+    positions = null[1][:n] if placed else None
+    with caplog.at_level("INFO", logger="hs_rvae"):
+        RVAE(**QUICK, **settings).fit(null[0][:n], positions=positions)
+    assert reason in caplog.text
+
+
 @pytest.mark.slow
 def test_few_sites_are_said_to_be_few(null):
     model = RVAE(**QUICK, rotation="distortion").fit(null[0][:140], positions=null[1][:140])

@@ -4,9 +4,9 @@
 
     python tests/study/images.py OUT.jsonl pto_ac:60 pto_ac:12 pto_sro:44 twin
 
-The number is that of counts per pixel (multislice; fewer than there are by binomial thinning), or
-of the window in px. Real images are read from the folder in HS_RVAE_DATA and are left out where
-they are missing.
+The number is that of counts per pixel (multislice; fewer than there are by binomial thinning; the
+mosaic has 500), or of the window in px. Real images are read from the folder in HS_RVAE_DATA and
+are left out where they are missing.
 """
 
 import argparse
@@ -32,14 +32,16 @@ MULTISLICE = {
     "sto_null": hs_rvae.data.sto_null,
 }
 FULL_COUNTS = 60
+MOSAIC_COUNTS = 500  # of the mosaic, whose brightest pixels have eight times as many as the others
+MOSAIC_SCALE = 200  # counts of the value 1 in it
 NEAR, WALL, ORDERED = 0.3, 2, 0.6  # cells, cells, order of the sites that are judged
 
 
-def thinned(image, counts):
-    """Image with fewer counts per pixel."""
+def thinned(image, counts, full=FULL_COUNTS):
+    """Image with fewer counts per pixel than it has."""
     image = image.deepcopy()
-    if counts < FULL_COUNTS:
-        data = np.random.default_rng(7).binomial(image.data.astype(int), counts / FULL_COUNTS)
+    if counts < full:
+        data = np.random.default_rng(7).binomial(image.data.astype(int), counts / full)
         image.data = data.astype(np.float32)
     return image
 
@@ -108,33 +110,38 @@ def multislice(name, counts):
     else:
         judged &= (truth["amp"][row] > 0.4) & np.isfinite(angle)
         variant = np.zeros(len(variant), int)
-    sites = stack.sites
-    found |= errors(sites["angle"][judged], angle[judged], variant[judged])
+    return found | compared(stack, judged, angle, variant)
+
+
+def compared(stack, judged, angle, variant):
+    """Figures of angles, vectors and variants of the judged sites, from the truth of all."""
+    sites, angle, variant = stack.sites, angle[judged], variant[judged]
+    found = errors(sites["angle"][judged], angle, variant)
     vectors = np.arctan2(sites["displacement_y"], sites["displacement_x"])[judged]
-    found |= {f"vectors_{k}": v for k, v in errors(vectors, angle[judged], variant[judged]).items()}
+    found |= {f"vectors_{k}": v for k, v in errors(vectors, angle, variant).items()}
     label = sites["variant"][judged]
-    if len(np.unique(variant[judged])) > 1 and (label >= 0).any():
+    if len(np.unique(variant)) > 1 and (label >= 0).any():
         known = label >= 0
-        found["variant_ari"] = float(adjusted_rand_score(variant[judged][known], label[known]))
+        found["variant_ari"] = float(adjusted_rand_score(variant[known], label[known]))
         found["undefined"] = float((~known).mean())
-    error = np.abs(wrap(sites["angle"][judged] - angle[judged]))
-    std = sites["angle_std"][judged]
+    error, std = np.abs(wrap(sites["angle"][judged] - angle)), sites["angle_std"][judged]
     found["coverage68"] = float((error < std).mean())
     found["coverage95"] = float((error < 1.96 * std).mean())
     return found
 
 
-def mosaic(seed=0):
+def mosaic(counts=MOSAIC_COUNTS, seed=0):
     """Figures of the multislice mosaic of four variants."""
     image, truth = hs_rvae.data.bfo_multislice()
-    stack = analysed(image, seed=seed)
+    image.data = np.round(image.data * MOSAIC_SCALE)
+    stack = analysed(thinned(image, counts, MOSAIC_COUNTS), seed=seed)
     xy = truth["cell_centre_xy_warped"] + truth["B_shift_angstrom_xy"] / truth["px_angstrom"]
     distance, row = cKDTree(xy).query(stack.sites.xy)
     near = cKDTree(xy).query(xy, k=9)[1]
     inside = (truth["label"][near] == truth["label"][:, None]).all(1)[row] & (distance < 3)
     judged = inside & (truth["label"][row] < 4)
-    label, variant = truth["label"][row][judged], stack.sites["variant"][judged]
-    return about(stack) | {"variant_ari": float(adjusted_rand_score(label, variant))}
+    angle = np.arctan2(*truth["B_shift_angstrom_xy"].T[::-1])[row]
+    return about(stack) | compared(stack, judged, angle, truth["label"][row])
 
 
 def superlattice(window):
@@ -211,7 +218,7 @@ def measure(word):
     if name in MULTISLICE:
         return multislice(name, float(number or FULL_COUNTS))
     others = {
-        "mosaic": mosaic,
+        "mosaic": lambda: mosaic(float(number or MOSAIC_COUNTS)),
         "pto_sro": lambda: superlattice(number or 44),
         "dysco3": orthoperovskite,
         "twin": twin,

@@ -86,6 +86,13 @@ def test_variants_are_right_in_two_films(name):
 
 
 @pytest.mark.slow
+def test_weak_displacements_under_an_aberration_are_read_better_than_by_found_columns():
+    rows = measured("found_aberration_0.4", (0, 1))
+    assert mean(rows, "ari") >= mean(rows, "vectors_ari") + 0.05
+    assert mean(rows, "error") <= mean(rows, "vectors_error")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DAILY_NULLS)
 def test_nothing_is_found_where_nothing_is_displaced(name):
     for row in measured(name, (0, 1)):
@@ -102,7 +109,8 @@ def test_a_continuous_turn_and_a_single_direction_are_called_so(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("word", ["pto_ac:12", "bfo_lsmo:60", "vortex:12", "sto_null:12", "mosaic"])
+@pytest.mark.parametrize("word", ["pto_ac:12", "bfo_lsmo:60", "bfo_lsmo:12", "vortex:12",
+                                  "sto_null:12", "mosaic", "mosaic:60"])  # fmt: skip
 def test_multislice_images_are_read_right(word):
     found = images.measure(word)
     if word == "sto_null:12":
@@ -112,13 +120,15 @@ def test_multislice_images_are_read_right(word):
         assert found["error"] <= found["vectors_error"] + 0.5
     else:
         assert found["verdict"] == "variants" and found["n_variants"] == 4
-        assert found["variant_ari"] >= 0.98 and found.get("ari", 1) >= 0.98
+        name = word.partition(":")[0]
+        least = {"pto_ac": 0.98, "bfo_lsmo": 0.99, "mosaic": 0.9995}[name]
+        assert found["ari"] >= least and found["variant_ari"] >= 0.98
 
 
 @pytest.mark.slow
 @pytest.mark.skipif("HS_RVAE_DATA" not in os.environ, reason="needs the real images")
-@pytest.mark.parametrize("word", ["dysco3", "twin", "pto_sro:32", "pto_sro:50", "real_null:A",
-                                  "real_null:B"])  # fmt: skip
+@pytest.mark.parametrize("word", ["dysco3", "twin", "pto_sro:32", "pto_sro:36", "pto_sro:50",
+                                  "real_null:A", "real_null:B"])  # fmt: skip
 def test_real_images_are_read_right(word):
     found = images.measure(word)
     if word == "dysco3":

@@ -439,11 +439,14 @@ class DistortionFit:
         """Fit filter, circle and verdict."""
         first = self._first_filter()
         found = first
-        if first.gain > THRESHOLDS["gain"]:
+        # Angles of a circle no likelier than a normal distribution would spoil a filter.
+        refine = first.gain > THRESHOLDS["gain"]
+        if refine:
             for refined in side_by_side(lambda k: self._refined(first, k), N_COMPONENTS):
                 found = self._better(found, refined)
         judged = self._judge(found, first.gain)
-        if judged.kind in ("variants", "continuous") and self.basis.k > max(N_COMPONENTS):
+        refine &= judged.kind in ("variants", "continuous") and self.basis.k > max(N_COMPONENTS)
+        if refine:
             # Not before the verdict: a filter with many components makes wells of noise.
             found = self._better(found, self._refined(found, self.basis.k, _N_WIDE))
         model, found = self._model(found, judged)
