@@ -44,7 +44,7 @@ GONE = da.from_array(np.ones(4)).map_blocks(lambda block: open("gone").read(), d
 OF_STACKS = {
     "plot_latent_space": ({"axes": (None, 1)}, "axes=.*two names or numbers"),
     "save": ({"filename": "film.unheard"}, "filename"),
-    "plot": ({"navigator": np.zeros((0, 0))}, "navigator="),
+    "plot": ({"navigator": np.zeros((0, 0))}, "navigator=.*give one of .sites."),
     "select_sites": ({"sites": GONE}, "sites=.*cannot be read"),
     "plot_image": ({"region": GONE}, "region=.*give a RectangularROI"),
     "plot_polar_map": ({"angle": "direction", "amplitude": "x", "image": [None]}, "image"),
