@@ -34,7 +34,7 @@ import tempfile
 import time
 import traceback
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -215,19 +215,29 @@ def changed_function(path: Path, tree: ast.Module) -> types.CodeType | None:
     return pairs[0][1]
 
 
-def exchange(code: types.CodeType) -> None:
-    """Give a function of a loaded module a new code; what numba has kept of it is not used."""
-    from numba.core.caching import NullCache
+def held(paths: Collection[str]) -> list[Any]:
+    """Functions of some files that anything holds, and all functions that numba compiles."""
     from numba.core.dispatcher import Dispatcher
 
+    return [
+        one
+        for one in gc.get_objects()
+        if isinstance(one, Dispatcher)
+        or (isinstance(one, types.FunctionType) and one.__code__.co_filename in paths)
+    ]
+
+
+def exchange(code: types.CodeType, every: list[Any]) -> None:
+    """Give a function that is held a new code; what numba has kept of it is not used."""
+    from numba.core.caching import NullCache
+
     place = (code.co_filename, code.co_qualname, code.co_firstlineno)
-    every = gc.get_objects()
     for one in every:
         if isinstance(one, types.FunctionType):
             own = one.__code__
             if (own.co_filename, own.co_qualname, own.co_firstlineno) == place:
                 one.__code__ = code
-    compiled = [one for one in every if isinstance(one, Dispatcher)]
+    compiled = [one for one in every if not isinstance(one, types.FunctionType)]
     names, seen = {code.co_name}, set[str]()
     while names:  # the function and all that call it, by their names
         seen |= names
@@ -375,6 +385,9 @@ class _Session:
             raise RuntimeError(f"{self.part}: the tests fail without a change.")
         baseline = Baseline.read(self.folder / "baseline")
         items = {item.nodeid: item for item in session.items}
+        self.held = held({str(ROOT / file) for file in files})
+        gc.collect()
+        gc.freeze()  # forks share what they do not touch
         for mutant in self.chosen:
             code = changed_function(ROOT / mutant.file, mutant.tree())
             if code is not None:
@@ -394,7 +407,7 @@ class _Session:
     def _judge(
         self, code: types.CodeType, items: list[Any], limits: Callable[[str], float]
     ) -> bool:
-        exchange(code)
+        exchange(code, self.held)
         passed = run_items(items, limits)
         if not passed:
             failed = next(item.nodeid for item in items if item.stash.get(_FAILED, False))

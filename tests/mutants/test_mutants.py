@@ -92,6 +92,11 @@ def mutant(path, change):
     return mutants.mutants(path, number)[1]
 
 
+def exchange(path, change):
+    code = mutants.changed_function(path, mutant(path, change))
+    mutants.exchange(code, mutants.held({str(path)}))
+
+
 def test_a_loaded_function_is_exchanged_wherever_it_is_held(tmp_path):
     path = tmp_path / "loaded.py"
     path.write_text(LOADED, encoding="utf-8")
@@ -100,8 +105,8 @@ def test_a_loaded_function_is_exchanged_wherever_it_is_held(tmp_path):
     spec.loader.exec_module(loaded)
     sums, row = loaded.sums, loaded.Row()
     assert row.width == 4 and sums([1, 2, 3]) == [2, 3, 4]
-    mutants.exchange(mutants.changed_function(path, mutant(path, "LIMIT + 1 -> LIMIT - 1")))
-    mutants.exchange(mutants.changed_function(path, mutant(path, "row + 1 -> row - 1")))
+    exchange(path, "LIMIT + 1 -> LIMIT - 1")
+    exchange(path, "row + 1 -> row - 1")
     assert row.width == 2 and sums([1, 2, 3]) == [0, 1, 2]
     assert mutants.changed_function(path, mutant(path, "3 -> 4")) is None  # of the module
 
@@ -122,7 +127,7 @@ def test_a_compiled_function_is_compiled_anew_with_all_that_call_it(tmp_path):
 
     assert load("compiled").outer(2) == 3  # kept from now on
     again = load("compiled")
-    mutants.exchange(mutants.changed_function(path, mutant(path, "x + 1 -> x - 1")))
+    exchange(path, "x + 1 -> x - 1")
     assert again.outer(2) == 1
     assert load("compiled").outer(2) == 3  # nothing of the mutant was kept
 
