@@ -3,6 +3,7 @@
 """Mutation testing: small changes of a module, each of which its tests should notice.
 
 python tests/mutants/mutants.py positions windows [--mutants 100] [--seed 0] [--to results.jsonl]
+python tests/mutants/mutants.py positions --again results.jsonl
 
 A mutant is a module with one operator, comparison, condition, number or statement changed. It is
 made in memory, in a process of its own, which runs the tests of the module up to the first that
@@ -48,6 +49,7 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         (
             "tests/sites/test_table.py", "tests/properties/test_site_table.py",
             "tests/signals/test_selection.py", "tests/signals/test_saving.py",
+            "tests/plots/test_signal_markers.py",
         ),
     ),
     "positions": (
@@ -222,8 +224,8 @@ def held(paths: Collection[str]) -> list[Any]:
     return [
         one
         for one in gc.get_objects()
-        if isinstance(one, Dispatcher)
-        or (isinstance(one, types.FunctionType) and one.__code__.co_filename in paths)
+        if issubclass(type(one), Dispatcher)  # the type of one: some objects warn when looked at
+        or (type(one) is types.FunctionType and one.__code__.co_filename in paths)
     ]
 
 
@@ -533,15 +535,32 @@ def sample(part: str, count: int, seed: int) -> list[tuple[str, str, int]]:
     return [every[i] for i in order[:count]]
 
 
-def run(part: str, count: int, seed: int, to: Path | None = None) -> list[dict[str, Any]]:
-    """Judge a sample of mutants.
+def survivors(part: str, path: Path) -> list[tuple[str, str, int]]:
+    """Survivors of earlier results, where the code still has them: as `sample` gives mutants."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    earlier = [one for one in lines if (one["part"], one["ending"]) == (part, "survived")]
+    found = []
+    for file in PARTS[part][0]:
+        every = [change.split(": ", 1) for change in mutants(ROOT / file)[0]]
+        for line, text in (one["change"].split(": ", 1) for one in earlier if one["file"] == file):
+            same = [n for n, (_, other) in enumerate(every) if other == text]
+            if same:  # the nearest line: others may have come before it
+                best = min(same, key=lambda n: abs(int(every[n][0]) - int(line)))
+                found.append((file, ": ".join(every[best]), best))
+    return found
+
+
+def run(
+    part: str, chosen: list[tuple[str, str, int]], to: Path | None = None
+) -> list[dict[str, Any]]:
+    """Judge mutants.
 
     Parameters
     ----------
     part : str
         A key of `PARTS`.
-    count, seed : int
-        Size of the sample, and its seed.
+    chosen : list of tuple
+        File, description and number of each.
     to : pathlib.Path, optional
         File to which a line is added for each.
 
@@ -556,20 +575,21 @@ def run(part: str, count: int, seed: int, to: Path | None = None) -> list[dict[s
         If the tests fail without a change.
     """
     tests = PARTS[part][1]
-    chosen = [Mutant(part, *one) for one in sample(part, count, seed)]
+    judged = [Mutant(part, *one) for one in chosen]
     folder = Path(tempfile.mkdtemp())
     _load_others()
-    together = functools.partial(_pytest, tests, folder, _Session(part, chosen, folder), None)
+    together = functools.partial(_pytest, tests, folder, _Session(part, judged, folder), None)
     if in_fork(together, 100 * _HOUR)[0] != "survived":
         raise RuntimeError((folder / "output").read_text(encoding="utf-8")[-3000:])
     baseline = Baseline.read(folder / "baseline")
-    for mutant in chosen:
+    for mutant in judged:
         tree = mutant.tree()
         if changed_function(ROOT / mutant.file, tree) is None:
             finder = _Finder(name_of(mutant.file), ROOT / mutant.file, tree)
             plugin = _Alone(mutant, baseline)
             alone = functools.partial(_pytest, tests, folder, plugin, finder)
             mutant.note(*in_fork(alone, _HOUR), folder)
+    (folder / "results").touch()  # of none
     text = (folder / "results").read_text(encoding="utf-8")
     if to is not None:
         with open(to, "a", encoding="utf-8") as lines:
@@ -592,11 +612,16 @@ def main() -> None:
     parser.add_argument("parts", nargs="+", choices=list(PARTS))
     parser.add_argument("--mutants", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--to", type=Path)
+    parser.add_argument("--to", type=Path, help="file to which the results are added")
+    parser.add_argument("--again", type=Path, help="results, whose survivors are judged again")
     options = parser.parse_args()
     for part in options.parts:
         began = time.monotonic()
-        results = run(part, options.mutants, options.seed, options.to)
+        if options.again is None:
+            chosen = sample(part, options.mutants, options.seed)
+        else:
+            chosen = survivors(part, options.again)
+        results = run(part, chosen, options.to)
         print(f"{part} ({time.monotonic() - began:.0f} s): {table(results)}", flush=True)
 
 

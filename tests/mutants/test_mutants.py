@@ -171,6 +171,17 @@ def test_a_seed_gives_the_same_sample():
     assert first == again and len(first) == 3
 
 
+def test_survivors_are_found_again_where_they_stand_now(tmp_path):
+    file, change, number = mutants.sample("positions", 1, seed=1)[0]
+    line, text = change.split(": ", 1)
+    moved = {"part": "positions", "file": file, "change": f"{int(line) + 3}: {text}"}
+    rows = [moved | {"ending": ending} for ending in ("survived", "killed")]
+    rows.append(moved | {"ending": "survived", "change": "1: nothing -> like it"})
+    path = tmp_path / "results"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    assert mutants.survivors("positions", path) == [(file, change, number)]
+
+
 @pytest.mark.sweep
 @pytest.mark.parametrize("part", mutants.PARTS)
 def test_tests_notice_most_mutants(part, tmp_path):
