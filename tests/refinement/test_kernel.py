@@ -1,0 +1,84 @@
+# SPDX-FileCopyrightText: the hs_rvae developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Compiled arithmetic gives what Python makes of the same lines; what it refuses."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hs_rvae.refinement import STATUS, kernel, refine_columns, refine_two_sublattices
+from hs_rvae.refinement.fixed_width import models_of_columns
+
+
+def refined():
+    """Tables of columns of all kinds: good ones, and one for each way to fail."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:64, :80]
+    image = 5 + 0.1 * x + 0.3 * rng.normal(size=x.shape)
+    good = np.array([[16.3, 16.1], [40.2, 16.4], [15.8, 40.3], [40.4, 39.7], [64.3, 40.1]])
+    for (cx, cy), height in zip(good, (100, 90, 110, 95, 105), strict=True):
+        square = ((x - cx) ** 2 + (y - cy) ** 2) / (2 * 2.6**2)
+        image += height * (0.9 * np.exp(-square) + 0.1 * np.exp(-square / 2.4**2))
+    image += 30 * np.exp(-((x - 28.3) ** 2 + (y - 28.1) ** 2) / (2 * 2.6**2))
+    image += 40 * np.exp(-((x - 64) ** 2) / 8)  # a ridge, much longer than wide
+    image[2:9, 28:36] = np.nan
+    bad = np.array([[0.0, 60.0], [32.0, 5.0], [64.2, 16.0], [76.0, 61.0], [np.nan, 9.0]])
+    starts = np.vstack([good + 0.4, bad])
+    one = refine_columns(image, starts, radius=7, num_workers=1)
+    few = refine_columns(image, good + 2, radius=7, max_iterations=2, num_workers=1)
+    near = refine_columns(image, good + 2, radius=7, max_shift=1.0, background="constant")
+    clean = np.where(np.isnan(image), 8.0, image)
+    two = refine_two_sublattices(clean, good[:4] + 0.4, [[28.0, 28.4]], num_workers=1)
+    tables = {"one": one, "few": few, "near": near, "a": two[0], "b": two[1]}
+    return {name: table.to_numpy(float) for name, table in tables.items()}
+
+
+@pytest.mark.slow
+def test_compiled_code_gives_the_numbers_of_python(tmp_path):
+    """Sums in another order leave 1e-6, not more."""
+    command = [sys.executable, __file__, str(tmp_path / "python.npz")]
+    place = os.pathsep.join([str(Path(kernel.__file__).parents[2]), *sys.path])
+    subprocess.run(
+        command, check=True, env=os.environ | {"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": place}
+    )
+    python, compiled = np.load(tmp_path / "python.npz"), refined()
+    for name, table in compiled.items():
+        np.testing.assert_allclose(python[name], table, rtol=1e-6, atol=1e-6, err_msg=name)
+    endings = {int(number) for table in compiled.values() for number in table[:, -1]}
+    names = ("ok", "not_converged", "left_region", "edge", "non_finite", "degenerate")
+    assert endings >= {STATUS[name] for name in names}
+
+
+@pytest.mark.parametrize(
+    ("curve_xy", "x", "y", "curve_y", "possible"),
+    [
+        (0.05, 0.0, 0.0, 0.09, True),
+        (0.07, 0.0, 0.0, 0.09, False),  # a saddle
+        (0.0, 13.9, 0.0, 0.09, True),
+        (0.0, 0.0, 14.1, 0.09, False),  # farther off than two radii
+        (0.0, 10.0, 10.0, 0.09, False),
+        (0.0, 0.0, 0.0, 6.0, True),
+        (0.0, 0.0, 0.0, 6.5, False),  # narrower than 0.4 px
+    ],
+)
+def test_a_possible_peak_is_round_enough_and_near(curve_xy, x, y, curve_y, possible):
+    p = np.zeros(kernel.N_PARAMETERS)
+    p[kernel.CURVE_X], p[kernel.CURVE_XY], p[kernel.CURVE_Y] = 0.04, curve_xy, curve_y
+    p[kernel.X], p[kernel.Y] = 3.0 + x, 5.0 + y
+    assert kernel._is_possible(p, 3.0, 5.0, 7.0) == possible
+
+
+def test_without_other_columns_there_is_nothing_to_subtract():
+    names = ["x", "y", "sigma_x", "sigma_y", "rotation", "amplitude"]
+    pixels = np.zeros((2, 3))
+    none = models_of_columns(pixels, pixels, np.zeros((2, 2)), pd.DataFrame(columns=names), (0, 1))
+    np.testing.assert_array_equal(none, pixels)
+
+
+if __name__ == "__main__":
+    np.savez(sys.argv[1], **refined())
