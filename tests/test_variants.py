@@ -13,6 +13,7 @@ from hs_rvae.variants import (
     measured_groups,
     wrap,
 )
+from hs_rvae.variants.groups import _half_gaps
 
 
 def angles_about(wells, n=600, width=8.0, seed=0, shares=None):
@@ -373,3 +374,10 @@ def test_labelled_angles_are_measured_across_the_cut():
     assert np.isnan(centres[1]) and widths[0] == pytest.approx(0.1)
     assert precision[0] == pytest.approx(0.1 / np.sqrt(2))
     assert not len(measured_groups(angle, np.full(4, -1))[0])
+
+
+def test_half_a_gap_reaches_to_the_nearest_group_or_around_the_circle():
+    assert _half_gaps(np.array([0.3]), 2) == pytest.approx([np.pi / 2])
+    assert _half_gaps(np.array([0.1, 1.1, 3.1]), 1) == pytest.approx([0.5, 0.5, 1.0])
+    around = _half_gaps(np.array([-3.0, 0.0, 3.0]), 1)  # past the seam
+    assert around == pytest.approx([np.pi - 3, 1.5, np.pi - 3])

@@ -11,7 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hs_rvae.refinement import STATUS, kernel, refine_columns, refine_two_sublattices
+from hs_rvae.refinement import (
+    STATUS,
+    kernel,
+    model_sum,
+    refine_columns,
+    refine_two_sublattices,
+)
 from hs_rvae.refinement.fixed_width import models_of_columns
 
 
@@ -71,6 +77,48 @@ def test_a_possible_peak_is_round_enough_and_near(curve_xy, x, y, curve_y, possi
     p[kernel.CURVE_X], p[kernel.CURVE_XY], p[kernel.CURVE_Y] = 0.04, curve_xy, curve_y
     p[kernel.X], p[kernel.Y] = 3.0 + x, 5.0 + y
     assert kernel._is_possible(p, 3.0, 5.0, 7.0) == possible
+
+
+def test_curvatures_are_the_eigenvalues():
+    p = np.zeros(kernel.N_PARAMETERS)
+    p[[kernel.CURVE_X, kernel.CURVE_XY, kernel.CURVE_Y]] = 0.3, 0.2, 0.5
+    expected = np.linalg.eigvalsh([[0.3, 0.2], [0.2, 0.5]])
+    assert kernel._smallest_and_largest_curvature(p) == pytest.approx(tuple(expected))
+
+
+def model(p, x, y, share, width):
+    """The formula of a column, as the module states it."""
+    u, v = x - p[kernel.X], y - p[kernel.Y]
+    e = p[kernel.CURVE_X] * u**2 + 2 * p[kernel.CURVE_XY] * u * v + p[kernel.CURVE_Y] * v**2
+    peak = (1 - share) * np.exp(-e / 2) + share * np.exp(-e / 2 / width**2)
+    plane = p[kernel.LEVEL] + p[kernel.SLOPE_X] * u + p[kernel.SLOPE_Y] * v
+    return p[kernel.HEIGHT] * peak + plane
+
+
+@pytest.mark.parametrize(("x", "y"), [(11.0, 18.0), (15.0, 22.5)])
+def test_derivatives_are_those_of_the_model(x, y):
+    p, tail, step = np.array([90.0, 12.3, 20.1, 0.12, 0.03, 0.17, 7.0, 0.0, 0.0]), (0.1, 2.4), 1e-5
+    found = np.zeros(kernel.N_PARAMETERS)
+    model_sum._derivatives_by_column(p, x - p[kernel.X], y - p[kernel.Y], *tail, found)
+    change = [model(p + e, x, y, *tail) - model(p - e, x, y, *tail) for e in step * np.eye(9)]
+    np.testing.assert_allclose(found, np.array(change) / (2 * step), rtol=1e-6, atol=1e-7)
+    two = np.stack([p, p + np.eye(9)[kernel.X] * 4])
+    both = np.zeros(3)
+    model_sum._derivatives_by_tail(two, np.array([0, 1]), int(x), 18, *tail, both)
+    change = [
+        sum(model(q, int(x), 18, *(tail + e)) - model(q, int(x), 18, *(tail - e)) for q in two)
+        for e in step * np.eye(2)
+    ]
+    np.testing.assert_allclose(both, [*np.array(change) / (2 * step), 0], rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("image", "saturation", "words"),
+    [(np.full((20, 20), np.nan), None, ":"), (np.ones((20, 20)), 1.0, " below saturation=1:")],
+)
+def test_an_image_without_pixels_to_fit_is_refused(image, saturation, words):
+    with pytest.raises(ValueError, match=f"^image has no finite pixel{words} there"):
+        refine_columns(image, [[9.0, 9.0]], radius=5, saturation=saturation)
 
 
 def test_without_other_columns_there_is_nothing_to_subtract():
