@@ -381,3 +381,16 @@ def test_half_a_gap_reaches_to_the_nearest_group_or_around_the_circle():
     assert _half_gaps(np.array([0.1, 1.1, 3.1]), 1) == pytest.approx([0.5, 0.5, 1.0])
     around = _half_gaps(np.array([-3.0, 0.0, 3.0]), 1)  # past the seam
     assert around == pytest.approx([np.pi - 3, 1.5, np.pi - 3])
+
+
+@pytest.mark.parametrize("share", [0.15, 0.4])
+def test_angles_are_in_the_background_as_often_as_the_background_is_large(share):
+    """The mean probability of no group is the share of the sites in none, as of any mixture."""
+    angle, _ = angles_about([0, 90, 180, 270], n=1200, width=6.0)
+    rng = np.random.default_rng(1)
+    loose = rng.random(len(angle)) < share
+    angle[loose] = rng.uniform(-np.pi, np.pi, loose.sum())
+    groups = find_groups(angle)
+    probability = groups._probabilities(angle, np.zeros(len(angle))).sum(axis=1)
+    assert groups.n_groups == 4 and groups.background == pytest.approx(share, abs=0.06)
+    assert 1 - probability.mean() == pytest.approx(groups.background, abs=0.02)

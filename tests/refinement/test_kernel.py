@@ -121,6 +121,36 @@ def test_an_image_without_pixels_to_fit_is_refused(image, saturation, words):
         refine_columns(image, [[9.0, 9.0]], radius=5, saturation=saturation)
 
 
+@pytest.mark.parametrize(("inside", "status"), [(1.0, "edge"), (1.7, "ok")])
+@pytest.mark.parametrize("turns", range(4))
+def test_a_peak_nearer_to_any_border_than_half_its_width_is_at_the_edge(turns, inside, status):
+    y, x = np.mgrid[:50, :50]
+    image = 50 * np.exp(-((x - 25) ** 2 + (y - inside) ** 2) / (2 * 2.8**2))
+    places = [(25, inside), (inside, 24), (24, 49 - inside), (49 - inside, 25)]
+    table = refine_columns(np.rot90(image, turns), [places[turns]], radius=6, num_workers=1)
+    assert table["status"][0] == STATUS[status]
+
+
+def test_a_fit_starts_from_the_levels_at_the_centre_and_the_rim():
+    y, x = np.mgrid[-7:8, -7:8]
+    distance = np.hypot(x, y).ravel()
+    values = np.where(distance > 0.75 * 7, 4.0, np.where(distance < 0.35 * 7, 24.0, 1e3))
+    pixels = np.array([x.ravel() + 3.0, y.ravel() + 5.0, values, np.zeros(225)])
+    p = np.ones(kernel.N_PARAMETERS)
+    kernel._start(p, 3.0, 5.0, 7.0, pixels, 225)
+    curve = (2.7 / 7) ** 2
+    assert p == pytest.approx([1.3 * 20, 3, 5, curve, 0, curve, 4, 0, 0])
+
+
+def test_the_bar_counts_the_fits_of_all_passes(capsys):
+    y, x = np.mgrid[:48, :48]
+    a, b = [[12.0, 12.0], [36.0, 12.0], [12.0, 36.0], [36.0, 36.0]], [[24.0, 24.0]]
+    image = sum(np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / 14) for cx, cy in a + b)
+    refine_two_sublattices(image, a, b, n_passes=1, num_workers=1, show_progressbar=True)
+    bar = capsys.readouterr().err
+    assert "(2 fits each)" in bar and "10/10" in bar
+
+
 def test_without_other_columns_there_is_nothing_to_subtract():
     names = ["x", "y", "sigma_x", "sigma_y", "rotation", "amplitude"]
     pixels = np.zeros((2, 3))
