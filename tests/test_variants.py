@@ -13,7 +13,7 @@ from hs_rvae.variants import (
     measured_groups,
     wrap,
 )
-from hs_rvae.variants.groups import _half_gaps
+from hs_rvae.variants.groups import _half_gaps, _no_groups
 
 
 def angles_about(wells, n=600, width=8.0, seed=0, shares=None):
@@ -394,3 +394,12 @@ def test_angles_are_in_the_background_as_often_as_the_background_is_large(share)
     probability = groups._probabilities(angle, np.zeros(len(angle))).sum(axis=1)
     assert groups.n_groups == 4 and groups.background == pytest.approx(share, abs=0.06)
     assert 1 - probability.mean() == pytest.approx(groups.background, abs=0.02)
+
+
+def test_evidence_is_the_gain_over_a_uniform_circle_in_nats():
+    width = np.radians(8.0)
+    angle, _ = angles_about([30], n=3000)
+    groups = find_groups(angle)
+    expected = np.log(2 * np.pi) - 0.5 * np.log(2 * np.pi * np.e * width**2)
+    assert groups.n_groups == 1 and groups.evidence == pytest.approx(expected, abs=0.06)
+    assert _no_groups(1).background == 1  # without groups, all sites are in none

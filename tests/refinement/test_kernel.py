@@ -131,6 +131,14 @@ def test_a_peak_nearer_to_any_border_than_half_its_width_is_at_the_edge(turns, i
     assert table["status"][0] == STATUS[status]
 
 
+@pytest.mark.parametrize(("ratio", "status"), [(3.7, "ok"), (4.3, "degenerate")])
+def test_a_column_is_at_most_four_times_longer_than_wide(ratio, status):
+    y, x = np.mgrid[:60, :60]
+    image = 50 * np.exp(-((x - 30) ** 2 + ((y - 29) / ratio) ** 2) / (2 * 1.5**2))
+    table = refine_columns(image, [[30, 29]], radius=13, num_workers=1)
+    assert table["status"][0] == STATUS[status]
+
+
 def test_a_fit_starts_from_the_levels_at_the_centre_and_the_rim():
     y, x = np.mgrid[-7:8, -7:8]
     distance = np.hypot(x, y).ravel()
