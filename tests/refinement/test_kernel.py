@@ -41,7 +41,19 @@ def refined():
     clean = np.where(np.isnan(image), 8.0, image)
     two = refine_two_sublattices(clean, good[:4] + 0.4, [[28.0, 28.4]], num_workers=1)
     tables = {"one": one, "few": few, "near": near, "a": two[0], "b": two[1]}
-    return {name: table.to_numpy(float) for name, table in tables.items()}
+    arrays = {name: table.to_numpy(float) for name, table in tables.items()}
+    return arrays | {"sums": sums_of_the_tail(image - 30)}
+
+
+def sums_of_the_tail(residual):
+    """Normal equations of two columns, each of which reaches the other."""
+    p = np.zeros((2, kernel.N_PARAMETERS))
+    p[:, kernel.HEIGHT], p[:, [kernel.X, kernel.Y]] = 90, [[16.3, 16.1], [28.3, 16.4]]
+    p[:, kernel.CURVE_X], p[:, kernel.CURVE_Y] = 0.15, 0.17
+    sums, both = np.zeros((2, 7)), np.array([0, 1])
+    begins, neighbours = np.array([0, 2, 4]), np.array([0, 1, 1, 0])
+    model_sum.tail_equations(residual, 0, 2, both, p, begins, neighbours, 7.0, 0.1, 2.4, sums)
+    return sums
 
 
 @pytest.mark.slow
@@ -55,7 +67,9 @@ def test_compiled_code_gives_the_numbers_of_python(tmp_path):
     python, compiled = np.load(tmp_path / "python.npz"), refined()
     for name, table in compiled.items():
         np.testing.assert_allclose(python[name], table, rtol=1e-6, atol=1e-6, err_msg=name)
-    endings = {int(number) for table in compiled.values() for number in table[:, -1]}
+    tables = [table for name, table in compiled.items() if name != "sums"]
+    assert compiled["sums"].all()
+    endings = {int(number) for table in tables for number in table[:, -1]}
     names = ("ok", "not_converged", "left_region", "edge", "non_finite", "degenerate")
     assert endings >= {STATUS[name] for name in names}
 
