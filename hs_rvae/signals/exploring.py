@@ -60,7 +60,7 @@ def link(figure: Any, manager: Any) -> None:
 
 
 def check_navigator(navigator: Any, **of_map: Any) -> None:
-    """Refuse values that are no navigator of HyperSpy, and options of the map of sites."""
+    """Refuse navigators that HyperSpy does not take, and options of the map of sites."""
     for name, value in of_map.items():
         if value is not None:
             raise ValueError(f"{name} is for the map of sites: add navigator='sites'.")
