@@ -7,11 +7,13 @@ from __future__ import annotations
 import io
 import os
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
+from pandas.errors import ParserError, ParserWarning
 
 _MAYBE_DECIMAL_COMMA = re.compile(r"[-+]?\d+(,\d*)?(e[-+]?\d+)?", re.IGNORECASE)
 _MISSING = ["--"]  # as masked values are printed
@@ -114,16 +116,24 @@ def _read_text(path: Path) -> tuple[pd.DataFrame, bool]:
     fields = [field.strip() for field in re.split(separator, lines[0])]
     has_names = not all(map(_is_number, fields))
     names = None if has_names else _names(comment, separator, len(fields))
-    table = pd.read_csv(
-        io.StringIO("\n".join(lines)),
-        sep=separator,
-        header=0 if has_names else None,
-        names=names,
-        skipinitialspace=True,
-        na_values=_MISSING,
-        engine="python" if separator == r"\s+" else "c",
-        index_col=False,
-    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ParserWarning)  # more numbers than names: some are lost
+            table = pd.read_csv(
+                io.StringIO("\n".join(lines)),
+                sep=separator,
+                header=0 if has_names else None,
+                names=names,
+                skipinitialspace=True,
+                na_values=_MISSING,
+                index_col=False,
+            )
+    except (ParserError, ParserWarning) as error:
+        raise ValueError(
+            f"positions={str(path)!r} has not as many entries in each line as in the first "
+            f"({str(error).strip()}): write the same number in all, with a name for each or for "
+            "none."
+        ) from None
     return table, has_names or names is not None
 
 

@@ -95,3 +95,12 @@ def test_tasks_are_named_after_their_work(small_tiles, image):
 
     lazy = cut_windows_lazy(da.from_array(image, chunks=100), positions(40), 24)
     assert {"cut-windows", "prepare-tile"} <= {key_split(k) for k in lazy.__dask_graph__()}
+
+
+@pytest.mark.parametrize("chunk", [20, 99, 100, 101, 250])
+def test_tiles_are_whole_chunks_no_smaller_than_need_be(small_tiles, chunk):
+    chunks = (chunk,) * (1000 // chunk) + (1000 % chunk,) * bool(1000 % chunk)
+    edges = [*lazy_windows._tile_edges(chunks), 1000]
+    assert set(edges) <= {0, *np.cumsum(chunks)}
+    widths = np.diff(edges)
+    assert widths.min() >= 100 and widths[:-1].max() < 100 + chunk

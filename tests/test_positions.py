@@ -15,6 +15,7 @@ from hs_rvae.positions import (
     check_positions_fit,
     column_table,
     inside_image,
+    is_sublattice,
     pick_sublattice,
     position_classes,
     sublattice_positions,
@@ -65,7 +66,9 @@ def test_rc_is_row_then_column():
     [
         ([3.0, 5.0], "xy", ValueError, r"write a single position as \[\[x, y\]\]"),
         (np.zeros((4, 3)), "xy", ValueError, r"shape \(n, 2\).*xy\[:, :2\], with order='rc' if"),
-        (np.zeros((2, 7)), "xy", ValueError, r"turn them over, as in xy\.T"),
+        (np.zeros((2, 3)), "xy", ValueError, r"xy\[:, :2\], with order='rc' if"),
+        (np.zeros((2, 4)), "xy", ValueError, r"turn them over, as in xy\.T"),
+        (np.zeros((4, 1)), "xy", ValueError, "pass one row for each"),
         (SimpleNamespace(sublattice_list=[]), "xy", TypeError, "from_atom_lattice takes it"),
         (XY + 1j, "xy", TypeError, "real numbers, not complex128"),
         ([["a", "b"]], "xy", TypeError, "real numbers"),
@@ -95,6 +98,14 @@ def test_fitted_shapes_are_kept_and_failed_fits_are_nan():
     np.testing.assert_array_equal(columns["amplitude"], [40.0, np.nan, np.nan])
 
 
+def test_widths_without_amplitudes_are_kept_and_one_width_alone_is_no_fit():
+    columns = sublattice_positions(sublattice(sigma=2.5, amplitude=1.0))  # as files have them
+    assert set(columns) == {"x", "y", "sigma_x", "sigma_y", "rotation"}
+    half = sublattice(sigma=2.5, amplitude=40.0)
+    del half.sigma_y
+    assert set(sublattice_positions(half)) == {"x", "y"}
+
+
 def test_sublattice_without_fit_attributes_has_positions():
     bare = SimpleNamespace(atom_list=[0], x_position=[3.0], y_position=[4.0])
     assert set(sublattice_positions(bare)) == {"x", "y"}
@@ -103,6 +114,8 @@ def test_sublattice_without_fit_attributes_has_positions():
 def test_an_array_is_no_sublattice():
     with pytest.raises(TypeError, match="Use from_positions for arrays"):
         sublattice_positions(XY)
+    for name in ("atom_list", "x_position"):  # one of the two is not enough
+        assert not is_sublattice(SimpleNamespace(**{name: [0]}))
 
 
 def test_atomap_itself_is_understood():
@@ -153,6 +166,8 @@ def test_an_unclear_sublattice_is_refused_with_the_names_there_are(choice, match
 def test_a_sublattice_is_no_lattice():
     with pytest.raises(TypeError, match="Use from_sublattice"):
         pick_sublattice(sublattice())
+    with pytest.raises(ValueError, match="has no sublattices"):
+        pick_sublattice(SimpleNamespace(sublattice_list=[]))
 
 
 def test_swapped_positions_are_refused():
@@ -169,6 +184,19 @@ def test_swapped_positions_are_refused_although_a_few_fit_neither_way():
     check_positions_fit(xy, (100, 200))
     with pytest.raises(ValueError, match="only if swapped"):
         check_positions_fit(xy[:, ::-1], (100, 200))
+
+
+@pytest.mark.parametrize(
+    ("swapped", "inside", "refused"),
+    [(20, 275, True), (19, 276, False), (200, 45, True), (200, 44, False)],
+)
+def test_swapped_are_nearly_all_and_five_times_those_that_fit_as_given(swapped, inside, refused):
+    """Five fit neither way: a fifth of those outside, and two in a hundred, at the most."""
+    rows = [[50.0, 150.0]] * swapped + [[50.0, 50.0]] * inside + [[500.0, 500.0]] * 5
+    if not refused:
+        return check_positions_fit(np.array(rows), (100, 200))
+    with pytest.raises(ValueError, match="only if swapped"):
+        check_positions_fit(np.array(rows), (100, 200))
 
 
 def test_stray_positions_do_not_count_as_swapped():
@@ -232,6 +260,8 @@ def test_missing_numbers_of_a_text_are_nan(tmp_path):
         ("3 5 0\n4 6 1\n", r"two numbers a line, but 3 numbers.*np\.loadtxt\(path\)\[:, :2\]"),
         ("x,y\nred,blue\n", "neither the columns x and y"),
         ("# nothing\n", "it is empty"),
+        ("3 5\n4 6 1\n", "xy.txt.*not as many entries in each line"),
+        ("x,y\n1,3,5\n2,4,6\n", "xy.txt.*not as many entries in each line"),
     ],
 )
 def test_a_text_that_cannot_be_read_is_refused_with_the_reason(text, match, tmp_path):
@@ -261,6 +291,7 @@ def test_the_dictionary_of_atomai_is_row_column_and_class():
     np.testing.assert_array_equal(position_classes(given)["class"], [0, 2, 1])
     assert position_classes({0: XY[:, ::-1]}) == position_classes(XY) == {}
     assert as_positions({0: np.empty((0, 3))}).shape == (0, 2)
+    assert position_classes({0: []})["class"].shape == (0,)
     with pytest.raises(ValueError, match=r"coordinates of 2 images.*\{0: positions\[0\]\}"):
         as_positions({0: given[0], 1: given[0]})
     with pytest.raises(ValueError, match=r"shape \(3, 4\).*\(row, column, class\)"):
@@ -279,6 +310,10 @@ def test_files_without_positions_are_refused(tmp_path):
     (tmp_path / "words.csv").write_text("a,b,c\n1,2,3\n")
     with pytest.raises(ValueError, match="neither the columns x and y nor two numbers"):
         as_positions(tmp_path / "words.csv")
+    np.save(tmp_path / "cut.npy", XY)
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "cut.npy").read_bytes()[:-8])
+    with pytest.raises(ValueError, match="cut.npy' is not a complete .npy file"):
+        as_positions(tmp_path / "cut.npy")
     for content in (b"\x89HDF\r\n\x1a\n\x00\xff", b""):
         (tmp_path / "binary.csv").write_bytes(content)
         with pytest.raises(ValueError, match="binary.csv' is not a text file with positions"):

@@ -13,6 +13,7 @@ from hs_rvae.variants import (
     measured_groups,
     wrap,
 )
+from hs_rvae.variants.groups import _half_gaps, _no_groups
 
 
 def angles_about(wells, n=600, width=8.0, seed=0, shares=None):
@@ -373,3 +374,32 @@ def test_labelled_angles_are_measured_across_the_cut():
     assert np.isnan(centres[1]) and widths[0] == pytest.approx(0.1)
     assert precision[0] == pytest.approx(0.1 / np.sqrt(2))
     assert not len(measured_groups(angle, np.full(4, -1))[0])
+
+
+def test_half_a_gap_reaches_to_the_nearest_group_or_around_the_circle():
+    assert _half_gaps(np.array([0.3]), 2) == pytest.approx([np.pi / 2])
+    assert _half_gaps(np.array([0.1, 1.1, 3.1]), 1) == pytest.approx([0.5, 0.5, 1.0])
+    around = _half_gaps(np.array([-3.0, 0.0, 3.0]), 1)  # past the seam
+    assert around == pytest.approx([np.pi - 3, 1.5, np.pi - 3])
+
+
+@pytest.mark.parametrize("share", [0.15, 0.4])
+def test_angles_are_in_the_background_as_often_as_the_background_is_large(share):
+    """The mean probability of no group is the share of the sites in none, as of any mixture."""
+    angle, _ = angles_about([0, 90, 180, 270], n=1200, width=6.0)
+    rng = np.random.default_rng(1)
+    loose = rng.random(len(angle)) < share
+    angle[loose] = rng.uniform(-np.pi, np.pi, loose.sum())
+    groups = find_groups(angle)
+    probability = groups._probabilities(angle, np.zeros(len(angle))).sum(axis=1)
+    assert groups.n_groups == 4 and groups.background == pytest.approx(share, abs=0.06)
+    assert 1 - probability.mean() == pytest.approx(groups.background, abs=0.02)
+
+
+def test_evidence_is_the_gain_over_a_uniform_circle_in_nats():
+    width = np.radians(8.0)
+    angle, _ = angles_about([30], n=3000)
+    groups = find_groups(angle)
+    expected = np.log(2 * np.pi) - 0.5 * np.log(2 * np.pi * np.e * width**2)
+    assert groups.n_groups == 1 and groups.evidence == pytest.approx(expected, abs=0.06)
+    assert _no_groups(1).background == 1  # without groups, all sites are in none

@@ -106,6 +106,13 @@ def test_there_is_one_task_per_block_not_per_site():
     assert len(dict(lazy.__dask_graph__())) < 4 * lazy.npartitions + 4
 
 
+@pytest.mark.parametrize("window_size", [40, 48, 200])
+def test_a_block_of_windows_fills_its_share_of_the_memory(window_size):
+    count, each = windows.windows_per_block(window_size), 4 * window_size**2
+    assert count * each <= windows._BLOCK_BYTES < (count + 1) * each
+    assert windows.windows_per_block(8) == 4096  # at most
+
+
 def test_an_image_in_memory_is_filtered_once(monkeypatch):
     calls = []
     original = windows._source
@@ -196,6 +203,7 @@ def test_whole_images_of_finite_pixels_have_no_mask():
         (0.8, 40),
         (np.float32(0.8), 40),
         (0.811, 41),
+        (8, 8),  # the smallest
         (None, 19),  # 1.85 * 10.2 px = 18.9 px
     ],
 )

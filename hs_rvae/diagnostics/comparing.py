@@ -167,7 +167,9 @@ def diagnose(
     for argument, columns in (("values", values), ("quantities", quantities)):
         for name, column in columns.items():
             if not is_array(column) or np.shape(column) != (len(xy),):
-                raise ValueError(f"{argument}[{name!r}] needs a number for each site, {len(xy)}.")
+                raise ValueError(
+                    f"{argument}[{name!r}] needs a number for each row of xy, {len(xy)}."
+                )
     rng = np.random.default_rng(random_state)
     quantities = {name: np.asarray(q, float) for name, q in quantities.items()}
     values = {name: np.asarray(v, float) for name, v in values.items()}

@@ -550,6 +550,11 @@ class RVAE(  # type: ignore[call-arg]
         -------
         pathlib.Path
             The file, complete: a failed write leaves nothing behind.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; the message has its name.
         """
         self._check_fitted("save")
         tensors, header = self._model.state()

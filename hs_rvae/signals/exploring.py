@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from hyperspy.signal import BaseSignal
 from numpy.typing import NDArray
 
+from hs_rvae.checks import shown
 from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.sites import units as _units
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Bins of the angle in which the explorer draws a posterior.
 N_ANGLES = 180
+#: Navigators that HyperSpy knows by name.
+_NAVIGATORS = ("auto", "slider", "spectrum", "data")
 #: Text in the place of a reconstruction.
 NO_MODEL = "no model:\nstack.rvae() or\nstack.apply_rvae(path)"
 
@@ -53,6 +57,19 @@ def link(figure: Any, manager: Any) -> None:
         canvas.mpl_disconnect(keys)
 
     figure.on_close(unlink)
+
+
+def check_navigator(navigator: Any, **of_map: Any) -> None:
+    """Refuse navigators that HyperSpy does not take, and options of the map of sites."""
+    for name, value in of_map.items():
+        if value is not None:
+            raise ValueError(f"{name} is for the map of sites: add navigator='sites'.")
+    of_hyperspy = isinstance(navigator, str) and navigator in _NAVIGATORS
+    if not (of_hyperspy or navigator is None or isinstance(navigator, BaseSignal)):
+        raise ValueError(
+            f"navigator={shown(navigator)}: give one of 'sites', "
+            f"{', '.join(map(repr, _NAVIGATORS))}, a signal, or None for no navigator."
+        )
 
 
 def angle_density(sites: SiteTable, site: int) -> tuple[NDArray[Any], NDArray[Any]] | str:

@@ -596,7 +596,7 @@ class FigureMethods(DomainMethods, LearningMethods):
         ------
         ValueError
             With ``"sites"``, if the stack has no site table or no navigation axis; without, if
-            `color` or `image` is given.
+            `color` or `image` is given. If HyperSpy has no such navigator.
         KeyError
             If there is no such column.
 
@@ -606,9 +606,7 @@ class FigureMethods(DomainMethods, LearningMethods):
         >>> part = navigator.select_sites()  # doctest: +SKIP
         """
         if not (isinstance(navigator, str) and navigator == "sites"):
-            for name, value in (("color", color), ("image", image)):
-                if value is not None:
-                    raise ValueError(f"{name} is for the map of sites: add navigator='sites'.")
+            _exploring.check_navigator(navigator, color=color, image=image)
             self._plot_upright(navigator, *args, **kwargs)
             _exploring.close_alone(self._plot)
             return None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hs_rvae.checks import shown
 from hs_rvae.files import file_of
 from hs_rvae.signals.origins import FOLDER_NODE, IMAGE_NODE, MODEL_NODE
 from hs_rvae.stores import files_read_by
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 #: Formats that hold a stack with its table; others are left to HyperSpy.
 FORMATS = (".hspy", ".zspy")
+_LONGEST = 32  # of endings
 # What HyperSpy and Zarr put into the folder of a .zspy, and what file managers add.
 _OF_STORES = {".zgroup", ".zattrs", ".zmetadata", "Experiments", "Analysis", ".DS_Store"}
 # What saving writes into the metadata; as it was if saving fails.
@@ -56,6 +58,8 @@ def path_to_save(
             f"Cannot specify both 'extension' and 'file_format': extension={extension!r} is of "
             "older versions of HyperSpy, leave it out."
         )
+    if extension is not None and len(extension) > _LONGEST:
+        raise ValueError(f"extension={shown(extension)}: it is longer than the ending of any file.")
     if extension is not None and f".{extension.lstrip('.').lower()}" in FORMATS:
         warnings.warn(
             "The 'extension' parameter is deprecated in HyperSpy 2.4: give file_format, or a name "

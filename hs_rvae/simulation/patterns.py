@@ -97,6 +97,8 @@ def simulate_4dstem(
     ------
     ValueError
         If a number is not what it should be, or a position lies outside the film.
+    FileNotFoundError
+        If the positions are a path without a file.
 
     Examples
     --------

@@ -320,8 +320,8 @@ class SiteTable:
         for name, values in columns.items():
             if len(values) != len(self):
                 raise ValueError(
-                    f"Column {name!r} has {len(values)} values for {len(self)} sites: give one for "
-                    "each, NaN where there is none."
+                    f"columns: Column {name!r} has {len(values)} values for {len(self)} sites: "
+                    "give one for each, NaN where there is none."
                 )
         kept = [name for name in self.columns if name not in remove]
         names = kept + [name for name in columns if name not in kept]

@@ -66,6 +66,12 @@ EXPECTED = {
     r"test_cluster_decomposition_error": _TEXT,
     r"test_cluster_nav_mask_error": _TEXT,
     r"test_cluster_sig_mask_error": _TEXT,
+    r"test_cluster_preprocessing_object_error|test_clustering_object_error": _TEXT,
+    r"test_estimate_pre_error|test_preprocess_alg_exception": _TEXT,
+    # HyperSpy's own blind source separation: passes in most runs.
+    r"TestBSS2D::test_(lazy_)?diff_axes_string_with_mask": (
+        "FastICA begins at random: two of its results differ by 2e-5 of 14, 1e-5 is asked for"
+    ),
     r"raises_import_error_without_sklearn": "scikit-learn is always there",
     r"TestSubPixelAlign|TestAlignTools": _NET,
     r"test_assignment_class|test_base_to_2d|test_setting_signal_dimension\[2\]": _CLASS,

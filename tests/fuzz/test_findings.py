@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Calls that the fuzzer has found: each is refused by name, and changes nothing."""
 
+import operator
 from collections.abc import Mapping
 
 import dask.array as da
@@ -44,7 +45,8 @@ GONE = da.from_array(np.ones(4)).map_blocks(lambda block: open("gone").read(), d
 OF_STACKS = {
     "plot_latent_space": ({"axes": (None, 1)}, "axes=.*two names or numbers"),
     "save": ({"filename": "film.unheard"}, "filename"),
-    "plot": ({"navigator": np.zeros((0, 0))}, "navigator="),
+    "sites.set_many": ({"columns": {"mine": np.ones(1)}}, "^columns: Column 'mine' has 1 values"),
+    "plot": ({"navigator": np.zeros((0, 0))}, "navigator=.*give one of .sites."),
     "select_sites": ({"sites": GONE}, "sites=.*cannot be read"),
     "plot_image": ({"region": GONE}, "region=.*give a RectangularROI"),
     "plot_polar_map": ({"angle": "direction", "amplitude": "x", "image": [None]}, "image"),
@@ -67,7 +69,7 @@ def test_a_stack_refuses_by_name(made, verb):
     options, message = OF_STACKS[verb]
     before = list(made.sites.columns), made.metadata.as_dictionary()
     with pytest.raises((ValueError, TypeError), match=message):
-        getattr(made, verb)(**options)
+        operator.attrgetter(verb)(made)(**options)
     assert (list(made.sites.columns), made.metadata.as_dictionary()) == before
     plt.close("all")
 
@@ -85,6 +87,10 @@ FREE = {
         "values_x must be finite",
     ),
     "counts": (lambda: plots.plot_cluster_means(IMAGES, [0, 1], -0.0), "counts=-0.0"),
+    "one site": (
+        lambda: diagnostics.diagnose(np.ones((1, 2)), {"a": np.ones(200)}, {}),
+        "values.*for each row of xy, 1",
+    ),
     "limits": (
         lambda: plots.plot_cluster_means(IMAGES, [0, 1], np.ones(2), intensity_limits=[1, 2, 3]),
         "intensity_limits=",
@@ -202,3 +208,21 @@ def test_a_radius_is_that_of_a_column(radius):
     for name in ("radius", "disk_radius"):
         with pytest.raises(ValueError, match=f"^{name}=.*give"):
             refine_columns(image, truth.b_sites[["x", "y"]].to_numpy(), **{name: radius})
+
+
+def test_an_ending_has_a_length(made, tmp_path):
+    with pytest.raises(ValueError, match="^extension=.*longer than the ending of any file"):
+        made.save(tmp_path / "film", extension="a" * 300)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("door", "kind"),
+    [
+        (RVAE.save, "OSError"),
+        (simulation.simulate_4dstem, "FileNotFoundError"),
+        (plots.Explorer, "Exception"),
+    ],
+)
+def test_errors_that_are_no_refusal_are_documented(door, kind):
+    assert kind in door.__doc__.partition("Raises\n")[2]

@@ -136,6 +136,14 @@ def test_windows_of_any_size_give_the_harmonics_about_a_column_far_off_the_middl
     assert relative(still, expected) < 3e-3
 
 
+@pytest.mark.parametrize("size", [43, 45, 47])
+def test_a_window_with_some_of_the_pixels_beyond_it_gets_the_others_from_its_border(size):
+    place = (4.8, -4.6)
+    found = GRID.shifted_harmonics(1 + blobs(MOTIF, size=size, offset=place), torch.tensor([place]))
+    # Without a border 0.034, 0.018 and 0.005.
+    assert relative(found, GRID.harmonics(1 + blobs(MOTIF))) < 3e-3
+
+
 def test_a_column_further_off_than_the_margin_is_treated_as_at_the_margin():
     image = blobs(MOTIF, size=61)
     far, margin = torch.tensor([[9.0, -9.0]]), torch.tensor([[5.0, -5.0]])
@@ -158,6 +166,15 @@ def test_an_even_image_is_even_without_its_disk():
     assert len(corners) and torch.equal(corners, corners[:1].expand(len(corners)))
     edge = found[(GRID.disk() > 0.05) & (GRID.disk() < 0.5)].mean()
     assert corners[0] == pytest.approx(float(edge))
+
+
+def test_a_grid_is_its_four_numbers():
+    GRID.harmonics(blobs(MOTIF))  # which keeps matrices
+    assert HarmonicGrid(41, q_max=0.12, n_q=12, max_order=18) == GRID
+    assert "cache" not in repr(GRID)
+    assert GRID.q == pytest.approx(0.01 * (np.arange(12) + 0.5))
+    # Of one detector; grids of several are made of these.
+    assert (GRID.single, GRID.n_detectors, GRID.n_radial) == (GRID, 1, 12)
 
 
 def test_azimuths_are_more_than_the_highest_order_needs():

@@ -171,6 +171,27 @@ def test_a_folder_that_does_not_exist_is_named(table, tmp_path):
         table.save(tmp_path / "nowhere" / "sites.csv")
 
 
+def test_a_dataframe_makes_a_table_and_a_list_does_not():
+    frame = pd.DataFrame({"x": [1.0, 2.0], "y": [3.0, 4.0], "kind": [0, 1]})
+    table = SiteTable.from_columns(frame)
+    assert table.columns == ("x", "y", "kind") and table["kind"].dtype.kind == "i"
+    np.testing.assert_array_equal(table.xy, frame[["x", "y"]])
+    with pytest.raises(TypeError, match="^columns=.*give a mapping of names to values"):
+        SiteTable.from_columns([("x", [1.0]), ("y", [2.0])])
+
+
+@pytest.mark.parametrize("name", ["pixel_size", "pixel_offset"])
+@pytest.mark.parametrize("pair", [(np.nan, 1.0), (1.0, "2"), (1.0, 1.0, 1.0), 1.0])
+def test_pixels_have_two_finite_numbers(name, pair):
+    with pytest.raises((ValueError, TypeError), match=f"^{name}="):
+        SiteTable.from_columns({"x": [1.0], "y": [2.0]}, **{name: pair})
+
+
+def test_a_pixel_has_a_size():
+    with pytest.raises(ValueError, match="^pixel_size=.*not zero"):
+        SiteTable.from_columns({"x": [1.0], "y": [2.0]}, pixel_size=(0.0, 1.0))
+
+
 def test_columns_of_different_lengths_make_no_table():
     with pytest.raises(ValueError, match=r"one common length, not \[2, 3\]"):
         SiteTable.from_columns({"x": np.ones(2), "y": np.ones(3)})
@@ -181,8 +202,9 @@ def test_a_signal_without_columns_is_no_table():
         SiteTable(hs.signals.Signal1D(np.ones((3, 2))))
 
 
-def test_a_lazy_signal_becomes_a_table_in_memory(table):
+def test_a_lazy_signal_becomes_a_table_in_memory(table, capsys):
     lazy = SiteTable(table.signal.as_lazy())
+    assert capsys.readouterr() == ("", "")  # no bar for what takes no time
     assert isinstance(lazy.signal.data, np.ndarray)
     np.testing.assert_array_equal(lazy["x"], table["x"])
 
@@ -317,3 +339,10 @@ def test_a_table_of_another_format_is_refused():
 def test_what_is_no_name_of_a_column_is_refused(table, names):
     with pytest.raises(KeyError, match="names=.*: give the name of a column, or names in a list"):
         table[names]
+
+
+@pytest.mark.parametrize("name", ["", "\n"])
+def test_a_bad_name_is_not_blamed_on_the_values(table, name):
+    with pytest.raises(ValueError, match="name must be a line of text") as refusal:
+        table.set(name, table["x"])
+    assert not str(refusal.value).startswith("values")

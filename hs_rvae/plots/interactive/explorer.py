@@ -64,6 +64,8 @@ class Explorer(SiteNavigator):
         If there is no such column.
     ValueError, TypeError
         If another argument is not usable.
+    Exception
+        That of a function of the caller's, unchanged.
 
     Examples
     --------
