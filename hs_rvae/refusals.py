@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import reprlib
@@ -167,6 +168,9 @@ def explain(
             raise ValueError(f"{name}={shown(value)}: its data cannot be read: {said}") from error
         if _fails(value):
             raise ValueError(f"{name}={shown(value)}: it cannot be used: {said}") from error
+        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+            if isinstance(value, str | os.PathLike) and str(value) in str(error.filename):
+                raise ValueError(f"{name}={shown(value)}: {error.strerror}.") from error
     free = [name for name in others if name not in rules or not rules[name].kinds]
     blamed = {name: others[name] for name in free or list(others)[:3]}
     text = ", ".join(f"{name}={shown(value)}" for name, value in blamed.items())
@@ -207,7 +211,8 @@ def _fails(value: Any, depth: int = 0) -> bool:
         if isinstance(value, Mapping):
             dict(value)
         # Arrays that lie in a file have a type of their elements, and are not read here.
-        if hasattr(value, "__array__") and not hasattr(value, "dtype"):
+        of_torch = getattr(value, "requires_grad", False) is True
+        if hasattr(value, "__array__") and (of_torch or not hasattr(value, "dtype")):
             if not hasattr(value, "axes_manager"):
                 np.asarray(value)
     except Exception:

@@ -77,7 +77,7 @@ def plot_diagnostics(
         raise ValueError(
             f"table lacks {missing or 'rows'}: give the table of stack.rvae_diagnostics()"
         )
-    if table[["value", "quantity"]].isna().any(axis=None):
+    if not table[["value", "quantity"]].map(lambda name: isinstance(name, str)).all(axis=None):
         raise ValueError("table has rows without a name of a value or of a quantity")
     rows = list(dict.fromkeys(table["value"]))
     columns = [name for name in dict.fromkeys(table["quantity"]) if name not in rows]

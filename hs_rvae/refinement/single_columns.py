@@ -157,7 +157,7 @@ def default_radius(xy: np.ndarray) -> float:
         distance = nearest_neighbour_distance(xy)
     except ValueError:
         raise ValueError(
-            f"{count_of(len(xy), 'position')} have no nearest-neighbour distance: give "
-            "radius in pixels."
+            f"positions: {count_of(len(xy), 'position')} without a nearest-neighbour distance: "
+            "give radius in pixels."
         ) from None
     return fitting.checked_default_radius(_NEIGHBOUR_DISTANCES * distance, distance)

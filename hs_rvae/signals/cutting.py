@@ -35,6 +35,7 @@ from hs_rvae.sites import SiteTable
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
 from hs_rvae.stores import guarded
+from hs_rvae.wording import count_of
 
 _logger = logging.getLogger(__name__)
 
@@ -305,8 +306,8 @@ def _report(counts: Counter[str], total: int, kept: int, window_size: int) -> No
     dropped = "; ".join(f"{count} {reason}" for reason, count in counts.items() if count)
     if not kept:
         raise ValueError(
-            f"None of the {total} positions gets a window of {window_size} pixels: {dropped}. "
-            "Check the positions, or choose a smaller window_size."
+            f"positions_xy: None of the {count_of(total, 'position')} gets a window of "
+            f"{window_size} pixels: {dropped}. Check them, or choose a smaller window_size."
         )
     if dropped:
         loud = kept < total / 2 or counts["repeat another position"]

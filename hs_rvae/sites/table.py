@@ -453,7 +453,7 @@ class SiteTable:
         SiteTable
         """
         chosen = np.asarray(filled(sites))
-        if chosen.dtype.kind not in "biu" and chosen.size:
+        if chosen.ndim != 1 or (chosen.dtype.kind not in "biu" and chosen.size):
             raise TypeError(
                 f"sites={shown(sites)}: give a mask of the sites, or their numbers, in an array."
             )

@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from hs_rvae import RVAE, SubImageStack, diagnostics, plots, refine_columns, simulation
 from hs_rvae.plots.markers import percentile_limits
@@ -48,6 +49,9 @@ OF_STACKS = {
     "sites.set_many": ({"columns": {"mine": np.ones(1)}}, "^columns: Column 'mine' has 1 values"),
     "plot": ({"navigator": np.zeros((0, 0))}, "navigator=.*give one of .sites."),
     "select_sites": ({"sites": GONE}, "sites=.*cannot be read"),
+    "sites.take": ({"sites": 1}, "sites=1: give a mask"),
+    "plot_sub_image": ({"site": 0, "ax": torch.ones(3, requires_grad=True)}, "ax[= ]"),
+    "apply_rvae": ({"model": "a" * 5000}, "model: .*too long"),
     "plot_image": ({"region": GONE}, "region=.*give a RectangularROI"),
     "plot_polar_map": ({"angle": "direction", "amplitude": "x", "image": [None]}, "image"),
     "plot_scatter": ({"x": "x", "y": "y", "limits": (1.0,)}, "limits=.*two finite numbers"),
@@ -100,6 +104,22 @@ FREE = {
         "xy reaches 1e",
     ),
     "epochs": (lambda: RVAE(2, epochs=10**6).fit(IMAGES), "epochs=1000000"),
+    "no window": (
+        lambda: SubImageStack.from_positions(np.ones((90, 90)), np.full((9, 2), np.nan), 20),
+        "positions_xy: None of the 9 positions gets a window",
+    ),
+    "one position": (
+        lambda: refine_columns(np.ones((90, 90)), [[40.0, 40.0]]),
+        "positions: 1 position without a nearest-neighbour distance",
+    ),
+    "flags": (
+        lambda: plots.plot_diagnostics(
+            pd.DataFrame(
+                {"value": [True], "quantity": ["x"], "coefficient": [0.5], "follows": [True]}
+            )
+        ),
+        "table has rows without a name",
+    ),
 }
 
 
