@@ -74,6 +74,7 @@ EXPECTED = {
     ),
     r"raises_import_error_without_sklearn": "scikit-learn is always there",
     r"TestSubPixelAlign|TestAlignTools": _NET,
+    r"test_plot_(multiple_images_list|rgb_image|images_(default|bogus_cmap|cmap_))": _NET,
     r"test_assignment_class|test_base_to_2d|test_setting_signal_dimension\[2\]": _CLASS,
     r"test_(lazy_)?to_signal2D|test_(lazy_)?signal_int_transpose": _CLASS,
     r"TestOutArg::test_masked_array_(mean|sum)": _MASKED,
