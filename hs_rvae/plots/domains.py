@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from ..sites import SiteTable
 
+_OF_WALLS = ("charged", "kind", "segments")  # columns
 # Name, colour and dashes of walls; they differ in form, too.
 _DASHES = (0, (1.2, 0.8))
 _WALLS: dict[str, tuple[str, str, Any]] = {
@@ -82,7 +83,8 @@ def plot_domains(
     KeyError
         If there is no such column.
     ValueError
-        If the tables are of several images or frames, or as :func:`plot_site_map`.
+        If the tables are of several images or frames, if `walls` lacks a column, or as
+        :func:`plot_site_map`.
 
     Examples
     --------
@@ -98,6 +100,9 @@ def plot_domains(
     >>> [text.get_text() for text in ax.texts]
     ['0', '1']
     """
+    missing = [name for name in _OF_WALLS if name not in getattr(walls, "columns", ())]
+    if missing:
+        raise ValueError(f"walls lacks {', '.join(missing)}: give the table stack.walls")
     for name in ("image", "frame"):
         if name in domains and domains[name].nunique() > 1:
             raise ValueError(

@@ -134,6 +134,8 @@ def test_functions_refuse_by_name(name):
 def test_domains_are_tables(made):
     with pytest.raises(TypeError, match="domains is a float: give a DataFrame"):
         plots.plot_domains(made.sites, -0.5, pd.DataFrame())
+    with pytest.raises(ValueError, match="walls lacks charged, kind, segments"):
+        plots.plot_domains(made.sites, pd.DataFrame(), pd.Series([1.0]))
 
 
 def test_latents_are_rows(model):
