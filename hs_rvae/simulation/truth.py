@@ -16,6 +16,7 @@ from ..masked_arrays import filled
 #: Columns of the table of straight walls.
 WALLS = ("x", "y", "orientation", "width", "variant_1", "variant_2")
 _COLUMN = ["x", "y", "amplitude"]
+_MOST_WELLS = 360  # of compared angles
 
 
 @check_methods
@@ -146,6 +147,11 @@ def compare_angles(angle: Any, true_angle: Any, n_variants: int) -> dict[str, fl
         (degrees, mean absolute difference), ``share_right`` (share of sites in the right well),
         ``offset`` (rad).
 
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or there are more than 360 wells.
+
     Examples
     --------
     >>> import numpy as np
@@ -155,6 +161,8 @@ def compare_angles(angle: Any, true_angle: Any, n_variants: int) -> dict[str, fl
     """
     from sklearn.metrics import adjusted_rand_score
 
+    if n_variants > _MOST_WELLS:
+        raise ValueError(f"n_variants={n_variants}: give at most {_MOST_WELLS} wells.")
     angle, true_angle = (np.asarray(filled(one), float) for one in (angle, true_angle))
     if angle.ndim != 1 or angle.shape != true_angle.shape:
         raise ValueError(

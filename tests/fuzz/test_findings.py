@@ -104,6 +104,10 @@ FREE = {
         "xy reaches 1e",
     ),
     "epochs": (lambda: RVAE(2, epochs=10**6).fit(IMAGES), "epochs=1000000"),
+    "wells": (
+        lambda: simulation.compare_angles(np.zeros(9), np.zeros(9), 4_000_000),
+        "n_variants=4000000: give at most 360",
+    ),
     "no window": (
         lambda: SubImageStack.from_positions(np.ones((90, 90)), np.full((9, 2), np.nan), 20),
         "positions_xy: None of the 9 positions gets a window",
