@@ -88,7 +88,26 @@ def plot_columns(
         raise ValueError("image is needed: the lattice holds none. Pass image=")
     groups = {name: xy for name, xy in _all_positions(lattice).items() if name or len(xy)}
     points = calibrated_points(image, groups)
-    return _draw(image, points, region, marker_size, legend, scale_bar, title, font_size, ax)
+    font_size = panels.font_size_for(font_size, ax)
+    new = ax is None
+    ax = plot_image(image, region=region, scale_bar=scale_bar, font_size=font_size, ax=ax)
+    if marker_size is None:
+        marker_size = _SHARE * (column_distance(points) or 1.0)
+    width = _line_width(ax, marker_size)
+    named = [name for name in points if name]
+    colors = dict(zip(named, class_colors(np.resize(_ORDER, len(named))), strict=True))
+    for name, xy in points.items():
+        drawn = (
+            _circles(ax, xy, marker_size, colors[name], width)
+            if name
+            else _crosses(ax, xy, marker_size, width)
+        )
+        drawn.set_gid(f"sublattice {name}" if name else "columns of no lattice")
+    if legend:
+        counts = {name: len(xy) for name, xy in points.items()}
+        low = room_of_legend(ax, scale_bar, font_size, new)
+        _add_legend(ax, counts, colors, font_size, low)
+    return panels.finish_axes(ax, title, font_size, fit=new)
 
 
 @independent
@@ -142,42 +161,10 @@ def plot_sublattices(
     >>> xy = {"A": truth.a_sites[["x", "y"]], "B": truth.b_sites[["x", "y"]]}
     >>> ax = plot_sublattices(image, xy)
     """
-    points = calibrated_points(image, named_positions(sublattices))
-    return _draw(image, points, region, marker_size, legend, scale_bar, title, font_size, ax)
-
-
-def _draw(
-    image: Any,
-    points: dict[str, np.ndarray],
-    region: Any,
-    marker_size: float | None,
-    legend: bool,
-    scale_bar: bool | str | None,
-    title: str | None,
-    font_size: float | None,
-    ax: Axes | None,
-) -> Axes:
-    """Draw columns by the name of their sublattice; under "" those of no lattice."""
-    font_size = panels.font_size_for(font_size, ax)
-    new = ax is None
-    ax = plot_image(image, region=region, scale_bar=scale_bar, font_size=font_size, ax=ax)
-    if marker_size is None:
-        marker_size = _SHARE * (column_distance(points) or 1.0)
-    width = _line_width(ax, marker_size)
-    named = [name for name in points if name]
-    colors = dict(zip(named, class_colors(np.resize(_ORDER, len(named))), strict=True))
-    for name, xy in points.items():
-        drawn = (
-            _circles(ax, xy, marker_size, colors[name], width)
-            if name
-            else _crosses(ax, xy, marker_size, width)
-        )
-        drawn.set_gid(f"sublattice {name}" if name else "columns of no lattice")
-    if legend:
-        counts = {name: len(xy) for name, xy in points.items()}
-        low = room_of_legend(ax, scale_bar, font_size, new)
-        _add_legend(ax, counts, colors, font_size, low)
-    return panels.finish_axes(ax, title, font_size, fit=new)
+    return plot_columns(
+        named_positions(sublattices), image=image, region=region, marker_size=marker_size,
+        legend=legend, scale_bar=scale_bar, title=title, font_size=font_size, ax=ax,
+    )  # fmt: skip
 
 
 def _image_of(lattice: Any) -> Any:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
 
 _BOX_COLOR = "#F0E442"  # yellow of Okabe and Ito: seen on grey, also by colour-blind readers
-
 _LEGEND = 5.0  # mm for a line of a legend, at 8 point
 
 
