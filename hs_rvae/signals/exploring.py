@@ -59,9 +59,9 @@ def link(figure: Any, manager: Any) -> None:
     figure.on_close(unlink)
 
 
-def check_navigator(navigator: Any, **of_map: Any) -> None:
+def check_navigator(navigator: Any, color: Any, image: Any) -> None:
     """Refuse navigators that HyperSpy does not take, and options of the map of sites."""
-    for name, value in of_map.items():
+    for name, value in (("color", color), ("image", image)):
         if value is not None:
             raise ValueError(f"{name} is for the map of sites: add navigator='sites'.")
     of_hyperspy = isinstance(navigator, str) and navigator in _NAVIGATORS

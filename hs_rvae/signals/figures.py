@@ -606,7 +606,7 @@ class FigureMethods(DomainMethods, LearningMethods):
         >>> part = navigator.select_sites()  # doctest: +SKIP
         """
         if not (isinstance(navigator, str) and navigator == "sites"):
-            _exploring.check_navigator(navigator, color=color, image=image)
+            _exploring.check_navigator(navigator, color, image)
             self._plot_upright(navigator, *args, **kwargs)
             _exploring.close_alone(self._plot)
             return None
