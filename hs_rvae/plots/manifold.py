@@ -248,7 +248,7 @@ def plot_distortion(
         cax = ax.inset_axes((1.01, 0.02, 0.025, 0.46))
         cax.set_gid("colorbar")
         mark = panels.nice_length(largest)
-        bar = ax.figure.colorbar(rows[1], cax=cax, ticks=[-mark, 0, mark])
+        bar = ax.figure.colorbar(rows[1], cax=cax, ticks=[-mark, mark])
         layout.format_colorbar(bar, "", font_size)
     return panels.finish_axes(ax, title, font_size, fit=new)
 
