@@ -295,12 +295,14 @@ class HarmonicGrid:
 
     def _plane_waves(self) -> Iterator[np.ndarray]:
         """Yield sqrt(2 q dq dphi) exp(-2 pi i q u.r) for each q, shape (w * w, n_phi / 2)."""
-        x, y = (p.numpy().astype(float).ravel() for p in self._pixels())
+        x, y = (p.numpy().astype(float) for p in self._pixels())
         phi = self._azimuths()
-        along = x[:, None] * np.cos(phi) + y[:, None] * np.sin(phi)
         step = (self.q_max / self.n_q) * 2 * np.pi / self.n_phi
         for q in self.q:
-            yield np.sqrt(q * step) * np.exp(-2j * np.pi * q * along)
+            # A wave along x times one along y: exponentials of 2 w pixels, not of w * w.
+            along_x = np.exp(-2j * np.pi * q * x[:1].T * np.cos(phi))
+            along_y = np.sqrt(q * step) * np.exp(-2j * np.pi * q * y[:, :1] * np.sin(phi))
+            yield (along_y[:, None] * along_x).reshape(-1, len(phi))
 
     def _pixels_to_polar(self) -> np.ndarray:
         """Real and imaginary parts interleaved, (w * w, 2 n_q n_phi / 2), without the disk."""

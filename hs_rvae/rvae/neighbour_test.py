@@ -25,6 +25,7 @@ _MIN_PAIRS = 20  # of one lattice offset
 _SAME_LATTICE = 0.1  # difference of two lattices that count as one, in nearest distances
 _MIN_SITES = 20  # of an image
 _HALF_ROW = 0.5  # half the height of a scan row, in cells
+_ROW_STEP = 0.25  # cells in y within which sites share a scan row: one regression for all of them
 _MIN_SPREAD = 0.2  # 1 - |mean exp(i p angle)|^2: below, all sites have one angle
 # Two kinds of column: minimum share of each, distance of their profiles in standard deviations, and
 # share of the four nearest sites that are of the other kind.
@@ -168,7 +169,7 @@ class _Image:
     sites: np.ndarray
     pairs: np.ndarray  # (n_pairs, 2) of places in `sites`
     offsets: np.ndarray  # (n_pairs, 2)
-    scan_rows: np.ndarray  # (2, n)
+    scan_rows: np.ndarray  # (2, n): first place and end of the sites in the scan row of each
 
 
 class _Lattice:
@@ -178,7 +179,9 @@ class _Lattice:
         self.sites = np.concatenate([image.sites for image in images])
         first = np.cumsum([0] + [len(image.sites) for image in images[:-1]])
         ranges = [image.scan_rows + k for k, image in zip(first, images, strict=True)]
-        self.scan_rows = np.concatenate(ranges, 1)
+        self.scan_rows, self.row_of = np.unique(
+            np.concatenate(ranges, 1), axis=1, return_inverse=True
+        )
         pairs = np.concatenate([image.pairs + k for k, image in zip(first, images, strict=True)])
         offsets = np.concatenate([image.offsets for image in images])
         self.pairs: list[tuple[np.ndarray, np.ndarray]] = []
@@ -195,7 +198,7 @@ class _Lattice:
         partners = self._means_of_partners(own)
         normal = self._in_other_rows(partners, partners) + _RIDGE * np.eye(partners.shape[1])
         slopes = np.linalg.solve(normal, self._in_other_rows(partners, own))
-        return np.einsum("ni,nij->nj", partners, slopes)
+        return np.einsum("ni,nij->nj", partners, slopes[self.row_of])
 
     def _means_of_partners(self, own: np.ndarray) -> np.ndarray:
         """Means of the two sites at plus and minus each offset, (n, c offsets)."""
@@ -207,11 +210,8 @@ class _Lattice:
         return np.array(means).T
 
     def _in_other_rows(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Sums of products of a (n, k) and b (n, l) without the scan row of a site, (n, k, l)."""
-        sums = np.zeros((len(a) + 1, a.shape[1], b.shape[1]))
-        np.cumsum(a[:, :, None] * b[:, None, :], axis=0, out=sums[1:])
-        first, end = self.scan_rows
-        return sums[-1] - sums[end] + sums[first]
+        """Sums of products of a (n, k) and b (n, l) without a scan row, (n_rows, k, l)."""
+        return a.T @ b - np.stack([a[i:j].T @ b[i:j] for i, j in self.scan_rows.T])
 
 
 def angular_order(angle: np.ndarray, offsets: LatticeOffsets) -> tuple[float, float, int]:
@@ -246,8 +246,10 @@ def angular_order(angle: np.ndarray, offsets: LatticeOffsets) -> tuple[float, fl
 
 def _scan_rows(y: np.ndarray, size: float) -> np.ndarray:
     """First place and end of the sites in the scan row of each site, (2, n), for ascending y."""
-    edges = (-_HALF_ROW * size, _HALF_ROW * size)
-    return np.stack([np.searchsorted(y, y + edge) for edge in edges])
+    step = _ROW_STEP * size
+    lower = step * np.floor((y - y[0]) / step) + y[0]
+    edges = lower - _HALF_ROW * size, lower + step + _HALF_ROW * size
+    return np.stack([np.searchsorted(y, edge) for edge in edges])
 
 
 def two_kinds(

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from scipy.linalg import circulant
 
 from ...threads import side_by_side
 
@@ -31,6 +33,33 @@ _NARROWEST = np.radians(2)  # of wells: the step of the fine grid
 _ELONGATED = 4.0  # ratio of variances along and across displacements that lie on a line
 _FLOOR = 0.02  # uniform share of the density of angles
 _PRIOR_SITES = 4.0  # weight of an isotropic Sigma
+
+
+@dataclass
+class _Displacements:
+    """Displacements of sites, and what iterations on them need again and again.
+
+    Attributes
+    ----------
+    n : int
+    mean : numpy.ndarray, shape (2,)
+    covariance : numpy.ndarray, shape (2, 2)
+    rows : numpy.ndarray of float32, shape (4, n)
+        Displacements less their mean (x, y), 1, and a log density near that of the site.
+    """
+
+    n: int
+    mean: np.ndarray
+    covariance: np.ndarray
+    rows: np.ndarray
+
+    @classmethod
+    def of(cls, u: np.ndarray) -> _Displacements:
+        """From displacements (n, 2)."""
+        n, mean = len(u), u.mean(0)
+        d = (u - mean).T
+        rows = np.vstack([d, np.ones(n), np.zeros(n)]).astype(np.float32)
+        return cls(n, mean, d @ d.T / n, rows)
 
 
 @dataclass
@@ -74,28 +103,31 @@ class Circle:
     @property
     def states(self) -> np.ndarray:
         """Vectors a (cos theta, sin theta) of the grid, (2, n_angles * 6), amplitude fastest."""
-        angle = 2 * np.pi / len(self.density) * np.arange(len(self.density))
-        wave = np.exp(1j * angle)[:, None] * AMPLITUDES
-        return np.stack([wave.real.ravel(), wave.imag.ravel()])
+        return _states(len(self.density))
+
+    def _constants(self, precision: np.ndarray) -> np.ndarray:
+        """Part of the log joint density that the state alone decides, (n_angles * 6,)."""
+        prior = np.log(self.shares) + np.log(self.density)[:, None]
+        if self.walls is not None:
+            prior[:, :_FULL] += np.log(self.walls / self.density)[:, None]
+        power = (precision @ self.states * self.states).sum(0)
+        own = 0.5 * np.log(4 * np.pi**2 * np.linalg.det(self.covariance))
+        return prior.ravel() - 0.5 * self.length**2 * power - own
 
     def score(self, u: np.ndarray) -> np.ndarray:
         """Log joint density of site and state, (n, n_angles * 6), for displacements (n, 2).
 
         float32: most of the time of a fit goes into the exponentials of these numbers.
         """
-        precision = np.linalg.inv(self.covariance)
-        e, d = self.length * self.states, u - self.zero
-        prior = np.log(self.shares) + np.log(self.density)[:, None]
-        if self.walls is not None:
-            prior[:, :_FULL] += np.log(self.walls / self.density)[:, None]
-        prior = prior.ravel()
-        prior = prior - 0.5 * np.einsum("is,ij,js->s", e, precision, e)
-        own = -0.5 * np.einsum("ni,ij,nj->n", d, precision, d)
-        own -= 0.5 * np.linalg.slogdet(2 * np.pi * self.covariance)[1]
+        precision, d = np.linalg.inv(self.covariance), u - self.zero
+        own = -0.5 * (d @ precision * d).sum(1)
+        constants = self._constants(precision)
         # One product: the vectors, 1 and the constants of the sites with those of the states.
         sites = np.column_stack([d, np.ones(len(d)), own]).astype(np.float32)
-        states = np.vstack([precision @ e, prior, np.ones(len(prior))]).astype(np.float32)
-        return sites @ states
+        states = np.vstack(
+            [self.length * precision @ self.states, constants, np.ones(len(constants))]
+        )
+        return (states.T.astype(np.float32) @ sites.T).T  # sites beside each other in memory
 
     def expect(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Posterior of the states, (n, n_states), and the log-likelihood of sites, (n,)."""
@@ -103,13 +135,22 @@ class Circle:
 
     def maximise(self, u: np.ndarray, posterior: np.ndarray) -> None:
         """Fit the parameters to displacements (n, 2) and the posterior of their states."""
-        n, states = len(u), self.states
+        data = _Displacements.of(u)
+        rows = data.rows[:3].T.astype(posterior.dtype)
+        self._fit_to(data, (posterior.T @ rows).astype(float) / data.n)
+
+    def _fit_to(self, data: _Displacements, sums: np.ndarray) -> None:
+        """Fit the parameters to means over sites.
+
+        `sums` (n_states, 3) are those of the posterior times x, y of `data.rows`, and times 1.
+        """
+        n, mean, states = data.n, data.mean, self.states
         precision = np.linalg.inv(self.covariance)
-        share = posterior.sum(0, dtype=float) / n
-        moment = (posterior.T @ u.astype(posterior.dtype)).astype(float) / n  # (n_states, 2)
-        mean_state, mean = states @ share, u.mean(0)
-        power = float((share * np.einsum("is,ij,js->s", states, precision, states)).sum())
-        along = float(np.einsum("si,ij,js->s", moment, precision, states).sum())
+        share = sums[:, 2]
+        moment = sums[:, :2] + share[:, None] * mean
+        mean_state, squares = states @ share, (states * share) @ states.T
+        power = float((precision * squares).sum())
+        along = float((precision * (states @ moment)).sum())
         if self.free_zero:
             part = n / (n + 1.0)  # the prior of the zero is worth one site
             power -= part * mean_state @ precision @ mean_state
@@ -119,9 +160,9 @@ class Circle:
         else:
             along -= float(self.zero @ precision @ mean_state)
             self.length = max(along / max(power, 1e-12), 1e-9)
-        d = u - self.zero
+        d = mean - self.zero
         cross = self.length * (moment - share[:, None] * self.zero).T @ states.T
-        spread = d.T @ d / n - cross - cross.T + self.length**2 * (states * share) @ states.T
+        spread = data.covariance + np.outer(d, d) - cross - cross.T + self.length**2 * squares
         self.covariance = shrunk((spread + spread.T) / 2, n)
         share = share.reshape(len(self.density), -1)
         if self.free_density:
@@ -131,14 +172,37 @@ class Circle:
     def run(self, u: np.ndarray, n_iterations: int = 60, tolerance: float = 2e-5) -> float:
         """Iterate expectation and maximisation; returns the mean log-likelihood in nats."""
         last = value = -np.inf
+        data = _Displacements.of(u)
         for i in range(n_iterations):
-            posterior, likelihood = self.expect(u)
-            value = float(likelihood.mean())
+            value, sums = self._expected(data)
             if i > 8 and abs(value - last) < tolerance:
                 break
             last = value
-            self.maximise(u, posterior)
+            self._fit_to(data, sums)
         return value
+
+    def _expected(self, data: _Displacements) -> tuple[float, np.ndarray]:
+        """Mean log-likelihood, and means over sites of the posterior: see :meth:`_fit_to`.
+
+        The numbers of each site are kept near 1 by its log-likelihood of the last iteration. So no
+        pass over the states is needed to find the likeliest.
+        """
+        precision, d = np.linalg.inv(self.covariance), data.mean - self.zero
+        slopes = self.length * (precision @ self.states)
+        constants = self._constants(precision) + d @ slopes
+        weights = np.vstack([slopes, constants, -np.ones(len(constants))]).T.astype(np.float32)
+        ones = np.ones(len(weights), np.float32)
+        with np.errstate(over="ignore", divide="ignore"):
+            density = np.exp(weights @ data.rows)
+            total = ones @ density
+        if not ((total > 1e-20) & (total < 1e20)).all():  # the first iteration, or a large step
+            data.rows[3] = (weights[:, :3] @ data.rows[:3]).max(0)
+            density = np.exp(weights @ data.rows)
+            total = ones @ density
+        sums = density @ (data.rows[:3] / total).T
+        data.rows[3] += np.log(total)
+        own = float((precision * (data.covariance + np.outer(d, d))).sum())
+        return float(data.rows[3].mean(dtype=float)) - 0.5 * own, sums.astype(float) / data.n
 
     def moments(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Posterior mean of a (cos theta, sin theta), (n, 2), and its mean square, (2, 2)."""
@@ -271,10 +335,24 @@ def smoothed(share: np.ndarray, width: float = _SMOOTHING) -> np.ndarray:
 
 def _convolved(values: np.ndarray, width: float) -> np.ndarray:
     """Values on the grid of angles, convolved with a normal distribution of `width` (rad)."""
-    n = len(values)
+    return _smoothing_matrix(len(values), width) @ values
+
+
+@lru_cache(maxsize=8)
+def _smoothing_matrix(n: int, width: float) -> np.ndarray:
+    """Matrix (n, n) that convolves values on the grid with a normal distribution."""
     k = np.minimum(np.arange(n), n - np.arange(n)) * (2 * np.pi / n / width)
     kernel = np.exp(-0.5 * k**2)
-    return np.fft.ifft(np.fft.fft(values) * np.fft.fft(kernel / kernel.sum())).real
+    return np.asarray(circulant(kernel / kernel.sum()))
+
+
+@lru_cache(maxsize=8)
+def _states(n_angles: int) -> np.ndarray:
+    """Vectors a (cos theta, sin theta) of the grid, (2, n_angles * 6), amplitude fastest."""
+    wave = np.exp(2j * np.pi / n_angles * np.arange(n_angles))[:, None] * AMPLITUDES
+    states = np.stack([wave.real.ravel(), wave.imag.ravel()])
+    states.flags.writeable = False
+    return states
 
 
 def shrunk(covariance: np.ndarray, n: float) -> np.ndarray:

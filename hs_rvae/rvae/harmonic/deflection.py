@@ -27,15 +27,14 @@ def fit_deflection(
     harmonics: np.ndarray,
     grid: HarmonicGrid,
     mean: np.ndarray,
-    positions: np.ndarray,
-    strata: np.ndarray | None,
+    offsets: LatticeOffsets,
     rng: np.random.Generator,
 ) -> Distortion:
     """Fit the filters and the distribution of the displacements to diffraction patterns.
 
     Parameters
     ----------
-    harmonics, grid, mean, positions, strata, rng
+    harmonics, grid, mean, offsets, rng
         As in :func:`~hs_rvae.rvae.harmonic.distortion.fit_distortion`, of windows about the centre
         of the bright disk.
 
@@ -44,7 +43,6 @@ def fit_deflection(
     Distortion
         Its displacements have no unit.
     """
-    offsets = LatticeOffsets(positions, strata)
     return _DeflectionFit(harmonics, grid, mean, offsets, rng, None).run()
 
 

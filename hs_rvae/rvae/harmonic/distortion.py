@@ -320,8 +320,7 @@ def fit_distortion(
     harmonics: np.ndarray,
     grid: HarmonicGrid,
     mean: np.ndarray,
-    positions: np.ndarray,
-    strata: np.ndarray | None,
+    offsets: LatticeOffsets,
     rng: np.random.Generator,
     displacements: np.ndarray | None = None,
 ) -> Distortion:
@@ -333,10 +332,8 @@ def fit_distortion(
     grid : HarmonicGrid
     mean : numpy.ndarray, shape (w, w)
         Mean sub-image.
-    positions : numpy.ndarray, shape (n, 2)
-        Positions (x, y) of the sites in px.
-    strata : numpy.ndarray of int, shape (n,), or None
-        Number of the image of each site.
+    offsets : LatticeOffsets
+        Of the sites.
     rng : numpy.random.Generator
         Chooses the sites of the circle where there are many.
     displacements : numpy.ndarray, shape (n, 2), optional
@@ -347,7 +344,6 @@ def fit_distortion(
     -------
     Distortion
     """
-    offsets = LatticeOffsets(positions, strata)
     return DistortionFit(harmonics, grid, mean, offsets, rng, displacements).run()
 
 

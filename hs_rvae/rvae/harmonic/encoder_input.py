@@ -24,7 +24,6 @@ import torch
 from torch import Tensor
 
 from ..geometry import to_real
-from ..neighbour_test import LatticeOffsets
 from .charges import charge_of, contrasts
 
 if TYPE_CHECKING:
@@ -284,13 +283,12 @@ def _predicted(values: np.ndarray, places: SitePlaces | None, charge: np.ndarray
 
     Where none can, charge 0 counts as predicted.
     """
-    offsets, rows = None, np.arange(0)
-    if places is not None:
+    if places is not None and len(values) > _MAX_JUDGED:
         strata = np.zeros(len(values), int) if places.strata is None else places.strata
         rows = np.lexsort((places.positions[:, 1], strata))
-        first = max((len(rows) - _MAX_JUDGED) // 2, 0)
+        first = (len(rows) - _MAX_JUDGED) // 2
         rows = np.sort(rows[first : first + _MAX_JUDGED])
-        offsets = LatticeOffsets(places.positions[rows], strata[rows])
-    if offsets is None or not offsets.n_pairs:
+        values, places = values[rows], places.of(rows)
+    if places is None or not places.offsets.n_pairs:
         return (charge == 0).astype(float)
-    return offsets.predicted_each(values[rows])
+    return places.offsets.predicted_each(values)

@@ -12,7 +12,7 @@ backwards, it distinguishes mirror images of a variant: their parity.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -20,11 +20,13 @@ from scipy.spatial import cKDTree
 from hs_rvae.variants import FIRST_DIRECTION
 
 from ..geometry import HarmonicGrid
-from ..neighbour_test import LatticeOffsets
 from .charges import contrasts, lattice_symmetry
 from .distortion import Distortion
 from .order_filters import Coordinates, change_patterns, measuring_rows
 from .order_groups import Found, Groups, find_order_groups
+
+if TYPE_CHECKING:
+    from .rotation import SitePlaces
 
 _NUMBERS = {"strain": (2, 3, 4), "tilt": (2,)}
 _SMOOTH = 3.2  # cells around a site, whose mean is no tilt
@@ -224,8 +226,7 @@ def fit_orders(
     harmonics: np.ndarray,
     grid: HarmonicGrid,
     mean: np.ndarray,
-    positions: np.ndarray,
-    strata: np.ndarray | None,
+    places: SitePlaces,
     distortion: Distortion,
 ) -> Orders:
     """Find strain and tilts that lie in groups.
@@ -236,10 +237,7 @@ def fit_orders(
     grid : HarmonicGrid
     mean : numpy.ndarray, shape (w, w), or (n_detectors, w, w)
         Mean sub-image.
-    positions : numpy.ndarray, shape (n, 2)
-        Positions (x, y) of the sites in px.
-    strata : numpy.ndarray of int, shape (n,), or None
-        Number of the image of each site.
+    places : SitePlaces
     distortion : Distortion
         Fitted to the same sites.
 
@@ -252,10 +250,10 @@ def fit_orders(
         (np.abs(harmonics.mean(0)[:, 1:]) ** 2).sum(0)
     ) not in (2, 4, 6):
         return nothing
-    offsets = LatticeOffsets(positions, strata)
+    offsets = places.offsets
     if not offsets.n_pairs or not np.isfinite(offsets.cell):
         return nothing
-    return _OrderFit(harmonics, grid, mean, offsets, positions, strata, distortion).run()
+    return _OrderFit(harmonics, grid, mean, places, distortion).run()
 
 
 class _OrderFit:
@@ -266,17 +264,15 @@ class _OrderFit:
         harmonics: np.ndarray,
         grid: HarmonicGrid,
         mean: np.ndarray,
-        offsets: LatticeOffsets,
-        positions: np.ndarray,
-        strata: np.ndarray | None,
+        places: SitePlaces,
         distortion: Distortion,
     ) -> None:
         self.reference, self.n = distortion.reference, distortion.symmetry
         scale = (self.reference / contrasts(harmonics))[:, None, None]
         self.harmonics = harmonics * scale
-        self.noise, self.offsets = grid.noise_power(), offsets
-        self.patterns = change_patterns(mean, grid, self.harmonics.mean(0), offsets.cell)
-        self.positions, self.strata = positions, strata
+        self.noise, self.offsets = grid.noise_power(), places.offsets
+        self.patterns = change_patterns(mean, grid, self.harmonics.mean(0), self.offsets.cell)
+        self.positions, self.strata = places.positions, places.strata
         self.displaced = distortion.kind
         self.evidence: dict[str, float] = {}
 

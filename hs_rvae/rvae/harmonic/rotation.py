@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,6 +51,11 @@ class SitePlaces:
     strata: np.ndarray | None = None
     displacements: np.ndarray | None = None
     diffraction: bool = False
+
+    @cached_property
+    def offsets(self) -> LatticeOffsets:
+        """Pairs of the sites by the lattice offset between them."""
+        return LatticeOffsets(self.positions, self.strata)
 
     def of(self, rows: np.ndarray) -> SitePlaces:
         """Places of some of the sites."""
@@ -97,18 +103,17 @@ def choose_rotation(
     seed = int(torch.randint(2**62, (1,), generator=generator))
     mean = grid.mean_image(harmonics.mean(0).cpu()).numpy()
     rng = np.random.default_rng(seed)
-    where = places.positions, places.strata, rng
     if places.diffraction:
-        found = fit_deflection(sites, grid, mean, *where)
+        found = fit_deflection(sites, grid, mean, places.offsets, rng)
     else:
-        found = fit_distortion(sites, grid, mean, *where, places.displacements)
+        found = fit_distortion(sites, grid, mean, places.offsets, rng, places.displacements)
     evidence = {k: v for k, v in found.evidence.items() if np.isfinite(v)}
     limits = {k: v for k, v in THRESHOLDS.items() if k in evidence}
     limits["wells"] = max(limits["wells"], THRESHOLDS["wells_per_gain"] * evidence["gain"])
     limits["coherence"] = _MAY_TURN
     orders = None
     if not places.diffraction:
-        orders = fit_orders(sites, grid, mean, places.positions, places.strata, found)
+        orders = fit_orders(sites, grid, mean, places, found)
         evidence, limits = evidence | orders.evidence, limits | orders.limits
     turning = evidence["coherence"] < _MAY_TURN
     if found.kind == "nothing":
@@ -137,7 +142,7 @@ def _judge_motif(
     grid: HarmonicGrid,
 ) -> Verdict:
     """Verdict on the angles of a turning motif."""
-    offsets = LatticeOffsets(places.positions, places.strata)
+    offsets = places.offsets
     order, threshold, multiple = angular_order(angle, offsets)
     if "coherence" not in evidence:
         n = lattice_symmetry((np.abs(sites.mean(0)[:, 1:]) ** 2).sum(0))
