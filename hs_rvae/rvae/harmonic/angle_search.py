@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 N_ANNEAL, N_REFINE = 26, 10  # iterations per random start, and on all sites
-N_STATIC = 2  # iterations in the pose frame where all angles are 0
+N_STATIC = 1  # where all angles are 0: another iteration would begin from the same moments
 
 
 def fit_angles(

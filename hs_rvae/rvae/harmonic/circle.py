@@ -144,24 +144,21 @@ class Circle:
 
         `sums` (n_states, 3) are those of the posterior times x, y of `data.rows`, and times 1.
         """
-        n, mean, states = data.n, data.mean, self.states
+        n, mean, states, share = data.n, data.mean, self.states, sums[:, 2]
         precision = np.linalg.inv(self.covariance)
-        share = sums[:, 2]
-        moment = sums[:, :2] + share[:, None] * mean
-        mean_state, squares = states @ share, (states * share) @ states.T
-        power = float((precision * squares).sum())
-        along = float((precision * (states @ moment)).sum())
+        # Means of the states, of their squares, and of their products with displacements.
+        squares, products = (states * share) @ states.T, states @ sums
+        products, mean_state = products[:, :2], products[:, 2]
+        power, along = float((precision * squares).sum()), float((precision * products).sum())
+        part = n / (n + 1.0) if self.free_zero else 0.0  # the prior of the zero is worth one site
+        held = mean * (1 - part) if self.free_zero else mean - self.zero
+        power -= part * float(mean_state @ precision @ mean_state)
+        along += float(held @ precision @ mean_state)
+        self.length = max(along / max(power, 1e-12), 1e-9)
         if self.free_zero:
-            part = n / (n + 1.0)  # the prior of the zero is worth one site
-            power -= part * mean_state @ precision @ mean_state
-            along -= part * mean @ precision @ mean_state
-            self.length = max(along / max(power, 1e-12), 1e-9)
             self.zero = part * (mean - self.length * mean_state)
-        else:
-            along -= float(self.zero @ precision @ mean_state)
-            self.length = max(along / max(power, 1e-12), 1e-9)
         d = mean - self.zero
-        cross = self.length * (moment - share[:, None] * self.zero).T @ states.T
+        cross = self.length * (products + np.outer(mean_state, d))
         spread = data.covariance + np.outer(d, d) - cross - cross.T + self.length**2 * squares
         self.covariance = shrunk((spread + spread.T) / 2, n)
         share = share.reshape(len(self.density), -1)
