@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+_FOLDED = 128  # sub-images that are folded at once: as many as stay in a processor's cache
 _REACH = 5  # px that a column may be off the middle of its window
 
 _Array = TypeVar("_Array", np.ndarray, Tensor)
@@ -134,13 +135,43 @@ class HarmonicGrid:
         torch.Tensor of complex64, shape (n, n_q, M + 1)
         """
         n = len(images)
-        if offset is None:
-            matrix = self._matrix("pixels_to_harmonics", images.device)
-            flat = images.reshape(n, -1) @ matrix
-        else:
+        if offset is not None:
             polar = self.polar(images * self.disk(offset.cpu()).to(images.device))
             return self._orders(polar * torch.exp(2j * torch.pi * self._phase(offset)))
-        return torch.view_as_complex(flat.reshape(n, self.n_q, self.n_orders, 2))
+        found = images.new_empty((n, self.n_q, self.n_orders, 2))
+        matrix = self._matrix("pixels_to_harmonics", images.device)
+        matrix = matrix.reshape(-1, self.n_q, self.n_orders, 2)
+        # Waves that are even or odd under the two mirrors: real or imaginary, of even or odd order.
+        waves = {(y, x): matrix[:, :, (y + x) % 2 :: 2, x] for y in (0, 1) for x in (0, 1)}
+        flat = {key: part.reshape(len(part), -1) for key, part in waves.items()}
+        step = n if images.is_cuda else _FOLDED
+        for start in range(0, n, max(step, 1)):
+            some = slice(start, start + step)
+            for (y, x), part in self._folded(images[some]).items():
+                own = found[some, :, (y + x) % 2 :: 2, x]
+                own.copy_((part @ flat[y, x]).reshape(own.shape))
+        return torch.view_as_complex(found)
+
+    def _folded(self, images: Tensor) -> dict[tuple[int, int], Tensor]:
+        """Fold sub-images (n, w, w) about the middle: sums and differences with mirror images.
+
+        The key tells whether a part is odd along y and along x; each has the pixels of a quarter.
+        So every harmonic takes a quarter of the multiplications.
+        """
+        n, half = len(images), self._half
+        first, last = slice(half), slice(self.window_size - half, None)
+        rows, below = images[:, first], images[:, last].flip(1)
+        parts = {}
+        for odd_y, strip in enumerate((rows + below, rows - below)):
+            left, right = strip[:, :, first], strip[:, :, last].flip(2)
+            for odd_x, part in enumerate((left + right, left - right)):
+                parts[odd_y, odd_x] = part.reshape(n, -1)
+        return parts
+
+    @property
+    def _half(self) -> int:
+        """Rows of a quarter; the one in the middle of an odd window is folded on itself."""
+        return -(-self.window_size // 2)
 
     def shifted_harmonics(self, images: Tensor, offset: Tensor) -> Tensor:
         """Polar harmonics about columns up to a few px off the middle; the disk moves along.
@@ -221,7 +252,8 @@ class HarmonicGrid:
     def noise_power(self) -> np.ndarray:
         """Mean power of the harmonics of white noise of unit variance, (n_q, M + 1)."""
         matrix = self._matrix("pixels_to_harmonics", torch.device("cpu")).numpy()
-        return (matrix**2).sum(0).reshape(self.n_q, self.n_orders, 2).sum(-1)
+        power = (matrix**2 * (4 * self._folds()[:, None])).sum(0)
+        return power.reshape(self.n_q, self.n_orders, 2).sum(-1)
 
     def mean_image(self, harmonics: Tensor) -> Tensor:
         """Sub-image (w, w) without its disk, from its harmonics (n_q, M + 1).
@@ -293,32 +325,42 @@ class HarmonicGrid:
             self._cache[key] = torch.as_tensor(getattr(self, "_" + name)(), device=device)
         return self._cache[key]
 
-    def _plane_waves(self) -> Iterator[np.ndarray]:
-        """Yield sqrt(2 q dq dphi) exp(-2 pi i q u.r) for each q, shape (w * w, n_phi / 2)."""
+    def _plane_waves(self, n: int | None = None) -> Iterator[np.ndarray]:
+        """Yield sqrt(2 q dq dphi) exp(-2 pi i q u.r) for each q, shape (w * w, n_phi / 2).
+
+        With `n`, for the first n pixels along x and y alone, shape (n * n, n_phi / 2).
+        """
         x, y = (p.numpy().astype(float) for p in self._pixels())
         phi = self._azimuths()
         step = (self.q_max / self.n_q) * 2 * np.pi / self.n_phi
         for q in self.q:
             # A wave along x times one along y: exponentials of 2 w pixels, not of w * w.
-            along_x = np.exp(-2j * np.pi * q * x[:1].T * np.cos(phi))
-            along_y = np.sqrt(q * step) * np.exp(-2j * np.pi * q * y[:, :1] * np.sin(phi))
+            along_x = np.exp(-2j * np.pi * q * x[0, :n, None] * np.cos(phi))
+            along_y = np.sqrt(q * step) * np.exp(-2j * np.pi * q * y[:n, 0, None] * np.sin(phi))
             yield (along_y[:, None] * along_x).reshape(-1, len(phi))
 
     def _pixels_to_polar(self) -> np.ndarray:
         """Real and imaginary parts interleaved, (w * w, 2 n_q n_phi / 2), without the disk."""
         return _interleaved(self._plane_waves(), self.window_size**2)
 
-    def _plane_waves_by_order(self) -> Iterator[np.ndarray]:
-        """Yield the plane waves of each q in orders 0 .. M, shape (w * w, M + 1)."""
+    def _plane_waves_by_order(self, n: int | None = None) -> Iterator[np.ndarray]:
+        """Yield the plane waves of each q in orders 0 .. M, shape (w * w or n * n, M + 1)."""
         half, opposite = (self._to_orders("cpu", o).numpy().astype(complex) for o in (False, True))
-        for wave in self._plane_waves():
+        for wave in self._plane_waves(n):
             yield wave @ half + wave.conj() @ opposite
 
+    def _folds(self) -> np.ndarray:
+        """Number of times (1, 2 or 4) that a pixel of a quarter is in its folded sum, flat."""
+        line = np.ones(self._half)
+        line[-1] += self.window_size % 2
+        return (line[:, None] * line).ravel()
+
     def _pixels_to_harmonics(self) -> np.ndarray:
-        """(w * w, 2 n_q (M + 1)), disk included."""
-        disk = self.disk().numpy().ravel()[:, None]
-        orders = (disk * order for order in self._plane_waves_by_order())
-        return _interleaved(orders, self.window_size**2)
+        """(pixels of a quarter, 2 n_q (M + 1)), disk included."""
+        n = self._half
+        factor = (self.disk().numpy()[:n, :n].ravel() / self._folds())[:, None]
+        orders = (factor * order for order in self._plane_waves_by_order(n))
+        return _interleaved(orders, n * n)
 
     def _harmonics_to_pixels(self) -> np.ndarray:
         """(2 n_q (M + 1), w * w): the adjoint, twice for the half plane that is not kept."""

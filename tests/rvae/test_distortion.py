@@ -121,7 +121,7 @@ def test_the_order_of_the_sites_does_not_matter(images, positions, result, clear
     difference = apart(other.transform(images).angle, result.angle)
     # Sums in another order make another top of a flat posterior the highest, at 3 of 419 sites.
     assert (np.abs(difference[clear]) < 0.1).mean() > 0.99
-    assert (np.abs(difference) / result.angle_std)[clear].max() < 1.5
+    assert (np.abs(difference) / np.degrees(result.angle_std))[clear].max() < 2
 
 
 def test_units_of_the_intensity_do_not_matter(images, positions, result, clear):
@@ -129,7 +129,7 @@ def test_units_of_the_intensity_do_not_matter(images, positions, result, clear):
     difference = np.abs(apart(other.angle, result.angle))
     # Rounding makes another top of a flat posterior the highest, at few sites.
     assert (difference[clear] < 0.1).mean() > 0.99
-    assert (difference / result.angle_std)[clear].max() < 1.5
+    assert (difference / np.degrees(result.angle_std))[clear].max() < 2
     moved = np.abs(other.order_amplitude - result.order_amplitude)
     assert (moved < 0.01).mean() > 0.99 and moved.max() < 0.1  # the amplitude is along the angle
 

@@ -207,3 +207,21 @@ def test_images_on_the_same_window_are_those_of_the_grid_and_move_with_a_shift()
     half = images_on(GRID, harmonics, 21, 2.0, shift / 2)  # in px of twice the size
     disk = GRID.disk()[::2, ::2] > 0.5
     assert relative(2 * half[0][disk], 2 * moved[0, ::2, ::2][disk]) < 0.02
+
+
+@pytest.mark.parametrize("size", [20, 21])
+def test_harmonics_are_the_sum_over_pixels_that_defines_them(size):
+    grid = HarmonicGrid(size, 0.2, 4, 5)
+    images = np.random.default_rng(0).standard_normal((3, size, size))
+    y, x = np.indices((size, size)) - (size - 1) / 2
+    disk = grid.falloff(np.hypot(x, y))
+    phi = 2 * np.pi * np.arange(grid.n_phi) / grid.n_phi
+    waves = np.exp(-2j * np.pi * grid.q[:, None, None, None]
+                   * (x[..., None] * np.cos(phi) + y[..., None] * np.sin(phi)))  # fmt: skip
+    polar = np.einsum("nyx,qyxp->nqp", images * disk, waves)
+    orders = polar @ np.exp(-1j * phi[:, None] * np.arange(6)) / grid.n_phi
+    step = grid.q_max / grid.n_q * 2 * np.pi / grid.n_phi
+    weight = np.sqrt(np.where(np.arange(6) == 0, grid.n_phi / 2, grid.n_phi))
+    expected = np.sqrt(grid.q[:, None] * step) * orders * weight
+    found = grid.harmonics(torch.as_tensor(images, dtype=torch.float32)).numpy()
+    np.testing.assert_allclose(found, expected, atol=2e-6 * np.abs(expected).max())
