@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..progress import Progress
 from ..threads import one_thread
+from .adam import Adam, one_cycle
 from .batches import shuffled_batches
 from .convergence import Guard, train_until_it_holds
 from .loss import LossTerms, content_loss, spatial_loss
@@ -157,12 +158,10 @@ def train_content(
         return content_loss(network, inputs[rows], whole[rows], noise, noise_variance)
 
     def epochs(settings: TrainingSettings, guard: Guard) -> dict[str, np.ndarray]:
-        optimiser = _adam(network, settings.learning_rate)
+        adam, step = Adam(network), 0
         batch_size = settings.batch(len(kept))
         n_batches = len(list(shuffled_batches(len(kept), batch_size, torch.Generator())))
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, settings.learning_rate, total_steps=int(settings.epochs * n_batches + 1)
-        )
+        n_steps = int(settings.epochs * n_batches + 1)
         history = _History()
         for _ in range(settings.epochs):
             if progress.stopped:
@@ -170,10 +169,9 @@ def train_content(
             sums = torch.zeros(2, device=inputs.device)
             for batch in shuffled_batches(len(kept), batch_size, generator):
                 terms = loss(kept[batch.to(kept.device)], generator)
-                optimiser.zero_grad(set_to_none=True)
                 terms.total.backward()
-                optimiser.step()
-                schedule.step()
+                adam.step(*one_cycle(step, n_steps, settings.learning_rate))
+                step += 1
                 sums += torch.stack([terms.reconstruction.detach(), terms.kl.detach()])
             validation = np.nan
             if n_held:
@@ -240,7 +238,7 @@ def train_spatial(
         )
 
     def epochs(settings: TrainingSettings, guard: Guard) -> dict[str, np.ndarray]:
-        optimiser = _adam(network, settings.learning_rate)
+        adam = Adam(network)
         batch_size, history = settings.batch(len(kept)), _History()
         for epoch in range(settings.epochs):
             free = network.translation and epoch >= round(delay * settings.epochs)
@@ -249,9 +247,8 @@ def train_spatial(
                 if progress.stopped:
                     break
                 terms = loss(kept[batch], free, generator)
-                optimiser.zero_grad(set_to_none=True)
                 terms.total.backward()
-                optimiser.step()
+                adam.step(settings.learning_rate)
                 sums += torch.stack([terms.reconstruction.detach(), terms.kl.detach()])
                 n_batches += 1
             if not n_batches:
@@ -272,13 +269,6 @@ def train_spatial(
     judged = order[: 4 * settings.batch(len(kept))]
     judge = _judge(lambda source: loss(judged, False, source).total)
     return train_until_it_holds(network, settings, epochs, judge, progress)
-
-
-def _adam(network: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
-    """Optimiser that updates all weights in one call, where the device has that."""
-    parameters = list(network.parameters())
-    fused = parameters[0].device.type in ("cpu", "cuda")
-    return torch.optim.Adam(parameters, lr=learning_rate, fused=fused)
 
 
 def _judge(loss: Callable[[torch.Generator], Tensor]) -> Callable[[], float]:
