@@ -169,8 +169,11 @@ class _Work:
                 if not np.iscomplexobj(part):
                     part = np.ascontiguousarray(part, dtype=np.float32)
                 good = np.isfinite(part).reshape(len(part), -1).all(1)
-            if good.any():
-                shift = None if offsets is None else offsets[piece][good]
+            shift = None if offsets is None else offsets[piece]
+            if good.all():  # without a copy
+                result[piece] = self.function(part, shift)
+            elif good.any():
+                shift = None if shift is None else shift[good]
                 result[piece][good] = self.function(part[good], shift)
         return result
 

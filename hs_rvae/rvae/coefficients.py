@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 _SHARE = 0.25  # of the memory that is free
+_AT_ONCE = 512  # sub-images on the processor: what is made on the way stays small
 MIN_SITES = 10  # of a fit
 _FEW_SITES = 100  # too few for trustworthy uncertainties
 # Sites outside this range of the median power (orders above 0: structure, not level) are left out
@@ -261,8 +262,11 @@ def normalised(block: np.ndarray, level: Numbers, scale: Numbers, device: torch.
         level, scale = (of[:, None, None].astype(np.float32) for of in (level, scale))
         if torch.is_tensor(block):
             level, scale = (torch.as_tensor(of, device=block.device) for of in (level, scale))
-        return torch.as_tensor((block - level) / scale, device=device)
-    return torch.as_tensor((block - np.float32(level)) / np.float32(scale), device=device)
+    else:
+        level, scale = np.float32(level), np.float32(scale)
+    shown = block - level
+    shown /= scale
+    return torch.as_tensor(shown, device=device)
 
 
 def harmonics_of(
@@ -276,5 +280,10 @@ def harmonics_of(
     """Harmonics of a block of sub-images; a block of coefficients is only reshaped."""
     if block.ndim == 2:
         return torch.as_tensor(block, device=device).reshape(-1, grid.n_q, grid.n_orders)
-    x = normalised(block, level, scale, device)
-    return grid.harmonics(x, None if offset is None else torch.as_tensor(offset, device=device))
+    step = _AT_ONCE if device.type == "cpu" else max(len(block), 1)
+    parts = []
+    for start in range(0, max(len(block), 1), step):
+        some = slice(start, start + step)
+        at = None if offset is None else torch.as_tensor(offset[some], device=device)
+        parts.append(grid.harmonics(normalised(block[some], level, scale, device), at))
+    return torch.cat(parts)
