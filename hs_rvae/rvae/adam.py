@@ -37,7 +37,7 @@ class Adam:
 
     @torch.no_grad()
     def step(self, learning_rate: float, momentum: float = _MOMENTUM) -> None:
-        """Change the weights against their gradients, which are cleared."""
+        """Change the weights against their gradients, and clear these."""
         known = [k for k, weight in enumerate(self._weights) if weight.grad is not None]
         lists = (self._weights, self._means, self._squares, self._counts)
         weights, means, squares, counts = ([values[k] for k in known] for values in lists)

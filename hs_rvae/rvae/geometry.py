@@ -155,7 +155,7 @@ class HarmonicGrid:
     def _folded(self, images: Tensor) -> dict[tuple[int, int], Tensor]:
         """Fold sub-images (n, w, w) about the middle: sums and differences with mirror images.
 
-        The key tells whether a part is odd along y and along x; each has the pixels of a quarter.
+        The key is whether a part is odd along y and along x; each has the pixels of a quarter.
         So every harmonic takes a quarter of the multiplications.
         """
         n, half = len(images), self._half

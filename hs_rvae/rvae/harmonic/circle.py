@@ -37,7 +37,7 @@ _PRIOR_SITES = 4.0  # weight of an isotropic Sigma
 
 @dataclass
 class _Displacements:
-    """Displacements of sites, and what iterations on them need again and again.
+    """Displacements of sites, their mean and their covariance.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class _Displacements:
 
     @classmethod
     def of(cls, u: np.ndarray) -> _Displacements:
-        """From displacements (n, 2)."""
+        """Take these of displacements (n, 2)."""
         n, mean = len(u), u.mean(0)
         d = (u - mean).T
         rows = np.vstack([d, np.ones(n), np.zeros(n)]).astype(np.float32)
@@ -182,7 +182,7 @@ class Circle:
         """Mean log-likelihood, and means over sites of the posterior: see :meth:`_fit_to`.
 
         The numbers of each site are kept near 1 by its log-likelihood of the last iteration. So no
-        pass over the states is needed to find the likeliest.
+        pass over the states is needed to find the most likely.
         """
         precision, d = np.linalg.inv(self.covariance), data.mean - self.zero
         slopes = self.length * (precision @ self.states)

@@ -55,7 +55,7 @@ _BETTER = 0.99  # ... and to this for a refined filter
 _N_FOLLOW = 15  # iterations of a circle after a change of the filter
 _N_STEPS, _N_WIDE = 8, 3  # of the refinement, and of that with all components
 _MAX_SITES = 2000  # of a fit of the circle
-_PIECE = 2000  # sites whose scores in all states of the circle are in memory at a time
+_PIECE = 500  # sites whose scores in all states of the circle are in memory at a time
 _STRAIN_GAIN = 0.05  # nats per site that charge 2 has to bring
 _MIN_MEASURED = 50  # measured displacements that give a zero
 _CIRCLE = ("zero", "covariance", "density", "shares")  # arrays of a circle
@@ -333,7 +333,7 @@ def fit_distortion(
     mean : numpy.ndarray, shape (w, w)
         Mean sub-image.
     offsets : LatticeOffsets
-        Of the sites.
+        Offsets between the sites.
     rng : numpy.random.Generator
         Chooses the sites of the circle where there are many.
     displacements : numpy.ndarray, shape (n, 2), optional
@@ -415,7 +415,7 @@ class DistortionFit:
         self.harmonics = harmonics
         self.harmonics[:, :, 1:] *= (self.reference / contrast)[:, None, None]
         n_sites = len(harmonics)
-        self.some = np.arange(n_sites)
+        self.some: slice | np.ndarray = slice(None)  # a view of all, without a copy
         if n_sites > _MAX_SITES:
             self.some = np.sort(rng.permutation(n_sites)[:_MAX_SITES])
         some = self.harmonics[self.some]
@@ -626,7 +626,7 @@ class DistortionFit:
 
     def _widening(self, model: Distortion, found: Filter, errors: DirectionErrors) -> float:
         """Errors of the angles of a model, in parts of the widths of their posteriors."""
-        rows = self.some[errors.core[self.some]]
+        rows = np.arange(len(self.harmonics))[self.some][errors.core[self.some]]
         if not len(rows):
             return 1.0
         u = found.u[rows]
@@ -731,7 +731,7 @@ class DistortionFit:
              np.cos(2 * reading.angle), np.sin(2 * reading.angle)], 1
         )  # fmt: skip
         e -= e.mean(0)
-        flat = (sites - sites.mean(0)).reshape(len(sites), -1)
+        flat = sites.reshape(len(sites), -1)
         ridge = 1e-3 * np.trace(e.T @ e) / 4 * np.eye(4)
         fitted = np.linalg.solve(e.T @ e + ridge, e.T @ flat).reshape(patterns.shape)
         fitted[:, :, 0] = 0  # content

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ...verdict import FEW_SITES, Verdict
+from ..batches import return_freed_memory
 from ..neighbour_test import LatticeOffsets, angular_order, two_kinds
 from .charges import coherence, lattice_symmetry
 from .deflection import fit_deflection
@@ -107,6 +108,7 @@ def choose_rotation(
         found = fit_deflection(sites, grid, mean, places.offsets, rng)
     else:
         found = fit_distortion(sites, grid, mean, places.offsets, rng, places.displacements)
+    return_freed_memory()
     evidence = {k: v for k, v in found.evidence.items() if np.isfinite(v)}
     limits = {k: v for k, v in THRESHOLDS.items() if k in evidence}
     limits["wells"] = max(limits["wells"], THRESHOLDS["wells_per_gain"] * evidence["gain"])
