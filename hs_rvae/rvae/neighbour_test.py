@@ -179,9 +179,8 @@ class _Lattice:
         self.sites = np.concatenate([image.sites for image in images])
         first = np.cumsum([0] + [len(image.sites) for image in images[:-1]])
         ranges = [image.scan_rows + k for k, image in zip(first, images, strict=True)]
-        self.scan_rows, self.row_of = np.unique(
-            np.concatenate(ranges, 1), axis=1, return_inverse=True
-        )
+        rows = np.unique(np.concatenate(ranges, 1), axis=1, return_inverse=True)
+        self.scan_rows, self.row_of = rows[0], rows[1].ravel()
         pairs = np.concatenate([image.pairs + k for k, image in zip(first, images, strict=True)])
         offsets = np.concatenate([image.offsets for image in images])
         self.pairs: list[tuple[np.ndarray, np.ndarray]] = []
