@@ -172,7 +172,9 @@ num_workers, show_progressbar
         (n_passes + 1) * count, show_progressbar, f"Refining columns ({n_passes + 1} fits each)"
     ) as tick:
         for fit in fits:
-            fit.run(remainder, options, slope_weight=slope_weight, tick=tick)
+            fit.run(
+                remainder, options, slope_weight=slope_weight, tick=tick, with_variances=False
+            )  # fmt: skip
             fitting.add_models(remainder, fit.parameters, -1.0, NO_TAIL, options.num_workers)
         if tail is None:
             tail = estimate_tail(remainder, fits, options)
