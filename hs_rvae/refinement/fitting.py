@@ -183,6 +183,17 @@ def add_models(
     in_threads(work, len(image), strip, num_workers)
 
 
+def copied(image: np.ndarray, num_workers: int) -> np.ndarray:
+    """Copy of an image; to be given so much memory takes time, which threads share."""
+    copy = np.empty_like(image)
+
+    def work(first_row: int, last_row: int) -> None:
+        copy[first_row:last_row] = image[first_row:last_row]
+
+    in_threads(work, len(image), 256, num_workers)
+    return copy
+
+
 def principal_axes(
     curve_x: np.ndarray, curve_xy: np.ndarray, curve_y: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
