@@ -141,14 +141,20 @@ def _draw_walls(ax: Axes, sites: SiteTable, walls: Any) -> list[Line2D]:
             continue
         ends = np.concatenate(list(walls["segments"][rows]))
         lines = markers.calibrated(sites, ends.reshape(-1, 2)).reshape(-1, 2, 2)
-        rim = [Stroke(linewidth=_WIDTH + 1.4, foreground="white"), Stroke()]
-        ax.add_collection(
-            LineCollection(
-                list(lines), colors=color, linewidths=_WIDTH, linestyles=[dashes], zorder=4,
-                capstyle="round", gid=f"walls {name}", path_effects=rim,
-            ),
-            autolim=False,
-        )  # fmt: skip
+        # Matplotlib counts dashes in widths of the line.
+        wide = _WIDTH + 1.4
+        of_rim = dashes if dashes == "solid" else (0, tuple(d * _WIDTH / wide for d in dashes[1]))
+        for shade, width, pattern, gid in (
+            ("white", wide, of_rim, f"rim of walls {name}"),
+            (color, _WIDTH, dashes, f"walls {name}"),
+        ):
+            ax.add_collection(
+                LineCollection(
+                    lines, colors=shade, linewidths=width, linestyles=[pattern], zorder=4,
+                    capstyle="round", gid=gid,
+                ),
+                autolim=False,
+            )  # fmt: skip
         handles.append(
             Line2D([], [], color=color, linewidth=_WIDTH, linestyle=dashes,
                    label=f"{label} ({rows.sum()})")
