@@ -179,13 +179,13 @@ def _anchors(sites: SiteTable) -> dict[int, np.ndarray]:
     """Place (2,) in px of the site deepest inside each domain, by the number of the domain."""
     domain, xy = sites["domain"], sites.xy
     near = cKDTree(xy).query(xy, min(_NEAREST, len(xy)))[1].reshape(len(xy), -1)
-    edge = (domain[near] != domain[:, None]).any(1)  # the nearest site of others is one of these
     border = np.stack([xy.min(0), xy.max(0)])
     places = {}
     for number in np.unique(domain[domain >= 0]).tolist():
-        own = xy[domain == number]
+        inside = domain == number
+        own, beside = xy[inside], np.unique(near[inside])  # the nearest others are among these
         depth = np.minimum(own - border[0], border[1] - own).min(1)
-        other = xy[edge & (domain != number)]
+        other = xy[beside[domain[beside] != number]]
         if len(other):
             depth = np.minimum(depth, cKDTree(other).query(own)[0])
         middle = np.hypot(*(own - own.mean(0)).T)

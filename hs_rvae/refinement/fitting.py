@@ -184,7 +184,7 @@ def add_models(
 
 
 def copied(image: np.ndarray, num_workers: int) -> np.ndarray:
-    """Copy of an image; to be given so much memory takes time, which threads share."""
+    """Copy of an image by threads: the first use of so much memory takes time."""
     copy = np.empty_like(image)
 
     def work(first_row: int, last_row: int) -> None:
