@@ -259,7 +259,7 @@ def _spectra(image: np.ndarray, valid: np.ndarray | None) -> tuple[Any, np.ndarr
     power = window_power = 0.0
     whole = np.abs(rfft2(window, shape)) ** 2
 
-    def of_tile(corner: tuple[int, int]) -> tuple[Any, Any]:
+    def of_tile(corner: tuple[int, ...]) -> tuple[Any, Any]:
         part = tuple(slice(first, first + n) for first, n in zip(corner, tile, strict=True))
         weight = window if valid is None else window * valid[part]
         total = weight.sum()

@@ -140,7 +140,7 @@ def _draw_walls(ax: Axes, sites: SiteTable, walls: Any) -> list[Line2D]:
         if not rows.any():
             continue
         ends = np.concatenate(list(walls["segments"][rows]))
-        lines = markers.calibrated(sites, ends.reshape(-1, 2)).reshape(-1, 2, 2)
+        lines = list(markers.calibrated(sites, ends.reshape(-1, 2)).reshape(-1, 2, 2))
         # Matplotlib counts dashes in widths of the line.
         wide = _WIDTH + 1.4
         of_rim = dashes if dashes == "solid" else (0, tuple(d * _WIDTH / wide for d in dashes[1]))

@@ -17,7 +17,7 @@ from .color import UNDEFINED_COLOR
 
 # Of so many markers each is a few pixels wide; octagons are drawn in two thirds of the time.
 _MANY = 50_000
-_OCTAGON = Path(1.054 * Path.unit_regular_polygon(8).vertices)  # of the same area
+_OCTAGON = Path(1.054 * np.array(Path.unit_regular_polygon(8).vertices))  # of the same area
 _DIRECTIONS = ("angle", "angle_pixels")  # of a model; without a meaning where there is no order
 
 if TYPE_CHECKING:
