@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ def active_client() -> Any:
 
     The choice is dask's: the last ``Client`` made, unless another scheduler is set.
     """
+    if "distributed" not in sys.modules:
+        return None  # dask would import it to look for a client
     from dask.base import get_scheduler
 
     owner = getattr(get_scheduler(), "__self__", None)

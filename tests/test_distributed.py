@@ -4,6 +4,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -85,6 +86,12 @@ def ctrl_c_is_heard():
 
 def test_without_a_client_there_are_threads():
     assert active_client() is None
+
+
+def test_nobody_looks_for_a_client_where_there_can_be_none(monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "distributed"]:
+        monkeypatch.delitem(sys.modules, name)
+    assert active_client() is None and "distributed" not in sys.modules
 
 
 def test_the_client_may_be_passed_over(series, in_process):

@@ -8,6 +8,7 @@ import pytest
 from hs_rvae.neighbours import (
     crowded,
     displacement,
+    distinct,
     local_cells,
     nearest_neighbour_distance,
     nearest_shell_distance,
@@ -61,6 +62,13 @@ def test_small_crystals_and_pairs_of_columns_are_not_crowded(seed):
     assert not crowded(np.unique(np.vstack(crystals), axis=0)).any()
     dumbbells = square_lattice(10, 38.4)
     assert not crowded(np.vstack([dumbbells, dumbbells + [13.6, 0]])).any()
+
+
+def test_distinct_positions_are_the_unique_rows():
+    rng = np.random.default_rng(0)
+    xy = np.concatenate([rng.integers(-3, 4, (60, 2)) / 4, rng.normal(size=(20, 2))])
+    xy = np.concatenate([xy, xy[:30] + 1e-5])
+    np.testing.assert_array_equal(distinct(xy[::2]), np.unique(np.round(xy[::2], 3), axis=0))
 
 
 def test_nearest_shell_is_the_corner_distance_of_a_square_cell():

@@ -9,13 +9,14 @@ the area 1: pixels times the `stretch` of each axis.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.ndimage import map_coordinates, maximum_filter
 
-from ..threads import count_threads, side_by_side
+from ..threads import side_by_side
 from .peaks import subpixel_offset
 
 #: Side in pixels: large images are correlated in tiles, which bounds memory and longest lag.
@@ -257,19 +258,21 @@ def _spectra(image: np.ndarray, valid: np.ndarray | None) -> tuple[Any, np.ndarr
     window = np.outer(*soft).astype(np.float32)
     power = window_power = 0.0
     whole = np.abs(rfft2(window, shape)) ** 2
-    for row in _starts(image.shape[0], tile[0]):
-        for column in _starts(image.shape[1], tile[1]):
-            part = (slice(row, row + tile[0]), slice(column, column + tile[1]))
-            weight = window if valid is None else window * valid[part]
-            total = weight.sum()
-            if not total > 0:
-                continue
-            values = np.asarray(image[part], np.float32)
-            values = (values - (values * weight).sum() / total) * weight
-            power = power + np.abs(rfft2(values, shape, workers=count_threads())) ** 2
-            window_power = window_power + (
-                whole if valid is None else np.abs(rfft2(weight, shape)) ** 2
-            )
+
+    def of_tile(corner: tuple[int, ...]) -> tuple[Any, Any]:
+        part = tuple(slice(first, first + n) for first, n in zip(corner, tile, strict=True))
+        weight = window if valid is None else window * valid[part]
+        total = weight.sum()
+        if not total > 0:
+            return 0.0, 0.0
+        values = np.asarray(image[part], np.float32)
+        values = (values - (values * weight).sum() / total) * weight
+        own_window = whole if valid is None else np.abs(rfft2(weight, shape)) ** 2
+        return np.abs(rfft2(values, shape)) ** 2, own_window
+
+    corners = list(product(*map(_starts, image.shape, tile)))
+    for each, each_window in side_by_side(of_tile, corners):
+        power, window_power = power + each, window_power + each_window
     overlap = irfft2(window_power, shape)
     # Where hardly any pixels overlap, the quotient would be noise.
     return power, np.maximum(overlap, 0.1 * overlap.max()), tile

@@ -182,12 +182,19 @@ def local_maxima(
     heights : numpy.ndarray of shape (n,)
         Values of `passed`, all positive.
     """
-    top = (maximum_filter(passed, size=3) == passed) & (passed > 0)
-    # On the outermost pixels stand the flanks of columns whose centre lies outside.
-    top[[0, -1]] = top[:, [0, -1]] = False
-    if valid is not None:
-        top &= valid
-    rows, columns = np.nonzero(top)
+
+    def tops(start: int) -> np.ndarray:
+        first, end = max(start - 1, 0), min(start + _ROWS, len(passed))
+        part = passed[first : end + 1]
+        top = (maximum_filter(part, size=3) == part) & (part > 0)
+        # On the outermost pixels stand the flanks of columns whose centre lies outside.
+        top[[0, -1]] = top[:, [0, -1]] = False
+        if valid is not None:
+            top &= valid[first : end + 1]
+        return np.argwhere(top) + (first, 0)
+
+    # Each row is in the middle of one block.
+    rows, columns = np.concatenate([*side_by_side(tops, range(0, len(passed), _ROWS))]).T
     heights = passed[rows, columns].astype(np.float64)
     x = columns + subpixel_offset(passed[rows, columns - 1], heights, passed[rows, columns + 1])
     y = rows + subpixel_offset(passed[rows - 1, columns], heights, passed[rows + 1, columns])

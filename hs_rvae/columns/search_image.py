@@ -14,6 +14,7 @@ import numpy as np
 from .. import parent_image as _parent_image
 from ..constant_bands import Bands, describe, find_bands
 from ..masked_arrays import filled
+from ..threads import side_by_side
 
 _logger = logging.getLogger(__name__)
 
@@ -124,7 +125,8 @@ def _standardised(raw: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
     if not spread > 0:
         middle, spread = sample.mean(), max(sample.std(), np.ptp(sample) / _LIMIT)
     values = np.empty(raw.shape, np.float32)
-    for first in range(0, len(raw), _ROWS):
+
+    def work(first: int) -> None:
         rows = slice(first, first + _ROWS)
         # In double precision: a large offset must not cost the digits that show columns.
         some = raw[rows].astype(np.float64)
@@ -133,6 +135,9 @@ def _standardised(raw: np.ndarray, valid: np.ndarray | None) -> np.ndarray:
         if valid is not None:
             some[~valid[rows]] = 0
         values[rows] = np.clip(some, -_LIMIT, _LIMIT, out=some)
+
+    for _ in side_by_side(work, range(0, len(raw), _ROWS)):
+        pass
     return values
 
 

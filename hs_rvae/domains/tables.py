@@ -217,16 +217,17 @@ class _Part:
     def _expected(self, moved: np.ndarray) -> np.ndarray:
         """Displacement of each site if it were in each domain, (n_domains, n, 2)."""
         count = int(self.domain.max(initial=-1)) + 1
-        expected = np.full((count, *moved.shape), np.nan)
+        coset = np.zeros(len(moved), int)
+        if self.alternation is not None:
+            coset = np.unique(self.alternation.coset, return_inverse=True)[1]
+        means = np.full((count, coset.max(initial=0) + 1, 2), np.nan)
         for number in self.numbers:
             inside = (self.domain == number) & (self.label >= 0)
-            if self.alternation is None:
-                expected[number] = mean_of(moved[inside])
-                continue
-            for one in np.unique(self.alternation.coset):
-                at = self.alternation.coset == one
-                expected[number, at] = mean_of(moved[inside & at])
-        return expected
+            for one in range(means.shape[1]):
+                means[number, one] = mean_of(moved[inside & (coset == one)])
+        if means.shape[1] == 1:  # the same at all sites: seen as often, kept once
+            return np.broadcast_to(means, (count, *moved.shape))
+        return means[:, coset]
 
     def _pattern(self, number: int) -> int:
         """Number of the pattern of a domain whose variants alternate; -1 for one variant."""

@@ -9,6 +9,7 @@ displacement across the wall.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -150,7 +151,7 @@ def _normals(
     for number in two:
         xy = lattice.xy[domain == number]
         near = cKDTree(xy).query_ball_point(points, _AROUND * lattice.size)
-        centres.append(np.array([xy[rows].mean(0) for rows in near]))
+        centres.append(_means_of(xy, near))
     apart = centres[1] - centres[0]
     return np.asarray(apart / np.maximum(np.hypot(*apart.T), 1e-9)[:, None])
 
@@ -212,10 +213,19 @@ class _Surroundings:
         return np.asarray(self.middles[np.setdiff1d(near, own)])
 
 
+def _means_of(values: np.ndarray, groups: Sequence[Sequence[int]]) -> np.ndarray:
+    """Mean (m, 2) of the rows of each group; no group is empty."""
+    count = np.array([len(group) for group in groups])
+    rows = np.concatenate([*groups]).astype(int)
+    return np.add.reduceat(values[rows], np.cumsum(count) - count) / count[:, None]
+
+
 def _close(tree: cKDTree, points: np.ndarray, reach: float) -> np.ndarray:
     """Numbers of the points of a tree closer than `reach` to one of others."""
-    near = tree.query_ball_point(points, reach)
-    return np.unique(np.concatenate([np.asarray(rows, int) for rows in near]))
+    centre = (points.min(0) + points.max(0)) / 2
+    around = np.hypot(*(points - centre).T).max() + reach
+    near = np.array(tree.query_ball_point(centre, around), int)
+    return np.sort(near[cKDTree(points).query(tree.data[near])[0] <= reach])
 
 
 class _Measurement:
@@ -303,8 +313,7 @@ class _Measurement:
         far, nearest = tree.query(xy[rows], distance_upper_bound=(reach + 1) * size)
         rows, nearest = rows[np.isfinite(far)], nearest[np.isfinite(far)]
         near = tree.query_ball_point(self.points, along * size)
-        middle = np.array([self.points[own].mean(0) for own in near])
-        normal = np.array([self.normals[own].mean(0) for own in near])
+        middle, normal = _means_of(self.points, near), _means_of(self.normals, near)
         normal /= np.maximum(np.hypot(*normal.T), 1e-9)[:, None]
         for _ in range(_FEET):  # a rough wall is nearest where it bulges, not beside the site
             across = ((xy[rows] - middle[nearest]) * normal[nearest]).sum(1)

@@ -19,6 +19,7 @@ from .image import (
     plot_image,
     room_of_legend,
 )
+from .markers import coarser_if_many
 from .style import independent
 
 if TYPE_CHECKING:
@@ -216,6 +217,7 @@ def _circles(
         linewidths=width,
         zorder=3,
     )
+    coarser_if_many(drawn, len(points))
     ax.add_collection(drawn, autolim=False)
     return drawn
 

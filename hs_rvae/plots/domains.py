@@ -140,15 +140,21 @@ def _draw_walls(ax: Axes, sites: SiteTable, walls: Any) -> list[Line2D]:
         if not rows.any():
             continue
         ends = np.concatenate(list(walls["segments"][rows]))
-        lines = markers.calibrated(sites, ends.reshape(-1, 2)).reshape(-1, 2, 2)
-        rim = [Stroke(linewidth=_WIDTH + 1.4, foreground="white"), Stroke()]
-        ax.add_collection(
-            LineCollection(
-                list(lines), colors=color, linewidths=_WIDTH, linestyles=[dashes], zorder=4,
-                capstyle="round", gid=f"walls {name}", path_effects=rim,
-            ),
-            autolim=False,
-        )  # fmt: skip
+        lines = list(markers.calibrated(sites, ends.reshape(-1, 2)).reshape(-1, 2, 2))
+        # Matplotlib counts dashes in widths of the line.
+        wide = _WIDTH + 1.4
+        of_rim = dashes if dashes == "solid" else (0, tuple(d * _WIDTH / wide for d in dashes[1]))
+        for shade, width, pattern, gid in (
+            ("white", wide, of_rim, f"rim of walls {name}"),
+            (color, _WIDTH, dashes, f"walls {name}"),
+        ):
+            ax.add_collection(
+                LineCollection(
+                    lines, colors=shade, linewidths=width, linestyles=[pattern], zorder=4,
+                    capstyle="round", gid=gid,
+                ),
+                autolim=False,
+            )  # fmt: skip
         handles.append(
             Line2D([], [], color=color, linewidth=_WIDTH, linestyle=dashes,
                    label=f"{label} ({rows.sum()})")
@@ -173,13 +179,13 @@ def _anchors(sites: SiteTable) -> dict[int, np.ndarray]:
     """Place (2,) in px of the site deepest inside each domain, by the number of the domain."""
     domain, xy = sites["domain"], sites.xy
     near = cKDTree(xy).query(xy, min(_NEAREST, len(xy)))[1].reshape(len(xy), -1)
-    edge = (domain[near] != domain[:, None]).any(1)  # the nearest site of others is one of these
     border = np.stack([xy.min(0), xy.max(0)])
     places = {}
     for number in np.unique(domain[domain >= 0]).tolist():
-        own = xy[domain == number]
+        inside = domain == number
+        own, beside = xy[inside], np.unique(near[inside])  # the nearest others are among these
         depth = np.minimum(own - border[0], border[1] - own).min(1)
-        other = xy[edge & (domain != number)]
+        other = xy[beside[domain[beside] != number]]
         if len(other):
             depth = np.minimum(depth, cKDTree(other).query(own)[0])
         middle = np.hypot(*(own - own.mean(0)).T)

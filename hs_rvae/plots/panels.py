@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 _FONT_SIZE = 8.0  # points, at column width
 BAR_BELOW = 4.5  # mm for a scale bar below a map, at 8 point
 _PIXELS = 4_000_000  # of an image that its contrast is taken from
-_largest_side: ContextVar[int | None] = ContextVar("largest_side", default=None)
+# Pixels along the longer side of images, and those that were made coarser already.
+_largest_side: ContextVar[tuple[int, dict[Any, Any]] | None] = ContextVar("side", default=None)
 _CORNERS = ("lower left", "lower right", "upper left", "upper right")
 
 
@@ -260,7 +261,7 @@ def contrast_limits(image: np.ndarray, percentiles: Any = (0.5, 99.5)) -> tuple[
 @contextmanager
 def coarse_images(side: int) -> Iterator[None]:
     """Draw large images with about `side` pixels along their longer side in this block of code."""
-    token = _largest_side.set(side)
+    token = _largest_side.set((side, {}))
     try:
         yield
     finally:
@@ -269,8 +270,8 @@ def coarse_images(side: int) -> Iterator[None]:
 
 def _coarser(image: np.ndarray, extent: Any) -> tuple[np.ndarray, Any]:
     """An image as coarse as is wanted: means of square blocks of pixels, and their extent."""
-    side = _largest_side.get()
-    step = 1 if side is None else max(image.shape[:2]) // side
+    side, made = _largest_side.get() or (max(image.shape[:2]), {})
+    step = max(image.shape[:2]) // side
     if step < 2 or image.ndim != 2:
         return image, extent
     rows, columns = (n // step for n in image.shape)
@@ -278,7 +279,10 @@ def _coarser(image: np.ndarray, extent: Any) -> tuple[np.ndarray, Any]:
     left, right, bottom, top = extent
     right = left + (right - left) * columns * step / image.shape[1]
     bottom = top + (bottom - top) * rows * step / image.shape[0]
-    return blocks.mean((1, 3)), (left, right, bottom, top)
+    key = image.__array_interface__["data"], image.shape, image.strides
+    if key not in made:  # with the image, so that no other one takes its place
+        made[key] = image, blocks.mean((1, 3))
+    return made[key][1], (left, right, bottom, top)
 
 
 def _draw_image(ax: Axes, image: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:

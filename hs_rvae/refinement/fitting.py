@@ -91,11 +91,12 @@ class Fit:
         slope_weight: float | np.ndarray = 0.0,
         tick: Callable[[int], None] | None = None,
         subtracted: bool = False,
+        with_variances: bool = True,
     ) -> None:
         """Fit all columns, each on its own.
 
         With `subtracted`, the models of the columns fitted before are missing from `image`; then
-        the new ones are, where a fit went well.
+        the new ones are, where a fit went well. Variances of parameters take a fifth of the time.
         """
         old = self.parameters.copy()
         # Columns one after another would be another type to numba, and compiled for again.
@@ -106,8 +107,8 @@ class Fit:
         def work(first: int, last: int) -> None:
             kernel.fit_range(
                 image, first, last, starts, old, add_own, options.radius, *tail, slope_weight,
-                options.max_shift, options.max_iterations, self.parameters, self.diagnostics,
-                self.status,
+                options.max_shift, options.max_iterations, with_variances, self.parameters,
+                self.diagnostics, self.status,
             )  # fmt: skip
 
         in_threads(work, len(self.starts), _BLOCK, options.num_workers, tick)
@@ -180,6 +181,17 @@ def add_models(
 
     strip = max(-(-len(image) // (4 * num_workers)), 64)
     in_threads(work, len(image), strip, num_workers)
+
+
+def copied(image: np.ndarray, num_workers: int) -> np.ndarray:
+    """Copy of an image by threads: the first use of so much memory takes time."""
+    copy = np.empty_like(image)
+
+    def work(first_row: int, last_row: int) -> None:
+        copy[first_row:last_row] = image[first_row:last_row]
+
+    in_threads(work, len(image), 256, num_workers)
+    return copy
 
 
 def principal_axes(

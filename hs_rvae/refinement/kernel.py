@@ -61,6 +61,28 @@ def _add_times(a, factor, result, count):
 
 
 @fast
+def _dots_of_two(a, b, c, d, count):
+    """Products of each of two rows with each of two others: half the reading of four `dot`."""
+    ac, ad, bc, bd = 0.0, 0.0, 0.0, 0.0
+    for q in range(count):
+        ac += a[q] * c[q]
+        ad += a[q] * d[q]
+        bc += b[q] * c[q]
+        bd += b[q] * d[q]
+    return ac, ad, bc, bd
+
+
+@fast
+def _products(rows, count, products):
+    """Products of all pairs of rows, into the lower triangle; their number is even."""
+    for k in range(0, len(products), 2):
+        for m in range(0, k + 1, 2):
+            ac, ad, bc, bd = _dots_of_two(rows[k], rows[k + 1], rows[m], rows[m + 1], count)
+            products[k, m], products[k, m + 1] = ac, ad
+            products[k + 1, m], products[k + 1, m + 1] = bc, bd
+
+
+@fast
 def copy(source: np.ndarray, target: np.ndarray) -> None:
     """Copy an array: assigned to a slice, it would cost seconds to compile an error message."""
     for k in range(len(target)):
@@ -124,7 +146,6 @@ def _gather(image, own, add_own, cx, cy, radius, share, width, pixels):
     top, bottom = max(math.ceil(cy - reach), 0), min(math.floor(cy + reach), rows - 1)
     left, right = max(math.ceil(cx - reach), 0), min(math.floor(cx + reach), columns - 1)
     count, bad = 0, 0
-    narrow = 1.0 / width**2
     for i in range(top, bottom + 1):
         for j in range(left, right + 1):
             # Pixels enter and leave a moving disk by degrees, not at once.
@@ -135,18 +156,26 @@ def _gather(image, own, add_own, cx, cy, radius, share, width, pixels):
             if not math.isfinite(z):
                 bad += 1
                 continue
-            if add_own:
-                e = exponent(own, j - own[X], i - own[Y])
-                shape = (1.0 - share) * math.exp(-e)
-                if share > 0.0:
-                    shape += share * math.exp(-e * narrow)
-                z += own[HEIGHT] * shape
             pixels[0, count] = j
             pixels[1, count] = i
             pixels[2, count] = z
             pixels[3, count] = math.sqrt(weight)
             count += 1
+    if add_own:
+        _add_own(own, share, 1.0 / width**2, pixels, count)
     return count, bad
+
+
+@fast
+def _add_own(own, share, narrow, pixels, count):
+    """Put the model of a column back into the values of its pixels."""
+    x, y, z = pixels[0], pixels[1], pixels[2]
+    core, tail = own[HEIGHT] * (1.0 - share), own[HEIGHT] * share
+    cx, cy, a, b, c = own[X], own[Y], own[CURVE_X], own[CURVE_XY], own[CURVE_Y]
+    for q in range(count):
+        u, v = x[q] - cx, y[q] - cy
+        e = 0.5 * (a * u * u + 2.0 * b * u * v + c * v * v)
+        z[q] += core * _exp_of_minus(e) + tail * _exp_of_minus(e * narrow)
 
 
 @fast
@@ -163,8 +192,8 @@ def _exp_of_minus(e):
 
 
 @fast
-def _linearise(p, share, width, slope_weight, pixels, count, rows, hessian, gradient):
-    """J'WJ and J'Wr at the parameters `p`; returns the cost.
+def _linearise(p, share, width, slope_weight, pixels, count, rows, normal):
+    """J'WJ and, as one more row, J'Wr at the parameters `p`; returns the cost.
 
     Row k of `rows` becomes the weighted derivative by parameter k, row N_PARAMETERS the weighted
     residual.
@@ -218,15 +247,12 @@ def _linearise(p, share, width, slope_weight, pixels, count, rows, hessian, grad
         u[q] *= w[q]
     for q in range(count):
         v[q] *= w[q]
-    for k in range(len(gradient)):
-        gradient[k] = dot(rows[k], residual, count)
-        for m in range(k + 1):
-            hessian[k, m] = dot(rows[k], rows[m], count)
+    _products(rows, count, normal)
     for k in (SLOPE_X, SLOPE_Y):
-        hessian[k, k] += slope_weight
-        gradient[k] -= slope_weight * p[k]
+        normal[k, k] += slope_weight
+        normal[N_PARAMETERS, k] -= slope_weight * p[k]
     prior = slope_weight * (slope_x**2 + slope_y**2)
-    return dot(residual, residual, count) + prior
+    return normal[N_PARAMETERS, N_PARAMETERS] + prior
 
 
 @fast
@@ -265,17 +291,20 @@ def _is_possible(p, cx, cy, radius):
 
 @fast
 def _descend(p, cx, cy, radius, share, width, slope_weight, max_iterations, pixels, count, work):
-    """Levenberg-Marquardt with the pixels held; returns a status and the cost."""
+    """Levenberg-Marquardt with the pixels held; returns a status and the cost.
+
+    Where it is OK, `rows` and `normal` of `work` are those at `p`.
+    """
     n = N_PARAMETERS
-    rows, hessian, gradient, new_hessian, new_gradient, factor, step, trial = work
-    cost = _linearise(p, share, width, slope_weight, pixels, count, rows, hessian, gradient)
+    rows, normal, new_normal, factor, step, trial = work
+    cost = _linearise(p, share, width, slope_weight, pixels, count, rows, normal)
     damping = 1e-3
     for _ in range(max_iterations):
         for k in range(n):
             for m in range(k):
-                factor[k, m] = hessian[k, m]
-            factor[k, k] = hessian[k, k] * (1.0 + damping) + 1e-300
-            step[k] = gradient[k]
+                factor[k, m] = normal[k, m]
+            factor[k, k] = normal[k, k] * (1.0 + damping) + 1e-300
+            step[k] = normal[n, k]
         possible = factorise(factor, n)
         if possible:
             substitute(factor, step, n)
@@ -285,16 +314,14 @@ def _descend(p, cx, cy, radius, share, width, slope_weight, max_iterations, pixe
         new_cost = math.inf
         if possible:
             new_cost = _linearise(
-                trial, share, width, slope_weight, pixels, count, rows, new_hessian,
-                new_gradient,
-            )  # fmt: skip
+                trial, share, width, slope_weight, pixels, count, rows, new_normal
+            )
         if new_cost <= cost:
             moved = max(abs(step[X]), abs(step[Y]))
             gain = cost - new_cost
             copy(trial, p)
-            copy(new_gradient, gradient)
-            for k in range(n):
-                copy(new_hessian[k], hessian[k])
+            for k in range(n + 1):
+                copy(new_normal[k], normal[k])
             cost = new_cost
             damping = max(0.1 * damping, 1e-9)
             if moved < 1e-3 and gain <= 1e-5 * cost:
@@ -303,34 +330,39 @@ def _descend(p, cx, cy, radius, share, width, slope_weight, max_iterations, pixe
             damping *= 10.0
             if damping > 1e8:
                 # No step helps: the minimum to rounding, or the wall of what is possible.
-                return (OK if possible else DEGENERATE), cost
+                if not possible:
+                    return DEGENERATE, cost
+                return OK, _linearise(p, share, width, slope_weight, pixels, count, rows, normal)
     return NOT_CONVERGED, cost
 
 
 @fast
-def _errors(p, share, width, slope_weight, pixels, count, work, diagnostics):
+def _errors(slope_weight, cost, pixels, count, work, with_variances, diagnostics):
     """Rms residual and variances of parameters; False if the fit determines too little.
 
     Each pixel's own squared residual stands for its variance (sandwich estimator), enlarged by what
     the fit has taken from it (HC2): counted electrons scatter more on a column than beside it.
     """
-    rows, hessian, gradient, middle, _, factor, column, _ = work
-    n = len(gradient)
-    cost = _linearise(p, share, width, slope_weight, pixels, count, rows, hessian, gradient)
+    rows, normal, middle, factor, column, _ = work
+    n = N_PARAMETERS
     for k in range(n):
-        copy(hessian[k], factor[k])
+        copy(normal[k], factor[k])
     if not factorise(factor, n):
         return False
     weight, residual, leverage = pixels[3], rows[n], rows[n + 1]
+    total = dot(weight, weight, count)
+    diagnostics[RESIDUAL] = math.sqrt(cost / total)
+    if not with_variances:
+        return True
     for q in range(count):
         leverage[q] = 0.0
     # To coordinates where the Hessian is 1.
     for k in range(n):
-        row = rows[k]
+        row, scale = rows[k], 1.0 / factor[k, k]
         for m in range(k):
             _add_times(rows[m], -factor[k, m], row, count)
         for q in range(count):
-            row[q] /= factor[k, k]
+            row[q] *= scale
         for q in range(count):
             leverage[q] += row[q] * row[q]
     for q in range(count):
@@ -339,13 +371,12 @@ def _errors(p, share, width, slope_weight, pixels, count, work, diagnostics):
         row = rows[k]
         for q in range(count):
             row[q] *= residual[q]
-    total = dot(weight, weight, count)
-    diagnostics[RESIDUAL] = math.sqrt(cost / total)
-    for k in range(n):
-        for m in range(k + 1):
-            middle[k, m] = middle[m, k] = dot(rows[k], rows[m], count)
+    _products(rows, count, middle)
     # The prior is one more measurement of each slope.
     variance = slope_weight * cost / max(total - n, 1.0)
+    for k in range(n):
+        for m in range(k + 1):
+            middle[m, k] = middle[k, m]
     for slope in (SLOPE_X, SLOPE_Y):
         _unit_in_coordinates(factor, slope, column)
         for k in range(n):
@@ -374,13 +405,14 @@ def _unit_in_coordinates(factor, which, column):
 @fast
 def _fit_column(
     image, start_x, start_y, own, add_own, radius, share, width, slope_weight, max_shift,
-    max_iterations, p, diagnostics, pixels, work,
+    max_iterations, with_variances, p, diagnostics, pixels, work,
 ):  # fmt: skip
     """Fit one column: descend, move the disk to where the column is, descend again.
 
     The residual in `diagnostics` is NaN unless the fit went well.
     """
-    diagnostics[RESIDUAL] = math.nan
+    for k in range(N_DIAGNOSTICS):
+        diagnostics[k] = math.nan
     rows, columns = image.shape
     if not (math.isfinite(start_x) and math.isfinite(start_y)):
         return NON_FINITE
@@ -390,14 +422,14 @@ def _fit_column(
         copy(own, p)
     if cx < -0.5 or cy < -0.5 or cx > columns - 0.5 or cy > rows - 0.5:
         return EDGE
-    count, moves = 0, 0
+    count, moves, cost = 0, 0, 0.0
     while True:
         count, bad = _gather(image, own, add_own, cx, cy, radius, share, width, pixels)
         if count < max(_MINIMUM_OF_DISK * math.pi * radius**2, N_PARAMETERS + 1.0):
             return NON_FINITE if bad > 0 else EDGE
         if moves == 0 and not add_own:
             _start(p, cx, cy, radius, pixels, count)
-        status, _ = _descend(
+        status, cost = _descend(
             p, cx, cy, radius, share, width, slope_weight, max_iterations, pixels, count, work
         )
         if not math.sqrt((p[X] - start_x) ** 2 + (p[Y] - start_y) ** 2) <= max_shift:
@@ -416,7 +448,7 @@ def _fit_column(
         return DEGENERATE
     if largest > 0.99 / _MINIMUM_SIGMA**2:
         return DEGENERATE
-    if not _errors(p, share, width, slope_weight, pixels, count, work, diagnostics):
+    if not _errors(slope_weight, cost, pixels, count, work, with_variances, diagnostics):
         return DEGENERATE
     # A peak on the border is seen from one side only.
     border = min(p[X], p[Y], columns - 1 - p[X], rows - 1 - p[Y])
@@ -437,6 +469,7 @@ def fit_range(
     slope_weight: np.ndarray,
     max_shift: float,
     max_iterations: int,
+    with_variances: bool,
     parameters: np.ndarray,
     diagnostics: np.ndarray,
     status: np.ndarray,
@@ -448,15 +481,15 @@ def fit_range(
     """
     n, most = N_PARAMETERS, int(2 * radius + 3) ** 2
     work = (
-        np.zeros((n + 2, most)), np.zeros((n, n)), np.zeros(n), np.zeros((n, n)), np.zeros(n),
-        np.zeros((n, n)), np.zeros(n), np.zeros(n),
+        np.zeros((n + 2, most)), np.zeros((n + 1, n + 1)), np.zeros((n + 1, n + 1)),
+        np.zeros((n, n + 1)), np.zeros(n), np.zeros(n),
     )  # fmt: skip
     pixels = np.zeros((4, most))
     p, d = np.zeros(n), np.zeros(N_DIAGNOSTICS)
     for i in range(first, last):
         status[i] = _fit_column(
             image, starts[i, 0], starts[i, 1], own[i], add_own[i], radius, share, width,
-            slope_weight[i], max_shift, max_iterations, p, d, pixels, work,
+            slope_weight[i], max_shift, max_iterations, with_variances, p, d, pixels, work,
         )  # fmt: skip
         if math.isfinite(d[RESIDUAL]):
             copy(p, parameters[i])

@@ -38,29 +38,33 @@ def _add_gaussian(
     height: float,
     curvature: float,
     reach: float,
+    line: np.ndarray,
 ) -> None:
     """Add a Gaussian, of `curvature` times the curvatures of `p`, out to `reach` widths.
 
-    Along a row, the ratio of neighbouring pixels changes by a constant factor: two products a
-    pixel.
+    Down a column of pixels, the ratio of neighbouring ones changes by a constant factor: two
+    products a pixel, on all pixels of a row at once. `line` has two rows to work in.
     """
     a, b, c = curvature * p[CURVE_X], curvature * p[CURVE_XY], curvature * p[CURVE_Y]
     determinant = a * c - b * b
     far_x, far_y = reach * math.sqrt(c / determinant), reach * math.sqrt(a / determinant)
     left = max(math.ceil(p[X] - far_x), 0)
-    right = min(math.floor(p[X] + far_x), target.shape[1] - 1)
+    width = min(math.floor(p[X] + far_x), target.shape[1] - 1) + 1 - left
     top = max(math.ceil(p[Y] - far_y), first_row)
     bottom = min(math.floor(p[Y] + far_y), last_row - 1)
-    bend = math.exp(-a)
-    u = left - p[X]
-    for row in range(top, bottom + 1):
-        v = row - p[Y]
-        value = height * math.exp(-0.5 * (a * u * u + 2.0 * b * u * v + c * v * v))
-        ratio = math.exp(-(a * (u + 0.5) + b * v))
-        for column in range(left, right + 1):
-            target[row, column] += value
-            value *= ratio
-            ratio *= bend
+    if top > bottom:
+        return
+    value, ratio, bend, v = line[0], line[1], math.exp(-c), top - p[Y]
+    for k in range(width):
+        u = left + k - p[X]
+        value[k] = height * math.exp(-0.5 * (a * u * u + 2.0 * b * u * v + c * v * v))
+        ratio[k] = math.exp(-(c * (v + 0.5) + b * u))
+    for i in range(top, bottom + 1):
+        row = target[i, left:]
+        for k in range(width):
+            row[k] += value[k]
+            value[k] *= ratio[k]
+            ratio[k] *= bend
 
 
 @plain
@@ -77,14 +81,15 @@ def add_models(
 
     Rows of `parameters` that are NaN are left out.
     """
+    line = np.empty((2, target.shape[1]))
     for i in range(len(parameters)):
         p = parameters[i]
         if not math.isfinite(p[HEIGHT]):
             continue
         height = factor * p[HEIGHT]
-        _add_gaussian(target, first_row, last_row, p, height * (1.0 - share), 1.0, 4.5)
+        _add_gaussian(target, first_row, last_row, p, height * (1.0 - share), 1.0, 4.5, line)
         if share > 0.0:
-            _add_gaussian(target, first_row, last_row, p, height * share, 1.0 / width**2, 3.5)
+            _add_gaussian(target, first_row, last_row, p, height * share, 1.0 / width**2, 3.5, line)
 
 
 @plain

@@ -79,7 +79,9 @@ def estimate_tail(
         for part in parts:
             add_models(remainder, part.parameters, 1.0, tail, options.num_workers)
             add_models(remainder, part.parameters, -1.0, new, options.num_workers)
-            part.run(remainder, options, new, kernel.NO_SLOPE, subtracted=True)
+            part.run(
+                remainder, options, new, kernel.NO_SLOPE, subtracted=True, with_variances=False
+            )  # fmt: skip
         tail = new
         step = _step(remainder, parts, spacing, tail, options)
         if step is None:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..checks import checked, whole_number
-from ..neighbours import nearest_neighbour_distance
+from ..neighbours import distinct, nearest_neighbour_distance
 from ..threads import one_thread
 from ..wording import count_of
 from . import fitting, kernel
@@ -167,12 +167,14 @@ num_workers, show_progressbar
     if radius is None:
         radius = _radius(starts)
     options = fitting.make_options(radius, disk_radius, max_shift, max_iterations, num_workers)
-    remainder = data.copy()
+    remainder = fitting.copied(data, options.num_workers)
     with fitting.refinement_progress(
         (n_passes + 1) * count, show_progressbar, f"Refining columns ({n_passes + 1} fits each)"
     ) as tick:
         for fit in fits:
-            fit.run(remainder, options, slope_weight=slope_weight, tick=tick)
+            fit.run(
+                remainder, options, slope_weight=slope_weight, tick=tick, with_variances=False
+            )  # fmt: skip
             fitting.add_models(remainder, fit.parameters, -1.0, NO_TAIL, options.num_workers)
         if tail is None:
             tail = estimate_tail(remainder, fits, options)
@@ -209,8 +211,9 @@ def _checked_tail(tail: Any) -> tuple[float, float] | None:
 
 def _radius(starts: list[np.ndarray]) -> float:
     """Default radius: nearly up to the columns of the other sublattice."""
-    distances = [nearest_neighbour_distance(xy) for xy in starts if len(_distinct(xy)) > 1]
-    everything = _distinct(np.concatenate(starts))
+    starts = [distinct(xy[np.isfinite(xy).all(axis=1)]) for xy in starts]
+    distances = [nearest_neighbour_distance(xy) for xy in starts if len(xy) > 1]
+    everything = distinct(np.concatenate(starts))
     if not distances or len(everything) < 2:
         raise ValueError(
             f"{count_of(len(everything), 'position')} have no neighbours of their own sublattice: "
@@ -221,10 +224,6 @@ def _radius(starts: list[np.ndarray]) -> float:
         (_OF_ALL * (nearest := nearest_neighbour_distance(everything)), nearest),
     ]
     return fitting.checked_default_radius(*min(choices))
-
-
-def _distinct(xy: np.ndarray) -> np.ndarray:
-    return np.unique(np.round(xy[np.isfinite(xy).all(axis=1)], 3), axis=0)
 
 
 def _slope_weights(fit: Fit) -> float | np.ndarray:

@@ -12,6 +12,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..cautions import without_repeats
 from ..files import complete_file
 from . import angles as _angles
@@ -24,9 +26,11 @@ from .interface import as_command_line
 
 if TYPE_CHECKING:
     from ..diagnostics import Diagnostics
+    from ..sites import SiteTable
 
 # Beyond, in bytes, browsers do not save a file that is inside a page.
 _LARGEST_TABLE = 15_000_000
+_SAMPLE = 1000  # sites that show how long the table is
 
 
 def write_report(
@@ -92,7 +96,7 @@ def write_report(
     template = environment.from_string(
         files("hs_rvae.report").joinpath("template.html").read_text(encoding="utf-8")
     )
-    table = stack.sites.to_csv()
+    table = _table_of(stack.sites)
     page = template.render(
         title=title or dict(image)["title"],
         date=datetime.date.today().isoformat(),
@@ -115,13 +119,22 @@ def write_report(
         command=command,
         script=script.text,
         not_repeated=script.not_repeated,
-        table=_as_base64(table) if len(table) < _LARGEST_TABLE else "",
+        table="" if table is None else _as_base64(table),
         units=_as_base64(stack.sites.units_to_csv()),
         n_sites=len(stack.sites),
     )
     with complete_file(path, "The report") as draft:
         draft.write_text(page, encoding="utf-8")
     return path
+
+
+def _table_of(sites: SiteTable) -> str | None:
+    """The table as CSV; None if it is too large for the page."""
+    some = sites.take(np.arange(0, len(sites), max(len(sites) // _SAMPLE, 1)))
+    if len(some.to_csv()) * (len(sites) / len(some)) > 1.2 * _LARGEST_TABLE:
+        return None  # seconds of writing numbers are saved
+    table = sites.to_csv()
+    return table if len(table) < _LARGEST_TABLE else None
 
 
 def _as_base64(text: str) -> str:

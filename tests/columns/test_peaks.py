@@ -78,3 +78,14 @@ def test_the_typical_height_is_that_of_columns_and_not_of_specks_or_noise():
     heights = np.concatenate([[500, 300], np.full(100, 10.0), np.full(100, 3.0), np.full(900, 0.1)])
     assert peaks.typical_height(heights, 200) == 10
     assert peaks.typical_height(np.empty(0), 200) == 0
+
+
+@pytest.mark.parametrize("rows", [1, 7, 64])
+def test_maxima_do_not_depend_on_the_blocks_that_they_are_found_in(rows, monkeypatch):
+    passed = np.random.default_rng(0).normal(size=(65, 40)).astype(np.float32)
+    valid = np.random.default_rng(1).random(passed.shape) > 0.2
+    whole = peaks.local_maxima(passed, 2.5, SQUARE, valid)
+    monkeypatch.setattr(peaks, "_ROWS", rows)
+    for one, other in zip(whole, peaks.local_maxima(passed, 2.5, SQUARE, valid), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert len(whole[0]) > 50

@@ -370,3 +370,13 @@ def test_a_map_without_any_defined_angle_is_all_grey(sites, artist_by_gid):
     ax = plot_site_map(sites, "angle")
     assert len(artist_by_gid(ax, "undefined sites").get_offsets()) == len(sites)
     assert ax.child_axes[0].get_ylabel() == f"Angle (°), grey: {len(sites)} undefined"
+
+
+def test_circles_become_octagons_only_where_there_are_very_many(sites, artist_by_gid, monkeypatch):
+    circles = artist_by_gid(plot_site_map(sites, "x"), "sites")
+    monkeypatch.setattr("hs_rvae.plots.markers._MANY", len(sites) - 1)
+    octagons = artist_by_gid(plot_site_map(sites, "x"), "sites")
+    assert len(octagons.get_paths()[0].vertices) == 9 < len(circles.get_paths()[0].vertices)
+    x, y = octagons.get_paths()[0].vertices.T
+    area = abs(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])) / 2
+    assert area == pytest.approx(np.pi, rel=1e-3)

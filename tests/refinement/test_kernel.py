@@ -56,6 +56,31 @@ def sums_of_the_tail(residual):
     return sums
 
 
+@pytest.mark.parametrize("tail", [(0.0, 2.0), (0.2, 2.4)])
+def test_models_are_added_row_by_row_out_to_their_reach(tail):
+    y, x = np.mgrid[:40, :50]
+    p = np.zeros((3, kernel.N_PARAMETERS))
+    p[:, kernel.HEIGHT], p[:, [kernel.X, kernel.Y]] = (
+        (5, 7, np.nan),
+        [[20, 18.3], [49.6, 1.2], [9, 9]],
+    )
+    p[:, kernel.CURVE_X], p[:, kernel.CURVE_Y], p[:, kernel.CURVE_XY] = 0.15, 0.21, 0.05
+    expected = np.zeros(x.shape)
+    share, width = tail
+    for height, cx, cy, a, b, c in p[:2, :6]:
+        u, v = x - cx, y - cy
+        e = (a * u**2 + 2 * b * u * v + c * v**2) / 2
+        expected += height * ((1 - share) * np.exp(-e) + share * np.exp(-e / width**2))
+    added = np.ones(x.shape)
+    for first in range(0, 40, 16):
+        model_sum.add_models(added, first, min(first + 16, 40), p, 2.0, *tail)
+    # Beyond 4.5 widths, or 3.5 of the tail, nothing is added.
+    np.testing.assert_allclose(added, 1 + 2 * expected, atol=2 * 7 * (4e-5 + share * 3e-3))
+    near = (x - 20) ** 2 + (y - 18.3) ** 2 < 36
+    rtol = 1e-3 if share else 1e-12  # the tail of the other column ends before
+    np.testing.assert_allclose(added[near], 1 + 2 * expected[near], rtol=rtol)
+
+
 @pytest.mark.slow
 def test_compiled_code_gives_the_numbers_of_python(tmp_path):
     """Sums in another order leave 1e-6, not more."""

@@ -234,7 +234,10 @@ def test_the_figure_shows_numbers_and_walls():
     ax = stack.plot_domains()
     assert [text.get_text() for text in ax.texts[-2:]] == ["0", "1"]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["Charged wall (1)"]
-    assert any(line.get_gid() == "walls charged" for line in ax.collections)
+    lines = {line.get_gid(): line for line in ax.collections}
+    rim, line = lines["rim of walls charged"], lines["walls charged"]
+    assert rim.get_linewidth()[0] > line.get_linewidth()[0]
+    assert list(lines).index("rim of walls charged") < list(lines).index("walls charged")
     ax = stack.plot_domains("variant", numbers=False, legend=False, image=False, colorbar=True)
     assert ax.get_legend() is None
     plt.close("all")
