@@ -131,7 +131,7 @@ def write_report(
 def _table_of(sites: SiteTable) -> str | None:
     """The table as CSV; None if it is too large for the page."""
     some = sites.take(np.arange(0, len(sites), max(len(sites) // _SAMPLE, 1)))
-    if len(some.to_csv()) * (len(sites) / len(some)) > 1.2 * _LARGEST_TABLE:
+    if len(some.to_csv()) * (len(sites) / max(len(some), 1)) > 1.2 * _LARGEST_TABLE:
         return None  # seconds of writing numbers are saved
     table = sites.to_csv()
     return table if len(table) < _LARGEST_TABLE else None
