@@ -30,7 +30,7 @@ R = TypeVar("R")
 C = TypeVar("C", bound=type)
 
 
-def is_whole_number(value: object, minimum: int = 1) -> bool:
+def is_whole_number(value: object, minimum: float = 1) -> bool:
     """
     Return True for an integer that reaches a minimum; booleans do not count.
 
@@ -39,9 +39,24 @@ def is_whole_number(value: object, minimum: int = 1) -> bool:
     >>> is_whole_number(3), is_whole_number(np.int64(0)), is_whole_number(2.0)
     (True, False, False)
     """
-    if isinstance(value, bool | np.timedelta64) or not isinstance(value, int | np.integer):
+    if not is_number(value) or not isinstance(value, int | np.integer):
         return False
     return bool(value >= minimum)
+
+
+def is_number(value: object) -> bool:
+    """
+    Return True for a real number of Python or NumPy, also NaN; flags and times do not count.
+
+    Examples
+    --------
+    >>> is_number(np.float32("nan")), is_number(True), is_number(np.timedelta64(3, "s"))
+    (True, False, False)
+    """
+    # The type of a timedelta64 counts among the integers of NumPy.
+    if isinstance(value, bool | np.bool_ | np.timedelta64):
+        return False
+    return isinstance(value, int | float | np.integer | np.floating)
 
 
 def finite_number(value: object, minimum: float = -np.inf, maximum: float = np.inf) -> bool:
@@ -53,14 +68,12 @@ def finite_number(value: object, minimum: float = -np.inf, maximum: float = np.i
     >>> finite_number(0.5), finite_number(np.float32(2), maximum=1), finite_number("0.5")
     (True, False, False)
     """
-    # The type of a timedelta64 counts among the integers of NumPy; longer floats spread to arrays.
-    if isinstance(value, bool | np.timedelta64 | np.longdouble):
-        return False
-    if not isinstance(value, int | float | np.integer | np.floating):
+    if not is_number(value) or isinstance(value, np.longdouble):  # which spreads to arrays
         return False
     if isinstance(value, int):  # of any length
         return bool(minimum <= value <= min(maximum, sys.float_info.max))
-    return bool(np.isfinite(value) and minimum <= value <= maximum)
+    number = cast(float, value)
+    return bool(np.isfinite(number) and minimum <= number <= maximum)
 
 
 def whole_number(value: object, name: str, minimum: int = 1, alternative: str = "") -> int:
@@ -495,7 +508,7 @@ class _Rule(NamedTuple):
                 raise TypeError(f"{name} is a {type(value).__name__}: give {text}.")
             raise ValueError(f"{name}={shown(value)}: give {text}.")
         each = value if isinstance(value, list | tuple) else [value]
-        numbers = [one for one in each if isinstance(one, int | float | np.number)]
+        numbers = [one for one in each if is_number(one)]
         if self.bounds and numbers:
             low, high = self.bounds.minimum, self.bounds.maximum
             if max(numbers) > high:

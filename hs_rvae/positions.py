@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hs_rvae.checks import has_attribute
+from hs_rvae.checks import has_attribute, is_whole_number
 from hs_rvae.masked_arrays import filled
 from hs_rvae.position_files import read_positions
 from hs_rvae.sites import columns as _columns
@@ -123,7 +123,7 @@ def is_from_atomai(positions: Any) -> bool:
     """Return True for AtomAI's dictionary, from image number to rows (row, column, class)."""
     if not isinstance(positions, Mapping) or not positions:
         return False
-    return all(isinstance(key, int | np.integer) for key in positions)
+    return all(is_whole_number(key, 0) for key in positions)
 
 
 def position_classes(positions: Any) -> dict[str, np.ndarray]:

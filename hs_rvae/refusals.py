@@ -161,6 +161,8 @@ def explain(
                 raise refusal from error
     if said_by_us:
         return
+    settings = getattr(given.get("self"), "get_params", dict)  # of an estimator
+    _refuse_generator(error, others | settings())
     said = f"{type(error).__name__}: {message}"
     for name, value in others.items():
         lazy = hasattr(value, "dask") or getattr(value, "_lazy", False)
@@ -175,7 +177,7 @@ def explain(
     blamed = {name: others[name] for name in free or list(others)[:3]}
     text = ", ".join(f"{name}={shown(value)}" for name, value in blamed.items())
     if isinstance(error, ValueError | TypeError):
-        if any(re.search(rf"(?<!\w){name}(?!\w)", message) for name in others):
+        if any(_is_named(name, message) for name in others):
             return
         if not _is_of_a_library(steps[-1]) and (steps[-1].line or "").startswith("raise "):
             return  # in the words of the caller's own code, such as a callback
@@ -184,6 +186,30 @@ def explain(
     elif isinstance(error, _ACCIDENTS) and blamed and _is_of_a_library(steps[-1]):
         if type(error).__name__ not in documented:
             raise ValueError(f"{text}: it cannot be used: {said}") from error
+
+
+def _is_named(name: str, message: str) -> bool:
+    """
+    Return True for a message of a library that names an argument.
+
+    A word of English, such as axis or end, does not name one by chance.
+    """
+    if "_" in name:
+        return bool(re.search(rf"(?<!\w){name}(?!\w)", message))
+    return bool(re.search(rf"(?<!\w){name}=|(['`\"]){name}\1|^{name} ", message))
+
+
+def _refuse_generator(error: Exception, given: Mapping[str, Any]) -> None:
+    """Refuse a generator of random numbers whose own code, the caller's, has failed."""
+    frame = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
+    of_caller = not _is_of_a_library(traceback.FrameSummary(frame.f_code.co_filename, 0, ""))
+    for name, value in given.items():
+        if not isinstance(value, np.random.Generator | np.random.RandomState):
+            continue
+        if of_caller and any(each is value for each in frame.f_locals.values()):
+            raise ValueError(
+                f"{name}={shown(value)}: it cannot be used: {type(error).__name__}: {error}"
+            ) from error
 
 
 # Errors of Python that come of an argument where nothing in the words of the package does.

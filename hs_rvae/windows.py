@@ -10,7 +10,6 @@ weights (rows, then columns) over its coefficients.
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 
+from hs_rvae.checks import is_number, is_whole_number
 from hs_rvae.neighbours import nearest_neighbour_distance
 from hs_rvae.options import MINIMUM_WINDOW
 from hs_rvae.threads import side_by_side
@@ -71,12 +71,12 @@ def resolve_window_size(
     if window_size is None:
         pixels: float = DEFAULT_NEIGHBOUR_DISTANCES * nearest_neighbour_distance(positions)
         source = "1.85 nearest-neighbour distances"
-    elif isinstance(window_size, bool | np.bool_) or not isinstance(window_size, numbers.Real):
+    elif not is_number(window_size):
         raise TypeError(
             f"window_size={window_size!r} must be an int (pixels), a float (units of the axis) "
             "or None."
         )
-    elif isinstance(window_size, numbers.Integral):
+    elif is_whole_number(window_size, -np.inf):
         pixels = int(window_size)
         source = f"window_size={int(window_size)} (pixels)"
     else:

@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import ast
 import fractions
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import dask.array as da
@@ -45,6 +48,22 @@ def test_the_minimum_belongs_to_the_range():
 def test_what_is_no_finite_number_is_none(value):
     assert not finite_number(value)
     assert not is_whole_number(np.timedelta64(3, "s"))
+
+
+def test_only_one_place_asks_numpy_what_a_number_is():
+    """A timedelta64 is an integer to NumPy and to `numbers`: elsewhere is_number asks."""
+    package, found = Path(checks.__file__).parent, []
+    for path in sorted(package.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            kinds = [] if not isinstance(node, ast.Call) else node.args[1:]
+            asks = getattr(getattr(node, "func", None), "id", "") == "isinstance" or (
+                getattr(getattr(node, "func", None), "attr", "") == "issubdtype"
+            )
+            text = " ".join(ast.unparse(kind) for kind in kinds) if asks else ""
+            if re.search(r"np\.(signed|unsigned)?(integer|number)|Integral|Real|Number", text):
+                found.append(f"{path.relative_to(package)}:{node.lineno}: {text}")
+    own = [line for line in found if line.startswith(("checks.py", "refusals.py"))]
+    assert found == own
 
 
 @checked

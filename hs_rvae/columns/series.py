@@ -112,13 +112,13 @@ class LatticeSeries(Sequence):
         ValueError
             If there is no such sublattice.
         """
-        if not isinstance(sublattice, str | int | np.integer):
+        if not isinstance(sublattice, str) and not is_whole_number(sublattice, -np.inf):
             raise ValueError(f"sublattice={shown(sublattice)}: give a name or a number.")
         number: Any = self.names.index(sublattice) if sublattice in self.names else sublattice
         elements = [table.attrs.get("element") for table in self.frames[0].tables]
         if isinstance(number, str) and len(own := of_element(elements, number)) == 1:
             number = own[0]
-        if isinstance(number, bool) or number not in range(len(self.names)):
+        if number not in range(len(self.names)):
             raise ValueError(
                 f"sublattice={sublattice!r}: there are {sublattice_listing(self.names, elements)}"
             )

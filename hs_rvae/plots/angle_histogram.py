@@ -146,7 +146,7 @@ def _variant_lines(
     """Degrees of the marked directions in (-half, half]."""
     if variants is None:
         return np.empty(0)
-    if isinstance(variants, int | np.integer):
+    if np.ndim(variants) == 0:
         variants = whole_number(variants, "variants", alternative=", or angles in radians")
         if not len(angles):
             return np.empty(0)

@@ -106,7 +106,7 @@ def infer_kind(column: str, values: np.ndarray, unit: str) -> str:
     if kind == "angle":
         return "angle"
     finite = values[np.isfinite(values)]
-    if np.issubdtype(values.dtype, np.integer):
+    if values.dtype.kind in "iu":
         few = np.unique(values).size <= _MAXIMUM_CLASSES and finite.min() >= -1
         return "labels" if few and kind != "count" else "sequential"
     if column.removesuffix("_calibrated").endswith("_std") and finite.min() > 0:

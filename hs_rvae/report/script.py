@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hs_rvae.checks import is_whole_number
+
 if TYPE_CHECKING:
     from ..sites import SiteTable
 
@@ -232,7 +234,7 @@ def _cutting(stack: Any, image: Any, calls: list[dict[str, Any]]) -> list[str]:
     centring = node.get_item("centring")
     centring = centring if centring in ("subpixel", "nearest") else "subpixel"
     size = node.get_item("window_size")
-    size = int(size) if isinstance(size, int | np.integer) else stack.data.shape[-1]
+    size = int(size) if is_whole_number(size) else stack.data.shape[-1]
     lazy = next((call["lazy"] for call in calls if not call["reason"]), stack._lazy)
     options = f"window_size={size}, centring={centring!r}"
     if lazy != (image is not None and image._lazy):

@@ -7,13 +7,13 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import inspect
-import numbers
 import platform
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hs_rvae.checks import is_whole_number
 from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.files import file_of
 from hs_rvae.report import angles as _angles
@@ -214,7 +214,7 @@ def _about_model(stack: Any) -> list[str]:
             f"The random starts found different angles (agreement {agreement:.2f}): take more "
             "starts, n_init=10 in stack.rvae()."
         )
-    if not isinstance(model.random_state, numbers.Integral):
+    if not is_whole_number(model.random_state, 0):
         cautions.append("random_state was not a number: a second fit gives slightly other values.")
     return cautions
 

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import logging
 import zlib
-from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hs_rvae import domains as _domains
+from hs_rvae.checks import whole_number
 from hs_rvae.signals.domain_notes import DomainNotes, notes_of
 from hs_rvae.signals.meaning import MeaningMethods
 from hs_rvae.signals.recording import recorded
@@ -92,8 +92,7 @@ class DomainMethods(MeaningMethods):
         """
         sites = self._sites_to_plot()
         label = _labels(sites, column)
-        if not isinstance(min_sites, Integral) or isinstance(min_sites, bool) or min_sites < 1:
-            raise ValueError(f"min_sites={min_sites!r}: give a whole number of 1 or more.")
+        whole_number(min_sites, "min_sites")
         if polarity not in (None, 1, -1):
             raise ValueError(f"polarity={polarity!r}: give 1, -1 or None.")
         sites.check_free(["domain"], "stack.find_domains", "find_domains", overwrite)

@@ -15,7 +15,7 @@ import matplotlib
 import numpy as np
 
 from hs_rvae import plots
-from hs_rvae.checks import shown
+from hs_rvae.checks import is_number, shown
 from hs_rvae.masked_arrays import filled
 from hs_rvae.plots.color_scale import label_colors
 from hs_rvae.plots.manifold import plot_with_distortion
@@ -725,7 +725,7 @@ class FigureMethods(DomainMethods, LearningMethods):
 
     def _directions_to_mark(self, column: str, variants: Any) -> Any:
         """Directions that a histogram of angles marks, in radians."""
-        number = isinstance(variants, int | np.integer) and not isinstance(variants, bool)
+        number = is_number(variants)
         if not (number or isinstance(variants, str)):
             return variants
         if isinstance(variants, str) and variants != "auto":

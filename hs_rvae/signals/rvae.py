@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from hyperspy.signals import Signal2D
 
-from hs_rvae.checks import checked, is_flag, is_whole_number, naming, shown
+from hs_rvae.checks import checked, is_number, is_whole_number, naming, shown
 from hs_rvae.exceptions import ModelMismatch
 from hs_rvae.progress import explain_interruption, progressbar_wanted
 from hs_rvae.signals import channels as _channels
@@ -436,8 +436,7 @@ class RVAEMethods(SiteSignal):
         >>> turned.mean("site").data.shape
         (40, 40)
         """
-        real = isinstance(fill_value, int | float | np.integer | np.floating)
-        if fill_value is not None and (not real or is_flag(fill_value)):
+        if fill_value is not None and not is_number(fill_value):
             raise ValueError(f"fill_value={shown(fill_value)}: give a number or None.")
         self._check_not_turned()
         sites = self._square_windows()

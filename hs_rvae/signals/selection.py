@@ -10,6 +10,7 @@ import numpy as np
 from hyperspy.roi import BaseROI, CircleROI, PolygonROI, RectangularROI
 from numpy.typing import NDArray
 
+from hs_rvae.checks import is_whole_number
 from hs_rvae.masked_arrays import refuse_masked
 
 
@@ -64,6 +65,38 @@ def site_indices(selection: Any, count: int) -> NDArray[np.intp]:
     if not len(chosen):
         raise ValueError("sites chooses no site: a stack needs at least one.")
     return chosen
+
+
+def refuse_to_crop(axis: Any, start: float | None, end: float | None) -> None:
+    """
+    Refuse limits that lie beside an axis, or leave nothing of it.
+
+    Parameters
+    ----------
+    axis : hyperspy.axes.BaseDataAxis
+    start, end : int, float or None
+        int: index; float: value on the axis.
+
+    Raises
+    ------
+    ValueError
+        Names the limit.
+    """
+    index: dict[str, Any] = {}
+    for name, value in (("start", start), ("end", end)):
+        try:
+            given = value is None or is_whole_number(value, -np.inf)
+            index[name] = value if given else axis.value2index(float(value))  # type: ignore[arg-type]
+        except ValueError as error:
+            raise ValueError(
+                f"{name}={value!r}: give a value from {axis.low_value:g} to {axis.high_value:g} on "
+                f"the axis {axis.name}, or a whole number of pixels or sites."
+            ) from error
+    if not range(axis.size)[index["start"] : index["end"]]:
+        raise ValueError(
+            f"start={start!r}, end={end!r}: nothing is left of the axis {axis.name}, whose size is "
+            f"{axis.size}."
+        )
 
 
 def is_roi(selection: Any) -> bool:

@@ -346,6 +346,7 @@ class SiteSignal(Signal2D):
             axis = self.axes_manager[axis]
         if axis is _channels.detector_axis(self):
             raise ValueError("Detectors are chosen by stack.inav[...], not cropped in place.")
+        _selection.refuse_to_crop(axis, start, end)
         table = self._sites_signal() if axis.navigate else None
         self._align_sites()
         columns_at = self._columns_at()

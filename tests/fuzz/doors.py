@@ -395,6 +395,7 @@ def own(shelf: Shelf) -> dict[str, dict[str, Callable[[], Any]]]:
         "detect": {"picture": lambda: Picture.of(shelf.image.isig[:90, :90])},
         "ColumnNetwork": {},
         "columns.LatticeSeries.__getitem__": {"frame": lambda: 0},
+        "tables": {"sublattice": lambda: "A"},
         "LatticeSeries": {"frames": lambda: shelf.lattices().frames},
         "train_network": {
             "examples": lambda: [(shelf.image.isig[:90, :90].data, np.ones((3, 2)), 12.0)],

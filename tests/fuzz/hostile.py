@@ -46,6 +46,19 @@ class Failing:
     __hash__ = object.__hash__
 
 
+class NoNumbers(np.random.Generator):
+    """A generator of numbers that gives none."""
+
+    def __init__(self) -> None:
+        super().__init__(np.random.PCG64(0))
+
+    def _fail(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("this generator fails")
+
+    integers = random = normal = standard_normal = uniform = poisson = choice = _fail
+    permutation = shuffle = spawn = _fail
+
+
 class ShortRow(list):  # type: ignore[type-arg]
     """A row that is shorter than it says."""
 
@@ -259,6 +272,7 @@ OBJECTS: dict[str, Callable[[], Any]] = {
     "Path of the folder": lambda: pathlib.Path("."),
     "no array": NoArray,
     "random state": lambda: np.random.RandomState(0),
+    "generator without numbers": NoNumbers,
     "generator of numbers": lambda: np.random.default_rng(0),
 }
 VALUES = NUMBERS | TEXTS | CONTAINERS | ARRAYS | OBJECTS

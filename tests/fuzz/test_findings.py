@@ -43,7 +43,12 @@ def made():
 
 
 GONE = da.from_array(np.ones(4)).map_blocks(lambda block: open("gone").read(), dtype=float)
+TIME = np.timedelta64(3, "s")  # NumPy counts it among its integers
 OF_STACKS = {
+    "crop": ({"axis": "site", "end": -0.5}, "^end=-0.5: give a value from 0 to"),
+    "estimate_number_of_clusters": ({"max_clusters": TIME}, "^max_clusters=.*timedelta64"),
+    "embedding": ({"output_dimension": TIME}, "output_dimension"),
+    "plot_angle_histogram": ({"column": "direction", "variants": TIME}, "^variants=.*whole"),
     "plot_latent_space": ({"axes": (None, 1)}, "axes=.*two names or numbers"),
     "save": ({"filename": "film.unheard"}, "filename"),
     "sites.set_many": ({"columns": {"mine": np.ones(1)}}, "^columns: Column 'mine' has 1 values"),
@@ -76,6 +81,49 @@ def test_a_stack_refuses_by_name(made, verb):
         operator.attrgetter(verb)(made)(**options)
     assert (list(made.sites.columns), made.metadata.as_dictionary()) == before
     plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "message"),
+    [
+        (5, 3, "start=5, end=3: nothing is left of the axis site"),
+        (1000, None, "start=1000, end=None: nothing is left"),
+        (None, -1000, "end=-1000: nothing is left"),
+        (1e3, None, "start=1000.0: give a value from 0 to"),
+        (2, 2.0, "start=2, end=2.0: nothing is left"),
+    ],
+)
+def test_a_crop_leaves_something(made, start, end, message):
+    stack = made.deepcopy()
+    with pytest.raises(ValueError, match=message):
+        stack.crop("site", start, end)
+    assert stack.data.shape == made.data.shape and len(stack.sites) == len(made.sites)
+    stack.crop("site", 2, 5.0)
+    assert np.array_equal(stack.sites.xy, made.sites.xy[2:5])
+
+
+class NoNumbers(np.random.Generator):
+    """A generator of numbers that gives none."""
+
+    def __init__(self):
+        super().__init__(np.random.PCG64(0))
+
+    def integers(self, *args, **kwargs):
+        raise RuntimeError("this generator fails")
+
+    standard_normal = random = normal = uniform = integers
+
+
+def test_a_generator_without_numbers_is_refused_by_name(made):
+    quick = {"random_state": NoNumbers(), "n_init": 1, "epochs": 1}
+    for call in (
+        lambda: made.cluster_analysis("signal", n_clusters=2, random_state=NoNumbers()),
+        lambda: made.rvae(1, **quick),
+        lambda: RVAE(1, **quick).fit(made.data),
+        lambda: simulation.simulate_perovskite((60, 60), random_state=NoNumbers()),
+    ):
+        with pytest.raises(ValueError, match="^random_state=.*cannot be used.*generator fails"):
+            call()
 
 
 def test_frames_are_linked_by_drifts_that_are_numbers(made):

@@ -234,7 +234,8 @@ def suspicious(door: Any, changed: dict[str, tuple[str, Any]]) -> str:
             infinite = abs(value) == math.inf and name not in _MAY_BE_INFINITE
             if infinite or value != value:
                 return f"{name} takes {what}"
-        if number and "bool" not in kind and isinstance(value, bool | np.bool_ | str | bytes):
+        no_number = bool | np.bool_ | str | bytes | np.timedelta64 | np.datetime64
+        if number and "bool" not in kind and isinstance(value, no_number):
             return f"{name} takes {what}"
         if number and isinstance(value, list | dict | set | type):
             return f"{name} takes {what}"

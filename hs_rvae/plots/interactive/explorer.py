@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hs_rvae.checks import checked
+from hs_rvae.checks import checked, is_whole_number
 from hs_rvae.sites import columns, units
 
 from .. import markers, panels
@@ -210,7 +210,7 @@ class Explorer(SiteNavigator):
         value, unit = self.sites[name][self.site], self.sites.units[name]
         if units.is_angle(unit) or columns.kind(name, unit) == "angle":
             value, unit = float(units.degrees(value, unit)), "°"
-        text = f"{value:d}" if np.issubdtype(type(value), np.integer) else f"{value:.4g}"
+        text = f"{value:d}" if is_whole_number(value, -np.inf) else f"{value:.4g}"
         return f"{text.replace('-', '−')}{unit if unit == '°' else ' ' + unit}".rstrip()
 
 
