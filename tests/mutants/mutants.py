@@ -66,7 +66,7 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "variants": (
         ("hs_rvae/variants/directions.py", "hs_rvae/variants/groups.py",
          "hs_rvae/variants/mixture.py", "hs_rvae/variants/walls.py"),
-        ("tests/test_variants.py", "tests/properties/test_angles.py",
+        ("tests/test_mixture.py", "tests/test_variants.py", "tests/properties/test_angles.py",
          "tests/signals/test_variants.py"),
     ),
     "geometry": (
