@@ -268,12 +268,13 @@ class Baseline:
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.setup: dict[str, float] = {}  # of a file, whose tests share it
         self.reached: dict[str, dict[int, list[str]]] = {}
         self.kills: collections.Counter[str] = collections.Counter()
 
     def write(self, path: Path) -> None:
         """Write a file."""
-        parts = {"seconds": self.seconds, "reached": self.reached}
+        parts = {"seconds": self.seconds, "setup": self.setup, "reached": self.reached}
         path.write_text(json.dumps(parts), encoding="utf-8")
 
     @classmethod
@@ -287,7 +288,7 @@ class Baseline:
         """
         Those that noticed most first, then quick ones.
 
-        Of quick ones, those of a file are together: they share what they set up.
+        Of quick ones, those of a file are together: they share what they set up, which counts.
         """
         names = set(names)
         best = [name for name, _ in self.kills.most_common() if name in names][:_BEST]
@@ -295,8 +296,8 @@ class Baseline:
         steps = (0.3, 2.0, 8.0)
 
         def place(name: str) -> tuple[int, str, float]:
-            seconds = self.seconds[name]
-            return sum(seconds > step for step in steps), name.split("::")[0], seconds
+            seconds, file = self.seconds[name], name.split("::")[0]
+            return sum(seconds + self.setup.get(file, 0) > step for step in steps), file, seconds
 
         return [*best, *sorted(names - set(best), key=place)]
 
@@ -329,6 +330,9 @@ def measure(session: Any, files: tuple[str, ...]) -> Baseline:
         def pytest_runtest_logreport(report: Any) -> None:
             seconds = baseline.seconds.get(report.nodeid, 0.0)
             baseline.seconds[report.nodeid] = seconds + report.duration
+            if report.when == "setup":
+                file = report.nodeid.split("::")[0]
+                baseline.setup[file] = max(baseline.setup.get(file, 0.0), report.duration)
 
     session.config.pluginmanager.register(Names)
     run_items(session.items)

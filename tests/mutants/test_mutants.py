@@ -142,6 +142,9 @@ def test_quick_tests_come_first_and_those_of_a_file_together():
     baseline = mutants.Baseline()
     baseline.seconds = {"b::1": 0.2, "b::2": 0.1, "a::1": 0.2, "a::2": 5.0, "b::3": 1.0}
     assert baseline.order(baseline.seconds) == ["a::1", "b::2", "b::1", "b::3", "a::2"]
+    baseline.setup = {"a": 3.0}  # all tests of the file wait for it
+    assert baseline.order(baseline.seconds)[:3] == ["b::2", "b::1", "b::3"]
+    baseline.setup = {}
     baseline.kills.update({"a::2": 2, "c::1": 5})
     assert baseline.order(baseline.seconds) == ["a::2", "a::1", "b::2", "b::1", "b::3"]
 
