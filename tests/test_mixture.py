@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hs_rvae.variants import find_groups, wrap
-from hs_rvae.variants.groups import _choose, _in_parts, _no_groups, _precision, _separate
+from hs_rvae.variants.groups import _choose, _in_parts, _measure, _no_groups, _precision, _separate
 from hs_rvae.variants.mixture import (
     BIN,
     BINS,
@@ -111,6 +111,26 @@ def test_a_fit_never_gets_less_likely():
     np.testing.assert_allclose(mixture.centres, [0, 2], atol=0.05)
     np.testing.assert_allclose(mixture.shares, [1 / 2, 1 / 3], atol=0.04)
     assert mixture.background == pytest.approx(1 / 6, abs=0.05)
+
+
+@pytest.mark.parametrize("tail", [0.0, 0.2])
+def test_a_mixture_that_the_sites_are_drawn_from_stays(tail):
+    """With any number of classes: shares, widths, tails and the background are those of sites."""
+    ratios, sites = np.array([0.5, 1.3]), np.array([4e4, 6e4])
+    ratios /= np.sqrt(np.average(ratios**2, weights=sites))
+    truth = Mixture(
+        np.array([0.2, 2.0]), np.array([0.1, 0.2]), np.array([0.5, 0.3]), 0.2, ratios, tail
+    )
+    counts = Counts(truth.density() * BIN * sites[:, None], ratios, np.array([0.1]))
+    mixture = truth
+    for _ in range(5):
+        mixture, _ = _improve(mixture, counts, fixed=False)
+    np.testing.assert_allclose(mixture.centres, truth.centres, atol=1e-3)
+    np.testing.assert_allclose(mixture.widths, truth.widths, rtol=0.01)
+    np.testing.assert_allclose(mixture.shares, truth.shares, atol=1e-3)
+    np.testing.assert_allclose(mixture.ratios, truth.ratios, rtol=0.01)
+    assert mixture.background == pytest.approx(0.2, abs=1e-3)
+    assert mixture.tail == pytest.approx(tail, abs=0.01)
 
 
 def test_widths_of_classes_are_measured_from_many_sites():
@@ -265,6 +285,21 @@ def test_an_error_of_a_centre_is_the_width_over_the_root_of_the_sites():
     for std in (None, np.full(len(angle), 0.1)):
         groups = find_groups(angle[:1600], None if std is None else std[:1600])
         assert groups.precision[0] == pytest.approx(0.1 / 40, rel=0.05)
+
+
+def test_a_group_of_two_peaks_is_as_wide_as_both_together():
+    counts = counted(np.zeros(100))
+    two = Mixture(np.array([0.9, 1.3]), np.full(2, 0.1), np.array([0.3, 0.6]), 0.1, np.ones(1), 0.0)
+    centre, width, share = _measure(two, [0, 1], counts)
+    # Two thirds of its sites are at 1.3.
+    assert centre == pytest.approx(1.3 - 0.4 / 3, abs=0.003) and share == pytest.approx(0.9)
+    assert width == pytest.approx(np.hypot(0.1, 0.4 * np.sqrt(2 / 9)), rel=0.01)
+
+
+def test_one_more_peak_is_no_better_on_sites_that_it_has_not_seen():
+    rng = np.random.default_rng(0)
+    groups = find_groups(rng.choice([0.0, 2.0], 600) + 0.1 * rng.standard_normal(600))
+    assert groups.n_groups == 2 and abs(groups.evidence_more) < 0.01 < groups.evidence_fewer
 
 
 def test_parts_of_the_sites_are_of_one_size_and_together_all():
