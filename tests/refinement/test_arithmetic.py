@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hs_rvae.refinement import kernel, model_sum, refine_columns, tail
+from hs_rvae.refinement import kernel, model_sum, refine_columns, refine_two_sublattices, tail
+from hs_rvae.refinement.fitting import principal_axes
 from hs_rvae.refinement.fixed_width import fit_with_shape_held, models_of_columns
 from hs_rvae.refinement.kernel import (
     CURVE_X,
@@ -74,6 +75,67 @@ def test_equations_of_a_fit_are_those_of_least_squares(share, slope_weight):
     expected[[SLOPE_X, SLOPE_Y], [SLOPE_X, SLOPE_Y]] += slope_weight
     lower = np.tril_indices(n)
     np.testing.assert_allclose(hessian[lower], expected[lower], rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("slope_weight", [0.0, 40.0])
+def test_variances_are_those_of_the_sandwich_estimator(slope_weight):
+    """Each pixel's own squared residual stands for its variance, enlarged by its leverage (HC2)."""
+    x, y, weight = disk(12.0, 10.0, RADIUS, (22, 26))
+    rng, n, share = np.random.default_rng(0), N_PARAMETERS, 0.15
+    z = model(COLUMN, x, y, share, 2.4) + rng.standard_normal(len(x))
+    pixels, found = np.stack([x, y, z, np.sqrt(weight)]), np.zeros(kernel.N_DIAGNOSTICS)
+    work = (
+        np.zeros((n + 2, len(x))), np.zeros((n, n)), np.zeros(n), np.zeros((n, n)), np.zeros(n),
+        np.zeros((n, n)), np.zeros(n), np.zeros(n),
+    )  # fmt: skip
+    assert kernel._errors(COLUMN, share, 2.4, slope_weight, pixels, len(x), work, found)
+    j = np.sqrt(weight)[:, None] * derivatives(lambda p: model(p, x, y, share, 2.4), COLUMN)
+    residual = np.sqrt(weight) * (z - model(COLUMN, x, y, share, 2.4))
+    held, slopes = np.zeros(n), [SLOPE_X, SLOPE_Y]
+    held[slopes] = slope_weight
+    inverse = np.linalg.inv(j.T @ j + np.diag(held))
+    leverage = np.einsum("qi,ij,qj->q", j, inverse, j)
+    middle = (j.T * residual**2 / (1 - leverage)) @ j
+    # The prior is a measurement of each slope, with the variance of a pixel.
+    cost = (residual**2).sum() + slope_weight * (COLUMN[slopes] ** 2).sum()
+    middle += np.diag(held) * cost / (weight.sum() - n)
+    variances = np.diag(inverse @ middle @ inverse)
+    expected = [np.sqrt(cost / weight.sum()), *variances[[HEIGHT, X, Y, SLOPE_X, SLOPE_Y]]]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2])
+def test_models_are_added_wherever_they_reach(share):
+    """Out to 4.5 widths, and 3.5 of the tail; a column without numbers adds nothing."""
+    many = np.stack([COLUMN, COLUMN, COLUMN, COLUMN])
+    many[1:, X], many[1:, Y] = [-2.5, 41.0, 20.0], [30.2, 38.5, 20.0]  # also from outside
+    many[3, HEIGHT] = np.nan
+    y, x = np.indices((40, 40))
+    expected = 1.0 - 2.0 * sum(peak(p, x, y, share, 1.8) for p in many[:3])
+    image = np.ones((40, 40))
+    model_sum.add_models(image, 0, 25, many, -2.0, share, 1.8)
+    assert (image[25:] == 1).all()  # of other threads
+    model_sum.add_models(image, 25, 40, many, -2.0, share, 1.8)
+    np.testing.assert_allclose(image, expected, atol=2 * 90 * np.exp(-(3.5**2) / 2) * share + 0.01)
+    # A tail ends where 0.2 % of its height are left: little beside another column.
+    near = peak(COLUMN, x, y, 0.0, 1.0) > 1
+    np.testing.assert_allclose(image[near], expected[near], rtol=0.01)
+
+
+def test_principal_axes_make_up_the_curvatures():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        root = rng.standard_normal((2, 2))
+        a, b, c = (root @ root.T + 0.1 * np.eye(2))[[0, 0, 1], [0, 1, 1]]
+        along, across, angle = principal_axes(*np.array([[a], [b], [c]]))
+        assert 0 <= angle[0] < np.pi
+        # From +x towards -y: y goes down.
+        axes = np.array(
+            [[np.cos(angle[0]), np.sin(angle[0])], [-np.sin(angle[0]), np.cos(angle[0])]]
+        )
+        found = axes @ np.diag([along[0] ** -2, across[0] ** -2]) @ axes.T
+        np.testing.assert_allclose(found, [[a, b], [b, c]], rtol=1e-9, atol=1e-9)
+        assert abs(np.cos(angle[0])) >= np.sqrt(0.5) - 1e-9  # the axis nearest to x
 
 
 @pytest.mark.parametrize(("cx", "cy"), [(12.3, 10.1), (2.4, 10.1), (12.3, 19.4)])
@@ -158,6 +220,18 @@ def test_a_column_that_begins_at_its_place_still_gets_its_width():
         table = refine_columns(image, [[20.0, 20.0]], radius=8, num_workers=1)
         assert table.sigma_x[0] == pytest.approx(sigma, rel=1e-3)
         assert table.amplitude[0] == pytest.approx(50, rel=1e-3)
+
+
+def test_a_volume_is_the_sum_of_a_column_over_all_pixels():
+    y, x = np.indices((121, 121))
+    for tail_of_columns in ((0.0, 2.0), (0.2, 2.4)):
+        p = COLUMN.copy()
+        p[[X, Y]] = 60.3, 59.6
+        image = 5.0 + peak(p, x, y, *tail_of_columns)
+        table, _ = refine_two_sublattices(
+            image, [p[[X, Y]]], [], radius=9, tail=tail_of_columns, background="constant"
+        )
+        assert table.volume[0] == pytest.approx((image - 5).sum(), rel=0.01)
 
 
 # Fits of a held shape
