@@ -302,6 +302,13 @@ def test_one_more_peak_is_no_better_on_sites_that_it_has_not_seen():
     assert groups.n_groups == 2 and abs(groups.evidence_more) < 0.01 < groups.evidence_fewer
 
 
+def test_groups_that_are_given_stay_there_for_their_evidence_too():
+    angle = np.random.default_rng(0).choice([0.3, 0.3 + np.pi], 400)
+    angle = angle + 0.2 * np.random.default_rng(1).standard_normal(400)
+    found = [find_groups(angle, n_groups=2, origin=0.3 + off).evidence for off in (0, 0.4, 0.8)]
+    assert found[0] > found[1] + 0.3 and found[1] > found[2] + 0.3
+
+
 def test_parts_of_the_sites_are_of_one_size_and_together_all():
     angle = np.random.default_rng(0).uniform(-np.pi, np.pi, 500)
     std = np.repeat([0.1, 0.3], 250)

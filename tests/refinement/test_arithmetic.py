@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from hs_rvae.refinement import kernel, model_sum, refine_columns, refine_two_sublattices, tail
+from hs_rvae.refinement.aperture import checked_disk_radius, disk_means
 from hs_rvae.refinement.fitting import principal_axes
 from hs_rvae.refinement.fixed_width import fit_with_shape_held, models_of_columns
 from hs_rvae.refinement.kernel import (
@@ -232,6 +233,41 @@ def test_a_volume_is_the_sum_of_a_column_over_all_pixels():
             image, [p[[X, Y]]], [], radius=9, tail=tail_of_columns, background="constant"
         )
         assert table.volume[0] == pytest.approx((image - 5).sum(), rel=0.01)
+
+
+def test_two_sublattices_that_overlap_are_fitted_exactly():
+    """Each with the other subtracted, tails and all."""
+    y, x = np.indices((48, 48))
+    a = np.array([[12.2, 12.4], [36.1, 11.8], [11.7, 36.3], [35.8, 36.1]])
+    b = np.array([[24.6, 23.7]])
+    columns = np.tile(COLUMN, (5, 1))
+    columns[:, [X, Y]], columns[:, HEIGHT] = np.vstack([a, b]), [90, 80, 85, 95, 40]
+    image = 7.0 + sum(peak(p, x, y, 0.1, 2.4) for p in columns)
+    tables = refine_two_sublattices(
+        image, a + 0.4, b - 0.4, radius=7, tail=(0.1, 2.4), background="constant", n_passes=6
+    )
+    found = np.vstack([table[["x", "y", "amplitude"]] for table in tables])
+    np.testing.assert_allclose(found, columns[:, [X, Y, HEIGHT]], rtol=3e-3)
+
+
+def test_the_mean_of_a_disk_weighs_its_rim_by_degrees():
+    image = np.random.default_rng(0).random((22, 26))
+    image[3, 20] = np.nan
+    places = np.array([[12.3, 10.1], [19.0, 5.0], [2.4, 10.0], [12.0, 17.9], [np.nan, 9.0]])
+    found = disk_means(image, *places.T, 4.0)
+    px, py, weight = disk(12.3, 10.1, 4.0, image.shape)
+    expected = np.average(image[py.astype(int), px.astype(int)], weights=weight)
+    assert found[0] == pytest.approx(expected)
+    assert np.isnan(found[1:]).all()  # a missing pixel, beyond a border, no place
+
+
+@pytest.mark.parametrize("radius", [0.5, 2.0, 500.0])
+def test_a_disk_has_the_radius_that_is_given(radius):
+    assert checked_disk_radius(radius, 9.0) == radius
+    assert checked_disk_radius(None, 9.0) == pytest.approx(6.0)
+    for wrong in (0.4, 501.0, np.nan):
+        with pytest.raises(ValueError, match="disk_radius=.*give 0.5 to 500 pixels"):
+            checked_disk_radius(wrong, 9.0)
 
 
 # Fits of a held shape
