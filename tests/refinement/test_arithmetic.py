@@ -22,6 +22,7 @@ from hs_rvae.refinement.kernel import (
     X,
     Y,
 )
+from hs_rvae.refinement.two_sublattices import _radius
 
 COLUMN = np.array([90.0, 12.3, 10.1, 0.12, 0.03, 0.17, 7.0, 0.4, -0.3])
 RADIUS = 6.0
@@ -248,6 +249,14 @@ def test_two_sublattices_that_overlap_are_fitted_exactly():
     )
     found = np.vstack([table[["x", "y", "amplitude"]] for table in tables])
     np.testing.assert_allclose(found, columns[:, [X, Y, HEIGHT]], rtol=3e-3)
+
+
+def test_a_disk_that_is_fitted_reaches_a_third_of_the_way_to_the_next_column():
+    """0.38 distances in a sublattice, at most 0.6 to the nearest column of any."""
+    square = np.array([[12.0, 12.0], [36.0, 12.0], [12.0, 36.0], [36.0, 36.0]])
+    assert _radius([square]) == pytest.approx(0.38 * 24)
+    assert _radius([square, np.array([[24.0, 24.0]])]) == pytest.approx(0.38 * 24)
+    assert _radius([square, square + [10.0, 0.0]]) == pytest.approx(0.6 * 10)
 
 
 def test_the_mean_of_a_disk_weighs_its_rim_by_degrees():
