@@ -272,6 +272,17 @@ def test_without_groups_no_angle_belongs_to_one():
     assert probability[0] == 0 and np.isnan(probability[1])
 
 
+def test_how_far_a_group_reaches_depends_on_the_uncertainty_of_an_angle():
+    rng = np.random.default_rng(0)
+    std = np.radians(rng.choice([3.0, 12.0], 1000))
+    angle = rng.choice([0.0, np.pi / 2], 1000) + std * rng.standard_normal(1000)
+    angle[:100] = rng.uniform(-np.pi, np.pi, 100)
+    groups = find_groups(angle, std)
+    ask = np.radians([22.0, 22.0])
+    variant, _, probability = groups.assign(ask, np.radians([3.0, 12.0]))
+    assert variant.tolist() == [-1, 0] and probability[0] < 0.2 < 0.6 < probability[1]
+
+
 def test_evidence_over_a_broad_density_is_that_over_fewer_for_one_group():
     rng = np.random.default_rng(0)
     groups = find_groups(rng.normal(0.5, 0.15, 400))
