@@ -161,8 +161,8 @@ def test_a_class_of_twenty_sites_is_halfway_to_its_own_width():
     counts = Counts(sites, expected, np.array([0.15]))
     start = Mixture(np.zeros(1), np.full(1, 0.1), np.ones(1), 0.0, expected, 0.0)
     found, _ = _improve(start, counts, fixed=True)
-    own = np.mean(twenty**2) / np.mean(many**2)
-    assert (found.ratios[1] / found.ratios[0]) ** 2 == pytest.approx((4 + own) / 2, rel=0.03)
+    own = np.average(BINS**2, weights=sites[1]) / np.average(BINS**2, weights=sites[0])
+    assert (found.ratios[1] / found.ratios[0]) ** 2 == pytest.approx((4 + own) / 2, rel=2e-3)
 
 
 def test_a_peak_of_five_sites_is_halfway_to_the_common_width():
@@ -189,7 +189,7 @@ def test_where_sites_stand_out_a_peak_is_begun():
     rng = np.random.default_rng(0)
     angle = np.r_[rng.normal(0, 0.2, 20_000), rng.normal(2.0, 0.1, 400)]
     counts = counted(angle)
-    known = Mixture(np.zeros(1), np.full(1, 0.205), np.full(1, 0.97), 0.03, np.ones(1), 0.0)
+    known = Mixture(np.zeros(1), np.full(1, 0.23), np.full(1, 0.97), 0.03, np.ones(1), 0.0)
     starts = _inserted(known, counts)
     assert [round(np.degrees(start.widths[1])) for start in starts] == [4, 10, 20]
     for start in starts:
@@ -264,6 +264,15 @@ def test_no_more_groups_than_asked_for_but_as_many():
     rng = np.random.default_rng(0)
     angle = np.radians([0, 90, 180, 270])[rng.integers(4, size=600)] + 0.1 * rng.normal(size=600)
     assert [find_groups(angle, most_groups=n).n_groups for n in (4, 3)] == [4, 3]
+
+
+def test_two_groups_three_widths_apart_are_mostly_told_apart_by_120_sites():
+    found = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        angle = np.radians(45 * rng.integers(2, size=120) + 15 * rng.standard_normal(120))
+        found.append(find_groups(angle).n_groups)
+    assert set(found) <= {1, 2} and found.count(2) >= 6
 
 
 def test_without_groups_no_angle_belongs_to_one():
