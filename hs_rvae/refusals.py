@@ -12,6 +12,7 @@ import reprlib
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
+from types import GeneratorType
 from typing import Any
 
 import numpy as np
@@ -162,7 +163,7 @@ def explain(
     if said_by_us:
         return
     settings = getattr(given.get("self"), "get_params", dict)  # of an estimator
-    _refuse_generator(error, others | settings())
+    _refuse_source(error, others | settings())
     said = f"{type(error).__name__}: {message}"
     for name, value in others.items():
         lazy = hasattr(value, "dask") or getattr(value, "_lazy", False)
@@ -199,14 +200,19 @@ def _is_named(name: str, message: str) -> bool:
     return bool(re.search(rf"(?<!\w){name}=|(['`\"]){name}\1|^{name} ", message))
 
 
-def _refuse_generator(error: Exception, given: Mapping[str, Any]) -> None:
-    """Refuse a generator of random numbers whose own code, the caller's, has failed."""
+def _refuse_source(error: Exception, given: Mapping[str, Any]) -> None:
+    """Refuse a source of values or of random numbers whose own code, the caller's, has failed."""
     frame = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
-    of_caller = not _is_of_a_library(traceback.FrameSummary(frame.f_code.co_filename, 0, ""))
+    if _is_of_a_library(traceback.FrameSummary(frame.f_code.co_filename, 0, "")):
+        return
     for name, value in given.items():
-        if not isinstance(value, np.random.Generator | np.random.RandomState):
+        if isinstance(value, GeneratorType):
+            failed = frame.f_code is value.gi_code
+        elif isinstance(value, np.random.Generator | np.random.RandomState | Iterator):
+            failed = any(each is value for each in frame.f_locals.values())
+        else:
             continue
-        if of_caller and any(each is value for each in frame.f_locals.values()):
+        if failed:
             raise ValueError(
                 f"{name}={shown(value)}: it cannot be used: {type(error).__name__}: {error}"
             ) from error

@@ -126,6 +126,33 @@ def test_a_generator_without_numbers_is_refused_by_name(made):
             call()
 
 
+class CutShort:
+    """An iterator that ends in an error."""
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        raise OSError("the list ends here")
+
+
+def cut_short():
+    yield "pca_0"
+    raise OSError("the list ends here")
+
+
+@pytest.mark.parametrize("source", [cut_short, CutShort])
+def test_a_list_that_is_cut_short_is_refused_by_name(made, source):
+    for verb, name in (
+        (made.cluster_analysis, "cluster_source"),
+        (made.estimate_number_of_clusters, "cluster_source"),
+        (made.get_decomposition_model, "components"),
+    ):
+        with pytest.raises(ValueError, match=f"^{name}=.*cannot be used.*the list ends here"):
+            verb(source())
+    assert "cluster" not in made.sites
+
+
 def test_frames_are_linked_by_drifts_that_are_numbers(made):
     image, xy = hs.signals.Signal2D(made.image.data), made.sites.xy
     film = SubImageStack.from_positions(hs.stack([image, image]), [xy, xy], window_size=20)
