@@ -209,7 +209,7 @@ def _refuse_source(error: Exception, given: Mapping[str, Any]) -> None:
         if isinstance(value, GeneratorType):
             failed = frame.f_code is value.gi_code
         elif isinstance(value, np.random.Generator | np.random.RandomState | Iterator):
-            failed = any(each is value for each in frame.f_locals.values())
+            failed = frame.f_locals.get("self") is value
         else:
             continue
         if failed:
