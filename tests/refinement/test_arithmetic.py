@@ -61,10 +61,9 @@ def test_equations_of_a_fit_are_those_of_least_squares(share, slope_weight):
     rng = np.random.default_rng(0)
     z = model(COLUMN + 0.05 * rng.standard_normal(9), x, y, share, 2.4)
     pixels, n = np.stack([x, y, z, np.sqrt(weight)]), N_PARAMETERS
-    rows, hessian, gradient = np.zeros((n + 2, len(x))), np.zeros((n, n)), np.zeros(n)
-    cost = kernel._linearise(
-        COLUMN, share, 2.4, slope_weight, pixels, len(x), rows, hessian, gradient
-    )
+    rows, normal = np.zeros((n + 2, len(x))), np.zeros((n + 1, n + 1))
+    cost = kernel._linearise(COLUMN, share, 2.4, slope_weight, pixels, len(x), rows, normal)
+    hessian, gradient = normal[:n, :n], normal[n, :n]
 
     def sum_of_squares(p):
         left = z - model(p, x, y, share, 2.4)
@@ -86,11 +85,10 @@ def test_variances_are_those_of_the_sandwich_estimator(slope_weight):
     rng, n, share = np.random.default_rng(0), N_PARAMETERS, 0.15
     z = model(COLUMN, x, y, share, 2.4) + rng.standard_normal(len(x))
     pixels, found = np.stack([x, y, z, np.sqrt(weight)]), np.zeros(kernel.N_DIAGNOSTICS)
-    work = (
-        np.zeros((n + 2, len(x))), np.zeros((n, n)), np.zeros(n), np.zeros((n, n)), np.zeros(n),
-        np.zeros((n, n)), np.zeros(n), np.zeros(n),
-    )  # fmt: skip
-    assert kernel._errors(COLUMN, share, 2.4, slope_weight, pixels, len(x), work, found)
+    square = np.zeros((n + 1, n + 1))
+    work = np.zeros((n + 2, len(x))), square, square.copy(), square[:n].copy(), *np.zeros((2, n))
+    cost = kernel._linearise(COLUMN, share, 2.4, slope_weight, pixels, len(x), *work[:2])
+    assert kernel._errors(slope_weight, cost, pixels, len(x), work, True, found)
     j = np.sqrt(weight)[:, None] * derivatives(lambda p: model(p, x, y, share, 2.4), COLUMN)
     residual = np.sqrt(weight) * (z - model(COLUMN, x, y, share, 2.4))
     held, slopes = np.zeros(n), [SLOPE_X, SLOPE_Y]
@@ -99,7 +97,7 @@ def test_variances_are_those_of_the_sandwich_estimator(slope_weight):
     leverage = np.einsum("qi,ij,qj->q", j, inverse, j)
     middle = (j.T * residual**2 / (1 - leverage)) @ j
     # The prior is a measurement of each slope, with the variance of a pixel.
-    cost = (residual**2).sum() + slope_weight * (COLUMN[slopes] ** 2).sum()
+    assert cost == pytest.approx((residual**2).sum() + slope_weight * sum(COLUMN[slopes] ** 2))
     middle += np.diag(held) * cost / (weight.sum() - n)
     variances = np.diag(inverse @ middle @ inverse)
     expected = [np.sqrt(cost / weight.sum()), *variances[[HEIGHT, X, Y, SLOPE_X, SLOPE_Y]]]
