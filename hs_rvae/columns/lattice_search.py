@@ -18,9 +18,10 @@ from . import cell_choice as _choice
 from . import grains as _grains
 from .antiphase import find_domains
 from .boundaries import settle, taken_in
+from .displaced import join_mixed, joined_places, parent_of
 from .maxima import Maxima, candidates_of_tiles, vectors_text
 from .search_image import Picture
-from .translations import connect
+from .translations import Links, connect
 
 _logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ _MOST_LATTICES = 5
 _PAIRS = 15  # of columns that give the vector between two grains
 _LONGEST_GAP = 8.0  # cells between two regions that may be one grain
 _CORE = 0.2  # radius of the disk that gives the brightness of a column, in nearest distances
+_DARKEST = 0.05  # of the pixels, that are background
 _ALIKE = 0.06  # difference of two metrics that may be one lattice
 
 
@@ -143,11 +145,13 @@ def find_crystal(picture: Picture, maxima: Maxima) -> FoundCrystal:
     cell: np.ndarray | None = maxima.cell
     agreed = [0, 0]
     weak = np.zeros(n, bool)
+    brightness = _brightness(picture, maxima)
+    contrast = brightness - _background(picture, maxima.dark)
     for number in range(_MOST_LATTICES):
         if cell is None:
             break
         members = np.flatnonzero((grain < 0) | weak)
-        region = _region(maxima, members, cell, agreed)
+        region = _region(maxima, members, cell, contrast, agreed)
         if region is not None:
             found_weak = _add_region(region, grain, place, cells, len(fractions))
             fractions += region.assembly.fractions
@@ -160,8 +164,9 @@ def find_crystal(picture: Picture, maxima: Maxima) -> FoundCrystal:
             )
         cell = _lattice_of_rest(picture, maxima, grain)
     _drop(grain, place, np.bincount(grain + 1, minlength=1)[1:] < _SMALLEST_GRAIN)
-    brightness = _brightness(picture, maxima)
-    grain, place, offsets, cells = _one_basis(maxima, grain, place, cells, fractions, brightness)
+    grain, place, offsets, cells = _one_basis(
+        maxima, grain, place, cells, fractions, brightness, contrast
+    )
     grain, place = settle(maxima.positions, grain, place, cells, offsets, maxima.distance)
     found = FoundCrystal(maxima, grain, place, np.zeros((n, 2), int), cells, offsets)
     found.consistency = agreed[0] / agreed[1] if agreed[1] else np.nan
@@ -204,11 +209,41 @@ def _drop(grain: np.ndarray, place: np.ndarray, grains: np.ndarray) -> None:
 
 
 def _region(
-    maxima: Maxima, members: np.ndarray, cell: np.ndarray, agreed: list[int]
+    maxima: Maxima,
+    members: np.ndarray,
+    cell: np.ndarray,
+    contrast: np.ndarray,
+    agreed: list[int],
 ) -> _Region | None:
-    """Grains of one lattice among some of the maxima."""
+    """Grains of one lattice among some of the maxima, or of that which displacements enlarged."""
+    heights = contrast[members]
     distance = maxima.distance
     links = connect(maxima.positions[members], cell, 0.4 * distance)
+    assembly = _assembled(links, cell, heights, distance)
+    if assembly is None:
+        return None
+    rows, steps = np.nonzero(links.neighbours >= 0)
+    ends = links.neighbours[rows, steps]
+    both = (assembly.grain[rows] >= 0) & (assembly.grain[rows] == assembly.grain[ends])
+    agreed[0] += int((assembly.place[rows] == assembly.place[ends])[both].sum())
+    agreed[1] += int(both.sum())
+    largest = assembly.grain == 0
+    own = np.median(links.cells[largest], axis=0)
+    parent = parent_of(assembly, own, heights, distance)
+    if parent is None:
+        return _Region(members, assembly, links.cells)
+    _logger.info("Columns of a kind are displaced in turns: the cell is that without this order.")
+    turn = _cells.upright(parent.steps @ own) @ np.linalg.inv(own)
+    cells = np.where(largest[:, None, None], turn @ links.cells, links.cells)
+    assembly = parent.assembly
+    assembly.fractions[0] = assembly.fractions[0] @ parent.steps @ np.linalg.inv(turn) % 1
+    return _Region(members, assembly, cells)
+
+
+def _assembled(
+    links: Links, cell: np.ndarray, heights: np.ndarray, distance: float
+) -> _grains.Assembly | None:
+    """Grains of linked columns; None if there are none."""
     regular = links.regularity() > _REGULAR
     # Cells adapt: those of another grain are the next lattice, joined later if it is a bent one.
     bent = np.abs(links.cells - cell).max(axis=(1, 2)) / np.linalg.norm(cell, axis=1).min()
@@ -226,12 +261,7 @@ def _region(
         lost = np.isin(assembly.grain, small)
         assembly.grain[lost] = assembly.place[lost] = -1
         assembly.fractions = assembly.fractions[: len(count) - len(small)]
-    rows, steps = np.nonzero(links.neighbours >= 0)
-    ends = links.neighbours[rows, steps]
-    both = (assembly.grain[rows] >= 0) & (assembly.grain[rows] == assembly.grain[ends])
-    agreed[0] += int((assembly.place[rows] == assembly.place[ends])[both].sum())
-    agreed[1] += int(both.sum())
-    return _Region(members, assembly, links.cells)
+    return joined_places(assembly, links.cells, heights, distance)
 
 
 def _lattice_of_rest(picture: Picture, maxima: Maxima, grain: np.ndarray) -> np.ndarray | None:
@@ -269,14 +299,24 @@ def _one_basis(
     cells: np.ndarray,
     fractions: list[np.ndarray],
     brightness: np.ndarray,
+    contrast: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Number the places of all grains alike; the brightest of the largest grain is the first."""
     grain, place = _join(maxima, grain, place, cells, fractions)
+    cells = cells.copy()
+    mixed = join_mixed(
+        _grains.Assembly(grain, place, fractions),
+        maxima.positions,
+        cells,
+        contrast,
+        maxima.distance,
+    )
+    grain, place, fractions = mixed.grain, mixed.place, mixed.fractions
     grain, place, fractions = _part_domains(maxima, grain, place, cells, fractions)
     count = np.bincount(grain[grain >= 0], minlength=len(fractions))
     order = [k for k in np.argsort(-count, kind="stable") if count[k]]
     names, offsets = np.full(len(grain), -1), np.empty((0, 2))
-    new_grain, cells = np.full(len(grain), -1), cells.copy()
+    new_grain = np.full(len(grain), -1)
     reference: tuple[np.ndarray, np.ndarray] | None = None
     for number, old in enumerate(order):
         mine = grain == old
@@ -436,6 +476,13 @@ def _brightness(picture: Picture, maxima: Maxima) -> np.ndarray:
     rows = np.clip(y[:, None] + dy[disk], 0, picture.values.shape[0] - 1)
     columns = np.clip(x[:, None] + dx[disk], 0, picture.values.shape[1] - 1)
     return picture.values[rows, columns].mean(axis=1) * (-1 if maxima.dark else 1)
+
+
+def _background(picture: Picture, dark: bool) -> float:
+    """Brightness between the columns; the negative of it for dark ones."""
+    values = picture.values if picture.valid is None else picture.values[picture.valid]
+    sample = values.ravel()[:: max(1, values.size // 100_000)]
+    return float(-np.quantile(sample, 1 - _DARKEST) if dark else np.quantile(sample, _DARKEST))
 
 
 def _number(found: FoundCrystal) -> None:
