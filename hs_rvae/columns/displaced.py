@@ -36,6 +36,7 @@ _SCATTERED = 0.4  # length of the mean phase of the vectors between them; 1 with
 _SAME = 0.3  # nearest distances within which two places are one, and
 _SAME_KIND = 0.12  # difference of the brightness of their columns
 _FILLED = 0.2  # of the cells, by a place that is new
+_SCATTER = 0.6  # of heights at a place; more are two kinds, or a change of contrast
 _COUNTED = 0.5  # of the columns of the fullest place, that a place has which counts
 
 
@@ -45,30 +46,35 @@ class Parent:
 
     Attributes
     ----------
-    assembly : Assembly
-        Of the largest grain, the places of the smaller cell; those of other grains as they were.
+    fractions : numpy.ndarray of shape (m, 2)
+        Its places, in its own cell.
+    number : numpy.ndarray of int, shape (k,)
+        That of each place of the larger cell; -1 for those that are none of its places.
     steps : numpy.ndarray of shape (2, 2)
         The vectors of the smaller cell in units of those of the larger one, one per row.
     """
 
-    assembly: Assembly
+    fractions: np.ndarray
+    number: np.ndarray
     steps: np.ndarray
 
 
 def parent_of(
-    assembly: Assembly, cell: np.ndarray, heights: np.ndarray, distance: float
+    places: np.ndarray, place: np.ndarray, cell: np.ndarray, heights: np.ndarray, distance: float
 ) -> Parent | None:
     """
-    Find the crystal of which that of the largest grain is a superlattice of displacements.
+    Find the crystal of which that of a grain is a superlattice of displacements.
 
     The columns of one kind stay: they are a lattice finer than that of the cell. Those of every
     other kind are each near one place of the finer cell.
 
     Parameters
     ----------
-    assembly : Assembly
+    places : numpy.ndarray of shape (k, 2)
+        In units of the cell vectors.
+    place : numpy.ndarray of int, shape (n,)
+        That of each column.
     cell : numpy.ndarray of shape (2, 2)
-        That of the largest grain.
     heights : numpy.ndarray of shape (n,)
     distance : float
         Distance of nearest columns.
@@ -78,16 +84,15 @@ def parent_of(
     Parent or None
         None where the cell is that of the crystal.
     """
-    places = assembly.fractions[0]
-    distance = _room(places, cell, distance)
-    mine = assembly.grain == 0
-    count = np.bincount(assembly.place[mine], minlength=len(places))
+    count = np.bincount(place, minlength=len(places))
     counted = np.flatnonzero(count > _COUNTED * count.max(initial=0))
     if len(counted) < 3:  # two places of a kind that stays, and another kind
         return None
-    kinds = [
-        counted[kind] for kind in _kinds(*_heights(assembly.place[mine], heights[mine], counted))
-    ]
+    median, error = _heights(place, heights, counted)
+    if (error * np.sqrt(count[counted]) > _SCATTER * median).any():
+        return None
+    distance = _room(places, cell, distance)
+    kinds = [counted[kind] for kind in _kinds(median, error)]
     for still in sorted(kinds, key=len, reverse=True):
         offsets = (places[still] - places[still[0]]) % 1
         if not 1 < len(still) < len(counted) or not _is_lattice(offsets, cell, distance):
@@ -97,13 +102,10 @@ def parent_of(
         if any(each is None for each in found):
             continue
         fractions = np.vstack(found)
-        in_parent = places @ np.linalg.inv(steps)
-        off = periodic_lengths(in_parent[:, None] - fractions, steps @ cell)
+        inside = places @ np.linalg.inv(steps)
+        off = periodic_lengths(inside[:, None] - fractions, steps @ cell)
         number = np.where(off.min(axis=1) < _APART / 2 * distance, off.argmin(axis=1), -1)
-        place, grain = assembly.place.copy(), assembly.grain.copy()
-        place[mine] = number[place[mine]]
-        grain[place < 0] = -1
-        return Parent(Assembly(grain, place, [fractions, *assembly.fractions[1:]]), steps)
+        return Parent(fractions, number, steps)
     return None
 
 

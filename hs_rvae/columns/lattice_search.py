@@ -227,17 +227,7 @@ def _region(
     both = (assembly.grain[rows] >= 0) & (assembly.grain[rows] == assembly.grain[ends])
     agreed[0] += int((assembly.place[rows] == assembly.place[ends])[both].sum())
     agreed[1] += int(both.sum())
-    largest = assembly.grain == 0
-    own = np.median(links.cells[largest], axis=0)
-    parent = parent_of(assembly, own, heights, distance)
-    if parent is None:
-        return _Region(members, assembly, links.cells)
-    _logger.info("Columns of a kind are displaced in turns: the cell is that without this order.")
-    turn = _cells.upright(parent.steps @ own) @ np.linalg.inv(own)
-    cells = np.where(largest[:, None, None], turn @ links.cells, links.cells)
-    assembly = parent.assembly
-    assembly.fractions[0] = assembly.fractions[0] @ parent.steps @ np.linalg.inv(turn) % 1
-    return _Region(members, assembly, cells)
+    return _Region(members, assembly, links.cells)
 
 
 def _assembled(
@@ -313,6 +303,7 @@ def _one_basis(
     )
     grain, place, fractions = mixed.grain, mixed.place, mixed.fractions
     grain, place, fractions = _part_domains(maxima, grain, place, cells, fractions)
+    _without_displacements(maxima, grain, place, cells, fractions, contrast)
     count = np.bincount(grain[grain >= 0], minlength=len(fractions))
     order = [k for k in np.argsort(-count, kind="stable") if count[k]]
     names, offsets = np.full(len(grain), -1), np.empty((0, 2))
@@ -381,6 +372,31 @@ def _join(
         place[ours] = off.argmin(axis=1)[place[ours]]
         grain[ours] = into
     return grain, place
+
+
+def _without_displacements(
+    maxima: Maxima,
+    grain: np.ndarray,
+    place: np.ndarray,
+    cells: np.ndarray,
+    fractions: list[np.ndarray],
+    contrast: np.ndarray,
+) -> None:
+    """Give grains the cell of the crystal without an order of displacements, in place."""
+    for number, places in enumerate(fractions):
+        mine = np.flatnonzero(grain == number)
+        if len(mine) < _SMALLEST_GRAIN:
+            continue
+        own = np.median(cells[mine], axis=0)
+        parent = parent_of(places, place[mine], own, contrast[mine], maxima.distance)
+        if parent is None:
+            continue
+        _logger.info("Columns of a kind are displaced in turns: the cell is that without the order")
+        turn = _cells.upright(parent.steps @ own) @ np.linalg.inv(own)
+        cells[mine] = turn @ cells[mine]
+        fractions[number] = parent.fractions @ parent.steps @ np.linalg.inv(turn) % 1
+        place[mine] = parent.number[place[mine]]
+        grain[mine[place[mine] < 0]] = -1
 
 
 def _part_domains(
