@@ -36,6 +36,10 @@ _CLEARLY_LARGER = 2.0  # ratio of the columns of two grains that claim a column
 _MANY_LEFT_OUT = 0.1  # of the maxima
 _ANOTHER = 40  # maxima of no lattice, and
 _ANOTHER_SHARE = 0.04  # of all, among which another lattice is looked for
+_LARGE_BASIS = 6  # places of a cell that two phases may nearly have in common,
+_MANY = 0.75  # most of which hold less columns than this share of the fullest one,
+_SMALLER = 3.0  # times, of the cell of one,
+_AS_MANY = 0.9  # and share of its columns that smaller cells must join
 _MOST_LATTICES = 5
 _PAIRS = 15  # of columns that give the vector between two grains
 _LONGEST_GAP = 8.0  # cells between two regions that may be one grain
@@ -119,7 +123,7 @@ class _Region:
     cells: np.ndarray
 
 
-def find_crystal(picture: Picture, maxima: Maxima) -> FoundCrystal:
+def find_crystal(picture: Picture, maxima: Maxima, cell_given: bool = False) -> FoundCrystal:
     """
     Find grains and places of the maxima of an image.
 
@@ -128,6 +132,8 @@ def find_crystal(picture: Picture, maxima: Maxima) -> FoundCrystal:
     picture : Picture
     maxima : Maxima
         With a cell.
+    cell_given : bool
+        The cell is that of the user.
 
     Returns
     -------
@@ -138,6 +144,43 @@ def find_crystal(picture: Picture, maxima: Maxima) -> FoundCrystal:
     ValueError
         If they form no lattice.
     """
+    found = _search(picture, maxima)
+    if not cell_given and _half_empty(found):
+        found = _by_phases(picture, found)
+    _report(picture, found)
+    return found
+
+
+def _half_empty(found: FoundCrystal) -> bool:
+    """True if most places of a large cell are emptier than others, in the largest grain."""
+    count = np.bincount(found.place[found.grain == 0], minlength=1)
+    count = count[count > 0]
+    return len(count) >= _LARGE_BASIS and bool(np.median(count) < _MANY * count.max())
+
+
+def _by_phases(picture: Picture, found: FoundCrystal) -> FoundCrystal:
+    """
+    Search again with a smaller cell, that of one phase, in which all places are full.
+
+    The cells of two phases may nearly coincide in a large one. It has the places of both.
+    """
+    maxima = found.maxima
+    area = abs(np.linalg.det(maxima.cell))
+    cells = candidates_of_tiles(picture, maxima)
+    cells = [each for each in cells if abs(np.linalg.det(each)) < area / _SMALLER]
+    if not cells:
+        return found
+    chosen, _ = _choice.choose_cell(cells, maxima.positions, maxima.heights, maxima.distance)
+    try:
+        again = _search(picture, replace(maxima, cell=_cells.upright(chosen)))
+    except ValueError:
+        return found
+    enough = again.known.sum() > _AS_MANY * found.known.sum()
+    return again if enough and len(again.offsets) < len(found.offsets) / 2 else found
+
+
+def _search(picture: Picture, maxima: Maxima) -> FoundCrystal:
+    """Grains and places with the cell of the maxima; ValueError if they form no lattice."""
     n = len(maxima.positions)
     grain, place = np.full(n, -1), np.full(n, -1)
     cells = np.broadcast_to(maxima.cell, (n, 2, 2)).copy()
@@ -171,7 +214,6 @@ def find_crystal(picture: Picture, maxima: Maxima) -> FoundCrystal:
     found = FoundCrystal(maxima, grain, place, np.zeros((n, 2), int), cells, offsets)
     found.consistency = agreed[0] / agreed[1] if agreed[1] else np.nan
     _number(found)
-    _report(picture, found)
     return found
 
 
