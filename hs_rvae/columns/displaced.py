@@ -10,7 +10,7 @@ no two columns are that close, are one place.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 
@@ -98,8 +98,9 @@ def parent_of(
         if not 1 < len(still) < len(counted) or not _is_lattice(offsets, cell, distance):
             continue
         steps = _finest(offsets, cell)
-        found = [_folded(places[kind], steps, cell, len(still), distance) for kind in kinds]
-        if any(each is None for each in found):
+        folded = [_folded(places[kind], steps, cell, len(still), distance) for kind in kinds]
+        found = [each for each in folded if each is not None]
+        if len(found) < len(kinds):
             continue
         fractions = np.vstack(found)
         inside = places @ np.linalg.inv(steps)
@@ -275,7 +276,7 @@ def _pair_in_turns(
 
 
 def _heights(
-    place: np.ndarray, heights: np.ndarray, numbers: Sequence[int]
+    place: np.ndarray, heights: np.ndarray, numbers: Iterable[int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Median height at some places, and its standard error."""
     groups = [heights[place == number] for number in numbers]
