@@ -22,7 +22,7 @@ from .grains import Assembly, in_cells, periodic_lengths
 
 _STILL = 0.06  # nearest distances from a place of the parent's lattice, for columns that stay
 _APART = 0.46  # nearest distances between two places that columns of one kind take in turns
-_ALIKE = 0.05  # difference of the heights of places of one kind, and
+_ALIKE = 0.03  # difference of the heights of places of one kind, and
 _ERRORS = 3.0  # standard errors of these, but less than
 _DIFFERENT = 0.12  # of them
 _ONE_AT_A_TIME = 1.15  # of the cells, filled by two places together
@@ -86,7 +86,7 @@ def parent_of(
     """
     count = np.bincount(place, minlength=len(places))
     counted = np.flatnonzero(count > _COUNTED * count.max(initial=0))
-    if len(counted) < 3:  # two places of a kind that stays, and another kind
+    if len(counted) < 2:
         return None
     median, error = _heights(place, heights, counted)
     if (error * np.sqrt(count[counted]) > _SCATTER * median).any():
@@ -95,7 +95,7 @@ def parent_of(
     kinds = [counted[kind] for kind in _kinds(median, error)]
     for still in sorted(kinds, key=len, reverse=True):
         offsets = (places[still] - places[still[0]]) % 1
-        if not 1 < len(still) < len(counted) or not _is_lattice(offsets, cell, distance):
+        if len(still) < 2 or not _is_lattice(offsets, cell, distance):
             continue
         steps = _finest(offsets, cell)
         folded = [_folded(places[kind], steps, cell, len(still), distance) for kind in kinds]
