@@ -116,7 +116,8 @@ def _lone_column(correlation: np.ndarray, count: np.ndarray) -> tuple[np.ndarray
         nearest = [_at(correlation, step) for step in (*cell, cell[0] + cell[1], cell[0] - cell[1])]
         clear = mean * np.sqrt(count[own].sum() / 2)  # 1 by chance
         alike = np.isfinite(nearest[:2]).all() and np.nanmin(nearest) > _ALIKE * mean
-        alike = alike and np.nanmax(others, initial=0.0) < _FAINTER * mean
+        rows = [_along(np.where(inside, np.nan, correlation), step) for step in STEPS[[0, 1, 4, 5]]]
+        alike = alike and np.nanmax([*others, *rows], initial=0.0) < _FAINTER * mean
         if alike and clear > _CLEAR and (best is None or clear > best[0]):
             best = clear, cell, mean
     return None if best is None else best[1:]
@@ -162,7 +163,8 @@ def _least_share(cell: np.ndarray, n: int, correlation: np.ndarray) -> float:
 def _along(correlation: np.ndarray, step: np.ndarray) -> float:
     """Mean correlation over multiples of a step."""
     steps = _CELLS[_CELLS.any(axis=1) & (_CELLS[:, 0] * step[1] == _CELLS[:, 1] * step[0])]
-    return float(np.nanmean([_at(correlation, one) for one in steps]))
+    values = np.array([_at(correlation, one) for one in steps])
+    return float(values[np.isfinite(values)].mean()) if np.isfinite(values).any() else np.nan
 
 
 def _goes_on(
