@@ -63,7 +63,7 @@ def parent_of(
     places: np.ndarray, place: np.ndarray, cell: np.ndarray, heights: np.ndarray, distance: float
 ) -> Parent | None:
     """
-    Find the crystal of which that of a grain is a superlattice of displacements.
+    Find the crystal behind a superlattice of displacements.
 
     The columns of one kind stay: they are a lattice finer than that of the cell. Those of every
     other kind are each near one place of the finer cell.

@@ -160,7 +160,7 @@ def _half_empty(found: FoundCrystal) -> bool:
 
 def _by_phases(picture: Picture, found: FoundCrystal) -> FoundCrystal:
     """
-    Search again with a smaller cell, that of one phase, in which all places are full.
+    Search again with a smaller cell, that of one phase.
 
     The cells of two phases may nearly coincide in a large one. It has the places of both.
     """
@@ -257,7 +257,7 @@ def _region(
     contrast: np.ndarray,
     agreed: list[int],
 ) -> _Region | None:
-    """Grains of one lattice among some of the maxima, or of that which displacements enlarged."""
+    """Grains of one lattice among some of the maxima."""
     heights = contrast[members]
     distance = maxima.distance
     links = connect(maxima.positions[members], cell, 0.4 * distance)

@@ -98,7 +98,7 @@ def _ends(links: Links) -> np.ndarray:
 
 def _lone_column(correlation: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, float] | None:
     """
-    Find the cell without rows over whose translations heights correlate most, and how much.
+    Find the cell without rows over whose translations heights correlate most.
 
     One column of many that differs explains little of the variance, but correlates over all
     translations of the cell alike. Rows that cross, and layers, correlate over some of them.
