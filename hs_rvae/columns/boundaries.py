@@ -156,7 +156,7 @@ def _predicted(
     ours = np.flatnonzero(members)
     radius = _AROUND * np.linalg.norm(cell, axis=1).max()
     around = cKDTree(positions[ours]).query_ball_point(positions[asked], radius)
-    count = np.array([len(each) for each in around])
+    count = np.array([len(each) for each in around], int)
     rows = np.repeat(np.arange(len(asked)), count)
     ends = ours[np.concatenate([np.asarray(each, int) for each in around])] if len(rows) else ours
     other = ends != asked[rows] if len(rows) else np.zeros(0, bool)

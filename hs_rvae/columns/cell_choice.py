@@ -23,6 +23,8 @@ ONE_GRAIN = 0.75
 _STILL_JOINED = 0.6  # of this share, by the larger cell of an order
 _ORDER = 0.5  # of the differences between neighbours is explained
 _DEPTH = 0.04  # of the heights; less is not called another kind
+_NEAR = 0.4  # nearest distances, or shortest vectors, that a step may end off a column,
+_FAR = 0.49  # and where an order is known
 _ROUNDS = 3
 _ENOUGH = 40  # columns of one grain, that decide on its order
 _WHOLE = 0.12  # difference from whole steps of a cell, of vectors that are such steps
@@ -78,16 +80,35 @@ def choose_cell(
         if larger is None:
             break
         links_of_larger = connect(positions, larger, _reach(larger, distance))
-        # A larger cell reaches farther: to columns that are bent too much to decide.
+        # A larger cell reaches farther: to columns that are bent too much to decide, or that are
+        # displaced to one side and to the other.
+        far = connect(positions, larger, _FAR / _NEAR * _reach(larger, distance))
         before, after = (
             _share(joined_columns(*each, distance, rigid=False)[members], heights[members])
-            for each in ((links, vectors), (links_of_larger, larger))
+            for each in ((links, vectors), (far, larger))
         )
         if after < _STILL_JOINED * before:
-            break
+            known = _known_multiple(larger, candidates, shares)
+            if known is None:
+                break
+            vectors, links = candidates[known], linked[known]
+            continue
         vectors, links = larger, links_of_larger
         _logger.info("Columns on the places of the lattice differ in height: the cell is larger.")
     return vectors, float(shares[best])
+
+
+def _known_multiple(
+    vectors: np.ndarray, candidates: list[np.ndarray], shares: np.ndarray
+) -> int | None:
+    """Number of the smallest candidate that joins many columns and repeats a cell, or None."""
+    areas = np.array([abs(np.linalg.det(each)) for each in candidates])
+    for k in np.argsort(areas, kind="stable"):
+        steps = candidates[k] @ np.linalg.inv(vectors)
+        whole = np.abs(steps - np.round(steps)).max() < _WHOLE
+        if whole and shares[k] >= _NEARLY_BEST * shares.max():
+            return int(k)
+    return None
 
 
 def _filled(
@@ -172,7 +193,7 @@ def _index_of(wave: tuple[float, float]) -> int:
 
 
 def _reach(vectors: np.ndarray, distance: float) -> float:
-    return 0.4 * min(distance, float(np.linalg.norm(vectors, axis=1).min()))
+    return _NEAR * min(distance, float(np.linalg.norm(vectors, axis=1).min()))
 
 
 def _shares_of_shapes(

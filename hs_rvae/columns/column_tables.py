@@ -24,12 +24,14 @@ from .hidden import hidden_places, nearest_of_places
 from .holes import Sites, find_holes
 from .lattice_search import FoundCrystal, find_crystal
 from .maxima import Maxima, away_from_gaps, check_sampling, vectors_text
+from .saturated import columns_cut_off, warn_of_saturation
 from .search_image import Picture
 
 _logger = logging.getLogger(__name__)
 
 _SHARE = 0.3  # of the cells that must hold columns at a place
 _MANY = 0.75  # of the places of a sublattice, fewer of which leave the cell in doubt
+_EACH = 3  # such sublattices at most have a warning each
 _RIM = 0.25  # nearest distances from the border within which no place is filled
 
 
@@ -79,14 +81,23 @@ def find_tables(
     )  # fmt: skip
     pixels = maxima.distance / picture.stretch.max()
     cautions = check_sampling(pixels, settings.radius)
-    found = find_crystal(picture, maxima)
+    cut_off = columns_cut_off(picture, maxima)
+    if cut_off:
+        cautions += warn_of_saturation(
+            picture, maxima, settings.saturation, settings.cell is not None
+        )
+    found = find_crystal(picture, maxima, settings.cell is not None)
     found.cautions[:0] = cautions
-    found, tables = _refine(picture, found, settings, show_progressbar)
+    found, tables = _refine(picture, found, settings, cut_off, show_progressbar)
     return _finished(picture, found, tables, settings)
 
 
 def _refine(
-    picture: Picture, found: FoundCrystal, settings: SearchSettings, show_progressbar: bool | None
+    picture: Picture,
+    found: FoundCrystal,
+    settings: SearchSettings,
+    cut_off: bool,
+    show_progressbar: bool | None,
 ) -> tuple[FoundCrystal, list[pd.DataFrame]]:
     """Fit all columns: the crystal, the table of every sublattice, that of the other maxima."""
     wanted = settings.n_sublattices
@@ -95,7 +106,8 @@ def _refine(
         image = -image.astype(np.float64)
     distance = found.maxima.distance / picture.stretch.max()
     nearest = distance
-    searched = not settings.fill_holes
+    # What fits leave of peaks that are cut off looks like columns between them.
+    searched = not settings.fill_holes or cut_off
     for _ in range(4):
         columns = _candidates(picture, found, settings.fill_holes)
         tables = _fitted(image, columns, (distance, nearest), settings, show_progressbar)
@@ -315,14 +327,24 @@ def _add_network_columns(table: pd.DataFrame, maxima: Maxima, picture: Picture) 
 
 
 def _doubts_of_places(shares: list[float]) -> list[str]:
-    """Warn of sublattices with many empty places."""
+    """Warn of sublattices with many empty places: one by one, or of all where they are many."""
+    names = sublattice_names(len(shares))
+    poor = [(name, share) for name, share in zip(names, shares, strict=True) if share < _MANY]
     texts = [
         f"Only {share:.0%} of the places of sublattice {name} hold a column: it is faint, or has "
         "vacancies. If full and empty places take turns, pass the larger cell with cell=. If they "
         "lie in different parts of the image, there are two phases: crop to one."
-        for name, share in zip(sublattice_names(len(shares)), shares, strict=True)
-        if share < _MANY
+        for name, share in poor
     ]
+    if len(poor) > _EACH:
+        texts = [
+            f"{len(poor)} of {len(shares)} sublattices ({', '.join(name for name, _ in poor)}) "
+            f"have columns at {min(share for _, share in poor):.0%} to "
+            f"{max(share for _, share in poor):.0%} of their places. Two phases whose cells nearly "
+            "coincide have such a cell in common, and its names mean little: crop to one phase, or "
+            "pass its cell with cell=. A crystal without a period has no such cell: use "
+            "find_columns, which asks for no lattice."
+        ]
     for text in texts:
         _logger.warning("%s", text)
     return texts

@@ -88,7 +88,7 @@ def steps_from(
 
 def _enclosing(vectors: np.ndarray, length: np.ndarray) -> np.ndarray:
     """Mask of the shortest vectors, of as many lengths as leave no large gap between them."""
-    reach = 0.0
+    reach = 1e-6 * length.max()  # places of two phases may coincide
     while True:
         reach = length[length >= reach].min()
         near = length < _ONE_SHELL * reach

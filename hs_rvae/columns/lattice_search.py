@@ -18,9 +18,10 @@ from . import cell_choice as _choice
 from . import grains as _grains
 from .antiphase import find_domains
 from .boundaries import settle, taken_in
+from .displaced import join_mixed, joined_places, parent_of
 from .maxima import Maxima, candidates_of_tiles, vectors_text
 from .search_image import Picture
-from .translations import connect
+from .translations import Links, connect
 
 _logger = logging.getLogger(__name__)
 
@@ -35,10 +36,15 @@ _CLEARLY_LARGER = 2.0  # ratio of the columns of two grains that claim a column
 _MANY_LEFT_OUT = 0.1  # of the maxima
 _ANOTHER = 40  # maxima of no lattice, and
 _ANOTHER_SHARE = 0.04  # of all, among which another lattice is looked for
+_LARGE_BASIS = 6  # places of a cell that two phases may nearly have in common,
+_MANY = 0.75  # most of which hold less columns than this share of the fullest one,
+_SMALLER = 3.0  # times, of the cell of one,
+_AS_MANY = 0.9  # and share of its columns that smaller cells must join
 _MOST_LATTICES = 5
 _PAIRS = 15  # of columns that give the vector between two grains
 _LONGEST_GAP = 8.0  # cells between two regions that may be one grain
 _CORE = 0.2  # radius of the disk that gives the brightness of a column, in nearest distances
+_DARKEST = 0.05  # of the pixels, that are background
 _ALIKE = 0.06  # difference of two metrics that may be one lattice
 
 
@@ -117,7 +123,7 @@ class _Region:
     cells: np.ndarray
 
 
-def find_crystal(picture: Picture, maxima: Maxima) -> FoundCrystal:
+def find_crystal(picture: Picture, maxima: Maxima, cell_given: bool = False) -> FoundCrystal:
     """
     Find grains and places of the maxima of an image.
 
@@ -126,6 +132,8 @@ def find_crystal(picture: Picture, maxima: Maxima) -> FoundCrystal:
     picture : Picture
     maxima : Maxima
         With a cell.
+    cell_given : bool
+        The cell is that of the user.
 
     Returns
     -------
@@ -136,6 +144,43 @@ def find_crystal(picture: Picture, maxima: Maxima) -> FoundCrystal:
     ValueError
         If they form no lattice.
     """
+    found = _search(picture, maxima)
+    if not cell_given and _half_empty(found):
+        found = _by_phases(picture, found)
+    _report(picture, found)
+    return found
+
+
+def _half_empty(found: FoundCrystal) -> bool:
+    """True if most places of a large cell are emptier than others, in the largest grain."""
+    count = np.bincount(found.place[found.grain == 0], minlength=1)
+    count = count[count > 0]
+    return len(count) >= _LARGE_BASIS and bool(np.median(count) < _MANY * count.max())
+
+
+def _by_phases(picture: Picture, found: FoundCrystal) -> FoundCrystal:
+    """
+    Search again with a smaller cell, that of one phase.
+
+    The cells of two phases may nearly coincide in a large one. It has the places of both.
+    """
+    maxima = found.maxima
+    area = abs(np.linalg.det(maxima.cell))
+    cells = candidates_of_tiles(picture, maxima)
+    cells = [each for each in cells if abs(np.linalg.det(each)) < area / _SMALLER]
+    if not cells:
+        return found
+    chosen, _ = _choice.choose_cell(cells, maxima.positions, maxima.heights, maxima.distance)
+    try:
+        again = _search(picture, replace(maxima, cell=_cells.upright(chosen)))
+    except ValueError:
+        return found
+    enough = again.known.sum() > _AS_MANY * found.known.sum()
+    return again if enough and len(again.offsets) < len(found.offsets) / 2 else found
+
+
+def _search(picture: Picture, maxima: Maxima) -> FoundCrystal:
+    """Grains and places with the cell of the maxima; ValueError if they form no lattice."""
     n = len(maxima.positions)
     grain, place = np.full(n, -1), np.full(n, -1)
     cells = np.broadcast_to(maxima.cell, (n, 2, 2)).copy()
@@ -143,11 +188,13 @@ def find_crystal(picture: Picture, maxima: Maxima) -> FoundCrystal:
     cell: np.ndarray | None = maxima.cell
     agreed = [0, 0]
     weak = np.zeros(n, bool)
+    brightness = _brightness(picture, maxima)
+    contrast = brightness - _background(picture, maxima.dark)
     for number in range(_MOST_LATTICES):
         if cell is None:
             break
         members = np.flatnonzero((grain < 0) | weak)
-        region = _region(maxima, members, cell, agreed)
+        region = _region(maxima, members, cell, contrast, agreed)
         if region is not None:
             found_weak = _add_region(region, grain, place, cells, len(fractions))
             fractions += region.assembly.fractions
@@ -160,13 +207,13 @@ def find_crystal(picture: Picture, maxima: Maxima) -> FoundCrystal:
             )
         cell = _lattice_of_rest(picture, maxima, grain)
     _drop(grain, place, np.bincount(grain + 1, minlength=1)[1:] < _SMALLEST_GRAIN)
-    brightness = _brightness(picture, maxima)
-    grain, place, offsets, cells = _one_basis(maxima, grain, place, cells, fractions, brightness)
+    grain, place, offsets, cells = _one_basis(
+        maxima, grain, place, cells, fractions, brightness, contrast
+    )
     grain, place = settle(maxima.positions, grain, place, cells, offsets, maxima.distance)
     found = FoundCrystal(maxima, grain, place, np.zeros((n, 2), int), cells, offsets)
     found.consistency = agreed[0] / agreed[1] if agreed[1] else np.nan
     _number(found)
-    _report(picture, found)
     return found
 
 
@@ -204,11 +251,31 @@ def _drop(grain: np.ndarray, place: np.ndarray, grains: np.ndarray) -> None:
 
 
 def _region(
-    maxima: Maxima, members: np.ndarray, cell: np.ndarray, agreed: list[int]
+    maxima: Maxima,
+    members: np.ndarray,
+    cell: np.ndarray,
+    contrast: np.ndarray,
+    agreed: list[int],
 ) -> _Region | None:
     """Grains of one lattice among some of the maxima."""
+    heights = contrast[members]
     distance = maxima.distance
     links = connect(maxima.positions[members], cell, 0.4 * distance)
+    assembly = _assembled(links, cell, heights, distance)
+    if assembly is None:
+        return None
+    rows, steps = np.nonzero(links.neighbours >= 0)
+    ends = links.neighbours[rows, steps]
+    both = (assembly.grain[rows] >= 0) & (assembly.grain[rows] == assembly.grain[ends])
+    agreed[0] += int((assembly.place[rows] == assembly.place[ends])[both].sum())
+    agreed[1] += int(both.sum())
+    return _Region(members, assembly, links.cells)
+
+
+def _assembled(
+    links: Links, cell: np.ndarray, heights: np.ndarray, distance: float
+) -> _grains.Assembly | None:
+    """Grains of linked columns; None if there are none."""
     regular = links.regularity() > _REGULAR
     # Cells adapt: those of another grain are the next lattice, joined later if it is a bent one.
     bent = np.abs(links.cells - cell).max(axis=(1, 2)) / np.linalg.norm(cell, axis=1).min()
@@ -226,12 +293,7 @@ def _region(
         lost = np.isin(assembly.grain, small)
         assembly.grain[lost] = assembly.place[lost] = -1
         assembly.fractions = assembly.fractions[: len(count) - len(small)]
-    rows, steps = np.nonzero(links.neighbours >= 0)
-    ends = links.neighbours[rows, steps]
-    both = (assembly.grain[rows] >= 0) & (assembly.grain[rows] == assembly.grain[ends])
-    agreed[0] += int((assembly.place[rows] == assembly.place[ends])[both].sum())
-    agreed[1] += int(both.sum())
-    return _Region(members, assembly, links.cells)
+    return joined_places(assembly, links.cells, heights, distance)
 
 
 def _lattice_of_rest(picture: Picture, maxima: Maxima, grain: np.ndarray) -> np.ndarray | None:
@@ -269,14 +331,25 @@ def _one_basis(
     cells: np.ndarray,
     fractions: list[np.ndarray],
     brightness: np.ndarray,
+    contrast: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Number the places of all grains alike; the brightest of the largest grain is the first."""
     grain, place = _join(maxima, grain, place, cells, fractions)
+    cells = cells.copy()
+    mixed = join_mixed(
+        _grains.Assembly(grain, place, fractions),
+        maxima.positions,
+        cells,
+        contrast,
+        maxima.distance,
+    )
+    grain, place, fractions = mixed.grain, mixed.place, mixed.fractions
     grain, place, fractions = _part_domains(maxima, grain, place, cells, fractions)
+    _without_displacements(maxima, grain, place, cells, fractions, contrast)
     count = np.bincount(grain[grain >= 0], minlength=len(fractions))
     order = [k for k in np.argsort(-count, kind="stable") if count[k]]
     names, offsets = np.full(len(grain), -1), np.empty((0, 2))
-    new_grain, cells = np.full(len(grain), -1), cells.copy()
+    new_grain = np.full(len(grain), -1)
     reference: tuple[np.ndarray, np.ndarray] | None = None
     for number, old in enumerate(order):
         mine = grain == old
@@ -341,6 +414,31 @@ def _join(
         place[ours] = off.argmin(axis=1)[place[ours]]
         grain[ours] = into
     return grain, place
+
+
+def _without_displacements(
+    maxima: Maxima,
+    grain: np.ndarray,
+    place: np.ndarray,
+    cells: np.ndarray,
+    fractions: list[np.ndarray],
+    contrast: np.ndarray,
+) -> None:
+    """Give grains the cell of the crystal without an order of displacements, in place."""
+    for number, places in enumerate(fractions):
+        mine = np.flatnonzero(grain == number)
+        if len(mine) < _SMALLEST_GRAIN:
+            continue
+        own = np.median(cells[mine], axis=0)
+        parent = parent_of(places, place[mine], own, contrast[mine], maxima.distance)
+        if parent is None:
+            continue
+        _logger.info("Columns of a kind are displaced in turns: the cell is that without the order")
+        turn = _cells.upright(parent.steps @ own) @ np.linalg.inv(own)
+        cells[mine] = turn @ cells[mine]
+        fractions[number] = parent.fractions @ parent.steps @ np.linalg.inv(turn) % 1
+        place[mine] = parent.number[place[mine]]
+        grain[mine[place[mine] < 0]] = -1
 
 
 def _part_domains(
@@ -436,6 +534,13 @@ def _brightness(picture: Picture, maxima: Maxima) -> np.ndarray:
     rows = np.clip(y[:, None] + dy[disk], 0, picture.values.shape[0] - 1)
     columns = np.clip(x[:, None] + dx[disk], 0, picture.values.shape[1] - 1)
     return picture.values[rows, columns].mean(axis=1) * (-1 if maxima.dark else 1)
+
+
+def _background(picture: Picture, dark: bool) -> float:
+    """Brightness between the columns; the negative of it for dark ones."""
+    values = picture.values if picture.valid is None else picture.values[picture.valid]
+    sample = values.ravel()[:: max(1, values.size // 100_000)]
+    return float(-np.quantile(sample, 1 - _DARKEST) if dark else np.quantile(sample, _DARKEST))
 
 
 def _number(found: FoundCrystal) -> None:

@@ -29,6 +29,9 @@ _NEARLY_BEST = 0.85  # of the highest share; a larger cell explains as much
 _DIFFERENCE = 0.08  # of the heights, between one column of the cell and the others, at least
 _STILL = 0.5  # of this share repeats again, twice as far
 _ENOUGH = 60  # pairs of columns for each translation
+_CLEAR = 4.5  # of the mean correlation over a cell, over its error; chance has up to 2
+_ALIKE = 0.45  # of the mean, over each of the nearest translations; rows that cross have 0.39
+_FAINTER = 0.5  # of the mean, over all others
 _OUTLIER = 9.0  # median differences, beyond which heights do not count more
 _CELLS = np.array(list(product(range(-_FARTHEST, _FARTHEST + 1), repeat=2)))
 
@@ -63,9 +66,12 @@ def long_order(links: Links, heights: np.ndarray) -> np.ndarray | None:
     correlation = np.where(count >= _ENOUGH, (one * other).sum(axis=1), np.nan)
     correlation /= np.maximum(square, 1e-300)
     best, share = _best_cell(correlation)
-    if share < _least_share(best, int(enough.sum()), correlation) or not _goes_on(
-        best, share, ends, difference, enough
-    ):
+    if share < _least_share(best, int(enough.sum()), correlation):
+        lone = _lone_column(correlation, count)
+        if lone is None:
+            return None
+        best, share = lone
+    if not _goes_on(best, share, ends, difference, enough):
         return None
     depth = np.sqrt(share * (difference[enough] ** 2).mean())
     size = _size(best)
@@ -90,17 +96,47 @@ def _ends(links: Links) -> np.ndarray:
     return np.array([ends[i, j] for i, j in _CELLS.tolist()])
 
 
+def _lone_column(correlation: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, float] | None:
+    """
+    Find the cell without rows over whose translations heights correlate most.
+
+    One column of many that differs explains little of the variance, but correlates over all
+    translations of the cell alike. Rows that cross, and layers, correlate over some of them.
+    """
+    best = None
+    for cell in _all_cells():
+        if any(np.gcd(*step) == 1 for step in cell):
+            continue
+        inside = _of_cell(cell)
+        own = inside & _CELLS.any(axis=1) & np.isfinite(correlation)
+        if not count[own].any():
+            continue
+        mean = float(np.average(correlation[own], weights=count[own]))
+        others = _mean_of_cosets(correlation[~inside], _CELLS[~inside], cell)
+        nearest = [_at(correlation, step) for step in (*cell, cell[0] + cell[1], cell[0] - cell[1])]
+        clear = mean * np.sqrt(count[own].sum() / 2)  # 1 by chance
+        alike = np.isfinite(nearest[:2]).all() and np.nanmin(nearest) > _ALIKE * mean
+        rows = [_along(np.where(inside, np.nan, correlation), step) for step in STEPS[[0, 1, 4, 5]]]
+        alike = alike and np.nanmax([*others, *rows], initial=0.0) < _FAINTER * mean
+        if alike and clear > _CLEAR and (best is None or clear > best[0]):
+            best = clear, cell, mean
+    return None if best is None else best[1:]
+
+
+def _all_cells() -> list[np.ndarray]:
+    """Shortest bases of all cells of an order that do not reach too far."""
+    found = []
+    for first, skew, second in product(range(1, _MOST + 1), range(_MOST), range(1, _MOST + 1)):
+        if skew < first and 1 < first * second <= _MOST:
+            cell = _shortest(np.array([[first, 0], [skew, second]]))
+            found += [] if cell is None else [cell]
+    return found
+
+
 def _best_cell(correlation: np.ndarray) -> tuple[np.ndarray, float]:
     """Smallest cell over whose translations, and no others, heights correlate; and its share."""
-    cells, shares = [], []
-    for first, skew, second in product(range(1, _MOST + 1), range(_MOST), range(1, _MOST + 1)):
-        if skew >= first or not 1 < first * second <= _MOST:
-            continue
-        cell = _shortest(np.array([[first, 0], [skew, second]]))
-        if cell is None:
-            continue
-        cells.append(cell)
-        shares.append(_share(correlation, cell))
+    cells = _all_cells()
+    shares = [_share(correlation, cell) for cell in cells]
     best = max(shares)
     good = [k for k, share in enumerate(shares) if share >= min(_NEARLY_BEST * best, best)]
     chosen = min(good, key=lambda k: (_size(cells[k]), -shares[k]))
@@ -127,7 +163,8 @@ def _least_share(cell: np.ndarray, n: int, correlation: np.ndarray) -> float:
 def _along(correlation: np.ndarray, step: np.ndarray) -> float:
     """Mean correlation over multiples of a step."""
     steps = _CELLS[_CELLS.any(axis=1) & (_CELLS[:, 0] * step[1] == _CELLS[:, 1] * step[0])]
-    return float(np.nanmean([_at(correlation, one) for one in steps]))
+    values = np.array([_at(correlation, one) for one in steps])
+    return float(values[np.isfinite(values)].mean()) if np.isfinite(values).any() else np.nan
 
 
 def _goes_on(

@@ -32,6 +32,7 @@ _TOGETHER = 0.7  # and share that several explain where they are the order
 #: Waves of the orders that are looked for, in units of the reciprocal lattice.
 WAVES = [(0.5, 0.5), (0.5, 0.0), (0.0, 0.5)]
 WAVES += [(1 / 3, 1 / 3), (1 / 3, -1 / 3), (1 / 3, 0.0), (0.0, 1 / 3)]
+_BOTH_WAYS = 0.25  # of the steps along each edge lead to a column
 _TURN = 0.15  # difference of the cells of neighbours in one grain, in shortest vectors
 _STIFFNESS = 0.5  # weight of the surrounding cells against a column's own neighbours
 _WEIGHTS = np.array([1.0] * 4 + [0.5] * 4)
@@ -62,8 +63,8 @@ class Links:
         Similarity of the surroundings of each column to a lattice, 0 to 1.
 
         Share of the edges that lead to a column, less twice their mean squared misfit, averaged
-        over neighbours. Above 0.6 in crystals with strong disorder or strain, about 0.2 for maxima
-        of noise that happen to be linked.
+        over neighbours; 0 where only those along one edge do. Above 0.6 in crystals with strong
+        disorder or strain, about 0.2 for maxima of noise that happen to be linked.
         """
         if not len(self.positions):
             return np.empty(0)
@@ -74,7 +75,9 @@ class Links:
         square = np.where(there, (off**2).sum(axis=2) / self.reach**2, 0).sum(axis=1)
         share = self._spread(there.mean(axis=1), 2)
         misfit = self._spread(square, 2) / np.maximum(4 * share, 1e-9)
-        return share * (1 - 2 * misfit)
+        # Rows of another crystal may have the steps of one edge, but not those across.
+        along = [self._spread(there[:, k::2].mean(axis=1), 2) for k in (0, 1)]
+        return share * (1 - 2 * misfit) * (np.minimum(*along) > _BOTH_WAYS)
 
     def _spread(self, values: np.ndarray, rounds: int) -> np.ndarray:
         """Values averaged over columns and their neighbours."""
