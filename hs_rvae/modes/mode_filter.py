@@ -312,7 +312,8 @@ class ModeFilter:
         for number in range(n_steps):
             gradient, jacobian = self._gradient(own, u, height, broader)
             if number < n_newton:  # later ones are small, the information stays
-                inverse = np.linalg.inv(self._information(jacobian))
+                alike = number == 0 < n_newton - 1 and start is None  # all windows begin alike
+                inverse = np.linalg.inv(self._information(jacobian[: 1 if alike else None]))
             step = (inverse @ gradient[..., None])[..., 0]
             broader = np.clip(broader + step[:, 3 * c :], -0.5, 0.5)
             step = step[:, : 3 * c].reshape(n, c, 3)

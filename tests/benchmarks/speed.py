@@ -162,7 +162,7 @@ def measure(name, folder):
     sites = run()
     wall, cpu = time.perf_counter() - wall, cpu_seconds() - cpu
     whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    peak = max(resource.getrusage(who).ru_maxrss for who in whose) / 2**20
+    peak = max(resource.getrusage(who).ru_maxrss for who in whose) * 1024 / 1e9
     print(json.dumps({"sites": sites, "cpu": cpu, "wall": wall, "peak": peak}))
 
 
