@@ -641,7 +641,7 @@ def refuse_settings(function: Callable[..., Any], settings: Mapping[str, Any]) -
 
     Examples
     --------
-    >>> refuse_settings(is_whole_number, {"minimum": "1"})
+    >>> refuse_settings(whole_number, {"minimum": "1"})
     Traceback (most recent call last):
     ValueError: minimum='1': give a whole number.
     """
