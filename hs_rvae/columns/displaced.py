@@ -195,13 +195,9 @@ def join_mixed(
 
     Parameters
     ----------
-    assembly : Assembly
     positions : numpy.ndarray of shape (n, 2)
-    cells : numpy.ndarray of shape (n, 2, 2)
-        Cell vectors at each column.
-    heights : numpy.ndarray of shape (n,)
-    distance : float
-        Distance of nearest columns.
+    assembly, cells, heights, distance
+        As in :func:`joined_places`.
 
     Returns
     -------
