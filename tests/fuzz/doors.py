@@ -113,6 +113,7 @@ class Shelf:
         self.files = Path(tempfile.mkdtemp())
         self.model.save(self.files / "model.safetensors")
         self.image.save(self.files / "film.hspy")
+        self.image.isig[:100, :100].save(self.files / "corner.hspy")
 
     def lattices(self) -> columns.LatticeSeries:
         """A series of one frame."""
@@ -333,6 +334,11 @@ def own(shelf: Shelf) -> dict[str, dict[str, Callable[[], Any]]]:
             "path": lambda: "film.gif", "dpi": lambda: 30, "column": lambda: "x",
         },
         "load_image": {"path": lambda: str(shelf.files / "film.hspy")},
+        "analyse": {
+            "images": lambda: [str(shelf.files / "corner.hspy")], "cell": lambda: 18.0,
+            "output": lambda: tempfile.mkdtemp(dir="."), "n_workers": lambda: 1,
+            "window_size": lambda: WINDOW, "n_init": lambda: 1,
+        },
         "load_rvae_model": {"path": lambda: str(shelf.files / "model.safetensors")},
         "load": {"path": lambda: str(shelf.files / "model.safetensors")},
         "select_sites": {"sites": lambda: [0, 2, 5]},

@@ -392,7 +392,7 @@ def main() -> None:
     _prepare()
     caller = Caller(sys.argv[6])
     if faults := warm_up(caller):
-        print("\n".join(faults), file=sys.stderr)
+        raise RuntimeError("A call is not valid, and tests nothing:\n" + "\n".join(faults))
     numbers = range(start, stop, step)
     while numbers:
         child = os.fork()
