@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hs_rvae.checks import is_whole_number
 from hs_rvae.masked_arrays import refuse_masked
+from hs_rvae.signals.cutting import pixel_offset
 
 
 def site_indices(selection: Any, count: int) -> NDArray[np.intp]:
@@ -67,7 +68,9 @@ def site_indices(selection: Any, count: int) -> NDArray[np.intp]:
     return chosen
 
 
-def refuse_to_crop(axis: Any, start: float | None, end: float | None) -> None:
+def refuse_to_crop(
+    axis: Any, start: float | None, end: float | None, names: tuple[str, str] = ("start", "end")
+) -> None:
     """
     Refuse limits that lie beside an axis, or leave nothing of it.
 
@@ -76,32 +79,73 @@ def refuse_to_crop(axis: Any, start: float | None, end: float | None) -> None:
     axis : hyperspy.axes.BaseDataAxis
     start, end : int, float or None
         int: index; float: value on the axis.
+    names : tuple of str
+        Of the arguments that hold the limits.
 
     Raises
     ------
     ValueError
         Names the limit.
     """
-    index: dict[str, Any] = {}
-    for name, value in (("start", start), ("end", end)):
+    index: list[Any] = []
+    for name, value in zip(names, (start, end), strict=True):
         try:
             given = value is None or is_whole_number(value, -np.inf)
-            index[name] = value if given else axis.value2index(float(value))  # type: ignore[arg-type]
+            index.append(value if given else axis.value2index(float(value)))  # type: ignore[arg-type]
         except ValueError as error:
             raise ValueError(
                 f"{name}={value!r}: give a value from {axis.low_value:g} to {axis.high_value:g} on "
                 f"the axis {axis.name}, or a whole number of pixels or sites."
             ) from error
-    if not range(axis.size)[index["start"] : index["end"]]:
+    if not range(axis.size)[slice(*index)]:
         raise ValueError(
-            f"start={start!r}, end={end!r}: nothing is left of the axis {axis.name}, whose size is "
-            f"{axis.size}."
+            f"{names[0]}={start!r}, {names[1]}={end!r}: nothing is left of the axis "
+            f"{axis.name}, whose size is {axis.size}."
         )
 
 
 def is_roi(selection: Any) -> bool:
     """Return True for a region of interest of HyperSpy."""
     return isinstance(selection, BaseROI)
+
+
+def sites_in_roi(roi: BaseROI, table: Any, image: Any) -> NDArray[np.bool_]:
+    """
+    Mask of the sites inside a region of interest on their image.
+
+    Parameters
+    ----------
+    roi : hyperspy.roi.BaseROI
+        In coordinates of the image.
+    table : SiteTable or None
+    image : hyperspy.signals.Signal2D, list or None
+        Of the sites, or of each number in the column ``image``. If None, the table says where it
+        was.
+
+    Returns
+    -------
+    numpy.ndarray of bool
+
+    Raises
+    ------
+    ValueError
+        If there is no table, or the sites are of several images.
+    """
+    if table is None:
+        raise ValueError(
+            "A ROI needs the site table, which this stack lacks: make it with "
+            "SubImageStack.from_positions, or choose sites by a mask or numbers."
+        )
+    if "image" in table:
+        number = np.unique(table["image"])
+        if len(number) > 1:
+            raise ValueError(
+                f"The stack joins {len(number)} images: choose one before a ROI on it, for "
+                "example select_sites(stack.sites['image'] == 0)."
+            )
+        image = image[number[0]] if isinstance(image, list) else image
+    offset = table.pixel_offset if image is None else pixel_offset(image)
+    return inside_roi(roi, table.xy * table.pixel_size + np.array(offset))
 
 
 def inside_roi(roi: BaseROI, xy: NDArray[Any]) -> NDArray[np.bool_]:

@@ -30,7 +30,7 @@ from hs_rvae.signals import channels as _channels
 from hs_rvae.signals import origins as _origins
 from hs_rvae.signals import saving as _saving
 from hs_rvae.signals import selection as _selection
-from hs_rvae.signals.cutting import parent_image, pixel_offset
+from hs_rvae.signals.cutting import parent_image
 from hs_rvae.signals.learning_results import results_of_sites
 from hs_rvae.signals.reconstruction import model_columns
 from hs_rvae.signals.unchanged import all_or_nothing
@@ -39,8 +39,6 @@ from hs_rvae.sites.table import damage
 from hs_rvae.stores import files_read_by, guarded
 
 if TYPE_CHECKING:
-    from hyperspy.roi import BaseROI
-
     from hs_rvae.rvae.estimator import RVAE
 
 _logger = logging.getLogger(__name__)
@@ -293,29 +291,8 @@ class SiteSignal(Signal2D):
     def _numbers_of(self, sites: Any) -> np.ndarray:
         """Numbers of the sites that a mask, numbers or a ROI choose."""
         if _selection.is_roi(sites):
-            sites = self._sites_in_roi(sites)
+            sites = _selection.sites_in_roi(sites, self.sites, self._image)
         return _selection.site_indices(sites, _channels.n_sites(self))
-
-    def _sites_in_roi(self, roi: BaseROI) -> np.ndarray:
-        """Mask of the sites inside a region of interest on the image."""
-        table = self.sites
-        if table is None:
-            raise ValueError(
-                "A ROI needs the site table, which this stack lacks: make it with "
-                "SubImageStack.from_positions, or choose sites by a mask or numbers."
-            )
-        offset, image = table.pixel_offset, self._image
-        if "image" in table:
-            number = np.unique(table["image"])
-            if len(number) > 1:
-                raise ValueError(
-                    f"The stack joins {len(number)} images: choose one before a ROI on it, for "
-                    "example select_sites(stack.sites['image'] == 0)."
-                )
-            image = image[number[0]] if isinstance(image, list) else image
-        if image is not None:
-            offset = pixel_offset(image)
-        return _selection.inside_roi(roi, table.xy * table.pixel_size + np.array(offset))
 
     # What follows HyperSpy's own verbs ---------------------------------------
 
@@ -366,6 +343,32 @@ class SiteSignal(Signal2D):
             self._set_columns_at(columns_at)
         if convert_units:
             self.axes_manager.convert_units(axis)
+
+    def crop_signal(
+        self,
+        top: int | float | None = None,
+        bottom: int | float | None = None,
+        left: int | float | None = None,
+        right: int | float | None = None,
+        convert_units: bool = False,
+    ) -> None:
+        """
+        Crop the sub-images in place, as HyperSpy's ``Signal2D.crop_signal`` does.
+
+        Parameters
+        ----------
+        top, bottom, left, right, convert_units
+            As in :meth:`crop`.
+
+        Raises
+        ------
+        ValueError
+            If nothing would be left of an axis: neither axis is cropped then.
+        """
+        x, y = self.axes_manager.signal_axes
+        _selection.refuse_to_crop(y, top, bottom, ("top", "bottom"))
+        _selection.refuse_to_crop(x, left, right, ("left", "right"))
+        super().crop_signal(top, bottom, left, right, convert_units)
 
     def rebin(self, *args: Any, **kwargs: Any) -> Any:
         """

@@ -173,6 +173,11 @@ def _nothing(*args: Any) -> dict[str, Any]:
     return {"sub_image": np.eye(9), "model": np.eye(9), "posterior": (angles, angles)}
 
 
+def _with_a_choice(figure: Any) -> Any:
+    figure.select([1, 2, 4])
+    return figure
+
+
 def receivers(shelf: Shelf) -> dict[str, Callable[[], Any]]:
     """Objects whose methods are called, by their class."""
     return {
@@ -183,11 +188,11 @@ def receivers(shelf: Shelf) -> dict[str, Callable[[], Any]]:
         "RVAE": lambda: copy.deepcopy(shelf.model),
         "SiteTable": lambda: shelf.stack.deepcopy().sites,
         "RVAEComparison": lambda: shelf.comparison(),
-        "plots.SiteNavigator": lambda: plots.SiteNavigator(
-            shelf.stack.deepcopy().sites, "angle", take=len, resolve=np.asarray
+        "plots.SiteNavigator": lambda: _with_a_choice(
+            plots.SiteNavigator(shelf.stack.deepcopy().sites, "angle", take=len, resolve=np.asarray)
         ),
-        "plots.Explorer": lambda: plots.Explorer(
-            shelf.stack.deepcopy().sites, "latent_0", "latent_1", "angle", _nothing
+        "plots.Explorer": lambda: _with_a_choice(
+            plots.Explorer(shelf.stack.deepcopy().sites, "latent_0", "latent_1", "angle", _nothing)
         ),
         "simulation.SimulatedTruth": lambda: copy.deepcopy(shelf.truth),
         "simulation.SpectrumTruth": lambda: copy.deepcopy(shelf.spectrum),
@@ -347,6 +352,7 @@ def own(shelf: Shelf) -> dict[str, dict[str, Callable[[], Any]]]:
         "plots.SiteNavigator.select_sites": {},
         "plots.Explorer.select_sites": {},
         "crop": {"axis": lambda: 0, "start": lambda: 0, "end": lambda: 5},
+        "crop_signal": {"top": lambda: 2, "right": lambda: -3},
         "rebin": {"scale": lambda: [1, 2, 2]},
         "split": {"axis": lambda: "site", "number_of_parts": lambda: 11},
         "plot": {"navigator": lambda: "sites"},

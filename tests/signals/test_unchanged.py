@@ -98,6 +98,25 @@ def test_an_error_in_the_last_step_of_a_crop_leaves_the_stack_as_it_was(complete
     assert state(stack) == before
 
 
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ((2, -2, 99, None), r"left=99, right=None: nothing is left"),
+        ((2, -2, 1, 1e9), r"right=1000000000.0: give a value"),
+        ((5, 5, 2, -2), r"top=5, bottom=5: nothing is left"),
+    ],
+)
+def test_a_crop_of_both_axes_is_all_or_nothing(complete, limits, message):
+    stack = complete.deepcopy()
+    before = state(stack)
+    with pytest.raises(ValueError, match=message):
+        stack.crop_signal(*limits)
+    assert state(stack) == before
+    shape = stack.data.shape
+    stack.crop_signal(2, -2, 1)
+    assert stack.data.shape == (shape[0], shape[1] - 4, shape[2] - 1)
+
+
 def test_an_interruption_leaves_the_stack_as_it_was(complete, monkeypatch):
     stack = complete.deepcopy()
     before = state(stack)
