@@ -80,7 +80,7 @@ def refuse_to_crop(
     start, end : int, float or None
         int: index; float: value on the axis.
     names : tuple of str
-        Of the arguments that hold the limits.
+        Arguments that hold the limits.
 
     Raises
     ------
@@ -119,8 +119,8 @@ def sites_in_roi(roi: BaseROI, table: Any, image: Any) -> NDArray[np.bool_]:
         In coordinates of the image.
     table : SiteTable or None
     image : hyperspy.signals.Signal2D, list or None
-        Of the sites, or of each number in the column ``image``. If None, the table says where it
-        was.
+        Image of the sites, or one for each number in the column ``image``. If None, the offset
+        that the table kept.
 
     Returns
     -------

@@ -797,5 +797,4 @@ class SiteSignal(Signal2D):
 
 
 def _middle(axis: Any) -> float:
-    """Coordinate of the middle of a signal axis."""
     return axis.offset + (axis.size - 1) / 2 * axis.scale
