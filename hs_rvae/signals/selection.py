@@ -68,11 +68,11 @@ def site_indices(selection: Any, count: int) -> NDArray[np.intp]:
     return chosen
 
 
-def refuse_to_crop(
+def crop_limits(
     axis: Any, start: float | None, end: float | None, names: tuple[str, str] = ("start", "end")
-) -> None:
+) -> tuple[Any, Any]:
     """
-    Refuse limits that lie beside an axis, or leave nothing of it.
+    Limits of a crop as indices, unless they lie beside the axis or leave nothing of it.
 
     Parameters
     ----------
@@ -81,6 +81,10 @@ def refuse_to_crop(
         int: index; float: value on the axis.
     names : tuple of str
         Arguments that hold the limits.
+
+    Returns
+    -------
+    start, end : int or None
 
     Raises
     ------
@@ -102,6 +106,10 @@ def refuse_to_crop(
             f"{names[0]}={start!r}, {names[1]}={end!r}: nothing is left of the axis "
             f"{axis.name}, whose size is {axis.size}."
         )
+    for name, value in zip(names, index, strict=True):
+        if value is not None and value < -axis.size:
+            raise ValueError(f"{name}={value}: give at least {-axis.size} on the axis {axis.name}.")
+    return index[0], index[1] if index[1] is None else min(index[1], axis.size)
 
 
 def is_roi(selection: Any) -> bool:

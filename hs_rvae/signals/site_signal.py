@@ -323,7 +323,7 @@ class SiteSignal(Signal2D):
             axis = self.axes_manager[axis]
         if axis is _channels.detector_axis(self):
             raise ValueError("Detectors are chosen by stack.inav[...], not cropped in place.")
-        _selection.refuse_to_crop(axis, start, end)
+        start, end = _selection.crop_limits(axis, start, end)
         table = self._sites_signal() if axis.navigate else None
         self._align_sites()
         columns_at = self._columns_at()
@@ -366,8 +366,8 @@ class SiteSignal(Signal2D):
             If nothing would be left of an axis: neither axis is cropped then.
         """
         x, y = self.axes_manager.signal_axes
-        _selection.refuse_to_crop(y, top, bottom, ("top", "bottom"))
-        _selection.refuse_to_crop(x, left, right, ("left", "right"))
+        top, bottom = _selection.crop_limits(y, top, bottom, ("top", "bottom"))
+        left, right = _selection.crop_limits(x, left, right, ("left", "right"))
         super().crop_signal(top, bottom, left, right, convert_units)
 
     def rebin(self, *args: Any, **kwargs: Any) -> Any:

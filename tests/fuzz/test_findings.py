@@ -91,6 +91,7 @@ def test_a_stack_refuses_by_name(made, verb):
         (None, -1000, "end=-1000: nothing is left"),
         (1e3, None, "start=1000.0: give a value from 0 to"),
         (2, 2.0, "start=2, end=2.0: nothing is left"),
+        (-(2**60), -1, f"start=-{2**60}: give at least -"),
     ],
 )
 def test_a_crop_leaves_something(made, start, end, message):
@@ -100,6 +101,8 @@ def test_a_crop_leaves_something(made, start, end, message):
     assert stack.data.shape == made.data.shape and len(stack.sites) == len(made.sites)
     stack.crop("site", 2, 5.0)
     assert np.array_equal(stack.sites.xy, made.sites.xy[2:5])
+    stack.crop("site", 1, 2**60)
+    assert np.array_equal(stack.sites.xy, made.sites.xy[3:5])
 
 
 class NoNumbers(np.random.Generator):
