@@ -3,6 +3,7 @@
 """The amount of log messages of the package."""
 
 import logging
+import reprlib
 
 __all__ = ["set_log_level"]
 
@@ -36,10 +37,10 @@ def set_log_level(level: int | str) -> None:
         if isinstance(level, bool):
             raise TypeError("a flag is not a level")
         logger.setLevel(level.upper() if isinstance(level, str) else level)
-    except (ValueError, TypeError):
+    except Exception:
         raise ValueError(
-            f"level={level!r} is not a log level; use 'DEBUG', 'INFO', 'WARNING', 'ERROR' or "
-            "'CRITICAL'."
+            f"level={reprlib.repr(level)} is not a log level; use 'DEBUG', 'INFO', 'WARNING', "
+            "'ERROR' or 'CRITICAL'."
         ) from None
     # A program that has set up logging itself keeps its own handlers and formats.
     if not logger.hasHandlers():

@@ -27,6 +27,13 @@ def shown(value: object) -> str:
     >>> shown(0.5), shown(np.ones((3, 2))), shown("a" * 99)
     ('0.5', 'ndarray of shape (3, 2)', "'aaaaaaaaaaaaaaaaa...aaaaaaaaaaaaaaaaaa'")
     """
+    try:
+        return _shown(value)
+    except Exception:  # it fails when it is asked for anything
+        return f"a {type(value).__name__}"
+
+
+def _shown(value: object) -> str:
     shape = getattr(value, "shape", None)
     if hasattr(value, "axes_manager"):
         return f"a {type(value).__name__}"
@@ -166,11 +173,11 @@ def explain(
     _refuse_source(error, others | settings())
     said = f"{type(error).__name__}: {message}"
     for name, value in others.items():
+        if _fails(value):
+            raise ValueError(f"{name}={shown(value)}: it cannot be used: {said}") from error
         lazy = hasattr(value, "dask") or getattr(value, "_lazy", False)
         if lazy and any(f"{os.sep}dask{os.sep}" in step.filename for step in steps):
             raise ValueError(f"{name}={shown(value)}: its data cannot be read: {said}") from error
-        if _fails(value):
-            raise ValueError(f"{name}={shown(value)}: it cannot be used: {said}") from error
         if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
             if isinstance(value, str | os.PathLike) and str(value) in str(error.filename):
                 raise ValueError(f"{name}={shown(value)}: {error.strerror}.") from error

@@ -141,8 +141,11 @@ def test_paths_may_hold_placeholders(files, tmp_path):
     assert many.paths_of("nowhere/*.tif") == [Path("nowhere/*.tif")]  # it fails by its name
     with pytest.raises(ValueError, match="images: there is none"):
         hs_rvae.analyse([])
-    with pytest.raises(ValueError, match="images=3: give a path, or several"):
-        hs_rvae.analyse([3])
+    for wrong in ([3], [""], None, b"film.tif"):
+        with pytest.raises(ValueError, match="images=.*: give a path, or several"):
+            hs_rvae.analyse(wrong)
+    with pytest.raises(ValueError, match="output='': give a folder"):
+        hs_rvae.analyse(files, "")
 
 
 @pytest.mark.parametrize(
@@ -154,12 +157,36 @@ def test_paths_may_hold_placeholders(files, tmp_path):
         ({"lattice": False, "n_sublattices": 2}, "n_sublattices is about the search"),
         ({"n_workers": 0}, "n_workers=0"),
         ({"output_dimension": "many"}, "output_dimension"),
+        ({"signal": -1}, "signal=-1: give a whole number of 0 or more"),
+        ({"signal": []}, "signal=.*: give a whole number"),
+        ({"reader": "nobody"}, "reader nobody: there is no such reader"),
+        ({"scale": "0.1nm"}, "scale='0.1nm': give the size of a pixel, above 0, and its unit"),
+        ({"scale": (-1.0, "nm")}, "scale=.*above 0"),
+        ({"scale": (float("nan"), "nm")}, "scale=.*above 0"),
+        ({"scale": (0.1, "K")}, "scale=.*'K' is not a unit of length"),
+        ({"region": (0, 0, 5)}, "region=.*: give four numbers"),
+        ({"region": (0, 0, float("nan"), 9)}, "region=.*: give four numbers"),
+        ({"cell": -3.0}, "cell must be a length or two vectors .*, not -3.0"),
+        ({"cell": True}, "cell must be a length or two vectors"),
+        ({"cell": np.eye(3)}, "cell must be a length or two vectors"),
+        ({"n_sublattices": 0}, "n_sublattices=0"),
+        ({"window_size": -1}, "window_size=-1: give a size above 0"),
     ],
 )
 def test_options_are_refused_in_the_words_of_python(options, message, files, tmp_path, monkeypatch):
     monkeypatch.setattr(one_image, "cut_image", lambda options: pytest.fail("it began"))
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         hs_rvae.analyse(files, tmp_path / "out", **{"n_workers": 1} | options)
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_numbers_of_numpy_are_numbers(work, files, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(many, "check_options", seen.append)
+    region = np.array([1, 2, 30, 40])
+    hs_rvae.analyse(files, tmp_path / "out", region=region, cell=np.eye(2) * 9, n_workers=1)
+    assert seen[0].region == [1, 2, 30, 40] and seen[0].cell == [[9, 0], [0, 9]]
+    assert all(type(edge) is int for edge in seen[0].region)  # others are in units of the image
 
 
 def test_jobs_run_in_processes_and_errors_come_back_as_text():

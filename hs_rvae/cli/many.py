@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import copy
 import glob
 import json
@@ -20,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from .. import __version__
-from ..checks import checked, is_whole_number, shown, whole_number
+from ..checks import checked, shown, whole_number
 from ..files import complete_file
 from ..progress import progress_bar
 from ..report.interface import as_command_line
@@ -30,6 +31,7 @@ from . import one
 from .arguments import ROTATIONS, namespace
 from .columns import check_options
 from .results import check_folder
+from .values import checked_values
 from .workers import results_of
 
 #: Name of the model that is fitted jointly, and of the summary.
@@ -68,7 +70,7 @@ class Image:
         return kept["row"] if kept.get("identity") == self.identity else None
 
 
-@checked(but=("images", "model", "signal", "scale", "region", "cell", "zone_axis", "n_clusters"))
+@checked(but=("images", "model", "scale", "region", "cell", "zone_axis", "n_clusters"))
 def analyse(
     images: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     output: str | os.PathLike[str] = "hs_rvae_report",
@@ -164,41 +166,41 @@ def analyse(
     4.0
     """
     given = dict(locals())
-    for name in ("output_dimension", "n_clusters"):
-        if given[name] not in (None, "auto") and not is_whole_number(given[name], 1):
-            raise ValueError(f"{name}={given[name]!r}: give a whole number from 1 on, or 'auto'.")
     if rotation not in (None, *ROTATIONS):
         raise ValueError(f"rotation={rotation!r}: give {', '.join(map(repr, ROTATIONS))}.")
-    for name, count in (("region", "four"), ("zone_axis", "three")):
-        if given[name] is not None and not isinstance(given[name], tuple | list | np.ndarray):
-            raise ValueError(f"{name}={shown(given[name])}: give {count} numbers.")
-    options = namespace(
-        **{name: given[_NAMES.get(name, name)] for name in (*_NAMES, *_SAME)},
-        region=None if region is None else list(region),
-        zone_axis=None if zone_axis is None else list(zone_axis),
-        dark=dark is True,
-        bright=dark is False,
-        no_lattice=not lattice,
-        model=None if model is None else Path(model),
-        structure=None if structure is None else Path(structure),
-        output=Path(output),
-    )
-    paths = paths_of(images)
-    try:
+    if not str(output):
+        raise ValueError("output='': give a folder.")
+    with _in_words_of_python():
+        given |= checked_values(given)
+        options = namespace(
+            **{name: given[_NAMES.get(name, name)] for name in (*_NAMES, *_SAME)},
+            region=given["region"],
+            zone_axis=given["zone_axis"],
+            dark=dark is True,
+            bright=dark is False,
+            no_lattice=not lattice,
+            model=None if model is None else Path(model),
+            structure=None if structure is None else Path(structure),
+            output=Path(output),
+        )
+        paths = paths_of(images)
         return analyse_many(paths, options, joint, scheduler, n_workers, show_progressbar)
+
+
+@contextlib.contextmanager
+def _in_words_of_python() -> Iterator[None]:
+    """Name arguments of Python in messages, not options of the command line."""
+    try:
+        yield
     except (OSError, ValueError) as error:
         if error.args and isinstance(error.args[0], str):
-            error.args = (_in_python(error.args[0]), *error.args[1:])
+            text = re.sub(
+                r"--([a-z][a-z-]*)",
+                lambda found: _NAMES.get(name := found[1].replace("-", "_"), name),
+                error.args[0],
+            )
+            error.args = (text, *error.args[1:])
         raise
-
-
-def _in_python(text: str) -> str:
-    """A message with the options of Python in place of those of the command line."""
-    return re.sub(
-        r"--([a-z][a-z-]*)",
-        lambda found: _NAMES.get(name := found[1].replace("-", "_"), name),
-        text,
-    )
 
 
 def analyse_many(
@@ -293,11 +295,11 @@ def paths_of(images: Any) -> list[Path]:
     ValueError
         If there is none.
     """
-    given = [images] if isinstance(images, str | os.PathLike) else list(images)
+    given = [images] if isinstance(images, str | os.PathLike | bytes | None) else list(images)
     paths: list[Path] = []
     for each in given:
-        if not isinstance(each, str | os.PathLike):
-            raise ValueError(f"images={each!r}: give a path, or several.")
+        if not isinstance(each, str | os.PathLike) or not str(each):
+            raise ValueError(f"images={shown(each)}: give a path, or several.")
         path = Path(each)
         found = [] if path.exists() else sorted(glob.glob(str(path)))
         paths += [Path(one) for one in found] or [path]

@@ -39,7 +39,7 @@ def load_image(path: Path, number: int | None = None, reader: str | None = None)
         If it cannot be read, or is not one image.
     """
     if reader is not None:
-        reader = _checked_reader(reader)
+        reader = checked_reader(reader)
     # A .zspy is a folder.
     if not (path.is_dir() if path.suffix == ".zspy" else path.is_file()):
         raise FileNotFoundError(f"IMAGE {path}: there is no such file.")
@@ -103,7 +103,7 @@ def _is_image(signal: Any) -> bool:
     )
 
 
-def _checked_reader(name: str) -> str:
+def checked_reader(name: str) -> str:
     """A reader as HyperSpy spells it."""
     names = {each.lower(): each for each in reader_names()}
     if name.lower() not in names:

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter, minimum_filter
 from scipy.spatial import cKDTree
 
+from ..checks import shown
 from . import autocorrelation as _cells
 from . import cell_choice as _choice
 from . import peaks as _peaks
@@ -439,20 +440,40 @@ def lattice_candidates(picture: Picture, cell: Any) -> tuple[list[np.ndarray], n
     return vectors, choices[int(np.argmin(misfits))]
 
 
+def usable_cell(cell: Any) -> np.ndarray:
+    """
+    Refuse anything but a length, or two vectors (x, y).
+
+    Parameters
+    ----------
+    cell : object
+
+    Returns
+    -------
+    numpy.ndarray, shape () or (2, 2)
+
+    Raises
+    ------
+    ValueError
+        Names the cell.
+    """
+    try:
+        values = np.asarray(np.nan if isinstance(cell, str | bytes | bool) else cell, float)
+    except (TypeError, ValueError):
+        values = np.array(np.nan)
+    usable = np.isfinite(values).all() and (values > 0 if values.shape == () else values.any())
+    if values.shape not in ((), (2, 2)) or not usable:
+        raise ValueError(
+            f"cell must be a length or two vectors (x, y), in pixels, not {shown(cell)}."
+        )
+    return values
+
+
 def _checked_cell(cell: Any, picture: Picture) -> np.ndarray:
     """A length or two vectors as an array."""
     stretch = picture.stretch
     size = np.array(picture.values.shape[::-1]) * stretch
-    user_cell = cell
-    try:
-        cell = np.asarray(cell, float)
-    except (TypeError, ValueError):
-        cell = np.array(np.nan)
-    usable = np.isfinite(cell).all() and (cell > 0 if cell.shape == () else cell.any())
-    if cell.shape not in ((), (2, 2)) or not usable:
-        raise ValueError(
-            f"cell must be a length or two vectors (x, y), in pixels, not {user_cell!r}."
-        )
+    cell = usable_cell(cell)
     if cell.shape == (2, 2):
         vectors = cell * stretch
         area = abs(np.linalg.det(vectors))

@@ -43,6 +43,7 @@ class Failing:
 
     __len__ = __iter__ = __getitem__ = __eq__ = __lt__ = __bool__ = __array__ = _fail  # type: ignore[assignment]
     __float__ = __int__ = __index__ = __repr__ = __str__ = __contains__ = __fspath__ = _fail
+    __getattr__ = _fail
     __hash__ = object.__hash__
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
+import hs_rvae
 from hs_rvae import RVAE, SubImageStack, diagnostics, plots, refine_columns, simulation
 from hs_rvae.plots.markers import percentile_limits
 
@@ -127,6 +128,29 @@ def test_a_generator_without_numbers_is_refused_by_name(made):
     ):
         with pytest.raises(ValueError, match="^random_state=.*cannot be used.*generator fails"):
             call()
+
+
+class NothingInside:
+    """An object that fails when it is asked for an attribute."""
+
+    def __getattr__(self, name):
+        raise RuntimeError("nothing inside")
+
+
+@pytest.mark.parametrize(
+    ("verb", "argument"),
+    [
+        ("get_decomposition_model", "lazy_output"), ("decomposition", "algorithm"),
+        ("cluster_analysis", "n_clusters"), ("select_sites", "sites"), ("apply_rvae", "model"),
+        ("plot_image", "region"), ("measure_modes", "reference"),
+    ],
+)  # fmt: skip
+def test_an_object_without_attributes_is_refused_by_name(made, verb, argument):
+    stack = made.deepcopy()
+    with pytest.raises((ValueError, TypeError), match=f"{argument}=.*NothingInside"):
+        getattr(stack, verb)(**{argument: NothingInside()})
+    with pytest.raises(ValueError, match="^level=<"):
+        hs_rvae.set_log_level(NothingInside())
 
 
 class CutShort:
