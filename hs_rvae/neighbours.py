@@ -59,7 +59,7 @@ def nearest_neighbour_distance(positions: np.ndarray) -> float:
     finite = distinct(finite)
     if len(finite) < 2:
         raise ValueError(
-            f"{count_of(len(finite), 'position')} have no nearest-neighbour distance: give "
+            f"{count_of(len(finite), 'position')} without a nearest-neighbour distance: give "
             "window_size as an int (pixels) or a float (units of the axis)."
         )
     distance, reach = median_spacing(finite), 2

@@ -60,7 +60,9 @@ def _scale(scale: Any) -> tuple[float, str]:
             "(0.015, 'nm')."
         )
     if _units.picometres(unit) is None:
-        raise ValueError(f"scale={shown(scale)}: {unit!r} is not a unit of length; give nm, pm or Å.")
+        raise ValueError(
+            f"scale={shown(scale)}: {unit!r} is not a unit of length; give nm, pm or Å."
+        )
     return float(size), unit
 
 

@@ -216,7 +216,7 @@ def _radius(starts: list[np.ndarray]) -> float:
     everything = distinct(np.concatenate(starts))
     if not distances or len(everything) < 2:
         raise ValueError(
-            f"{count_of(len(everything), 'position')} have no neighbours of their own sublattice: "
+            f"{count_of(len(everything), 'position')} without neighbours of their own sublattice: "
             "give radius in pixels."
         )
     choices = [

@@ -65,8 +65,18 @@ def choose_grid(images: np.ndarray, q_max: float | None = None) -> tuple[Harmoni
     grid : HarmonicGrid
     dropped : float
         Share of the variance above the noise that lies beyond the highest frequency.
+
+    Raises
+    ------
+    ValueError
+        If the highest frequency is too low for one period across the window.
     """
     w = images.shape[1]
+    if q_max is not None and q_max * w < 1:
+        raise ValueError(
+            f"q_max={q_max:g}: one period across a window of {w} px has {1 / w:.3g} cycles/px; "
+            "give that or more."
+        )
     edges, power, common = _radial_power(images)
     shared = np.flatnonzero(common > _COMMON)
     last = shared[-1] + 1 if len(shared) else len(power)

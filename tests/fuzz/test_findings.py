@@ -130,6 +130,24 @@ def test_a_generator_without_numbers_is_refused_by_name(made):
             call()
 
 
+def test_a_frequency_below_one_period_is_refused_by_name(made):
+    for q_max in (5e-324, 0.99 / made.data.shape[1]):
+        with pytest.raises(ValueError, match="^q_max=.*: one period across a window"):
+            made.rvae(1, q_max=q_max, random_state=0)
+
+
+@pytest.mark.parametrize("shape", [(0, 20, 20), (0, 40), (40, 0)])
+def test_an_image_without_pixels_is_refused_by_name(shape):
+    image = hs.signals.Signal2D(np.ones(shape))
+    for call in (
+        lambda: SubImageStack.from_positions(image, [[5.0, 5.0]]),
+        lambda: hs_rvae.find_sublattices(image),
+        lambda: refine_columns(image, [[5.0, 5.0]]),
+    ):
+        with pytest.raises(ValueError, match=r"^image (is empty|has the shape)"):
+            call()
+
+
 class NothingInside:
     """An object that fails when it is asked for an attribute."""
 
