@@ -34,6 +34,11 @@ def as_image(image: Any) -> Any:
     object
         Not a copy of the data.
 
+    Raises
+    ------
+    ValueError
+        If a signal has no pixel.
+
     Examples
     --------
     >>> import hyperspy.api as hs, numpy as np
@@ -45,6 +50,8 @@ def as_image(image: Any) -> Any:
     axes = getattr(image, "axes_manager", None)
     if axes is None:
         return image
+    if 0 in image.data.shape:
+        raise ValueError(f"image is empty: its shape is {image.data.shape}.")
     dimensions = axes.navigation_dimension, axes.signal_dimension
     if dimensions == (2, 0):
         return image.transpose(signal_axes=2)

@@ -69,8 +69,6 @@ def parent_image(image: Any) -> Any:
         If it is not one two-dimensional image, or a series, with uniform axes.
     """
     image = _parent_image.as_image(image)
-    if 0 in (shape := np.shape(getattr(image, "data", image))):
-        raise ValueError(f"image is empty: its shape is {shape}.")
     _parent_image.image_data(image.inav[0] if _parent_image.is_series(image) else image)
     _parent_image.calibration(image)
     data = filled(getattr(image, "data", image))
