@@ -171,7 +171,13 @@ def _of_one_image(positions: Mapping[int, Any]) -> np.ndarray:
 
 
 def _side_by_side(x: Any, y: Any) -> np.ndarray:
-    return np.stack([np.asarray(filled(x)), np.asarray(filled(y))], axis=1)
+    x, y = np.asarray(filled(x)), np.asarray(filled(y))
+    if x.ndim != 1 or x.shape != y.shape:
+        raise ValueError(
+            f"positions has x of the shape {x.shape} and y of the shape {y.shape}: give rows of "
+            "numbers that are equally long."
+        )
+    return np.stack([x, y], axis=1)
 
 
 def _found_peaks(signal: Any) -> np.ndarray:

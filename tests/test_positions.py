@@ -393,3 +393,9 @@ def test_a_table_of_columns_counts_while_it_describes_them():
     assert column_table(one) is None
     one.column_table = one.column_table.iloc[:2]
     assert column_table(one) is None
+
+
+@pytest.mark.parametrize("y", [5.0, [1.0], [[1.0, 2.0]], "ab", None])
+def test_rows_of_x_and_y_are_equally_long(y):
+    with pytest.raises(ValueError, match="positions has x of the shape .* give rows of numbers"):
+        as_positions({"x": [1.0, 2.0] if np.ndim(y) else y, "y": y})

@@ -168,10 +168,11 @@ def find_shells(
     """
     names = list(dict.fromkeys(place.name for place in crystal.places))
     wanted = [cage] if isinstance(cage, str) else list(cage or [])
-    for one in (name, *wanted):
+    for argument, one in (("sublattice", name), *(("cage", one) for one in wanted)):
         if one not in names:
             raise ValueError(
-                f"There is no sublattice {one!r} in the crystal: it has {', '.join(names)}."
+                f"{argument}={one!r}: there is no such sublattice; the crystal has "
+                f"{', '.join(names)}."
             )
     others = [other for other in names if other != name]
     shells = []

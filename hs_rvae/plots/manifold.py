@@ -310,6 +310,9 @@ def _checked(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     images = np.asarray(images, dtype=float)
     values_y, values_x = (np.atleast_1d(np.asarray(v, dtype=float)) for v in (values_y, values_x))
+    for name, values in {"values_y": values_y, "values_x": values_x}.items():
+        if values.ndim != 1 or not np.isfinite(values).all():
+            raise ValueError(f"{name} of the shape {values.shape}: give a row of finite numbers")
     if images.ndim != 4 or images.shape[:2] != (len(values_y), len(values_x)):
         raise ValueError(
             f"images of shape {images.shape} do not fit {len(values_y)} values_y and "
@@ -317,9 +320,6 @@ def _checked(
         )
     if not np.isfinite(images).any():
         raise ValueError("images has no finite value: there is nothing to draw")
-    for name, values in {"values_y": values_y, "values_x": values_x}.items():
-        if not np.isfinite(values).all():
-            raise ValueError(f"{name} must be finite numbers")
     return images, values_y, values_x
 
 

@@ -262,7 +262,8 @@ def starting_positions(
         xy = as_positions(positions, order)
         check_positions_fit(xy, shape)
     except (TypeError, ValueError, FileNotFoundError) as error:
-        raise type(error)(str(error).replace("positions", name, 1)) from None
+        text = str(error).replace("positions", name, 1)
+        raise type(error)(text if name in text else f"{name}: {text}") from None
     return xy
 
 

@@ -436,8 +436,8 @@ class RVAEMethods(SiteSignal):
         >>> turned.mean("site").data.shape
         (40, 40)
         """
-        if fill_value is not None and not is_number(fill_value):
-            raise ValueError(f"fill_value={shown(fill_value)}: give a number or None.")
+        if fill_value is not None and (not is_number(fill_value) or np.isinf(fill_value)):
+            raise ValueError(f"fill_value={shown(fill_value)}: give a finite number, NaN or None.")
         self._check_not_turned()
         sites = self._square_windows()
         pose = np.column_stack([self._turns_back(column), sites[["offset_x", "offset_y"]]])

@@ -130,6 +130,26 @@ def test_a_generator_without_numbers_is_refused_by_name(made):
             call()
 
 
+def test_values_beside_a_mosaic_are_rows():
+    images, row = np.ones((2, 2, 9, 9)), np.arange(2.0)
+    for wrong in (np.ones((2, 2)), [0.0, np.nan]):
+        with pytest.raises(ValueError, match="^values_x of the shape .* finite numbers"):
+            plots.plot_manifold(images, row, wrong)
+        with pytest.raises(ValueError, match="^values_y of the shape .* finite numbers"):
+            plots.plot_manifold(images, wrong, row)
+
+
+def test_pixels_are_filled_with_a_number_or_none(made):
+    with pytest.raises(ValueError, match="fill_value=-inf: give a finite number, NaN or None"):
+        made.derotate(fill_value=-np.inf)
+    assert np.isnan(made.derotate(fill_value=np.nan).data).any()
+
+
+def test_ragged_positions_are_named(made):
+    with pytest.raises(ValueError, match="^b_positions: "):
+        hs_rvae.refine_two_sublattices(np.ones((60, 60)), [[9.0, 9.0]], [[[1.0], [2.0, 3.0]], None])
+
+
 def test_a_frequency_below_one_period_is_refused_by_name(made):
     for q_max in (5e-324, 0.99 / made.data.shape[1]):
         with pytest.raises(ValueError, match="^q_max=.*: one period across a window"):
@@ -208,7 +228,7 @@ def test_frames_are_linked_by_drifts_that_are_numbers(made):
 FREE = {
     "manifold": (
         lambda: plots.plot_manifold(np.ones((1, 2, 9, 9)), np.zeros(1), np.array([0, np.inf])),
-        "values_x must be finite",
+        "values_x of the shape .* finite numbers",
     ),
     "counts": (lambda: plots.plot_cluster_means(IMAGES, [0, 1], -0.0), "counts=-0.0"),
     "one site": (
