@@ -161,6 +161,8 @@ def explain(
     accident = isinstance(error, _ACCIDENTS) and not said_by_us
     if not accident and any(re.search(rf"(?<!\w){name}{after}", message) for name in others):
         return
+    if said_by_us and any(re.search(rf"(?<!\w){name}=", message) for name in rules):
+        return  # an argument that was not given
     for name, value in others.items():
         if name in rules:
             try:
