@@ -154,6 +154,11 @@ def test_ragged_positions_are_named(made):
         hs_rvae.refine_two_sublattices(np.ones((60, 60)), [[9.0, 9.0]], [[[1.0], [2.0, 3.0]], None])
 
 
+def test_a_batch_beyond_any_memory_is_refused_by_name():
+    with pytest.raises(ValueError, match="^batch_size=1000000: give a number of at most 4,096"):
+        hs_rvae.columns.train_network([(np.ones((90, 90)), np.ones((9, 2)))], batch_size=10**6)
+
+
 def test_a_frequency_below_one_period_is_refused_by_name(made):
     for q_max in (5e-324, 0.99 / made.data.shape[1]):
         with pytest.raises(ValueError, match="^q_max=.*: one period across a window"):

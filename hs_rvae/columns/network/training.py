@@ -27,6 +27,7 @@ _MANY = 40  # images at least
 _ROUND = 100  # steps, after which losses are noted
 _LEARNING_RATES = {"new": 3e-3, "fine": 3e-4}
 _STEPS = {"new": 2000, "fine": 300}
+_LARGEST_BATCH = 4096  # crops, of 64 kB each and thousands of times as much in the network
 _CLOSE = 0.2  # cells within which errors of positions count by their squares
 
 
@@ -107,6 +108,8 @@ def train_network(
     if isinstance(start, str) and start != "new":
         raise ValueError(f"start={start!r}: give a ColumnNetwork, 'new', or None.")
     batch_size = whole_number(batch_size, "batch_size")
+    if batch_size > _LARGEST_BATCH:
+        raise ValueError(f"batch_size={batch_size}: give a number of at most {_LARGEST_BATCH:,}.")
     rng = np.random.default_rng(random_state)
     images, classes = prepared(examples, dark, rng)
     if learning_rate is not None and not learning_rate > 0:
