@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import dask
+import dask.array as da
 import numpy as np
 import psutil
 from hyperspy.signal import BaseSignal
@@ -43,6 +44,7 @@ _logger = logging.getLogger(__name__)
 # Of the free memory: a lazy image up to this size is kept beside its stack.
 _SMALL = 0.02
 OWN_COLUMNS = ("site_index", "x", "y", "offset_x", "offset_y")
+_FEWEST_ROWS = 64  # at either end, of which the outermost pixels are compared
 _OVER_BANDS = "have a window over a constant band"
 
 
@@ -247,8 +249,9 @@ def _hidden_pixels(frames: Any) -> Iterator[tuple[Any, Any]]:
     A lazy frame is read as a whole only if its outline is constant, or a pixel not finite.
     """
     finite: Any = np.ones(len(frames), bool)
-    outlines = frames[:, :1], frames[:, -1:], frames[:, :, :1], frames[:, :, -1:]
     whole = frames.dtype.kind in "iub"
+    sides = _near_the_ends(frames) if whole and hasattr(frames, "dask") else frames
+    outlines = frames[:, :1], frames[:, -1:], sides[:, :, :1], sides[:, :, -1:]
     if hasattr(frames, "dask"):
         lazy = finite if whole else np.isfinite(frames).all(axis=(1, 2))
         finite, *outlines = dask.compute(lazy, *outlines)
@@ -260,6 +263,14 @@ def _hidden_pixels(frames: Any) -> Iterator[tuple[Any, Any]]:
             None if finite[k] else _windows.nonfinite_pixels(frame),
             find_bands(np.asarray(frame)) if strange else None,
         )
+
+
+def _near_the_ends(frames: Any) -> Any:
+    """Rows of lazy frames in the chunks of the first and of the last row: a band reaches an end."""
+    first, last = (max(frames.chunks[1][k], _FEWEST_ROWS) for k in (0, -1))
+    if first + last >= frames.shape[1]:
+        return frames
+    return da.concatenate([frames[:, :first], frames[:, -last:]], axis=1)
 
 
 def _valid(

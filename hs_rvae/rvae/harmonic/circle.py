@@ -322,6 +322,14 @@ def normalise(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return posterior, (top + np.log(total))[:, 0].astype(float)
 
 
+def log_sum(score: np.ndarray) -> np.ndarray:
+    """Log of the sum over the states, (n,), of log densities (n, n_states)."""
+    top = score.max(1, keepdims=True)
+    density = score - top
+    np.exp(density, out=density)
+    return (top[:, 0] + np.log(density @ np.ones(density.shape[1], density.dtype))).astype(float)
+
+
 def smoothed(share: np.ndarray, width: float = _SMOOTHING) -> np.ndarray:
     """Density of angles, smoothed by `width` (rad), with a uniform part."""
     n = len(share)

@@ -25,6 +25,7 @@ from ..neighbour_test import LatticeOffsets
 from .charges import (
     ChargeBasis,
     as_complex,
+    as_numbers,
     as_real,
     coherence,
     contrasts,
@@ -40,6 +41,7 @@ from .circle import (
     fit_circle,
     gaussian,
     held_out,
+    log_sum,
     normalise,
     turn_matrix,
 )
@@ -55,7 +57,7 @@ _BETTER = 0.99  # ... and to this for a refined filter
 _N_FOLLOW = 15  # iterations of a circle after a change of the filter
 _N_STEPS, _N_WIDE = 8, 3  # of the refinement, and of that with all components
 _MAX_SITES = 2000  # of a fit of the circle
-_PIECE = 500  # sites whose scores in all states of the circle are in memory at a time
+_PIECE = 250  # sites whose scores in all states of the circle are in memory at a time
 _STRAIN_GAIN = 0.05  # nats per site that charge 2 has to bring
 _MIN_MEASURED = 50  # measured displacements that give a zero
 _CIRCLE = ("zero", "covariance", "density", "shares")  # arrays of a circle
@@ -169,7 +171,7 @@ class Distortion:
     def log_likelihood_gain(self, u: np.ndarray) -> np.ndarray:
         """Log density of displacements (n, 2) less that of a normal distribution, in nats."""
         mean, covariance = self.normal
-        value = [self.circle.expect(u[piece])[1] for piece in _in_pieces(len(u))]
+        value = [log_sum(self.circle.score(u[piece])) for piece in _in_pieces(len(u))]
         return np.concatenate(value) - gaussian(u, mean, covariance)
 
     def pattern(self, angle: np.ndarray, amplitude: np.ndarray | float = 1.0) -> np.ndarray:
@@ -293,7 +295,7 @@ class Strain:
         power = np.einsum("is,ij,js->s", expected, precision, expected)
         sites = np.column_stack([d, np.ones(len(d)), -0.5 * own]).astype(np.float32)
         states = np.vstack([precision @ expected, -0.5 * power, np.ones(len(power))])
-        return sites @ states.astype(np.float32)
+        return (states.T.astype(np.float32) @ sites.T).T  # as those of a circle
 
 
 def _double(n_angles: int) -> np.ndarray:
@@ -305,10 +307,9 @@ def _double(n_angles: int) -> np.ndarray:
 
 def _filtered(harmonics: np.ndarray, filters: np.ndarray, reference: float) -> np.ndarray:
     """Responses (n, r) of sites to filters (r, n_q, M + 1), at the contrast `reference`."""
-    n = len(harmonics)
-    flat, bank = harmonics.reshape(n, -1), filters.reshape(len(filters), -1)
-    response = flat.real @ bank.real.T + flat.imag @ bank.imag.T
-    return response.astype(float) * (reference / contrasts(harmonics))[:, None]
+    # Real and imaginary parts side by side: the real part of the product with conjugates.
+    flat, bank = (as_numbers(values) for values in (harmonics, filters))
+    return (flat @ bank.T).astype(float) * (reference / contrasts(harmonics))[:, None]
 
 
 def _in_pieces(n: int) -> list[slice]:
