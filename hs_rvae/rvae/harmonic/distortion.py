@@ -43,6 +43,7 @@ from .circle import (
     held_out,
     log_sum,
     normalise,
+    product,
     turn_matrix,
 )
 from .direction_errors import ANY_ANGLE, DirectionErrors, most_probable, noise_of_turns
@@ -152,13 +153,13 @@ class Distortion:
 
     def posteriors(self, u: np.ndarray, harmonics: np.ndarray) -> tuple[np.ndarray, ...]:
         """Results of `most_probable` for sites displaced by u, piece by piece."""
-        strain, found = self.strain, []
-        y = None if strain is None else strain.coordinates(harmonics, self.reference)
-        for piece in _in_pieces(len(u)):
-            score = self.circle.score(u[piece])
-            if strain is not None and y is not None:
-                score += strain.score(y[piece])
-            found.append(most_probable(score, len(self.circle.density)))
+        sites, states = self.circle.factors(u)
+        if self.strain is not None:
+            more = self.strain.factors(self.strain.coordinates(harmonics, self.reference))
+            sites, states = np.hstack([sites, more[0]]), np.vstack([states, more[1]])
+        n = len(self.circle.density)
+        pieces = _in_pieces(len(u))
+        found = [most_probable(product(sites[piece], states), n) for piece in pieces]
         return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 
     def angle_from_pixels(self, harmonics: np.ndarray) -> np.ndarray:
@@ -171,7 +172,8 @@ class Distortion:
     def log_likelihood_gain(self, u: np.ndarray) -> np.ndarray:
         """Log density of displacements (n, 2) less that of a normal distribution, in nats."""
         mean, covariance = self.normal
-        value = [log_sum(self.circle.score(u[piece])) for piece in _in_pieces(len(u))]
+        sites, states = self.circle.factors(u)
+        value = [log_sum(product(sites[piece], states)) for piece in _in_pieces(len(u))]
         return np.concatenate(value) - gaussian(u, mean, covariance)
 
     def pattern(self, angle: np.ndarray, amplitude: np.ndarray | float = 1.0) -> np.ndarray:
@@ -288,14 +290,18 @@ class Strain:
 
     def score(self, y: np.ndarray) -> np.ndarray:
         """Log density of coordinates (n, 8) in each state of a circle, (n, n_states)."""
+        return product(*self.factors(y))
+
+    def factors(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Factors (n, 10) of sites and (10, n_states) of states, whose product is the score."""
         precision = np.linalg.inv(self.covariance)
         expected, d = self.slopes.T @ _double(self.n_angles), y - self.mean
-        own = np.einsum("ni,ij,nj->n", d, precision, d)
+        own = (d @ precision * d).sum(1)
         own = own + np.linalg.slogdet(2 * np.pi * self.covariance)[1]
         power = np.einsum("is,ij,js->s", expected, precision, expected)
-        sites = np.column_stack([d, np.ones(len(d)), -0.5 * own]).astype(np.float32)
+        sites = np.column_stack([d, np.ones(len(d)), -0.5 * own])
         states = np.vstack([precision @ expected, -0.5 * power, np.ones(len(power))])
-        return (states.T.astype(np.float32) @ sites.T).T  # as those of a circle
+        return sites.astype(np.float32), states.astype(np.float32)
 
 
 def _double(n_angles: int) -> np.ndarray:
