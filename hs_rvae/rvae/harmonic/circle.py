@@ -332,11 +332,11 @@ def normalise(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def log_sum(score: np.ndarray) -> np.ndarray:
-    """Log of the sum over the states, (n,), of log densities (n, n_states)."""
-    top = score.max(1, keepdims=True)
-    density = score - top
-    np.exp(density, out=density)
-    return (top[:, 0] + np.log(density @ np.ones(density.shape[1], density.dtype))).astype(float)
+    """Log of the sum over the states, (n,), of log densities (n, n_states): overwrites them."""
+    top = score.max(1)
+    score -= top[:, None]
+    np.exp(score, out=score)
+    return (top + np.log(score @ np.ones(score.shape[1], score.dtype))).astype(float)
 
 
 def smoothed(share: np.ndarray, width: float = _SMOOTHING) -> np.ndarray:

@@ -231,7 +231,9 @@ def most_probable(score: np.ndarray, n_angles: int) -> tuple[np.ndarray, ...]:
     # Sites beside each other in memory, as circles give them; without the amplitude 0.
     by_state = score.T.reshape(n_angles, -1, n)[:, 1:]
     top = by_state.max(1)
-    by_angle = top + np.log(np.exp(by_state - top[:, None]).sum(1))
+    share = by_state - top[:, None]
+    np.exp(share, out=share)
+    by_angle = top + np.log(share.sum(1))
     density = normalise(by_angle.T)[0]
     k, i = by_angle.argmax(0), np.arange(n)
     before, at, after = (by_angle[(k + s) % n_angles, i] for s in (-1, 0, 1))
