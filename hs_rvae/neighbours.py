@@ -62,6 +62,11 @@ def nearest_neighbour_distance(positions: np.ndarray) -> float:
             f"{count_of(len(finite), 'position')} without a nearest-neighbour distance: give "
             "window_size as an int (pixels) or a float (units of the axis)."
         )
+    return _distance_between(finite)
+
+
+def _distance_between(finite: np.ndarray) -> float:
+    """Median distance of columns to their nearest neighbour, of two or more distinct positions."""
     distance, reach = median_spacing(finite), 2
     while reach <= _FARTHEST:
         merged = _merged(finite, reach * distance)
@@ -168,10 +173,12 @@ def crowded(positions: np.ndarray) -> np.ndarray:
     >>> crowded(np.array([[0.0, 0.0], [9.0, 0.0], [0.0, 9.0], [9.0, 9.0], [10.0, 9.0]]))
     array([False, False, False,  True,  True])
     """
-    if len(distinct(positions)) < 3:
+    finite = distinct(positions)
+    if len(finite) < 3:
         return np.zeros(len(positions), dtype=bool)
-    nearest = cKDTree(positions).query(positions, k=2)[0][:, 1]
-    return nearest < _TWICE * nearest_neighbour_distance(positions)
+    near = _TWICE * _distance_between(finite)
+    tree, options = cKDTree(positions), {"distance_upper_bound": near, "workers": count_threads()}
+    return tree.query(positions, k=2, **options)[0][:, 1] < near
 
 
 def neighbour_pairs(positions: np.ndarray, distance: float) -> np.ndarray:

@@ -10,7 +10,7 @@ weights (rows, then columns) over its coefficients.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -27,9 +27,15 @@ DEFAULT_NEIGHBOUR_DISTANCES = 1.85
 
 # Spline coefficients reach one pixel before and two pixels after a window; the image is mirrored.
 _MARGIN = 2
-_LINES = 512  # of an image, filtered at a time
+_POLE = np.sqrt(3.0) - 2  # of the filter of a cubic B-spline
+#: Pixels beyond which another does not change a coefficient: there the pole to the power of the
+#: distance is below double precision.
+REACH = 32
+_ROWS, _COLUMNS = 512, 1024  # filtered at a time, ...
+_COLUMN_PIXELS = 2**22  # ... columns of more than 4096 pixels in smaller numbers
 # Windows worked on at a time: 51 x 51 coefficients each for w = 48 stay in the cache.
 _WINDOWS_AT_ONCE = 48
+_GROUP = 12  # lines of a window made by one product: of more, most factors would be zero
 # Bytes of windows in one dask task.
 _BLOCK_BYTES = 2**24
 # Positions that miss the edge by rounding still have their window inside the image.
@@ -313,31 +319,63 @@ def _source(image: Any, centring: str) -> np.ndarray:
     """Prepare the source of the windows: the image, or its padded spline coefficients."""
     if centring == "nearest":
         return np.asarray(image)
-    image = np.asarray(image, dtype=np.float32)
-    image = _filled(image, nonfinite_pixels(image))
-    return np.pad(_spline_coefficients(image), _MARGIN, mode="reflect")
+    image = np.asarray(image)
+    whole = image.dtype.kind in "iub"
+    image = image.astype(np.float32, copy=False)
+    if not whole:
+        image = _filled(image, nonfinite_pixels(image))
+    source = np.empty([size + 2 * _MARGIN for size in image.shape], np.float32)
+    _spline_coefficients(image, source[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN])
+    for lines in (source[:, _MARGIN:-_MARGIN], source.T):  # mirrored at the outermost ones
+        lines[:_MARGIN] = lines[2 * _MARGIN : _MARGIN : -1]
+        lines[-_MARGIN:] = lines[-_MARGIN - 2 : -2 * _MARGIN - 2 : -1]
+    return source
 
 
-def _spline_coefficients(image: np.ndarray) -> np.ndarray:
+def _spline_coefficients(image: np.ndarray, out: np.ndarray) -> None:
     """Coefficients of cubic splines, of the shape of the image: lines are independent.
 
     Filtered at double precision line by line; what is kept is as precise as the windows.
     """
-    coefficients = np.empty_like(image)
-    _filter_lines(image.T, coefficients.T)
-    _filter_lines(coefficients, coefficients)
-    return coefficients
+    step = min(_COLUMNS, max(_COLUMN_PIXELS // len(image), 1))
 
+    def down(start: int) -> None:
+        some = slice(start, start + step)
+        _filter_columns(image[:, some], out[:, some])
 
-def _filter_lines(image: np.ndarray, out: np.ndarray) -> None:
-    """Coefficients of cubic splines along the rows of an image."""
+    def along(start: int) -> None:
+        some = slice(start, start + _ROWS)
+        ndimage.spline_filter1d(out[some], 3, 1, output=out[some], mode="mirror")
 
-    def work(start: int) -> None:
-        some = slice(start, start + _LINES)
-        ndimage.spline_filter1d(image[some], 3, 1, output=out[some], mode="mirror")
-
-    for _ in side_by_side(work, range(0, len(image), _LINES)):
+    for _ in side_by_side(down, range(0, image.shape[1], step)):
         pass
+    for _ in side_by_side(along, range(0, len(image), _ROWS)):
+        pass
+
+
+def _filter_columns(image: np.ndarray, out: np.ndarray) -> None:
+    """Coefficients of cubic splines along y, a row of all columns at a time.
+
+    The same numbers as those of ``scipy.ndimage.spline_filter1d``, in less than half of the time:
+    it goes down each column for itself, which lies all over the memory.
+    """
+    rows = image.astype(np.float64)
+    rows *= 6.0
+    mirrored = np.pad(np.arange(len(rows)), (0, REACH), mode="reflect")[:REACH]
+    rows[0] = _POLE ** np.arange(REACH) @ rows[mirrored]
+    before, part = rows[0], np.empty_like(rows[0])
+    for row in rows[1:]:
+        np.multiply(before, _POLE, out=part)
+        row += part
+        before = row
+    after = rows[-1]
+    after += _POLE * rows[-2]
+    after *= _POLE / (_POLE**2 - 1)
+    for row in rows[-2::-1]:
+        np.subtract(after, row, out=row)
+        row *= _POLE
+        after = row
+    out[:] = rows
 
 
 def _filled(image: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
@@ -369,26 +407,52 @@ def _cut_block(
     # The first coefficient that a window needs lies one pixel before it.
     coefficients = sliding_window_view(source, (size, size))
     x, y = (first + _MARGIN - 1).T
-    weights_x, weights_y = (_spline_weights(f)[..., None, None] for f in fraction.T)
+    to_columns, to_rows = (_spline_matrices(f) for f in fraction.T)
     windows = np.empty((len(first), window_size, window_size), dtype=np.float32)
     for start in range(0, len(first), _WINDOWS_AT_ONCE):
         some = slice(start, start + _WINDOWS_AT_ONCE)
-        wide = coefficients[y[some], x[some]]
-        rows = _weighted(weights_y[:, some], [wide[:, k : k + window_size] for k in range(4)])
-        windows[some] = _weighted(
-            weights_x[:, some], [rows[:, :, k : k + window_size] for k in range(4)]
-        )
+        rows = _between_rows(coefficients[y[some], x[some]], to_rows[some])
+        _between_columns(rows, to_columns[some], windows[some])
     return windows
 
 
-def _weighted(weights: np.ndarray, shifted: Sequence[np.ndarray]) -> np.ndarray:
-    """Weighted sum of four shifted arrays."""
-    total = weights[0] * shifted[0]
-    term = np.empty_like(total)
-    for weight, array in zip(weights[1:], shifted[1:], strict=True):
-        np.multiply(weight, array, out=term)
-        total += term
-    return total
+def _between_rows(coefficients: np.ndarray, matrices: np.ndarray) -> np.ndarray:
+    """Values (n, w, k) between rows of coefficients (n, w + 3, k), by matrices (n, s + 3, s)."""
+    n, size, width = coefficients.shape
+    matrices = np.ascontiguousarray(matrices.transpose(0, 2, 1))[:, None]
+    rows = np.empty((n, size - 3, width), dtype=np.float32)
+    for some, step in _groups(size - 3):
+        used = coefficients[:, some.start : some.stop + 3]
+        groups = sliding_window_view(used, step + 3, axis=1)[:, ::step].swapaxes(2, 3)
+        out = rows[:, some].reshape(n, -1, step, width)
+        np.matmul(matrices[:, :, :step, : step + 3], groups, out=out)
+    return rows
+
+
+def _between_columns(rows: np.ndarray, matrices: np.ndarray, out: np.ndarray) -> None:
+    """Values (n, w, w) between columns of rows (n, w, w + 3), by matrices (n, s + 3, s)."""
+    n, size, _ = out.shape
+    for some, step in _groups(size):
+        used = rows[:, :, some.start : some.stop + 3]
+        groups = sliding_window_view(used, step + 3, axis=2)[:, :, ::step].swapaxes(1, 2)
+        place = out[:, :, some].reshape(n, size, -1, step).swapaxes(1, 2)
+        np.matmul(groups, matrices[:, None, : step + 3, :step], out=place)
+
+
+def _groups(size: int) -> list[tuple[slice, int]]:
+    """Lines of a window in groups of one size, and those that are left; with the size of each."""
+    rest = size % _GROUP
+    parts = [(slice(0, size - rest), _GROUP), (slice(size - rest, size), rest)]
+    return [(some, step) for some, step in parts if some.stop > some.start]
+
+
+def _spline_matrices(fraction: np.ndarray) -> np.ndarray:
+    """Matrices (n, s + 3, s) from coefficients to a group of s values between them."""
+    matrices = np.zeros((len(fraction), _GROUP + 3, _GROUP), dtype=np.float32)
+    value = np.arange(_GROUP)
+    for k, weight in enumerate(_spline_weights(fraction)):
+        matrices[:, value + k, value] = weight[:, None]
+    return matrices
 
 
 def _spline_weights(fraction: np.ndarray) -> np.ndarray:

@@ -50,20 +50,32 @@ def test_nearest_pixel_centring_would_fail_that_test():
     assert np.abs(result[0] - ideal_window(31)).max() > 0.05
 
 
-def test_windows_agree_with_interpolation_by_scipy():
+# Whole groups of lines, groups with a rest, and less than a group.
+@pytest.mark.parametrize("window_size", [8, 17, 24, 35])
+def test_windows_agree_with_interpolation_by_scipy(window_size):
     rng = np.random.default_rng(1)
     image = rng.normal(size=SHAPE) + 500
     # Up to the very edge of the image, where the spline is mirrored.
-    positions = rng.uniform((8, 8), (121, 81), size=(200, 2))
-    positions[:4] = [[8, 8], [121, 81], [8, 81], [121, 8]]
-    result = cut_windows(image, positions, 17)
-    grid = np.mgrid[:17, :17] - 8.0
+    first = (window_size - 1) / 2
+    last = np.array(SHAPE[::-1]) - 1 - first
+    positions = rng.uniform(first, last, size=(200, 2))
+    positions[:4] = [[first, first], last, [first, last[1]], [last[0], first]]
+    result = cut_windows(image, positions, window_size)
+    grid = np.mgrid[:window_size, :window_size] - first
     for window, (x, y) in zip(result, positions, strict=True):
         expected = ndimage.map_coordinates(
             image, grid + np.array([y, x])[:, None, None], order=3, mode="mirror"
         )
         # float32 keeps 3e-5 of numbers near 500.
         np.testing.assert_allclose(window, expected, atol=5e-4)
+
+
+@pytest.mark.parametrize("shape", [(8, 9), (31, 70), (1100, 70), (40, 2100)])
+def test_coefficients_are_those_of_scipy_to_the_last_digit(shape):
+    image = np.random.default_rng(1).poisson(100, shape).astype(np.uint16)
+    once = ndimage.spline_filter1d(image, 3, 0, output=np.float32, mode="mirror")
+    both = ndimage.spline_filter1d(once, 3, 1, output=np.float32, mode="mirror")
+    np.testing.assert_array_equal(windows._source(image, "subpixel"), np.pad(both, 2, "reflect"))
 
 
 @pytest.mark.parametrize("window_size", [16, 17])

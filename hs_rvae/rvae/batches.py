@@ -37,7 +37,7 @@ _Block = TypeVar("_Block")
 _PATCH = 100  # sites of a patch of neighbours
 _BLOCK_PIXELS = 5_000_000  # per block: 20 MB of float32, 2000 sub-images of 48 x 48
 _BLOCK_SITES = 1000  # per block of coefficients on the processor: enough blocks for all threads
-_TRIMMED = 32  # blocks of a dask array after which freed memory goes back to the system
+_TRIMMED = 8  # blocks of a dask array after which freed memory goes back to the system
 
 
 def block_size(images: Images) -> int:

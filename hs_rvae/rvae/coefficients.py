@@ -137,6 +137,7 @@ class Coefficients:
             shape=(n, width),
             chunks=(min(chunk, n), width),
             dtype="complex64",
+            compressor=None,  # it would save a twentieth, and take longer than the disk
         )
 
     def rows(self, index: np.ndarray) -> Tensor | np.ndarray:

@@ -7,12 +7,13 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import dask
+import dask.array as da
 import numpy as np
 import psutil
 from hyperspy.signal import BaseSignal
@@ -35,6 +36,7 @@ from hs_rvae.sites import SiteTable
 from hs_rvae.sites import columns as _columns
 from hs_rvae.sites import units as _units
 from hs_rvae.stores import guarded
+from hs_rvae.threads import side_by_side
 from hs_rvae.wording import count_of
 
 _logger = logging.getLogger(__name__)
@@ -43,6 +45,7 @@ _logger = logging.getLogger(__name__)
 # Of the free memory: a lazy image up to this size is kept beside its stack.
 _SMALL = 0.02
 OWN_COLUMNS = ("site_index", "x", "y", "offset_x", "offset_y")
+_FEWEST_ROWS = 64  # at either end, of which the outermost pixels are compared
 _OVER_BANDS = "have a window over a constant band"
 
 
@@ -214,15 +217,23 @@ def valid_positions(
     """Find the positions of each frame that get a window; count the others in the log."""
     counts: Counter[str] = Counter()
     kept, close, found, nothing = [], 0, [], True
-    for xy, (hidden, bands) in zip(positions, _hidden_pixels(frames), strict=True):
-        nothing &= hidden is not None and bool(hidden.all())
-        found.append(bands and replace(bands, mask=None))
+    hidden_pixels = _hidden_pixels(frames)
+
+    def check(frame: int) -> tuple[np.ndarray, dict[str, int], int, Any, bool]:
+        xy, (hidden, bands) = positions[frame], hidden_pixels(frame)
         masks = {"have a window with non-finite pixels": hidden, _OVER_BANDS: bands and bands.mask}
         valid, reasons = _valid(xy, masks, frames.shape[1:], window_size, centring)
-        for reason, sites in reasons.items():
-            counts[reason] += int(sites.sum())
-        close += int(_neighbours.crowded(xy[valid]).sum())
-        kept.append(np.flatnonzero(valid))
+        sites = {reason: int(which.sum()) for reason, which in reasons.items()}
+        crowded = int(_neighbours.crowded(xy[valid]).sum())
+        empty = hidden is not None and bool(hidden.all())
+        return np.flatnonzero(valid), sites, crowded, bands and replace(bands, mask=None), empty
+
+    for rows, sites, crowded, bands, empty in side_by_side(check, range(len(positions))):
+        kept.append(rows)
+        counts.update(sites)
+        close += crowded
+        found.append(bands)
+        nothing &= empty
     if nothing:
         raise ValueError("image has no finite pixel: all values are NaN or infinite.")
     if text := describe(found):
@@ -240,26 +251,38 @@ def valid_positions(
     return kept
 
 
-def _hidden_pixels(frames: Any) -> Iterator[tuple[Any, Any]]:
+def _hidden_pixels(frames: Any) -> Callable[[int], tuple[Any, Any]]:
     """
-    Mask of pixels that are not finite, and bands, for each frame; None for none.
+    Return a function of the mask of pixels that are not finite, and bands, of a frame, or None.
 
     A lazy frame is read as a whole only if its outline is constant, or a pixel not finite.
     """
     finite: Any = np.ones(len(frames), bool)
-    outlines = frames[:, :1], frames[:, -1:], frames[:, :, :1], frames[:, :, -1:]
     whole = frames.dtype.kind in "iub"
+    sides = _near_the_ends(frames) if whole and hasattr(frames, "dask") else frames
+    outlines = frames[:, :1], frames[:, -1:], sides[:, :, :1], sides[:, :, -1:]
     if hasattr(frames, "dask"):
         lazy = finite if whole else np.isfinite(frames).all(axis=(1, 2))
         finite, *outlines = dask.compute(lazy, *outlines)
     elif not whole:
         finite = [np.isfinite(frame).all() for frame in frames]
-    for k, frame in enumerate(frames):
+
+    def of(k: int) -> tuple[Any, Any]:
         strange = may_have_bands([lines[k] for lines in outlines])
-        yield (
-            None if finite[k] else _windows.nonfinite_pixels(frame),
-            find_bands(np.asarray(frame)) if strange else None,
+        return (
+            None if finite[k] else _windows.nonfinite_pixels(frames[k]),
+            find_bands(np.asarray(frames[k])) if strange else None,
         )
+
+    return of
+
+
+def _near_the_ends(frames: Any) -> Any:
+    """Rows of lazy frames in the chunks of the first and of the last row: a band reaches an end."""
+    first, last = (max(frames.chunks[1][k], _FEWEST_ROWS) for k in (0, -1))
+    if first + last >= frames.shape[1]:
+        return frames
+    return da.concatenate([frames[:, :first], frames[:, -last:]], axis=1)
 
 
 def _valid(

@@ -101,6 +101,26 @@ def test_a_large_lazy_image_is_read_when_the_stack_is_computed(monkeypatch):
     assert (1, 1) in reads and stack.data.shape == (2, 16, 16)
 
 
+def test_the_outline_of_a_long_lazy_image_is_that_of_its_ends(monkeypatch):
+    monkeypatch.setattr(cutting, "_SMALL", 0.0)
+    reads = []
+
+    def read(block, block_info):
+        reads.append(block_info[0]["chunk-location"][0])
+        return block
+
+    def lazy(data):
+        chunks = da.from_array(data, chunks=(50, 120)).map_blocks(read, dtype=np.uint8)
+        reads.clear()
+        return SubImageStack.from_positions(hs.signals.Signal2D(chunks).as_lazy(), xy, 16).sites
+
+    data = np.random.default_rng(0).integers(0, 255, (400, 120), np.uint8)
+    xy = np.array([[25.0, 200.0], [60.0, 50.0], [60.0, 200.0]])
+    assert len(lazy(data)) == 3 and set(reads) == {0, 1, 6, 7}
+    data[:, :20] = 7
+    assert list(lazy(data)["site_index"]) == [1, 2] and set(reads) == set(range(8))
+
+
 def test_nearest_keeps_what_remains_of_the_position(image, xy):
     stack = SubImageStack.from_positions(image, xy, 24, centring="nearest")
     sites = stack.sites

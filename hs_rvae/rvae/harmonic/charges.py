@@ -42,9 +42,17 @@ def lattice_symmetry(power: np.ndarray) -> int:
     return n if excess[n] >= _MIN_EXCESS else 1
 
 
+def as_numbers(harmonics: np.ndarray) -> np.ndarray:
+    """Harmonics (n, n_q, M + 1) as rows of real and imaginary parts in turn."""
+    flat = np.ascontiguousarray(harmonics).reshape(len(harmonics), -1)
+    return flat.view(flat.real.dtype)
+
+
 def contrasts(harmonics: np.ndarray) -> np.ndarray:
     """Root power of the orders above 0 of each site, (n,)."""
-    power = (np.abs(harmonics[:, :, 1:]) ** 2).sum((1, 2))
+    n, n_q = harmonics.shape[:2]
+    parts = as_numbers(harmonics).reshape(n, n_q, -1)[:, :, 2:]
+    power = np.einsum("nqk,nqk->n", parts, parts)
     return np.sqrt(np.maximum(power, 1e-30))
 
 

@@ -119,15 +119,19 @@ class Circle:
 
         float32: most of the time of a fit goes into the exponentials of these numbers.
         """
+        return product(*self.factors(u))
+
+    def factors(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Factors (n, 4) of sites and (4, n_states) of states, whose product is the score."""
         precision, d = np.linalg.inv(self.covariance), u - self.zero
         own = -0.5 * (d @ precision * d).sum(1)
         constants = self._constants(precision)
-        # One product: the vectors, 1 and the constants of the sites with those of the states.
-        sites = np.column_stack([d, np.ones(len(d)), own]).astype(np.float32)
+        # The vectors, 1 and the constants of the sites with those of the states.
+        sites = np.column_stack([d, np.ones(len(d)), own])
         states = np.vstack(
             [self.length * precision @ self.states, constants, np.ones(len(constants))]
         )
-        return (states.T.astype(np.float32) @ sites.T).T  # sites beside each other in memory
+        return sites.astype(np.float32), states.astype(np.float32)
 
     def expect(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Posterior of the states, (n, n_states), and the log-likelihood of sites, (n,)."""
@@ -313,6 +317,11 @@ def turn_matrix(angle: float) -> np.ndarray:
     return np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
 
 
+def product(sites: np.ndarray, states: np.ndarray) -> np.ndarray:
+    """Scores (n, n_states) from factors (n, k) and (k, n_states); sites are next in memory."""
+    return (states.T @ sites.T).T
+
+
 def normalise(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Posterior over the states (rows sum to 1), and the log of the sum over them."""
     top = score.max(1, keepdims=True)
@@ -320,6 +329,14 @@ def normalise(score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     total = posterior.sum(1, keepdims=True)
     posterior /= total
     return posterior, (top + np.log(total))[:, 0].astype(float)
+
+
+def log_sum(score: np.ndarray) -> np.ndarray:
+    """Log of the sum over the states, (n,), of log densities (n, n_states): overwrites them."""
+    top = score.max(1)
+    score -= top[:, None]
+    np.exp(score, out=score)
+    return (top + np.log(score @ np.ones(score.shape[1], score.dtype))).astype(float)
 
 
 def smoothed(share: np.ndarray, width: float = _SMOOTHING) -> np.ndarray:

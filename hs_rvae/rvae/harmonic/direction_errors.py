@@ -227,16 +227,22 @@ def most_probable(score: np.ndarray, n_angles: int) -> tuple[np.ndarray, ...]:
     width, amplitude : numpy.ndarray, shape (n,)
         Width of the posterior about its maximum in rad, and the amplitude there.
     """
-    by_state = score.reshape(len(score), n_angles, -1)[:, :, AMPLITUDES > 0]
-    top = by_state.max(2)
-    by_angle = top + np.log(np.exp(by_state - top[:, :, None]).sum(2))
-    density = normalise(by_angle)[0]
-    k, i, step = by_angle.argmax(1), np.arange(len(score)), 2 * np.pi / n_angles
-    before, at, after = (by_angle[i, (k + s) % n_angles] for s in (-1, 0, 1))
+    n, step = len(score), 2 * np.pi / n_angles
+    # Sites beside each other in memory, as circles give them; without the amplitude 0.
+    by_state = score.T.reshape(n_angles, -1, n)[:, 1:]
+    top = by_state.max(1)
+    share = by_state - top[:, None]
+    np.exp(share, out=share)
+    by_angle = top + np.log(share.sum(1))
+    density = normalise(by_angle.T)[0]
+    k, i = by_angle.argmax(0), np.arange(n)
+    before, at, after = (by_angle[(k + s) % n_angles, i] for s in (-1, 0, 1))
     bend = -np.minimum(before - 2 * at + after, -1e-9)
     angle = step * (k + np.clip(0.5 * (after - before) / bend, -0.5, 0.5))
-    apart = np.mod(step * np.arange(n_angles) - angle[:, None] + np.pi, 2 * np.pi) - np.pi
-    std = np.minimum(np.sqrt((density * apart**2).sum(1)), ANY_ANGLE)
+    turns = (np.arange(n_angles)[:, None] / n_angles - angle / (2 * np.pi)).astype(np.float32)
+    turns -= np.rint(turns)
+    std = 2 * np.pi * np.sqrt((density.T * turns**2).sum(0, dtype=float))
+    std = np.minimum(std, ANY_ANGLE)
     width = np.minimum(step / np.sqrt(bend), std)
-    amplitude = np.exp(by_state[i, k] - at[:, None]) @ AMPLITUDES[AMPLITUDES > 0]
+    amplitude = np.exp(by_state[k, :, i] - at[:, None]) @ AMPLITUDES[1:]
     return np.angle(np.exp(1j * angle)), std, density, width, amplitude

@@ -25,6 +25,7 @@ from ..neighbour_test import LatticeOffsets
 from .charges import (
     ChargeBasis,
     as_complex,
+    as_numbers,
     as_real,
     coherence,
     contrasts,
@@ -40,7 +41,9 @@ from .circle import (
     fit_circle,
     gaussian,
     held_out,
+    log_sum,
     normalise,
+    product,
     turn_matrix,
 )
 from .direction_errors import ANY_ANGLE, DirectionErrors, most_probable, noise_of_turns
@@ -55,7 +58,7 @@ _BETTER = 0.99  # ... and to this for a refined filter
 _N_FOLLOW = 15  # iterations of a circle after a change of the filter
 _N_STEPS, _N_WIDE = 8, 3  # of the refinement, and of that with all components
 _MAX_SITES = 2000  # of a fit of the circle
-_PIECE = 500  # sites whose scores in all states of the circle are in memory at a time
+_PIECE = 250  # sites whose scores in all states of the circle are in memory at a time
 _STRAIN_GAIN = 0.05  # nats per site that charge 2 has to bring
 _MIN_MEASURED = 50  # measured displacements that give a zero
 _CIRCLE = ("zero", "covariance", "density", "shares")  # arrays of a circle
@@ -150,13 +153,13 @@ class Distortion:
 
     def posteriors(self, u: np.ndarray, harmonics: np.ndarray) -> tuple[np.ndarray, ...]:
         """Results of `most_probable` for sites displaced by u, piece by piece."""
-        strain, found = self.strain, []
-        y = None if strain is None else strain.coordinates(harmonics, self.reference)
-        for piece in _in_pieces(len(u)):
-            score = self.circle.score(u[piece])
-            if strain is not None and y is not None:
-                score += strain.score(y[piece])
-            found.append(most_probable(score, len(self.circle.density)))
+        sites, states = self.circle.factors(u)
+        if self.strain is not None:
+            more = self.strain.factors(self.strain.coordinates(harmonics, self.reference))
+            sites, states = np.hstack([sites, more[0]]), np.vstack([states, more[1]])
+        n = len(self.circle.density)
+        pieces = _in_pieces(len(u))
+        found = [most_probable(product(sites[piece], states), n) for piece in pieces]
         return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 
     def angle_from_pixels(self, harmonics: np.ndarray) -> np.ndarray:
@@ -169,7 +172,8 @@ class Distortion:
     def log_likelihood_gain(self, u: np.ndarray) -> np.ndarray:
         """Log density of displacements (n, 2) less that of a normal distribution, in nats."""
         mean, covariance = self.normal
-        value = [self.circle.expect(u[piece])[1] for piece in _in_pieces(len(u))]
+        sites, states = self.circle.factors(u)
+        value = [log_sum(product(sites[piece], states)) for piece in _in_pieces(len(u))]
         return np.concatenate(value) - gaussian(u, mean, covariance)
 
     def pattern(self, angle: np.ndarray, amplitude: np.ndarray | float = 1.0) -> np.ndarray:
@@ -286,14 +290,18 @@ class Strain:
 
     def score(self, y: np.ndarray) -> np.ndarray:
         """Log density of coordinates (n, 8) in each state of a circle, (n, n_states)."""
+        return product(*self.factors(y))
+
+    def factors(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Factors (n, 10) of sites and (10, n_states) of states, whose product is the score."""
         precision = np.linalg.inv(self.covariance)
         expected, d = self.slopes.T @ _double(self.n_angles), y - self.mean
-        own = np.einsum("ni,ij,nj->n", d, precision, d)
+        own = (d @ precision * d).sum(1)
         own = own + np.linalg.slogdet(2 * np.pi * self.covariance)[1]
         power = np.einsum("is,ij,js->s", expected, precision, expected)
-        sites = np.column_stack([d, np.ones(len(d)), -0.5 * own]).astype(np.float32)
+        sites = np.column_stack([d, np.ones(len(d)), -0.5 * own])
         states = np.vstack([precision @ expected, -0.5 * power, np.ones(len(power))])
-        return sites @ states.astype(np.float32)
+        return sites.astype(np.float32), states.astype(np.float32)
 
 
 def _double(n_angles: int) -> np.ndarray:
@@ -305,10 +313,9 @@ def _double(n_angles: int) -> np.ndarray:
 
 def _filtered(harmonics: np.ndarray, filters: np.ndarray, reference: float) -> np.ndarray:
     """Responses (n, r) of sites to filters (r, n_q, M + 1), at the contrast `reference`."""
-    n = len(harmonics)
-    flat, bank = harmonics.reshape(n, -1), filters.reshape(len(filters), -1)
-    response = flat.real @ bank.real.T + flat.imag @ bank.imag.T
-    return response.astype(float) * (reference / contrasts(harmonics))[:, None]
+    # Real and imaginary parts side by side: the real part of the product with conjugates.
+    flat, bank = (as_numbers(values) for values in (harmonics, filters))
+    return (flat @ bank.T).astype(float) * (reference / contrasts(harmonics))[:, None]
 
 
 def _in_pieces(n: int) -> list[slice]:

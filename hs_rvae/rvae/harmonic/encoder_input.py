@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..geometry import to_real
+from ..geometry import to_complex, to_real
 from .charges import charge_of, contrasts
 
 if TYPE_CHECKING:
@@ -96,9 +96,15 @@ class EncoderInput:
         about : numpy.ndarray, shape (n, r)
             From :func:`regressors`.
         """
-        flat = to_real(common[:, : self._n_radial(common)])
+        # Rather than `to_real` of many sites, the map in the order of the harmonics.
+        n_radial = self._n_radial(common)
+        shape = n_radial, common.shape[2]
+        mean, components = (
+            _pairs(to_complex(part, shape)) for part in (self.mean[None], self.components.T)
+        )
+        flat = _pairs(common[:, :n_radial])
         follows = torch.as_tensor(about.astype(np.float32)).to(flat) @ self.slopes
-        return (flat - self.mean) @ self.components - follows
+        return (flat - mean) @ components.T - follows
 
     def _n_radial(self, common: Tensor) -> int:
         return len(self.mean) // (2 * common.shape[2] - 1)
@@ -122,6 +128,11 @@ class EncoderInput:
         """Rebuild the map that :meth:`state` describes."""
         parts = dict(tensors)
         return cls(scree=parts.pop("scree").numpy(), **parts)
+
+
+def _pairs(harmonics: Tensor) -> Tensor:
+    """Harmonics (n, n_q, M + 1) as rows of real and imaginary parts in turn."""
+    return torch.view_as_real(harmonics.contiguous()).flatten(1)
 
 
 def regressors(reading: Reading | None, distortion: Distortion | None, n: int) -> np.ndarray:
