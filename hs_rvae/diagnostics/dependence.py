@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy.spatial import cKDTree
-from scipy.stats import rankdata
+from scipy.special import digamma
 
 from ..neighbours import median_spacing
 
 _NEIGHBOURS = 20  # of the estimator: more is steadier, fewer resolves finer structure
+_BLOCK = 64  # points whose distances fit into a cache
 _MINIMUM_BLOCKS = 3  # along each side of the image
 BLOCK_LENGTHS = 2.0  # correlation lengths in a block
 
@@ -29,16 +31,64 @@ def information_coefficient(columns: np.ndarray, quantity: np.ndarray, seed: int
     -------
     numpy.ndarray of shape (m,)
     """
-    from sklearn.feature_selection import mutual_info_regression
+    rng = np.random.RandomState(seed)
+    columns = _untied(columns, rng)
+    quantity = _untied(quantity[:, None], rng)[:, 0]
+    order = np.argsort(quantity)
+    nat = [_mutual_information(quantity[order], column[order]) for column in columns.T]
+    return np.sqrt(1 - np.exp(-2 * np.array(nat)))
 
-    nat = mutual_info_regression(
-        columns,
-        quantity,
-        discrete_features=False,
-        n_neighbors=_NEIGHBOURS,
-        random_state=seed,
-    )
-    return np.sqrt(1 - np.exp(-2 * nat))
+
+def _untied(columns: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    """Columns of standard deviation 1, with a little noise so that no two rows are alike."""
+    spread = columns.std(0)
+    columns = columns / np.where(spread > 0, spread, 1)
+    size = np.maximum(1, np.abs(columns).mean(0))
+    return np.asarray(columns + 1e-10 * size * rng.standard_normal(columns.shape))
+
+
+def _mutual_information(x: np.ndarray, y: np.ndarray) -> float:
+    """Mutual information in nat, at least 0 (A. Kraskov et al., Phys. Rev. E 69, 066138 (2004)).
+
+    Parameters
+    ----------
+    x, y : numpy.ndarray of shape (n,)
+        `x` ascends.
+    """
+    radius = _neighbour_distance(x, y)
+    counts = [digamma(_number_within(values, radius)).mean() for values in (x, y)]
+    return max(0.0, float(digamma(len(x)) + digamma(_NEIGHBOURS) - counts[0] - counts[1]))
+
+
+def _neighbour_distance(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Distance (n,) of each point to one of its neighbours, the larger of those along x and y."""
+    n = len(x)
+    found, left = np.empty(n), np.arange(n)
+    outside = np.concatenate([[-np.inf], x, [np.inf]])
+    for width in (min(n, int(1.6 * np.sqrt(_NEIGHBOURS * n))), n):  # points that are compared
+        first = np.clip(left - width // 2, 0, n - width)
+        near_x, near_y = sliding_window_view(x, width), sliding_window_view(y, width)
+        for k in range(0, len(left), _BLOCK):
+            rows, start = left[k : k + _BLOCK], first[k : k + _BLOCK]
+            apart = near_x[start] - x[rows, None]
+            across = near_y[start] - y[rows, None]
+            np.maximum(np.abs(apart, out=apart), np.abs(across, out=across), out=apart)
+            apart.partition(_NEIGHBOURS, axis=1)  # the nearest is the point itself
+            found[rows] = apart[:, _NEIGHBOURS]
+        nearest = np.minimum(x[left] - outside[first], outside[first + width + 1] - x[left])
+        left = left[found[left] > nearest]
+    return found
+
+
+def _number_within(values: np.ndarray, radius: np.ndarray) -> np.ndarray:
+    """Number of values (n,) nearer to each than its radius (n,), itself among them."""
+    known = np.concatenate([[-np.inf], np.sort(values), [np.inf]])
+    first = np.searchsorted(known, values - radius)
+    last = np.searchsorted(known, values + radius) - 1
+    # A neighbour lies at the radius: what counts is its distance as computed above.
+    first += (values - known[first] >= radius).astype(int) - (values - known[first - 1] < radius)
+    last += (known[last + 1] - values < radius).astype(int) - (known[last] - values >= radius)
+    return np.asarray(last - first + 1)
 
 
 def ranked(values: np.ndarray, is_angle: bool = False) -> np.ndarray:
@@ -47,7 +97,8 @@ def ranked(values: np.ndarray, is_angle: bool = False) -> np.ndarray:
         turn = np.sort(np.mod(values, 2 * np.pi))
         gaps = np.diff(turn, append=turn[0] + 2 * np.pi)
         values = np.mod(values - turn[gaps.argmax()] - gaps.max() / 2, 2 * np.pi)
-    return (rankdata(values) - 0.5) / len(values)
+    _, number, count = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(count) - count / 2)[number] / len(values)
 
 
 def without_plane(xy: np.ndarray, ranks: np.ndarray, is_angle: bool = False) -> np.ndarray:
