@@ -18,10 +18,6 @@ from hs_rvae import windows as _windows
 if TYPE_CHECKING:
     import dask.array as da
 
-
-# Pixels around a tile that its coefficients depend on: the pole of the spline, 0.268, to this power
-# is below double precision.
-_REACH = 32
 # Minimum width of a tile, in pixels.
 _TILE = 1024
 
@@ -131,7 +127,7 @@ class _Tiles:
         self.image, self.centring, self.token = image, centring, token
         # The spline reaches a pixel beyond the windows, and its coefficients
         # depend on more distant pixels, less and less.
-        self.before = 0 if centring == "nearest" else _windows._MARGIN + _REACH
+        self.before = 0 if centring == "nearest" else _windows._MARGIN + _windows.REACH
         self.after = window_size + self.before
         self.edges = [_tile_edges(chunks) for chunks in image.chunks]
         self._sources: dict[int, Any] = {}

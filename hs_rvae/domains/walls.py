@@ -320,10 +320,12 @@ class _Measurement:
         near = self.tree.query_ball_point(self.points, along * size)
         middle, normal = _means_of(self.points, near), _means_of(self.normals, near)
         normal /= np.maximum(np.hypot(*normal.T), 1e-9)[:, None]
+        moved = np.arange(len(rows))
         for _ in range(_FEET):  # a rough wall is nearest where it bulges, not beside the site
-            across = ((xy[rows] - middle[nearest]) * normal[nearest]).sum(1)
-            foot = xy[rows] - across[:, None] * normal[nearest]
-            nearest = self.tree.query(foot)[1]
+            own, before = xy[rows[moved]], nearest[moved]
+            across = ((own - middle[before]) * normal[before]).sum(1)
+            nearest[moved] = self.tree.query(own - across[:, None] * normal[before])[1]
+            moved = moved[nearest[moved] != before]
         across = ((xy[rows] - middle[nearest]) * normal[nearest]).sum(1)
         beside = xy[rows] - self.points[nearest]
         beside = np.abs(beside[:, 0] * normal[nearest, 1] - beside[:, 1] * normal[nearest, 0])
