@@ -15,7 +15,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from .threads import count_threads
+from .sites.nearest import nearest_distances
 from .wording import count_of
 
 #: Neighbours that leave a gap of this angle or more stand on one side of a site: an edge of the
@@ -87,8 +87,7 @@ def _unique_rows(xy: np.ndarray) -> np.ndarray:
 
 def median_spacing(positions: np.ndarray) -> float:
     """Median distance to the nearest of the other positions."""
-    nearest = cKDTree(positions).query(positions, k=2, workers=count_threads())[0][:, 1]
-    return float(np.median(nearest))
+    return float(np.median(nearest_distances(positions)))
 
 
 def _merged(positions: np.ndarray, reach: float) -> np.ndarray | None:

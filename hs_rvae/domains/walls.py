@@ -228,7 +228,7 @@ def _means_of(values: np.ndarray, groups: Sequence[Sequence[int]]) -> np.ndarray
 
 
 def _around(tree: cKDTree, points: cKDTree, reach: float) -> np.ndarray:
-    """Numbers of the points of a tree in a circle with all that are closer than `reach` to others."""
+    """Numbers of the points of a tree near others: all that are closer than `reach`, and more."""
     centre = (points.mins + points.maxes) / 2
     farthest = np.hypot(*(points.data - centre).T).max()
     return np.array(tree.query_ball_point(centre, farthest + reach), int)
