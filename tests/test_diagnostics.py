@@ -37,6 +37,31 @@ def cell_of(found, value, quantity):
     return table.loc[(value, quantity)]
 
 
+@pytest.mark.parametrize("n", [100, 441, 1000])
+def test_the_coefficient_is_that_of_scikit_learn(n):
+    from sklearn.feature_selection import mutual_info_regression
+
+    rng = np.random.default_rng(n)
+    quantity = rng.standard_normal(n)
+    columns = rng.standard_normal((n, 5))
+    columns[:, 0] += quantity
+    columns[:, 1] = np.round(2 * quantity)  # ties
+    columns[:, 2] = quantity + 1e-9 * columns[:, 2]
+    columns[:, 3] = 1.0
+    columns[:, 4] = np.round(columns[:, 4])
+    ranks = np.stack([dependence.ranked(column) for column in columns.T], axis=1)
+    known = mutual_info_regression(
+        ranks, dependence.ranked(quantity), discrete_features=False, n_neighbors=20, random_state=7
+    )
+    found = dependence.information_coefficient(ranks, dependence.ranked(quantity), 7)
+    np.testing.assert_allclose(found**2, 1 - np.exp(-2 * known), atol=1e-13)
+
+
+def test_ranks_of_equal_values_are_their_mean():
+    ranks = dependence.ranked(np.array([9.0, -1.0, 9.0, 2.0]))
+    np.testing.assert_array_equal(4 * ranks + 0.5, [3.5, 1.0, 3.5, 2.0])
+
+
 def test_the_coefficient_of_gaussians_is_their_correlation():
     rng = np.random.default_rng(0)
     a, b = rng.standard_normal((2, 1000))
