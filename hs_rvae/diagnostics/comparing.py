@@ -133,8 +133,8 @@ def diagnose(
     Notes
     -----
     The coefficient is sqrt(1 - exp(-2 I)) of the mutual information I in nat (E. H. Linfoot,
-    Information and Control 1, 85 (1957)); I is estimated from the twenty nearest neighbours
-    (:func:`sklearn.feature_selection.mutual_info_regression`) on ranks. Angles are ranked from
+    Information and Control 1, 85 (1957)); I is estimated from the twenty nearest neighbours on
+    ranks, as by :func:`sklearn.feature_selection.mutual_info_regression`. Angles are ranked from
     their emptiest direction on.
 
     To shuffle, the map of the value is cut into blocks, which are exchanged, mirrored and

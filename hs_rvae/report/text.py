@@ -322,7 +322,7 @@ def about_image(stack: Any) -> list[tuple[str, str]]:
     rows.append(("size", f"{count}{width} x {height} px, {pixel}"))
     if not image._lazy:
         pixels = np.ascontiguousarray(image.data).reshape(-1).view(np.uint8)  # no copy
-        rows.append(("SHA-256 of the pixels", hashlib.sha256(pixels).hexdigest()))
+        rows.append(("SHA-256 of the pixels", hashlib.sha256(pixels.data).hexdigest()))
     return rows
 
 
