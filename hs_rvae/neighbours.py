@@ -15,7 +15,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
-from .threads import count_threads
+from .sites.nearest import nearest_distances
 from .wording import count_of
 
 #: Neighbours that leave a gap of this angle or more stand on one side of a site: an edge of the
@@ -80,15 +80,19 @@ def _distance_between(finite: np.ndarray) -> float:
 
 def distinct(positions: np.ndarray) -> np.ndarray:
     """Different finite positions, to a thousandth of a pixel, sorted by x and then by y."""
+    return _unique_rows(np.round(positions, 3))
+
+
+def _unique_rows(xy: np.ndarray) -> np.ndarray:
+    """Different rows of (n, 2), sorted by the first number and then by the second."""
     # Pairs of numbers are sorted faster as complex numbers than as rows.
-    rounded = np.ascontiguousarray(np.round(positions, 3), np.float64)
-    return np.unique(rounded.view(np.complex128)).view(np.float64).reshape(-1, 2)
+    pairs = np.ascontiguousarray(xy, np.float64).view(np.complex128)
+    return np.unique(pairs).view(np.float64).reshape(-1, 2)
 
 
 def median_spacing(positions: np.ndarray) -> float:
     """Median distance to the nearest of the other positions."""
-    nearest = cKDTree(positions).query(positions, k=2, workers=count_threads())[0][:, 1]
-    return float(np.median(nearest))
+    return float(np.median(nearest_distances(positions)))
 
 
 def _merged(positions: np.ndarray, reach: float) -> np.ndarray | None:
@@ -332,7 +336,7 @@ def lattice_vectors(xy: np.ndarray) -> tuple[np.ndarray, float]:
     (array([[ 9.,  0.],
            [ 0., 10.]]), 9.5)
     """
-    xy = np.unique(xy, axis=0)
+    xy = _unique_rows(xy)
     tree = cKDTree(xy)
     near = median_spacing(xy)
     pairs = tree.query_pairs(_LATTICE_REACH * near, output_type="ndarray")
@@ -340,7 +344,10 @@ def lattice_vectors(xy: np.ndarray) -> tuple[np.ndarray, float]:
     apart = np.concatenate([apart, -apart]) / near
     half = _LATTICE_REACH + 0.2
     edges = np.arange(-half, half + _LATTICE_BIN / 2, _LATTICE_BIN)
-    density = gaussian_filter(np.histogram2d(apart[:, 0], apart[:, 1], [edges, edges])[0], 1.5)
+    across, along = (_numbers_of_bins(values, edges) for values in apart.T)
+    n_bins = len(edges) - 1
+    counts = np.bincount(across * n_bins + along, minlength=n_bins**2).astype(float)
+    density = gaussian_filter(counts.reshape(n_bins, n_bins), 1.5)
     peak = (density == maximum_filter(density, 7)) & (density > 0.4 * density.max())
     peaks = edges[np.argwhere(peak)] + _LATTICE_BIN / 2
     if not len(peaks):
@@ -352,12 +359,21 @@ def lattice_vectors(xy: np.ndarray) -> tuple[np.ndarray, float]:
     second = across[0] if len(across) else 1e3 * np.array([-first[1], first[0]])
     basis = np.stack([first, second])
     for k, vector in enumerate(basis):
-        close = np.hypot(*(apart - vector).T) < 0.25
+        off = apart - vector
+        close = np.einsum("ij,ij->i", off, off) < 0.25**2
         if close.any():
             basis[k] = np.median(apart[close], 0)
     basis = basis * near
     area = abs(np.linalg.det(basis))
     return basis, float(np.sqrt(area)) if area < 10 * near**2 else near
+
+
+def _numbers_of_bins(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Number of the bin (n,) of each value, all inside of evenly spaced edges."""
+    number = ((values - edges[0]) / (edges[1] - edges[0])).astype(int)
+    number = np.clip(number, 0, len(edges) - 2)
+    number -= values < edges[number]  # rounding may be wrong by one
+    return np.asarray(number + (values >= edges[number + 1]))
 
 
 def displacement(

@@ -28,6 +28,19 @@ def active_client() -> Any:
     return owner if hasattr(owner, "cancel") and hasattr(owner, "scheduler_info") else None
 
 
+def without_cluster() -> dict[str, Any]:
+    """Option of dask's ``compute`` where there can be no client: dask imports much to look for one.
+
+    Empty where there may be one, or where another scheduler is set.
+    """
+    import dask
+    import dask.threaded
+
+    if "distributed" in sys.modules or dask.config.get("scheduler", None) is not None:
+        return {}
+    return {"scheduler": dask.threaded.get}  # its name would be looked up among those of clusters
+
+
 def graph_node(value: object, name: str) -> Delayed:
     """
     Make a node of a dask graph for an object that many tasks need.

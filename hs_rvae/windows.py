@@ -31,6 +31,7 @@ _POLE = np.sqrt(3.0) - 2  # of the filter of a cubic B-spline
 #: Pixels beyond which another does not change a coefficient: there the pole to the power of the
 #: distance is below double precision.
 REACH = 32
+_FEW = 4  # how much smaller the surroundings of all windows are than an image that is not prepared
 _ROWS, _COLUMNS = 512, 1024  # filtered at a time, ...
 _COLUMN_PIXELS = 2**22  # ... columns of more than 4096 pixels in smaller numbers
 # Windows worked on at a time: 51 x 51 coefficients each for w = 48 stay in the cache.
@@ -270,8 +271,14 @@ def cut_windows(
     """
     positions = _windows_inside(positions, window_size, image.shape, centring)
     first, fraction = _first_pixels(positions, window_size, image.shape, centring)
-    source = _source(image, centring)
     windows = np.empty((len(positions), window_size, window_size), dtype=np.float32)
+    around = (window_size + 2 * REACH) ** 2
+    if _FEW * len(positions) * around < np.size(image) and nonfinite_pixels(image) is None:
+        for k in range(len(positions)):
+            own = first[k : k + 1], fraction[k : k + 1]
+            windows[k] = _cut_one(image, *own, window_size, centring)
+        return windows
+    source = _source(image, centring)
     block = windows_per_block(window_size)
 
     def cut(start: int) -> None:
@@ -282,6 +289,16 @@ def cut_windows(
     for _ in zip(progress(starts), side_by_side(cut, starts), strict=True):
         pass
     return windows
+
+
+def _cut_one(
+    image: np.ndarray, first: np.ndarray, fraction: np.ndarray, window_size: int, centring: str
+) -> np.ndarray:
+    """Window (1, w, w) from the pixels around it alone."""
+    start = np.maximum(first[0] - _MARGIN - REACH, 0)
+    columns, rows = (slice(k, k + window_size + 2 * (_MARGIN + REACH)) for k in start)
+    source = _source(image[rows, columns], centring)
+    return _cut_block(first - start, fraction, source, window_size, centring)
 
 
 def windows_per_block(window_size: int) -> int:

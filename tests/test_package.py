@@ -209,6 +209,17 @@ def test_only_the_model_needs_torch():
     assert loaded == []
 
 
+def test_computing_loads_no_cluster_where_there_is_none():
+    loaded = run_python(
+        "import json, sys\n"
+        "import dask.array as da\n"
+        "from hs_rvae.parallel import without_cluster\n"
+        "assert da.ones((4, 4), chunks=2).sum().compute(**without_cluster()) == 16\n"
+        "print(json.dumps('distributed' in sys.modules))"
+    )
+    assert not loaded
+
+
 # Direction of imports --------------------------------------------------------
 
 

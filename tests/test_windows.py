@@ -97,6 +97,29 @@ def test_subpixel_windows_have_no_offset():
 
 
 @pytest.mark.parametrize("centring", ["subpixel", "nearest"])
+def test_a_few_windows_of_a_large_image_are_those_of_all(centring, monkeypatch):
+    image = np.random.default_rng(0).normal(1e3, 50, (700, 800)).astype(np.float32)
+    y, x = np.mgrid[20.0:680:40, 20.0:780:40]
+    positions = np.stack([x.ravel(), y.ravel()], axis=1) + 0.37
+    positions[0], positions[-1] = (15, 15), (784, 684)  # in the corners
+    all_of_them = cut_windows(image, positions, 31, centring)
+    some = np.array([0, 100, len(positions) - 1])
+    monkeypatch.setattr(windows, "_spline_coefficients", small(windows._spline_coefficients))
+    few = cut_windows(image, positions[some], 31, centring)
+    np.testing.assert_array_equal(few, all_of_them[some])
+
+
+def small(prepare):
+    """The same function, of images below 150 x 150 px only."""
+
+    def checked(image, *out):
+        assert max(image.shape) < 150
+        return prepare(image, *out)
+
+    return checked
+
+
+@pytest.mark.parametrize("centring", ["subpixel", "nearest"])
 @pytest.mark.parametrize("dtype", [np.uint8, ">i2", np.float32, np.float64, bool])
 def test_lazy_equals_eager(centring, dtype, monkeypatch):
     monkeypatch.setattr(windows, "_BLOCK_BYTES", 0)  # 16 windows a block, the least

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from ..checks import checked
 from ..neighbours import LARGEST_GAP, largest_gap
@@ -269,7 +269,7 @@ def _check_options(
 
 def _threshold(count: int, false_alarms: float) -> float:
     """Limit of regular columns, in standard deviations, for `count` of them."""
-    return float(norm.isf(min(false_alarms, _FAULTS / max(count, 1)) / 2))
+    return float(-ndtri(min(false_alarms, _FAULTS / max(count, 1)) / 2))
 
 
 def _heights(

@@ -111,19 +111,22 @@ def site_lattice(xy: np.ndarray) -> SiteLattice | None:
 
 def _places(n: int, pairs: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Whole-number places (n, 2) of sites, counted along the bonds from one site of each part."""
-    places = np.zeros((n, 2), int)
-    links = coo_array((np.ones(len(pairs)), pairs.T), shape=(n, n)).tocsr()
-    step = {}
-    for (a, b), (i, j) in zip(pairs.tolist(), whole.tolist(), strict=True):
-        step[a, b], step[b, a] = (i, j), (-i, -j)
+    links = coo_array((np.arange(1, len(pairs) + 1), pairs.T), shape=(n, n)).tocsr()
     part = linked_groups(pairs, n)
+    members = np.split(np.argsort(part, kind="stable"), np.cumsum(np.bincount(part))[:-1])
+    before = np.arange(n)  # the neighbour that a site is reached from
+    for own in members:
+        order, reached_from = breadth_first_order(links, own[0], directed=False)
+        before[order[1:]] = reached_from[order[1:]]
+    rows = np.flatnonzero(before != np.arange(n))
+    low, high = np.minimum(rows, before[rows]), np.maximum(rows, before[rows])
+    bond = np.asarray(links[low, high]) + np.asarray(links[high, low]) - 1
+    places = np.zeros((n, 2), int)
+    places[rows] = np.where((pairs[bond, 1] == rows)[:, None], whole[bond], -whole[bond])
+    while (before[before] != before).any():  # steps of two, four, eight ... bonds
+        places, before = places + places[before], before[before]
     edge = 0
-    for number in range(part.max() + 1):
-        members = np.flatnonzero(part == number)
-        order, before = breadth_first_order(links, members[0], directed=False)
-        for site in order[1:].tolist():
-            i, j = step[int(before[site]), site]
-            places[site] = places[before[site]] + (i, j)
-        places[members] += [edge - places[members, 0].min(), -places[members, 1].min()]
-        edge = int(places[members, 0].max()) + _APART
+    for own in members:
+        places[own] += [edge - places[own, 0].min(), -places[own, 1].min()]
+        edge = int(places[own, 0].max()) + _APART
     return places

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from hs_rvae.neighbours import linked_groups, neighbour_pairs
+from hs_rvae.threads import side_by_side
 
 from .lattice import SiteLattice
 
@@ -39,6 +41,7 @@ _FEWEST = 16  # sites of a profile,
 _FEWEST_OF_SIDE = 5  # ... and of each side of the wall
 _WIDTHS = np.geomspace(0.08, 10.0, 50)  # cells
 _SHIFTS = np.linspace(-2.0, 2.0, 41)  # cells
+_DIGITS = 12  # of squares of which the least is sought: among equal ones the first, always
 _OUTLIER = 4.0  # standard deviations
 _FLAT_FROM = 1.5  # widths: the sites of the jump are farther from the wall
 _CHARGED = 0.2  # minimum share of the jump along the normal, and
@@ -127,6 +130,7 @@ def find_walls(
     flip = domain[bonds[:, 0]] > domain[bonds[:, 1]]
     bonds[flip] = bonds[flip][:, ::-1]
     middles, sides = lattice.xy[bonds].mean(1), domain[bonds]
+    tree_of = cache(lambda number: cKDTree(lattice.xy[domain == number]))
     walls = []
     for two in np.unique(sides, axis=0):
         rows = np.flatnonzero((sides == two).all(1))
@@ -135,23 +139,21 @@ def find_walls(
         for number in range(group.max() + 1):
             own = rows[group == number]
             if len(own) >= _FEWEST_BONDS:
-                normals = _normals(lattice, domain, two, middles[own])
+                normals = _normals([tree_of(k) for k in two], middles[own], lattice.size)
                 pieces = _straight_pieces(middles[own], normals, lattice.size)
                 walls += [(two, own[piece], normals[piece]) for piece in pieces]
     around = _Surroundings(lattice, domain, middles, displacement)
-    measured = [_Measurement(around, wall, kinds).wall(displacement, expected) for wall in walls]
-    return sorted(measured, key=lambda wall: -wall.length)
+
+    def measured(wall: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Wall:
+        return _Measurement(around, wall, kinds).wall(displacement, expected)
+
+    return sorted(side_by_side(measured, walls), key=lambda wall: -wall.length)
 
 
-def _normals(
-    lattice: SiteLattice, domain: np.ndarray, two: np.ndarray, points: np.ndarray
-) -> np.ndarray:
-    """Unit vectors (k, 2) at points of a wall, from the first domain to the second."""
-    centres = []
-    for number in two:
-        xy = lattice.xy[domain == number]
-        near = cKDTree(xy).query_ball_point(points, _AROUND * lattice.size)
-        centres.append(_means_of(xy, near))
+def _normals(sites: Sequence[cKDTree], points: np.ndarray, size: float) -> np.ndarray:
+    """Unit vectors (k, 2) at points of a wall, from the sites of the first domain to the second."""
+    centres = [_means_of(tree.data, tree.query_ball_point(points, _AROUND * size))
+               for tree in sites]  # fmt: skip
     apart = centres[1] - centres[0]
     return np.asarray(apart / np.maximum(np.hypot(*apart.T), 1e-9)[:, None])
 
@@ -201,15 +203,20 @@ class _Surroundings:
             self.known = self.known[np.isfinite(displacement[self.known]).all(1)]
         self._sites, self._bonds = cKDTree(lattice.xy[self.known]), cKDTree(middles)
         outside = lattice.xy[domain < 0]
-        self.outside = cKDTree(outside) if len(outside) else None
+        self.alone = np.ones(len(domain), bool)
+        if len(outside):
+            self.alone = cKDTree(outside).query(lattice.xy)[0] > 1.2 * lattice.size
 
-    def sites(self, points: np.ndarray, reach: float) -> np.ndarray:
-        """Sites of domains closer than `reach` to some points, in ascending order."""
-        return np.sort(self.known[_close(self._sites, points, reach)])
+    def sites(self, points: cKDTree, reach: float) -> tuple[np.ndarray, np.ndarray]:
+        """Sites of domains closer than `reach` to some points, ascending, and their nearest."""
+        rows = np.sort(_around(self._sites, points, reach))
+        far, nearest = points.query(self._sites.data[rows], distance_upper_bound=reach)
+        close = np.isfinite(far)
+        return self.known[rows[close]], nearest[close]
 
-    def other_bonds(self, own: np.ndarray, reach: float) -> np.ndarray:
-        """Middles (k, 2) of bonds of other walls closer than `reach` to those of one wall."""
-        near = _close(self._bonds, self.middles[own], reach)
+    def other_bonds(self, own: np.ndarray, points: cKDTree, reach: float) -> np.ndarray:
+        """Middles (k, 2) of bonds of other walls: all that are closer than `reach` to one wall."""
+        near = _around(self._bonds, points, reach)
         return np.asarray(self.middles[np.setdiff1d(near, own)])
 
 
@@ -220,12 +227,11 @@ def _means_of(values: np.ndarray, groups: Sequence[Sequence[int]]) -> np.ndarray
     return np.add.reduceat(values[rows], np.cumsum(count) - count) / count[:, None]
 
 
-def _close(tree: cKDTree, points: np.ndarray, reach: float) -> np.ndarray:
-    """Numbers of the points of a tree closer than `reach` to one of others."""
-    centre = (points.min(0) + points.max(0)) / 2
-    around = np.hypot(*(points - centre).T).max() + reach
-    near = np.array(tree.query_ball_point(centre, around), int)
-    return np.sort(near[cKDTree(points).query(tree.data[near])[0] <= reach])
+def _around(tree: cKDTree, points: cKDTree, reach: float) -> np.ndarray:
+    """Numbers of the points of a tree near others: all that are closer than `reach`, and more."""
+    centre = (points.mins + points.maxes) / 2
+    farthest = np.hypot(*(points.data - centre).T).max()
+    return np.array(tree.query_ball_point(centre, farthest + reach), int)
 
 
 class _Measurement:
@@ -242,6 +248,7 @@ class _Measurement:
         self.size = self.lattice.size
         self.two = int(two[0]), int(two[1])
         self.points, self.kinds = around.middles[self.own], kinds[self.own]
+        self.tree = cKDTree(self.points)
 
     def wall(self, displacement: np.ndarray | None, expected: np.ndarray | None) -> Wall:
         """The wall with all its measures."""
@@ -307,28 +314,28 @@ class _Measurement:
         The place of the wall beside a site is the mean of its bonds within `along` cells.
         """
         xy, size = self.lattice.xy, self.size
-        rows = self.around.sites(self.points, (reach + 1) * size)
-        rows = rows[np.isin(self.domain[rows], self.two)]
-        tree = cKDTree(self.points)
-        far, nearest = tree.query(xy[rows], distance_upper_bound=(reach + 1) * size)
-        rows, nearest = rows[np.isfinite(far)], nearest[np.isfinite(far)]
-        near = tree.query_ball_point(self.points, along * size)
+        rows, nearest = self.around.sites(self.tree, (reach + 1) * size)
+        beside = np.isin(self.domain[rows], self.two)
+        rows, nearest = rows[beside], nearest[beside]
+        near = self.tree.query_ball_point(self.points, along * size)
         middle, normal = _means_of(self.points, near), _means_of(self.normals, near)
         normal /= np.maximum(np.hypot(*normal.T), 1e-9)[:, None]
+        moved = np.arange(len(rows))
         for _ in range(_FEET):  # a rough wall is nearest where it bulges, not beside the site
-            across = ((xy[rows] - middle[nearest]) * normal[nearest]).sum(1)
-            foot = xy[rows] - across[:, None] * normal[nearest]
-            nearest = tree.query(foot)[1]
+            own, before = xy[rows[moved]], nearest[moved]
+            across = ((own - middle[before]) * normal[before]).sum(1)
+            nearest[moved] = self.tree.query(own - across[:, None] * normal[before])[1]
+            moved = moved[nearest[moved] != before]
         across = ((xy[rows] - middle[nearest]) * normal[nearest]).sum(1)
         beside = xy[rows] - self.points[nearest]
         beside = np.abs(beside[:, 0] * normal[nearest, 1] - beside[:, 1] * normal[nearest, 0])
         good = (np.abs(across) <= reach * size) & (beside <= _BESIDE * size)
-        others = self.around.other_bonds(self.own, (2 * reach + 1 + _OTHER) * size)
+        others = self.around.other_bonds(self.own, self.tree, (2 * reach + 1 + _OTHER) * size)
         if len(others):
-            other = cKDTree(others).query(xy[rows])[0]
+            beyond = (reach + _OTHER) * size  # no site here is as far from this wall
+            other = cKDTree(others).query(xy[rows], distance_upper_bound=beyond)[0]
             good &= other > np.abs(across) + _OTHER * size
-        if self.around.outside is not None:
-            good &= self.around.outside.query(xy[rows])[0] > 1.2 * size
+        good &= self.around.alone[rows]
         return rows[good], across[good] / size, normal[nearest][good]
 
     def _profile(
@@ -403,14 +410,14 @@ def fit_profile(
     >>> round(shift, 1), round(width, 1)
     (0.5, 1.5)
     """
-    width, shift = _WIDTHS[:, None, None], _SHIFTS[:, None]
-    wave = np.tanh((distance - shift) / width)
+    wave = _waves(distance)
     for _ in range(2):
         w = weight / weight.sum()
-        mean, level = (wave * w).sum(-1), (value * w).sum()
-        spread = np.maximum((wave**2 * w).sum(-1) - mean**2, 1e-9)
-        shared = (wave * (value * w)).sum(-1) - mean * level
+        mean, level = np.einsum("kin,n->ki", wave, w), (value * w).sum()
+        spread = np.maximum(np.einsum("kin,kin,n->ki", wave, wave, w) - mean**2, 1e-9)
+        shared = np.einsum("kin,n->ki", wave, value * w) - mean * level
         left = np.maximum((value**2 * w).sum() - level**2 - np.maximum(shared, 0) ** 2 / spread, 0)
+        left = np.round(left, _DIGITS)
         k, i = np.unravel_index(left.argmin(), left.shape)
         height = shared[k, i] / spread[k, i]
         rest = value - level - height * (wave[k, i] - mean[k, i])
@@ -427,6 +434,17 @@ def fit_profile(
     found, error = _minimum(by_width, variance)
     shifts = _SHIFTS[by_shift <= left.min() + variance + 1e-12]
     return float(shifts.mean()), found, max(error, float((inside[-1] - inside[0]) / 2))
+
+
+def _waves(distance: np.ndarray) -> np.ndarray:
+    """tanh((distance - shift) / width) of all widths and shifts, at a third of its cost."""
+    twice = 2 / _WIDTHS[:, None]
+    with np.errstate(over="ignore"):  # tanh is 1 there
+        wave = np.exp(twice * distance)[:, None] * np.exp(-twice * _SHIFTS)[:, :, None]
+    wave += 1
+    np.divide(-2, wave, out=wave)
+    wave += 1
+    return np.asarray(wave)
 
 
 def _common_noise(distance: np.ndarray, rest: np.ndarray, weight: np.ndarray) -> float:

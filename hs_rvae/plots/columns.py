@@ -202,9 +202,16 @@ def _width_in_points(ax: Axes) -> float:
     return float(ax.get_window_extent().width * 72 / figure.dpi)
 
 
+def _in_sight(ax: Axes, points: np.ndarray, diameter: float) -> np.ndarray:
+    """Points (k, 2) whose circles reach into the axes: there is no image beyond."""
+    low, high = np.sort([ax.get_xlim(), ax.get_ylim()], axis=1).T
+    return points[((points > low - diameter) & (points < high + diameter)).all(axis=1)]
+
+
 def _circles(
     ax: Axes, points: np.ndarray, diameter: float, color: Any, width: float
 ) -> EllipseCollection:
+    points = _in_sight(ax, points, diameter)
     drawn = EllipseCollection(
         diameter,
         diameter,
@@ -223,6 +230,7 @@ def _circles(
 
 
 def _crosses(ax: Axes, points: np.ndarray, diameter: float, width: float) -> LineCollection:
+    points = _in_sight(ax, points, diameter)
     arm = _CROSS * diameter * np.array([[[-1, -1], [1, 1]], [[-1, 1], [1, -1]]])
     segments: Any = (points[:, None, None] + arm).reshape(-1, 2, 2)
     drawn = LineCollection(segments, colors=_LEFT_OUT_COLOR, linewidths=width, zorder=4)

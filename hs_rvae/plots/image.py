@@ -13,6 +13,7 @@ from matplotlib.patches import Circle, Rectangle
 from ..checks import shown
 from ..masked_arrays import filled
 from ..sites import units
+from ..sites.nearest import nearest_distances
 from . import layout, panels
 from .style import independent
 
@@ -281,11 +282,8 @@ def in_units_of_axes(image: Any, xy: np.ndarray) -> np.ndarray:
 
 def column_distance(groups: Mapping[str, np.ndarray]) -> float:
     """Median distance of a column to the nearest one of any group; 0 for a single column."""
-    from scipy.spatial import cKDTree
-
     points = np.concatenate(list(groups.values()))
-    distance = cKDTree(points).query(points, k=min(2, len(points)))[0]
-    return float(np.median(distance.max(axis=-1)))
+    return float(np.median(nearest_distances(points))) if len(points) > 1 else 0.0
 
 
 def named_positions(sublattices: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from matplotlib.path import Path
 
 from ..sites import columns, missing_column, units
 from ..sites.columns import MINIMUM_ORDER
+from ..sites.nearest import nearest_distances
 from .color import UNDEFINED_COLOR
 
 # Of so many markers each is a few pixels wide; octagons are drawn in two thirds of the time.
@@ -137,11 +138,9 @@ def marker_diameter(points: np.ndarray, otherwise: float = 1.0) -> float:
     apart where the lattice is compressed, and a few double detections do not shrink them all.
     `otherwise` when there is but one site.
     """
-    from scipy.spatial import cKDTree
-
     points = points[np.isfinite(points).all(axis=1)]
     if len(points) > 1:
-        distance = cKDTree(points).query(points, k=2)[0][:, 1]
+        distance = nearest_distances(points)
         distance = distance[distance > 0]
         if distance.size:
             return 0.95 * float(np.percentile(distance, 5))

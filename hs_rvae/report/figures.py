@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from hs_rvae.sites import columns as _columns
+from hs_rvae.sites.nearest import nearest_distances
 
 from . import domains as _domains
 from .angles import n_variants
@@ -150,12 +151,10 @@ def _draw_columns(stack: Any, image: Any, region: Any = None) -> Any:
 
 def _part(image: Any, xy: np.ndarray) -> tuple[float, ...] | None:
     """Region in the middle where columns can be seen one by one; None if they can in the whole."""
-    from scipy.spatial import cKDTree
-
     rows, columns = image.data.shape
     if len(xy) < 2:
         return None
-    distance = float(np.median(cKDTree(xy).query(xy, k=2)[0][:, 1]))
+    distance = float(np.median(nearest_distances(xy)))
     side = min(_ENLARGED * distance, rows, columns)
     if max(rows, columns) < 2 * _ENLARGED * distance or side < 4 * distance:
         return None

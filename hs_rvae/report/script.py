@@ -139,7 +139,7 @@ def _sort_columns(
 
 def checksum(values: np.ndarray) -> int:
     """Checksum of an array, as the calls are recorded with."""
-    return zlib.crc32(np.ascontiguousarray(values, dtype=np.float64).tobytes())
+    return zlib.crc32(np.ascontiguousarray(values, dtype=np.float64).data)
 
 
 def _is_cut_from(stack: Any, image: Any) -> bool:

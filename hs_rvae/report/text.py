@@ -321,8 +321,8 @@ def about_image(stack: Any) -> list[tuple[str, str]]:
     count = f"{len(image.data)} frames of " if image.data.ndim == 3 else ""
     rows.append(("size", f"{count}{width} x {height} px, {pixel}"))
     if not image._lazy:
-        data = np.ascontiguousarray(image.data)
-        rows.append(("SHA-256 of the pixels", hashlib.sha256(data.tobytes()).hexdigest()))
+        pixels = np.ascontiguousarray(image.data).reshape(-1).view(np.uint8)  # no copy
+        rows.append(("SHA-256 of the pixels", hashlib.sha256(pixels.data).hexdigest()))
     return rows
 
 

@@ -12,7 +12,7 @@ import dask.array as da
 import numpy as np
 
 from hs_rvae import windows as _windows
-from hs_rvae.parallel import graph_node
+from hs_rvae.parallel import graph_node, without_cluster
 from hs_rvae.progress import explain_interruption
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def with_images(
     stack._assign_subclass()
     if not (signal._lazy if lazy_output is None else lazy_output):
         with explain_interruption("Rebuilding sub-images was interrupted: nothing has changed."):
-            stack.compute(show_progressbar=show_progressbar)
+            stack.compute(show_progressbar=show_progressbar, **without_cluster())
     return stack
 
 

@@ -168,7 +168,7 @@ class DomainMethods(MeaningMethods):
                 f"The column {notes.column!r}, in which the domains were found, is gone: write it "
                 "and call stack.find_domains() again."
             )
-        known = (zlib.crc32(np.ascontiguousarray(sites.signal.data).tobytes()), notes)
+        known = (zlib.crc32(np.ascontiguousarray(sites.signal.data).data), notes)
         if self._tables_of_domains is not None and self._tables_of_domains[0] == known:
             return self._tables_of_domains[1]
         measured, domain = self._measured(_labels(sites, notes.column)), sites["domain"]

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from hs_rvae.domains import Measured, domain_tables, find_domains
+from hs_rvae.domains import Measured, domain_tables, find_domains, walls
 from hs_rvae.domains.alternation import find_alternation
 from hs_rvae.domains.lattice import site_lattice
 from hs_rvae.domains.walls import find_walls, fit_profile
@@ -347,3 +347,21 @@ def test_a_rough_wall_is_measured_with_all_sites_beside_it():
     rough = (cells[:, 0] + rng.choice([-1, 0, 1], 40)[cells[:, 1].astype(int)] > 19.5).astype(int)
     wall = find_walls(site_lattice(xy), rough, moved)[0]
     assert wall.width == pytest.approx(3.0, abs=0.15)
+
+
+def test_a_fit_of_a_profile_takes_the_sites_in_any_order():
+    """Also where the width is not resolved, and many are equally good."""
+    rng = np.random.default_rng(0)
+    for width, noise in ((0.1, 0.0), (0.1, 0.1), (1.5, 0.1), (6.0, 0.0)):
+        x = np.round(rng.uniform(-14, 14, 150)) + 0.5
+        value = np.tanh((x - 0.2) / width) + noise * rng.standard_normal(150)
+        order = rng.permutation(150)
+        found = fit_profile(x, value, np.ones(150))
+        again = fit_profile(x[order], value[order], np.ones(150))
+        np.testing.assert_allclose(again, found, rtol=1e-6)
+
+
+def test_profiles_of_a_fit_are_hyperbolic_tangents():
+    x = np.linspace(-90, 90, 101)
+    known = np.tanh((x - walls._SHIFTS[:, None]) / walls._WIDTHS[:, None, None])
+    np.testing.assert_allclose(walls._waves(x), known, atol=1e-14)

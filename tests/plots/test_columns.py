@@ -29,6 +29,15 @@ def texts(ax):
     return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
+def test_circles_beyond_a_part_of_the_image_are_counted_and_not_drawn(image, artist_by_gid):
+    positions = {"Bi": [[10, 20], [30, 20], [70, 50]], "": [[12, 22], [75, 5]]}
+    ax = plot_columns(positions, image=image, region=(1.0, -2.0, 1.6, -1.4))
+    drawn = artist_by_gid(ax, "sublattice Bi")
+    np.testing.assert_allclose(drawn.get_offsets(), [[1.2, -1.6], [1.6, -1.6]])
+    assert len(artist_by_gid(ax, "columns of no lattice").get_segments()) == 2  # of one cross
+    assert texts(ax) == ["Bi (3)", "no lattice (2)"]
+
+
 def test_columns_are_open_circles_where_their_pixels_are(image, artist_by_gid):
     ax = plot_columns({"Bi": [[10, 20], [30, 20]], "Fe": [[20, 30.5]]}, image=image)
     drawn = artist_by_gid(ax, "sublattice Bi")
