@@ -180,9 +180,7 @@ def crowded(positions: np.ndarray) -> np.ndarray:
     finite = distinct(positions)
     if len(finite) < 3:
         return np.zeros(len(positions), dtype=bool)
-    near = _TWICE * _distance_between(finite)
-    tree, options = cKDTree(positions), {"distance_upper_bound": near, "workers": count_threads()}
-    return tree.query(positions, k=2, **options)[0][:, 1] < near
+    return nearest_distances(positions) < _TWICE * _distance_between(finite)
 
 
 def neighbour_pairs(positions: np.ndarray, distance: float) -> np.ndarray:
