@@ -31,14 +31,14 @@ def folders(tmp_path, monkeypatch):
     def settle(setting, cache):
         monkeypatch.setattr(numba.config, "CACHE_DIR", str(setting))
         monkeypatch.setattr(platformdirs, "user_cache_path", lambda name: Path(cache) / name)
-        compiling._folder.cache_clear()
+        compiling.kept_in.cache_clear()
 
     yield settle
-    compiling._folder.cache_clear()
+    compiling.kept_in.cache_clear()
 
 
 def test_compiled_code_of_the_package_is_kept_outside_of_it():
-    kept = kernel.dot.stats.cache_path
+    kept = kernel.fit_range.stats.cache_path
     assert kept is None or not Path(kept).is_relative_to(PACKAGE)
 
 
@@ -95,7 +95,7 @@ for name in ("UserProvidedCacheLocator", "InTreeCacheLocator", "UserWideCacheLoc
     getattr(caching, name).ensure_cache_path = not_writable
 from hs_rvae.refinement import kernel
 import atomap.api
-assert kernel.dot.stats.cache_path is None
+assert kernel.fit_range.stats.cache_path is None
 """
 
 
@@ -125,6 +125,40 @@ def test_only_a_call_that_compiles_is_announced(folders, tmp_path):
     assert not compiling.must_compile(compiling.compiled()(twice))  # kept by an earlier one
     folders("", tmp_path / "another")
     assert compiling.must_compile(compiling.compiled()(twice))
+
+
+def test_code_of_an_earlier_version_of_a_function_does_not_count(folders, tmp_path):
+    """Its lines stood elsewhere in the file."""
+    folders("", tmp_path)
+    compiling.compiled()(twice)(3)
+    for path in (tmp_path / "hs_rvae").rglob("*twice*.nbi"):
+        line = twice.__code__.co_firstlineno
+        path.rename(path.with_name(path.name.replace(f"-{line}.", f"-{line + 1}.")))
+    assert compiling.must_compile(compiling.compiled()(twice))
+
+
+def test_an_inner_function_has_no_entry_from_python_and_runs_as_it_is_written(folders, tmp_path):
+    folders("", tmp_path)
+    function = compiling.inner()(twice)
+    outer = compiling.compiled()(lambda x: function(x) + 1)
+    assert function("ab") == "abab"  # nothing is compiled for a text
+    assert outer(3) == 7 and len(function.signatures) == 1
+    assert not list(tmp_path.rglob("*twice*"))
+
+
+def test_inner_functions_are_compiled_for_one_kind_of_arguments_each():
+    """A constant among the arguments would be another kind, and compiled for again."""
+    code = """
+import numpy as np
+from hs_rvae.refinement import ahead, kernel, model_sum
+ahead._compile_second()
+ahead._compile_first()
+functions = {**vars(kernel), **vars(model_sum)}.values()
+several = {f.__name__ for f in functions if len(getattr(f, "signatures", ())) > 1}
+assert several <= {"dot"}, several
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_starts_are_of_one_type_however_they_lie_in_memory(monkeypatch):

@@ -9,6 +9,7 @@ from typing import Any
 from .. import parent_image as _parent_image
 from ..cautions import keeping_warnings
 from ..checks import checked, whole_number
+from ..refinement import ahead
 from ..refinement.atomap_objects import as_atom_lattice
 from ..threads import one_thread
 from .column_tables import SearchSettings, find_tables, sublattice_names
@@ -196,6 +197,7 @@ def find_sublattices(
         disk_radius=disk_radius,
         saturation=saturation,
     )
+    ahead.start()
     image = _parent_image.as_image(image)
     _parent_image.refuse_detectors(image)
     if _parent_image.is_series(image):

@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 
 from .. import parent_image as _parent_image
 from ..checks import checked
+from ..refinement import ahead
 from ..refinement.two_sublattices import refine_together
 from ..threads import one_thread
 from . import autocorrelation as _cells
@@ -104,6 +105,7 @@ def find_columns(
     >>> stack = hs_rvae.SubImageStack.from_positions(image, table[["x", "y"]], window_size=24)
     """
     method = checked_method(method)
+    ahead.start()
     image = _parent_image.as_image(image)
     _parent_image.refuse_detectors(image)
     options: dict[str, Any] = {

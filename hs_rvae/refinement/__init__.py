@@ -2,15 +2,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Refined column positions: batched fits of 2-D Gaussians to the columns of an image."""
 
-from .atomap_objects import fill_sublattice, refine_sublattice
-from .fitting import STATUS
-from .single_columns import refine_columns
-from .two_sublattices import refine_two_sublattices
+import lazy_loader
 
-__all__ = [
-    "STATUS",
-    "fill_sublattice",
-    "refine_columns",
-    "refine_sublattice",
-    "refine_two_sublattices",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "atomap_objects": ["fill_sublattice", "refine_sublattice"],
+        "fitting": ["STATUS"],
+        "single_columns": ["refine_columns"],
+        "two_sublattices": ["refine_two_sublattices"],
+    },
+)

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from .kernel import plain
+from .kernel import door
 
 #: In px. No column is so large; compiled code counts pixels with whole numbers.
 MAXIMUM_RADIUS = 500.0
@@ -27,7 +27,6 @@ def checked_disk_radius(disk_radius: float | None, radius: float) -> float:
     return float(disk_radius)
 
 
-@plain
 def disk_means(image: np.ndarray, x: np.ndarray, y: np.ndarray, radius: float) -> np.ndarray:
     """
     Mean of an image in a disk about each position.
@@ -47,9 +46,18 @@ def disk_means(image: np.ndarray, x: np.ndarray, y: np.ndarray, radius: float) -
         In the units of the image. NaN where the disk has pixels that are not finite or lie outside
         the image, or the position is not finite.
     """
+    means = np.full(len(x), np.nan)
+    means_of_disks(image, x, y, radius, means)
+    return means
+
+
+@door
+def means_of_disks(
+    image: np.ndarray, x: np.ndarray, y: np.ndarray, radius: float, means: np.ndarray
+) -> None:
+    """Compiled part of `disk_means`; elements of `means` without a value stay as they are."""
     rows, columns = image.shape
     reach = radius + 0.5
-    means = np.full(len(x), np.nan)
     for i in range(len(x)):
         # Comparisons with NaN are false.
         if not (x[i] - reach >= -1 and y[i] - reach >= -1):
@@ -69,4 +77,3 @@ def disk_means(image: np.ndarray, x: np.ndarray, y: np.ndarray, radius: float) -
         # Infinite pixels make the mean infinite, or NaN.
         if math.isfinite(total):
             means[i] = total / weights
-    return means

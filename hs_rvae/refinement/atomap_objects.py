@@ -300,7 +300,8 @@ def _refine_by_atomap(
     for name, each in values.items():
         table[name] = np.where(good, each, np.nan)
     table["amplitude"] = table.volume / (2 * np.pi * table.sigma_x * table.sigma_y)
-    means = disk_means(data, *fit.starts.T.copy(), disk_radius)
+    x, y = fit.starts.T.copy()
+    means = disk_means(data, x, y, disk_radius)
     table["disk_mean"] = np.where(good, means, np.nan)
     table["status"] = np.where(good, kernel.OK, kernel.NOT_CONVERGED)
     table.loc[~_free(sublattice), "status"] = kernel.FIXED

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,8 @@ from typing import Any
 
 import numba
 import platformdirs
-from numba import njit
+from numba import njit, typeof
+from numba.core.registry import CPUDispatcher
 
 _logger = logging.getLogger(__name__)
 config: Any = numba.config  # its names are made while numba is imported
@@ -27,7 +29,7 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     """Decorate functions as ``numba.njit(**options)``; compiled code outlives the process."""
 
     def decorate(function: Callable[..., Any]) -> Any:
-        folder = _folder()
+        folder = kept_in()
         if folder is not None:
             # Numba reads the folder here, once. Other people's functions keep theirs.
             before, config.CACHE_DIR = config.CACHE_DIR, folder
@@ -41,6 +43,30 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         return njit(**options)(function)
 
     return decorate
+
+
+def inner(keep: bool = False, **options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Decorate functions that compiled ones call; a call from Python runs them as they are written.
+
+    Without entries from Python and C they are compiled in less time, and without being kept: their
+    code is part of that of the functions that call them. With `keep`, another process can use it.
+    """
+    options |= {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        made = (compiled if keep else njit)(**options)(function)
+        if isinstance(made, CPUDispatcher):
+            made.__class__ = _Inner
+        return made
+
+    return decorate
+
+
+class _Inner(CPUDispatcher):
+    """A function that has no entry from Python."""
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.py_func(*arguments)
 
 
 def _let_others_compile(function: Callable[..., Any]) -> None:
@@ -70,13 +96,18 @@ def must_compile(function: Any) -> bool:
     """Return True if the next call of a compiled function compiles: no code of it was kept."""
     if getattr(function, "signatures", True):
         return False
-    folder = function.stats.cache_path
-    name = function.py_func.__qualname__
-    return folder is None or not any(Path(folder).glob(f"*.{name}-*.nbi"))
+    folder, of_python = function.stats.cache_path, "py{}{}".format(*sys.version_info)
+    line, name = function.py_func.__code__.co_firstlineno, function.py_func.__qualname__
+    return folder is None or not any(Path(folder).glob(f"*.{name}-{line}.{of_python}*.nbi"))
+
+
+def compile_for(function: Any, *arguments: Any) -> None:
+    """Compile a function for the types of some arguments, without calling it."""
+    function.compile(tuple(map(typeof, arguments)))
 
 
 @functools.cache
-def _folder() -> str | None:
+def kept_in() -> str | None:
     """Folder that can be written: that of numba's settings, or the user's cache; None without one.
 
     No temporary folder: others may write there, and what is kept is executed.

@@ -18,9 +18,8 @@ from ..positions import as_positions, check_positions_fit
 from ..progress import explain_interruption, progress_bar
 from ..sites import columns
 from ..threads import count_threads, side_by_side
-from . import kernel, model_sum
+from . import ahead, kernel, model_sum
 from .aperture import MAXIMUM_RADIUS, checked_disk_radius, disk_means
-from .compiling import must_compile
 
 #: What the numbers in the column ``status`` of a table mean.
 STATUS = {
@@ -108,7 +107,7 @@ class Fit:
             kernel.fit_range(
                 image, first, last, starts, old, add_own, options.radius, *tail, slope_weight,
                 options.max_shift, options.max_iterations, with_variances, self.parameters,
-                self.diagnostics, self.status,
+                self.diagnostics, self.status, *kernel.room_to_work(options.radius),
             )  # fmt: skip
 
         in_threads(work, len(self.starts), _BLOCK, options.num_workers, tick)
@@ -135,7 +134,7 @@ class Fit:
         share, width = tail
         height = p[:, kernel.HEIGHT]
         means = np.full(len(p), np.nan)
-        if options is not None:
+        if image is not None and options is not None:
             x, y = p[:, [kernel.X, kernel.Y]].T.copy()
             means = disk_means(image, x, y, options.disk_radius)
         table = pd.DataFrame(
@@ -362,7 +361,7 @@ def refinement_progress(
     callable
         Adds a number of fits that are done.
     """
-    note = " (the first use compiles: half a minute)" if must_compile(kernel.fit_range) else ""
+    note = " (compiling, once per installation)" if ahead.is_missing() else ""
     with (
         explain_interruption(f"{text} was interrupted: nothing has been changed."),
         progress_bar(text + note, show_progressbar, total=total) as bar,
@@ -373,4 +372,6 @@ def refinement_progress(
                 bar.set_description(text, refresh=False)
             bar.update(count)
 
+        if note:
+            ahead.finish()
         yield tick

@@ -18,7 +18,7 @@ import math
 
 import numpy as np
 
-from .compiling import compiled
+from .compiling import compiled, inner
 
 # A row of parameters.
 HEIGHT, X, Y, CURVE_X, CURVE_XY, CURVE_Y, LEVEL, SLOPE_X, SLOPE_Y = range(9)
@@ -40,9 +40,14 @@ _MINIMUM_OF_DISK = 0.5  # less of it says little of both x and y
 _OFF_CENTRE = 0.3  # px; a disk farther off its column is moved there
 _MAXIMUM_MOVES = 5
 
-plain = compiled(nogil=True, error_model="numpy")
 # Sums may be taken in any order, but NaN stays NaN.
-fast = compiled(nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+_ANY_ORDER = {"reassoc", "contract", "nsz"}
+
+door = compiled(nogil=True, error_model="numpy")
+_fast_door = compiled(nogil=True, error_model="numpy", fastmath=_ANY_ORDER)
+plain = inner(nogil=True, error_model="numpy")
+fast = inner(nogil=True, error_model="numpy", fastmath=_ANY_ORDER)
+_kept = inner(nogil=True, error_model="numpy", fastmath=_ANY_ORDER, keep=True)
 
 
 @fast
@@ -136,7 +141,7 @@ def _smallest_and_largest_curvature(p):
 
 
 @fast
-def _gather(image, own, add_own, cx, cy, radius, share, width, pixels):
+def _gather(image, cx, cy, radius, pixels):
     """Copy the finite pixels of the disk around (cx, cy) as x, y, value, root of the weight.
 
     Returns how many there are, and how many are not finite.
@@ -161,8 +166,6 @@ def _gather(image, own, add_own, cx, cy, radius, share, width, pixels):
             pixels[2, count] = z
             pixels[3, count] = math.sqrt(weight)
             count += 1
-    if add_own:
-        _add_own(own, share, 1.0 / width**2, pixels, count)
     return count, bad
 
 
@@ -271,7 +274,8 @@ def _start(p, cx, cy, radius, pixels, count):
     level = low / max(n_low, 1)
     # A saturated peak has no pixels.
     top = high / n_high if n_high > 0 else highest
-    p[:] = 0.0
+    for k in range(N_PARAMETERS):
+        p[k] = 0.0
     p[LEVEL] = level
     # Without height, nothing depends on the position.
     p[HEIGHT] = max(1.3 * (top - level), 1e-3 * abs(level))
@@ -290,60 +294,32 @@ def _is_possible(p, cx, cy, radius):
 
 
 @fast
-def _descend(p, cx, cy, radius, share, width, slope_weight, max_iterations, pixels, count, work):
-    """Levenberg-Marquardt with the pixels held; returns a status and the cost.
-
-    Where it is OK, `rows` and `normal` of `work` are those at `p`.
-    """
+def _step(p, cx, cy, radius, damping, normal, factor, step, trial):
+    """Damped step from `p` to `trial`; False if there is none, or to no possible column."""
     n = N_PARAMETERS
-    rows, normal, new_normal, factor, step, trial = work
-    cost = _linearise(p, share, width, slope_weight, pixels, count, rows, normal)
-    damping = 1e-3
-    for _ in range(max_iterations):
-        for k in range(n):
-            for m in range(k):
-                factor[k, m] = normal[k, m]
-            factor[k, k] = normal[k, k] * (1.0 + damping) + 1e-300
-            step[k] = normal[n, k]
-        possible = factorise(factor, n)
-        if possible:
-            substitute(factor, step, n)
-            for k in range(n):
-                trial[k] = p[k] + step[k]
-            possible = _is_possible(trial, cx, cy, radius)
-        new_cost = math.inf
-        if possible:
-            new_cost = _linearise(
-                trial, share, width, slope_weight, pixels, count, rows, new_normal
-            )
-        if new_cost <= cost:
-            moved = max(abs(step[X]), abs(step[Y]))
-            gain = cost - new_cost
-            copy(trial, p)
-            for k in range(n + 1):
-                copy(new_normal[k], normal[k])
-            cost = new_cost
-            damping = max(0.1 * damping, 1e-9)
-            if moved < 1e-3 and gain <= 1e-5 * cost:
-                return OK, cost
-        else:
-            damping *= 10.0
-            if damping > 1e8:
-                # No step helps: the minimum to rounding, or the wall of what is possible.
-                if not possible:
-                    return DEGENERATE, cost
-                return OK, _linearise(p, share, width, slope_weight, pixels, count, rows, normal)
-    return NOT_CONVERGED, cost
+    for k in range(n):
+        for m in range(k):
+            factor[k, m] = normal[k, m]
+        factor[k, k] = normal[k, k] * (1.0 + damping) + 1e-300
+        step[k] = normal[n, k]
+    if not factorise(factor, n):
+        return False
+    substitute(factor, step, n)
+    for k in range(n):
+        trial[k] = p[k] + step[k]
+    return _is_possible(trial, cx, cy, radius)
 
 
-@fast
-def _errors(slope_weight, cost, pixels, count, work, with_variances, diagnostics):
+@_kept
+def _errors(
+    slope_weight, cost, pixels, count, rows, normal, middle, factor, column, with_variances,
+    diagnostics,
+):  # fmt: skip
     """Rms residual and variances of parameters; False if the fit determines too little.
 
     Each pixel's own squared residual stands for its variance (sandwich estimator), enlarged by what
     the fit has taken from it (HC2): counted electrons scatter more on a column than beside it.
     """
-    rows, normal, middle, factor, column, _ = work
     n = N_PARAMETERS
     for k in range(n):
         copy(normal[k], factor[k])
@@ -403,44 +379,37 @@ def _unit_in_coordinates(factor, which, column):
 
 
 @fast
-def _fit_column(
-    image, start_x, start_y, own, add_own, radius, share, width, slope_weight, max_shift,
-    max_iterations, with_variances, p, diagnostics, pixels, work,
-):  # fmt: skip
-    """Fit one column: descend, move the disk to where the column is, descend again.
-
-    The residual in `diagnostics` is NaN unless the fit went well.
-    """
-    for k in range(N_DIAGNOSTICS):
-        diagnostics[k] = math.nan
-    rows, columns = image.shape
-    if not (math.isfinite(start_x) and math.isfinite(start_y)):
+def _place(start, own, add_own, image, p):
+    """Put into `p` where to begin; returns OK, NON_FINITE, or EDGE outside the image."""
+    p[X], p[Y] = start[0], start[1]
+    if not (math.isfinite(p[X]) and math.isfinite(p[Y])):
         return NON_FINITE
-    cx, cy = start_x, start_y
     if add_own:
-        cx, cy = own[X], own[Y]
         copy(own, p)
-    if cx < -0.5 or cy < -0.5 or cx > columns - 0.5 or cy > rows - 0.5:
-        return EDGE
-    count, moves, cost = 0, 0, 0.0
-    while True:
-        count, bad = _gather(image, own, add_own, cx, cy, radius, share, width, pixels)
-        if count < max(_MINIMUM_OF_DISK * math.pi * radius**2, N_PARAMETERS + 1.0):
-            return NON_FINITE if bad > 0 else EDGE
-        if moves == 0 and not add_own:
-            _start(p, cx, cy, radius, pixels, count)
-        status, cost = _descend(
-            p, cx, cy, radius, share, width, slope_weight, max_iterations, pixels, count, work
-        )
-        if not math.sqrt((p[X] - start_x) ** 2 + (p[Y] - start_y) ** 2) <= max_shift:
-            return LEFT_REGION
-        if status != OK:
-            return status
-        off = math.sqrt((p[X] - cx) ** 2 + (p[Y] - cy) ** 2)
-        if off < _OFF_CENTRE or moves == _MAXIMUM_MOVES:
-            break
-        moves += 1
-        cx, cy = p[X], p[Y]
+    rows, columns = image.shape
+    outside = p[X] < -0.5 or p[Y] < -0.5 or p[X] > columns - 0.5 or p[Y] > rows - 0.5
+    return EDGE if outside else OK
+
+
+@_kept
+def _disk(image, own, add_own, is_new, radius, share, width, p, pixels):
+    """Gather the pixels around `p` and, of a new column, make `p` a start.
+
+    Returns OK, NON_FINITE or EDGE, and the number of pixels.
+    """
+    count, bad = _gather(image, p[X], p[Y], radius, pixels)
+    if count < max(_MINIMUM_OF_DISK * math.pi * radius**2, N_PARAMETERS + 1.0):
+        return (NON_FINITE if bad > 0 else EDGE), count
+    if add_own:
+        _add_own(own, share, 1.0 / width**2, pixels, count)
+    elif is_new:
+        _start(p, p[X], p[Y], radius, pixels, count)
+    return OK, count
+
+
+@fast
+def _shape(p, radius, image):
+    """Return OK, EDGE or the fault of a fitted column; at an edge it keeps its numbers."""
     if not p[HEIGHT] > 0.0:
         return NO_PEAK
     smallest, largest = _smallest_and_largest_curvature(p)
@@ -448,14 +417,21 @@ def _fit_column(
         return DEGENERATE
     if largest > 0.99 / _MINIMUM_SIGMA**2:
         return DEGENERATE
-    if not _errors(slope_weight, cost, pixels, count, work, with_variances, diagnostics):
-        return DEGENERATE
     # A peak on the border is seen from one side only.
+    rows, columns = image.shape
     border = min(p[X], p[Y], columns - 1 - p[X], rows - 1 - p[Y])
     return EDGE if border < 0.5 / math.sqrt(largest) else OK
 
 
-@plain
+def room_to_work(radius: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Arrays for `fit_range` to work in, of one thread; made there, they take time to compile."""
+    n, most = N_PARAMETERS, int(2 * radius + 3) ** 2
+    shapes = (n + 2, most), (4, most), (3, n + 1, n + 1), (4, n)
+    rows, pixels, squares, vectors = map(np.zeros, shapes)
+    return rows, pixels, squares, vectors
+
+
+@_fast_door
 def fit_range(
     image: np.ndarray,
     first: int,
@@ -473,24 +449,78 @@ def fit_range(
     parameters: np.ndarray,
     diagnostics: np.ndarray,
     status: np.ndarray,
+    rows: np.ndarray,
+    pixels: np.ndarray,
+    squares: np.ndarray,
+    vectors: np.ndarray,
 ) -> None:
     """Fit the columns first ... last - 1, each on its own; a failed one leaves its rows alone.
 
     With ``add_own[i]``, `image` is what is left after the models of all columns were subtracted,
-    and the column's own one, ``own[i]``, is put back for its fit.
+    and the column's own one, ``own[i]``, is put back for its fit. The last four arrays are those of
+    `room_to_work`.
+
+    A fit descends (Levenberg-Marquardt, with the pixels held), moves the disk to where the column
+    is, and descends again. The functions called from here take most of the time to compile, once
+    more for each function between.
     """
-    n, most = N_PARAMETERS, int(2 * radius + 3) ** 2
-    work = (
-        np.zeros((n + 2, most)), np.zeros((n + 1, n + 1)), np.zeros((n + 1, n + 1)),
-        np.zeros((n, n + 1)), np.zeros(n), np.zeros(n),
-    )  # fmt: skip
-    pixels = np.zeros((4, most))
-    p, d = np.zeros(n), np.zeros(N_DIAGNOSTICS)
+    normal, new_normal, factor = squares[0], squares[1], squares[2]
+    step, trial, p, d = vectors[0], vectors[1], vectors[2], vectors[3]
     for i in range(first, last):
-        status[i] = _fit_column(
-            image, starts[i, 0], starts[i, 1], own[i], add_own[i], radius, share, width,
-            slope_weight[i], max_shift, max_iterations, with_variances, p, d, pixels, work,
-        )  # fmt: skip
+        result = _place(starts[i], own[i], add_own[i], image, p)
+        weight, moves, count, cost = slope_weight[i], 0, 0, 0.0
+        while result == OK:
+            result, count = _disk(
+                image, own[i], add_own[i], moves == 0, radius, share, width, p, pixels
+            )
+            if result != OK:
+                break
+            cx, cy = p[X], p[Y]
+            copy(p, trial)
+            result, cost, damping, steps, possible = NOT_CONVERGED, math.inf, 1e-3, 0, True
+            while True:
+                new_cost = math.inf
+                if possible:
+                    new_cost = _linearise(
+                        trial, share, width, weight, pixels, count, rows, new_normal
+                    )
+                at_last = damping > 1e8
+                if new_cost <= cost or steps == 0 or at_last:
+                    moved, gain = max(abs(step[X]), abs(step[Y])), cost - new_cost
+                    cost = new_cost
+                    copy(trial, p)
+                    for k in range(N_PARAMETERS + 1):
+                        copy(new_normal[k], normal[k])
+                    if at_last or (steps > 0 and moved < 1e-3 and gain <= 1e-5 * cost):
+                        result = OK
+                        break
+                    damping = max(0.1 * damping, 1e-9) if steps > 0 else damping
+                else:
+                    damping *= 10.0
+                    if damping > 1e8 and possible:
+                        copy(p, trial)  # no step helps: the minimum to rounding
+                        continue
+                if damping > 1e8 or steps == max_iterations:  # the wall of what is possible
+                    result = DEGENERATE if damping > 1e8 else NOT_CONVERGED
+                    break
+                steps += 1
+                possible = _step(p, cx, cy, radius, damping, normal, factor, step, trial)
+            if not math.sqrt((p[X] - starts[i, 0]) ** 2 + (p[Y] - starts[i, 1]) ** 2) <= max_shift:
+                result = LEFT_REGION
+            off = math.sqrt((p[X] - cx) ** 2 + (p[Y] - cy) ** 2)
+            if result != OK or off < _OFF_CENTRE or moves == _MAXIMUM_MOVES:
+                break
+            moves += 1
+        for k in range(N_DIAGNOSTICS):
+            d[k] = math.nan
+        if result == OK:
+            result = _shape(p, radius, image)
+            if (result == OK or result == EDGE) and not _errors(
+                weight, cost, pixels, count, rows, normal, new_normal, factor, step,
+                with_variances, d,
+            ):  # fmt: skip
+                result = DEGENERATE
+        status[i] = result
         if math.isfinite(d[RESIDUAL]):
             copy(p, parameters[i])
             copy(d, diagnostics[i])

@@ -20,6 +20,7 @@ from .kernel import (
     X,
     Y,
     copy,
+    door,
     dot,
     exponent,
     factorise,
@@ -67,7 +68,6 @@ def _add_gaussian(
             ratio[k] *= bend
 
 
-@plain
 def add_models(
     target: np.ndarray,
     first_row: int,
@@ -82,6 +82,21 @@ def add_models(
     Rows of `parameters` that are NaN are left out.
     """
     line = np.empty((2, target.shape[1]))
+    sum_of_models(target, first_row, last_row, parameters, factor, share, width, line)
+
+
+@door
+def sum_of_models(
+    target: np.ndarray,
+    first_row: int,
+    last_row: int,
+    parameters: np.ndarray,
+    factor: float,
+    share: float,
+    width: float,
+    line: np.ndarray,
+) -> None:
+    """Compiled part of `add_models`; `line` has two rows to work in."""
     for i in range(len(parameters)):
         p = parameters[i]
         if not math.isfinite(p[HEIGHT]):
@@ -92,7 +107,6 @@ def add_models(
             _add_gaussian(target, first_row, last_row, p, height * share, 1.0 / width**2, 3.5, line)
 
 
-@plain
 def tail_equations(
     residual: np.ndarray,
     first: int,
@@ -127,17 +141,44 @@ def tail_equations(
         Result: the matrix' elements by share and share, share and width, width and width; the
         vector's by share, by width; the sum of the squared residual and of the weights.
     """
+    block, others = np.zeros((N_PARAMETERS, N_PARAMETERS)), np.zeros((6, N_PARAMETERS))
+    sums_of_tails(
+        residual, first, last, chosen, parameters, begins, neighbours, radius, share, width, sums,
+        block, others,
+    )  # fmt: skip
+
+
+@door
+def sums_of_tails(
+    residual: np.ndarray,
+    first: int,
+    last: int,
+    chosen: np.ndarray,
+    parameters: np.ndarray,
+    begins: np.ndarray,
+    neighbours: np.ndarray,
+    radius: float,
+    share: float,
+    width: float,
+    sums: np.ndarray,
+    block: np.ndarray,
+    right: np.ndarray,
+) -> None:
+    """Compiled part of `tail_equations`, with arrays to work in."""
     n = N_PARAMETERS
     rows, columns = residual.shape
     reach = radius + 0.5
-    block, right = np.zeros((n, n)), np.zeros((3, n))
-    j, solution, both = np.zeros(n), np.zeros(n), np.zeros(3)
+    j, solution, both = right[3], right[4], right[5]
     for i in range(first, last):
         p = parameters[chosen[i]]
         near = neighbours[begins[i] : begins[i + 1]]
-        block[:] = 0.0
-        right[:] = 0.0
-        sums[i] = 0.0
+        for k in range(n):
+            for m in range(n):
+                block[k, m] = 0.0
+            for m in range(3):
+                right[m, k] = 0.0
+        for k in range(7):
+            sums[i, k] = 0.0
         top, bottom = max(math.ceil(p[Y] - reach), 0), min(math.floor(p[Y] + reach), rows - 1)
         start, stop = max(math.ceil(p[X] - reach), 0), min(math.floor(p[X] + reach), columns - 1)
         for row in range(top, bottom + 1):
@@ -153,7 +194,8 @@ def tail_equations(
         if factorise(block, n):
             _subtract_explained(block, right, solution, sums[i])
         else:
-            sums[i] = 0.0
+            for k in range(7):
+                sums[i, k] = 0.0
 
 
 @plain

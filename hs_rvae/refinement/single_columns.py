@@ -118,7 +118,7 @@ def refine_columns(
 
     Notes
     -----
-    The fit is compiled when it is first used: some 15 seconds, once per installation.
+    The first use compiles the fit, once per installation: some seconds on two free cores.
 
     See Also
     --------

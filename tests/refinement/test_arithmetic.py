@@ -86,9 +86,9 @@ def test_variances_are_those_of_the_sandwich_estimator(slope_weight):
     z = model(COLUMN, x, y, share, 2.4) + rng.standard_normal(len(x))
     pixels, found = np.stack([x, y, z, np.sqrt(weight)]), np.zeros(kernel.N_DIAGNOSTICS)
     square = np.zeros((n + 1, n + 1))
-    work = np.zeros((n + 2, len(x))), square, square.copy(), square[:n].copy(), *np.zeros((2, n))
+    work = np.zeros((n + 2, len(x))), square, square.copy(), square[:n].copy(), np.zeros(n)
     cost = kernel._linearise(COLUMN, share, 2.4, slope_weight, pixels, len(x), *work[:2])
-    assert kernel._errors(slope_weight, cost, pixels, len(x), work, True, found)
+    assert kernel._errors(slope_weight, cost, pixels, len(x), *work, True, found)
     j = np.sqrt(weight)[:, None] * derivatives(lambda p: model(p, x, y, share, 2.4), COLUMN)
     residual = np.sqrt(weight) * (z - model(COLUMN, x, y, share, 2.4))
     held, slopes = np.zeros(n), [SLOPE_X, SLOPE_Y]
@@ -149,15 +149,17 @@ def test_pixels_of_a_disk_have_the_column_put_back(cx, cy, share):
     image[10, 11] = np.nan
     good = np.isfinite(image[y.astype(int), x.astype(int)])
     pixels = np.zeros((4, 400))
-    count, bad = kernel._gather(image, own, True, cx, cy, RADIUS, share, 2.4, pixels)
-    assert (count, bad) == (good.sum(), (~good).sum())
-    found = pixels[:, :count]
+    options = RADIUS, share, 2.4, own.copy(), pixels
+    assert kernel._disk(image, own, True, True, *options) == (kernel.OK, good.sum())
+    found = pixels[:, : good.sum()]
     np.testing.assert_array_equal(found[:2], [x[good], y[good]])
     whole = image[y.astype(int), x.astype(int)] + peak(own, x, y, share, 2.4)
     np.testing.assert_allclose(found[2], whole[good], rtol=1e-9)
     np.testing.assert_allclose(found[3] ** 2, weight[good], atol=1e-12)
-    kernel._gather(image, own, False, cx, cy, RADIUS, share, 2.4, pixels)
-    np.testing.assert_array_equal(pixels[2, :count], image[y.astype(int), x.astype(int)][good])
+    assert kernel._gather(image, cx, cy, RADIUS, pixels) == (good.sum(), (~good).sum())
+    np.testing.assert_array_equal(
+        pixels[2, : good.sum()], image[y.astype(int), x.astype(int)][good]
+    )
 
 
 def test_equations_of_the_tail_leave_to_each_column_what_it_can_explain():
