@@ -29,7 +29,7 @@ def active_client() -> Any:
 
 
 def without_cluster() -> dict[str, Any]:
-    """Option of dask's ``compute`` that keeps it from looking for a client, which imports much.
+    """Option of dask's ``compute`` that keeps it from importing much to look for a client.
 
     Empty where a client is possible, or where another scheduler is set.
     """
