@@ -29,9 +29,9 @@ def active_client() -> Any:
 
 
 def without_cluster() -> dict[str, Any]:
-    """Option of dask's ``compute`` where there can be no client: dask imports much to look for one.
+    """Option of dask's ``compute`` that keeps it from importing much to look for a client.
 
-    Empty where there may be one, or where another scheduler is set.
+    Empty where a client is possible, or where another scheduler is set.
     """
     import dask
     import dask.threaded

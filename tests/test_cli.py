@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The command line, as users call it."""
 
+import gc
 import re
 
 import hyperspy.api as hs
@@ -221,3 +222,9 @@ def test_the_summary_claims_nothing_where_nothing_was_found(plain):
     said = "\n".join(outcome(plain))
     assert said.startswith("No distortion stands out from the noise.")
     assert "registered" not in said and "arbitrary" not in said and " variants" not in said
+
+
+def test_a_command_leaves_the_search_for_cycles_as_it_was(tmp_path, capsys):
+    before = gc.get_threshold()
+    assert main(["analyse", str(tmp_path / "none.hspy"), "--output", str(tmp_path)]) == 2
+    assert gc.get_threshold() == before

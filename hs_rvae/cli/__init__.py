@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 import warnings
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     try:
         check_folder(options.output)
-        with warnings.catch_warnings(), _warnings_printed():
+        with warnings.catch_warnings(), _warnings_printed(), _few_collections():
             _settle()
             if options.command == "demo":
                 from .demo import run_demo
@@ -82,3 +83,14 @@ def _warnings_printed() -> Iterator[None]:
         yield
     finally:
         logger.removeHandler(handler)
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Let Python look for cycles rarely: it would check the objects of large libraries often."""
+    before = gc.get_threshold()
+    gc.set_threshold(50_000, 20, 50)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
