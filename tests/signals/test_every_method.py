@@ -209,6 +209,16 @@ def _sites(number):
     return check
 
 
+def _cropped(stack, result):
+    height, width = stack.data.shape[-2:]
+    assert (height, width) == (
+        stack.axes_manager.signal_shape[1],
+        stack.axes_manager.signal_shape[0],
+    )
+    assert height == width - 4
+    assert np.isfinite(stack.sites.xy).all()
+
+
 def _shape(*shape):
     def check(stack, result):
         assert np.shape(result.data) == shape
@@ -271,6 +281,7 @@ USES = {
         _finite("cluster", "cluster_probability"),
     ),
     "crop": (lambda s: s.crop(0, 0, 1), lambda s, result: _sites(1)(s, s)),
+    "crop_signal": (lambda s: s.crop_signal(2, -2), _cropped),
     "data": (lambda s: s.data, _data),
     "decomposition": (lambda s: s.decomposition("NMF", output_dimension=2), _finite("nmf_0")),
     "derotate": (lambda s: s.derotate(), _turned),
