@@ -342,10 +342,7 @@ def lattice_vectors(xy: np.ndarray) -> tuple[np.ndarray, float]:
     apart = np.concatenate([apart, -apart]) / near
     half = _LATTICE_REACH + 0.2
     edges = np.arange(-half, half + _LATTICE_BIN / 2, _LATTICE_BIN)
-    across, along = (_numbers_of_bins(values, edges) for values in apart.T)
-    n_bins = len(edges) - 1
-    counts = np.bincount(across * n_bins + along, minlength=n_bins**2).astype(float)
-    density = gaussian_filter(counts.reshape(n_bins, n_bins), 1.5)
+    density = gaussian_filter(np.histogram2d(apart[:, 0], apart[:, 1], [edges, edges])[0], 1.5)
     peak = (density == maximum_filter(density, 7)) & (density > 0.4 * density.max())
     peaks = edges[np.argwhere(peak)] + _LATTICE_BIN / 2
     if not len(peaks):
@@ -364,14 +361,6 @@ def lattice_vectors(xy: np.ndarray) -> tuple[np.ndarray, float]:
     basis = basis * near
     area = abs(np.linalg.det(basis))
     return basis, float(np.sqrt(area)) if area < 10 * near**2 else near
-
-
-def _numbers_of_bins(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Number of the bin (n,) of each value, all inside of evenly spaced edges."""
-    number = ((values - edges[0]) / (edges[1] - edges[0])).astype(int)
-    number = np.clip(number, 0, len(edges) - 2)
-    number -= values < edges[number]  # rounding may be wrong by one
-    return np.asarray(number + (values >= edges[number + 1]))
 
 
 def displacement(

@@ -245,7 +245,7 @@ class HarmonicGrid:
             Band-limited, about 0 outside the disk.
         """
         n = len(harmonics)
-        flat = torch.view_as_real(harmonics.contiguous()).reshape(n, -1)
+        flat = as_pairs(harmonics)
         matrix = self._matrix("harmonics_to_pixels", harmonics.device)
         return (flat @ matrix).reshape(n, self.window_size, self.window_size)
 
@@ -464,6 +464,11 @@ def waves(angle: Tensor, n_m: int) -> Tensor:
 def by_order(harmonics: Tensor) -> Tensor:
     """Reorder (n, n_q, M + 1) to contiguous (M + 1, n, n_q)."""
     return harmonics.permute(2, 0, 1).contiguous()
+
+
+def as_pairs(harmonics: Tensor) -> Tensor:
+    """Complex (n, n_q, M + 1) as rows (n, 2 n_q (M + 1)) of real and imaginary parts in turn."""
+    return torch.view_as_real(harmonics.contiguous()).flatten(1)
 
 
 def to_real(harmonics: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from .covariance import factor_analysis
-from .geometry import align, by_order, to_complex, to_real, waves
+from .geometry import align, as_pairs, by_order, to_complex, to_real, waves
 
 N_POSE = 8  # iterations in the pose frame
 N_MODES = 6  # local modes of an angle posterior
@@ -177,8 +177,7 @@ class PoseModel:
     def _angle_fixed_at_zero(self, harmonics: Tensor) -> AnglePosterior:
         zero = torch.zeros((len(harmonics), 1), device=harmonics.device)
         # As in `score`, where the waves of all orders are 1.
-        weights = torch.view_as_real(self._weights).flatten(1)
-        values = torch.view_as_real(harmonics.contiguous()).flatten(1) @ weights.T
+        values = as_pairs(harmonics) @ as_pairs(self._weights).T
         score = values[:, 0] + 0.5 * ((values[:, 1:] - self._offset) ** 2).sum(1)
         log_likelihood = score + self._constant_part(harmonics)
         return AnglePosterior(zero[:, 0], zero[:, 0], zero, zero + 1, zero, log_likelihood)

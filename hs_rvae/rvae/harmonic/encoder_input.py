@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..geometry import to_complex, to_real
+from ..geometry import as_pairs, to_complex, to_real
 from .charges import charge_of, contrasts
 
 if TYPE_CHECKING:
@@ -100,9 +100,9 @@ class EncoderInput:
         n_radial = self._n_radial(common)
         shape = n_radial, common.shape[2]
         mean, components = (
-            _pairs(to_complex(part, shape)) for part in (self.mean[None], self.components.T)
+            as_pairs(to_complex(part, shape)) for part in (self.mean[None], self.components.T)
         )
-        flat = _pairs(common[:, :n_radial])
+        flat = as_pairs(common[:, :n_radial])
         follows = torch.as_tensor(about.astype(np.float32)).to(flat) @ self.slopes
         return (flat - mean) @ components.T - follows
 
@@ -128,11 +128,6 @@ class EncoderInput:
         """Rebuild the map that :meth:`state` describes."""
         parts = dict(tensors)
         return cls(scree=parts.pop("scree").numpy(), **parts)
-
-
-def _pairs(harmonics: Tensor) -> Tensor:
-    """Harmonics (n, n_q, M + 1) as rows of real and imaginary parts in turn."""
-    return torch.view_as_real(harmonics.contiguous()).flatten(1)
 
 
 def regressors(reading: Reading | None, distortion: Distortion | None, n: int) -> np.ndarray:
